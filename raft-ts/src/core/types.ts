@@ -1,0 +1,155 @@
+// The vocabulary of the Raft core: plain readonly data, no behaviour.
+// Source: Ongaro & Ousterhout, "In Search of an Understandable Consensus Algorithm (extended)", figure 2; Ongaro's thesis, chapters 3, 4 and 6.
+
+/** A node's id: a random string, never reused. Empty is not an id. */
+export type NodeId = string
+/** Raft term, from 0 up. */
+export type Term = number
+/** Log index; the first entry has index 1. */
+export type Index = number
+
+export type Entry =
+  | {
+      readonly kind: 'data'
+      readonly term: Term
+      readonly index: Index
+      /** The caller's bytes. Empty for the entry a new leader appends. */
+      readonly data: Uint8Array
+    }
+  | {
+      readonly kind: 'conf'
+      readonly term: Term
+      readonly index: Index
+      /** The configuration that holds from this entry on, whole: so truncation only needs the previous one. */
+      readonly conf: ConfState
+    }
+
+/** Members by id. While `outgoing` is not empty the configuration is joint: both majorities must agree. */
+export interface ConfState {
+  readonly voters: readonly NodeId[]
+  /** Voters of the old configuration, during a joint one. */
+  readonly outgoing: readonly NodeId[]
+  readonly learners: readonly NodeId[]
+  /** Voters of the old configuration that become learners when the joint one is left. */
+  readonly learnersNext: readonly NodeId[]
+}
+
+/** One step of a membership change; several may be taken together in one joint change. */
+export type ConfChangeStep =
+  | { readonly kind: 'add-voter'; readonly id: NodeId }
+  | { readonly kind: 'add-learner'; readonly id: NodeId }
+  | { readonly kind: 'remove'; readonly id: NodeId }
+
+export interface ConfChange {
+  readonly steps: readonly ConfChangeStep[]
+}
+
+/** What must be durable before a node answers a vote or acknowledges entries. */
+export interface HardState {
+  readonly term: Term
+  /** Undefined: no vote given in this term. */
+  readonly vote: NodeId | undefined
+  readonly commit: Index
+}
+
+/** What a snapshot stands for. Its content is the caller's and never passes through the core. */
+export interface SnapshotMeta {
+  readonly index: Index
+  readonly term: Term
+  readonly conf: ConfState
+}
+
+export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
+
+interface Header {
+  readonly from: NodeId
+  readonly to: NodeId
+  readonly term: Term
+}
+
+/** Peer messages. Every one carries sender, receiver and term. */
+export type Message =
+  | (Header & {
+      readonly kind: 'append'
+      readonly prevIndex: Index
+      readonly prevTerm: Term
+      readonly commit: Index
+      readonly entries: readonly Entry[]
+    })
+  | (Header & {
+      readonly kind: 'append-response'
+      /** Accepted: last index known to match. Rejected: the index that was refused. */
+      readonly index: Index
+      /** Present on refusal: where the follower's log may match, to skip whole terms. */
+      readonly reject?: { readonly hintIndex: Index; readonly hintTerm: Term }
+    })
+  | (Header & {
+      readonly kind: 'heartbeat'
+      readonly commit: Index
+      /** Context of a pending ReadIndex, 0n when none. */
+      readonly context: bigint
+    })
+  | (Header & { readonly kind: 'heartbeat-response'; readonly context: bigint })
+  | (Header & {
+      readonly kind: 'vote' | 'pre-vote'
+      readonly lastIndex: Index
+      readonly lastTerm: Term
+      /** Leadership transfer: overrides the leader's lease of the receiver. */
+      readonly force: boolean
+    })
+  | (Header & { readonly kind: 'vote-response' | 'pre-vote-response'; readonly granted: boolean })
+  | (Header & { readonly kind: 'snapshot'; readonly meta: SnapshotMeta })
+  | (Header & { readonly kind: 'timeout-now' })
+  | (Header & { readonly kind: 'read-index'; readonly context: bigint })
+  | (Header & {
+      readonly kind: 'read-index-response'
+      readonly index: Index
+      readonly context: bigint
+    })
+
+/** A read that may be served once the state machine has applied `index`. */
+export interface ReadState {
+  readonly index: Index
+  readonly context: bigint
+}
+
+export interface SoftState {
+  readonly role: Role
+  readonly leader: NodeId | undefined
+}
+
+/** A fact worth a log line; the core itself logs nothing. */
+export interface Note {
+  readonly kind: string
+  readonly facts: Readonly<Record<string, string | number | boolean>>
+}
+
+/** All that must happen next, taken at once. See RaftNode.ready. */
+export interface Ready {
+  /** Changed hard state, to be made durable with `entries`. */
+  readonly hardState?: HardState
+  /** Changed role or leader. Not durable. */
+  readonly softState?: SoftState
+  /** Entries to append durably, ascending. The first one's index may be at or below the log's last: that suffix is truncated. */
+  readonly entries: readonly Entry[]
+  /** A snapshot received from the leader, to be installed before `entries` are appended. */
+  readonly snapshot?: SnapshotMeta
+  /** May leave at once. */
+  readonly messages: readonly Message[]
+  /** May leave only after hardState, snapshot and entries of this Ready (and of all before it) are durable. */
+  readonly messagesAfterPersist: readonly Message[]
+  /** Committed and durable here, to be applied in this order. */
+  readonly committedEntries: readonly Entry[]
+  readonly readStates: readonly ReadState[]
+  readonly notes: readonly Note[]
+}
+
+export type ProposeResult =
+  | { readonly kind: 'accepted'; readonly index: Index; readonly term: Term }
+  | { readonly kind: 'not-leader'; readonly leader: NodeId | undefined }
+  /** Too much is not yet durable or replicated: propose again later. */
+  | { readonly kind: 'busy' }
+  /** Leadership is being handed over. */
+  | { readonly kind: 'transferring' }
+  /** Membership changes only: one is under way, or the change is not valid. */
+  | { readonly kind: 'refused'; readonly reason: string }
