@@ -1,0 +1,57 @@
+// A node: one host of the cluster.
+import type { NodeSpec, Platform } from '../spec/node-spec.ts'
+import type { NodeId, RaftId, SessionId } from './ids.ts'
+
+export type NodeRole = 'worker' | 'manager'
+export type NodeState = 'unknown' | 'down' | 'ready' | 'disconnected'
+
+export interface NodeResources {
+  readonly nanoCpus: number
+  readonly memoryBytes: number
+}
+
+export interface NodeDescription {
+  readonly hostname: string
+  readonly platform: Platform
+  readonly resources: NodeResources
+  readonly engineVersion: string
+  readonly engineLabels: Readonly<Record<string, string>>
+  readonly featureLevel: number
+}
+
+export interface ManagerInfo {
+  readonly raftId: RaftId
+  /** host:port of the control API. */
+  readonly address: string
+  /** host:port of the Raft transport. */
+  readonly raftAddress: string
+}
+
+export interface Node {
+  readonly id: NodeId
+  readonly version: number
+  readonly createdAtMs: number
+  readonly updatedAtMs: number
+  readonly spec: NodeSpec
+  /** The fact, as the certificate says; spec.role is the wish. */
+  readonly role: NodeRole
+  /** Undefined until its agent first opened a session. */
+  readonly description: NodeDescription | undefined
+  readonly state: NodeState
+  readonly stateMessage: string
+  readonly stateAtMs: number
+  /** Without port. */
+  readonly address: string
+  /** Set while the node is a member of Raft. */
+  readonly manager: ManagerInfo | undefined
+  /** The manager that holds its session. */
+  readonly sessionManagerId: NodeId | undefined
+  readonly sessionId: SessionId | undefined
+  readonly certificateExpiresAtMs: number
+}
+
+/** A removed node, refused until its certificate can no longer be valid. */
+export interface RemovedNode {
+  readonly id: NodeId
+  readonly expiresAtMs: number
+}

@@ -1,0 +1,48 @@
+// A task: one intended container of a service. Flat and of fixed shape, because there may be a million of them.
+import type { NodeId, ServiceId, SpecHash, TaskId } from './ids.ts'
+import { TaskState } from './task-state.ts'
+
+export interface Task {
+  readonly id: TaskId
+  /** Store-wide version of the last change. */
+  readonly version: number
+  readonly createdAtMs: number
+  readonly updatedAtMs: number
+  readonly serviceId: ServiceId
+  /** From 1. */
+  readonly slot: number
+  /** Undefined until the scheduler assigned it; never changed after that. */
+  readonly nodeId: NodeId | undefined
+  readonly specHash: SpecHash
+  /** Service.specVersion when the task was made. */
+  readonly specVersion: number
+  /** What orchestrators want. */
+  readonly desiredState: TaskState
+  /** What was observed; only grows. */
+  readonly state: TaskState
+  /** Agent's wall clock when it saw the state. */
+  readonly stateAtMs: number
+  /** Cluster time when the state was applied. */
+  readonly appliedAtMs: number
+  readonly message: string
+  readonly err: string
+  readonly containerId: string
+  readonly pid: number
+  readonly exitCode: number | undefined
+  /** While desired is READY: promoted to RUNNING not before this cluster time. 0: at once. */
+  readonly startAtMs: number
+  /** While desired is READY: promoted not before this task has ended. */
+  readonly startAfterTaskId: TaskId | undefined
+  /** Host ports in use, as "tcp/8080". */
+  readonly hostPorts: readonly string[]
+}
+
+/** Counts for the scheduler and for replicas: not asked to stop. */
+export function isActive(task: Task): boolean {
+  return task.desiredState <= TaskState.COMPLETE
+}
+
+/** Whether the task may hold resources of its node. */
+export function holdsResources(task: Task): boolean {
+  return task.nodeId !== undefined && task.state < TaskState.COMPLETE
+}

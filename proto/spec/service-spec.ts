@@ -1,0 +1,171 @@
+// What a user writes of a service. Types are inferred from the schemas; defaults are Swarm's.
+import { z } from 'zod'
+import { durationMs, labels, serviceName, text } from './text.ts'
+
+export const portSpec = z
+  .object({
+    name: text.default(''),
+    protocol: z.enum(['tcp', 'udp']).default('tcp'),
+    targetPort: z.number().int().min(1).max(65535),
+    /** 0: any free one. */
+    publishedPort: z.number().int().min(0).max(65535).default(0),
+    mode: z.enum(['host']).default('host'),
+    /** Empty: every address of the node. */
+    bindAddress: text.default(''),
+  })
+  .readonly()
+
+export const mountSpec = z
+  .object({
+    kind: z.enum(['bind', 'volume', 'tmpfs']).default('volume'),
+    source: text.default(''),
+    target: text.regex(/^\//, 'must be an absolute path in the container'),
+    readOnly: z.boolean().default(false),
+    bindPropagation: z
+      .enum(['', 'rprivate', 'private', 'rshared', 'shared', 'rslave', 'slave'])
+      .default(''),
+    bindCreate: z.boolean().default(false),
+    volumeNoCopy: z.boolean().default(false),
+    tmpfsSizeBytes: z
+      .number()
+      .int()
+      .min(0)
+      .max(2 ** 50)
+      .default(0),
+    tmpfsMode: z.number().int().min(0).max(0o7777).default(0),
+  })
+  .readonly()
+
+export const ulimitSpec = z
+  .object({ name: z.string().regex(/^[a-z]+$/), soft: z.number().int(), hard: z.number().int() })
+  .readonly()
+
+export const containerSpec = z
+  .object({
+    image: text.min(1, 'must name an image'),
+    labels,
+    command: z.array(text).max(1024).readonly().default([]),
+    args: z.array(text).max(1024).readonly().default([]),
+    hostname: text.max(63).default(''),
+    env: z
+      .array(
+        z
+          .string()
+          .max(131_072)
+          .regex(/^[^=\0][^\0]*$/, 'must be NAME=value'),
+      )
+      .max(4096)
+      .readonly()
+      .default([]),
+    workdir: text.default(''),
+    user: text.default(''),
+    groups: z.array(text).max(64).readonly().default([]),
+    init: z.boolean().optional(),
+    tty: z.boolean().default(false),
+    readOnly: z.boolean().default(false),
+    stopSignal: text.default(''),
+    stopGraceMs: durationMs.default(10_000),
+    mounts: z.array(mountSpec).max(256).readonly().default([]),
+    capAdd: z.array(text).max(64).readonly().default([]),
+    capDrop: z.array(text).max(64).readonly().default([]),
+    hosts: z.array(text).max(1024).readonly().default([]),
+    sysctls: z.record(z.string(), text).readonly().default({}),
+    ulimits: z.array(ulimitSpec).max(32).readonly().default([]),
+  })
+  .readonly()
+
+export const resourceSpec = z
+  .object({
+    /** 1e9 is one CPU; 0 is no limit. */
+    nanoCpus: z.number().int().min(0).max(1e15).default(0),
+    memoryBytes: z
+      .number()
+      .int()
+      .min(0)
+      .max(2 ** 50)
+      .default(0),
+    pids: z.number().int().min(0).max(4_194_304).default(0),
+  })
+  .readonly()
+
+export const restartPolicy = z
+  .object({
+    condition: z.enum(['none', 'on-failure', 'any']).default('any'),
+    delayMs: durationMs.default(5_000),
+    maxAttempts: z.number().int().min(0).max(1e9).default(0),
+    windowMs: durationMs.default(0),
+  })
+  .readonly()
+
+export const platform = z
+  .object({ architecture: text.default(''), os: text.default('') })
+  .readonly()
+
+export const placementSpec = z
+  .object({
+    constraints: z.array(text).max(256).readonly().default([]),
+    spread: z.array(text).max(16).readonly().default([]),
+    maxReplicasPerNode: z.number().int().min(0).max(1e6).default(0),
+    platforms: z.array(platform).max(64).readonly().default([]),
+    /** Empty: the cluster's. */
+    strategy: z.enum(['', 'spread', 'binpack', 'random']).default(''),
+  })
+  .readonly()
+
+const none = { nanoCpus: 0, memoryBytes: 0, pids: 0 }
+
+export const taskSpec = z
+  .object({
+    container: containerSpec,
+    limits: resourceSpec.default(none),
+    reservations: resourceSpec.default(none),
+    restart: restartPolicy.default({
+      condition: 'any',
+      delayMs: 5_000,
+      maxAttempts: 0,
+      windowMs: 0,
+    }),
+    placement: placementSpec.default({
+      constraints: [],
+      spread: [],
+      maxReplicasPerNode: 0,
+      platforms: [],
+      strategy: '',
+    }),
+    ports: z.array(portSpec).max(1024).readonly().default([]),
+    forceUpdate: z.number().int().min(0).default(0),
+  })
+  .readonly()
+
+export const replicasMax = 100_000
+
+export const serviceMode = z.discriminatedUnion('kind', [
+  z
+    .object({
+      kind: z.literal('replicated'),
+      replicas: z.number().int().min(0).max(replicasMax).default(1),
+    })
+    .readonly(),
+])
+
+export const serviceSpec = z
+  .object({
+    name: serviceName,
+    labels,
+    mode: serviceMode.default({ kind: 'replicated', replicas: 1 }),
+    task: taskSpec,
+  })
+  .readonly()
+
+export type PortSpec = z.infer<typeof portSpec>
+export type MountSpec = z.infer<typeof mountSpec>
+export type UlimitSpec = z.infer<typeof ulimitSpec>
+export type ContainerSpec = z.infer<typeof containerSpec>
+export type ResourceSpec = z.infer<typeof resourceSpec>
+export type RestartPolicy = z.infer<typeof restartPolicy>
+export type PlacementSpec = z.infer<typeof placementSpec>
+export type TaskSpec = z.infer<typeof taskSpec>
+export type ServiceMode = z.infer<typeof serviceMode>
+export type ServiceSpec = z.infer<typeof serviceSpec>
+/** What may be left out is left out. */
+export type ServiceSpecInput = z.input<typeof serviceSpec>
