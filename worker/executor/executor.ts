@@ -1,0 +1,247 @@
+// The contract between an agent's task manager and whatever runs containers: real (container/) or simulated (fake/).
+// Not for networks (network-attacher.ts) and not for what users type (proto/spec).
+import type { ContainerNetwork, HostPort, NetworkAttachment } from './network-attacher.ts'
+
+/** What a container is made of. Defaults of the image are merged in by the executor. */
+export interface ContainerConfig {
+  /** 1 to 64 of [a-z0-9_.-]; chosen by the caller, so that a repeated create is recognised. */
+  readonly id: string
+  /** Shown to users: `<service>.<slot or node id>.<task id>`. */
+  readonly name: string
+  /** As written by the user, or pinned: `name[:tag][@sha256:…]`. */
+  readonly image: string
+  /** Replaces the image's entrypoint (and then its command too). */
+  readonly entrypoint?: readonly string[]
+  /** Replaces the image's command. */
+  readonly args?: readonly string[]
+  /** `NAME=value`, over the image's; the last duplicate wins. */
+  readonly env: readonly string[]
+  readonly workdir?: string
+  /** `user[:group]`, names or numbers, resolved in the image. */
+  readonly user?: string
+  /** Additional groups, names or numbers, resolved in the image. */
+  readonly groups?: readonly string[]
+  /** Default: the first 12 characters of the id. */
+  readonly hostname?: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly mounts: readonly Mount[]
+  /** Extra lines of /etc/hosts: `address name [alias…]`. */
+  readonly hosts?: readonly string[]
+  readonly dns?: DnsConfig
+  readonly readOnly?: boolean
+  readonly tty?: boolean
+  readonly openStdin?: boolean
+  /** Runs a reaper as pid 1. */
+  readonly init?: boolean
+  /** `SIGTERM`, `TERM` or a number; default: the image's, else SIGTERM. */
+  readonly stopSignal?: string
+  /** Between the stop signal and SIGKILL; default 10,000. */
+  readonly stopGraceMs?: number
+  readonly resources?: ResourceLimits
+  /** `CAP_X`, `X` or `ALL`, added to Docker's default set. */
+  readonly capAdd?: readonly string[]
+  readonly capDrop?: readonly string[]
+  readonly sysctls?: Readonly<Record<string, string>>
+  readonly ulimits?: readonly Ulimit[]
+  readonly oomScoreAdj?: number
+  readonly noNewPrivileges?: boolean
+  readonly network: ContainerNetwork
+}
+
+/** Hard limits; absent or 0 = none. Reservations concern the scheduler only. */
+export interface ResourceLimits {
+  /** 1e9 = one processor. */
+  readonly nanoCpus?: number
+  readonly memoryBytes?: number
+  readonly pids?: number
+}
+
+export interface Ulimit {
+  /** `nofile`, `nproc`, … */
+  readonly name: string
+  readonly soft: number
+  readonly hard: number
+}
+
+export interface DnsConfig {
+  readonly nameservers: readonly string[]
+  readonly search: readonly string[]
+  readonly options: readonly string[]
+}
+
+export type Mount = BindMount | VolumeMount | TmpfsMount
+
+export interface BindMount {
+  readonly kind: 'bind'
+  /** Absolute path of this host; must exist unless `createSource`. */
+  readonly source: string
+  readonly target: string
+  readonly readOnly?: boolean
+  readonly propagation?: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave'
+  readonly nonRecursive?: boolean
+  readonly createSource?: boolean
+}
+
+export interface VolumeMount {
+  readonly kind: 'volume'
+  /** Absent: an anonymous volume, removed with the container. A named one is made when missing and stays. */
+  readonly name?: string
+  readonly target: string
+  readonly readOnly?: boolean
+  /** Do not fill an empty volume with the image's files at `target`. */
+  readonly noCopy?: boolean
+  /** A directory inside the volume; must exist. */
+  readonly subpath?: string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+export interface TmpfsMount {
+  readonly kind: 'tmpfs'
+  readonly target: string
+  readonly readOnly?: boolean
+  readonly sizeBytes?: number
+  /** Permission bits; default 0o1777. */
+  readonly mode?: number
+}
+
+/** An image of the local store. */
+export interface ResolvedImage {
+  /** The reference asked for, in familiar form (`nginx:1.27`). */
+  readonly reference: string
+  /** `sha256:…` of the image's configuration. */
+  readonly id: string
+  /** `sha256:…` of the manifest, where known. */
+  readonly digest?: string
+  readonly sizeBytes: number
+}
+
+export interface RegistryAuth {
+  readonly username: string
+  readonly password: string
+}
+
+export interface PullOptions {
+  /** `always` (default) asks the registry; `missing` only when the reference is not local. A local digest is never asked for. */
+  readonly policy?: 'always' | 'missing'
+  readonly auth?: RegistryAuth
+  readonly signal?: AbortSignal
+  /** Called with each step; must not throw. */
+  readonly progress?: (step: PullProgress) => void
+}
+
+/** One line of a pull's progress; the fields that concern no single layer have no `layer`. */
+export interface PullProgress {
+  readonly status: string
+  /** Short digest of the layer. */
+  readonly layer?: string
+  readonly currentBytes?: number
+  readonly totalBytes?: number
+}
+
+export interface ExitStatus {
+  /** 128 + n when killed by signal n; -1 when it is unknown because the host or the monitor died. */
+  readonly exitCode: number
+  readonly oomKilled: boolean
+  readonly finishedAtMs: number
+  /** Why the exit code alone does not tell the story. */
+  readonly error?: string
+}
+
+/** `lost`: the process runs but its monitor (conmon) died, so that its log has stopped and its exit code will be unknown. */
+export type ContainerState =
+  | { readonly kind: 'created'; readonly pid: number }
+  | { readonly kind: 'running'; readonly pid: number; readonly startedAtMs: number }
+  | { readonly kind: 'lost'; readonly pid: number; readonly startedAtMs: number }
+  | { readonly kind: 'exited'; readonly startedAtMs?: number; readonly exit: ExitStatus }
+
+export interface ContainerInfo {
+  readonly id: string
+  readonly config: ContainerConfig
+  readonly image: ResolvedImage
+  readonly createdAtMs: number
+  readonly state: ContainerState
+  /** What the network gave: addresses and host ports. Undefined without a network. */
+  readonly attachment?: NetworkAttachment
+}
+
+/** Host-mode ports as really published (ephemeral ones filled in). */
+export type PublishedPort = HostPort
+
+export interface StopOptions {
+  /** Default: the container's stop signal. */
+  readonly stopSignal?: string
+  /** Default: the container's grace. */
+  readonly graceMs?: number
+}
+
+export interface LogOptions {
+  readonly follow?: boolean
+  /** Only lines stamped at or after this time. */
+  readonly sinceMs?: number
+  /** Only lines stamped before this time. */
+  readonly untilMs?: number
+  /** At most this many of the newest lines to begin with; default all. */
+  readonly tail?: number
+  /** Default both. */
+  readonly streams?: readonly ('stdout' | 'stderr')[]
+}
+
+export interface LogLine {
+  readonly stream: 'stdout' | 'stderr'
+  /** RFC 3339 with nine fraction digits, UTC. */
+  readonly timestamp: string
+  /** Without the line end; not decoded, containers write what they like. */
+  readonly data: Uint8Array
+}
+
+export interface ContainerStats {
+  readonly cpuUsageNanos: number
+  readonly memoryBytes: number
+  readonly memoryLimitBytes?: number
+  readonly pids: number
+}
+
+/**
+ * Runs containers of one daemon. They outlive it: a new Executor on the same directories adopts them.
+ * Every method may throw SwarmError; a method about an unknown container throws NOT_FOUND.
+ */
+export interface Executor {
+  /** Brings the image to this host. Errors: IMAGE_NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, INVALID_ARGUMENT, CANCELLED. */
+  pull(reference: string, options: PullOptions): Promise<ResolvedImage>
+
+  /**
+   * Makes the container up to (not including) the start of its process, network attached. Repeating it with the
+   * id of an existing container returns that one. A failure leaves nothing behind.
+   * Errors: IMAGE_NOT_FOUND `No such image: X`, INVALID_ARGUMENT (mounts, user, signal, command …), INTERNAL.
+   */
+  create(config: ContainerConfig, signal: AbortSignal): Promise<ContainerInfo>
+
+  /** Starts a created container; a no-op on one that runs. Errors: FAILED_PRECONDITION when it has ended. */
+  start(id: string, signal: AbortSignal): Promise<ContainerInfo>
+
+  /** Stop signal, grace, SIGKILL; resolves when it has ended. A no-op on an ended one; one not started is killed. */
+  stop(id: string, options: StopOptions): Promise<ExitStatus>
+
+  /** Sends a signal (`SIGHUP`, `HUP`, `1`; default SIGKILL). Errors: FAILED_PRECONDITION when it does not run. */
+  kill(id: string, signalName?: string): Promise<void>
+
+  /** Removes every trace, killing it first if it runs. A no-op on an unknown one. */
+  remove(id: string): Promise<void>
+
+  /** Resolves when it has ended. Errors: CANCELLED, NOT_FOUND when it is removed meanwhile. */
+  wait(id: string, signal: AbortSignal): Promise<ExitStatus>
+
+  /** All containers of this daemon, ended ones included, oldest first. */
+  list(): Promise<readonly ContainerInfo[]>
+
+  inspect(id: string): Promise<ContainerInfo>
+
+  /** Oldest first. Without `follow` it ends with the last line, with it when the container ended or the signal aborts. */
+  logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>
+
+  /** Errors: FAILED_PRECONDITION when it does not run. */
+  stats(id: string): Promise<ContainerStats>
+
+  /** Lets go of everything but the containers, which go on. */
+  close(): Promise<void>
+}
