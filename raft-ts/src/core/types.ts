@@ -61,6 +61,16 @@ export interface SnapshotMeta {
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
 
+/** Why an append was refused. */
+export interface RejectHint {
+  /** The highest index at which the follower's log may still match. */
+  readonly hintIndex: Index
+  /** The follower's term there, 0 when it has none. */
+  readonly hintTerm: Term
+  /** The follower is being repaired and may lack entries that it acknowledged before. */
+  readonly lost: boolean
+}
+
 interface Header {
   readonly from: NodeId
   readonly to: NodeId
@@ -81,12 +91,12 @@ export type Message =
       /** Accepted: last index known to match. Rejected: the index that was refused. */
       readonly index: Index
       /** Present on refusal: where the follower's log may match, to skip whole terms. */
-      readonly reject?: { readonly hintIndex: Index; readonly hintTerm: Term }
+      readonly reject?: RejectHint
     })
   | (Header & {
       readonly kind: 'heartbeat'
       readonly commit: Index
-      /** Context of a pending ReadIndex, 0n when none. */
+      /** The leader's latest ReadIndex round, 0n when none. */
       readonly context: bigint
     })
   | (Header & { readonly kind: 'heartbeat-response'; readonly context: bigint })
@@ -126,6 +136,13 @@ export interface Note {
 
 /** All that must happen next, taken at once. See RaftNode.ready. */
 export interface Ready {
+  /** Rises by one with every Ready. */
+  readonly sequence: number
+  /**
+   * True: write hardState, snapshot and entries, flush, then call persisted(sequence).
+   * False: only hardState.commit may have changed; it is written some time and nothing waits for it.
+   */
+  readonly mustFlush: boolean
   /** Changed hard state, to be made durable with `entries`. */
   readonly hardState?: HardState
   /** Changed role or leader. Not durable. */
@@ -141,8 +158,14 @@ export interface Ready {
   /** Committed and durable here, to be applied in this order. */
   readonly committedEntries: readonly Entry[]
   readonly readStates: readonly ReadState[]
+  /** Contexts of reads that were lost with a change of leader: ask again. */
+  readonly abortedReads: readonly bigint[]
   readonly notes: readonly Note[]
 }
+
+export type ReadIndexResult =
+  /** A ReadState or an aborted read follows, unless a message is lost: ask again after a time-out. */
+  { readonly kind: 'pending' } | { readonly kind: 'no-leader' } | { readonly kind: 'busy' }
 
 export type ProposeResult =
   | { readonly kind: 'accepted'; readonly index: Index; readonly term: Term }
