@@ -24,6 +24,8 @@ export interface HostPort {
   readonly targetPort: number
   /** 0: any free one. */
   readonly publishedPort: number
+  /** An IPv4 address of the host; absent or empty: every one. */
+  readonly bindAddress?: string
 }
 
 export interface AttachRequest {
