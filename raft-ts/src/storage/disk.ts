@@ -1,0 +1,52 @@
+// The disk as the log and the snapshots see it: one flat directory of append-only files. Small on
+// purpose, so that the simulator can stand in with torn, lost and flipped bytes. Not a file system.
+//
+// Reads are synchronous; whatever waits for the device takes a callback. A callback is never called
+// before the method returned, and never after the process it belongs to has crashed.
+
+/** Called once, with the error if it failed. */
+export type Done = (err?: Error) => void
+
+export interface Disk {
+  /** Names of all files, in no order. Throws DiskError. */
+  list(): readonly string[]
+  /** Size in bytes. Throws DiskError when there is no such file. */
+  size(name: string): number
+  /** Up to `length` bytes from `offset`; shorter only at the end of the file. A fresh buffer. Throws DiskError. */
+  read(name: string, offset: number, length: number): Uint8Array
+  /** Creates an empty file, which must not exist. Its name is durable when the callback is called. */
+  create(name: string, done: (err: Error | undefined, file: DiskFile | undefined) => void): void
+  /** Opens an existing file for further appending. */
+  reopen(name: string, done: (err: Error | undefined, file: DiskFile | undefined) => void): void
+  /** Replaces `to` atomically; durable when the callback is called. The file's content must be synced before. */
+  rename(from: string, to: string, done: Done): void
+  /** Removes a file; no error when it is gone already. */
+  remove(name: string, done: Done): void
+}
+
+/**
+ * An open file. Calls may overlap; they take effect in order.
+ *
+ * What a crash leaves of appends that were not synced: any prefix of them, in which whole 512-byte
+ * sectors (aligned in the file) may read as zeros. Synced bytes stay.
+ */
+export interface DiskFile {
+  /** Appends at the end. The bytes must not be changed before the callback. After an error the content past the last sync is unknown. */
+  append(bytes: Uint8Array, done: Done): void
+  /** Makes all appends before it durable (fdatasync). After an error the file must not be used again. */
+  sync(done: Done): void
+  close(done: Done): void
+}
+
+export type DiskErrorCode = 'NOT_FOUND' | 'EXISTS' | 'FULL' | 'IO'
+
+/** The device or the file system refused. FULL: no space or quota left. */
+export class DiskError extends Error {
+  readonly code: DiskErrorCode
+
+  constructor(code: DiskErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause })
+    this.name = 'DiskError'
+    this.code = code
+  }
+}
