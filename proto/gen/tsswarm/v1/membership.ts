@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { LogChunk, LogCredit, LogEnd, LogSubscribe } from "./dispatcher.ts";
 import { ManagerInfo, NodeDescription } from "./objects.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -55,6 +56,8 @@ export interface SessionReport {
   readonly sequence: number;
   readonly sessions: readonly SessionBeat[];
   readonly statuses: readonly NodeStatusBatch[];
+  /** Longest time between heartbeats that the agents of this manager were told. */
+  readonly heartbeatMs: number;
 }
 
 export interface SessionBeat {
@@ -65,14 +68,17 @@ export interface SessionBeat {
   /** Present when the session is new or its description changed. */
   readonly description: NodeDescription | undefined;
   readonly address: string;
-  /** The session has ended in order. */
+  /** The session has ended. */
   readonly closed: boolean;
+  /** Time since the session was opened; of two sessions of a node the later one counts. */
+  readonly openedAgeMs: number;
 }
 
 export interface NodeStatusBatch {
   readonly nodeId: string;
   readonly sessionId: string;
   readonly sequence: number;
+  /** An encoded StatusBatch. */
   readonly statuses: Uint8Array;
 }
 
@@ -87,6 +93,27 @@ export interface NodeStatusAck {
   readonly nodeId: string;
   readonly sessionId: string;
   readonly sequence: number;
+}
+
+export interface RelayLogsRequest {
+  readonly kind:
+    | //
+    /** First, once. */
+    { readonly $case: "open"; readonly value: RelayLogsOpen }
+    | { readonly $case: "credit"; readonly value: LogCredit }
+    | undefined;
+}
+
+export interface RelayLogsOpen {
+  readonly nodeId: string;
+  readonly subscribe: LogSubscribe | undefined;
+}
+
+export interface RelayLogsResponse {
+  readonly kind: { readonly $case: "chunk"; readonly value: LogChunk } | {
+    readonly $case: "end";
+    readonly value: LogEnd;
+  } | undefined;
 }
 
 export interface HealthRequest {
@@ -383,7 +410,7 @@ export const LeaveRaftResponse: MessageFns<LeaveRaftResponse> = {
 };
 
 function createBaseSessionReport(): SessionReport {
-  return { sequence: 0, sessions: [], statuses: [] };
+  return { sequence: 0, sessions: [], statuses: [], heartbeatMs: 0 };
 }
 
 export const SessionReport: MessageFns<SessionReport> = {
@@ -396,6 +423,9 @@ export const SessionReport: MessageFns<SessionReport> = {
     }
     for (const v of message.statuses) {
       NodeStatusBatch.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.heartbeatMs !== 0) {
+      writer.uint32(32).uint32(message.heartbeatMs);
     }
     return writer;
   },
@@ -437,6 +467,14 @@ export const SessionReport: MessageFns<SessionReport> = {
             message.statuses.push(NodeStatusBatch.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.heartbeatMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -451,7 +489,7 @@ export const SessionReport: MessageFns<SessionReport> = {
 };
 
 function createBaseSessionBeat(): SessionBeat {
-  return { nodeId: "", sessionId: "", ageMs: 0, description: undefined, address: "", closed: false };
+  return { nodeId: "", sessionId: "", ageMs: 0, description: undefined, address: "", closed: false, openedAgeMs: 0 };
 }
 
 export const SessionBeat: MessageFns<SessionBeat> = {
@@ -473,6 +511,9 @@ export const SessionBeat: MessageFns<SessionBeat> = {
     }
     if (message.closed !== false) {
       writer.uint32(48).bool(message.closed);
+    }
+    if (message.openedAgeMs !== 0) {
+      writer.uint32(56).uint64(message.openedAgeMs);
     }
     return writer;
   },
@@ -536,6 +577,14 @@ export const SessionBeat: MessageFns<SessionBeat> = {
             }
 
             message.closed = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.openedAgeMs = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -766,6 +815,181 @@ export const NodeStatusAck: MessageFns<NodeStatusAck> = {
   },
 };
 
+function createBaseRelayLogsRequest(): RelayLogsRequest {
+  return { kind: undefined };
+}
+
+export const RelayLogsRequest: MessageFns<RelayLogsRequest> = {
+  encode(message: RelayLogsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "open":
+        RelayLogsOpen.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "credit":
+        LogCredit.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RelayLogsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRelayLogsRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "open", value: RelayLogsOpen.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "credit", value: LogCredit.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRelayLogsOpen(): RelayLogsOpen {
+  return { nodeId: "", subscribe: undefined };
+}
+
+export const RelayLogsOpen: MessageFns<RelayLogsOpen> = {
+  encode(message: RelayLogsOpen, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.subscribe !== undefined) {
+      LogSubscribe.encode(message.subscribe, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RelayLogsOpen {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRelayLogsOpen() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subscribe = LogSubscribe.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRelayLogsResponse(): RelayLogsResponse {
+  return { kind: undefined };
+}
+
+export const RelayLogsResponse: MessageFns<RelayLogsResponse> = {
+  encode(message: RelayLogsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "chunk":
+        LogChunk.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "end":
+        LogEnd.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RelayLogsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRelayLogsResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "chunk", value: LogChunk.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "end", value: LogEnd.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseHealthRequest(): HealthRequest {
   return {};
 }
@@ -891,6 +1115,16 @@ export const ManagerPeerService = {
     responseSerialize: (value: SessionReportAck): Buffer => Buffer.from(SessionReportAck.encode(value).finish()),
     responseDeserialize: (value: Buffer): SessionReportAck => SessionReportAck.decode(value),
   },
+  /** Logs of tasks whose node has its session on the called manager. The caller ends it by cancelling. */
+  relayLogs: {
+    path: "/tsswarm.v1.ManagerPeer/RelayLogs" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: RelayLogsRequest): Buffer => Buffer.from(RelayLogsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RelayLogsRequest => RelayLogsRequest.decode(value),
+    responseSerialize: (value: RelayLogsResponse): Buffer => Buffer.from(RelayLogsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RelayLogsResponse => RelayLogsResponse.decode(value),
+  },
   health: {
     path: "/tsswarm.v1.ManagerPeer/Health" as const,
     requestStream: false as const,
@@ -909,6 +1143,8 @@ export interface ManagerPeerServer extends UntypedServiceImplementation {
   leaveRaft: handleUnaryCall<LeaveRaftRequest, LeaveRaftResponse>;
   /** Sessions and statuses of the agents that are connected to the calling manager, every 250 ms. */
   reportSessions: handleBidiStreamingCall<SessionReport, SessionReportAck>;
+  /** Logs of tasks whose node has its session on the called manager. The caller ends it by cancelling. */
+  relayLogs: handleBidiStreamingCall<RelayLogsRequest, RelayLogsResponse>;
   health: handleUnaryCall<HealthRequest, HealthResponse>;
 }
 
@@ -952,6 +1188,13 @@ export interface ManagerPeerClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<SessionReport, SessionReportAck>;
+  /** Logs of tasks whose node has its session on the called manager. The caller ends it by cancelling. */
+  relayLogs(): ClientDuplexStream<RelayLogsRequest, RelayLogsResponse>;
+  relayLogs(options: Partial<CallOptions>): ClientDuplexStream<RelayLogsRequest, RelayLogsResponse>;
+  relayLogs(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<RelayLogsRequest, RelayLogsResponse>;
   health(
     request: HealthRequest,
     callback: (error: ServiceError | null, response: HealthResponse) => void,
