@@ -16,8 +16,6 @@ export interface Disk {
   read(name: string, offset: number, length: number): Uint8Array
   /** Creates an empty file, which must not exist. Its name is durable when the callback is called. */
   create(name: string, done: (err: Error | undefined, file: DiskFile | undefined) => void): void
-  /** Opens an existing file for further appending. */
-  reopen(name: string, done: (err: Error | undefined, file: DiskFile | undefined) => void): void
   /** Replaces `to` atomically; durable when the callback is called. The file's content must be synced before. */
   rename(from: string, to: string, done: Done): void
   /** Removes a file; no error when it is gone already. */
