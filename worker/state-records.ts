@@ -1,0 +1,121 @@
+// The bytes of the agent's database: one record a line, `<crc32 in hex> <json>`. Not for when they are written (state-db.ts).
+import { crc32 } from 'node:zlib'
+import { z } from 'zod'
+import {
+  type AssignedTask,
+  isTaskState,
+  serviceId,
+  specHash,
+  type TaskSpecRecord,
+  TaskState,
+  type TaskStatus,
+  taskId,
+} from '../proto/objects/index.ts'
+import { taskSpec } from '../proto/spec/service-spec.ts'
+
+/** Where a manager is reached. */
+export interface ManagerAddress {
+  readonly nodeId: string
+  /** host:port of the control API. */
+  readonly address: string
+}
+
+const state = z.number().transform((value) => (isTaskState(value) ? value : TaskState.NEW))
+const task = z.object({
+  id: z.string().transform(taskId),
+  serviceId: z.string().transform(serviceId),
+  serviceName: z.string(),
+  slot: z.number(),
+  specHash: z.string().transform(specHash),
+  desiredState: state,
+  state,
+  serviceLabels: z.record(z.string(), z.string()),
+})
+const spec = z.object({ hash: z.string().transform(specHash), spec: taskSpec })
+const status = z.object({
+  taskId: z.string().transform(taskId),
+  state,
+  atMs: z.number(),
+  message: z.string(),
+  err: z.string(),
+  containerId: z.string(),
+  pid: z.number(),
+  exitCode: z
+    .number()
+    .optional()
+    .transform((code) => code),
+  hostPorts: z.array(z.string()),
+})
+
+const record = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('assigned'),
+    /** Whether it replaces everything before. */
+    whole: z.boolean(),
+    stamp: z.object({ epoch: z.number(), index: z.number() }).optional(),
+    update: z.array(task),
+    remove: z.array(z.string().transform(taskId)),
+    specs: z.array(spec),
+  }),
+  z.object({ kind: z.literal('statuses'), statuses: z.array(status) }),
+  z.object({ kind: z.literal('forgotten'), ids: z.array(z.string().transform(taskId)) }),
+  z.object({
+    kind: z.literal('managers'),
+    managers: z.array(z.object({ nodeId: z.string(), address: z.string() })),
+  }),
+])
+
+export type StateRecord =
+  | {
+      readonly kind: 'assigned'
+      readonly whole: boolean
+      readonly stamp?: { readonly epoch: number; readonly index: number } | undefined
+      readonly update: readonly AssignedTask[]
+      readonly remove: readonly AssignedTask['id'][]
+      readonly specs: readonly TaskSpecRecord[]
+    }
+  | { readonly kind: 'statuses'; readonly statuses: readonly TaskStatus[] }
+  | { readonly kind: 'forgotten'; readonly ids: readonly AssignedTask['id'][] }
+  | { readonly kind: 'managers'; readonly managers: readonly ManagerAddress[] }
+
+/** One line, its end included. */
+export function encodeRecord(value: StateRecord): Buffer {
+  const json = Buffer.from(JSON.stringify(value))
+  return Buffer.concat([Buffer.from(`${checksum(json)} `), json, Buffer.from('\n')])
+}
+
+export interface DecodedRecords {
+  readonly records: readonly StateRecord[]
+  /** False when something after the last whole record had to be left out: a torn write or damage. */
+  readonly isIntact: boolean
+}
+
+/** The records up to the first that is not whole. */
+export function decodeRecords(data: Uint8Array): DecodedRecords {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  const records: StateRecord[] = []
+  let start = 0
+  while (start < bytes.length) {
+    const end = bytes.indexOf(10, start)
+    const parsed = end < 0 ? undefined : decodeLine(bytes.subarray(start, end))
+    if (parsed === undefined) return { records, isIntact: false }
+    records.push(parsed)
+    start = end + 1
+  }
+  return { records, isIntact: true }
+}
+
+function decodeLine(line: Buffer): StateRecord | undefined {
+  const json = line.subarray(9)
+  if (line.length < 10 || line.toString('latin1', 0, 8) !== checksum(json)) return undefined
+  const parsed = record.safeParse(JSON.parse(json.toString()))
+  if (!parsed.success) return undefined
+  // zod types an absent exit code as an optional property; a status always has the property.
+  if (parsed.data.kind !== 'statuses') return parsed.data
+  const statuses = parsed.data.statuses.map((item) => ({ ...item, exitCode: item.exitCode }))
+  return { kind: 'statuses', statuses }
+}
+
+function checksum(bytes: Uint8Array): string {
+  return crc32(bytes).toString(16).padStart(8, '0')
+}

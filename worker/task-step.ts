@@ -1,0 +1,127 @@
+// What an agent does next for one task: a pure function of what is wanted, what was observed and what the
+// executor says of its container. Not for doing it (task-driver.ts).
+// Source: Docker Swarm's task model; the texts are those its users know.
+import { unreachable } from '../proto/lib/assert.ts'
+import { isTerminal, TaskState } from '../proto/objects/index.ts'
+
+/** What the executor says of a task's container. `lost`: it runs, but nobody collects its log and exit code. */
+export type ContainerFact =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'created' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'exited'; readonly exitCode: number; readonly why: string }
+
+export interface TaskFacts {
+  /** `gone`: no longer assigned to this node. */
+  readonly desired: TaskState | 'gone'
+  /** The highest state seen so far, here or in the store. */
+  readonly observed: TaskState
+  readonly container: ContainerFact
+}
+
+/** A state to be reported. */
+export interface Transition {
+  readonly state: TaskState
+  readonly message: string
+  readonly err: string
+}
+
+/**
+ * `idle`: nothing to do until the facts change. `report`: the observed state moves on. `prepare`: pull and create.
+ * `start`, `stop`, `remove`: of the container. `watch`: wait for the container's end. `forget`: no trace is left.
+ */
+export type TaskAction =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'report'; readonly to: Transition }
+  | { readonly kind: 'prepare' }
+  | { readonly kind: 'start' }
+  | { readonly kind: 'watch' }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'remove' }
+  | { readonly kind: 'forget' }
+
+/** The next thing to do. Following it, the observed state only grows and ends where `desired` says. */
+export function nextTaskAction(facts: TaskFacts): TaskAction {
+  if (facts.desired === 'gone') return clear(facts.container)
+  if (isTerminal(facts.observed)) return isAlive(facts.container) ? { kind: 'stop' } : idle
+  if (facts.desired >= TaskState.SHUTDOWN) return shutDown(facts.container)
+  return walk(facts.desired, facts.observed, facts.container)
+}
+
+const idle: TaskAction = { kind: 'idle' }
+
+function isAlive(container: ContainerFact): boolean {
+  return container.kind === 'running' || container.kind === 'lost' || container.kind === 'created'
+}
+
+function report(state: TaskState, message: string, err = ''): TaskAction {
+  return { kind: 'report', to: { state, message, err } }
+}
+
+function clear(container: ContainerFact): TaskAction {
+  switch (container.kind) {
+    case 'absent':
+      return { kind: 'forget' }
+    case 'running':
+    case 'lost':
+      return { kind: 'stop' }
+    case 'created':
+    case 'exited':
+      return { kind: 'remove' }
+    default:
+      return unreachable(container, 'container fact')
+  }
+}
+
+function shutDown(container: ContainerFact): TaskAction {
+  return isAlive(container) ? { kind: 'stop' } : report(TaskState.SHUTDOWN, 'shutdown')
+}
+
+/** Along accepted, preparing, ready, starting, running. */
+function walk(desired: TaskState, observed: TaskState, container: ContainerFact): TaskAction {
+  if (observed < TaskState.ACCEPTED) return report(TaskState.ACCEPTED, 'accepted')
+  if (observed < TaskState.PREPARING) return report(TaskState.PREPARING, 'preparing')
+  if (observed < TaskState.READY) {
+    if (container.kind === 'absent') return { kind: 'prepare' }
+    return report(TaskState.READY, 'prepared')
+  }
+  if (observed < TaskState.STARTING) return atReady(desired, container)
+  return atStarting(observed, container)
+}
+
+function atReady(desired: TaskState, container: ContainerFact): TaskAction {
+  if (container.kind === 'exited') {
+    return report(TaskState.REJECTED, 'preparing', 'the container ended before it was started')
+  }
+  // A container that vanished while nobody needed it is simply made again.
+  if (container.kind === 'absent') return { kind: 'prepare' }
+  return desired <= TaskState.READY ? idle : report(TaskState.STARTING, 'starting')
+}
+
+/** The container is or was to run. */
+function atStarting(observed: TaskState, container: ContainerFact): TaskAction {
+  switch (container.kind) {
+    case 'created':
+      return { kind: 'start' }
+    case 'running':
+      if (observed < TaskState.RUNNING) return report(TaskState.RUNNING, 'started')
+      return { kind: 'watch' }
+    case 'lost':
+      // Stopped first: a task that is reported ended must not run on beside its replacement.
+      return { kind: 'stop' }
+    case 'exited':
+      return ended(container)
+    case 'absent':
+      return report(TaskState.FAILED, 'started', 'the container of the task is gone')
+    default:
+      return unreachable(container, 'container fact')
+  }
+}
+
+function ended(exited: Extract<ContainerFact, { readonly kind: 'exited' }>): TaskAction {
+  if (exited.exitCode === 0 && exited.why === '') return report(TaskState.COMPLETE, 'finished')
+  const code = exited.exitCode === 0 ? [] : [`non-zero exit (${exited.exitCode})`]
+  const why = exited.why === '' ? [] : [exited.why]
+  return report(TaskState.FAILED, 'started', ['task', ...code, ...why].join(': '))
+}
