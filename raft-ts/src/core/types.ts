@@ -96,10 +96,10 @@ export type Message =
   | (Header & {
       readonly kind: 'heartbeat'
       readonly commit: Index
-      /** The leader's latest ReadIndex round, 0n when none. */
-      readonly context: bigint
+      /** The leader's latest ReadIndex round, 0 when none; the response repeats it. */
+      readonly round: number
     })
-  | (Header & { readonly kind: 'heartbeat-response'; readonly context: bigint })
+  | (Header & { readonly kind: 'heartbeat-response'; readonly round: number })
   | (Header & {
       readonly kind: 'vote' | 'pre-vote'
       readonly lastIndex: Index
@@ -107,7 +107,8 @@ export type Message =
       /** Leadership transfer: overrides the leader's lease of the receiver. */
       readonly force: boolean
     })
-  | (Header & { readonly kind: 'vote-response' | 'pre-vote-response'; readonly granted: boolean })
+  | (Header & { readonly kind: 'vote-response'; readonly granted: boolean })
+  | (Header & { readonly kind: 'pre-vote-response'; readonly granted: boolean })
   | (Header & { readonly kind: 'snapshot'; readonly meta: SnapshotMeta })
   | (Header & { readonly kind: 'timeout-now' })
   | (Header & { readonly kind: 'read-index'; readonly context: bigint })
@@ -164,7 +165,7 @@ export interface Ready {
 }
 
 export type ReadIndexResult =
-  /** A ReadState or an aborted read follows, unless a message is lost: ask again after a time-out. */
+  /** A ReadState or an aborted read with this context always follows. */
   { readonly kind: 'pending' } | { readonly kind: 'no-leader' } | { readonly kind: 'busy' }
 
 export type ProposeResult =

@@ -1,0 +1,192 @@
+// What one node knows, and the few moves every role shares: send, note, become follower.
+// The rules of each role are in step-*.ts; nothing outside core/ sees this.
+
+import { ConfHistory } from './conf-history.ts'
+import type { RaftConfig } from './config.ts'
+import { RaftLog } from './log.ts'
+import type { Progress } from './progress.ts'
+import { emptyConf } from './quorum.ts'
+import { ForwardedReads, type ReadRounds } from './read-index.ts'
+import type {
+  ConfState,
+  HardState,
+  Index,
+  Message,
+  NodeId,
+  Note,
+  ReadState,
+  Role,
+  SnapshotMeta,
+  Term,
+} from './types.ts'
+
+/** What only a leader has, from its election to its end. */
+export interface Leading {
+  /** Peers by id, never the leader itself. Outlives removal until the removal is committed. */
+  readonly progress: Map<NodeId, Progress>
+  readonly reads: ReadRounds
+  /** The entry appended on election; nothing is read before it is committed. */
+  readonly firstIndex: Index
+  transferee: NodeId | undefined
+  transferTicks: number
+  /** Read round that must be answered before proposals are taken again; 0: none. */
+  unprovenRound: number
+  /** Something may be sendable: appends are made when the Ready is taken, so that proposals share them. */
+  sendsDue: boolean
+}
+
+/** Being repaired: the read whose answer tells when the log is whole again. */
+export interface Repair {
+  readonly context: bigint
+  target: Index | undefined
+}
+
+export interface Outbox {
+  messages: Message[]
+  messagesAfterPersist: Message[]
+  readStates: ReadState[]
+  abortedReads: bigint[]
+  notes: Note[]
+  snapshot: SnapshotMeta | undefined
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+/** A message without sender and term, which the node fills in. */
+export type Draft = DistributiveOmit<Message, 'from' | 'term'> & { readonly term?: Term }
+
+export function emptyOutbox(): Outbox {
+  return {
+    messages: [],
+    messagesAfterPersist: [],
+    readStates: [],
+    abortedReads: [],
+    notes: [],
+    snapshot: undefined,
+  }
+}
+
+export class NodeState {
+  readonly config: RaftConfig
+  readonly id: NodeId
+  readonly log: RaftLog
+  readonly confs: ConfHistory
+  readonly forwarded: ForwardedReads
+  term: Term
+  vote: NodeId | undefined
+  role: Role = 'follower'
+  leader: NodeId | undefined
+  leading: Leading | undefined
+  repair: Repair | undefined
+  /** Answers to the present campaign. */
+  votes = new Map<NodeId, boolean>()
+  /** Term and vote that are on disk: the own vote counts only from then on. */
+  durable: { readonly term: Term; readonly vote: NodeId | undefined }
+  electionTicks: number
+  electionElapsed = 0
+  heartbeatElapsed = 0
+  forwardedElapsed = 0
+  /** This follower's own time-out, drawn anew every time. */
+  patienceTicks: number
+  outbox: Outbox = emptyOutbox()
+
+  constructor(config: RaftConfig) {
+    const { restored } = config
+    this.config = config
+    this.id = config.id
+    this.log = new RaftLog(config.log, config, restored)
+    this.confs = new ConfHistory(
+      { index: restored.snapshot?.index ?? 0, conf: restored.snapshot?.conf ?? emptyConf },
+      restored.confs,
+    )
+    this.forwarded = new ForwardedReads(config.pendingReadsMax)
+    this.term = restored.hardState.term
+    this.vote = restored.hardState.vote
+    this.durable = { term: this.term, vote: this.vote }
+    this.electionTicks = config.electionTicks
+    this.patienceTicks = this.drawPatience()
+    if (restored.repairing) {
+      // Negative, so that no caller's context is met; random, so that no answer to an earlier life is taken.
+      this.repair = {
+        context: -1n - BigInt(Math.floor(config.random() * 2 ** 48)),
+        target: undefined,
+      }
+    }
+  }
+
+  get conf(): ConfState {
+    return this.confs.latest.conf
+  }
+
+  /** May this node become leader: a voter to be or remain, with a whole log. */
+  get isPromotable(): boolean {
+    const { voters, outgoing } = this.conf
+    return this.repair === undefined && (voters.includes(this.id) || outgoing.includes(this.id))
+  }
+
+  get hardState(): HardState {
+    return { term: this.term, vote: this.vote, commit: this.log.commit }
+  }
+
+  send(draft: Draft): void {
+    this.outbox.messages.push(this.#address(draft))
+  }
+
+  /** For what rests on the hard state or log of this moment: it waits until they are durable. */
+  sendAfterPersist(draft: Draft): void {
+    this.outbox.messagesAfterPersist.push(this.#address(draft))
+  }
+
+  note(kind: string, facts: Note['facts'] = {}): void {
+    this.outbox.notes.push({ kind, facts: { term: this.term, ...facts } })
+  }
+
+  /** Between one and two election time-outs, so that candidates seldom meet. Source: Raft paper 5.2. */
+  drawPatience(): number {
+    return this.electionTicks + Math.floor(this.config.random() * this.electionTicks)
+  }
+
+  resetTimers(): void {
+    this.electionElapsed = 0
+    this.heartbeatElapsed = 0
+    this.patienceTicks = this.drawPatience()
+  }
+
+  /** Whoever leads now is another one: reads under way with the old one are lost. */
+  setLeader(leader: NodeId | undefined): void {
+    if (leader === this.leader) return
+    this.leader = leader
+    this.abortReads(this.forwarded.abandon())
+  }
+
+  abortReads(contexts: readonly bigint[]): void {
+    for (const context of contexts) if (context >= 0n) this.outbox.abortedReads.push(context)
+  }
+
+  #address(draft: Draft): Message {
+    return { term: this.term, ...draft, from: this.id } as Message
+  }
+}
+
+/** Raises the term and forgets the vote of the old one. */
+export function enterTerm(node: NodeState, term: Term): void {
+  node.term = term
+  node.vote = undefined
+}
+
+/** Follows `leader` (undefined: not known yet) in this term, which may be the present one. */
+export function becomeFollower(node: NodeState, term: Term, leader: NodeId | undefined): void {
+  if (term > node.term) enterTerm(node, term)
+  if (node.role !== 'follower') node.note('became-follower', { leader: leader ?? '' })
+  node.role = 'follower'
+  node.votes.clear()
+  endLeading(node)
+  node.setLeader(leader)
+  node.resetTimers()
+}
+
+function endLeading(node: NodeState): void {
+  if (node.leading === undefined) return
+  const own = node.leading.reads.abandon().filter((read) => read.from === node.id)
+  node.abortReads(own.map((read) => read.context))
+  node.leading = undefined
+}

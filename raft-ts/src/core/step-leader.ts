@@ -1,0 +1,144 @@
+// What a leader does with its peers' answers, and with the passing of time.
+// Source: Raft paper 5.3; thesis 3.10 (transfer), 6.2 (CheckQuorum), 6.4 (ReadIndex).
+import { invariant } from './assert.ts'
+import { advanceCommit, advanceReads } from './commit.ts'
+import type { Progress } from './progress.ts'
+import { voteResult } from './quorum.ts'
+import { leadingOf, sendHeartbeats } from './replication.ts'
+import { becomeFollower, type NodeState } from './state.ts'
+import type { Message, NodeId } from './types.ts'
+
+type AppendResponse = Extract<Message, { kind: 'append-response' }>
+type HeartbeatResponse = Extract<Message, { kind: 'heartbeat-response' }>
+
+/** A message of the present term, to the leader. */
+export function stepLeader(node: NodeState, message: Message): void {
+  switch (message.kind) {
+    case 'append-response':
+      takeAppendResponse(node, message)
+      return
+    case 'heartbeat-response':
+      takeHeartbeatResponse(node, message)
+      return
+    case 'read-index':
+      // Not taken (too many): the follower gives up and asks again.
+      leadingOf(node).reads.add({ from: message.from, context: message.context })
+      return
+    case 'append':
+    case 'heartbeat':
+    case 'snapshot':
+      invariant(false, 'a term has one leader', { term: node.term, other: message.from })
+      return
+    case 'vote':
+    case 'vote-response':
+    case 'pre-vote':
+    case 'pre-vote-response':
+    case 'timeout-now':
+    case 'read-index-response':
+      return
+  }
+}
+
+/** One tick of a leader. */
+export function tickLeader(node: NodeState): void {
+  const leading = leadingOf(node)
+  node.electionElapsed += 1
+  node.heartbeatElapsed += 1
+  if (leading.transferee !== undefined) {
+    leading.transferTicks += 1
+    if (leading.transferTicks >= node.electionTicks) abortTransfer(node)
+  }
+  if (node.electionElapsed >= node.electionTicks) {
+    node.electionElapsed = 0
+    if (!checkQuorum(node)) return
+  }
+  if (node.heartbeatElapsed >= node.config.heartbeatTicks) {
+    node.heartbeatElapsed = 0
+    sendHeartbeats(node)
+  }
+}
+
+/** Hands leadership to a voter once its log is complete. Source: thesis 3.10. */
+export function startTransfer(node: NodeState, to: NodeId): void {
+  const leading = leadingOf(node)
+  const progress = leading.progress.get(to)
+  if (progress === undefined || !node.conf.voters.includes(to)) {
+    node.note('transfer-refused', { to })
+    return
+  }
+  node.note('transfer-started', { to, match: progress.match })
+  leading.transferee = to
+  leading.transferTicks = 0
+  progress.nudged = true
+  leading.sendsDue = true
+  continueTransfer(node, progress)
+}
+
+function takeAppendResponse(node: NodeState, message: AppendResponse): void {
+  const leading = leadingOf(node)
+  const progress = leading.progress.get(message.from)
+  if (progress === undefined) return
+  progress.active = true
+  leading.sendsDue = true
+  if (message.reject !== undefined) {
+    takeRefusal(node, progress, message)
+    return
+  }
+  if (message.index > node.log.lastIndex) {
+    node.note('impossible-answer', { from: message.from, index: message.index })
+    return
+  }
+  progress.accepted(message.index)
+  continueTransfer(node, progress)
+  advanceCommit(node)
+}
+
+function takeRefusal(node: NodeState, progress: Progress, message: AppendResponse): void {
+  const { reject } = message
+  if (reject === undefined) return
+  const hint =
+    reject.hintTerm > 0
+      ? node.log.findByTerm(reject.hintIndex, reject.hintTerm).index
+      : Math.min(reject.hintIndex, node.log.lastIndex)
+  if (reject.lost && hint < progress.match) {
+    node.note('peer-lost-entries', { id: progress.id, match: progress.match, hint })
+    progress.lost(hint)
+    return
+  }
+  progress.refused(message.index, hint)
+}
+
+function takeHeartbeatResponse(node: NodeState, message: HeartbeatResponse): void {
+  const leading = leadingOf(node)
+  const progress = leading.progress.get(message.from)
+  if (progress === undefined) return
+  progress.heard(node.log.lastIndex)
+  progress.round = Math.max(progress.round, message.round)
+  leading.sendsDue = true
+  advanceReads(node)
+}
+
+/** Without a quorum heard from since the last check, leads no longer. Source: thesis 6.2. */
+function checkQuorum(node: NodeState): boolean {
+  const { progress } = leadingOf(node)
+  const heard = new Map<NodeId, boolean>([[node.id, true]])
+  for (const peer of progress.values()) {
+    heard.set(peer.id, peer.active)
+    peer.active = false
+  }
+  if (!node.config.checkQuorum || voteResult(node.conf, heard) === 'won') return true
+  node.note('quorum-lost')
+  becomeFollower(node, node.term, undefined)
+  return false
+}
+
+function continueTransfer(node: NodeState, progress: Progress): void {
+  if (leadingOf(node).transferee !== progress.id) return
+  if (progress.match === node.log.lastIndex) node.send({ kind: 'timeout-now', to: progress.id })
+}
+
+function abortTransfer(node: NodeState): void {
+  const leading = leadingOf(node)
+  node.note('transfer-aborted', { to: leading.transferee ?? '' })
+  leading.transferee = undefined
+}
