@@ -1,5 +1,6 @@
-// The contract between an agent's task manager and whatever runs containers: real (container/) or simulated (fake/).
-// Not for networks (network-attacher.ts) and not for what users type (proto/spec).
+// The contract between an agent's task manager and whatever runs containers: real (container/) or
+// simulated (fake/). Not for networks (network-attacher.ts) and not for what users type
+// (proto/spec).
 import type { ContainerNetwork, HostPort, NetworkAttachment } from './network-attacher.ts'
 
 /** What a container is made of. Defaults of the image are merged in by the executor. */
@@ -84,7 +85,10 @@ export interface BindMount {
 
 export interface VolumeMount {
   readonly kind: 'volume'
-  /** Absent: an anonymous volume, removed with the container. A named one is made when missing and stays. */
+  /**
+   * Absent: an anonymous volume, removed with the container. A named one is made when missing and
+   * stays.
+   */
   readonly name?: string
   readonly target: string
   readonly readOnly?: boolean
@@ -121,7 +125,10 @@ export interface RegistryAuth {
 }
 
 export interface PullOptions {
-  /** `always` (default) asks the registry; `missing` only when the reference is not local. A local digest is never asked for. */
+  /**
+   * `always` (default) asks the registry; `missing` only when the reference is not local. A local
+   * digest is never asked for.
+   */
   readonly policy?: 'always' | 'missing'
   readonly auth?: RegistryAuth
   readonly signal?: AbortSignal
@@ -129,17 +136,22 @@ export interface PullOptions {
   readonly progress?: (step: PullProgress) => void
 }
 
-/** One line of a pull's progress; the fields that concern no single layer have no `layer`. */
+/** How far a pull or load is. */
 export interface PullProgress {
-  readonly status: string
-  /** Short digest of the layer. */
-  readonly layer?: string
-  readonly currentBytes?: number
-  readonly totalBytes?: number
+  /** `resolving`, `downloading`, `storing`, `done` … */
+  readonly step: string
+  /** What the step is about: a reference, a file; may be empty. */
+  readonly subject: string
+  readonly doneBytes: number
+  /** 0 while unknown. */
+  readonly totalBytes: number
 }
 
 export interface ExitStatus {
-  /** 128 + n when killed by signal n; -1 when it is unknown because the host or the monitor died. */
+  /**
+   * 128 + n when killed by signal n; -1 when nobody saw it: the host went down, or the monitor died
+   * (then the container is killed).
+   */
   readonly exitCode: number
   readonly oomKilled: boolean
   readonly finishedAtMs: number
@@ -147,11 +159,9 @@ export interface ExitStatus {
   readonly error?: string
 }
 
-/** `lost`: the process runs but its monitor (conmon) died, so that its log has stopped and its exit code will be unknown. */
 export type ContainerState =
   | { readonly kind: 'created'; readonly pid: number }
   | { readonly kind: 'running'; readonly pid: number; readonly startedAtMs: number }
-  | { readonly kind: 'lost'; readonly pid: number; readonly startedAtMs: number }
   | { readonly kind: 'exited'; readonly startedAtMs?: number; readonly exit: ExitStatus }
 
 export interface ContainerInfo {
@@ -202,27 +212,40 @@ export interface ContainerStats {
 }
 
 /**
- * Runs containers of one daemon. They outlive it: a new Executor on the same directories adopts them.
- * Every method may throw SwarmError; a method about an unknown container throws NOT_FOUND.
+ * Runs containers of one daemon. They outlive it: a new Executor on the same directories adopts
+ * them. Every method may throw SwarmError; a method about an unknown container throws NOT_FOUND.
  */
 export interface Executor {
-  /** Brings the image to this host. Errors: IMAGE_NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, INVALID_ARGUMENT, CANCELLED. */
+  /**
+   * Brings the image to this host. Errors: IMAGE_NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE,
+   * INVALID_ARGUMENT, CANCELLED.
+   */
   pull(reference: string, options: PullOptions): Promise<ResolvedImage>
 
   /**
-   * Makes the container up to (not including) the start of its process, network attached. Repeating it with the
-   * id of an existing container returns that one. A failure leaves nothing behind.
-   * Errors: IMAGE_NOT_FOUND `No such image: X`, INVALID_ARGUMENT (mounts, user, signal, command …), INTERNAL.
+   * Makes the container up to (not including) the start of its process, network attached. Repeating
+   * it with the id of an existing container returns that one. A failure leaves nothing behind.
+   * Errors: IMAGE_NOT_FOUND `No such image: X`, INVALID_ARGUMENT (mounts, user, signal, command …),
+   * INTERNAL.
    */
   create(config: ContainerConfig, signal: AbortSignal): Promise<ContainerInfo>
 
-  /** Starts a created container; a no-op on one that runs. Errors: FAILED_PRECONDITION when it has ended. */
+  /**
+   * Starts a created container; a no-op on one that runs. Errors: FAILED_PRECONDITION when it has
+   * ended.
+   */
   start(id: string, signal: AbortSignal): Promise<ContainerInfo>
 
-  /** Stop signal, grace, SIGKILL; resolves when it has ended. A no-op on an ended one; one not started is killed. */
+  /**
+   * Stop signal, grace, SIGKILL; resolves when it has ended. A no-op on an ended one; one not
+   * started is killed.
+   */
   stop(id: string, options: StopOptions): Promise<ExitStatus>
 
-  /** Sends a signal (`SIGHUP`, `HUP`, `1`; default SIGKILL). Errors: FAILED_PRECONDITION when it does not run. */
+  /**
+   * Sends a signal (`SIGHUP`, `HUP`, `1`; default SIGKILL). Errors: FAILED_PRECONDITION when it
+   * does not run.
+   */
   kill(id: string, signalName?: string): Promise<void>
 
   /** Removes every trace, killing it first if it runs. A no-op on an unknown one. */
@@ -236,7 +259,10 @@ export interface Executor {
 
   inspect(id: string): Promise<ContainerInfo>
 
-  /** Oldest first. Without `follow` it ends with the last line, with it when the container ended or the signal aborts. */
+  /**
+   * Oldest first. Without `follow` it ends with the last line, with it when the container ended or
+   * the signal aborts.
+   */
   logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>
 
   /** Errors: FAILED_PRECONDITION when it does not run. */

@@ -1,7 +1,11 @@
-// How the executor gets a container onto its networks. worker/network implements it; not for how networks are built.
+// How the executor gets a container onto its networks. worker/network implements it; not for how
+// networks are built.
 import { SwarmError } from '../../proto/errors.ts'
 
-/** `none`: loopback only. `host`: the host's own stack. `attached`: interfaces made by a NetworkAttacher. */
+/**
+ * `none`: loopback only. `host`: the host's own stack. `attached`: interfaces made by a
+ * NetworkAttacher.
+ */
 export type ContainerNetwork =
   | { readonly kind: 'none' }
   | { readonly kind: 'host' }
@@ -47,21 +51,31 @@ export interface NetworkAttachment {
   /** Name servers of /etc/resolv.conf (the executor adds the container's own DNS options). */
   readonly nameservers: readonly string[]
   readonly search: readonly string[]
-  /** Lines for /etc/hosts beside localhost: `address name [alias…]`; the executor adds hostname lines itself. */
+  /**
+   * Lines for /etc/hosts beside localhost: `address name [alias…]`; the executor adds hostname
+   * lines itself.
+   */
   readonly hosts: readonly string[]
 }
 
 export interface NetworkAttacher {
   /**
    * Called between create and start of a container, once. A failure leaves nothing behind.
-   * Errors: NOT_FOUND (network), ADDRESS_IN_USE (port), RESOURCE_EXHAUSTED (addresses), UNAVAILABLE.
+   * Errors: NOT_FOUND (network), ADDRESS_IN_USE (port), RESOURCE_EXHAUSTED (addresses),
+   * UNAVAILABLE.
    */
   attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment>
 
-  /** Takes everything of the container back; its process may be gone already. A no-op on an unknown one. */
+  /**
+   * Takes everything of the container back; its process may be gone already. A no-op on an unknown
+   * one.
+   */
   detach(containerId: string): Promise<void>
 
-  /** Called once after a restart of the daemon with all containers that live on, with what attach answered for each. */
+  /**
+   * Called once after a restart of the daemon with all containers that live on, with what attach
+   * answered for each.
+   */
   restore(live: readonly RestoredAttachment[]): Promise<void>
 }
 
