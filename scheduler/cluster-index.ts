@@ -1,0 +1,231 @@
+// What the scheduler knows of the cluster, kept up to date change by change: per node what is free and used, per
+// service where its tasks are, per service version where they failed lately. Rebuildable from the store at any time;
+// decides nothing.
+import { invariant } from '../proto/lib/assert.ts'
+import {
+  holdsResources,
+  isActive,
+  type Node,
+  type NodeId,
+  type ServiceId,
+  type SpecHash,
+  type Task,
+  type TaskId,
+  type TaskSpecRecord,
+  TaskState,
+} from '../proto/objects/index.ts'
+import { type Demand, demandOf, emptyDemand, type Strategy } from './demand.ts'
+import { FailureRecord } from './failure-record.ts'
+
+/** One node as filters and ranks see it. */
+export interface NodeEntry {
+  /** Dense; reused after the node is dropped. */
+  readonly index: number
+  node: Node
+  /** Takes tasks: ready and active. */
+  open: boolean
+  reservedNanoCpus: number
+  reservedMemoryBytes: number
+  /** Tasks that are neither stopped nor asked to stop. */
+  activeTasks: number
+  /** Users of each "protocol/port". */
+  hostPorts: Map<string, number> | undefined
+}
+
+/** What an index is built from, in one consistent state. */
+export interface PlacementSource {
+  readonly nodes: Iterable<Node>
+  readonly tasks: Iterable<Task>
+  readonly taskSpecs: Iterable<TaskSpecRecord>
+  readonly strategy: Strategy
+}
+
+const noCounts: ReadonlyMap<number, number> = new Map()
+
+export class ClusterIndex {
+  /** The cluster's, for specs that name none. */
+  strategy: Strategy
+  readonly failures = new FailureRecord()
+  readonly #entries: (NodeEntry | undefined)[] = []
+  readonly #freeIndexes: number[] = []
+  readonly #byId = new Map<NodeId, NodeEntry>()
+  readonly #demands = new Map<SpecHash, Demand>()
+  /** Active tasks of each service by node index. */
+  readonly #services = new Map<ServiceId, Map<number, number>>()
+  /** Tasks placed here whose commit has not been seen yet. */
+  readonly #reserved = new Map<TaskId, Task>()
+
+  constructor(strategy: Strategy) {
+    this.strategy = strategy
+  }
+
+  /** The index of a whole cluster. O(nodes + tasks). */
+  static from(source: PlacementSource): ClusterIndex {
+    const index = new ClusterIndex(source.strategy)
+    for (const record of source.taskSpecs) index.putSpec(record)
+    for (const node of source.nodes) index.putNode(node)
+    for (const task of source.tasks) index.changeTask(undefined, task)
+    return index
+  }
+
+  /** Indexes of nodes are below this. */
+  get capacity(): number {
+    return this.#entries.length
+  }
+
+  get nodeCount(): number {
+    return this.#byId.size
+  }
+
+  /** The nodes, by index. */
+  *entries(): Iterable<NodeEntry> {
+    for (const entry of this.#entries) if (entry !== undefined) yield entry
+  }
+
+  entry(index: number): NodeEntry {
+    const entry = this.#entries[index]
+    invariant(entry !== undefined, 'no node has this index', { index })
+    return entry
+  }
+
+  entryOf(id: NodeId): NodeEntry | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** Active tasks of the service by node index; nodes without one are absent. */
+  tasksOf(service: ServiceId): ReadonlyMap<number, number> {
+    return this.#services.get(service) ?? noCounts
+  }
+
+  demandOf(hash: SpecHash): Demand | undefined {
+    return this.#demands.get(hash)
+  }
+
+  putSpec(record: TaskSpecRecord): void {
+    if (!this.#demands.has(record.hash)) {
+      this.#demands.set(record.hash, demandOf(record.hash, record.spec))
+    }
+  }
+
+  /** Only after the last task of the spec was taken out. */
+  dropSpec(hash: SpecHash): void {
+    this.#demands.delete(hash)
+  }
+
+  /** Adds the node, or takes over its new attributes. Its tasks stay counted. */
+  putNode(node: Node): void {
+    const open = node.state === 'ready' && node.spec.availability === 'active'
+    const known = this.#byId.get(node.id)
+    if (known !== undefined) {
+      known.node = node
+      known.open = open
+      return
+    }
+    const entry: NodeEntry = {
+      index: this.#freeIndexes.pop() ?? this.#entries.length,
+      node,
+      open,
+      reservedNanoCpus: 0,
+      reservedMemoryBytes: 0,
+      activeTasks: 0,
+      hostPorts: undefined,
+    }
+    this.#entries[entry.index] = entry
+    this.#byId.set(node.id, entry)
+  }
+
+  /** Forgets the node and whatever was counted on it. O(services). */
+  dropNode(id: NodeId): void {
+    const entry = this.#byId.get(id)
+    if (entry === undefined) return
+    this.#byId.delete(id)
+    this.#entries[entry.index] = undefined
+    this.#freeIndexes.push(entry.index)
+    for (const [service, counts] of this.#services) {
+      if (counts.delete(entry.index) && counts.size === 0) this.#services.delete(service)
+    }
+    this.failures.dropNode(entry.index)
+  }
+
+  /** Takes over one committed change of a task. Returns whether it made room on a node. */
+  changeTask(before: Task | undefined, after: Task | undefined): boolean {
+    const id = (after ?? before)?.id
+    const reserved = id === undefined ? undefined : this.#reserved.get(id)
+    if (reserved !== undefined && id !== undefined) {
+      this.#reserved.delete(id)
+      this.#count(reserved, -1)
+    }
+    if (before !== undefined) this.#count(before, -1)
+    if (after !== undefined) {
+      this.#count(after, 1)
+      this.#noteFailure(before, after)
+    }
+    return makesRoom(reserved ?? before, after)
+  }
+
+  /** Counts a placement that is not committed yet. */
+  reserve(placed: Task): void {
+    invariant(!this.#reserved.has(placed.id), 'a task is placed once', { taskId: placed.id })
+    this.#reserved.set(placed.id, placed)
+    this.#count(placed, 1)
+  }
+
+  isReserved(id: TaskId): boolean {
+    return this.#reserved.has(id)
+  }
+
+  /** Takes a placement back that was not committed. Without effect when its commit was seen. */
+  release(id: TaskId): void {
+    const reserved = this.#reserved.get(id)
+    if (reserved === undefined) return
+    this.#reserved.delete(id)
+    this.#count(reserved, -1)
+  }
+
+  #count(task: Task, sign: 1 | -1): void {
+    if (task.nodeId === undefined || !holdsResources(task)) return
+    const entry = this.#byId.get(task.nodeId)
+    if (entry === undefined) return
+    const demand = this.#demands.get(task.specHash) ?? emptyDemand(task.specHash)
+    entry.reservedNanoCpus += sign * demand.nanoCpus
+    entry.reservedMemoryBytes += sign * demand.memoryBytes
+    for (const port of demand.hostPorts) countPort(entry, port, sign)
+    if (!isActive(task)) return
+    entry.activeTasks += sign
+    invariant(entry.activeTasks >= 0, 'a node has no negative number of tasks', {
+      nodeId: entry.node.id,
+    })
+    this.#countService(task.serviceId, entry.index, sign)
+  }
+
+  #countService(service: ServiceId, index: number, sign: 1 | -1): void {
+    let counts = this.#services.get(service)
+    if (counts === undefined) {
+      counts = new Map()
+      this.#services.set(service, counts)
+    }
+    const count = (counts.get(index) ?? 0) + sign
+    if (count > 0) counts.set(index, count)
+    else counts.delete(index)
+    if (counts.size === 0) this.#services.delete(service)
+  }
+
+  #noteFailure(before: Task | undefined, after: Task): void {
+    if (after.state !== TaskState.FAILED && after.state !== TaskState.REJECTED) return
+    if (before?.state === after.state || after.nodeId === undefined) return
+    const entry = this.#byId.get(after.nodeId)
+    if (entry !== undefined) this.failures.add(after, entry.index)
+  }
+}
+
+function countPort(entry: NodeEntry, port: string, sign: 1 | -1): void {
+  entry.hostPorts ??= new Map()
+  const users = (entry.hostPorts.get(port) ?? 0) + sign
+  if (users > 0) entry.hostPorts.set(port, users)
+  else entry.hostPorts.delete(port)
+}
+
+function makesRoom(before: Task | undefined, after: Task | undefined): boolean {
+  if (before === undefined || before.nodeId === undefined || !holdsResources(before)) return false
+  return after === undefined || !holdsResources(after) || (isActive(before) && !isActive(after))
+}

@@ -1,0 +1,110 @@
+// What a task spec asks of a node, parsed once and shared by all tasks of the spec. Not for limits, which bind the
+// container and not its placement.
+import type { SpecHash } from '../proto/objects/index.ts'
+import type { Platform } from '../proto/spec/node-spec.ts'
+import type { TaskSpec } from '../proto/spec/service-spec.ts'
+import {
+  type Constraint,
+  parseConstraint,
+  parseSpread,
+  type SpreadPreference,
+} from './constraints.ts'
+
+export type Strategy = 'spread' | 'binpack' | 'random'
+
+export interface Demand {
+  readonly specHash: SpecHash
+  readonly nanoCpus: number
+  readonly memoryBytes: number
+  readonly constraints: readonly Constraint[]
+  /** Constraints that cannot be read; no node fulfils them. */
+  readonly unreadable: readonly string[]
+  /** Lower case, architectures by their usual names. Empty: any. */
+  readonly platforms: readonly Platform[]
+  /** As "tcp/8080". */
+  readonly hostPorts: readonly string[]
+  /** 0: no limit. */
+  readonly maxReplicasPerNode: number
+  readonly spread: readonly SpreadPreference[]
+  /** Undefined: the cluster's. */
+  readonly strategy: Strategy | undefined
+  /** Equal for demands that every node answers alike. */
+  readonly classKey: string
+}
+
+/** What the spec asks of a node. */
+export function demandOf(specHash: SpecHash, spec: TaskSpec): Demand {
+  const { placement, reservations } = spec
+  const constraints: Constraint[] = []
+  const unreadable: string[] = []
+  for (const text of placement.constraints) {
+    const parsed = parseConstraint(text)
+    if (parsed.kind === 'ok') constraints.push(parsed.constraint)
+    else unreadable.push(parsed.reason)
+  }
+  const asked = {
+    nanoCpus: reservations.nanoCpus,
+    memoryBytes: reservations.memoryBytes,
+    platforms: placement.platforms.map(normalPlatform),
+    hostPorts: hostPortsOf(spec),
+    maxReplicasPerNode: placement.maxReplicasPerNode,
+    strategy: placement.strategy === '' ? undefined : placement.strategy,
+  }
+  return {
+    specHash,
+    ...asked,
+    constraints,
+    unreadable,
+    spread: spreadOf(placement.spread),
+    classKey: JSON.stringify([asked, placement.constraints, placement.spread]),
+  }
+}
+
+/** Demand of a task whose spec is not known (yet): nothing. */
+export function emptyDemand(specHash: SpecHash): Demand {
+  return {
+    specHash,
+    nanoCpus: 0,
+    memoryBytes: 0,
+    constraints: [],
+    unreadable: [],
+    platforms: [],
+    hostPorts: [],
+    maxReplicasPerNode: 0,
+    spread: [],
+    strategy: undefined,
+    classKey: 'empty',
+  }
+}
+
+function hostPortsOf(spec: TaskSpec): string[] {
+  const ports = new Set<string>()
+  for (const port of spec.ports) {
+    if (port.publishedPort !== 0) ports.add(`${port.protocol}/${port.publishedPort}`)
+  }
+  return [...ports].sort()
+}
+
+function spreadOf(texts: readonly string[]): SpreadPreference[] {
+  const preferences: SpreadPreference[] = []
+  for (const text of texts) {
+    const parsed = parseSpread(text)
+    // As in Swarm, a preference that names no label prefers nothing.
+    if (parsed.kind === 'ok') preferences.push(parsed.preference)
+  }
+  return preferences
+}
+
+const architectures: ReadonlyMap<string, string> = new Map([
+  ['x86_64', 'amd64'],
+  ['aarch64', 'arm64'],
+])
+
+/** The platform in the names that are compared. */
+export function normalPlatform(platform: Platform): Platform {
+  const architecture = platform.architecture.toLowerCase()
+  return {
+    architecture: architectures.get(architecture) ?? architecture,
+    os: platform.os.toLowerCase(),
+  }
+}

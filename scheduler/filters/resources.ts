@@ -1,0 +1,40 @@
+// Reservations must fit into what the node has, less what tasks on it reserve. Limits do not count.
+import type { NodeEntry } from '../cluster-index.ts'
+import { countNodes, type Filter } from './filter.ts'
+
+export const resourcesFilter: Filter = {
+  name: 'resources',
+  applies: (demand) => demand.nanoCpus > 0 || demand.memoryBytes > 0,
+  accepts: (entry, demand) =>
+    demand.nanoCpus <= freeNanoCpus(entry) && demand.memoryBytes <= freeMemoryBytes(entry),
+  summary: (nodes) => `insufficient resources on ${countNodes(nodes)}`,
+  detail: (entry, demand) => {
+    const total = entry.node.description?.resources
+    const lacks: string[] = []
+    if (demand.nanoCpus > freeNanoCpus(entry)) {
+      const free = `${cpus(freeNanoCpus(entry))} of ${cpus(total?.nanoCpus ?? 0)} free`
+      lacks.push(`needs ${cpus(demand.nanoCpus)} CPUs, ${free}`)
+    }
+    if (demand.memoryBytes > freeMemoryBytes(entry)) {
+      const free = `${mebibytes(freeMemoryBytes(entry))} of ${mebibytes(total?.memoryBytes ?? 0)} free`
+      lacks.push(`needs ${mebibytes(demand.memoryBytes)} of memory, ${free}`)
+    }
+    return lacks.join('; ')
+  },
+}
+
+function freeNanoCpus(entry: NodeEntry): number {
+  return (entry.node.description?.resources.nanoCpus ?? 0) - entry.reservedNanoCpus
+}
+
+function freeMemoryBytes(entry: NodeEntry): number {
+  return (entry.node.description?.resources.memoryBytes ?? 0) - entry.reservedMemoryBytes
+}
+
+function cpus(nanoCpus: number): string {
+  return String(Math.round(nanoCpus / 1e6) / 1e3)
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round((bytes / 2 ** 20) * 10) / 10} MiB`
+}

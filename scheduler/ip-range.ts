@@ -1,0 +1,88 @@
+// IP addresses and CIDR ranges as numbers, for constraints on node.ip. Not a general address library.
+
+/** All addresses whose first `prefix` bits are those of `value`. A single address has the full prefix. */
+export interface IpRange {
+  readonly bits: 32 | 128
+  readonly value: bigint
+  readonly prefix: number
+}
+
+const mappedPrefix = 0xffffn
+
+/** Reads "10.0.0.1", "10.0.0.0/8", "2001:db8::1" or "2001:db8::/32". Undefined when it is none of them. */
+export function parseIpRange(text: string): IpRange | undefined {
+  const slash = text.indexOf('/')
+  const address = parseAddress(slash < 0 ? text : text.slice(0, slash))
+  if (address === undefined) return undefined
+  if (slash < 0) return { ...address, prefix: address.bits }
+  const digits = text.slice(slash + 1)
+  if (!/^\d{1,3}$/.test(digits)) return undefined
+  const prefix = Number(digits)
+  return prefix > address.bits ? undefined : { ...address, prefix }
+}
+
+/** Whether the address (without prefix) lies in the range. False when it is not an address. */
+export function ipInRange(range: IpRange, text: string): boolean {
+  const address = parseAddress(text)
+  if (address === undefined || address.bits !== range.bits) return false
+  const shift = BigInt(range.bits - range.prefix)
+  return address.value >> shift === range.value >> shift
+}
+
+function parseAddress(text: string): Pick<IpRange, 'bits' | 'value'> | undefined {
+  if (!text.includes(':')) {
+    const value = parseV4(text)
+    return value === undefined ? undefined : { bits: 32, value }
+  }
+  const value = parseV6(text)
+  if (value === undefined) return undefined
+  // An IPv4 address written as IPv6 is the same address.
+  if (value >> 32n === mappedPrefix) return { bits: 32, value: value & 0xffff_ffffn }
+  return { bits: 128, value }
+}
+
+function parseV4(text: string): bigint | undefined {
+  const parts = text.split('.')
+  if (parts.length !== 4) return undefined
+  let value = 0n
+  for (const part of parts) {
+    if (!/^(?:0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
+    value = (value << 8n) | BigInt(part)
+  }
+  return value
+}
+
+function parseV6(text: string): bigint | undefined {
+  const halves = text.split('::')
+  if (halves.length > 2) return undefined
+  const [head, tail] = halves.map(groupsOf)
+  if (head === undefined) return undefined
+  if (halves.length === 1) return head.length === 8 ? joinGroups(head) : undefined
+  if (tail === undefined || head.length + tail.length > 7) return undefined
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => 0)
+  return joinGroups([...head, ...zeros, ...tail])
+}
+
+/** The 16-bit groups of one side of "::"; a dotted IPv4 tail counts for two. */
+function groupsOf(text: string): number[] | undefined {
+  if (text === '') return []
+  const groups: number[] = []
+  const parts = text.split(':')
+  for (const [at, part] of parts.entries()) {
+    if (part.includes('.') && at === parts.length - 1) {
+      const value = parseV4(part)
+      if (value === undefined) return undefined
+      groups.push(Number(value >> 16n), Number(value & 0xffffn))
+    } else {
+      if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined
+      groups.push(Number.parseInt(part, 16))
+    }
+  }
+  return groups
+}
+
+function joinGroups(groups: readonly number[]): bigint {
+  let value = 0n
+  for (const group of groups) value = (value << 16n) | BigInt(group)
+  return value
+}

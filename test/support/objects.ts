@@ -1,0 +1,194 @@
+// Builders of domain objects for tests: a call shows only what matters to the test.
+import {
+  type Cluster,
+  clusterId,
+  type Node,
+  type NodeRole,
+  type NodeState,
+  nodeId,
+  type Service,
+  serviceId,
+  specHash,
+  type Task,
+  type TaskSpecRecord,
+  TaskState,
+  taskId,
+} from '../../proto/objects/index.ts'
+import { clusterSpec } from '../../proto/spec/cluster-spec.ts'
+import { nodeSpec } from '../../proto/spec/node-spec.ts'
+import { serviceSpec, type TaskSpec, taskSpec } from '../../proto/spec/service-spec.ts'
+
+export interface NodeFacts {
+  readonly id?: string
+  readonly version?: number
+  readonly hostname?: string
+  readonly address?: string
+  readonly role?: NodeRole
+  /** Default: the role. */
+  readonly roleWish?: NodeRole
+  readonly labels?: Readonly<Record<string, string>>
+  readonly engineLabels?: Readonly<Record<string, string>>
+  readonly platform?: { readonly os: string; readonly architecture: string }
+  readonly nanoCpus?: number
+  readonly memoryBytes?: number
+  readonly state?: NodeState
+  readonly stateAtMs?: number
+  readonly availability?: 'active' | 'pause' | 'drain'
+}
+
+/** A ready, active worker with 4 CPUs and 8 GiB. */
+export function aNode(facts: NodeFacts): Node {
+  const role = facts.role ?? 'worker'
+  const id = facts.id ?? 'node-1'
+  return {
+    id: nodeId(id),
+    version: facts.version ?? 1,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    spec: nodeSpec.parse({
+      labels: facts.labels ?? {},
+      role: facts.roleWish ?? role,
+      availability: facts.availability ?? 'active',
+    }),
+    role,
+    description: {
+      hostname: facts.hostname ?? id,
+      platform: facts.platform ?? { os: 'linux', architecture: 'x86_64' },
+      resources: {
+        nanoCpus: facts.nanoCpus ?? 4e9,
+        memoryBytes: facts.memoryBytes ?? 8 * 2 ** 30,
+      },
+      engineVersion: '1',
+      engineLabels: facts.engineLabels ?? {},
+      featureLevel: 1,
+    },
+    state: facts.state ?? 'ready',
+    stateMessage: '',
+    stateAtMs: facts.stateAtMs ?? 0,
+    address: facts.address ?? '10.0.0.1',
+    manager: undefined,
+    sessionManagerId: undefined,
+    sessionId: undefined,
+    certificateExpiresAtMs: 1e15,
+  }
+}
+
+export interface TaskFacts {
+  readonly id?: string
+  readonly version?: number
+  readonly service?: string
+  readonly slot?: number
+  readonly node?: string
+  readonly specHash?: string
+  readonly specVersion?: number
+  readonly desiredState?: TaskState
+  readonly state?: TaskState
+  readonly createdAtMs?: number
+  readonly updatedAtMs?: number
+  readonly appliedAtMs?: number
+  readonly err?: string
+  readonly startAtMs?: number
+  readonly startAfter?: string
+}
+
+/** A task that is wanted to run: pending without a node, running with one. */
+export function aTask(facts: TaskFacts): Task {
+  return {
+    id: taskId(facts.id ?? 'task-1'),
+    version: facts.version ?? 1,
+    createdAtMs: facts.createdAtMs ?? 0,
+    updatedAtMs: facts.updatedAtMs ?? 0,
+    serviceId: serviceId(facts.service ?? 'service-1'),
+    slot: facts.slot ?? 1,
+    nodeId: facts.node === undefined ? undefined : nodeId(facts.node),
+    specHash: specHash(facts.specHash ?? 'spec-1'),
+    specVersion: facts.specVersion ?? 1,
+    desiredState: facts.desiredState ?? TaskState.RUNNING,
+    state: facts.state ?? (facts.node === undefined ? TaskState.PENDING : TaskState.RUNNING),
+    stateAtMs: 0,
+    appliedAtMs: facts.appliedAtMs ?? 0,
+    message: '',
+    err: facts.err ?? '',
+    containerId: '',
+    pid: 0,
+    exitCode: undefined,
+    startAtMs: facts.startAtMs ?? 0,
+    startAfterTaskId: facts.startAfter === undefined ? undefined : taskId(facts.startAfter),
+    hostPorts: [],
+  }
+}
+
+type PartialGroups = {
+  readonly [Key in Exclude<keyof TaskSpec, 'container' | 'ports' | 'forceUpdate'>]?: Partial<
+    TaskSpec[Key]
+  >
+}
+
+export interface TaskSpecFacts extends PartialGroups {
+  readonly image?: string
+  readonly stopGraceMs?: number
+  readonly ports?: readonly { readonly targetPort: number; readonly publishedPort?: number }[]
+  readonly forceUpdate?: number
+}
+
+export function aTaskSpec(facts: TaskSpecFacts): TaskSpec {
+  const { image, stopGraceMs, ...others } = facts
+  return taskSpec.parse({
+    container: { image: image ?? 'hello', ...(stopGraceMs === undefined ? {} : { stopGraceMs }) },
+    ...others,
+  })
+}
+
+export function aSpecRecord(hash: string, facts: TaskSpecFacts): TaskSpecRecord {
+  return { hash: specHash(hash), spec: aTaskSpec(facts) }
+}
+
+export interface ServiceFacts {
+  readonly id?: string
+  readonly version?: number
+  readonly name?: string
+  readonly replicas?: number
+  readonly task?: TaskSpecFacts
+  readonly specHash?: string
+  readonly specVersion?: number
+}
+
+/** A replicated service with one replica. */
+export function aService(facts: ServiceFacts): Service {
+  const id = facts.id ?? 'service-1'
+  return {
+    id: serviceId(id),
+    version: facts.version ?? 1,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    spec: serviceSpec.parse({
+      name: facts.name ?? id,
+      mode: { kind: 'replicated', replicas: facts.replicas ?? 1 },
+      task: aTaskSpec(facts.task ?? {}),
+    }),
+    previousSpec: undefined,
+    specHash: specHash(facts.specHash ?? 'spec-1'),
+    specVersion: facts.specVersion ?? 1,
+  }
+}
+
+export interface ClusterFacts {
+  readonly taskHistoryLimit?: number
+  readonly scheduling?: 'spread' | 'binpack' | 'random'
+}
+
+export function aCluster(facts: ClusterFacts): Cluster {
+  return {
+    id: clusterId('cluster-1'),
+    version: 1,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    spec: clusterSpec.parse(facts),
+    rootCaCertPem: '',
+    rootCaKeyPem: '',
+    workerJoinToken: '',
+    managerJoinToken: '',
+    featureLevel: 1,
+    epoch: 1,
+  }
+}
