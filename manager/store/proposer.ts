@@ -1,0 +1,29 @@
+// What the store needs of consensus. The Raft shell implements it, and so does the in-memory proposer.
+
+/**
+ * `committed`: and already given to the store's apply on this node.
+ * `not-leader`: nothing was proposed and never will be; a repeat is safe.
+ * `unknown`: it may have been, or may still be, committed.
+ */
+export type ProposalOutcome =
+  | { readonly kind: 'committed'; readonly index: number }
+  | { readonly kind: 'not-leader' }
+  | { readonly kind: 'unknown' }
+
+export interface Proposer {
+  /**
+   * Whether entries leave this process. When false the store passes only an entry's header, which is enough for
+   * its own apply and saves the encoding (for benchmarks and simulations of a single manager).
+   */
+  readonly needsBytes: boolean
+  /** Replicates an entry. Entries are committed in the order of the calls. Never rejects. */
+  propose(data: Uint8Array): Promise<ProposalOutcome>
+}
+
+/** A committed entry, as the Raft shell hands it over. */
+export interface StoreEntry {
+  readonly index: number
+  readonly term: number
+  /** Empty: only moves the index. */
+  readonly data: Uint8Array
+}

@@ -1,0 +1,113 @@
+// The tables of the store as data: keys, indexes, names. Everything that works on all tables
+// (query, apply, snapshot, watch) is driven by this; to add a table, add it here and to store.proto.
+import type {
+  Cluster,
+  Node,
+  RemovedNode,
+  Service,
+  Task,
+  TaskSpecRecord,
+} from '../../proto/objects/index.ts'
+
+export interface Rows {
+  readonly cluster: Cluster
+  readonly nodes: Node
+  readonly services: Service
+  readonly taskSpecs: TaskSpecRecord
+  readonly tasks: Task
+  readonly removedNodes: RemovedNode
+}
+
+export type TableName = keyof Rows
+export type Row<T extends TableName> = Rows[T]
+/** Tables whose rows carry a version, and are updated under it. */
+export type VersionedTable = 'cluster' | 'nodes' | 'services' | 'tasks'
+
+/**
+ * A derived look-up. `of` names all fields that `key` reads, so that a change of other fields costs nothing.
+ * A row without a key is not in the index.
+ */
+interface IndexDef<R> {
+  readonly of: readonly (keyof R)[]
+  readonly key: (row: R) => string | undefined
+  /** Two rows with one key are a NAME_CONFLICT. */
+  readonly unique?: boolean
+}
+
+interface TableDef<R> {
+  /** In messages. */
+  readonly noun: string
+  readonly id: (row: R) => string
+  readonly versioned: boolean
+  /** What a user knows the row by. */
+  readonly label: (row: R) => string
+  readonly indexes: Readonly<Record<string, IndexDef<R>>>
+}
+
+export const tables = {
+  cluster: {
+    noun: 'cluster',
+    id: (row: Cluster) => row.id,
+    versioned: true,
+    label: (row: Cluster) => row.spec.name,
+    indexes: {},
+  },
+  nodes: {
+    noun: 'node',
+    id: (row: Node) => row.id,
+    versioned: true,
+    label: (row: Node) => row.description?.hostname ?? row.id,
+    indexes: {
+      /** By lower-case hostname; several nodes may share one. */
+      byName: {
+        of: ['description'],
+        key: (row: Node) => row.description?.hostname.toLowerCase(),
+      },
+    },
+  },
+  services: {
+    noun: 'service',
+    id: (row: Service) => row.id,
+    versioned: true,
+    label: (row: Service) => row.spec.name,
+    indexes: {
+      /** By lower-case name. */
+      byName: { of: ['spec'], key: (row: Service) => row.spec.name.toLowerCase(), unique: true },
+      bySpec: { of: ['specHash'], key: (row: Service) => row.specHash },
+    },
+  },
+  taskSpecs: {
+    noun: 'task spec',
+    id: (row: TaskSpecRecord) => row.hash,
+    versioned: false,
+    label: (row: TaskSpecRecord) => row.hash,
+    indexes: {},
+  },
+  tasks: {
+    noun: 'task',
+    id: (row: Task) => row.id,
+    versioned: true,
+    label: (row: Task) => row.id,
+    indexes: {
+      byService: { of: ['serviceId'], key: (row: Task) => row.serviceId },
+      byNode: { of: ['nodeId'], key: (row: Task) => row.nodeId },
+      /** By `${serviceId}/${slot}`. */
+      bySlot: {
+        of: ['serviceId', 'slot'],
+        key: (row: Task) => `${row.serviceId}/${row.slot}`,
+      },
+      bySpec: { of: ['specHash'], key: (row: Task) => row.specHash },
+    },
+  },
+  removedNodes: {
+    noun: 'removed node',
+    id: (row: RemovedNode) => row.id,
+    versioned: false,
+    label: (row: RemovedNode) => row.id,
+    indexes: {},
+  },
+} as const satisfies { readonly [T in TableName]: TableDef<Rows[T]> }
+
+export type IndexName<T extends TableName> = Extract<keyof (typeof tables)[T]['indexes'], string>
+
+export const tableNames = Object.keys(tables) as readonly TableName[]
