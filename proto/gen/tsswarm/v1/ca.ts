@@ -24,13 +24,6 @@ export const protobufPackage = "tsswarm.v1";
 
 export const protobufFileName = "tsswarm/v1/ca.proto";
 
-export interface GetRootCaRequest {
-}
-
-export interface GetRootCaResponse {
-  readonly rootCaCertPem: string;
-}
-
 export interface IssueCertificateRequest {
   readonly requestId: string;
   readonly csrPem: string;
@@ -43,92 +36,11 @@ export interface IssueCertificateResponse {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly role: NodeRole;
-  /** Node certificate, then its chain. */
+  /** Node certificate, then the root. */
   readonly certPem: string;
   readonly rootCaCertPem: string;
   readonly managerAddresses: readonly string[];
 }
-
-function createBaseGetRootCaRequest(): GetRootCaRequest {
-  return {};
-}
-
-export const GetRootCaRequest: MessageFns<GetRootCaRequest> = {
-  encode(_: GetRootCaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GetRootCaRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGetRootCaRequest() as any;
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseGetRootCaResponse(): GetRootCaResponse {
-  return { rootCaCertPem: "" };
-}
-
-export const GetRootCaResponse: MessageFns<GetRootCaResponse> = {
-  encode(message: GetRootCaResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.rootCaCertPem !== "") {
-      writer.uint32(10).string(message.rootCaCertPem);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GetRootCaResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGetRootCaResponse() as any;
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.rootCaCertPem = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
 
 function createBaseIssueCertificateRequest(): IssueCertificateRequest {
   return { requestId: "", csrPem: "", token: "", availability: 0 };
@@ -311,20 +223,11 @@ export const IssueCertificateResponse: MessageFns<IssueCertificateResponse> = {
 };
 
 /**
- * Node identity, on :2377. GetRootCa and IssueCertificate admit callers without a certificate: the first gives out nothing
- * secret, the second asks for a join token then.
+ * Node identity, on :2377. Admits callers without a certificate when they show a join token; the root certificate itself is
+ * part of every manager's TLS chain, so that a joiner can compare it with its token before it sends anything.
  */
 export type NodeCaService = typeof NodeCaService;
 export const NodeCaService = {
-  getRootCa: {
-    path: "/tsswarm.v1.NodeCa/GetRootCa" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: GetRootCaRequest): Buffer => Buffer.from(GetRootCaRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): GetRootCaRequest => GetRootCaRequest.decode(value),
-    responseSerialize: (value: GetRootCaResponse): Buffer => Buffer.from(GetRootCaResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): GetRootCaResponse => GetRootCaResponse.decode(value),
-  },
   /** A new node with a token, or a renewal by a node with its present certificate. */
   issueCertificate: {
     path: "/tsswarm.v1.NodeCa/IssueCertificate" as const,
@@ -340,27 +243,11 @@ export const NodeCaService = {
 } as const;
 
 export interface NodeCaServer extends UntypedServiceImplementation {
-  getRootCa: handleUnaryCall<GetRootCaRequest, GetRootCaResponse>;
   /** A new node with a token, or a renewal by a node with its present certificate. */
   issueCertificate: handleUnaryCall<IssueCertificateRequest, IssueCertificateResponse>;
 }
 
 export interface NodeCaClient extends Client {
-  getRootCa(
-    request: GetRootCaRequest,
-    callback: (error: ServiceError | null, response: GetRootCaResponse) => void,
-  ): ClientUnaryCall;
-  getRootCa(
-    request: GetRootCaRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: GetRootCaResponse) => void,
-  ): ClientUnaryCall;
-  getRootCa(
-    request: GetRootCaRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: GetRootCaResponse) => void,
-  ): ClientUnaryCall;
   /** A new node with a token, or a renewal by a node with its present certificate. */
   issueCertificate(
     request: IssueCertificateRequest,

@@ -1,0 +1,80 @@
+// Addresses as users write them, and the choice of one to advertise.
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { SwarmError } from '../../proto/errors.ts'
+
+export const controlPort = 2377
+/** The Raft transport listens one port above the control API. */
+export const raftPortOffset = 1
+
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+/** Interface name -> its addresses, loopback and link-local ones left out. */
+export type HostAddresses = ReadonlyMap<string, readonly string[]>
+
+/** The addresses of this host, in its present network namespace. */
+export function hostAddresses(): HostAddresses {
+  const result = new Map<string, readonly string[]>()
+  for (const [name, entries] of Object.entries(networkInterfaces())) {
+    const usable = (entries ?? [])
+      .filter(({ internal, address }) => !internal && !/^(fe80:|169\.254\.)/i.test(address))
+      .map(({ address }) => address)
+    if (usable.length > 0) result.set(name, usable)
+  }
+  return result
+}
+
+/** Splits host[:port], [v6]:port or v6. Errors: INVALID_ARGUMENT naming the flag. */
+export function parseHostPort(text: string, defaultPort: number, flag: string): HostPort {
+  if (isIP(text) === 6) return { host: text, port: defaultPort }
+  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s]*))(?::(\d{1,5}))?$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = match?.[3] === undefined ? defaultPort : Number(match[3])
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `${flag} ${JSON.stringify(text)} is not an address: write HOST, HOST:PORT or [IPV6]:PORT`,
+    )
+  }
+  return { host, port }
+}
+
+/** host:port, with brackets around IPv6. */
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/**
+ * The address to advertise: the wish (an address or an interface name), else the only one there is. Errors:
+ * INVALID_ARGUMENT when the wish is not of this host or, without one, there are several or none.
+ */
+export function chooseAdvertiseHost(wish: string, addresses: HostAddresses): string {
+  const all = [...addresses.values()].flat()
+  if (wish !== '') {
+    const byInterface = addresses.get(wish)?.[0]
+    if (byInterface !== undefined) return byInterface
+    if (isIP(wish) !== 0) return wish
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `--advertise-addr ${JSON.stringify(wish)} is neither an IP address nor an interface of this host ` +
+        `(${[...addresses.keys()].join(', ') || 'it has none'})`,
+    )
+  }
+  const candidates = all.filter((address) => isIP(address) === 4)
+  const [only, ...more] = candidates.length > 0 ? candidates : all
+  if (only === undefined) {
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      'could not choose an IP address to advertise since this system has none: specify one with --advertise-addr',
+    )
+  }
+  if (more.length === 0) return only
+  const list = [...addresses].map(([name, ips]) => `${ips.join(', ')} on ${name}`).join('; ')
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `could not choose an IP address to advertise since this system has multiple addresses (${list}): specify one with --advertise-addr`,
+  )
+}

@@ -1,0 +1,113 @@
+// Long-running programs of a lab: started detached, known by pid and start time, ended by pid.
+import { spawn } from 'node:child_process'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { SwarmError } from '../../proto/errors.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+
+export interface ProcessFiles {
+  readonly pidFile: string
+  readonly logFile: string
+}
+
+/** Starts argv in its own session; its output is appended to the log file. */
+export function startDetached(
+  argv: readonly string[],
+  files: ProcessFiles,
+  env: NodeJS.ProcessEnv,
+): void {
+  mkdirSync(dirname(files.pidFile), { recursive: true, mode: 0o700 })
+  mkdirSync(dirname(files.logFile), { recursive: true, mode: 0o700 })
+  const [program = '', ...args] = argv
+  const log = openSync(files.logFile, 'a', 0o600)
+  try {
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env })
+    child.once('error', () => {})
+    if (child.pid === undefined) {
+      throw new SwarmError('INTERNAL', `${program} could not be started: is it installed?`)
+    }
+    writeFileSync(files.pidFile, `${child.pid} ${startTime(child.pid) ?? ''}`)
+    child.unref()
+  } finally {
+    closeSync(log)
+  }
+}
+
+/** The pid in the file when that very process still runs. */
+export function runningPid(pidFile: string): number | undefined {
+  let text: string
+  try {
+    text = readFileSync(pidFile, 'utf8')
+  } catch {
+    return undefined
+  }
+  const [pid = '', started = ''] = text.split(' ')
+  const now = startTime(Number(pid))
+  return now !== undefined && now === started ? Number(pid) : undefined
+}
+
+/** Signals the process of the pid file and waits until it is gone. No-op when it does not run. */
+export async function endProcess(
+  pidFile: string,
+  signalName: 'SIGTERM' | 'SIGKILL',
+  clock: Clock,
+): Promise<void> {
+  const pid = runningPid(pidFile)
+  if (pid === undefined) return
+  process.kill(pid, signalName)
+  const endsAtMs = clock.monotonicMs() + 15_000
+  while (runningPid(pidFile) !== undefined) {
+    if (clock.monotonicMs() > endsAtMs) {
+      if (signalName === 'SIGKILL') {
+        throw new SwarmError('DEADLINE_EXCEEDED', `process ${pid} does not end after SIGKILL`)
+      }
+      await endProcess(pidFile, 'SIGKILL', clock)
+      return
+    }
+    await wait(clock, 10)
+  }
+  rmSync(pidFile, { force: true })
+}
+
+/** Kills every process whose command line holds the text; for what a crash left behind. */
+export function killByArgument(text: string): number {
+  let killed = 0
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
+    if (!commandLine(name).includes(text)) continue
+    try {
+      process.kill(Number(name), 'SIGKILL')
+      killed += 1
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err
+    }
+  }
+  return killed
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}
+
+/** Field 22 of /proc/PID/stat; undefined when there is no such process or it is a zombie. */
+function startTime(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? undefined : fields[19]
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,119 @@
+// JoinRaft, LeaveRaft and Health of the ManagerPeer service: wishes go into the store, the membership loop does the rest.
+import { SwarmError } from '../../proto/errors.ts'
+import type {
+  HealthResponse,
+  JoinRaftRequest,
+  JoinRaftResponse,
+  LeaveRaftRequest,
+  LeaveRaftResponse,
+} from '../../proto/gen/tsswarm/v1/membership.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import { type Node, type NodeId, raftId } from '../../proto/objects/index.ts'
+import type { RaftHandle } from '../raft/raft-handle.ts'
+import type { Caller } from '../rpc/caller.ts'
+import type { Store } from '../store/store.ts'
+
+const leaveMs = 8_000
+
+export interface PeerDeps {
+  readonly store: Store
+  readonly raft: RaftHandle
+  readonly clock: Clock
+  readonly leaderNodeId: () => NodeId | undefined
+}
+
+export interface PeerHandlers {
+  joinRaft(caller: Caller, request: JoinRaftRequest): Promise<JoinRaftResponse>
+  leaveRaft(
+    caller: Caller,
+    request: LeaveRaftRequest,
+    signal: AbortSignal,
+  ): Promise<LeaveRaftResponse>
+  health(): Promise<HealthResponse>
+}
+
+export function createPeerHandlers(deps: PeerDeps): PeerHandlers {
+  return {
+    joinRaft: async (caller, request) => {
+      await announce(deps, callingNode(caller), request)
+      return { members: members(deps.store) }
+    },
+    leaveRaft: async (caller, _request, signal) => {
+      await leave(deps, callingNode(caller), signal)
+      return {}
+    },
+    health: async () => {
+      const leaderNodeId = deps.leaderNodeId()
+      return { hasLeader: leaderNodeId !== undefined, leaderNodeId: leaderNodeId ?? '' }
+    },
+  }
+}
+
+function callingNode(caller: Caller): NodeId {
+  if (caller.kind === 'node' && caller.role === 'manager') return caller.nodeId
+  throw new SwarmError('PERMISSION_DENIED', 'only managers may join or leave Raft')
+}
+
+async function announce({ store }: PeerDeps, id: NodeId, request: JoinRaftRequest): Promise<void> {
+  const info = request.manager
+  if (info === undefined || info.raftId === '' || info.raftAddress === '' || info.address === '') {
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      'a joining manager must name its Raft id and addresses',
+    )
+  }
+  await store.update(
+    (tx) => {
+      const node = knownNode(tx.get('nodes', id), id)
+      const { address, raftAddress } = info
+      tx.update('nodes', {
+        ...node,
+        manager: { raftId: raftId(info.raftId), address, raftAddress },
+      })
+    },
+    { requestId: request.requestId, method: 'JoinRaft' },
+  )
+}
+
+/** Wishes the node to be a worker and waits until Raft has let go of it. */
+async function leave(deps: PeerDeps, id: NodeId, signal: AbortSignal): Promise<void> {
+  const { store, clock } = deps
+  await store.update((tx) => {
+    const node = knownNode(tx.get('nodes', id), id)
+    const others = [...tx.all('nodes')].filter(
+      (one) => one.id !== id && one.spec.role === 'manager',
+    )
+    if (others.length === 0) {
+      throw new SwarmError('QUORUM_LOSS', `node ${id} is the last manager of the cluster`)
+    }
+    tx.update('nodes', { ...node, spec: { ...node.spec, role: 'worker' } })
+  })
+  const endsAtMs = clock.monotonicMs() + leaveMs
+  while (!signal.aborted && clock.monotonicMs() < endsAtMs) {
+    if (store.view((tx) => tx.get('nodes', id))?.role === 'worker') return
+    await wait(clock, 50, signal)
+  }
+  throw new SwarmError('DEADLINE_EXCEEDED', `Raft has not let go of node ${id} in ${leaveMs} ms`)
+}
+
+function knownNode(node: Node | undefined, id: NodeId): Node {
+  if (node !== undefined) return node
+  throw new SwarmError('PERMISSION_DENIED', `node ${id} is not part of the cluster`)
+}
+
+function members(store: Store): JoinRaftResponse['members'] {
+  return store.view((tx) =>
+    [...tx.all('nodes')].flatMap(({ id, manager }) =>
+      manager === undefined
+        ? []
+        : [
+            {
+              nodeId: id,
+              raftId: manager.raftId,
+              raftAddress: manager.raftAddress,
+              address: manager.address,
+            },
+          ],
+    ),
+  )
+}

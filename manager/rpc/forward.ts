@@ -1,0 +1,126 @@
+// Writes run on the leader: here when this manager leads, else forwarded with the caller's identity. Outcomes that may
+// be retried with the same request id are retried until the deadline.
+import { Client, Metadata, type MethodDefinition } from '@grpc/grpc-js'
+import { hasCode, SwarmError } from '../../proto/errors.ts'
+import { createBackoff } from '../../proto/lib/backoff.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import type { IdentitySource, NodeId } from '../../proto/objects/index.ts'
+import { unary } from '../../proto/rpc/call.ts'
+import { channelCredentials, channelOptions } from '../../proto/rpc/channel.ts'
+import type { Caller } from './caller.ts'
+import { encodeCaller, forwardedCallerKey } from './tls-callers.ts'
+
+const forwardMs = 10_000
+const attemptMs = 5_000
+
+/** Where the leader is. */
+export interface LeaderLocator {
+  selfNodeId(): NodeId
+  /** Undefined while there is none. */
+  leaderNodeId(): NodeId | undefined
+  /** host:port of a manager's control API. */
+  controlAddress(id: NodeId): string | undefined
+}
+
+export interface ForwarderDeps {
+  readonly locator: LeaderLocator
+  readonly identity: IdentitySource
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface ForwardedCall {
+  readonly caller: Caller
+  readonly request: unknown
+  readonly signal: AbortSignal
+}
+
+/** Warm channels to other managers, by node id; replaced when the address or the identity changes. */
+export class ManagerChannels {
+  readonly #deps: Pick<ForwarderDeps, 'locator' | 'identity'>
+  readonly #clients = new Map<NodeId, { readonly address: string; readonly client: Client }>()
+  readonly #stopWatching: () => void
+
+  constructor(deps: Pick<ForwarderDeps, 'locator' | 'identity'>) {
+    this.#deps = deps
+    this.#stopWatching = deps.identity.onChange(() => this.#closeAll())
+  }
+
+  /** A client of that manager. Errors: UNAVAILABLE when its address is not known. */
+  client(id: NodeId): Client {
+    const address = this.#deps.locator.controlAddress(id)
+    if (address === undefined) {
+      throw new SwarmError('UNAVAILABLE', `the address of manager ${id} is not known`)
+    }
+    const known = this.#clients.get(id)
+    if (known?.address === address) return known.client
+    known?.client.close()
+    const credentials = channelCredentials(this.#deps.identity.current())
+    const client = new Client(address, credentials, channelOptions(id))
+    this.#clients.set(id, { address, client })
+    return client
+  }
+
+  close(): void {
+    this.#stopWatching()
+    this.#closeAll()
+  }
+
+  #closeAll(): void {
+    for (const { client } of this.#clients.values()) client.close()
+    this.#clients.clear()
+  }
+}
+
+/** Runs a method on the leader. Errors: the handler's; NO_LEADER when none was found in time. */
+export function leaderForwarder(deps: ForwarderDeps, channels: ManagerChannels) {
+  return async (
+    method: MethodDefinition<unknown, unknown>,
+    call: ForwardedCall,
+    here: () => Promise<unknown>,
+  ): Promise<unknown> => {
+    const { clock, locator } = deps
+    const backoff = createBackoff({ firstMs: 20, maxMs: 250, random: deps.random })
+    const endsAtMs = clock.monotonicMs() + forwardMs
+    let last: unknown
+    while (!call.signal.aborted && clock.monotonicMs() < endsAtMs) {
+      const leader = locator.leaderNodeId()
+      try {
+        if (leader === locator.selfNodeId()) return await here()
+        if (leader !== undefined) return await forward(method, call, channels.client(leader))
+      } catch (err) {
+        if (!mayRetry(err, call.request)) throw err
+        last = err
+      }
+      await wait(clock, backoff.nextMs(), call.signal)
+    }
+    throw last ?? noLeader()
+  }
+}
+
+function forward(
+  method: MethodDefinition<unknown, unknown>,
+  { caller, request, signal }: ForwardedCall,
+  client: Client,
+): Promise<unknown> {
+  const metadata = new Metadata()
+  metadata.set(forwardedCallerKey, encodeCaller(caller))
+  return unary(client, method, request, { deadlineMs: attemptMs, signal, metadata })
+}
+
+/** Not applied for certain, or repeatable because the leader knows the request id. */
+function mayRetry(err: unknown, request: unknown): boolean {
+  if (hasCode(err, 'NOT_LEADER', 'NO_LEADER')) return true
+  const { requestId } = request as { readonly requestId?: unknown }
+  if (typeof requestId !== 'string' || requestId === '') return false
+  return hasCode(err, 'OUTCOME_UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED')
+}
+
+function noLeader(): SwarmError {
+  return new SwarmError(
+    'NO_LEADER',
+    'the swarm does not have a leader: more than half of the managers must be online. ' +
+      'Check them with `tsswarm node ls`, start the missing daemons, and try again',
+  )
+}

@@ -1,0 +1,49 @@
+// Which methods exist on which listener, who may call them, and which of them write. One table, so that a forgotten
+// method is refused.
+
+export type Admission =
+  /** Nodes of the manager role, and local administrators. */
+  | 'managers'
+  /** Any node of the cluster. */
+  | 'nodes'
+  /** Also callers without a certificate. */
+  | 'anyone'
+
+export interface MethodPolicy {
+  readonly admits: Admission
+  /** Runs on the leader: any other manager forwards it. */
+  readonly onLeader: boolean
+}
+
+const read: MethodPolicy = { admits: 'managers', onLeader: false }
+const write: MethodPolicy = { admits: 'managers', onLeader: true }
+
+/** By gRPC path. A method that is not here is answered with PERMISSION_DENIED. */
+export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
+  '/tsswarm.v1.Control/GetCluster': read,
+  '/tsswarm.v1.Control/UpdateCluster': write,
+  '/tsswarm.v1.Control/GetJoinTokens': read,
+  '/tsswarm.v1.Control/RotateJoinToken': write,
+  '/tsswarm.v1.Control/ListNodes': read,
+  '/tsswarm.v1.Control/GetNode': read,
+  '/tsswarm.v1.Control/UpdateNode': write,
+  '/tsswarm.v1.Control/RemoveNode': write,
+  '/tsswarm.v1.Control/CreateService': write,
+  '/tsswarm.v1.Control/GetService': read,
+  '/tsswarm.v1.Control/ListServices': read,
+  '/tsswarm.v1.Control/UpdateService': write,
+  '/tsswarm.v1.Control/RemoveService': write,
+  '/tsswarm.v1.Control/ExplainService': write,
+  '/tsswarm.v1.Control/ListTasks': read,
+  '/tsswarm.v1.Control/GetTask': read,
+  '/tsswarm.v1.Control/WatchService': read,
+  '/tsswarm.v1.Control/ServiceLogs': read,
+  '/tsswarm.v1.NodeCa/IssueCertificate': { admits: 'anyone', onLeader: true },
+  '/tsswarm.v1.ManagerPeer/JoinRaft': write,
+  '/tsswarm.v1.ManagerPeer/LeaveRaft': write,
+  '/tsswarm.v1.ManagerPeer/ReportSessions': read,
+  '/tsswarm.v1.ManagerPeer/RelayLogs': read,
+  '/tsswarm.v1.ManagerPeer/Health': read,
+  '/tsswarm.v1.Dispatcher/Session': { admits: 'nodes', onLeader: false },
+  '/tsswarm.v1.Dispatcher/Logs': { admits: 'nodes', onLeader: false },
+}

@@ -1,0 +1,15 @@
+// What a node proves itself with. Read anew for every connection, so that a renewal takes effect without a restart.
+
+/** PEM texts; caPem may hold two roots during a rotation. */
+export interface TlsIdentity {
+  readonly certPem: string
+  /** Secret. */
+  readonly keyPem: string
+  readonly caPem: string
+}
+
+export interface IdentitySource {
+  current(): TlsIdentity
+  /** Calls listener after every change; the result stops that. */
+  onChange(listener: (identity: TlsIdentity) => void): () => void
+}

@@ -1,0 +1,38 @@
+// Addresses as users write them.
+import t from 'tap'
+import {
+  chooseAdvertiseHost,
+  formatHostPort,
+  parseHostPort,
+} from '../../../../cli/daemon/addresses.ts'
+
+t.test('host and port are split', async (t) => {
+  t.same(parseHostPort('10.0.0.1', 2377, '--x'), { host: '10.0.0.1', port: 2377 })
+  t.same(parseHostPort('10.0.0.1:99', 2377, '--x'), { host: '10.0.0.1', port: 99 })
+  t.same(parseHostPort('[fd00::1]:99', 2377, '--x'), { host: 'fd00::1', port: 99 })
+  t.same(parseHostPort('fd00::1', 2377, '--x'), { host: 'fd00::1', port: 2377 })
+  t.equal(formatHostPort({ host: 'fd00::1', port: 1 }), '[fd00::1]:1')
+  for (const bad of ['a:b:c', 'x:0', 'x:70000', 'a b']) {
+    t.throws(() => parseHostPort(bad, 1, '--listen-addr'), {
+      code: 'INVALID_ARGUMENT',
+      message: /--listen-addr/,
+    })
+  }
+})
+
+t.test('the address to advertise', async (t) => {
+  const one = new Map([['eth0', ['10.0.0.1', 'fd00::1']]])
+  const two = new Map([...one, ['eth1', ['10.1.0.1']]])
+  t.equal(chooseAdvertiseHost('', one), '10.0.0.1')
+  t.equal(chooseAdvertiseHost('eth1', two), '10.1.0.1')
+  t.equal(chooseAdvertiseHost('192.0.2.9', two), '192.0.2.9')
+  t.throws(() => chooseAdvertiseHost('', two), {
+    message: /multiple addresses .*10\.1\.0\.1 on eth1/,
+  })
+  t.throws(() => chooseAdvertiseHost('', new Map()), {
+    message: /could not choose an IP address to advertise/,
+  })
+  t.throws(() => chooseAdvertiseHost('nope', one), {
+    message: /neither an IP address nor an interface/,
+  })
+})
