@@ -83,8 +83,8 @@ export class Progress {
    * answer to something long superseded.
    */
   refused(index: Index, hint: Index): boolean {
+    if (index <= this.match) return false
     if (this.state === 'replicate') {
-      if (index <= this.match) return false
       this.#become('probe')
       this.next = this.match + 1
       return true

@@ -77,6 +77,14 @@ interface Header {
   readonly term: Term
 }
 
+/** What a candidate's log holds. */
+interface Candidacy {
+  readonly lastIndex: Index
+  readonly lastTerm: Term
+  /** Leadership transfer: overrides the leader's lease of the receiver. */
+  readonly force: boolean
+}
+
 /** Peer messages. Every one carries sender, receiver and term. */
 export type Message =
   | (Header & {
@@ -100,13 +108,8 @@ export type Message =
       readonly round: number
     })
   | (Header & { readonly kind: 'heartbeat-response'; readonly round: number })
-  | (Header & {
-      readonly kind: 'vote' | 'pre-vote'
-      readonly lastIndex: Index
-      readonly lastTerm: Term
-      /** Leadership transfer: overrides the leader's lease of the receiver. */
-      readonly force: boolean
-    })
+  | (Header & Candidacy & { readonly kind: 'vote' })
+  | (Header & Candidacy & { readonly kind: 'pre-vote' })
   | (Header & { readonly kind: 'vote-response'; readonly granted: boolean })
   | (Header & { readonly kind: 'pre-vote-response'; readonly granted: boolean })
   | (Header & { readonly kind: 'snapshot'; readonly meta: SnapshotMeta })
