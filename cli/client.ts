@@ -1,0 +1,130 @@
+// The daemon as commands see it: calls that are repeated while the cluster has no leader, and errors as SwarmErrors.
+import { errorFromGrpc } from '../proto/codec/grpc-error.ts'
+import { hasCode, SwarmError } from '../proto/errors.ts'
+import { createBackoff } from '../proto/lib/backoff.ts'
+import { type Clock, wait } from '../proto/lib/clock.ts'
+import type { Random } from '../proto/lib/random.ts'
+import { connectError } from './connect-error.ts'
+import { type Channel, type Method, openChannel } from './grpc-channel.ts'
+
+export interface CallOptions {
+  /** For one try. Default 30 s. */
+  readonly timeoutMs?: number
+  /**
+   * Repeat while there is no leader or the outcome is unknown; needs a request that may be repeated:
+   * a read, or one with a requestId. Default true.
+   */
+  readonly retry?: boolean
+}
+
+export interface Client {
+  /** One answer. Errors: those of the daemon; UNAVAILABLE and its kin only after retries. */
+  call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options?: CallOptions,
+  ): Promise<Response>
+  /** Answers until the daemon ends them or the user interrupts (CANCELLED). Not repeated. */
+  stream<Request, Response>(
+    method: Method<Request, Response>,
+    requests: AsyncIterable<Request> | readonly Request[],
+  ): AsyncIterable<Response>
+  close(): void
+}
+
+export interface ClientOptions {
+  readonly socketPath: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly signal: AbortSignal
+  /** Retries end this long after the first try. */
+  readonly retryMs?: number
+}
+
+const callTimeoutMs = 30_000
+const defaultRetryMs = 15_000
+
+/** Connects to the daemon of this host. Errors: DAEMON_NOT_RUNNING, PERMISSION_DENIED. */
+export async function connectClient(options: ClientOptions): Promise<Client> {
+  const client = new DaemonClient(options)
+  await client.channel()
+  return client
+}
+
+class DaemonClient implements Client {
+  readonly #options: ClientOptions
+  #channel: Channel | undefined
+
+  constructor(options: ClientOptions) {
+    this.#options = options
+  }
+
+  async channel(): Promise<Channel> {
+    if (this.#channel?.usable()) return this.#channel
+    const { socketPath, clock } = this.#options
+    try {
+      this.#channel = await openChannel(socketPath, clock, errorFromGrpc)
+    } catch (err) {
+      throw connectError(socketPath, err)
+    }
+    return this.#channel
+  }
+
+  async call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options: CallOptions = {},
+  ): Promise<Response> {
+    const { clock, random, signal, retryMs = defaultRetryMs } = this.#options
+    const endMs = clock.monotonicMs() + retryMs
+    const backoff = createBackoff({ firstMs: 50, maxMs: 500, random })
+    while (true) {
+      try {
+        return await this.#once(method, request, options.timeoutMs ?? callTimeoutMs)
+      } catch (err) {
+        const delayMs = backoff.nextMs()
+        const late = clock.monotonicMs() + delayMs > endMs
+        if (options.retry === false || !isWorthRetrying(err) || late) throw err
+        await wait(clock, delayMs, signal)
+        if (signal.aborted) throw new SwarmError('CANCELLED', 'interrupted', { cause: err })
+      }
+    }
+  }
+
+  async *stream<Request, Response>(
+    method: Method<Request, Response>,
+    requests: AsyncIterable<Request> | readonly Request[],
+  ): AsyncGenerator<Response, void, undefined> {
+    const channel = await this.channel()
+    yield* channel.call(method, requests, { signal: this.#options.signal })
+  }
+
+  close(): void {
+    this.#channel?.close()
+  }
+
+  async #once<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    timeoutMs: number,
+  ): Promise<Response> {
+    const channel = await this.channel()
+    const answers = channel.call(method, [request], { signal: this.#options.signal, timeoutMs })
+    let answer: { readonly value: Response } | undefined
+    for await (const value of answers) answer = { value }
+    if (answer !== undefined) return answer.value
+    throw new SwarmError('INTERNAL', `the daemon answered ${method.path} with nothing`)
+  }
+}
+
+/** Whether the same request may succeed soon. The daemon answers a repeated requestId with the first result. */
+function isWorthRetrying(err: unknown): boolean {
+  return hasCode(
+    err,
+    'NOT_LEADER',
+    'NO_LEADER',
+    'UNAVAILABLE',
+    'OUTCOME_UNKNOWN',
+    'DAEMON_NOT_RUNNING',
+  )
+}

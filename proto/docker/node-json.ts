@@ -1,0 +1,53 @@
+// A node as Docker's API shows it.
+import type { Node } from '../objects/index.ts'
+import { type Json, metaJson, omitEmpty } from './json.ts'
+
+/** What is known of a node's manager part right now. */
+export interface ManagerStatus {
+  readonly leader: boolean
+  readonly reachability: 'unknown' | 'unreachable' | 'reachable'
+}
+
+/** Docker's Node. `manager` is undefined for workers. */
+export function nodeJson(node: Node, manager: ManagerStatus | undefined): Json {
+  const { description } = node
+  return {
+    ID: node.id,
+    ...metaJson(node),
+    Spec: {
+      ...omitEmpty({ Name: node.spec.name }),
+      Labels: node.spec.labels,
+      Role: node.spec.role,
+      Availability: node.spec.availability,
+    },
+    Description: {
+      Hostname: description?.hostname ?? '',
+      Platform: {
+        Architecture: description?.platform.architecture ?? '',
+        OS: description?.platform.os ?? '',
+      },
+      Resources: {
+        NanoCPUs: description?.resources.nanoCpus ?? 0,
+        MemoryBytes: description?.resources.memoryBytes ?? 0,
+      },
+      Engine: {
+        EngineVersion: description?.engineVersion ?? '',
+        ...omitEmpty({ Labels: description?.engineLabels }),
+      },
+    },
+    Status: {
+      State: node.state,
+      ...omitEmpty({ Message: node.stateMessage }),
+      Addr: node.address,
+    },
+    ...(node.manager === undefined
+      ? {}
+      : {
+          ManagerStatus: {
+            ...omitEmpty({ Leader: manager?.leader ?? false }),
+            Reachability: manager?.reachability ?? 'unknown',
+            Addr: node.manager.address,
+          },
+        }),
+  }
+}

@@ -1,0 +1,109 @@
+// A task spec as Docker's API shows it (TaskTemplate of a service, Spec of a task).
+import type {
+  ContainerSpec,
+  MountSpec,
+  PlacementSpec,
+  ResourceSpec,
+  RestartPolicy,
+  TaskSpec,
+} from '../spec/service-spec.ts'
+import { type Json, nanoseconds, omitEmpty } from './json.ts'
+
+/** Docker's TaskSpec. */
+export function taskSpecJson(spec: TaskSpec): Json {
+  return {
+    ContainerSpec: containerJson(spec.container),
+    Resources: {
+      Limits: resourcesJson(spec.limits),
+      Reservations: resourcesJson(spec.reservations),
+    },
+    RestartPolicy: restartJson(spec.restart),
+    Placement: placementJson(spec.placement),
+    ForceUpdate: spec.forceUpdate,
+    Runtime: 'container',
+  }
+}
+
+function containerJson(container: ContainerSpec): Json {
+  return {
+    Image: container.image,
+    ...omitEmpty({
+      Labels: container.labels,
+      Command: container.command,
+      Args: container.args,
+      Hostname: container.hostname,
+      Env: container.env,
+      Dir: container.workdir,
+      User: container.user,
+      Groups: container.groups,
+      TTY: container.tty,
+      ReadOnly: container.readOnly,
+      StopSignal: container.stopSignal,
+    }),
+    ...(container.init === undefined ? {} : { Init: container.init }),
+    StopGracePeriod: nanoseconds(container.stopGraceMs),
+    ...omitEmpty({
+      Mounts: container.mounts.map(mountJson),
+      Hosts: container.hosts.map(dockerHost),
+      Sysctls: container.sysctls,
+      CapabilityAdd: container.capAdd,
+      CapabilityDrop: container.capDrop,
+      Ulimits: container.ulimits.map((u) => ({ Name: u.name, Soft: u.soft, Hard: u.hard })),
+    }),
+    Isolation: 'default',
+  }
+}
+
+/** Docker's API has the address first, its command line and our spec the name. */
+function dockerHost(line: string): string {
+  const at = line.indexOf(':')
+  return at === -1 ? line : `${line.slice(at + 1)} ${line.slice(0, at)}`
+}
+
+function mountJson(mount: MountSpec): Json {
+  const bind = omitEmpty({
+    Propagation: mount.bindPropagation,
+    CreateMountpoint: mount.bindCreate,
+  })
+  const tmpfs = omitEmpty({ SizeBytes: mount.tmpfsSizeBytes, Mode: mount.tmpfsMode })
+  return {
+    Type: mount.kind,
+    ...omitEmpty({ Source: mount.source }),
+    Target: mount.target,
+    ...omitEmpty({
+      ReadOnly: mount.readOnly,
+      BindOptions: bind,
+      VolumeOptions: omitEmpty({ NoCopy: mount.volumeNoCopy }),
+      TmpfsOptions: tmpfs,
+    }),
+  }
+}
+
+function resourcesJson(resources: ResourceSpec): Json {
+  return omitEmpty({
+    NanoCPUs: resources.nanoCpus,
+    MemoryBytes: resources.memoryBytes,
+    Pids: resources.pids,
+  })
+}
+
+function restartJson(restart: RestartPolicy): Json {
+  return {
+    Condition: restart.condition,
+    Delay: nanoseconds(restart.delayMs),
+    MaxAttempts: restart.maxAttempts,
+    ...omitEmpty({ Window: nanoseconds(restart.windowMs) }),
+  }
+}
+
+function placementJson(placement: PlacementSpec): Json {
+  return omitEmpty({
+    Constraints: placement.constraints,
+    Preferences: placement.spread.map((key) => ({ Spread: { SpreadDescriptor: key } })),
+    MaxReplicas: placement.maxReplicasPerNode,
+    Platforms: placement.platforms.map((platform) =>
+      omitEmpty({ Architecture: platform.architecture, OS: platform.os }),
+    ),
+    Strategy: placement.strategy,
+  })
+}
