@@ -1,11 +1,11 @@
 // The daemon as commands see it: calls that are repeated while the cluster has no leader, and errors as SwarmErrors.
-import { errorFromGrpc } from '../proto/codec/grpc-error.ts'
+import { errorCodeKey, errorDetailsKey, errorFromStatus } from '../proto/codec/grpc-status.ts'
 import { hasCode, SwarmError } from '../proto/errors.ts'
 import { createBackoff } from '../proto/lib/backoff.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
 import type { Random } from '../proto/lib/random.ts'
 import { connectError } from './connect-error.ts'
-import { type Channel, type Method, openChannel } from './grpc-channel.ts'
+import { type CallStatus, type Channel, type Method, openChannel } from './grpc-channel.ts'
 
 export interface CallOptions {
   /** For one try. Default 30 s. */
@@ -63,7 +63,7 @@ class DaemonClient implements Client {
     if (this.#channel?.usable()) return this.#channel
     const { socketPath, clock } = this.#options
     try {
-      this.#channel = await openChannel(socketPath, clock, errorFromGrpc)
+      this.#channel = await openChannel(socketPath, clock, toError)
     } catch (err) {
       throw connectError(socketPath, err)
     }
@@ -127,4 +127,14 @@ function isWorthRetrying(err: unknown): boolean {
     'OUTCOME_UNKNOWN',
     'DAEMON_NOT_RUNNING',
   )
+}
+
+function toError({ code, message, trailers }: CallStatus): SwarmError {
+  const details = trailers[errorDetailsKey]
+  return errorFromStatus({
+    code,
+    message,
+    errorCode: trailers[errorCodeKey],
+    details: details === undefined ? undefined : Buffer.from(details, 'base64'),
+  })
 }
