@@ -151,16 +151,13 @@ export class ClusterIndex {
   changeTask(before: Task | undefined, after: Task | undefined): boolean {
     const id = (after ?? before)?.id
     const reserved = id === undefined ? undefined : this.#reserved.get(id)
-    if (reserved !== undefined && id !== undefined) {
-      this.#reserved.delete(id)
-      this.#count(reserved, -1)
-    }
-    if (before !== undefined) this.#count(before, -1)
-    if (after !== undefined) {
-      this.#count(after, 1)
-      this.#noteFailure(before, after)
-    }
-    return makesRoom(reserved ?? before, after)
+    if (reserved !== undefined) this.#reserved.delete(reserved.id)
+    const counted = reserved ?? before
+    if (after !== undefined) this.#noteFailure(before, after)
+    if (counted !== undefined && after !== undefined && countsAlike(counted, after)) return false
+    if (counted !== undefined) this.#count(counted, -1)
+    if (after !== undefined) this.#count(after, 1)
+    return makesRoom(counted, after)
   }
 
   /** Counts a placement that is not committed yet. */
@@ -216,6 +213,15 @@ export class ClusterIndex {
     const entry = this.#byId.get(after.nodeId)
     if (entry !== undefined) this.failures.add(after, entry.index)
   }
+}
+
+function countsAlike(a: Task, b: Task): boolean {
+  return (
+    a.nodeId === b.nodeId &&
+    holdsResources(a) === holdsResources(b) &&
+    isActive(a) === isActive(b) &&
+    a.specHash === b.specHash
+  )
 }
 
 function countPort(entry: NodeEntry, port: string, sign: 1 | -1): void {

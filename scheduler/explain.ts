@@ -1,0 +1,77 @@
+// Why a task is not placed, in words: one line for a list of tasks, and per node for a whole answer.
+import type { NodeId, Task } from '../proto/objects/index.ts'
+import type { Refusal } from './candidates.ts'
+import type { ClusterIndex, NodeEntry } from './cluster-index.ts'
+import type { Demand } from './demand.ts'
+import type { Filter } from './filters/filter.ts'
+import { allFilters } from './filters/filters.ts'
+
+/** Of one node: the first filter that turns the task away, and the facts. */
+export interface NodeRefusal {
+  readonly nodeId: NodeId
+  readonly hostname: string
+  readonly filter: string
+  readonly reason: string
+}
+
+export interface TaskExplanation {
+  /** As in the error column of task lists. */
+  readonly summary: string
+  /** By hostname; nodes that would take the task are absent. */
+  readonly refusals: readonly NodeRefusal[]
+}
+
+/** "no suitable node (…; …)" with a part for each filter, in their order. */
+export function summaryOf(refusals: readonly Refusal[]): string {
+  if (refusals.length === 0) return 'no suitable node'
+  const parts = refusals.map(({ filter, nodes }) => filter.summary(nodes))
+  return `no suitable node (${parts.join('; ')})`
+}
+
+/** Asks every node about a task without one. O(nodes). */
+export function explainTask(index: ClusterIndex, task: Task): TaskExplanation {
+  const demand = index.demandOf(task.specHash)
+  if (demand === undefined) {
+    return { summary: missingSpecSummary(task), refusals: [] }
+  }
+  const serviceTasks = index.tasksOf(task.serviceId)
+  const counts = new Map<Filter, number>()
+  const refusals: NodeRefusal[] = []
+  for (const entry of index.entries()) {
+    const tasks = serviceTasks.get(entry.index) ?? 0
+    const filter = refusingFilter(entry, demand, tasks)
+    if (filter === undefined) continue
+    counts.set(filter, (counts.get(filter) ?? 0) + 1)
+    refusals.push({
+      nodeId: entry.node.id,
+      hostname: entry.node.description?.hostname ?? '',
+      filter: filter.name,
+      reason: filter.detail(entry, demand, tasks),
+    })
+  }
+  if (refusals.length < index.nodeCount) {
+    const fitting = index.nodeCount - refusals.length
+    return { summary: `not placed yet: ${fitting} of ${index.nodeCount} nodes fit`, refusals }
+  }
+  refusals.sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
+  return { summary: summaryOf(inOrder(counts)), refusals }
+}
+
+export function missingSpecSummary(task: Task): string {
+  return `no suitable node (the task's spec ${task.specHash} is missing)`
+}
+
+function refusingFilter(entry: NodeEntry, demand: Demand, tasks: number): Filter | undefined {
+  return allFilters.find(
+    (filter) => filter.applies(demand) && !filter.accepts(entry, demand, tasks),
+  )
+}
+
+function inOrder(counts: ReadonlyMap<Filter, number>): Refusal[] {
+  const refusals: Refusal[] = []
+  for (const filter of allFilters) {
+    const nodes = counts.get(filter)
+    if (nodes !== undefined) refusals.push({ filter, nodes })
+  }
+  return refusals
+}

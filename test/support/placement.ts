@@ -1,0 +1,49 @@
+// A scheduler on a hand-made cluster, for tests.
+
+import { seededRandom } from '../../proto/lib/random.ts'
+import type { Node, Task, TaskSpecRecord } from '../../proto/objects/index.ts'
+import type { Strategy } from '../../scheduler/demand.ts'
+import { Scheduler, type SchedulingEnv, type SchedulingPlan } from '../../scheduler/plan.ts'
+
+export interface Placement {
+  readonly nodes: readonly Node[]
+  readonly tasks: readonly Task[]
+  readonly specs: readonly TaskSpecRecord[]
+  readonly strategy?: Strategy
+}
+
+export function aScheduler(placement: Placement): Scheduler {
+  return Scheduler.from({
+    nodes: placement.nodes,
+    tasks: placement.tasks,
+    taskSpecs: placement.specs,
+    strategy: placement.strategy ?? 'spread',
+  })
+}
+
+export function anEnv(nowMs = 1_000_000): SchedulingEnv {
+  return { nowMs, random: seededRandom(7).float }
+}
+
+/** Commits the plan: the scheduler sees its updates as changes with the next versions. */
+export function commit(
+  scheduler: Scheduler,
+  before: readonly Task[],
+  plan: SchedulingPlan,
+): Task[] {
+  const byId = new Map(before.map((task) => [task.id, task]))
+  for (const update of plan.updates) {
+    const after = { ...update, version: update.version + 1 }
+    scheduler.changeTask(byId.get(update.id), after)
+    byId.set(update.id, after)
+  }
+  return [...byId.values()]
+}
+
+/** "task>node" for each assignment, by task id. */
+export function placements(plan: SchedulingPlan): string[] {
+  return plan.updates
+    .filter((task) => task.nodeId !== undefined)
+    .map((task) => `${task.id}>${task.nodeId}`)
+    .sort()
+}

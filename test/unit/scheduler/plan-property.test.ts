@@ -1,0 +1,311 @@
+// Properties of whole plans on random clusters, against a plain model that asks every node for every task.
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  type Node,
+  serviceId,
+  specHash,
+  type Task,
+  type TaskSpecRecord,
+  TaskState,
+} from '../../../proto/objects/index.ts'
+import { ClusterIndex } from '../../../scheduler/cluster-index.ts'
+import type { Demand } from '../../../scheduler/demand.ts'
+import { allFilters } from '../../../scheduler/filters/filters.ts'
+import { aNode, aSpecRecord, aTask } from '../../support/objects.ts'
+import { anEnv, aScheduler } from '../../support/placement.ts'
+
+const nodeArbitrary = fc.record({
+  nanoCpus: fc.integer({ min: 0, max: 6 }).map((cpus) => cpus * 1e9),
+  zone: fc.constantFrom('', 'x', 'y', 'z'),
+  rack: fc.constantFrom('1', '2'),
+  availability: fc.constantFrom<('active' | 'pause')[]>('active', 'active', 'active', 'pause'),
+})
+
+const specArbitrary = fc.record({
+  cpus: fc.constantFrom(0, 0, 1, 2),
+  zone: fc.constantFrom('', 'node.labels.zone==x', 'node.labels.zone!=x'),
+  port: fc.constantFrom(0, 0, 0, 8080, 9090),
+  maxReplicasPerNode: fc.constantFrom(0, 0, 1, 3),
+  spread: fc.constantFrom<string[][]>(
+    [],
+    [],
+    ['node.labels.zone'],
+    ['node.labels.zone', 'node.labels.rack'],
+  ),
+})
+
+const taskArbitrary = fc.record({
+  service: fc.nat(4),
+  spec: fc.nat(2),
+  node: fc.option(fc.nat(30), { nil: undefined, freq: 2 }),
+  stopping: fc.boolean(),
+})
+
+const clusterArbitrary = fc.record({
+  nodes: fc.array(nodeArbitrary, { maxLength: 8 }),
+  specs: fc.array(specArbitrary, { minLength: 3, maxLength: 3 }),
+  tasks: fc.array(taskArbitrary, { maxLength: 40 }),
+})
+
+interface World {
+  readonly nodes: Node[]
+  readonly specs: TaskSpecRecord[]
+  readonly tasks: Task[]
+}
+
+function worldOf(
+  cluster: typeof clusterArbitrary extends fc.Arbitrary<infer T> ? T : never,
+): World {
+  const nodes = cluster.nodes.map((facts, at) =>
+    aNode({
+      id: `n${at}`,
+      nanoCpus: facts.nanoCpus,
+      availability: facts.availability,
+      labels: { ...(facts.zone === '' ? {} : { zone: facts.zone }), rack: facts.rack },
+    }),
+  )
+  const specs = cluster.specs.map((facts, at) =>
+    aSpecRecord(`spec-${at}`, {
+      reservations: { nanoCpus: facts.cpus * 1e9 },
+      placement: {
+        constraints: facts.zone === '' ? [] : [facts.zone],
+        spread: facts.spread,
+        maxReplicasPerNode: facts.maxReplicasPerNode,
+      },
+      ports: facts.port === 0 ? [] : [{ targetPort: 80, publishedPort: facts.port }],
+    }),
+  )
+  const tasks = cluster.tasks.map((facts, at) => {
+    const node = facts.node === undefined ? undefined : nodes[facts.node % (nodes.length || 1)]?.id
+    return aTask({
+      id: `t${at}`,
+      service: `s${facts.service}`,
+      specHash: `spec-${facts.spec}`,
+      slot: at + 1,
+      ...(node === undefined ? {} : { node }),
+      desiredState: facts.stopping && node !== undefined ? TaskState.SHUTDOWN : TaskState.RUNNING,
+    })
+  })
+  return { nodes, specs, tasks }
+}
+
+function sourceOf(world: World, tasks: readonly Task[]): Parameters<typeof ClusterIndex.from>[0] {
+  return { nodes: world.nodes, tasks, taskSpecs: world.specs, strategy: 'spread' }
+}
+
+function fits(index: ClusterIndex, task: Task, at: number): boolean {
+  const demand = demandIn(index, task)
+  const entry = index.entry(at)
+  const own = index.tasksOf(task.serviceId).get(at) ?? 0
+  return allFilters.every((filter) => !filter.applies(demand) || filter.accepts(entry, demand, own))
+}
+
+function demandIn(index: ClusterIndex, task: Task): Demand {
+  const demand = index.demandOf(task.specHash)
+  if (demand === undefined) throw new Error('no demand')
+  return demand
+}
+
+/** How many tasks of the service each branch on the way to the node has, best possible first. */
+function isLeastBranch(index: ClusterIndex, task: Task, chosen: number): boolean {
+  const { spread } = demandIn(index, task)
+  const pathOf = (at: number): string[] =>
+    spread.map(({ key }) => index.entry(at).node.spec.labels[key] ?? '')
+  const all = [...index.entries()].map((entry) => entry.index)
+  const own = index.tasksOf(task.serviceId)
+  const path = pathOf(chosen)
+  for (let level = 0; level < path.length; level++) {
+    const prefix = path.slice(0, level).join('/')
+    const totals = new Map<string, number>()
+    const open = new Set<string>()
+    for (const at of all) {
+      const other = pathOf(at)
+      if (other.slice(0, level).join('/') !== prefix) continue
+      const value = other[level] ?? ''
+      totals.set(value, (totals.get(value) ?? 0) + (own.get(at) ?? 0))
+      if (fits(index, task, at)) open.add(value)
+    }
+    const least = Math.min(...[...open].map((value) => totals.get(value) ?? 0))
+    if ((totals.get(path[level] ?? '') ?? 0) > least) return false
+  }
+  return true
+}
+
+function isBestNode(index: ClusterIndex, task: Task, chosen: number): boolean {
+  const { spread } = demandIn(index, task)
+  const branchOf = (at: number): string =>
+    spread.map(({ key }) => index.entry(at).node.spec.labels[key] ?? '').join('/')
+  const own = index.tasksOf(task.serviceId)
+  const key = (at: number): readonly [number, number] => [
+    own.get(at) ?? 0,
+    index.entry(at).activeTasks,
+  ]
+  const [tasks, total] = key(chosen)
+  for (const { index: at } of index.entries()) {
+    if (branchOf(at) !== branchOf(chosen) || !fits(index, task, at)) continue
+    const [otherTasks, otherTotal] = key(at)
+    if (otherTasks < tasks || (otherTasks === tasks && otherTotal < total)) return false
+  }
+  return true
+}
+
+t.test(
+  'each placement is the best choice at its moment, and what is left fits nowhere',
+  async (t) => {
+    fc.assert(
+      fc.property(clusterArbitrary, (cluster) => {
+        const world = worldOf(cluster)
+        const scheduler = aScheduler(world)
+        const plan = scheduler.plan(anEnv())
+        const model = ClusterIndex.from(sourceOf(world, world.tasks))
+        for (const update of plan.updates) {
+          const before = world.tasks.find((task) => task.id === update.id)
+          if (before === undefined) throw new Error('an unknown task was planned')
+          if (update.nodeId === undefined) continue
+          const chosen = model.entryOf(update.nodeId)?.index ?? -1
+          if (!fits(model, update, chosen)) return false
+          if (!isLeastBranch(model, update, chosen) || !isBestNode(model, update, chosen))
+            return false
+          model.changeTask(before, update)
+        }
+        const left = plan.updates.filter((update) => update.nodeId === undefined)
+        return left.every((task) =>
+          [...model.entries()].every((entry) => !fits(model, task, entry.index)),
+        )
+      }),
+      { numRuns: 400 },
+    )
+    t.pass('held')
+  },
+)
+
+t.test('reservations never exceed what a node has, over any number of plans', async (t) => {
+  fc.assert(
+    fc.property(clusterArbitrary, fc.integer({ min: 1, max: 7 }), (cluster, tasksMax) => {
+      const world = worldOf({
+        ...cluster,
+        tasks: cluster.tasks.map((task) => ({ ...task, node: undefined })),
+      })
+      const scheduler = aScheduler(world)
+      for (let turn = 0; turn < 45; turn++) scheduler.plan(anEnv(turn), tasksMax)
+      return [...scheduler.index.entries()].every(
+        ({ node, reservedNanoCpus }) =>
+          reservedNanoCpus <= (node.description?.resources.nanoCpus ?? 0),
+      )
+    }),
+  )
+  t.pass('held')
+})
+
+t.test('on equal nodes the replicas of a service differ by one at most', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 12 }),
+      fc.array(fc.integer({ min: 0, max: 60 }), { minLength: 1, maxLength: 5 }),
+      fc.constantFrom<string[][]>([], ['node.labels.zone']),
+      (nodeCount, services, spread) => {
+        const nodes = Array.from({ length: nodeCount }, (_, at) =>
+          aNode({ id: `n${at}`, labels: { zone: `z${at}` } }),
+        )
+        const tasks = services.flatMap((replicas, service) =>
+          Array.from({ length: replicas }, (_, at) =>
+            aTask({ id: `s${service}-${at}`, service: `s${service}`, slot: at + 1 }),
+          ),
+        )
+        const specs = [aSpecRecord('spec-1', { placement: { spread } })]
+        const scheduler = aScheduler({ nodes, tasks, specs })
+        const plan = scheduler.plan(anEnv())
+        if (plan.assigned !== tasks.length) return false
+        const even = services.every((replicas, service) => {
+          const counts = nodes.map(
+            (_, at) => scheduler.index.tasksOf(serviceId(`s${service}`)).get(at) ?? 0,
+          )
+          return Math.max(...counts) - Math.min(...counts) <= (replicas > 0 ? 1 : 0)
+        })
+        const totals = nodes.map((_, at) => scheduler.index.entry(at).activeTasks)
+        return even && Math.max(...totals) - Math.min(...totals) <= 1
+      },
+    ),
+  )
+  t.pass('held')
+})
+
+t.test('an index kept change by change equals one that is built anew', async (t) => {
+  const change = fc.record({
+    task: fc.nat(9),
+    kind: fc.constantFrom('assign', 'run', 'stop', 'fail', 'remove', 'reserve', 'release'),
+    node: fc.nat(3),
+  })
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 80 }), (changes) => {
+      const world: World = {
+        nodes: [0, 1, 2, 3].map((at) => aNode({ id: `n${at}` })),
+        specs: [
+          aSpecRecord('spec-0', {
+            reservations: { nanoCpus: 1e9, memoryBytes: 1024 },
+            ports: [{ targetPort: 80, publishedPort: 80 }],
+          }),
+        ],
+        tasks: [],
+      }
+      const index = ClusterIndex.from(sourceOf(world, []))
+      const tasks = new Map<number, Task>()
+      const reserved = new Set<Task>()
+      for (const { task: at, kind, node } of changes) {
+        const before = tasks.get(at)
+        const base =
+          before ?? aTask({ id: `t${at}`, service: `s${at % 3}`, specHash: specHash('spec-0') })
+        const id = world.nodes[node]?.id
+        const after: Task | undefined =
+          kind === 'remove'
+            ? undefined
+            : kind === 'assign' && base.nodeId === undefined
+              ? { ...base, nodeId: id, state: TaskState.ASSIGNED }
+              : kind === 'run' && base.nodeId !== undefined && base.state < TaskState.RUNNING
+                ? { ...base, state: TaskState.RUNNING }
+                : kind === 'stop'
+                  ? { ...base, desiredState: TaskState.SHUTDOWN }
+                  : kind === 'fail' && base.nodeId !== undefined
+                    ? { ...base, state: TaskState.FAILED }
+                    : base
+        if (kind === 'reserve' && before === undefined && !index.isReserved(base.id)) {
+          const placed = { ...base, nodeId: id, state: TaskState.ASSIGNED }
+          index.reserve(placed)
+          reserved.add(placed)
+          continue
+        }
+        if (kind === 'release') {
+          for (const placed of reserved) index.release(placed.id)
+          reserved.clear()
+          continue
+        }
+        for (const placed of reserved) if (placed.id === base.id) reserved.delete(placed)
+        index.changeTask(before ?? base, after)
+        if (after === undefined) tasks.delete(at)
+        else tasks.set(at, after)
+      }
+      for (const placed of reserved) index.release(placed.id)
+      const fresh = ClusterIndex.from(sourceOf(world, [...tasks.values()]))
+      return sameIndex(index, fresh)
+    }),
+    { numRuns: 500 },
+  )
+  t.pass('held')
+})
+
+function sameIndex(a: ClusterIndex, b: ClusterIndex): boolean {
+  const facts = (index: ClusterIndex): string =>
+    JSON.stringify([
+      [...index.entries()].map((entry) => [
+        entry.node.id,
+        entry.open,
+        entry.reservedNanoCpus,
+        entry.reservedMemoryBytes,
+        entry.activeTasks,
+        [...(entry.hostPorts ?? [])],
+      ]),
+      ['s0', 's1', 's2'].map((id) => [...index.tasksOf(serviceId(id))].sort((x, y) => x[0] - y[0])),
+    ])
+  return facts(a) === facts(b)
+}
