@@ -21,8 +21,11 @@ const schema = z
     advertiseHost: z.string(),
     /** Its member id in Raft; undefined until it first became a manager. */
     raftId: z.string().optional(),
-    /** The first manager of its cluster: its Raft starts with itself as the only member. */
-    isFounder: z.boolean().default(false),
+    /** Members of Raft last heard of, so that a restarted manager reaches them before its store is loaded. */
+    peers: z
+      .array(z.object({ id: z.string(), nodeId: z.string(), address: z.string() }).readonly())
+      .readonly()
+      .default([]),
     /** host:port of the managers last heard of. */
     managers: z.array(z.object({ nodeId: z.string(), address: z.string() }).readonly()).readonly(),
   })

@@ -1,0 +1,50 @@
+// The lab's network on the real kernel: reach, cut, heal, and nothing left behind.
+import { readdirSync } from 'node:fs'
+import t from 'tap'
+import {
+  chooseSubnet,
+  createTopology,
+  cutHost,
+  healHost,
+  hostAddress,
+  inHost,
+  type LabNetwork,
+  removeTopology,
+  topologyExists,
+} from '../../cli/lab/topology.ts'
+import { runCommand } from '../../proto/lib/command.ts'
+
+const lab = 'topo-test'
+
+async function reaches(network: LabNetwork, from: string, to: string): Promise<boolean> {
+  const argv = ['busybox', 'ping', '-c', '1', '-W', '1', hostAddress(network, to)]
+  const result = await runCommand(from === 'machine' ? argv : inHost(lab, from, argv))
+  return result.code === 0
+}
+
+t.before(() => removeTopology(lab))
+
+t.test('hosts reach one another, a cut one does not, and down leaves nothing', async (t) => {
+  // Only what carries a lab's name: other tests may make links of their own meanwhile.
+  const links = async (): Promise<readonly string[]> =>
+    (await runCommand(['ip', '-br', 'link'])).stdout
+      .split('\n')
+      .filter((line) => line.startsWith('tsl'))
+  const names = (): readonly string[] =>
+    readdirSync('/run/netns').filter((name) => name.startsWith('tslab-'))
+  const before = { links: await links(), names: names() }
+  const network: LabNetwork = { lab, subnet: await chooseSubnet([]), hosts: ['m1', 'w1'] }
+  await createTopology(network)
+  t.ok(topologyExists(lab))
+  t.ok(await reaches(network, 'm1', 'w1'))
+  t.ok(await reaches(network, 'm1', 'registry'))
+  t.ok(await reaches(network, 'machine', 'w1'))
+  await cutHost(lab, 'w1')
+  t.notOk(await reaches(network, 'm1', 'w1'))
+  await healHost(lab, 'w1')
+  t.ok(await reaches(network, 'm1', 'w1'))
+  t.notSame(await chooseSubnet([]), network.subnet, 'a subnet in use is not chosen again')
+  await removeTopology(lab)
+  t.notOk(topologyExists(lab))
+  t.same({ links: await links(), names: names() }, before)
+})
