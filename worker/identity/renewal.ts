@@ -1,12 +1,13 @@
 // Keeps the node's certificate fresh: renewed between 50 and 80 % of its life, and at once when the cluster gave the node
 // another role.
-import type { NodeRole } from '../../proto/objects/index.ts'
+
 import { createBackoff } from '../../proto/lib/backoff.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Loop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
+import type { NodeRole } from '../../proto/objects/index.ts'
 import type { IdentityStore } from './identity-store.ts'
 import { renewIdentity } from './join-cluster.ts'
 import { renewAtMs } from './node-certificate.ts'
