@@ -51,7 +51,7 @@ export function tickFollower(node: NodeState): void {
     node.forwardedElapsed = 0
     node.abortReads(node.forwarded.turn())
   }
-  if (node.repair !== undefined) askForRepairTarget(node)
+  if (node.repair !== undefined) askForRepair(node)
   if (node.electionElapsed < node.patienceTicks) return
   if (node.isPromotable) {
     campaign(node, 'timeout')
@@ -150,9 +150,19 @@ function acceptReadIndex(node: NodeState, { context, index }: ReadIndexResponse)
   if (node.forwarded.answered(context)) node.outbox.readStates.push({ index, context })
 }
 
-function askForRepairTarget(node: NodeState): void {
-  const { repair, leader } = node
-  if (repair === undefined || repair.target !== undefined || leader === undefined) return
+/** Tells the leader where this log ends, and asks up to where it must reach again. */
+function askForRepair(node: NodeState): void {
+  const { repair, leader, log } = node
+  if (repair === undefined || leader === undefined) return
   if (node.electionElapsed % node.config.heartbeatTicks !== 0) return
-  node.send({ kind: 'read-index', to: leader, context: repair.context })
+  if (repair.target === undefined) {
+    node.send({ kind: 'read-index', to: leader, context: repair.context })
+  }
+  if (log.lastIndex >= (repair.target ?? Number.POSITIVE_INFINITY)) return
+  node.sendAfterPersist({
+    kind: 'append-response',
+    to: leader,
+    index: log.lastIndex + 1,
+    reject: { hintIndex: log.lastIndex, hintTerm: log.lastTerm, lost: true },
+  })
 }
