@@ -1,0 +1,266 @@
+// Puts one container on the local network and takes it off again: record first, then the kernel, the way in last.
+import { SwarmError } from '../../proto/errors.ts'
+import { invariant } from '../../proto/lib/assert.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import type {
+  AttachRequest,
+  EndpointConfig,
+  HostPort,
+  NetworkAttachment,
+  RestoredAttachment,
+} from '../executor/network-attacher.ts'
+import { takeAddress } from './address-pool.ts'
+import { containerLines, endpointItems } from './desired-kernel.ts'
+import { planHostPorts } from './host-ports.ts'
+import { findNetns, readHostAddresses, readListening, readResolver } from './host-view.ts'
+import { formatIpv4, randomMac, requireSubnet } from './ipv4.ts'
+import type { Journal } from './journal.ts'
+import type { Kernel } from './kernel.ts'
+import type { LineError } from './line-writer.ts'
+import { type NetworkRecord, stateOf } from './network-record.ts'
+import {
+  type Endpoint,
+  localNetworkId,
+  type NetnsRef,
+  type PublishedPort,
+} from './network-state.ts'
+import { dataPlaneElement, hostElement } from './nft-tables.ts'
+import { elementsCommand } from './plan.ts'
+
+export interface AttachmentDeps {
+  readonly kernel: Kernel
+  readonly journal: Journal
+  readonly random: Random
+}
+
+/** Errors: as NetworkAttacher.attach; nothing is left then. */
+export async function attachContainer(
+  deps: AttachmentDeps,
+  request: AttachRequest,
+  signal: AbortSignal,
+): Promise<NetworkAttachment> {
+  const wanted = requireLocal(request)
+  const netns = await requireNetns(request)
+  await detachContainer(deps, request.containerId)
+  const view = await readHost(deps, request.ports)
+  // From here to the journal there is no await: two attachments never get the same address or port.
+  const endpoint = reserve(deps, request, { netns, wanted, view })
+  try {
+    await connect(deps, endpoint)
+    await publish(deps.kernel, endpoint)
+    signal.throwIfAborted()
+  } catch (err) {
+    throw await undo(deps, request, signal.aborted ? cancelled(request, err) : err)
+  }
+  return await describeAttachment(endpoint)
+}
+
+function cancelled(request: AttachRequest, cause: unknown): SwarmError {
+  return new SwarmError('CANCELLED', `attaching container ${request.name} was cancelled`, { cause })
+}
+
+/** Takes back a failed attachment and answers with what to throw. */
+async function undo(
+  deps: AttachmentDeps,
+  request: AttachRequest,
+  failure: unknown,
+): Promise<unknown> {
+  try {
+    await detachContainer(deps, request.containerId)
+    return failure
+  } catch (err) {
+    return new AggregateError([failure, err], `attaching container ${request.name} failed twice`)
+  }
+}
+
+/** The local network is the only one so far: it is meant by its name and by naming none. */
+function requireLocal(request: AttachRequest): EndpointConfig | undefined {
+  const [first, ...others] = request.endpoints
+  for (const { networkId } of request.endpoints) {
+    if (networkId === localNetworkId) continue
+    const message = `container ${request.name} asks for network "${networkId}", which this node does not have`
+    throw new SwarmError('NOT_FOUND', message)
+  }
+  if (others.length === 0) return first
+  const message = `container ${request.name} asks for network "${localNetworkId}" twice`
+  throw new SwarmError('INVALID_ARGUMENT', message)
+}
+
+async function requireNetns(request: AttachRequest): Promise<NetnsRef> {
+  const netns = await findNetns(request.pid)
+  if (netns !== undefined) return netns
+  const message = `container ${request.name} cannot be attached: its process ${request.pid} has ended`
+  throw new SwarmError('UNAVAILABLE', message)
+}
+
+async function readHost(
+  deps: AttachmentDeps,
+  ports: readonly HostPort[],
+): Promise<Pick<Parameters<typeof planHostPorts>[1], 'listening' | 'addresses'>> {
+  if (ports.length === 0) return { listening: [], addresses: [] }
+  const isBound = ports.some((port) => (port.bindAddress ?? '') !== '')
+  const [listening, addresses] = await Promise.all([
+    readListening(deps.kernel),
+    isBound ? readHostAddresses(deps.kernel) : [],
+  ])
+  return { listening, addresses }
+}
+
+interface Found {
+  readonly netns: NetnsRef
+  readonly wanted: EndpointConfig | undefined
+  readonly view: Awaited<ReturnType<typeof readHost>>
+}
+
+function reserve(deps: AttachmentDeps, request: AttachRequest, found: Found): Endpoint {
+  const record = requireRecord(deps.journal)
+  const published = record.endpoints.flatMap((endpoint) => endpoint.ports)
+  const ports = planHostPorts(request.ports, { ...found.view, published }, deps.random)
+  const endpoint: Endpoint = {
+    containerId: request.containerId,
+    networkId: localNetworkId,
+    address: nextAddress(record, request.name),
+    prefix: requireSubnet(record.subnet, 'local subnet').prefix,
+    mac: randomMac(deps.random),
+    link: linkName(deps.random),
+    netns: found.netns,
+    ports,
+  }
+  deps.journal.append({ kind: 'attached', endpoint })
+  return endpoint
+}
+
+function nextAddress(record: NetworkRecord, container: string): string {
+  const taken = takeAddress(record.pool)
+  if (taken.kind === 'taken') return formatIpv4(taken.address)
+  throw new SwarmError(
+    'RESOURCE_EXHAUSTED',
+    `container ${container} gets no address: all of the local subnet ${record.subnet} are in use. ` +
+      'Configure a larger local subnet, or remove containers of this node',
+  )
+}
+
+/** Random, so that the device of a container that is just going never has the name of the next one. */
+function linkName(random: Random): string {
+  return `v${Buffer.from(random.bytes(6)).toString('hex')}`
+}
+
+async function connect(deps: AttachmentDeps, endpoint: Endpoint): Promise<void> {
+  const state = stateOf(requireRecord(deps.journal), [])
+  const lines = endpointItems(endpoint, state).flatMap((item) => [...item.create, ...item.put])
+  requireWritten(endpoint, await deps.kernel.ip('dataPlane', lines))
+  const failure = await deps.kernel.ipIn(endpoint.netns.path, containerLines(endpoint, state))
+  if (failure !== undefined) throw attachError(endpoint, failure)
+}
+
+/** First the way from the data plane to the container, then the one from the host: no packet meets half of it. */
+async function publish(kernel: Kernel, endpoint: Endpoint): Promise<void> {
+  if (endpoint.ports.length === 0) return
+  const commands = portCommands('add', endpoint)
+  requireWritten(endpoint, await kernel.nft('dataPlane', commands.dataPlane))
+  requireWritten(endpoint, await kernel.nft('host', commands.host))
+}
+
+function portCommands(
+  verb: 'add' | 'delete',
+  { ports, address }: Endpoint,
+): { readonly host: readonly string[]; readonly dataPlane: readonly string[] } {
+  const inner = ports.map((port) => dataPlaneElement(port, address))
+  return {
+    dataPlane: [elementsCommand(verb, 'host_ports', inner)],
+    host: ports.map((port) => hostCommand(verb, port)),
+  }
+}
+
+function hostCommand(verb: 'add' | 'delete', port: PublishedPort): string {
+  const element = hostElement(port)
+  return element.publishedAt === undefined
+    ? elementsCommand(verb, 'published', [element.published ?? ''])
+    : elementsCommand(verb, 'published_at', [element.publishedAt])
+}
+
+function requireWritten(endpoint: Endpoint, errors: readonly LineError[]): void {
+  if (errors.length === 0) return
+  throw attachError(endpoint, errors.map(({ line, text }) => `${line}: ${text}`).join('; '))
+}
+
+function attachError(endpoint: Endpoint, why: string): SwarmError {
+  const message = `cannot attach container ${endpoint.containerId} to the local network: ${why}`
+  return new SwarmError('UNAVAILABLE', message)
+}
+
+async function describeAttachment(endpoint: Endpoint): Promise<NetworkAttachment> {
+  const resolver = await readResolver()
+  const addresses = [`${endpoint.address}/${endpoint.prefix}`]
+  return {
+    endpoints: [{ networkId: endpoint.networkId, addresses }],
+    ports: endpoint.ports.map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
+      ...{ protocol, targetPort, publishedPort },
+      ...(bindAddress === undefined ? {} : { bindAddress }),
+    })),
+    nameservers: resolver.nameservers,
+    search: resolver.search,
+    hosts: [],
+  }
+}
+
+/** A no-op on an unknown container. What is gone already is no error. */
+export async function detachContainer(deps: AttachmentDeps, containerId: string): Promise<void> {
+  const endpoints = deps.journal.record?.endpoints ?? []
+  const own = endpoints.filter((endpoint) => endpoint.containerId === containerId)
+  if (own.length === 0) return
+  try {
+    for (const endpoint of own) await disconnect(deps.kernel, endpoint)
+  } finally {
+    // Forgotten in any case: what is left in the kernel is then removed as nobody's.
+    deps.journal.append({ kind: 'detached', containerId })
+  }
+}
+
+async function disconnect(kernel: Kernel, endpoint: Endpoint): Promise<void> {
+  if (endpoint.ports.length > 0) {
+    const commands = portCommands('delete', endpoint)
+    // One command a transaction: an element that is missing must not keep the others.
+    for (const command of commands.host) await kernel.nft('host', [command])
+    for (const port of endpoint.ports) {
+      const element = dataPlaneElement(port, endpoint.address)
+      await kernel.nft('dataPlane', [elementsCommand('delete', 'host_ports', [element])])
+    }
+  }
+  await kernel.ip('dataPlane', [`link del ${endpoint.link}`])
+  if (endpoint.ports.length > 0) {
+    // Clients that go on sending from the same port would be led to the old address for ever.
+    await kernel.run('dataPlane', ['conntrack', '-D', '--reply-src', endpoint.address])
+  }
+}
+
+/** Takes a container that lives on into a record that does not know it, with the address it has. */
+export async function readmit(
+  deps: AttachmentDeps,
+  { request, attachment }: RestoredAttachment,
+): Promise<void> {
+  const netns = await findNetns(request.pid)
+  const own = attachment.endpoints.find(({ networkId }) => networkId === localNetworkId)
+  const [address = '', prefix = ''] = (own?.addresses[0] ?? '').split('/')
+  if (netns === undefined || address === '') return
+  const record = requireRecord(deps.journal)
+  const published = record.endpoints.flatMap((endpoint) => endpoint.ports)
+  const addresses = await readHostAddresses(deps.kernel)
+  const view = { published, addresses, listening: [] }
+  const endpoint: Endpoint = {
+    containerId: request.containerId,
+    networkId: localNetworkId,
+    address,
+    prefix: Number(prefix),
+    mac: randomMac(deps.random),
+    link: linkName(deps.random),
+    netns,
+    ports: planHostPorts(attachment.ports, view, deps.random),
+  }
+  deps.journal.append({ kind: 'attached', endpoint })
+}
+
+export function requireRecord(journal: Journal): NetworkRecord {
+  invariant(journal.record !== undefined, 'the network is started before it is used')
+  return journal.record
+}

@@ -1,0 +1,167 @@
+// The host's own firewall. Where it drops what is forwarded, an accept in our table does not help: two marked accepts go
+// where the drop is, through the tool that owns it. Everything else of it stays untouched.
+
+import type { Kernel } from './kernel.ts'
+import { hostLink } from './network-state.ts'
+import type { ForwardChain } from './parse-firewall.ts'
+import { parseForwardChains, parseRules, parseSaved } from './parse-firewall.ts'
+
+/** The mark of our accepts: a comment on each. */
+export const firewallMark = 'tsswarm'
+
+export type FirewallTool = 'iptables' | 'iptables-legacy' | 'ufw' | 'firewalld' | 'nft'
+
+/** A chain of somebody else that all forwarded packets pass. */
+export interface ForeignForward {
+  readonly tool: FirewallTool
+  /** As a user would look for it: `iptables chain FORWARD`. */
+  readonly where: string
+  readonly drops: boolean
+  /** Both of our accepts are there. */
+  readonly isOpen: boolean
+  /** At least one of our accepts is there. */
+  readonly isMarked: boolean
+  readonly open: readonly (readonly string[])[]
+  readonly close: readonly (readonly string[])[]
+}
+
+/** Every foreign chain forwarded packets pass, in no particular order. */
+export async function inspectFirewall(kernel: Kernel): Promise<readonly ForeignForward[]> {
+  const listed = await kernel.run('host', ['nft', '-j', 'list', 'chains'])
+  const found: ForeignForward[] = []
+  for (const chain of parseForwardChains(listed.stdout)) {
+    found.push(await inspectChain(kernel, chain))
+  }
+  const legacy = await kernel.run('host', ['cat', '/proc/net/ip_tables_names'])
+  if (legacy.stdout.split('\n').includes('filter')) {
+    found.push(await inspectIptables(kernel, 'iptables-legacy', 'FORWARD'))
+  }
+  return found
+}
+
+/** Puts our accepts where something drops. Answers with what was done or failed, one sentence each. */
+export async function openFirewall(kernel: Kernel): Promise<readonly string[]> {
+  const notes: string[] = []
+  for (const chain of await inspectFirewall(kernel)) {
+    if (!chain.drops || chain.isOpen) continue
+    // What is half there goes first, so that nothing stands twice.
+    const errors = await runAll(kernel, [...(chain.isMarked ? chain.close : []), ...chain.open])
+    const outcome = errors.length === 0 ? 'is open for container traffic now' : errors.join('; ')
+    notes.push(`${chain.where} drops forwarded packets: it ${outcome}`)
+  }
+  return notes
+}
+
+/** Takes our accepts away wherever they are. Answers with what failed. */
+export async function closeFirewall(kernel: Kernel): Promise<readonly string[]> {
+  const errors: string[] = []
+  for (const chain of await inspectFirewall(kernel)) {
+    if (chain.isMarked) errors.push(...(await runAll(kernel, chain.close)))
+  }
+  return errors
+}
+
+async function runAll(
+  kernel: Kernel,
+  commands: readonly (readonly string[])[],
+): Promise<readonly string[]> {
+  const errors: string[] = []
+  for (const argv of commands) {
+    const result = await kernel.run('host', argv)
+    if (result.code !== 0) errors.push(`"${argv.join(' ')}" failed: ${result.stderr.trim()}`)
+  }
+  return errors
+}
+
+async function inspectChain(kernel: Kernel, chain: ForwardChain): Promise<ForeignForward> {
+  if (chain.family === 'ip' && chain.table === 'filter' && chain.name === 'FORWARD') {
+    if (chain.siblings.includes('ufw-user-forward')) return await inspectUfw(kernel)
+    return await inspectIptables(kernel, 'iptables', 'FORWARD')
+  }
+  const path = [chain.family, chain.table, chain.name]
+  const listed = await kernel.run('host', ['nft', '-j', '-a', 'list', 'chain', ...path])
+  const rules = parseRules(listed.stdout, firewallMark)
+  const drops = chain.policy === 'drop' || rules.dropsAll
+  if (chain.table === 'firewalld') return await inspectFirewalld(kernel, drops)
+  const handles = rules.markedHandles
+  return {
+    tool: 'nft',
+    where: `nft chain ${path.join(' ')}`,
+    drops,
+    isOpen: handles.length === nftAccepts.length,
+    isMarked: handles.length > 0,
+    open: nftAccepts.map((rule) => ['nft', 'insert', 'rule', ...path, `${rule} ${nftComment}`]),
+    close: handles.map((handle) => ['nft', 'delete', 'rule', ...path, 'handle', `${handle}`]),
+  }
+}
+
+const nftComment = `counter accept comment "${firewallMark}"`
+const nftAccepts = [
+  `iifname "${hostLink}"`,
+  `oifname "${hostLink}" ct state established,related`,
+  `oifname "${hostLink}" ct status dnat`,
+]
+
+const iptablesAccepts = [
+  ['-i', hostLink],
+  ['-o', hostLink, '-m', 'conntrack', '--ctstate', 'DNAT,ESTABLISHED,RELATED'],
+].map((match) => [...match, '-m', 'comment', '--comment', firewallMark, '-j', 'ACCEPT'])
+
+async function inspectIptables(
+  kernel: Kernel,
+  tool: 'iptables' | 'iptables-legacy',
+  chain: string,
+): Promise<ForeignForward> {
+  const saved = parseSaved((await kernel.run('host', [tool, '-w', '-S', chain])).stdout)
+  const marked = saved.rules.filter((rule) => rule.join(' ').includes(`--comment ${firewallMark} `))
+  return {
+    tool,
+    where: `${tool} chain ${chain}`,
+    drops: saved.dropsAll,
+    isOpen: marked.length === iptablesAccepts.length,
+    isMarked: marked.length > 0,
+    open: iptablesAccepts.map((rule) => [tool, '-w', '-I', chain, ...rule]),
+    close: marked.map((rule) => [tool, '-w', '-D', chain, ...rule]),
+  }
+}
+
+/** ufw cannot name connection states; that only answers and published ports come in is seen to by our own table. */
+async function inspectUfw(kernel: Kernel): Promise<ForeignForward> {
+  const policy = parseSaved((await kernel.run('host', ['iptables', '-w', '-S', 'FORWARD'])).stdout)
+  const user = await kernel.run('host', ['iptables', '-w', '-S', 'ufw-user-forward'])
+  const rules = parseSaved(user.stdout).rules.map((rule) => rule.join(' '))
+  const present = ['-i', '-o'].filter((way) => rules.includes(`${way} ${hostLink} -j ACCEPT`))
+  const ways = ['in', 'out']
+  return {
+    tool: 'ufw',
+    where: 'ufw (routed traffic)',
+    drops: policy.dropsAll,
+    isOpen: present.length === ways.length,
+    isMarked: present.length > 0,
+    open: ways.map((way) => [
+      ...['ufw', 'route', 'allow', way, 'on', hostLink],
+      ...['comment', firewallMark],
+    ]),
+    close: ways.map((way) => ['ufw', 'route', 'delete', 'allow', way, 'on', hostLink]),
+  }
+}
+
+/** firewalld owns its table and rewrites it: our link joins its zone for interfaces that are trusted, as Docker's does. */
+async function inspectFirewalld(kernel: Kernel, drops: boolean): Promise<ForeignForward> {
+  const zone = ['firewall-cmd', '--zone=trusted']
+  const query = await kernel.run('host', [...zone, `--query-interface=${hostLink}`])
+  const isOpen = query.code === 0
+  const both = (option: string): readonly (readonly string[])[] => [
+    [...zone, option],
+    [...zone, '--permanent', option],
+  ]
+  return {
+    tool: 'firewalld',
+    where: 'firewalld (zone trusted)',
+    drops,
+    isOpen,
+    isMarked: isOpen,
+    open: both(`--change-interface=${hostLink}`),
+    close: both(`--remove-interface=${hostLink}`),
+  }
+}

@@ -1,0 +1,75 @@
+// Reads what the network needs to know of its host: addresses, routes, waiting sockets, name servers. Decides nothing.
+import { readFile, stat } from 'node:fs/promises'
+import { type ListeningSocket, parseListening } from './host-ports.ts'
+import { objects, parseJson, textOf } from './json.ts'
+import type { Kernel } from './kernel.ts'
+import type { NetnsRef } from './network-state.ts'
+import { hostLink } from './network-state.ts'
+import { containerResolver, type Resolver } from './resolver.ts'
+
+/** IPv4 addresses of the host and destinations of its routes, without those of our own link. */
+export async function readOccupied(kernel: Kernel): Promise<readonly string[]> {
+  const routes = await kernel.run('host', ['ip', '-4', '-j', 'route', 'show', 'table', 'all'])
+  const destinations = objects(parseJson(routes.stdout))
+    .filter((route) => route.dev !== hostLink)
+    .map((route) => textOf(route.dst))
+  return [...destinations, ...(await readHostAddresses(kernel))]
+}
+
+/** IPv4 addresses of the host but loopback's and our link's. */
+export async function readHostAddresses(kernel: Kernel): Promise<readonly string[]> {
+  const answer = await kernel.run('host', ['ip', '-4', '-j', 'addr', 'show'])
+  return objects(parseJson(answer.stdout))
+    .filter((link) => link.ifname !== hostLink)
+    .flatMap((link) => objects(link.addr_info).map((info) => textOf(info.local)))
+    .filter((address) => address !== '' && !address.startsWith('127.'))
+}
+
+/** Sockets of the host that wait for connections or datagrams. */
+export async function readListening(kernel: Kernel): Promise<readonly ListeningSocket[]> {
+  const found = await Promise.all(
+    (['tcp', 'udp'] as const).map(async (protocol) => {
+      const files = [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]
+      const answer = await kernel.run('host', ['cat', ...files])
+      return parseListening(protocol, answer.stdout)
+    }),
+  )
+  return found.flat()
+}
+
+/** What a container can use of the host's name servers. */
+export async function readResolver(): Promise<Resolver> {
+  const [host, upstream] = await Promise.all([
+    readText('/etc/resolv.conf'),
+    readText('/run/systemd/resolve/resolv.conf'),
+  ])
+  return containerResolver(host, upstream)
+}
+
+/** A file that may be missing, as text. */
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** The network namespace of a process, or undefined when the process has ended. */
+export async function findNetns(pid: number): Promise<NetnsRef | undefined> {
+  const path = `/proc/${pid}/ns/net`
+  try {
+    return { path, inode: (await stat(path)).ino }
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the namespace is still the one under its path. */
+export async function isAlive(netns: NetnsRef): Promise<boolean> {
+  try {
+    return (await stat(netns.path)).ino === netns.inode
+  } catch {
+    return false
+  }
+}

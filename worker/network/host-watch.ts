@@ -1,0 +1,78 @@
+// Notices at once when somebody else changes what our network rests on in the host's namespace: a firewall that is
+// reloaded ("flush ruleset"), a device or route that is removed. Only rings; what is wrong is found by comparing.
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import { firewallMark } from './host-firewall.ts'
+import { tableFamily, tableName } from './kernel-state.ts'
+import { hostLink } from './network-state.ts'
+
+export interface HostWatchOptions {
+  /** Argv that enters the host's namespace; empty when this process is in it. */
+  readonly prefix: readonly string[]
+  readonly clock: Clock
+  readonly log: Logger
+  readonly onChange: () => void
+}
+
+const restartMs = 5_000
+
+/** Runs until the signal aborts. A monitor that ends is started again after 5 s. */
+export async function watchHost(options: HostWatchOptions, signal: AbortSignal): Promise<void> {
+  await Promise.all([
+    keepWatching(options, ['nft', 'monitor'], isForeignRule, signal),
+    keepWatching(options, ['ip', 'monitor', 'link', 'address', 'route'], isAboutLink, signal),
+  ])
+}
+
+/** Our own elements come and go with containers; all else concerns us, be it another table's chain. */
+export function isForeignRule(line: string): boolean {
+  if (line.startsWith('#') || line.trim() === '') return false
+  const ours = `element ${tableFamily} ${tableName} `
+  return !line.includes(ours) && !line.includes(`comment "${firewallMark}"`)
+}
+
+export function isAboutLink(line: string): boolean {
+  return line.includes(` ${hostLink} `) || line.includes(` ${hostLink}@`)
+}
+
+async function keepWatching(
+  options: HostWatchOptions,
+  argv: readonly string[],
+  concerns: (line: string) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await watchOnce(options, argv, concerns, signal)
+    if (signal.aborted) return
+    options.log.warn({ argv }, 'network monitor ended')
+    await wait(options.clock, restartMs, signal)
+    options.onChange()
+  }
+}
+
+function watchOnce(
+  options: HostWatchOptions,
+  argv: readonly string[],
+  concerns: (line: string) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const args = ['--pdeathsig', 'KILL', ...options.prefix, ...argv]
+    const child = spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    const stop = (): void => {
+      child.kill('SIGKILL')
+    }
+    const done = (): void => {
+      signal.removeEventListener('abort', stop)
+      resolve()
+    }
+    signal.addEventListener('abort', stop, { once: true })
+    createInterface(child.stdout).on('line', (line) => {
+      if (concerns(line)) options.onChange()
+    })
+    child.on('error', done)
+    child.on('close', done)
+  })
+}

@@ -1,0 +1,115 @@
+// Compares the kernel with the record and mends it: everything at once, under the caller's exclusive lock.
+import { SwarmError } from '../../proto/errors.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import { requireRecord } from './attachment.ts'
+import { containerLines, desiredKernel } from './desired-kernel.ts'
+import { inspectFirewall, openFirewall } from './host-firewall.ts'
+import { isAlive } from './host-view.ts'
+import type { Journal } from './journal.ts'
+import type { Kernel } from './kernel.ts'
+import type { ObservedKernel } from './kernel-state.ts'
+import { stateOf } from './network-record.ts'
+import { type Endpoint, hostLink, type NetworkState } from './network-state.ts'
+import { type NetworkPlan, planNetwork } from './plan.ts'
+
+export interface MendDeps {
+  readonly kernel: Kernel
+  readonly journal: Journal
+  readonly dataPlaneFile: string
+  readonly log: Logger
+}
+
+export interface Mended {
+  /** What was found wrong. */
+  readonly found: readonly string[]
+  /** What is still wrong afterwards. */
+  readonly left: readonly string[]
+}
+
+/** Mending one thing can undo another (a link that is made anew loses its routes): then it takes another round. */
+const roundsMax = 4
+
+/** Errors: FAILED_PRECONDITION when a device of somebody else has our name; UNAVAILABLE when the kernel does not answer. */
+export async function mend(deps: MendDeps): Promise<Mended> {
+  const found: string[] = []
+  let errors: readonly string[] = []
+  for (let round = 0; round < roundsMax; round++) {
+    const { plan, state, observed } = await compareOnce(deps)
+    found.push(...plan.differences.filter((text) => !found.includes(text)))
+    if (plan.steps.length === 0) {
+      const notes = await openFirewall(deps.kernel)
+      for (const note of notes) deps.log.info({ note }, 'host firewall changed')
+      return { found: [...found, ...notes], left: [] }
+    }
+    errors = [...(await deps.kernel.apply(plan.steps)), ...(await reenter(deps, state, observed))]
+    if (errors.length > 0) deps.log.debug({ errors, round }, 'network step failed')
+  }
+  const { plan } = await compareOnce(deps)
+  return { found, left: [...plan.differences, ...errors] }
+}
+
+/** What mend would mend, without doing it. */
+export async function audit(deps: MendDeps): Promise<readonly string[]> {
+  const { plan } = await compareOnce(deps)
+  const firewall = await inspectFirewall(deps.kernel)
+  const closed = firewall.filter((chain) => chain.drops && !chain.isOpen)
+  const texts = closed.map(
+    ({ where }) => `${where} drops forwarded packets: containers are cut off`,
+  )
+  return [...plan.differences, ...texts]
+}
+
+interface Compared {
+  readonly plan: NetworkPlan
+  readonly state: NetworkState
+  readonly observed: ObservedKernel
+}
+
+async function compareOnce(deps: MendDeps): Promise<Compared> {
+  const { kernel, journal, dataPlaneFile } = deps
+  await kernel.ensureDataPlane()
+  const alive = await livingEndpoints(requireRecord(journal).endpoints)
+  const before = desiredKernel(stateOf(requireRecord(journal), alive), dataPlaneFile)
+  const observed = await kernel.observe(before)
+  refuseForeignLink(observed)
+  noteForwarding(journal, observed)
+  const state = stateOf(requireRecord(journal), alive)
+  const desired = desiredKernel(state, dataPlaneFile)
+  return { plan: planNetwork(desired, observed, kernel.shapes()), state, observed }
+}
+
+async function livingEndpoints(endpoints: readonly Endpoint[]): Promise<readonly Endpoint[]> {
+  const alive = await Promise.all(endpoints.map((endpoint) => isAlive(endpoint.netns)))
+  return endpoints.filter((_, index) => alive[index])
+}
+
+function refuseForeignLink(observed: ObservedKernel): void {
+  const link = observed.host.items.find((item) => item.kind === 'link' && item.key === hostLink)
+  if (link === undefined || link.fields.alias === 'tsswarm' || link.identity === 'veth') return
+  throw new SwarmError(
+    'FAILED_PRECONDITION',
+    `this host has a device "${hostLink}" (${link.identity}) that is not ours, and the network needs that name: ` +
+      `rename it ("ip link set ${hostLink} name OTHER") or remove it`,
+  )
+}
+
+/** Whoever switches forwarding on answers for what may be forwarded; written down before it is done. */
+function noteForwarding(journal: Journal, observed: ObservedKernel): void {
+  const isOff = observed.host.sysctls.get('net/ipv4/ip_forward') === '0'
+  if (isOff && !requireRecord(journal).forwardingIsOurs) journal.append({ kind: 'forwarding-ours' })
+}
+
+/** Containers whose veth had to be made anew need their inside again. */
+async function reenter(
+  deps: MendDeps,
+  state: NetworkState,
+  observed: ObservedKernel,
+): Promise<readonly string[]> {
+  const links = new Set(observed.dataPlane.items.filter((i) => i.kind === 'link').map((i) => i.key))
+  const errors: string[] = []
+  for (const endpoint of state.endpoints.filter(({ link }) => !links.has(link))) {
+    const error = await deps.kernel.ipIn(endpoint.netns.path, containerLines(endpoint, state))
+    if (error !== undefined) errors.push(`container ${endpoint.containerId}: ${error}`)
+  }
+  return errors
+}

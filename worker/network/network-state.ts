@@ -1,0 +1,69 @@
+// What this node's network should be, as one value. Not how the kernel says it (desired-kernel.ts), and not what a user
+// writes (proto/spec).
+
+/** The network every container without another one is on. Lives on its node only. */
+export const localNetworkId = 'local'
+
+/** The only way between the host and the data plane: a veth pair with these ends. */
+export const hostLink = 'dp0'
+export const dataPlaneLink = 'up0'
+export const hostAddress = '169.254.77.1'
+export const dataPlaneAddress = '169.254.77.2'
+export const linkPrefix = 30
+/** Doors are addresses of it that the host routes to the data plane (see PublishedPort.door). */
+export const doorSubnet = '169.254.77.0/24'
+export const linkMtu = 1500
+
+export interface NetworkState {
+  /** Transit address: the containers' gateway, on the data plane's loopback. */
+  readonly transit: string
+  /** This node's MAC address towards containers and other nodes. */
+  readonly mac: string
+  readonly networks: readonly LocalNetwork[]
+  readonly endpoints: readonly Endpoint[]
+  /** Whether it was us who switched IPv4 forwarding on; then only our own traffic may be forwarded. */
+  readonly forwardingIsOurs: boolean
+}
+
+export interface LocalNetwork {
+  readonly kind: 'local'
+  readonly id: string
+  readonly subnet: string
+  readonly mtu: number
+}
+
+/** One interface of one container. */
+export interface Endpoint {
+  readonly containerId: string
+  readonly networkId: string
+  readonly address: string
+  readonly prefix: number
+  /** MAC address inside the container. */
+  readonly mac: string
+  /** Name of the veth's end in the data plane. */
+  readonly link: string
+  readonly netns: NetnsRef
+  readonly ports: readonly PublishedPort[]
+}
+
+/** A container's network namespace; the inode tells it from a later one under the same path. */
+export interface NetnsRef {
+  readonly path: string
+  readonly inode: number
+}
+
+export type PortProtocol = 'tcp' | 'udp' | 'sctp'
+
+/** A host-mode port: opened on this node, for one container. */
+export interface PublishedPort {
+  readonly protocol: PortProtocol
+  readonly targetPort: number
+  readonly publishedPort: number
+  /** An IPv4 address of the host; undefined: all of them. */
+  readonly bindAddress: string | undefined
+  /**
+   * The address under which the data plane sees the connection: dataPlaneAddress for ports on every address, one of
+   * doorSubnet for each bind address, so that one port number may lead to different containers.
+   */
+  readonly door: string
+}

@@ -1,0 +1,261 @@
+// The network of one node: opens its record, brings the kernel to it and keeps it there, and attaches containers.
+// This file only puts the pieces in order; each of them is small or pure.
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SwarmError } from '../../proto/errors.ts'
+import { invariant } from '../../proto/lib/assert.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import type { RunCommand } from '../../proto/lib/command.ts'
+import { childController } from '../../proto/lib/lifecycle.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import { SharedLock } from '../../proto/lib/shared-lock.ts'
+import type {
+  AttachRequest,
+  NetworkAttacher,
+  NetworkAttachment,
+  RestoredAttachment,
+} from '../executor/network-attacher.ts'
+import {
+  type AttachmentDeps,
+  attachContainer,
+  detachContainer,
+  readmit,
+  requireRecord,
+} from './attachment.ts'
+import { chooseSubnet } from './choose-subnet.ts'
+import { enterNamespace } from './data-plane.ts'
+import { closeFirewall } from './host-firewall.ts'
+import { readOccupied } from './host-view.ts'
+import { watchHost } from './host-watch.ts'
+import { randomMac, requireSubnet } from './ipv4.ts'
+import { type Journal, openJournal } from './journal.ts'
+import { createKernel, type Kernel } from './kernel.ts'
+import { audit, type MendDeps, type Mended, mend } from './mend.ts'
+import { hostLink } from './network-state.ts'
+
+export interface NodeNetworkOptions {
+  /** Directory on a tmpfs, of this daemon alone. */
+  readonly runDir: string
+  /** `ADDRESS/PREFIX`; undefined: the first of a list that is free on this host. */
+  readonly localSubnet?: string
+  /** File of the host's network namespace; undefined: the one this process is in. */
+  readonly hostNamespaceFile?: string
+  readonly run: RunCommand
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export interface NodeNetwork extends NetworkAttacher {
+  /**
+   * Makes or adopts the data plane. Awaited before anything else.
+   * Errors: FAILED_PRECONDITION, RESOURCE_EXHAUSTED (no free subnet), INVALID_ARGUMENT (subnet), UNAVAILABLE.
+   */
+  start(): Promise<void>
+  /** Compares everything every 60 s and shortly after a foreign change, and mends it. Runs until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>
+  /** Compares and mends now. */
+  mend(): Promise<Mended>
+  /** What differs from the desired state, one sentence each; changes nothing. */
+  audit(): Promise<readonly string[]>
+  /** The subnet of the local network. */
+  subnet(): string
+  /** Takes everything of ours off this host. Containers lose their network. Works without start. */
+  purge(): Promise<void>
+  /** Lets go of helpers; the network stays as it is. */
+  close(): void
+}
+
+/** Before the cluster gives the node another one. Only the node's own containers ever see it. */
+const standaloneTransit = '100.127.255.254'
+const compareMs = 60_000
+/** Changes come in bursts; a reload of a firewall takes some hundred ms. */
+const settleMs = 300
+const pauseMs = 1_000
+
+export function createNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
+  return new RoutedNetwork(options)
+}
+
+class RoutedNetwork implements NodeNetwork {
+  readonly #options: NodeNetworkOptions
+  readonly #dir: string
+  readonly #dataPlaneFile: string
+  readonly #kernel: Kernel
+  readonly #lock = new SharedLock()
+  #opened: Journal | undefined
+  #isChanged = false
+  #wake: () => void = () => {}
+
+  constructor(options: NodeNetworkOptions) {
+    this.#options = options
+    this.#dir = join(options.runDir, 'network')
+    this.#dataPlaneFile = join(this.#dir, 'dataplane.netns')
+    this.#kernel = createKernel({
+      dataPlaneFile: this.#dataPlaneFile,
+      hostNamespaceFile: options.hostNamespaceFile,
+      run: options.run,
+      clock: options.clock,
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.#openRecord()
+    const { found, left } = await this.mend()
+    if (left.length > 0) {
+      const message = `the data plane of this node cannot be set up: ${left.join('; ')}`
+      throw new SwarmError('UNAVAILABLE', message)
+    }
+    const { log } = this.#options
+    log.info({ subnet: this.subnet(), changes: found.length }, 'data plane is up')
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log, hostNamespaceFile } = this.#options
+    const prefix = hostNamespaceFile === undefined ? [] : enterNamespace(hostNamespaceFile)
+    const watching = watchHost({ prefix, clock, log, onChange: () => this.#ring() }, signal)
+    while (!signal.aborted) {
+      await this.#waitForChange(signal)
+      if (signal.aborted) break
+      await this.#mendAndTell()
+      await wait(clock, pauseMs, signal)
+    }
+    await watching
+  }
+
+  mend(): Promise<Mended> {
+    return this.#lock.exclusive(() => mend(this.#deps()))
+  }
+
+  audit(): Promise<readonly string[]> {
+    return this.#lock.exclusive(() => audit(this.#deps()))
+  }
+
+  subnet(): string {
+    return requireRecord(this.#journal()).subnet
+  }
+
+  attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
+    return this.#lock.shared(() => attachContainer(this.#deps(), request, signal))
+  }
+
+  detach(containerId: string): Promise<void> {
+    return this.#lock.shared(() => detachContainer(this.#deps(), containerId))
+  }
+
+  async restore(live: readonly RestoredAttachment[]): Promise<void> {
+    const ids = new Set(live.map(({ request }) => request.containerId))
+    const deps = this.#deps()
+    const known = requireRecord(deps.journal).endpoints.map(({ containerId }) => containerId)
+    for (const id of known) if (!ids.has(id)) await this.detach(id)
+    const unknown = live.filter(({ request }) => !known.includes(request.containerId))
+    for (const restored of unknown) await readmit(deps, restored)
+    if (unknown.length > 0) await this.mend()
+  }
+
+  async purge(): Promise<void> {
+    const forwardingIsOurs = openJournal(this.#journalFile()).record?.forwardingIsOurs ?? false
+    await this.#lock.exclusive(async () => {
+      const errors = await closeFirewall(this.#kernel)
+      if (errors.length > 0) {
+        const message = `the host's firewall keeps rules of ours: ${errors.join('; ')}`
+        throw new SwarmError('UNAVAILABLE', message)
+      }
+      if (forwardingIsOurs) {
+        const values = new Map([['net/ipv4/ip_forward', '0']])
+        await this.#kernel.apply([{ kind: 'sysctl', namespace: 'host', values }])
+      }
+      await this.#kernel.nft('host', ['add table inet tsswarm', 'delete table inet tsswarm'])
+      await this.#kernel.ip('host', [`link del ${hostLink}`])
+      await this.#kernel.removeDataPlane()
+      this.#kernel.close()
+      await rm(this.#dir, { recursive: true, force: true })
+      this.#opened = undefined
+    })
+  }
+
+  close(): void {
+    this.#kernel.close()
+  }
+
+  #deps(): AttachmentDeps & MendDeps {
+    return {
+      kernel: this.#kernel,
+      journal: this.#journal(),
+      dataPlaneFile: this.#dataPlaneFile,
+      random: this.#options.random,
+      log: this.#options.log,
+    }
+  }
+
+  #journalFile(): string {
+    return join(this.#dir, 'journal.jsonl')
+  }
+
+  #journal(): Journal {
+    invariant(this.#opened !== undefined, 'the network is started before it is used')
+    return this.#opened
+  }
+
+  /** Chooses what a new record needs; keeps what an older one of the same boot says. */
+  async #openRecord(): Promise<void> {
+    const { random, localSubnet, log } = this.#options
+    this.#opened = openJournal(this.#journalFile())
+    const { record } = this.#opened
+    const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+    const isSameBoot = record?.bootId === bootId
+    const isOther = localSubnet !== undefined && record?.subnet !== localSubnet
+    if (record !== undefined && isSameBoot && (!isOther || record.endpoints.length > 0)) {
+      const { subnet } = record
+      if (isOther) log.warn({ subnet, localSubnet }, 'local subnet stays while containers use it')
+      return
+    }
+    const subnet = localSubnet ?? record?.subnet ?? (await this.#freeSubnet())
+    requireUsable(subnet)
+    const mac = record?.mac ?? randomMac(random)
+    const transit = record?.transit ?? standaloneTransit
+    this.#opened.append({ kind: 'opened', bootId, subnet, transit, mac })
+    if (isSameBoot && record.forwardingIsOurs) this.#opened.append({ kind: 'forwarding-ours' })
+  }
+
+  async #freeSubnet(): Promise<string> {
+    return chooseSubnet(await readOccupied(this.#kernel))
+  }
+
+  #ring(): void {
+    this.#isChanged = true
+    this.#wake()
+  }
+
+  async #waitForChange(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    const { controller, release } = childController(signal)
+    this.#wake = () => controller.abort()
+    if (!this.#isChanged) await wait(clock, compareMs, controller.signal)
+    if (this.#isChanged) await wait(clock, settleMs, signal)
+    this.#wake = () => {}
+    this.#isChanged = false
+    release()
+  }
+
+  async #mendAndTell(): Promise<void> {
+    const { log } = this.#options
+    try {
+      const { found, left } = await this.mend()
+      if (left.length > 0) log.error({ found, left }, 'network cannot be mended')
+      else if (found.length > 0) log.warn({ found }, 'network mended')
+    } catch (err) {
+      log.error({ err }, 'network cannot be compared')
+    }
+  }
+}
+
+function requireUsable(text: string): void {
+  const { prefix } = requireSubnet(text, 'local subnet')
+  if (prefix >= 8 && prefix <= 29) return
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `local subnet "${text}" is too ${prefix < 8 ? 'large' : 'small'}: use a prefix length from 8 to 29`,
+  )
+}

@@ -1,0 +1,234 @@
+// The difference between what the kernel should hold and what it holds, as steps that mend it. Pure. Every step may be
+// repeated; a plan from a stale observation does no harm, the next one mends the rest.
+import {
+  type DesiredItem,
+  type DesiredKernel,
+  type DesiredNamespace,
+  type DesiredTable,
+  type Fields,
+  itemKinds,
+  type NamespaceName,
+  type ObservedItem,
+  type ObservedKernel,
+  type ObservedNamespace,
+  tableFamily,
+  tableName,
+} from './kernel-state.ts'
+
+export type Step =
+  /** Lines for `ip -batch`. */
+  | { readonly kind: 'ip'; readonly namespace: NamespaceName; readonly lines: readonly string[] }
+  | {
+      readonly kind: 'sysctl'
+      readonly namespace: NamespaceName
+      readonly values: ReadonlyMap<string, string>
+    }
+  /** Replaces the table as a whole, in one transaction. */
+  | { readonly kind: 'table'; readonly namespace: NamespaceName; readonly table: DesiredTable }
+  /** nft commands for one transaction. */
+  | {
+      readonly kind: 'elements'
+      readonly namespace: NamespaceName
+      readonly commands: readonly string[]
+    }
+
+export interface NetworkPlan {
+  readonly steps: readonly Step[]
+  /** What was found wrong, one sentence each, for logs and for the audit. */
+  readonly differences: readonly string[]
+}
+
+/** The shape each table has when its rules are as we wrote them; undefined when that is not known. */
+export type ExpectedShapes = Readonly<Record<NamespaceName, string | undefined>>
+
+/** No steps when nothing differs. The order: removals, links and what hangs on them, tables, and forwarding last. */
+export function planNetwork(
+  desired: DesiredKernel,
+  observed: ObservedKernel,
+  shapes: ExpectedShapes,
+): NetworkPlan {
+  const host = compare('host', desired.host, observed.host, shapes.host)
+  const dataPlane = compare('dataPlane', desired.dataPlane, observed.dataPlane, shapes.dataPlane)
+  const steps: readonly Step[] = [
+    { kind: 'ip', namespace: 'dataPlane', lines: dataPlane.removals },
+    { kind: 'ip', namespace: 'host', lines: host.removals },
+    // New devices inherit `default`, so it is right before the first one is made.
+    { kind: 'sysctl', namespace: 'dataPlane', values: dataPlane.earlySysctls },
+    { kind: 'ip', namespace: 'host', lines: host.writes },
+    { kind: 'ip', namespace: 'dataPlane', lines: dataPlane.writes },
+    ...dataPlane.table,
+    ...host.table,
+    { kind: 'sysctl', namespace: 'dataPlane', values: dataPlane.lateSysctls },
+    // Forwarding goes on only after the table that limits it is there.
+    {
+      kind: 'sysctl',
+      namespace: 'host',
+      values: new Map([...host.earlySysctls, ...host.lateSysctls]),
+    },
+  ]
+  return {
+    steps: steps.filter(isNeeded),
+    differences: [...host.differences, ...dataPlane.differences],
+  }
+}
+
+function isNeeded(step: Step): boolean {
+  switch (step.kind) {
+    case 'ip':
+      return step.lines.length > 0
+    case 'sysctl':
+      return step.values.size > 0
+    case 'table':
+      return true
+    case 'elements':
+      return step.commands.length > 0
+  }
+}
+
+interface Comparison {
+  readonly removals: readonly string[]
+  readonly writes: readonly string[]
+  readonly earlySysctls: ReadonlyMap<string, string>
+  readonly lateSysctls: ReadonlyMap<string, string>
+  readonly table: readonly Step[]
+  readonly differences: readonly string[]
+}
+
+function compare(
+  name: NamespaceName,
+  desired: DesiredNamespace,
+  observed: ObservedNamespace,
+  shape: string | undefined,
+): Comparison {
+  const items = compareItems(desired.items, observed.items)
+  const wrongSysctls = [...desired.sysctls].filter(
+    ([path, value]) => observed.sysctls.get(path) !== value,
+  )
+  const table = compareTable(name, desired.table, observed.table, shape)
+  const where = name === 'host' ? 'host' : 'data plane'
+  const differences = [
+    ...items.differences,
+    ...wrongSysctls.map(
+      ([path, value]) =>
+        `${path} is ${observed.sysctls.get(path) ?? 'missing'} instead of ${value}`,
+    ),
+    ...table.differences,
+  ]
+  return {
+    removals: items.removals,
+    writes: items.writes,
+    earlySysctls: new Map(wrongSysctls.filter(([path]) => !isOfDevice(path))),
+    lateSysctls: new Map(wrongSysctls.filter(([path]) => isOfDevice(path))),
+    table: table.steps,
+    differences: differences.map((text) => `${where}: ${text}`),
+  }
+}
+
+function isOfDevice(path: string): boolean {
+  return path.includes('/conf/') && !/\/conf\/(all|default)\//.test(path)
+}
+
+function compareItems(
+  desired: readonly DesiredItem[],
+  observed: readonly ObservedItem[],
+): Pick<Comparison, 'removals' | 'writes' | 'differences'> {
+  const seen = new Map(observed.map((item) => [idOf(item), item]))
+  const wanted = new Set(desired.map(idOf))
+  const removals: string[] = []
+  const writes: string[] = []
+  const differences: string[] = []
+  for (const item of byKind(observed).reverse()) {
+    if (wanted.has(idOf(item)) || !isRemovable(item)) continue
+    removals.push(removalLine(item))
+    differences.push(`${item.kind} ${item.key} is not ours or no longer needed`)
+  }
+  for (const item of byKind(desired)) {
+    const found = seen.get(idOf(item))
+    const rebuilt = found !== undefined && found.identity !== item.identity
+    if (rebuilt) removals.push(removalLine(found))
+    if (found === undefined || rebuilt) {
+      writes.push(...item.create, ...item.put)
+      differences.push(`${item.kind} ${item.key} is ${rebuilt ? found.identity : 'missing'}`)
+      continue
+    }
+    const wrong = wrongFields(item.fields, found.fields)
+    if (wrong.length === 0) continue
+    writes.push(...item.put)
+    differences.push(`${item.kind} ${item.key} has ${wrong.join(', ')}`)
+  }
+  return { removals, writes, differences }
+}
+
+function idOf(item: { readonly kind: string; readonly key: string }): string {
+  return `${item.kind} ${item.key}`
+}
+
+function byKind<T extends { readonly kind: DesiredItem['kind'] }>(items: readonly T[]): T[] {
+  return itemKinds.flatMap((kind) => items.filter((item) => item.kind === kind))
+}
+
+function wrongFields(desired: Fields, observed: Fields): string[] {
+  return Object.entries(desired)
+    .filter(([name, value]) => (observed[name] ?? '') !== value)
+    .map(([name, value]) => `${name} "${observed[name] ?? ''}" instead of "${value}"`)
+}
+
+/** The kernel makes some devices by itself (sit0, tunl0 …): of links only the kinds we make are ever removed. */
+function isRemovable(item: ObservedItem): boolean {
+  return item.kind !== 'link' || /^(veth|vxlan)/.test(item.identity)
+}
+
+function removalLine(item: ObservedItem): string {
+  switch (item.kind) {
+    case 'link':
+      return `link del ${item.key}`
+    case 'address': {
+      const [link, address] = item.key.split(' ')
+      return `addr del ${address} dev ${link}`
+    }
+    case 'route': {
+      const type = item.fields.type ?? 'unicast'
+      return type === 'unicast' ? `route del ${item.key}` : `route del ${type} ${item.key}`
+    }
+    case 'neighbour': {
+      const [link, address] = item.key.split(' ')
+      return `neigh del ${address} dev ${link}`
+    }
+  }
+}
+
+function compareTable(
+  namespace: NamespaceName,
+  desired: DesiredTable,
+  observed: ObservedNamespace['table'],
+  shape: string | undefined,
+): { readonly steps: readonly Step[]; readonly differences: readonly string[] } {
+  const whole: Step = { kind: 'table', namespace, table: desired }
+  const name = `nft table ${tableFamily} ${tableName}`
+  if (observed === undefined) return { steps: [whole], differences: [`${name} is missing`] }
+  if (observed.shape !== shape) {
+    const why = shape === undefined ? 'is of unknown origin' : 'has other rules than ours'
+    return { steps: [whole], differences: [`${name} ${why}`] }
+  }
+  const commands: string[] = []
+  for (const set of desired.sets) {
+    const found = observed.elements.get(set.name) ?? []
+    const extra = found.filter((element) => !set.elements.includes(element))
+    const missing = set.elements.filter((element) => !found.includes(element))
+    if (extra.length > 0) commands.push(elementsCommand('delete', set.name, extra))
+    if (missing.length > 0) commands.push(elementsCommand('add', set.name, missing))
+  }
+  return {
+    steps: [{ kind: 'elements', namespace, commands }],
+    differences: commands.map((command) => `${name} needs: ${command}`),
+  }
+}
+
+/** The nft command that adds elements to a set or map of our table, or deletes them. */
+export function elementsCommand(
+  verb: 'add' | 'delete',
+  set: string,
+  elements: readonly string[],
+): string {
+  return `${verb} element ${tableFamily} ${tableName} ${set} { ${elements.join(', ')} }`
+}
