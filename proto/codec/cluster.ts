@@ -1,0 +1,78 @@
+// Cluster and ClusterSpec <-> protobuf.
+import type {
+  Cluster as ClusterProto,
+  ClusterSpec as ClusterSpecProto,
+} from '../gen/tsswarm/v1/objects.ts'
+import type { Cluster } from '../objects/cluster.ts'
+import { clusterId } from '../objects/ids.ts'
+import { type ClusterSpec, clusterSpec } from '../spec/cluster-spec.ts'
+import { parseSpec } from '../spec/parse-spec.ts'
+import { required } from './required.ts'
+
+export function clusterSpecToProto(spec: ClusterSpec): ClusterSpecProto {
+  return spec
+}
+
+/** Of a spec that was checked before; values are not checked again. */
+export function clusterSpecFromProto(proto: ClusterSpecProto): ClusterSpec {
+  return {
+    ...proto,
+    name: proto.name as ClusterSpec['name'],
+    scheduling: proto.scheduling as ClusterSpec['scheduling'],
+  }
+}
+
+/**
+ * Of a spec that a user wrote.
+ * Errors: INVALID_ARGUMENT naming field, value and what would be right.
+ */
+export function parseClusterSpec(proto: ClusterSpecProto | undefined): ClusterSpec {
+  return parseSpec(clusterSpec, required(proto, 'cluster "default"', 'spec'), 'cluster "default"')
+}
+
+/** With the root key: for the store and its entries only. */
+export function clusterToProto(cluster: Cluster): ClusterProto {
+  return {
+    id: cluster.id,
+    meta: {
+      version: cluster.version,
+      createdAtMs: cluster.createdAtMs,
+      updatedAtMs: cluster.updatedAtMs,
+    },
+    spec: clusterSpecToProto(cluster.spec),
+    rootCaCertPem: cluster.rootCaCertPem,
+    rootCaKeyPem: cluster.rootCaKeyPem,
+    workerJoinToken: cluster.workerJoinToken,
+    managerJoinToken: cluster.managerJoinToken,
+    featureLevel: cluster.featureLevel,
+    epoch: cluster.epoch,
+  }
+}
+
+/** Without root key and join tokens: for answers. */
+export function clusterToPublicProto(cluster: Cluster): ClusterProto {
+  return {
+    ...clusterToProto(cluster),
+    rootCaKeyPem: '',
+    workerJoinToken: '',
+    managerJoinToken: '',
+  }
+}
+
+/** Errors: INVALID_ARGUMENT for missing fields. */
+export function clusterFromProto(proto: ClusterProto): Cluster {
+  const meta = required(proto.meta, 'Cluster', 'meta')
+  return {
+    id: clusterId(required(proto.id, 'Cluster', 'id')),
+    version: meta.version,
+    createdAtMs: meta.createdAtMs,
+    updatedAtMs: meta.updatedAtMs,
+    spec: clusterSpecFromProto(required(proto.spec, 'Cluster', 'spec')),
+    rootCaCertPem: proto.rootCaCertPem,
+    rootCaKeyPem: proto.rootCaKeyPem,
+    workerJoinToken: proto.workerJoinToken,
+    managerJoinToken: proto.managerJoinToken,
+    featureLevel: proto.featureLevel,
+    epoch: proto.epoch,
+  }
+}

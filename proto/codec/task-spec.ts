@@ -1,0 +1,133 @@
+// TaskSpec <-> protobuf.
+import {
+  type ContainerSpec as ContainerSpecProto,
+  MountSpec_Kind,
+  type MountSpec as MountSpecProto,
+  type PlacementSpec as PlacementSpecProto,
+  PortSpec_Protocol,
+  type PortSpec as PortSpecProto,
+  type ResourceSpec as ResourceSpecProto,
+  RestartPolicy_Condition,
+  type RestartPolicy as RestartPolicyProto,
+  type TaskSpec as TaskSpecProto,
+} from '../gen/tsswarm/v1/objects.ts'
+import type {
+  ContainerSpec,
+  MountSpec,
+  PlacementSpec,
+  PortSpec,
+  ResourceSpec,
+  RestartPolicy,
+  TaskSpec,
+} from '../spec/service-spec.ts'
+import { enumCodec, required } from './required.ts'
+
+const mountKind = enumCodec({
+  bind: MountSpec_Kind.BIND,
+  volume: MountSpec_Kind.VOLUME,
+  tmpfs: MountSpec_Kind.TMPFS,
+})
+
+const restartCondition = enumCodec({
+  none: RestartPolicy_Condition.NONE,
+  'on-failure': RestartPolicy_Condition.ON_FAILURE,
+  any: RestartPolicy_Condition.ANY,
+})
+
+const portProtocol = enumCodec({ tcp: PortSpec_Protocol.TCP, udp: PortSpec_Protocol.UDP })
+
+export function taskSpecToProto(spec: TaskSpec): TaskSpecProto {
+  return {
+    container: containerToProto(spec.container),
+    limits: spec.limits,
+    reservations: spec.reservations,
+    restart: { ...spec.restart, condition: restartCondition.toProto(spec.restart.condition) },
+    placement: spec.placement,
+    ports: spec.ports.map((port) => ({ ...port, protocol: portProtocol.toProto(port.protocol) })),
+    forceUpdate: spec.forceUpdate,
+  }
+}
+
+/**
+ * What is left out gets the default of the schema. Values are not checked: this also reads what is already committed;
+ * what comes from a user goes through parseServiceSpec.
+ * Errors: INVALID_ARGUMENT for a missing container or an enum value this version does not know.
+ */
+export function taskSpecFromProto(proto: TaskSpecProto): TaskSpec {
+  return {
+    container: containerFromProto(required(proto.container, 'TaskSpec', 'container')),
+    limits: resourcesFromProto(proto.limits),
+    reservations: resourcesFromProto(proto.reservations),
+    restart: restartFromProto(proto.restart),
+    placement: placementFromProto(proto.placement),
+    ports: proto.ports.map(portFromProto),
+    forceUpdate: proto.forceUpdate,
+  }
+}
+
+function containerToProto(spec: ContainerSpec): ContainerSpecProto {
+  return {
+    ...spec,
+    mounts: spec.mounts.map((mount) => ({ ...mount, kind: mountKind.toProto(mount.kind) })),
+  }
+}
+
+function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
+  const { init, mounts, ...same } = proto
+  return {
+    ...same,
+    ...(init === undefined ? {} : { init }),
+    mounts: mounts.map(mountFromProto),
+  }
+}
+
+function mountFromProto(proto: MountSpecProto): MountSpec {
+  const unspecified = proto.kind === MountSpec_Kind.UNSPECIFIED
+  return {
+    ...proto,
+    kind: unspecified
+      ? 'volume'
+      : required(mountKind.fromProto(proto.kind), 'MountSpec', `kind (${proto.kind})`),
+    bindPropagation: proto.bindPropagation as MountSpec['bindPropagation'],
+  }
+}
+
+function portFromProto(proto: PortSpecProto): PortSpec {
+  const unspecified = proto.protocol === PortSpec_Protocol.UNSPECIFIED
+  return {
+    ...proto,
+    protocol: unspecified
+      ? 'tcp'
+      : required(
+          portProtocol.fromProto(proto.protocol),
+          'PortSpec',
+          `protocol (${proto.protocol})`,
+        ),
+    mode: (proto.mode === '' ? 'host' : proto.mode) as PortSpec['mode'],
+  }
+}
+
+function resourcesFromProto(proto: ResourceSpecProto | undefined): ResourceSpec {
+  return proto ?? { nanoCpus: 0, memoryBytes: 0, pids: 0 }
+}
+
+function restartFromProto(proto: RestartPolicyProto | undefined): RestartPolicy {
+  if (proto === undefined) {
+    return { condition: 'any', delayMs: 5_000, maxAttempts: 0, windowMs: 0 }
+  }
+  const unspecified = proto.condition === RestartPolicy_Condition.UNSPECIFIED
+  const condition = restartCondition.fromProto(proto.condition)
+  return {
+    ...proto,
+    condition: unspecified
+      ? 'any'
+      : required(condition, 'RestartPolicy', `condition (${proto.condition})`),
+  }
+}
+
+function placementFromProto(proto: PlacementSpecProto | undefined): PlacementSpec {
+  if (proto === undefined) {
+    return { constraints: [], spread: [], maxReplicasPerNode: 0, platforms: [], strategy: '' }
+  }
+  return { ...proto, strategy: proto.strategy as PlacementSpec['strategy'] }
+}

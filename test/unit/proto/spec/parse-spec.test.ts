@@ -1,0 +1,79 @@
+import t from 'tap'
+import { parseClusterSpec } from '../../../../proto/codec/cluster.ts'
+import { nodeSpecToProto, parseNodeSpec } from '../../../../proto/codec/node.ts'
+import { parseServiceSpec, serviceSpecToProto } from '../../../../proto/codec/service.ts'
+import { clusterSpec } from '../../../../proto/spec/cluster-spec.ts'
+import { parseSpec } from '../../../../proto/spec/parse-spec.ts'
+import { serviceSpec } from '../../../../proto/spec/service-spec.ts'
+import { aNode, aServiceSpec } from '../../../support/builders.ts'
+
+const valid = aServiceSpec()
+
+function refusal(value: unknown): string {
+  try {
+    parseSpec(serviceSpec, value, 'service "web"')
+    return 'accepted'
+  } catch (err) {
+    return err instanceof Error ? err.message : String(err)
+  }
+}
+
+t.test('a valid spec passes with defaults filled in', async (t) => {
+  t.same(parseSpec(serviceSpec, valid, 'it'), valid)
+  t.equal(valid.task.container.stopGraceMs, 10_000)
+  t.same(parseServiceSpec(serviceSpecToProto(valid)), valid)
+})
+
+t.test('each refusal names object, field, value and remedy', async (t) => {
+  const replicas = (replicas: number): unknown => ({
+    ...valid,
+    mode: { kind: 'replicated', replicas },
+  })
+  t.equal(refusal(replicas(100_000)), 'accepted')
+  t.equal(
+    refusal(replicas(100_001)),
+    'service "web" is not valid: mode.replicas (100001) must be at most 100000',
+  )
+  t.match(refusal(replicas(-1)), 'mode.replicas (-1) must be at least 0')
+  t.match(refusal(replicas(1.5)), 'mode.replicas (1.5) must be a whole number')
+  t.match(refusal({ ...valid, mode: { kind: 'odd' } }), /mode\.kind .*odd/)
+  t.match(refusal({ ...valid, name: '-web' }), /name \("-web"\) must be 1 to 63 letters/)
+  const container = { ...valid.task.container, env: ['A=1', '=x'] }
+  t.match(
+    refusal({ ...valid, task: { ...valid.task, container } }),
+    'task.container.env[1] ("=x") must be NAME=value',
+  )
+  t.match(refusal({ name: 'web' }), 'task must be given')
+  t.match(refusal({ ...valid, name: 7 }), 'name (7) must be a string')
+  t.match(refusal({ ...valid, name: 'x'.repeat(100) }), '…")')
+  t.equal(refusal(undefined), 'service "web" is not valid: it must be given')
+})
+
+t.test('many problems are told together, within a bound', async (t) => {
+  const env = Array.from({ length: 8 }, () => '=')
+  const task = { ...valid.task, container: { ...valid.task.container, env } }
+  const text = refusal({ ...valid, task })
+  t.match(text, /env\[4\]/)
+  t.notMatch(text, /env\[5\]/)
+  t.match(text, /; and 3 more$/)
+})
+
+t.test('the first problem is in the details', async (t) => {
+  t.throws(() => parseSpec(serviceSpec, { ...valid, name: '' }, 'it'), {
+    code: 'INVALID_ARGUMENT',
+    details: { field: 'name' },
+  })
+})
+
+t.test('node and cluster specs are checked alike', async (t) => {
+  const spec = nodeSpecToProto(aNode().spec)
+  t.same(parseNodeSpec(spec, 'node "n"'), aNode().spec)
+  t.throws(() => parseNodeSpec({ ...spec, name: 'x'.repeat(64) }, 'node "n"'), /^.*node "n".*name/)
+  t.throws(() => parseNodeSpec(undefined, 'node "n"'), /node "n": field spec is missing/)
+  const cluster = clusterSpec.parse({})
+  t.same(parseClusterSpec(cluster), cluster)
+  t.throws(
+    () => parseClusterSpec({ ...cluster, heartbeatMs: 5, scheduling: 'odd' }),
+    /heartbeatMs \(5\) must be at least 100 ms; scheduling \("odd"\) must be "spread" or/,
+  )
+})
