@@ -1,5 +1,6 @@
 // The content address of a task spec.
-import { canonicalJson, sha256Hex } from '../lib/hash.ts'
+import { canonicalJson } from '../lib/canonical-json.ts'
+import { sha256Hex } from '../lib/digest.ts'
 import { type SpecHash, specHash } from '../objects/ids.ts'
 import type { TaskSpec } from '../spec/service-spec.ts'
 

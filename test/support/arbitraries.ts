@@ -20,6 +20,7 @@ import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
 import type { NodeSpec } from '../../proto/spec/node-spec.ts'
 import type { ServiceSpec, TaskSpec } from '../../proto/spec/service-spec.ts'
 
+const plain = { noNullPrototype: true }
 const word = fc.string({ maxLength: 12 })
 const some = fc.string({ minLength: 1, maxLength: 12 })
 const label = fc.stringMatching(/^[a-z][a-z.-]{0,8}$/)
@@ -32,20 +33,23 @@ const meta = { version: fc.nat({ max: 2 ** 50 }), createdAtMs: timeMs, updatedAt
 export const anyId = fc.stringMatching(/^[0-9a-z]{25}$/)
 export const anyTaskState = fc.constantFrom(...Object.values(TaskState))
 
-const resources = fc.record({ nanoCpus: timeMs, memoryBytes: timeMs, pids: count })
-const platform = fc.record({ architecture: word, os: word })
+const resources = fc.record({ nanoCpus: timeMs, memoryBytes: timeMs, pids: count }, plain)
+const platform = fc.record({ architecture: word, os: word }, plain)
 
-const mount = fc.record({
-  kind: fc.constantFrom('bind' as const, 'volume' as const, 'tmpfs' as const),
-  source: word,
-  target: word,
-  readOnly: fc.boolean(),
-  bindPropagation: fc.constantFrom('' as const, 'rprivate' as const, 'slave' as const),
-  bindCreate: fc.boolean(),
-  volumeNoCopy: fc.boolean(),
-  tmpfsSizeBytes: timeMs,
-  tmpfsMode: fc.nat({ max: 0o7777 }),
-})
+const mount = fc.record(
+  {
+    kind: fc.constantFrom('bind' as const, 'volume' as const, 'tmpfs' as const),
+    source: word,
+    target: word,
+    readOnly: fc.boolean(),
+    bindPropagation: fc.constantFrom('' as const, 'rprivate' as const, 'slave' as const),
+    bindCreate: fc.boolean(),
+    volumeNoCopy: fc.boolean(),
+    tmpfsSizeBytes: timeMs,
+    tmpfsMode: fc.nat({ max: 0o7777 }),
+  },
+  plain,
+)
 
 const container = fc.record(
   {
@@ -69,11 +73,14 @@ const container = fc.record(
     hosts: words,
     sysctls: labels,
     ulimits: fc.array(
-      fc.record({ name: word, soft: fc.integer(), hard: fc.maxSafeInteger() }),
-      { maxLength: 2 },
+      fc.record({ name: word, soft: fc.integer(), hard: fc.maxSafeInteger() }, plain),
+      {
+        maxLength: 2,
+      },
     ),
   },
   {
+    noNullPrototype: true,
     requiredKeys: [
       'image',
       'labels',
@@ -98,135 +105,176 @@ const container = fc.record(
   },
 )
 
-export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record({
-  container,
-  limits: resources,
-  reservations: resources,
-  restart: fc.record({
-    condition: fc.constantFrom('none' as const, 'on-failure' as const, 'any' as const),
-    delayMs: timeMs,
-    maxAttempts: count,
-    windowMs: timeMs,
-  }),
-  placement: fc.record({
-    constraints: words,
-    spread: words,
-    maxReplicasPerNode: count,
-    platforms: fc.array(platform, { maxLength: 2 }),
-    strategy: fc.constantFrom('' as const, 'spread' as const, 'binpack' as const),
-  }),
-  ports: fc.array(
-    fc.record({
-      name: word,
-      protocol: fc.constantFrom('tcp' as const, 'udp' as const),
-      targetPort: count,
-      publishedPort: count,
-      mode: fc.constant('host' as const),
-      bindAddress: word,
-    }),
-    { maxLength: 2 },
-  ),
-  forceUpdate: count,
-})
+export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
+  {
+    container,
+    limits: resources,
+    reservations: resources,
+    restart: fc.record(
+      {
+        condition: fc.constantFrom('none' as const, 'on-failure' as const, 'any' as const),
+        delayMs: timeMs,
+        maxAttempts: count,
+        windowMs: timeMs,
+      },
+      plain,
+    ),
+    placement: fc.record(
+      {
+        constraints: words,
+        spread: words,
+        maxReplicasPerNode: count,
+        platforms: fc.array(platform, { maxLength: 2 }),
+        strategy: fc.constantFrom('' as const, 'spread' as const, 'binpack' as const),
+      },
+      plain,
+    ),
+    ports: fc.array(
+      fc.record(
+        {
+          name: word,
+          protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+          targetPort: count,
+          publishedPort: count,
+          mode: fc.constant('host' as const),
+          bindAddress: word,
+        },
+        plain,
+      ),
+      { maxLength: 2 },
+    ),
+    forceUpdate: count,
+  },
+  plain,
+)
 
-export const anyServiceSpec: fc.Arbitrary<ServiceSpec> = fc.record({
-  name: word,
-  labels,
-  mode: fc.record({ kind: fc.constant('replicated' as const), replicas: count }),
-  task: anyTaskSpec,
-})
+export const anyServiceSpec: fc.Arbitrary<ServiceSpec> = fc.record(
+  {
+    name: word,
+    labels,
+    mode: fc.record({ kind: fc.constant('replicated' as const), replicas: count }, plain),
+    task: anyTaskSpec,
+  },
+  plain,
+)
 
 export const anyService: fc.Arbitrary<Service> = fc
-  .record({
-    id: anyId.map(serviceId),
-    ...meta,
-    spec: anyServiceSpec,
-    previousSpec: fc.option(anyServiceSpec, { nil: undefined }),
-    specVersion: timeMs,
-  })
+  .record(
+    {
+      id: anyId.map(serviceId),
+      ...meta,
+      spec: anyServiceSpec,
+      previousSpec: fc.option(anyServiceSpec, { nil: undefined }),
+      specVersion: timeMs,
+    },
+    plain,
+  )
   .map((service) => ({ ...service, specHash: hashTaskSpec(service.spec.task) }))
 
-export const anyTask: fc.Arbitrary<Task> = fc.record({
-  id: anyId.map(taskId),
-  ...meta,
-  serviceId: anyId.map(serviceId),
-  slot: count,
-  nodeId: fc.option(anyId.map(nodeId), { nil: undefined }),
-  specHash: some.map(specHash),
-  specVersion: timeMs,
-  desiredState: anyTaskState,
-  state: anyTaskState,
-  stateAtMs: timeMs,
-  appliedAtMs: timeMs,
-  message: word,
-  err: word,
-  containerId: word,
-  pid: count,
-  exitCode: fc.option(fc.integer(), { nil: undefined }),
-  startAtMs: timeMs,
-  startAfterTaskId: fc.option(anyId.map(taskId), { nil: undefined }),
-  hostPorts: words,
-})
+export const anyTask: fc.Arbitrary<Task> = fc.record(
+  {
+    id: anyId.map(taskId),
+    ...meta,
+    serviceId: anyId.map(serviceId),
+    slot: count,
+    nodeId: fc.option(anyId.map(nodeId), { nil: undefined }),
+    specHash: some.map(specHash),
+    specVersion: timeMs,
+    desiredState: anyTaskState,
+    state: anyTaskState,
+    stateAtMs: timeMs,
+    appliedAtMs: timeMs,
+    message: word,
+    err: word,
+    containerId: word,
+    pid: count,
+    exitCode: fc.option(fc.integer(), { nil: undefined }),
+    startAtMs: timeMs,
+    startAfterTaskId: fc.option(anyId.map(taskId), { nil: undefined }),
+    hostPorts: words,
+  },
+  plain,
+)
 
-export const anyNodeSpec: fc.Arbitrary<NodeSpec> = fc.record({
-  name: word,
-  labels,
-  role: fc.constantFrom('worker' as const, 'manager' as const),
-  availability: fc.constantFrom('active' as const, 'pause' as const, 'drain' as const),
-})
+export const anyNodeSpec: fc.Arbitrary<NodeSpec> = fc.record(
+  {
+    name: word,
+    labels,
+    role: fc.constantFrom('worker' as const, 'manager' as const),
+    availability: fc.constantFrom('active' as const, 'pause' as const, 'drain' as const),
+  },
+  plain,
+)
 
-export const anyNode: fc.Arbitrary<Node> = fc.record({
-  id: anyId.map(nodeId),
-  ...meta,
-  spec: anyNodeSpec,
-  role: fc.constantFrom('worker' as const, 'manager' as const),
-  description: fc.option(
-    fc.record({
-      hostname: some,
-      platform,
-      resources: fc.record({ nanoCpus: timeMs, memoryBytes: timeMs }),
-      engineVersion: word,
-      engineLabels: labels,
-      featureLevel: count,
-    }),
-    { nil: undefined },
-  ),
-  state: fc.constantFrom('unknown', 'down', 'ready', 'disconnected'),
-  stateMessage: word,
-  stateAtMs: timeMs,
-  address: word,
-  manager: fc.option(
-    fc.record({ raftId: some.map(raftId), address: some, raftAddress: some }),
-    { nil: undefined },
-  ),
-  sessionManagerId: fc.option(anyId.map(nodeId), { nil: undefined }),
-  sessionId: fc.option(anyId.map(sessionId), { nil: undefined }),
-  certificateExpiresAtMs: timeMs,
-})
+export const anyNode: fc.Arbitrary<Node> = fc.record(
+  {
+    id: anyId.map(nodeId),
+    ...meta,
+    spec: anyNodeSpec,
+    role: fc.constantFrom('worker' as const, 'manager' as const),
+    description: fc.option(
+      fc.record(
+        {
+          hostname: some,
+          platform,
+          resources: fc.record({ nanoCpus: timeMs, memoryBytes: timeMs }, plain),
+          engineVersion: word,
+          engineLabels: labels,
+          featureLevel: count,
+        },
+        plain,
+      ),
+      { nil: undefined },
+    ),
+    state: fc.constantFrom('unknown', 'down', 'ready', 'disconnected'),
+    stateMessage: word,
+    stateAtMs: timeMs,
+    address: word,
+    manager: fc.option(
+      fc.record({ raftId: some.map(raftId), address: some, raftAddress: some }, plain),
+      {
+        nil: undefined,
+      },
+    ),
+    sessionManagerId: fc.option(anyId.map(nodeId), { nil: undefined }),
+    sessionId: fc.option(anyId.map(sessionId), { nil: undefined }),
+    certificateExpiresAtMs: timeMs,
+  },
+  plain,
+)
 
-export const anyRemovedNode: fc.Arbitrary<RemovedNode> = fc.record({
-  id: anyId.map(nodeId),
-  expiresAtMs: timeMs,
-})
+export const anyRemovedNode: fc.Arbitrary<RemovedNode> = fc.record(
+  {
+    id: anyId.map(nodeId),
+    expiresAtMs: timeMs,
+  },
+  plain,
+)
 
-export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record({
-  name: fc.constant('default' as const),
-  labels,
-  taskHistoryLimit: fc.integer({ min: -1, max: 1000 }),
-  heartbeatMs: timeMs,
-  nodeCertExpiryMs: timeMs,
-  snapshotInterval: timeMs,
-  scheduling: fc.constantFrom('spread' as const, 'binpack' as const, 'random' as const),
-})
+export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record(
+  {
+    name: fc.constant('default' as const),
+    labels,
+    taskHistoryLimit: fc.integer({ min: -1, max: 1000 }),
+    heartbeatMs: timeMs,
+    nodeCertExpiryMs: timeMs,
+    snapshotInterval: timeMs,
+    scheduling: fc.constantFrom('spread' as const, 'binpack' as const, 'random' as const),
+  },
+  plain,
+)
 
-export const anyCluster: fc.Arbitrary<Cluster> = fc.record({
-  id: anyId.map(clusterId),
-  ...meta,
-  spec: anyClusterSpec,
-  rootCaCertPem: word,
-  rootCaKeyPem: word,
-  workerJoinToken: word,
-  managerJoinToken: word,
-  featureLevel: count,
-  epoch: count,
-})
+export const anyCluster: fc.Arbitrary<Cluster> = fc.record(
+  {
+    id: anyId.map(clusterId),
+    ...meta,
+    spec: anyClusterSpec,
+    rootCaCertPem: word,
+    rootCaKeyPem: word,
+    workerJoinToken: word,
+    managerJoinToken: word,
+    featureLevel: count,
+    epoch: count,
+  },
+  plain,
+)

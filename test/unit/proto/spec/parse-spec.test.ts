@@ -5,9 +5,9 @@ import { parseServiceSpec, serviceSpecToProto } from '../../../../proto/codec/se
 import { clusterSpec } from '../../../../proto/spec/cluster-spec.ts'
 import { parseSpec } from '../../../../proto/spec/parse-spec.ts'
 import { serviceSpec } from '../../../../proto/spec/service-spec.ts'
-import { aNode, aServiceSpec } from '../../../support/builders.ts'
+import { aNode, aService } from '../../../support/objects.ts'
 
-const valid = aServiceSpec()
+const valid = aService({ name: 'web' }).spec
 
 function refusal(value: unknown): string {
   try {
@@ -66,8 +66,8 @@ t.test('the first problem is in the details', async (t) => {
 })
 
 t.test('node and cluster specs are checked alike', async (t) => {
-  const spec = nodeSpecToProto(aNode().spec)
-  t.same(parseNodeSpec(spec, 'node "n"'), aNode().spec)
+  const spec = nodeSpecToProto(aNode({}).spec)
+  t.same(parseNodeSpec(spec, 'node "n"'), aNode({}).spec)
   t.throws(() => parseNodeSpec({ ...spec, name: 'x'.repeat(64) }, 'node "n"'), /^.*node "n".*name/)
   t.throws(() => parseNodeSpec(undefined, 'node "n"'), /node "n": field spec is missing/)
   const cluster = clusterSpec.parse({})

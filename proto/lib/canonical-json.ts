@@ -1,10 +1,4 @@
-// Digests and canonical text: the same value has the same digest in every process.
-import { createHash } from 'node:crypto'
-
-/** SHA-256 of the UTF-8 text, as lower-case hex. */
-export function sha256Hex(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('hex')
-}
+// One text for equal values, however they were built: what is hashed or compared.
 
 /**
  * JSON with object keys sorted by UTF-16 units and undefined members left out, so that equal values have equal texts however
