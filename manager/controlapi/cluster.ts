@@ -63,7 +63,10 @@ export function clusterHandlers(deps: ControlDeps): ClusterHandlers {
 /** The one cluster object. Errors: UNAVAILABLE before it is replicated to this manager. */
 export function theCluster(tx: ReadTx): Cluster {
   for (const cluster of tx.all('cluster')) return cluster
-  throw new SwarmError('UNAVAILABLE', 'this manager does not know the cluster yet: try again in a moment')
+  throw new SwarmError(
+    'UNAVAILABLE',
+    'this manager does not know the cluster yet: try again in a moment',
+  )
 }
 
 function joinTokens(deps: ControlDeps, tx: ReadTx): GetJoinTokensResponse {

@@ -1,12 +1,7 @@
 // Filters of listings: keys are ANDed, the values of one key ORed. What each key means, by object.
 import { SwarmError } from '../../proto/errors.ts'
 import type { Filter } from '../../proto/gen/tsswarm/v1/control.ts'
-import {
-  type Node,
-  type Service,
-  type Task,
-  taskStateName,
-} from '../../proto/objects/index.ts'
+import { type Node, type Service, type Task, taskStateName } from '../../proto/objects/index.ts'
 import type { ReadTx } from '../store/store.ts'
 import { taskName } from './views.ts'
 
@@ -45,7 +40,9 @@ const nodeKeys: FilterKeys<Node> = {
     matches: (node, value) => hostname(node).toLowerCase().startsWith(value.toLowerCase()),
   },
   label: { matches: (node, value) => hasLabel(node.description?.engineLabels ?? {}, value) },
-  'engine.label': { matches: (node, value) => hasLabel(node.description?.engineLabels ?? {}, value) },
+  'engine.label': {
+    matches: (node, value) => hasLabel(node.description?.engineLabels ?? {}, value),
+  },
   'node.label': { matches: (node, value) => hasLabel(node.spec.labels, value) },
   role: { matches: (node, value) => node.spec.role === value, words: ['manager', 'worker'] },
   membership: { matches: (_, value) => value === 'accepted', words: ['accepted', 'pending'] },
@@ -54,8 +51,7 @@ const nodeKeys: FilterKeys<Node> = {
 const serviceKeys: FilterKeys<Service> = {
   id: { matches: (service, value) => service.id.startsWith(value) },
   name: {
-    matches: (service, value) =>
-      service.spec.name.toLowerCase().startsWith(value.toLowerCase()),
+    matches: (service, value) => service.spec.name.toLowerCase().startsWith(value.toLowerCase()),
   },
   label: { matches: (service, value) => hasLabel(service.spec.labels, value) },
   mode: {
@@ -96,15 +92,13 @@ function taskKeys(tx: ReadTx): FilterKeys<Task> {
   }
 }
 
-function predicate<T>(
-  what: string,
-  keys: FilterKeys<T>,
-  filters: readonly Filter[],
-): Predicate<T> {
+function predicate<T>(what: string, keys: FilterKeys<T>, filters: readonly Filter[]): Predicate<T> {
   const tests = filters.map((filter): Predicate<T> => {
     const key = Object.hasOwn(keys, filter.key) ? keys[filter.key] : undefined
     if (key === undefined) {
-      throw invalid(`invalid filter "${filter.key}": ${what} are filtered by ${Object.keys(keys).join(', ')}`)
+      throw invalid(
+        `invalid filter "${filter.key}": ${what} are filtered by ${Object.keys(keys).join(', ')}`,
+      )
     }
     for (const value of filter.values) {
       if (key.words !== undefined && !key.words.includes(value)) {
@@ -133,4 +127,3 @@ function hasLabel(labels: Readonly<Record<string, string>>, value: string): bool
 function hostname(node: Node): string {
   return node.description?.hostname ?? ''
 }
-

@@ -40,14 +40,22 @@ function findTaskByName(tx: ReadTx, reference: string): Task | undefined {
   const [service] = tx.find('services', 'byName', name.toLowerCase())
   if (service === undefined) return undefined
   const tasks = [...tx.find('tasks', 'bySlot', `${service.id}/${slot}`)]
-  if (id !== undefined) return only('task', reference, tasks.filter((t) => t.id.startsWith(id)))
+  if (id !== undefined)
+    return only(
+      'task',
+      reference,
+      tasks.filter((t) => t.id.startsWith(id)),
+    )
   const newestFirst = tasks.sort((a, b) => b.createdAtMs - a.createdAtMs || b.version - a.version)
   return newestFirst.find(isActive) ?? newestFirst[0]
 }
 
 function checkReference(noun: string, reference: string): void {
   if (reference !== '') return
-  throw new SwarmError('INVALID_ARGUMENT', `no ${noun} is named: give its id, its name or the beginning of its id`)
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `no ${noun} is named: give its id, its name or the beginning of its id`,
+  )
 }
 
 function byPrefix<T extends { readonly id: string }>(

@@ -91,7 +91,8 @@ async function updateService(
   const warnings = checkServiceSpec(spec)
   await store.update(
     (tx) => {
-      const service = tx.get('services', request.serviceId) ?? notFound('service', request.serviceId)
+      const service =
+        tx.get('services', request.serviceId) ?? notFound('service', request.serviceId)
       checkVersion(`service "${service.spec.name}"`, request.version, service.version)
       refuseRename(service, spec)
       const specHash = keepTaskSpec(tx, spec)

@@ -9,12 +9,7 @@ import {
   type ServiceView,
   type TaskView,
 } from '../../proto/gen/tsswarm/v1/control.ts'
-import {
-  type Node,
-  type Service,
-  type Task,
-  TaskState,
-} from '../../proto/objects/index.ts'
+import { type Node, type Service, type Task, TaskState } from '../../proto/objects/index.ts'
 import type { ReadTx } from '../store/store.ts'
 import type { ClusterView } from './cluster-view.ts'
 
@@ -28,7 +23,8 @@ export function nodeView(node: Node, cluster: ClusterView): NodeView {
 }
 
 function reachability(node: Node, cluster: ClusterView): Reachability {
-  if (node.manager === undefined || cluster.leaderNodeId() === undefined) return Reachability.UNKNOWN
+  if (node.manager === undefined || cluster.leaderNodeId() === undefined)
+    return Reachability.UNKNOWN
   return cluster.reachable(node.id) ? Reachability.REACHABLE : Reachability.UNREACHABLE
 }
 
