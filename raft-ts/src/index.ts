@@ -23,6 +23,7 @@ export { readOrCreateKeyFile } from './storage/key-file.ts'
 export { DurableLog } from './storage/log.ts'
 export { openNodeDisk } from './storage/node-disk.ts'
 export {
+  type ClusterBeginning,
   defaultSegmentBytesMax,
   openStorage,
   type Storage,

@@ -1,6 +1,6 @@
 // What a member's directory holds and what is to be done about it, as a plan. Reads only;
 // open-storage.ts carries it out.
-import type { ConfState, HardState, SnapshotMeta } from '../core/types.ts'
+import type { HardState, NodeId, SnapshotMeta } from '../core/types.ts'
 import type { Disk } from './disk.ts'
 import { DamagedLogError, ForeignLogError } from './errors.ts'
 import { Keyring, newStoredKey } from './keyring.ts'
@@ -12,6 +12,15 @@ import { segmentName, segmentSequence } from './segment.ts'
 import { SnapshotReader } from './snapshot-file.ts'
 import { listDrafts, listSnapshots } from './snapshot-store.ts'
 
+/**
+ * `new`: for an empty directory, the founding voters, the same list on each; ignored when there is a log.
+ * `force-new`: what is here becomes a cluster of this one member. The others are lost, and with them
+ * whatever only they held.
+ */
+export type ClusterBeginning =
+  | { readonly kind: 'new'; readonly voters: readonly NodeId[] }
+  | { readonly kind: 'force-new'; readonly id: NodeId }
+
 export interface StorageOptions {
   readonly disk: Disk
   /** Opens the data key. */
@@ -21,11 +30,8 @@ export interface StorageOptions {
   readonly randomBytes: RandomBytes
   /** A segment is closed before it grows beyond. */
   readonly segmentBytesMax: number
-  /**
-   * Only for an empty directory: the first configuration, the same one for every first member.
-   * Without it an empty member waits to be added by others.
-   */
-  readonly bootstrap?: ConfState
+  /** Without it an empty member waits to be added by others. */
+  readonly beginning?: ClusterBeginning
   /** Cut a damaged log instead of refusing it. The member then takes no part until it has caught up. */
   readonly repair?: boolean
 }

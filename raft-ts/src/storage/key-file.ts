@@ -1,6 +1,14 @@
 // The key-encryption key as a file beside the log. Without a passphrase over it this protects a
 // log that is copied without its key file, and discarded disks; not from whoever reads both.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { DiskError } from './disk.ts'
 import { type KeyEncryptionKey, keyBytes, type RandomBytes } from './seal.ts'

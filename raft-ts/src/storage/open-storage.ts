@@ -1,16 +1,17 @@
 // Opens one member's directory: keys, log, snapshots, in an order that survives a crash between
 // any two steps. What to do is decided in examine.ts.
+import { forceNewCluster, newCluster } from '../core/bootstrap.ts'
 import type { RestoredState } from '../core/config.ts'
-import type { ConfState, Entry, SnapshotMeta } from '../core/types.ts'
+import type { SnapshotMeta } from '../core/types.ts'
 import type { Batch } from './batch.ts'
 import type { Disk, Done } from './disk.ts'
 import type { DamagedLogError } from './errors.ts'
-import { examine, type Plan, type StorageOptions } from './examine.ts'
+import { type ClusterBeginning, examine, type Plan, type StorageOptions } from './examine.ts'
 import { DurableLog } from './log.ts'
 import { type Meta, writeMeta } from './meta.ts'
 import { removeAll, SnapshotStore } from './snapshot-store.ts'
 
-export type { StorageOptions } from './examine.ts'
+export type { ClusterBeginning, StorageOptions } from './examine.ts'
 
 export const defaultSegmentBytesMax = 16 * 1024 * 1024
 
@@ -51,7 +52,7 @@ export function openStorage(
     (next) => writeMeta(disk, plan.meta, next),
     (next) => appendIfAny(log, plan.replayed.tail, next),
     (next) => appendIfAny(log, snapshotBase(log, plan.snapshot?.meta), next),
-    (next) => appendIfAny(log, firstBatch(log, plan, options.bootstrap), next),
+    (next) => appendIfAny(log, firstBatch(log, plan, options.beginning), next),
     (next) => removeAll(disk, superseded, next),
   ]
   runSteps(steps, (err) => {
@@ -94,12 +95,18 @@ function snapshotBase(log: DurableLog, snapshot: SnapshotMeta | undefined): Batc
   return { base: { index, term }, hardState: raised, entries: [] }
 }
 
-/** The first configuration of an empty log, as an entry that counts as committed everywhere. */
-function firstBatch(log: DurableLog, plan: Plan, conf: ConfState | undefined): Batch | undefined {
+/** The first entries of a cluster, when this is its beginning. */
+function firstBatch(
+  log: DurableLog,
+  plan: Plan,
+  beginning: ClusterBeginning | undefined,
+): Batch | undefined {
+  if (beginning?.kind === 'force-new') {
+    return forceNewCluster(beginning.id, log.hardState, log.lastIndex)
+  }
   const isEmpty = log.lastIndex === 0 && log.hardState.term === 0 && plan.snapshot === undefined
-  if (conf === undefined || !isEmpty || plan.meta.isRepairing) return undefined
-  const first: Entry = { kind: 'conf', term: 1, index: 1, conf }
-  return { hardState: { term: 1, vote: undefined, commit: 1 }, entries: [first] }
+  if (beginning === undefined || !isEmpty || plan.meta.isRepairing) return undefined
+  return newCluster(beginning.voters)
 }
 
 function openedStorage(disk: Disk, plan: Plan, log: DurableLog): Storage {
