@@ -11,7 +11,7 @@ export interface Service {
   readonly previousSpec: ServiceSpec | undefined
   /** Content address of spec.task. */
   readonly specHash: SpecHash
-  /** Rises by one each time spec.task changes; orders generations of tasks. */
+  /** Store version at which spec.task last changed; orders generations of tasks. */
   readonly specVersion: number
 }
 

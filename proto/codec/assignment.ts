@@ -1,0 +1,90 @@
+// Assignments and task statuses as sessions carry them <-> protobuf.
+import type {
+  AssignedTask as AssignedTaskProto,
+  ManagerMessage,
+  Stamp as StampProto,
+  TaskStatus as TaskStatusProto,
+} from '../gen/tsswarm/v1/dispatcher.ts'
+import type { TaskSpecRecord as TaskSpecRecordProto } from '../gen/tsswarm/v1/objects.ts'
+import type { AssignedTask, AssignmentUpdate, Stamp, TaskStatus } from '../objects/assignment.ts'
+import { serviceId, specHash, taskId } from '../objects/ids.ts'
+import type { TaskSpecRecord } from '../objects/service.ts'
+import { isTaskState, type TaskState } from '../objects/task-state.ts'
+import { required } from './required.ts'
+import { taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
+
+type UpdateProto = Extract<
+  ManagerMessage['kind'],
+  { readonly $case: 'set' } | { readonly $case: 'changes' }
+>
+
+export function assignmentUpdateToProto(update: AssignmentUpdate): UpdateProto {
+  const specs = update.specs.map(specRecordToProto)
+  if (update.kind === 'set') {
+    const { stamp, tasks } = update
+    return { $case: 'set', value: { stamp, tasks, specs } }
+  }
+  const { previous, stamp, remove } = update
+  return { $case: 'changes', value: { previous, stamp, update: update.update, remove, specs } }
+}
+
+/** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
+export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate {
+  const specs = proto.value.specs.map(specRecordFromProto)
+  if (proto.$case === 'set') {
+    const tasks = proto.value.tasks.map(assignedTaskFromProto)
+    return { kind: 'set', stamp: stampFromProto(proto.value.stamp, 'stamp'), tasks, specs }
+  }
+  return {
+    kind: 'changes',
+    previous: stampFromProto(proto.value.previous, 'previous'),
+    stamp: stampFromProto(proto.value.stamp, 'stamp'),
+    update: proto.value.update.map(assignedTaskFromProto),
+    remove: proto.value.remove.map(taskId),
+    specs,
+  }
+}
+
+export function taskStatusToProto(status: TaskStatus): TaskStatusProto {
+  return status
+}
+
+/** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
+export function taskStatusFromProto(proto: TaskStatusProto): TaskStatus {
+  return {
+    ...proto,
+    taskId: taskId(required(proto.taskId, 'TaskStatus', 'task_id')),
+    state: stateFromProto(proto.state, 'TaskStatus'),
+    exitCode: proto.exitCode,
+  }
+}
+
+function stampFromProto(proto: StampProto | undefined, field: string): Stamp {
+  return required(proto, 'Assignments', field)
+}
+
+function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
+  return {
+    id: taskId(required(proto.id, 'AssignedTask', 'id')),
+    serviceId: serviceId(required(proto.serviceId, 'AssignedTask', 'service_id')),
+    serviceName: proto.serviceName,
+    slot: proto.slot,
+    specHash: specHash(required(proto.specHash, 'AssignedTask', 'spec_hash')),
+    desiredState: stateFromProto(proto.desiredState, 'AssignedTask'),
+    state: stateFromProto(proto.state, 'AssignedTask'),
+    serviceLabels: proto.serviceLabels,
+  }
+}
+
+function stateFromProto(value: number, message: string): TaskState {
+  return required(isTaskState(value) ? value : undefined, message, `state (${value})`)
+}
+
+function specRecordToProto(record: TaskSpecRecord): TaskSpecRecordProto {
+  return { hash: record.hash, spec: taskSpecToProto(record.spec) }
+}
+
+function specRecordFromProto(proto: TaskSpecRecordProto): TaskSpecRecord {
+  const hash = specHash(required(proto.hash, 'TaskSpecRecord', 'hash'))
+  return { hash, spec: taskSpecFromProto(required(proto.spec, 'TaskSpecRecord', 'spec')) }
+}
