@@ -1,6 +1,8 @@
 // The bytes of the agent's database: one record a line, `<crc32 in hex> <json>`. Not for when they are written (state-db.ts).
 import { crc32 } from 'node:zlib'
 import { z } from 'zod'
+import { taskSpecFromProto, taskSpecToProto } from '../proto/codec/task-spec.ts'
+import { TaskSpec } from '../proto/gen/tsswarm/v1/objects.ts'
 import {
   type AssignedTask,
   isTaskState,
@@ -11,7 +13,6 @@ import {
   type TaskStatus,
   taskId,
 } from '../proto/objects/index.ts'
-import { taskSpec } from '../proto/spec/service-spec.ts'
 
 /** Where a manager is reached. */
 export interface ManagerAddress {
@@ -31,7 +32,13 @@ const task = z.object({
   state,
   serviceLabels: z.record(z.string(), z.string()),
 })
-const spec = z.object({ hash: z.string().transform(specHash), spec: taskSpec })
+/** As protobuf, which a later version reads although its rules for users may have changed. */
+const spec = z.object({
+  hash: z.string().transform(specHash),
+  spec: z
+    .string()
+    .transform((text) => taskSpecFromProto(TaskSpec.decode(Buffer.from(text, 'base64')))),
+})
 const status = z.object({
   taskId: z.string().transform(taskId),
   state,
@@ -80,8 +87,17 @@ export type StateRecord =
 
 /** One line, its end included. */
 export function encodeRecord(value: StateRecord): Buffer {
-  const json = Buffer.from(JSON.stringify(value))
+  const plain = value.kind === 'assigned' ? { ...value, specs: value.specs.map(plainSpec) } : value
+  const json = Buffer.from(JSON.stringify(plain))
   return Buffer.concat([Buffer.from(`${checksum(json)} `), json, Buffer.from('\n')])
+}
+
+function plainSpec({ hash, spec }: TaskSpecRecord): {
+  readonly hash: string
+  readonly spec: string
+} {
+  const bytes = TaskSpec.encode(taskSpecToProto(spec)).finish()
+  return { hash, spec: Buffer.from(bytes).toString('base64') }
 }
 
 export interface DecodedRecords {
@@ -108,12 +124,21 @@ export function decodeRecords(data: Uint8Array): DecodedRecords {
 function decodeLine(line: Buffer): StateRecord | undefined {
   const json = line.subarray(9)
   if (line.length < 10 || line.toString('latin1', 0, 8) !== checksum(json)) return undefined
-  const parsed = record.safeParse(JSON.parse(json.toString()))
-  if (!parsed.success) return undefined
+  const parsed = parseRecord(json)
+  if (!parsed?.success) return undefined
   // zod types an absent exit code as an optional property; a status always has the property.
   if (parsed.data.kind !== 'statuses') return parsed.data
   const statuses = parsed.data.statuses.map((item) => ({ ...item, exitCode: item.exitCode }))
   return { kind: 'statuses', statuses }
+}
+
+function parseRecord(json: Buffer): ReturnType<typeof record.safeParse> | undefined {
+  try {
+    return record.safeParse(JSON.parse(json.toString()))
+  } catch {
+    // A spec of a version that this program does not understand: as good as damaged.
+    return undefined
+  }
 }
 
 function checksum(bytes: Uint8Array): string {

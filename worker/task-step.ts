@@ -4,12 +4,11 @@
 import { unreachable } from '../proto/lib/assert.ts'
 import { isTerminal, TaskState } from '../proto/objects/index.ts'
 
-/** What the executor says of a task's container. `lost`: it runs, but nobody collects its log and exit code. */
+/** What the executor says of a task's container. */
 export type ContainerFact =
   | { readonly kind: 'absent' }
   | { readonly kind: 'created' }
   | { readonly kind: 'running' }
-  | { readonly kind: 'lost' }
   | { readonly kind: 'exited'; readonly exitCode: number; readonly why: string }
 
 export interface TaskFacts {
@@ -52,7 +51,7 @@ export function nextTaskAction(facts: TaskFacts): TaskAction {
 const idle: TaskAction = { kind: 'idle' }
 
 function isAlive(container: ContainerFact): boolean {
-  return container.kind === 'running' || container.kind === 'lost' || container.kind === 'created'
+  return container.kind === 'running' || container.kind === 'created'
 }
 
 function report(state: TaskState, message: string, err = ''): TaskAction {
@@ -64,7 +63,6 @@ function clear(container: ContainerFact): TaskAction {
     case 'absent':
       return { kind: 'forget' }
     case 'running':
-    case 'lost':
       return { kind: 'stop' }
     case 'created':
     case 'exited':
@@ -107,9 +105,6 @@ function atStarting(observed: TaskState, container: ContainerFact): TaskAction {
     case 'running':
       if (observed < TaskState.RUNNING) return report(TaskState.RUNNING, 'started')
       return { kind: 'watch' }
-    case 'lost':
-      // Stopped first: a task that is reported ended must not run on beside its replacement.
-      return { kind: 'stop' }
     case 'exited':
       return ended(container)
     case 'absent':

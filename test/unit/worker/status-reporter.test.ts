@@ -1,0 +1,83 @@
+import t from 'tap'
+import { TaskState, type TaskStatus, taskId } from '../../../proto/objects/index.ts'
+import { type StatusBatch, StatusReporter } from '../../../worker/status-reporter.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
+
+function aStatus(id: string, state: TaskState): TaskStatus {
+  const rest = { message: '', err: '', containerId: '', pid: 0, exitCode: undefined, hostPorts: [] }
+  return { taskId: taskId(id), state, atMs: 0, ...rest }
+}
+
+const told = (batches: readonly StatusBatch[]): readonly string[] =>
+  batches.map(
+    ({ sequence, statuses }) =>
+      `${sequence}: ${statuses.map((status) => `${status.taskId}=${status.state}`).join(' ')}`,
+  )
+
+t.test(
+  'the first status goes at once, what follows closely goes together, the latest only',
+  async (t) => {
+    const clock = new VirtualClock()
+    const reporter = new StatusReporter(clock)
+    const batches: StatusBatch[] = []
+    reporter.connect((batch) => batches.push(batch))
+    reporter.set(aStatus('a', TaskState.ACCEPTED))
+    await clock.advance(0)
+    t.same(told(batches), ['1: a=256'])
+    reporter.set(aStatus('a', TaskState.PREPARING))
+    reporter.set(aStatus('b', TaskState.ACCEPTED))
+    reporter.set(aStatus('a', TaskState.READY))
+    await clock.advance(19)
+    t.equal(batches.length, 1)
+    await clock.advance(1)
+    t.same(told(batches), ['1: a=256', '2: a=384 b=256'])
+  },
+)
+
+t.test('a status is sent again until acknowledged', async (t) => {
+  const clock = new VirtualClock()
+  const reporter = new StatusReporter(clock)
+  const batches: StatusBatch[] = []
+  reporter.connect((batch) => batches.push(batch))
+  reporter.set(aStatus('a', TaskState.RUNNING))
+  await clock.advance(100)
+  reporter.set(aStatus('b', TaskState.RUNNING))
+  await clock.advance(100)
+  reporter.acknowledge(1)
+  await clock.advance(12_000)
+  t.same(told(batches).slice(0, 3), ['1: a=512', '2: b=512', '3: b=512'])
+  reporter.acknowledge(batches.length)
+  t.equal(reporter.openCount, 0)
+  const before = batches.length
+  await clock.advance(60_000)
+  t.equal(batches.length, before, 'silence once everything is acknowledged')
+})
+
+t.test('an acknowledgement of an older batch does not cover what changed since', async (t) => {
+  const clock = new VirtualClock()
+  const reporter = new StatusReporter(clock)
+  reporter.connect(() => {})
+  reporter.set(aStatus('a', TaskState.STARTING))
+  await clock.advance(0)
+  reporter.set(aStatus('a', TaskState.RUNNING))
+  reporter.acknowledge(1)
+  t.equal(reporter.openCount, 1)
+})
+
+t.test('a new session hears everything, forgotten tasks excepted', async (t) => {
+  const clock = new VirtualClock()
+  const reporter = new StatusReporter(clock)
+  reporter.connect(() => {})
+  reporter.set(aStatus('a', TaskState.RUNNING))
+  reporter.set(aStatus('b', TaskState.RUNNING))
+  reporter.set(aStatus('c', TaskState.RUNNING))
+  await clock.advance(50)
+  reporter.acknowledge(9)
+  reporter.forget(taskId('c'))
+  reporter.disconnect()
+  reporter.set(aStatus('b', TaskState.FAILED))
+  const batches: StatusBatch[] = []
+  reporter.connect((batch) => batches.push(batch))
+  await clock.advance(50)
+  t.same(told(batches), ['1: b=704 a=512'])
+})

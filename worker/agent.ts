@@ -1,0 +1,206 @@
+// The agent of a node, composed: database, tasks, reports, session and logs. Not for identity and certificates
+// (identity/) nor for how it reaches managers (session-grpc.ts).
+import type { SessionConfig } from '../proto/gen/tsswarm/v1/dispatcher.ts'
+import type { Clock } from '../proto/lib/clock.ts'
+import { childController, type Loop, runAll } from '../proto/lib/lifecycle.ts'
+import type { Logger } from '../proto/lib/log.ts'
+import type { Random } from '../proto/lib/random.ts'
+import type {
+  Assignments,
+  AssignmentUpdate,
+  NodeDescription,
+  NodeId,
+} from '../proto/objects/index.ts'
+import type { TaskSpec } from '../proto/spec/service-spec.ts'
+import { applyAssignmentUpdate } from './assignments.ts'
+import type { Executor } from './executor/executor.ts'
+import type { ContainerNetwork } from './executor/network-attacher.ts'
+import { type LogTransport, serveLogs } from './log-server.ts'
+import { runSessions, type SessionTransport, type UpdateOutcome } from './session.ts'
+import { openStateDb, type StateDb } from './state-db.ts'
+import type { StateFile } from './state-file.ts'
+import type { ManagerAddress } from './state-records.ts'
+import { StatusReporter } from './status-reporter.ts'
+import { TaskManager } from './task-manager.ts'
+
+export interface AgentDeps {
+  readonly nodeId: NodeId
+  readonly executor: Executor
+  readonly transport: SessionTransport & LogTransport
+  readonly stateFile: StateFile
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  /** What the host is like now; asked every 20 s. */
+  readonly describe: () => NodeDescription
+  /** The networks of a task's container. */
+  readonly network: (spec: TaskSpec) => ContainerNetwork
+  /** Address without port under which others reach this node. */
+  readonly advertiseAddress: string
+  /** Where to begin when the database knows no managers. */
+  readonly managers: readonly ManagerAddress[]
+  /** What the cluster tells this node: its role, the managers, the roots. */
+  readonly onConfig?: (config: SessionConfig) => void
+  /** How many containers are made or started at once; default 4. */
+  readonly startsMax?: number
+}
+
+export interface AgentStatus {
+  /** The manager it has a session with. */
+  readonly manager: ManagerAddress | undefined
+  /** Why the last attempt or session ended; undefined while one is open. */
+  readonly failure: unknown
+  readonly managers: readonly ManagerAddress[]
+  /** Task statuses that no manager has confirmed yet. */
+  readonly unconfirmed: number
+}
+
+export interface Agent {
+  /** Until the signal aborts; containers live on. */
+  readonly run: Loop
+  status(): AgentStatus
+  /** Stops and removes all task containers, while `run` is running. For leaving the cluster. */
+  clear(signal: AbortSignal): Promise<void>
+}
+
+/** An agent that has adopted what runs on this host. Errors: RESOURCE_EXHAUSTED, INTERNAL (database), the executor's. */
+export async function createAgent(deps: AgentDeps): Promise<Agent> {
+  const db = await openStateDb(deps.stateFile, deps.log)
+  const agent = new RunningAgent(deps, db)
+  await agent.adopt()
+  return agent
+}
+
+class RunningAgent implements Agent {
+  readonly #deps: AgentDeps
+  readonly #db: StateDb
+  readonly #reporter: StatusReporter
+  readonly #tasks: TaskManager
+  #assignments: Assignments
+  #managers: readonly ManagerAddress[]
+  #manager: ManagerAddress | undefined
+  #failure: unknown
+  #endLogs: () => void = () => {}
+
+  constructor(deps: AgentDeps, db: StateDb) {
+    const { clock, random, log, executor, startsMax } = deps
+    this.#deps = deps
+    this.#db = db
+    this.#reporter = new StatusReporter(clock)
+    this.#assignments = db.restored.assignments
+    this.#managers = db.restored.managers.length > 0 ? db.restored.managers : deps.managers
+    const { hostname, platform } = deps.describe()
+    const { nodeId, network } = deps
+    this.#tasks = new TaskManager({
+      executor,
+      db,
+      reporter: this.#reporter,
+      clock,
+      random,
+      log,
+      host: { nodeId, hostname, os: platform.os, architecture: platform.architecture, network },
+      ...(startsMax === undefined ? {} : { startsMax }),
+    })
+  }
+
+  adopt(): Promise<void> {
+    return this.#tasks.adopt()
+  }
+
+  readonly run: Loop = async (signal) => {
+    await runAll(signal, [
+      { name: 'tasks', run: (inner) => this.#tasks.run(inner) },
+      { name: 'session', run: (inner) => this.#runSessions(inner) },
+    ])
+    await this.#db.close()
+  }
+
+  status(): AgentStatus {
+    return {
+      manager: this.#manager,
+      failure: this.#failure,
+      managers: this.#managers,
+      unconfirmed: this.#reporter.openCount,
+    }
+  }
+
+  clear(signal: AbortSignal): Promise<void> {
+    return this.#tasks.clear(signal)
+  }
+
+  async #runSessions(signal: AbortSignal): Promise<void> {
+    const { transport, clock, random, log, nodeId, advertiseAddress, describe } = this.#deps
+    await runSessions(
+      {
+        transport,
+        clock,
+        random,
+        log,
+        nodeId,
+        advertiseAddress,
+        describe,
+        reporter: this.#reporter,
+        managers: () => this.#managers,
+        applied: () => this.#assignments.stamp,
+        onConfig: (config) => this.#configure(config),
+        onUpdate: (update) => this.#update(update),
+        onSession: (manager) => this.#onSession(manager, signal),
+        onFailure: (err) => {
+          this.#failure = err
+        },
+      },
+      signal,
+    )
+    this.#endLogs()
+  }
+
+  #configure(config: SessionConfig): void {
+    const { managers } = config
+    if (managers.length > 0 && JSON.stringify(managers) !== JSON.stringify(this.#managers)) {
+      this.#managers = managers
+      this.#db.saveManagers(managers).catch((err: unknown) => this.#notSaved(err))
+    }
+    this.#deps.onConfig?.(config)
+  }
+
+  async #update(update: AssignmentUpdate): Promise<UpdateOutcome> {
+    const result = applyAssignmentUpdate(this.#assignments, update)
+    if (result.kind !== 'applied') {
+      const fields = { index: update.stamp.index, known: this.#assignments.stamp?.index }
+      this.#deps.log.warn({ ...fields, result: result.kind }, 'assignments not applied')
+      // A set that is too old: its manager cannot serve this node. An old increment merely came twice.
+      return result.kind === 'stale' && update.kind === 'changes' ? 'ignored' : 'reopen'
+    }
+    this.#assignments = result.assignments
+    // On disk before it is acted upon: a restarted daemon knows every container it made.
+    await this.#db.saveAssignments(result.assignments).catch((err: unknown) => this.#notSaved(err))
+    this.#tasks.apply(result.assignments, update.kind === 'set')
+    return 'applied'
+  }
+
+  #onSession(manager: ManagerAddress | undefined, signal: AbortSignal): void {
+    this.#manager = manager
+    this.#endLogs()
+    if (manager === undefined) return
+    this.#failure = undefined
+    const { controller, release } = childController(signal)
+    this.#endLogs = () => {
+      controller.abort()
+      release()
+    }
+    const { transport, clock, random, log, executor } = this.#deps
+    const source = {
+      hasContainer: (id: Parameters<TaskManager['hasContainer']>[0]) =>
+        this.#tasks.hasContainer(id),
+      containerReady: this.#tasks.containerReady.bind(this.#tasks),
+      logs: executor.logs.bind(executor),
+    }
+    serveLogs({ transport, source, clock, random, log }, manager, controller.signal).catch(
+      (err: unknown) => log.warn({ err }, 'log streams ended'),
+    )
+  }
+
+  #notSaved(err: unknown): void {
+    this.#deps.log.error({ err }, 'agent database not written')
+  }
+}

@@ -1,0 +1,151 @@
+// From a task and its spec to what the executor is asked to make. Names and labels are those Swarm's users know.
+import type { AssignedTask, NodeId } from '../proto/objects/index.ts'
+import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
+import type { ContainerConfig, Mount } from './executor/executor.ts'
+import type { ContainerNetwork } from './executor/network-attacher.ts'
+import { expandTemplate, type TemplateContext } from './task-template.ts'
+
+/** What a task's container is told of its host. */
+export interface HostFacts {
+  readonly nodeId: NodeId
+  readonly hostname: string
+  readonly os: string
+  readonly architecture: string
+  /** The networks of a task: the host's own choice in this version. */
+  readonly network: (spec: TaskSpec) => ContainerNetwork
+}
+
+/** Marks containers of the cluster, and names their task. */
+export const taskIdLabel = 'com.docker.swarm.task.id'
+
+/** `<service>.<slot>`, as users see it. */
+export function taskName(task: AssignedTask): string {
+  return `${task.serviceName}.${task.slot}`
+}
+
+/** The container of a task; its id is the task's, so that a repeated create is recognised. Errors: INVALID_ARGUMENT. */
+export function containerConfig(
+  task: AssignedTask,
+  spec: TaskSpec,
+  host: HostFacts,
+): ContainerConfig {
+  const { container } = spec
+  const expand = templateOf(task, host)
+  const limits = spec.limits
+  return {
+    id: task.id,
+    name: `${taskName(task)}.${task.id}`,
+    image: container.image,
+    ...entryOf(container),
+    env: container.env.map((line) => expand(line, `env ${line.split('=', 1)[0]}`)),
+    ...(container.workdir === '' ? {} : { workdir: container.workdir }),
+    ...(container.user === '' ? {} : { user: container.user }),
+    groups: container.groups,
+    ...(container.hostname === '' ? {} : { hostname: expand(container.hostname, 'hostname') }),
+    labels: { ...container.labels, ...swarmLabels(task, host) },
+    mounts: container.mounts.map((mount) => mountOf(mount, expand)),
+    hosts: container.hosts.map(hostsLine),
+    readOnly: container.readOnly,
+    tty: container.tty,
+    ...(container.init === undefined ? {} : { init: container.init }),
+    ...(container.stopSignal === '' ? {} : { stopSignal: container.stopSignal }),
+    stopGraceMs: container.stopGraceMs,
+    resources: {
+      nanoCpus: limits.nanoCpus,
+      memoryBytes: limits.memoryBytes,
+      pids: limits.pids,
+    },
+    capAdd: container.capAdd,
+    capDrop: container.capDrop,
+    sysctls: container.sysctls,
+    ulimits: container.ulimits,
+    network: host.network(spec),
+  }
+}
+
+/** The ports of a spec as the executor's networks want them. */
+export function hostPortsOf(ports: readonly PortSpec[]): readonly {
+  readonly protocol: 'tcp' | 'udp'
+  readonly targetPort: number
+  readonly publishedPort: number
+  readonly bindAddress?: string
+}[] {
+  return ports.map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
+    protocol,
+    targetPort,
+    publishedPort,
+    ...(bindAddress === '' ? {} : { bindAddress }),
+  }))
+}
+
+type Expand = (text: string, field: string) => string
+
+function templateOf(task: AssignedTask, host: HostFacts): Expand {
+  const context: TemplateContext = {
+    service: { id: task.serviceId, name: task.serviceName, labels: task.serviceLabels },
+    node: {
+      id: host.nodeId,
+      hostname: host.hostname,
+      os: host.os,
+      architecture: host.architecture,
+    },
+    task: { id: task.id, name: `${taskName(task)}.${task.id}`, slot: task.slot },
+  }
+  return (text, field) => expandTemplate(text, field, context)
+}
+
+function entryOf({ command, args }: ContainerSpec): Partial<ContainerConfig> {
+  return {
+    ...(command.length === 0 ? {} : { entrypoint: command }),
+    ...(args.length === 0 ? {} : { args }),
+  }
+}
+
+function swarmLabels(task: AssignedTask, host: HostFacts): Readonly<Record<string, string>> {
+  return {
+    'com.docker.swarm.task': '',
+    [taskIdLabel]: task.id,
+    'com.docker.swarm.task.name': `${taskName(task)}.${task.id}`,
+    'com.docker.swarm.node.id': host.nodeId,
+    'com.docker.swarm.service.id': task.serviceId,
+    'com.docker.swarm.service.name': task.serviceName,
+  }
+}
+
+function mountOf(mount: MountSpec, expand: Expand): Mount {
+  const { target, readOnly } = mount
+  const source = expand(mount.source, `mount ${target} source`)
+  switch (mount.kind) {
+    case 'bind':
+      return {
+        kind: 'bind',
+        source,
+        target,
+        readOnly,
+        createSource: mount.bindCreate,
+        ...(mount.bindPropagation === '' ? {} : { propagation: mount.bindPropagation }),
+      }
+    case 'volume':
+      return {
+        kind: 'volume',
+        ...(source === '' ? {} : { name: source }),
+        target: expand(target, 'mount target'),
+        readOnly,
+        noCopy: mount.volumeNoCopy,
+      }
+    case 'tmpfs':
+      return {
+        kind: 'tmpfs',
+        target,
+        readOnly,
+        ...(mount.tmpfsSizeBytes === 0 ? {} : { sizeBytes: mount.tmpfsSizeBytes }),
+        ...(mount.tmpfsMode === 0 ? {} : { mode: mount.tmpfsMode }),
+      }
+  }
+}
+
+/** From the spec's `host:address` to a line of /etc/hosts; an IPv6 address has colons of its own. */
+function hostsLine(text: string): string {
+  const colon = text.indexOf(':')
+  return `${text.slice(colon + 1)} ${text.slice(0, colon)}`
+}

@@ -1,0 +1,225 @@
+// The agent's session: one stream to any manager, opened again and again. Up go heartbeats, statuses and the node's
+// description, down come assignments. Not for what assignments do (task-manager.ts) nor for gRPC (session-grpc.ts).
+import { assignmentUpdateFromProto, taskStatusToProto } from '../proto/codec/assignment.ts'
+import { nodeDescriptionToProto } from '../proto/codec/node.ts'
+import { SwarmError } from '../proto/errors.ts'
+import type {
+  AgentMessage,
+  ManagerMessage,
+  SessionConfig,
+} from '../proto/gen/tsswarm/v1/dispatcher.ts'
+import { createBackoff } from '../proto/lib/backoff.ts'
+import { type Clock, type Timer, wait } from '../proto/lib/clock.ts'
+import { childController } from '../proto/lib/lifecycle.ts'
+import type { Logger } from '../proto/lib/log.ts'
+import type { MessageStream } from '../proto/lib/message-stream.ts'
+import type { Random } from '../proto/lib/random.ts'
+import type { AssignmentUpdate, NodeDescription, NodeId, Stamp } from '../proto/objects/index.ts'
+import { ManagerPicker } from './manager-picker.ts'
+import type { ManagerAddress } from './state-records.ts'
+import type { StatusReporter } from './status-reporter.ts'
+
+export const sessionProtocol = 1
+
+export type SessionStream = MessageStream<AgentMessage, ManagerMessage>
+
+export interface SessionTransport {
+  /** Opens a stream; failures to connect show when it is read. The signal cuts it. */
+  open(manager: ManagerAddress, signal: AbortSignal): SessionStream
+}
+
+/** `reopen`: only a full set of a new session helps. */
+export type UpdateOutcome = 'applied' | 'ignored' | 'reopen'
+
+export interface SessionDeps {
+  readonly transport: SessionTransport
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly nodeId: NodeId
+  readonly reporter: StatusReporter
+  /** Empty: managers see where the connection comes from. */
+  readonly advertiseAddress: string
+  /** Asked at the start of a session and every 20 s. */
+  readonly describe: () => NodeDescription
+  /** The last known managers; asked before each attempt. */
+  readonly managers: () => readonly ManagerAddress[]
+  /** The highest stamp that was applied. */
+  readonly applied: () => Stamp | undefined
+  readonly onConfig: (config: SessionConfig) => void
+  readonly onUpdate: (update: AssignmentUpdate) => Promise<UpdateOutcome>
+  /** Told when a session begins, and with undefined when it has ended. */
+  readonly onSession?: (manager: ManagerAddress | undefined) => void
+  /** Told why an attempt or a session ended. */
+  readonly onFailure?: (err: unknown) => void
+}
+
+const backoffFirstMs = 100
+const backoffMaxMs = 2_000
+const answerFirstMs = 2_000
+const answerMaxMs = 10_000
+const describeMs = 20_000
+/** A session that lasted this long was a good one: the next attempt comes soon. */
+const settledMs = 5_000
+
+/** Keeps a session open until the signal aborts. */
+export async function runSessions(deps: SessionDeps, signal: AbortSignal): Promise<void> {
+  const { clock, random, log } = deps
+  const backoff = createBackoff({ firstMs: backoffFirstMs, maxMs: backoffMaxMs, random })
+  const picker = new ManagerPicker(random, deps.nodeId)
+  while (!signal.aborted) {
+    const manager = picker.pick(deps.managers())
+    const startedMs = clock.monotonicMs()
+    if (manager !== undefined) {
+      try {
+        const answerMs = Math.min(answerMaxMs, answerFirstMs * 2 ** picker.failures(manager))
+        await new Session(deps, manager, answerMs).run(signal)
+      } catch (err) {
+        if (signal.aborted) return
+        log.warn({ manager: manager.address, err }, 'session ended')
+        deps.onFailure?.(err)
+      }
+      const hasSettled = clock.monotonicMs() - startedMs >= settledMs
+      if (hasSettled) backoff.reset()
+      picker.note(manager, hasSettled)
+    }
+    await wait(clock, backoff.nextMs(), signal)
+  }
+}
+
+class Session {
+  readonly #deps: SessionDeps
+  readonly #manager: ManagerAddress
+  readonly #answerMs: number
+  #stream: SessionStream | undefined
+  #heartbeatMs = 500
+  #beats = 0
+  #beatTimer: Timer | undefined
+  #answerTimer: Timer | undefined
+  #describeTimer: Timer | undefined
+  #described = ''
+
+  constructor(deps: SessionDeps, manager: ManagerAddress, answerMs: number) {
+    this.#deps = deps
+    this.#manager = manager
+    this.#answerMs = answerMs
+  }
+
+  /** Until the stream ends, which is always a failure unless the signal aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { controller, release } = childController(signal)
+    const stream = this.#deps.transport.open(this.#manager, controller.signal)
+    this.#stream = stream
+    try {
+      this.#answerTimer = this.#deps.clock.setTimer(this.#answerMs, () => {
+        const text = `manager ${this.#manager.address} did not answer within ${this.#answerMs} ms`
+        stream.close(new SwarmError('DEADLINE_EXCEEDED', text))
+      })
+      this.#open()
+      for await (const message of stream.incoming) await this.#receive(message)
+      throw new SwarmError('UNAVAILABLE', `manager ${this.#manager.address} ended the session`)
+    } finally {
+      this.#stop()
+      stream.close()
+      controller.abort()
+      release()
+    }
+  }
+
+  #open(): void {
+    const description = this.#deps.describe()
+    this.#described = JSON.stringify(description)
+    this.#send({
+      kind: {
+        $case: 'open',
+        value: {
+          description: nodeDescriptionToProto(description),
+          applied: this.#deps.applied(),
+          advertiseAddress: this.#deps.advertiseAddress,
+          protocol: sessionProtocol,
+        },
+      },
+    })
+  }
+
+  async #receive({ kind }: ManagerMessage): Promise<void> {
+    switch (kind?.$case) {
+      case 'started':
+        return this.#started(kind.value.sessionId, kind.value.config)
+      case 'config':
+        return this.#configure(kind.value)
+      case 'ack':
+        return this.#deps.reporter.acknowledge(kind.value.sequence)
+      case 'set':
+      case 'changes': {
+        const outcome = await this.#deps.onUpdate(assignmentUpdateFromProto(kind))
+        if (outcome !== 'reopen') return
+        throw new SwarmError(
+          'UNAVAILABLE',
+          `manager ${this.#manager.address} sent assignments that do not follow: asking for all`,
+        )
+      }
+      default:
+        // A newer manager may say more than this program knows.
+        return
+    }
+  }
+
+  #started(sessionId: string, config: SessionConfig | undefined): void {
+    this.#answerTimer?.cancel()
+    this.#deps.log.info({ manager: this.#manager.address, sessionId }, 'session started')
+    this.#deps.onSession?.(this.#manager)
+    if (config !== undefined) this.#configure(config)
+    this.#scheduleBeat(0)
+    this.#scheduleDescription()
+    this.#deps.reporter.connect((batch) => {
+      const statuses = batch.statuses.map(taskStatusToProto)
+      this.#send({ kind: { $case: 'statuses', value: { sequence: batch.sequence, statuses } } })
+    })
+  }
+
+  #configure(config: SessionConfig): void {
+    const heartbeatMs = Math.max(50, config.heartbeatMs)
+    const isNew = heartbeatMs !== this.#heartbeatMs
+    this.#heartbeatMs = heartbeatMs
+    if (isNew && this.#beatTimer !== undefined) this.#scheduleBeat(0)
+    this.#deps.onConfig(config)
+  }
+
+  #scheduleBeat(delayMs: number): void {
+    this.#beatTimer?.cancel()
+    this.#beatTimer = this.#deps.clock.setTimer(delayMs, () => {
+      this.#beats += 1
+      this.#send({ kind: { $case: 'heartbeat', value: { sequence: this.#beats } } })
+      this.#scheduleBeat(this.#heartbeatMs)
+    })
+  }
+
+  #scheduleDescription(): void {
+    this.#describeTimer = this.#deps.clock.setTimer(describeMs, () => {
+      const description = this.#deps.describe()
+      const text = JSON.stringify(description)
+      if (text !== this.#described) {
+        this.#described = text
+        const value = nodeDescriptionToProto(description)
+        this.#send({ kind: { $case: 'description', value } })
+      }
+      this.#scheduleDescription()
+    })
+  }
+
+  /** A stream that breaks shows where it is read. */
+  #send(message: AgentMessage): void {
+    this.#stream?.send(message).catch((err: unknown) => {
+      this.#deps.log.debug({ err }, 'message to manager not sent')
+    })
+  }
+
+  #stop(): void {
+    this.#answerTimer?.cancel()
+    this.#beatTimer?.cancel()
+    this.#describeTimer?.cancel()
+    this.#deps.reporter.disconnect()
+    this.#deps.onSession?.(undefined)
+  }
+}
