@@ -1,0 +1,50 @@
+// How a task of a replicated service begins.
+import {
+  type DecisionEnv,
+  type Service,
+  type Task,
+  type TaskId,
+  TaskState,
+  taskId,
+} from '../../proto/objects/index.ts'
+
+export interface TaskStart {
+  /** READY: prepared now, started later. */
+  readonly desiredState: typeof TaskState.RUNNING | typeof TaskState.READY
+  readonly startAtMs: number
+  readonly startAfterTaskId: TaskId | undefined
+}
+
+/** Started as soon as it can be. */
+export const startAtOnce: TaskStart = {
+  desiredState: TaskState.RUNNING,
+  startAtMs: 0,
+  startAfterTaskId: undefined,
+}
+
+/** A task of the service as it is now, waiting for the scheduler. */
+export function newTask(service: Service, slot: number, start: TaskStart, env: DecisionEnv): Task {
+  return {
+    id: taskId(env.newId()),
+    version: 0,
+    createdAtMs: env.nowMs,
+    updatedAtMs: env.nowMs,
+    serviceId: service.id,
+    slot,
+    nodeId: undefined,
+    specHash: service.specHash,
+    specVersion: service.specVersion,
+    desiredState: start.desiredState,
+    state: TaskState.PENDING,
+    stateAtMs: env.nowMs,
+    appliedAtMs: env.nowMs,
+    message: 'pending task scheduling',
+    err: '',
+    containerId: '',
+    pid: 0,
+    exitCode: undefined,
+    startAtMs: start.startAtMs,
+    startAfterTaskId: start.startAfterTaskId,
+    hostPorts: [],
+  }
+}

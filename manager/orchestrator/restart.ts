@@ -1,0 +1,77 @@
+// Whether and when a slot whose task ended or lost its node gets a new one, and when a prepared one starts. Restart
+// history is what is left of the slot's tasks, so nothing is remembered and a new leader goes on.
+// Source: Docker Swarm's restart supervisor; unlike there the delay is counted from the end of the task, and a lost
+// node causes none.
+import { isTerminal, type Task, TaskState } from '../../proto/objects/index.ts'
+import { type RestartPolicy, restartPolicy } from '../../proto/spec/service-spec.ts'
+import type { TaskStart } from './new-task.ts'
+import type { ServiceView } from './service-view.ts'
+import { isOnLostNode, type Slot, taskInTheWay } from './slot.ts'
+
+/** A prepared task waits for its predecessor's end at most this long, or as long as that may take to stop. */
+const stopWaitMs = 60_000
+const stopMarginMs = 10_000
+
+const defaultPolicy: RestartPolicy = restartPolicy.parse({})
+
+/** The policy the task was made under. */
+export function restartPolicyOf(task: Task, view: ServiceView): RestartPolicy {
+  return view.taskSpec(task.specHash)?.restart ?? defaultPolicy
+}
+
+/** Whether the slot gets another task after this one, its newest. */
+export function shouldRestart(slot: Slot, task: Task, view: ServiceView, nowMs: number): boolean {
+  const policy = restartPolicyOf(task, view)
+  if (policy.condition === 'none') return false
+  if (policy.condition === 'on-failure' && task.state === TaskState.COMPLETE) return false
+  if (policy.maxAttempts === 0) return true
+  return restartsBefore(slot, task, policy.windowMs, nowMs) < policy.maxAttempts
+}
+
+/** Restarts of this spec version up to the task's end, within the window if there is one. */
+function restartsBefore(slot: Slot, task: Task, windowMs: number, nowMs: number): number {
+  const generation = slot.tasks.filter(
+    (other) => other.specVersion === task.specVersion && other.desiredState !== TaskState.REMOVE,
+  )
+  // The first of a generation is no restart. The reaper keeps one more task than there are attempts, so whenever
+  // the first is gone the attempts are used up without it.
+  const restarts = generation.slice(1)
+  if (windowMs === 0) return restarts.length
+  const endMs = isTerminal(task.state) ? task.appliedAtMs : nowMs
+  return restarts.filter((other) => other.createdAtMs >= endMs - windowMs).length
+}
+
+/** How a task that takes over the slot from `head` begins: not before startAtMs, nor beside a task that still stops. */
+export function takeOver(slot: Slot, head: Task, view: ServiceView, startAtMs: number): TaskStart {
+  const waits = startAtMs > 0 || taskInTheWay(slot, undefined, view) !== undefined
+  return {
+    desiredState: waits ? TaskState.READY : TaskState.RUNNING,
+    startAtMs,
+    // What never had a node took nobody's place; then its predecessor counts.
+    startAfterTaskId: head.nodeId === undefined ? head.startAfterTaskId : head.id,
+  }
+}
+
+/** When the slot's next task starts; 0: at once. Only what ended by itself, on a node that takes part, is delayed. */
+export function restartAtMs(ended: Task, view: ServiceView, nowMs: number): number {
+  if (!isTerminal(ended.state) || ended.state === TaskState.ORPHANED) return 0
+  if (isOnLostNode(ended, view)) return 0
+  const evicted = ended.state === TaskState.SHUTDOWN && ended.desiredState >= TaskState.SHUTDOWN
+  const atMs = ended.appliedAtMs + restartPolicyOf(ended, view).delayMs
+  return evicted || atMs <= nowMs ? 0 : atMs
+}
+
+export type StartVerdict =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'wait'; readonly untilMs: number }
+
+/** Whether a task with desired state READY may start now. */
+export function mayStart(slot: Slot, task: Task, view: ServiceView, nowMs: number): StartVerdict {
+  if (task.startAtMs > nowMs) return { kind: 'wait', untilMs: task.startAtMs }
+  const inTheWay = taskInTheWay(slot, task, view)
+  if (inTheWay === undefined) return { kind: 'start' }
+  const graceMs = view.taskSpec(inTheWay.specHash)?.container.stopGraceMs ?? 0
+  const waitMs = Math.max(stopWaitMs, graceMs + stopMarginMs)
+  const untilMs = Math.max(task.startAtMs, task.createdAtMs) + waitMs
+  return nowMs >= untilMs ? { kind: 'start' } : { kind: 'wait', untilMs }
+}

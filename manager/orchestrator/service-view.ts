@@ -1,0 +1,42 @@
+// What the decisions about one service's tasks see. A plain picture: whoever runs the decisions reads it from the store.
+import type {
+  Node,
+  NodeId,
+  PlannedChange,
+  Service,
+  SpecHash,
+  Task,
+} from '../../proto/objects/index.ts'
+import type { TaskSpec } from '../../proto/spec/service-spec.ts'
+
+export interface ServiceView {
+  /** Undefined: it was removed. */
+  readonly service: Service | undefined
+  /** All of its tasks, or all of some slots; any order. */
+  readonly tasks: readonly Task[]
+  readonly node: (id: NodeId) => Node | undefined
+  readonly taskSpec: (hash: SpecHash) => TaskSpec | undefined
+}
+
+/** Collects a plan: at most one change a task. */
+export class PlanDraft {
+  readonly changes: PlannedChange[] = []
+  wakeAtMs: number | undefined
+
+  create(task: Task): void {
+    this.changes.push({ kind: 'create', table: 'tasks', object: task })
+  }
+
+  update(task: Task): void {
+    this.changes.push({ kind: 'update', table: 'tasks', object: task })
+  }
+
+  remove(task: Task): void {
+    this.changes.push({ kind: 'remove', table: 'tasks', id: task.id, version: task.version })
+  }
+
+  /** Decide again then, or earlier. */
+  wakeAt(atMs: number): void {
+    if (this.wakeAtMs === undefined || atMs < this.wakeAtMs) this.wakeAtMs = atMs
+  }
+}

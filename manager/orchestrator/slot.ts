@@ -1,0 +1,66 @@
+// A slot: the tasks that hold one replica's place one after another, and what can be told of them together.
+import { isActive, isTerminal, type Task, TaskState } from '../../proto/objects/index.ts'
+import type { ServiceView } from './service-view.ts'
+
+export interface Slot {
+  readonly number: number
+  /** Oldest first. */
+  readonly tasks: readonly Task[]
+  /** The newest that is wanted, else the newest. */
+  readonly head: Task
+}
+
+/** The slots of the tasks, by number. */
+export function slotsOf(tasks: readonly Task[]): readonly Slot[] {
+  const byNumber = new Map<number, Task[]>()
+  for (const task of tasks) {
+    const known = byNumber.get(task.slot)
+    if (known === undefined) byNumber.set(task.slot, [task])
+    else known.push(task)
+  }
+  const slots: Slot[] = []
+  for (const [number, own] of byNumber) {
+    if (own.length > 1) own.sort(byAge)
+    const head = own.findLast(isActive) ?? own[own.length - 1]
+    if (head !== undefined) slots.push({ number, tasks: own, head })
+  }
+  return slots.sort((a, b) => a.number - b.number)
+}
+
+/** Oldest first; made in the same millisecond, the one that is less wanted is older. */
+export function byAge(a: Task, b: Task): number {
+  if (a.createdAtMs !== b.createdAtMs) return a.createdAtMs - b.createdAtMs
+  if (a.desiredState !== b.desiredState) return b.desiredState - a.desiredState
+  return a.id < b.id ? -1 : 1
+}
+
+/** Whether the slot holds a replica's place, be it with a task that ended for good. */
+export function isFilled(slot: Slot): boolean {
+  return slot.head.desiredState < TaskState.REMOVE
+}
+
+/** Whether the task's node can run it no longer: gone, down or drained. */
+export function isOnLostNode(task: Task, view: ServiceView): boolean {
+  if (task.nodeId === undefined) return false
+  const node = view.node(task.nodeId)
+  return node === undefined || node.state === 'down' || node.spec.availability === 'drain'
+}
+
+/**
+ * Whether the task can be taken for stopped: it ended, never had a node, or its node is gone or down (it may
+ * still run there; it is stopped when the node returns).
+ */
+export function isOutOfTheWay(task: Task, view: ServiceView): boolean {
+  if (isTerminal(task.state) || task.nodeId === undefined) return true
+  const node = view.node(task.nodeId)
+  return node === undefined || node.state === 'down'
+}
+
+/** The newest task of the slot, other than `task`, that a new one has to wait for. */
+export function taskInTheWay(
+  slot: Slot,
+  task: Task | undefined,
+  view: ServiceView,
+): Task | undefined {
+  return slot.tasks.findLast((other) => other.id !== task?.id && !isOutOfTheWay(other, view))
+}

@@ -1,0 +1,53 @@
+// Which tasks leave the store: those that are to be removed and have stopped, and the oldest ended ones of a slot beyond
+// the history limit. Never stops anything.
+// Source: Docker Swarm's task reaper. Unlike there the last task of a slot is kept whatever the limit, because it holds
+// the slot's place when it is not restarted.
+import { isActive, isTerminal, type Plan, type Task, TaskState } from '../../proto/objects/index.ts'
+import { restartPolicyOf } from './restart.ts'
+import { PlanDraft, type ServiceView } from './service-view.ts'
+import { type Slot, slotsOf } from './slot.ts'
+
+/** A plan stops growing here and is continued after it is applied. */
+const removalsMax = 5_000
+
+/** Decides about the slots in the view, which must be whole. historyLimit: tasks kept a slot; below 0: all. */
+export function reapTasks(view: ServiceView, historyLimit: number, nowMs: number): Plan {
+  const draft = new PlanDraft()
+  for (const slot of slotsOf(view.tasks)) {
+    reapSlot(slot, view, historyLimit, draft)
+    if (draft.changes.length >= removalsMax) draft.wakeAt(nowMs)
+    if (draft.changes.length >= removalsMax) break
+  }
+  return { changes: draft.changes, wakeAtMs: draft.wakeAtMs, notes: [] }
+}
+
+function reapSlot(slot: Slot, view: ServiceView, historyLimit: number, draft: PlanDraft): void {
+  const kept: Task[] = []
+  for (const task of slot.tasks) {
+    if (isUnwanted(task, view) && hasStopped(task)) draft.remove(task)
+    else kept.push(task)
+  }
+  if (historyLimit < 0 || kept.length <= historyLimit) return
+  let surplus = kept.length - limitOf(slot, view, historyLimit)
+  for (const task of kept) {
+    if (surplus <= 0) break
+    if (task === slot.head || isActive(task) || !hasStopped(task)) continue
+    draft.remove(task)
+    surplus -= 1
+  }
+}
+
+function isUnwanted(task: Task, view: ServiceView): boolean {
+  return task.desiredState === TaskState.REMOVE || view.service === undefined
+}
+
+/** It ended, or never had a node and so will never run. */
+function hasStopped(task: Task): boolean {
+  return task.state < TaskState.ASSIGNED || isTerminal(task.state)
+}
+
+/** Counted restarts are known by their tasks, so as many are kept, and the first. */
+function limitOf(slot: Slot, view: ServiceView, historyLimit: number): number {
+  const { maxAttempts } = restartPolicyOf(slot.head, view)
+  return maxAttempts === 0 ? historyLimit : Math.max(historyLimit, maxAttempts + 1)
+}
