@@ -6,3 +6,29 @@ export { entryBytes } from './core/entry-cache.ts'
 export { isJoint, isVoter, membersOf } from './core/quorum.ts'
 export { RaftNode } from './core/raft-node.ts'
 export type * from './core/types.ts'
+export {
+  type Disk,
+  DiskError,
+  type DiskErrorCode,
+  type DiskFile,
+  type Done,
+} from './storage/disk.ts'
+export {
+  DamagedLogError,
+  ForeignLogError,
+  LogFailedError,
+  WrongKeyError,
+} from './storage/errors.ts'
+export { readOrCreateKeyFile } from './storage/key-file.ts'
+export { DurableLog } from './storage/log.ts'
+export { openNodeDisk } from './storage/node-disk.ts'
+export {
+  type ClusterBeginning,
+  defaultSegmentBytesMax,
+  openStorage,
+  type Storage,
+  type StorageOptions,
+} from './storage/open-storage.ts'
+export { type KeyEncryptionKey, type RandomBytes, systemRandomBytes } from './storage/seal.ts'
+export { SnapshotReader, SnapshotWriter } from './storage/snapshot-file.ts'
+export { SnapshotStore } from './storage/snapshot-store.ts'

@@ -1,0 +1,211 @@
+// What a service spec must keep to beyond the schema: rules over several fields, and words with a grammar of their own.
+import { isIP } from 'node:net'
+import { SwarmError } from '../../proto/errors.ts'
+import type {
+  ContainerSpec,
+  MountSpec,
+  PortSpec,
+  ResourceSpec,
+  ServiceSpec,
+  TaskSpec,
+} from '../../proto/spec/service-spec.ts'
+import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
+import { isCapability, isImageReference, isSignal } from './known-names.ts'
+
+const nanoCpusMin = 1_000_000
+const memoryBytesMin = 4 * 1024 * 1024
+
+interface Problem {
+  readonly field: string
+  readonly reason: string
+}
+
+/**
+ * Warnings: what is allowed but hardly meant.
+ * Errors: INVALID_ARGUMENT naming service, fields, reasons and remedies.
+ */
+export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
+  const { task } = spec
+  const problems = [
+    ...checkContainer(task.container),
+    ...checkMounts(task.container.mounts),
+    ...checkResources('limits', task.limits),
+    ...checkResources('reservations', task.reservations),
+    ...checkLimits(task),
+    ...checkPlacement(task),
+    ...checkPorts(task.ports),
+  ]
+  const [first] = problems
+  if (first === undefined) return warningsOf(task)
+  const text = problems.map(({ field, reason }) => `${field} ${reason}`).join('; ')
+  throw new SwarmError('INVALID_ARGUMENT', `service "${spec.name}" is not valid: ${text}`, {
+    details: { field: first.field, reason: first.reason },
+  })
+}
+
+function checkContainer(container: ContainerSpec): readonly Problem[] {
+  const problems: Problem[] = []
+  const refuse = (field: string, reason: string): void => {
+    problems.push({ field: `task.container.${field}`, reason })
+  }
+  if (!isImageReference(container.image)) {
+    refuse(
+      'image',
+      `("${container.image}") is no image reference: write [HOST/]NAME[:TAG][@DIGEST], NAME in lower case`,
+    )
+  }
+  if (container.stopSignal !== '' && !isSignal(container.stopSignal)) {
+    refuse(
+      'stopSignal',
+      `("${container.stopSignal}") is no signal: write for example SIGTERM or 15`,
+    )
+  }
+  for (const name of [...container.capAdd, ...container.capDrop]) {
+    if (!isCapability(name)) {
+      refuse('capAdd/capDrop', `("${name}") is no capability: write for example NET_ADMIN, or ALL`)
+    }
+  }
+  for (const { name, soft, hard } of container.ulimits) {
+    if (hard !== -1 && (soft === -1 || soft > hard)) {
+      refuse('ulimits', `(${name}) has a soft limit above the hard one: ${soft} > ${hard}`)
+    }
+  }
+  for (const host of container.hosts) {
+    const at = host.indexOf(':')
+    if (at < 1 || isIP(host.slice(at + 1)) === 0) {
+      refuse('hosts', `("${host}") must be HOST:IP`)
+    }
+  }
+  for (const name of duplicates(container.ulimits.map((ulimit) => ulimit.name))) {
+    refuse('ulimits', `(${name}) is given twice: remove one`)
+  }
+  return problems
+}
+
+function checkMounts(mounts: readonly MountSpec[]): readonly Problem[] {
+  const problems: Problem[] = []
+  mounts.forEach((mount, i) => {
+    const reason = mountReason(mount)
+    if (reason !== undefined) problems.push({ field: `task.container.mounts[${i}]`, reason })
+  })
+  for (const target of duplicates(mounts.map((mount) => cleanPath(mount.target)))) {
+    problems.push({
+      field: 'task.container.mounts',
+      reason: `mount two things on "${target}": every target may be used once`,
+    })
+  }
+  return problems
+}
+
+function mountReason(mount: MountSpec): string | undefined {
+  if (cleanPath(mount.target) === '/') return 'has the target "/": mount below the root'
+  switch (mount.kind) {
+    case 'bind':
+      if (mount.source.startsWith('/')) return undefined
+      return `of type bind has the source "${mount.source}": give an absolute path of the host`
+    case 'tmpfs':
+      return mount.source === '' ? undefined : 'of type tmpfs has a source: remove it'
+    case 'volume':
+      if (mount.source === '' || /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(mount.source)) {
+        return undefined
+      }
+      return mount.source.startsWith('/')
+        ? `of type volume has a path ("${mount.source}") for a name: write type=bind to mount a path of the host`
+        : `has the volume name "${mount.source}": use letters, digits, "_", "." and "-" only`
+  }
+}
+
+function checkResources(field: string, resources: ResourceSpec): readonly Problem[] {
+  const problems: Problem[] = []
+  const { nanoCpus, memoryBytes } = resources
+  if (nanoCpus > 0 && nanoCpus < nanoCpusMin) {
+    problems.push({
+      field: `task.${field}.nanoCpus`,
+      reason: `(${nanoCpus / 1e9} CPUs) must be at least 0.001 CPUs`,
+    })
+  }
+  if (memoryBytes > 0 && memoryBytes < memoryBytesMin) {
+    problems.push({
+      field: `task.${field}.memoryBytes`,
+      reason: `(${memoryBytes} bytes) must be at least 4MiB`,
+    })
+  }
+  return problems
+}
+
+function checkLimits({ limits, reservations }: TaskSpec): readonly Problem[] {
+  return (['nanoCpus', 'memoryBytes'] as const)
+    .filter((field) => limits[field] > 0 && reservations[field] > limits[field])
+    .map((field) => ({
+      field: `task.reservations.${field}`,
+      reason: `(${reservations[field]}) is above the limit (${limits[field]}): raise the limit or reserve less`,
+    }))
+}
+
+function checkPlacement({ placement }: TaskSpec): readonly Problem[] {
+  const constraints = placement.constraints.flatMap((text) => {
+    const parsed = parseConstraint(text)
+    return parsed.kind === 'ok' ? [] : [problem('constraints', parsed.reason)]
+  })
+  const spread = placement.spread.flatMap((text) => {
+    const parsed = parseSpread(text)
+    return parsed.kind === 'ok' ? [] : [problem('spread', parsed.reason)]
+  })
+  return [...constraints, ...spread]
+}
+
+function problem(field: string, reason: string): Problem {
+  return { field: `task.placement.${field}:`, reason }
+}
+
+/** A task cannot take one port of its host twice. */
+function checkPorts(ports: readonly PortSpec[]): readonly Problem[] {
+  const problems: Problem[] = []
+  ports.forEach((port, i) => {
+    if (port.bindAddress !== '' && isIP(port.bindAddress) === 0) {
+      const reason = `("${port.bindAddress}") must be an IP address of the node, or empty`
+      problems.push({ field: `task.ports[${i}].bindAddress`, reason })
+    }
+    const earlier = ports.slice(0, i).find((other) => collide(port, other))
+    if (earlier !== undefined) {
+      const taken = `${port.protocol}/${port.publishedPort}`
+      problems.push({
+        field: `task.ports[${i}].publishedPort`,
+        reason: `publishes host port ${taken} a second time: choose another published port`,
+      })
+    }
+  })
+  return problems
+}
+
+function collide(a: PortSpec, b: PortSpec): boolean {
+  const sameAddress =
+    a.bindAddress === '' || b.bindAddress === '' || a.bindAddress === b.bindAddress
+  return (
+    a.publishedPort !== 0 &&
+    a.publishedPort === b.publishedPort &&
+    a.protocol === b.protocol &&
+    sameAddress
+  )
+}
+
+function warningsOf({ placement }: TaskSpec): readonly string[] {
+  return placement.constraints.flatMap((text) => {
+    const parsed = parseConstraint(text)
+    return parsed.kind === 'ok' && parsed.constraint.field === 'unknown'
+      ? [`constraint "${text}" never matches: nodes have no "${parsed.constraint.key}"`]
+      : []
+  })
+}
+
+function duplicates(values: readonly string[]): ReadonlySet<string> {
+  return new Set(values.filter((value, i) => values.indexOf(value) !== i))
+}
+
+/** Without doubled and trailing slashes. */
+function cleanPath(path: string): string {
+  return `/${path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/')}`
+}

@@ -1,0 +1,101 @@
+// Transport-free handlers of the control API: one function a method of the Control service. What they share is here;
+// the handlers themselves are in files by object. ServiceLogs is the log broker's.
+import type {
+  CreateServiceRequest,
+  CreateServiceResponse,
+  ExplainServiceRequest,
+  ExplainServiceResponse,
+  GetClusterRequest,
+  GetClusterResponse,
+  GetJoinTokensRequest,
+  GetJoinTokensResponse,
+  GetNodeRequest,
+  GetNodeResponse,
+  GetServiceRequest,
+  GetServiceResponse,
+  GetTaskRequest,
+  GetTaskResponse,
+  ListNodesRequest,
+  ListNodesResponse,
+  ListServicesRequest,
+  ListServicesResponse,
+  ListTasksRequest,
+  ListTasksResponse,
+  RemoveNodeRequest,
+  RemoveNodeResponse,
+  RemoveServiceRequest,
+  RemoveServiceResponse,
+  RotateJoinTokenRequest,
+  UpdateClusterRequest,
+  UpdateClusterResponse,
+  UpdateNodeRequest,
+  UpdateNodeResponse,
+  UpdateServiceRequest,
+  UpdateServiceResponse,
+  WatchServiceRequest,
+  WatchServiceResponse,
+} from '../../proto/gen/tsswarm/v1/control.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import type { Caller } from '../rpc/caller.ts'
+import type { Store } from '../store/store.ts'
+import { clusterHandlers } from './cluster.ts'
+import type { ClusterView } from './cluster-view.ts'
+import { explainService } from './explain-service.ts'
+import { nodeHandlers } from './nodes.ts'
+import { serviceHandlers } from './services.ts'
+import { taskHandlers } from './tasks.ts'
+import { watchService } from './watch-service.ts'
+
+export interface ControlDeps {
+  readonly store: Store
+  readonly cluster: ClusterView
+  readonly clock: Clock
+  readonly random: Random
+  /** A join token with a new secret that pins this root. */
+  readonly newJoinToken: (rootCertPem: string) => string
+}
+
+/** Answers one request. The transport has found out the caller and checked that the method admits it. */
+export type Handler<Request, Response> = (
+  caller: Caller,
+  request: Request,
+  signal: AbortSignal,
+) => Promise<Response>
+
+/** Writes (update, create, remove, rotate) and explainService are run on the leader; the rest on any manager. */
+export interface ControlApi {
+  readonly getCluster: Handler<GetClusterRequest, GetClusterResponse>
+  readonly updateCluster: Handler<UpdateClusterRequest, UpdateClusterResponse>
+  readonly getJoinTokens: Handler<GetJoinTokensRequest, GetJoinTokensResponse>
+  readonly rotateJoinToken: Handler<RotateJoinTokenRequest, GetJoinTokensResponse>
+  readonly listNodes: Handler<ListNodesRequest, ListNodesResponse>
+  readonly getNode: Handler<GetNodeRequest, GetNodeResponse>
+  readonly updateNode: Handler<UpdateNodeRequest, UpdateNodeResponse>
+  readonly removeNode: Handler<RemoveNodeRequest, RemoveNodeResponse>
+  readonly createService: Handler<CreateServiceRequest, CreateServiceResponse>
+  readonly getService: Handler<GetServiceRequest, GetServiceResponse>
+  readonly listServices: Handler<ListServicesRequest, ListServicesResponse>
+  readonly updateService: Handler<UpdateServiceRequest, UpdateServiceResponse>
+  readonly removeService: Handler<RemoveServiceRequest, RemoveServiceResponse>
+  readonly explainService: Handler<ExplainServiceRequest, ExplainServiceResponse>
+  readonly listTasks: Handler<ListTasksRequest, ListTasksResponse>
+  readonly getTask: Handler<GetTaskRequest, GetTaskResponse>
+  readonly watchService: (
+    caller: Caller,
+    request: WatchServiceRequest,
+    signal: AbortSignal,
+  ) => AsyncIterable<WatchServiceResponse>
+}
+
+/** All handlers of Control but serviceLogs. */
+export function createControlApi(deps: ControlDeps): ControlApi {
+  return {
+    ...clusterHandlers(deps),
+    ...nodeHandlers(deps),
+    ...serviceHandlers(deps),
+    ...taskHandlers(deps),
+    explainService: (_, request, signal) => explainService(deps, request, signal),
+    watchService: (_, request, signal) => watchService(deps, request, signal),
+  }
+}

@@ -1,0 +1,129 @@
+// Filters of listings: keys are ANDed, the values of one key ORed. What each key means, by object.
+import { SwarmError } from '../../proto/errors.ts'
+import type { Filter } from '../../proto/gen/tsswarm/v1/control.ts'
+import { type Node, type Service, type Task, taskStateName } from '../../proto/objects/index.ts'
+import type { ReadTx } from '../store/store.ts'
+import { taskName } from './views.ts'
+
+/** Whether a row has one value of a filter. */
+type Match<T> = (row: T, value: string) => boolean
+
+interface FilterKey<T> {
+  readonly matches: Match<T>
+  /** The words that are allowed; undefined: any text. */
+  readonly words?: readonly string[]
+}
+
+type FilterKeys<T> = Readonly<Record<string, FilterKey<T>>>
+
+/** Whether a row passes all filters. */
+export type Predicate<T> = (row: T) => boolean
+
+/** Errors: INVALID_ARGUMENT for an unknown key or a word that can never match. */
+export function nodeFilter(filters: readonly Filter[]): Predicate<Node> {
+  return predicate('nodes', nodeKeys, filters)
+}
+
+/** Errors: INVALID_ARGUMENT. */
+export function serviceFilter(filters: readonly Filter[]): Predicate<Service> {
+  return predicate('services', serviceKeys, filters)
+}
+
+/** Names of services and nodes are looked up in `tx`. Errors: INVALID_ARGUMENT. */
+export function taskFilter(tx: ReadTx, filters: readonly Filter[]): Predicate<Task> {
+  return predicate('tasks', taskKeys(tx), filters)
+}
+
+const nodeKeys: FilterKeys<Node> = {
+  id: { matches: (node, value) => node.id.startsWith(value) },
+  name: {
+    matches: (node, value) => hostname(node).toLowerCase().startsWith(value.toLowerCase()),
+  },
+  label: { matches: (node, value) => hasLabel(node.description?.engineLabels ?? {}, value) },
+  'engine.label': {
+    matches: (node, value) => hasLabel(node.description?.engineLabels ?? {}, value),
+  },
+  'node.label': { matches: (node, value) => hasLabel(node.spec.labels, value) },
+  role: { matches: (node, value) => node.spec.role === value, words: ['manager', 'worker'] },
+  membership: { matches: (_, value) => value === 'accepted', words: ['accepted', 'pending'] },
+}
+
+const serviceKeys: FilterKeys<Service> = {
+  id: { matches: (service, value) => service.id.startsWith(value) },
+  name: {
+    matches: (service, value) => service.spec.name.toLowerCase().startsWith(value.toLowerCase()),
+  },
+  label: { matches: (service, value) => hasLabel(service.spec.labels, value) },
+  mode: {
+    matches: (service, value) => service.spec.mode.kind === value,
+    words: ['replicated', 'global', 'replicated-job', 'global-job'],
+  },
+}
+
+function taskKeys(tx: ReadTx): FilterKeys<Task> {
+  return {
+    id: { matches: (task, value) => task.id.startsWith(value) },
+    name: { matches: (task, value) => `${taskName(tx, task)}.${task.id}`.startsWith(value) },
+    label: {
+      matches: (task, value) =>
+        hasLabel(tx.get('taskSpecs', task.specHash)?.spec.container.labels ?? {}, value),
+    },
+    service: {
+      matches: (task, value) =>
+        task.serviceId === value || tx.get('services', task.serviceId)?.spec.name === value,
+    },
+    node: {
+      matches: (task, value) => {
+        const node = task.nodeId === undefined ? undefined : tx.get('nodes', task.nodeId)
+        return task.nodeId === value || (node !== undefined && hostname(node) === value)
+      },
+    },
+    'desired-state': {
+      matches: (task, value) => taskStateName(task.desiredState) === value,
+      words: ['ready', 'running', 'complete', 'shutdown', 'remove', 'accepted'],
+    },
+    'up-to-date': {
+      matches: (task, value) => {
+        const hash = tx.get('services', task.serviceId)?.specHash
+        return String(hash === task.specHash) === value
+      },
+      words: ['true', 'false'],
+    },
+  }
+}
+
+function predicate<T>(what: string, keys: FilterKeys<T>, filters: readonly Filter[]): Predicate<T> {
+  const tests = filters.map((filter): Predicate<T> => {
+    const key = Object.hasOwn(keys, filter.key) ? keys[filter.key] : undefined
+    if (key === undefined) {
+      throw invalid(
+        `invalid filter "${filter.key}": ${what} are filtered by ${Object.keys(keys).join(', ')}`,
+      )
+    }
+    for (const value of filter.values) {
+      if (key.words !== undefined && !key.words.includes(value)) {
+        throw invalid(
+          `invalid filter "${filter.key}=${value}": the value must be one of ${key.words.join(', ')}`,
+        )
+      }
+    }
+    return (row) => filter.values.some((value) => key.matches(row, value))
+  })
+  return (row) => tests.every((test) => test(row))
+}
+
+function invalid(message: string): SwarmError {
+  return new SwarmError('INVALID_ARGUMENT', message)
+}
+
+/** "key" or "key=value". */
+function hasLabel(labels: Readonly<Record<string, string>>, value: string): boolean {
+  const equals = value.indexOf('=')
+  const key = equals === -1 ? value : value.slice(0, equals)
+  if (!Object.hasOwn(labels, key)) return false
+  return equals === -1 || labels[key] === value.slice(equals + 1)
+}
+
+function hostname(node: Node): string {
+  return node.description?.hostname ?? ''
+}

@@ -1,0 +1,87 @@
+// Finding the object a user means: full id, then exact name, then unambiguous beginning of an id. Not for filters.
+import { SwarmError } from '../../proto/errors.ts'
+import { isActive, type Node, type Service, type Task } from '../../proto/objects/index.ts'
+import type { ReadTx } from '../store/store.ts'
+
+/** Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. "self" is `selfId`. */
+export function findNode(tx: ReadTx, reference: string, selfId: string): Node {
+  checkReference('node', reference)
+  if (reference === 'self') return tx.get('nodes', selfId) ?? notFound('node', reference)
+  const byId = tx.get('nodes', reference)
+  if (byId !== undefined) return byId
+  const named = [...tx.find('nodes', 'byName', reference.toLowerCase())]
+  return only('node', reference, named) ?? byPrefix('node', reference, tx.all('nodes'))
+}
+
+/** Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. */
+export function findService(tx: ReadTx, reference: string): Service {
+  checkReference('service', reference)
+  const byId = tx.get('services', reference)
+  if (byId !== undefined) return byId
+  const named = [...tx.find('services', 'byName', reference.toLowerCase())]
+  return only('service', reference, named) ?? byPrefix('service', reference, tx.all('services'))
+}
+
+/**
+ * A task by id, by "service.slot" (the slot's live task, else its newest), by "service.slot.id", or by the beginning
+ * of an id. Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT.
+ */
+export function findTask(tx: ReadTx, reference: string): Task {
+  checkReference('task', reference)
+  const byId = tx.get('tasks', reference)
+  if (byId !== undefined) return byId
+  return findTaskByName(tx, reference) ?? byPrefix('task', reference, tx.all('tasks'))
+}
+
+function findTaskByName(tx: ReadTx, reference: string): Task | undefined {
+  const match = /^(.+)\.(\d+)(?:\.([0-9a-z]+))?$/.exec(reference)
+  if (match === null) return undefined
+  const [, name = '', slot = '', id] = match
+  const [service] = tx.find('services', 'byName', name.toLowerCase())
+  if (service === undefined) return undefined
+  const tasks = [...tx.find('tasks', 'bySlot', `${service.id}/${slot}`)]
+  if (id !== undefined)
+    return only(
+      'task',
+      reference,
+      tasks.filter((t) => t.id.startsWith(id)),
+    )
+  const newestFirst = tasks.sort((a, b) => b.createdAtMs - a.createdAtMs || b.version - a.version)
+  return newestFirst.find(isActive) ?? newestFirst[0]
+}
+
+function checkReference(noun: string, reference: string): void {
+  if (reference !== '') return
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `no ${noun} is named: give its id, its name or the beginning of its id`,
+  )
+}
+
+function byPrefix<T extends { readonly id: string }>(
+  noun: string,
+  reference: string,
+  rows: Iterable<T>,
+): T {
+  const matches: T[] = []
+  for (const row of rows) if (row.id.startsWith(reference)) matches.push(row)
+  return only(noun, reference, matches) ?? notFound(noun, reference)
+}
+
+function only<T>(noun: string, reference: string, matches: readonly T[]): T | undefined {
+  if (matches.length <= 1) return matches[0]
+  throw new SwarmError(
+    'AMBIGUOUS',
+    `${noun} ${reference} is ambiguous (${matches.length} matches found): give its full id`,
+    { details: { noun, reference, matches: matches.length } },
+  )
+}
+
+/** Always throws NOT_FOUND. */
+export function notFound(noun: string, reference: string): never {
+  throw new SwarmError(
+    'NOT_FOUND',
+    `${noun} "${reference}" not found: "tsswarm ${noun === 'task' ? 'service ps' : `${noun} ls`}" lists what there is`,
+    { details: { noun, reference } },
+  )
+}

@@ -1,0 +1,145 @@
+// CreateService, GetService, ListServices, UpdateService, RemoveService.
+import { parseServiceSpec, serviceToProto } from '../../proto/codec/service.ts'
+import { hashTaskSpec } from '../../proto/codec/spec-hash.ts'
+import { SwarmError } from '../../proto/errors.ts'
+import type {
+  CreateServiceRequest,
+  CreateServiceResponse,
+  UpdateServiceRequest,
+  UpdateServiceResponse,
+} from '../../proto/gen/tsswarm/v1/control.ts'
+import { newId } from '../../proto/lib/ids.ts'
+import { type Service, serviceId } from '../../proto/objects/index.ts'
+import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
+import type { Tx } from '../store/store.ts'
+import { checkServiceSpec } from './check-service-spec.ts'
+import type { ControlApi, ControlDeps } from './control-api.ts'
+import { serviceFilter } from './filters.ts'
+import { findService, notFound } from './lookup.ts'
+import { serviceView } from './views.ts'
+import { checkVersion, repeatable } from './writing.ts'
+
+type ServiceHandlers = Pick<
+  ControlApi,
+  'createService' | 'getService' | 'listServices' | 'updateService' | 'removeService'
+>
+
+export function serviceHandlers(deps: ControlDeps): ServiceHandlers {
+  const { store, cluster } = deps
+  return {
+    createService: async (_, request) => await createService(deps, request),
+    updateService: async (_, request) => await updateService(deps, request),
+    getService: async (_, request, signal) => {
+      await cluster.readBarrier(signal)
+      return store.view((tx) => ({ service: serviceView(tx, findService(tx, request.reference)) }))
+    },
+    listServices: async (_, request, signal) => {
+      const passes = serviceFilter(request.filters)
+      await cluster.readBarrier(signal)
+      return store.view((tx) => {
+        const services = [...tx.all('services')].filter(passes)
+        return { services: services.map((service) => serviceView(tx, service)) }
+      })
+    },
+    removeService: async (_, request) => {
+      const id = await store.update(
+        (tx) => {
+          const service = findService(tx, request.reference)
+          tx.remove('services', service.id)
+          return service.id
+        },
+        repeatable(request.requestId, 'RemoveService'),
+      )
+      return { serviceId: id }
+    },
+  }
+}
+
+async function createService(
+  { store, random }: ControlDeps,
+  request: CreateServiceRequest,
+): Promise<CreateServiceResponse> {
+  const spec = parseServiceSpec(request.spec)
+  const warnings = checkServiceSpec(spec)
+  const newServiceId = newId(random)
+  // A repeat is answered with the first id.
+  const id = await store.update(
+    (tx) => {
+      refuseTakenName(tx, spec.name)
+      const service: Service = {
+        id: serviceId(newServiceId),
+        version: 0,
+        createdAtMs: 0,
+        updatedAtMs: 0,
+        spec,
+        previousSpec: undefined,
+        specHash: keepTaskSpec(tx, spec),
+        specVersion: 1,
+      }
+      return tx.create('services', service).id
+    },
+    repeatable(request.requestId, 'CreateService'),
+  )
+  return { service: current(store, id), warnings }
+}
+
+async function updateService(
+  { store }: ControlDeps,
+  request: UpdateServiceRequest,
+): Promise<UpdateServiceResponse> {
+  const spec = parseServiceSpec(request.spec)
+  const warnings = checkServiceSpec(spec)
+  await store.update(
+    (tx) => {
+      const service =
+        tx.get('services', request.serviceId) ?? notFound('service', request.serviceId)
+      checkVersion(`service "${service.spec.name}"`, request.version, service.version)
+      refuseRename(service, spec)
+      const specHash = keepTaskSpec(tx, spec)
+      tx.update('services', {
+        ...service,
+        spec,
+        previousSpec: service.spec,
+        specHash,
+        specVersion: service.specVersion + (specHash === service.specHash ? 0 : 1),
+      })
+    },
+    repeatable(request.requestId, 'UpdateService'),
+  )
+  return { service: current(store, request.serviceId), warnings }
+}
+
+/** The service now; undefined when someone removed it since. */
+function current(store: ControlDeps['store'], id: string): CreateServiceResponse['service'] {
+  const service = store.view((tx) => tx.get('services', id))
+  return service === undefined ? undefined : serviceToProto(service)
+}
+
+/** Puts the task spec into its table, where tasks will look for it. Returns its hash. */
+function keepTaskSpec(tx: Tx, spec: ServiceSpec): Service['specHash'] {
+  const hash = hashTaskSpec(spec.task)
+  if (tx.get('taskSpecs', hash) === undefined) tx.create('taskSpecs', { hash, spec: spec.task })
+  return hash
+}
+
+function refuseTakenName(tx: Tx, name: string): void {
+  for (const taken of tx.find('services', 'byName', name.toLowerCase())) {
+    throw new SwarmError(
+      'NAME_CONFLICT',
+      `name "${name}" is already in use by service ${taken.id}` +
+        `${taken.spec.name === name ? '' : ` ("${taken.spec.name}": names differ by more than case)`}. ` +
+        `Choose another with --name, or change that one with "tsswarm service update ${taken.spec.name}"`,
+      { details: { name, serviceId: taken.id } },
+    )
+  }
+}
+
+function refuseRename(service: Service, spec: ServiceSpec): void {
+  if (service.spec.name === spec.name) return
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `service "${service.spec.name}": field name cannot change to "${spec.name}". ` +
+      'Create a service of that name and remove this one',
+    { details: { field: 'name' } },
+  )
+}

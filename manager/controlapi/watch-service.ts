@@ -1,0 +1,69 @@
+// WatchService: the state of a service and its tasks now, and again after each change. For live progress.
+import type {
+  WatchServiceRequest,
+  WatchServiceResponse,
+} from '../../proto/gen/tsswarm/v1/control.ts'
+import { wait } from '../../proto/lib/clock.ts'
+import { childController } from '../../proto/lib/lifecycle.ts'
+import type { ServiceId } from '../../proto/objects/index.ts'
+import { type ReadTx, type Store, WatchLagged } from '../store/store.ts'
+import type { ControlDeps } from './control-api.ts'
+import { findService } from './lookup.ts'
+import { serviceView, taskView } from './views.ts'
+
+/** Answers are at least this far apart, so that a busy service costs its watchers little. */
+const gapMs = 30
+const bufferMax = 1_024
+
+/** Ends when the service is gone or the caller leaves. Errors: NOT_FOUND, AMBIGUOUS. */
+export async function* watchService(
+  { store, cluster, clock }: ControlDeps,
+  request: WatchServiceRequest,
+  signal: AbortSignal,
+): AsyncGenerator<WatchServiceResponse, void, undefined> {
+  await cluster.readBarrier(signal)
+  const { id } = store.view((tx) => findService(tx, request.serviceId))
+  const { controller, release } = childController(signal)
+  try {
+    while (!signal.aborted) {
+      // Subscribed before the view is taken: no change falls between them.
+      const change = nextChange(store, id, controller.signal)
+      const state = store.view((tx) => stateOf(tx, id))
+      yield state
+      if (state.removed) return
+      await change
+      await wait(clock, gapMs, signal)
+    }
+  } finally {
+    controller.abort()
+    release()
+  }
+}
+
+/** Resolves at the first commit from now on that touches the service, or when the signal aborts. */
+async function nextChange(store: Store, id: ServiceId, signal: AbortSignal): Promise<void> {
+  const { controller, release } = childController(signal)
+  const commits = store.watch(
+    { services: { ids: [id] }, tasks: { index: 'byService', keys: [id] } },
+    { signal: controller.signal, bufferMax },
+  )
+  try {
+    for await (const _ of commits) return
+  } catch (err) {
+    // Too many changes are a change too.
+    if (!(err instanceof WatchLagged)) throw err
+  } finally {
+    controller.abort()
+    release()
+  }
+}
+
+function stateOf(tx: ReadTx, id: ServiceId): WatchServiceResponse {
+  const service = tx.get('services', id)
+  const tasks = [...tx.find('tasks', 'byService', id)].map((task) => taskView(tx, task, false))
+  return {
+    service: service === undefined ? undefined : serviceView(tx, service),
+    tasks,
+    removed: service === undefined,
+  }
+}

@@ -1,0 +1,281 @@
+// The durable log of one node: appends with group commit, rotation, compaction by whole segments,
+// and reads of what is durable. Opening is open-storage.ts; the state machine is not in here.
+import type { ConfAt, LogReader } from '../core/config.ts'
+import type { Entry, HardState, Index, Term } from '../core/types.ts'
+import { type Batch, encodeBatch } from './batch.ts'
+import type { Disk, DiskFile, Done } from './disk.ts'
+import { LogFailedError } from './errors.ts'
+import type { Keyring } from './keyring.ts'
+import type { LogIndex } from './log-index.ts'
+import { PendingBatch } from './pending-batch.ts'
+import { frameRecord, recordBytes } from './record.ts'
+import { RecordReader } from './record-reader.ts'
+import type { Segment } from './replay.ts'
+import { encodeSegmentHeader, type SegmentEnd, segmentHeaderBytes, segmentName } from './segment.ts'
+
+/** Where to go on: what replayLog found. */
+export interface LogStart {
+  readonly index: LogIndex
+  readonly segments: readonly Segment[]
+  readonly previous: SegmentEnd | undefined
+  readonly nextSequence: number
+}
+
+interface ActiveSegment {
+  readonly file: DiskFile
+  end: SegmentEnd
+}
+
+export class DurableLog implements LogReader {
+  readonly #disk: Disk
+  readonly #keyring: Keyring
+  readonly #segmentBytesMax: number
+  readonly #index: LogIndex
+  readonly #records: RecordReader
+  readonly #pending = new PendingBatch()
+  /** All that count, ascending; the active one is last. */
+  #segments: Segment[]
+  #active: ActiveSegment | undefined
+  /** What the next segment continues. */
+  #previous: SegmentEnd | undefined
+  #nextSequence: number
+  #isFlushing = false
+  #removals: number[] = []
+  #isRemoving = false
+  #closing: Done | undefined
+  #failure: Error | undefined
+
+  constructor(disk: Disk, keyring: Keyring, start: LogStart, segmentBytesMax: number) {
+    this.#disk = disk
+    this.#keyring = keyring
+    this.#segmentBytesMax = segmentBytesMax
+    this.#index = start.index
+    this.#segments = [...start.segments]
+    this.#previous = start.previous
+    this.#nextSequence = start.nextSequence
+    this.#records = new RecordReader(disk, keyring)
+    for (const { sequence, keyId } of start.segments) this.#records.keyOf(sequence, keyId)
+  }
+
+  /** First durable entry that can be read; lastIndex + 1 when there is none. */
+  get firstIndex(): Index {
+    return this.#index.firstIndex
+  }
+  /** Last durable entry. */
+  get lastIndex(): Index {
+    return this.#index.lastIndex
+  }
+  /** The durable hard state. */
+  get hardState(): HardState {
+    return this.#index.hardState
+  }
+  /** Durable configuration entries, ascending. */
+  get confs(): readonly ConfAt[] {
+    return this.#index.confs
+  }
+  /** Bytes of all segments. */
+  get bytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+  /** Where the log ends; undefined while it is empty. */
+  get end(): SegmentEnd | undefined {
+    return this.#active?.end ?? this.#previous
+  }
+
+  /**
+   * Makes a batch durable; calls back in the order of the calls. All that is appended while a flush
+   * is under way rides the next one. Errors: the disk's, once; LogFailedError ever after.
+   */
+  append(batch: Batch, done: Done): void {
+    if (this.#failure !== undefined) {
+      done(new LogFailedError(this.#failure))
+      return
+    }
+    this.#pending.add(batch, done)
+    this.#flush()
+  }
+
+  /** Remembers a hard state of which only the commit index changed: it rides the next flush. */
+  note(hardState: HardState): void {
+    if (this.#failure === undefined) this.#pending.add({ hardState, entries: [] }, undefined)
+  }
+
+  term(index: Index): Term | undefined {
+    return this.#index.term(index)
+  }
+
+  /** Throws DamagedLogError, DiskError. */
+  entries(from: Index, to: Index, maxBytes: number): readonly Entry[] {
+    const found: Entry[] = []
+    let bytes = 0
+    let next = from
+    while (next <= to) {
+      const located = this.#index.locate(next)
+      if (located === undefined) return found
+      const until = Math.min(located.last, to)
+      for (const entry of this.#records.entries(located.place, next, until)) {
+        bytes += entry.kind === 'data' ? entry.data.length : 0
+        if (bytes > maxBytes && found.length > 0) return found
+        found.push(entry)
+      }
+      next = until + 1
+    }
+    return found
+  }
+
+  /** Deletes segments that hold nothing above `through`. Those entries can no longer be read. */
+  compact(through: Index): void {
+    while (this.#segments.length > 1) {
+      const oldest = this.#segments[0] as Segment
+      const last = this.#index.lastIn(oldest.sequence)
+      if (last !== undefined && last > through) break
+      this.#index.dropThrough(oldest.sequence)
+      this.#segments.shift()
+      this.#removals.push(oldest.sequence)
+    }
+    this.#removeNext()
+  }
+
+  /** Writes what waits and closes. `done` gets the first failure. */
+  close(done: Done): void {
+    this.#closing = done
+    this.#flush()
+  }
+
+  #flush(): void {
+    const isDue = this.#pending.isAwaited || this.#closing !== undefined
+    if (this.#isFlushing || this.#failure !== undefined || !isDue || this.#pending.isEmpty) {
+      this.#finish()
+      return
+    }
+    this.#isFlushing = true
+    const { batch, dones } = this.#pending.take()
+    this.#write(batch, (err) => {
+      this.#isFlushing = false
+      if (err !== undefined) this.#failure ??= err
+      for (const done of dones) done(err)
+      if (err !== undefined) this.#dropPending(err)
+      this.#flush()
+    })
+  }
+
+  #write(batch: Batch, done: Done): void {
+    const plain = encodeBatch(batch)
+    const active = this.#active
+    if (active !== undefined && this.#fits(active.end.offset, plain.length)) {
+      this.#writeRecord(active, { batch, plain }, done)
+      return
+    }
+    this.#rotate((err, next) => {
+      if (next === undefined) return done(err)
+      const whole = { ...batch, hardState: batch.hardState ?? this.#index.hardState }
+      this.#writeRecord(next, { batch: whole, plain: encodeBatch(whole) }, done)
+    })
+  }
+
+  #fits(offset: number, plainBytes: number): boolean {
+    return offset + recordBytes(plainBytes) <= this.#segmentBytesMax
+  }
+
+  #writeRecord(
+    active: ActiveSegment,
+    record: { readonly batch: Batch; readonly plain: Uint8Array },
+    done: Done,
+  ): void {
+    const last = record.batch.entries.at(-1)
+    const place = {
+      kind: 'log',
+      index: last?.index ?? this.#index.lastIndex,
+      term: last?.term ?? record.batch.hardState?.term ?? 0,
+      part: 0,
+    } as const
+    const start = active.end
+    const framed = frameRecord(this.#keyring.current, place, record.plain, start.chain)
+    appendAndSync(active.file, framed.bytes, (err) => {
+      if (err !== undefined) return done(err)
+      const { sequence, offset } = start
+      const length = framed.bytes.length
+      active.end = { sequence, offset: offset + length, chain: framed.chain }
+      const segment = this.#segments.length - 1
+      this.#segments[segment] = { ...(this.#segments[segment] as Segment), bytes: offset + length }
+      this.#index.apply(record.batch, { sequence, offset, length })
+      done()
+    })
+  }
+
+  /** Begins the next segment: its header is durable before any record follows. */
+  #rotate(done: (err: Error | undefined, next: ActiveSegment | undefined) => void): void {
+    const before = this.#active
+    if (before !== undefined) {
+      this.#active = undefined
+      this.#previous = before.end
+    }
+    const sequence = this.#nextSequence
+    const keyId = this.#keyring.currentId
+    const { bytes, chain } = encodeSegmentHeader({
+      sequence,
+      keyId,
+      previous: this.#previous,
+      lastIndex: this.#index.lastIndex,
+      lastTerm: this.#index.term(this.#index.lastIndex) ?? 0,
+    })
+    this.#nextSequence += 1
+    closeQuietly(before?.file, () => {
+      this.#disk.create(segmentName(sequence), (createErr, file) => {
+        if (file === undefined) return done(createErr, undefined)
+        appendAndSync(file, bytes, (err) => {
+          if (err !== undefined) return done(err, undefined)
+          this.#active = { file, end: { sequence, offset: segmentHeaderBytes, chain } }
+          this.#segments.push({ sequence, keyId, bytes: segmentHeaderBytes })
+          this.#records.keyOf(sequence, keyId)
+          done(undefined, this.#active)
+        })
+      })
+    })
+  }
+
+  /** Oldest first and one by one, so that a crash never leaves a hole between segments. */
+  #removeNext(): void {
+    const sequence = this.#removals[0]
+    if (this.#isRemoving || sequence === undefined || this.#failure !== undefined) return
+    this.#isRemoving = true
+    this.#disk.remove(segmentName(sequence), (err) => {
+      this.#isRemoving = false
+      if (err !== undefined) {
+        this.#failure ??= err
+        this.#dropPending(err)
+      }
+      this.#removals.shift()
+      this.#removeNext()
+      this.#finish()
+    })
+  }
+
+  /** The file that failed is never written again: what it holds behind the last sync is unknown. */
+  #dropPending(cause: Error): void {
+    const { dones } = this.#pending.take()
+    for (const done of dones) done(new LogFailedError(cause))
+  }
+
+  #finish(): void {
+    const closing = this.#closing
+    if (closing === undefined || this.#isFlushing || this.#isRemoving) return
+    if (this.#failure === undefined && !this.#pending.isEmpty) return
+    this.#closing = undefined
+    closeQuietly(this.#active?.file, () => closing(this.#failure))
+  }
+}
+
+function appendAndSync(file: DiskFile, bytes: Uint8Array, done: Done): void {
+  let failure: Error | undefined
+  file.append(bytes, (err) => {
+    failure ??= err
+  })
+  file.sync((err) => done(failure ?? err))
+}
+
+/** Closing makes nothing durable and its failure changes nothing: all that counts was synced. */
+function closeQuietly(file: DiskFile | undefined, done: () => void): void {
+  if (file === undefined) done()
+  else file.close(() => done())
+}
