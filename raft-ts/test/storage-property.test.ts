@@ -182,6 +182,17 @@ function run(commands: readonly Command[]): void {
   model.check()
 }
 
+t.test('a tail that truncates below compacted segments is not a gap', async (t) => {
+  run([
+    { kind: 'append', back: 1, count: 5, size: 80 },
+    { kind: 'append', back: 1, count: 4, size: 680 },
+    { kind: 'append', back: 0, count: 2, size: 288 },
+    { kind: 'snapshot', keep: 0 },
+    { kind: 'close' },
+  ])
+  t.pass('the shortest history that once failed (seed 1)')
+})
+
 t.test('random histories keep what was acknowledged', async (t) => {
   const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31)
   fc.assert(fc.property(fc.array(command, { maxLength: 60, size: 'max' }), run), {

@@ -183,7 +183,9 @@ function checkTogether(
 ): void {
   const { index, tail } = replayed
   const snapshotIndex = snapshot?.index ?? 0
-  const base = tail?.base?.index ?? index.firstIndex - 1
+  // The tail may truncate to below the end of what was compacted with the segments before it.
+  const tailFirst = tail?.entries[0]?.index ?? Number.POSITIVE_INFINITY
+  const base = Math.min(tail?.base?.index ?? index.firstIndex - 1, tailFirst - 1)
   const name = segmentName(replayed.segments[0]?.sequence ?? 1)
   if (base > snapshotIndex) {
     const reason = `entries ${snapshotIndex + 1} to ${base} are neither in the log nor in a snapshot`
