@@ -1,0 +1,330 @@
+// The decisions together in a small world: nodes that come and go, tasks that fail, users who scale and update. Each
+// actor may act at any time, and every plan goes through the version check of the store.
+import fc from 'fast-check'
+import t from 'tap'
+import { reconcileNode } from '../../../../manager/orchestrator/node-tasks.ts'
+import { reconcileReplicated, reconcileSlots } from '../../../../manager/orchestrator/replicated.ts'
+import { reapTasks } from '../../../../manager/orchestrator/task-reaper.ts'
+import { seededRandom } from '../../../../proto/lib/random.ts'
+import {
+  type DecisionEnv,
+  isActive,
+  isTerminal,
+  type Node,
+  type NodeId,
+  type Plan,
+  type Service,
+  type Task,
+  type TaskId,
+  TaskState,
+} from '../../../../proto/objects/index.ts'
+import { aNode, aService, aSpecRecord } from '../../../support/objects.ts'
+import { aServiceView } from '../../../support/orchestration.ts'
+
+const historyLimit = 3
+const restart = { delayMs: 1_000 }
+const specs = [1, 2, 3].map((at) => aSpecRecord(`spec-${at}`, { restart, image: `i:${at}` }))
+
+const eventArbitrary = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('agents'), pick: fc.nat(99) }) },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant('orchestrate'), pick: fc.nat(99) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('schedule'), pick: fc.nat(99) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('fail'), pick: fc.nat(99) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('node'), pick: fc.nat(99) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('scale'), pick: fc.nat(7) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('update'), pick: fc.nat(2) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('time'), pick: fc.nat(5_000) }) },
+)
+
+class World {
+  nowMs = 1_000_000
+  service: Service = aService({ replicas: 3, specHash: 'spec-1', specVersion: 1 })
+  readonly nodes = new Map<NodeId, Node>()
+  readonly tasks = new Map<TaskId, Task>()
+  /** What really runs, which a node that is down does not report. */
+  readonly containers = new Map<TaskId, NodeId>()
+  violations: string[] = []
+  /** From when on a container may run beside its successor. */
+  readonly #excusedAtMs = new Map<string, number>()
+  #version = 1
+  #made = 0
+  readonly #random = seededRandom(5).float
+
+  constructor() {
+    for (const id of ['a', 'b', 'c']) {
+      const node = aNode({ id })
+      this.nodes.set(node.id, node)
+    }
+  }
+
+  get env(): DecisionEnv {
+    return {
+      nowMs: this.nowMs,
+      newId: () => {
+        this.#made += 1
+        return `t${this.#made}`
+      },
+      random: this.#random,
+    }
+  }
+
+  view(tasks: readonly Task[]): ReturnType<typeof aServiceView> {
+    return aServiceView({
+      service: this.service,
+      tasks,
+      nodes: [...this.nodes.values()],
+      specs,
+    })
+  }
+
+  /** As the store: a change whose version moved on is refused. */
+  apply(plan: Plan): boolean {
+    for (const change of plan.changes) {
+      if (change.table !== 'tasks') continue
+      if (change.kind === 'remove') {
+        const known = this.tasks.get(change.id as TaskId)
+        if (known?.version === change.version) this.tasks.delete(known.id)
+        continue
+      }
+      const { object } = change
+      const known = this.tasks.get(object.id)
+      if (change.kind === 'update' && known?.version !== object.version) continue
+      this.put(object)
+    }
+    return plan.changes.length > 0
+  }
+
+  put(task: Task): void {
+    const before = this.tasks.get(task.id)
+    if (before !== undefined && task.state < before.state) {
+      this.violations.push(`task ${task.id} went back from ${before.state} to ${task.state}`)
+    }
+    if (before !== undefined && task.desiredState < before.desiredState) {
+      const promoted =
+        before.desiredState === TaskState.READY && task.desiredState === TaskState.RUNNING
+      if (!promoted) this.violations.push(`desired state of ${task.id} went back`)
+    }
+    const toStop = task.desiredState >= TaskState.SHUTDOWN && before !== undefined
+    if (toStop && !this.#excusedAtMs.has(task.id)) {
+      this.#excusedAtMs.set(task.id, this.nowMs + 60_000)
+    }
+    this.#version += 1
+    this.tasks.set(task.id, { ...task, version: this.#version, updatedAtMs: this.nowMs })
+  }
+
+  orchestrate(pick: number): boolean {
+    const tasks = [...this.tasks.values()]
+    if (pick % 3 === 0) {
+      const slot = tasks[pick % (tasks.length || 1)]?.slot
+      const own = tasks.filter((task) => task.slot === slot)
+      return this.apply(reconcileSlots(this.view(own), this.env))
+    }
+    const changed = this.apply(reconcileReplicated(this.view(tasks), this.env))
+    const left = [...this.tasks.values()]
+    const reaped = this.apply(reapTasks(this.view(left), historyLimit, this.nowMs))
+    return changed || reaped
+  }
+
+  tendNodes(): void {
+    const ids = new Set([
+      ...this.nodes.keys(),
+      ...[...this.tasks.values()].flatMap((task) => task.nodeId ?? []),
+    ])
+    for (const id of ids) {
+      const tasks = [...this.tasks.values()].filter((task) => task.nodeId === id)
+      const taskSpec = this.view([]).taskSpec
+      this.apply(reconcileNode({ node: this.nodes.get(id), tasks, taskSpec }, this.env))
+    }
+  }
+
+  schedule(pick: number): void {
+    const open = [...this.nodes.values()].filter(
+      (node) => node.state === 'ready' && node.spec.availability === 'active',
+    )
+    for (const task of [...this.tasks.values()]) {
+      if (task.state !== TaskState.PENDING || task.nodeId !== undefined) continue
+      if (task.desiredState === TaskState.SHUTDOWN) this.put({ ...task, state: TaskState.SHUTDOWN })
+      const node = open[(pick + task.slot) % (open.length || 1)]
+      if (!isActive(task) || node === undefined) continue
+      this.put({ ...task, nodeId: node.id, state: TaskState.ASSIGNED })
+    }
+  }
+
+  /** One step of the agent of every node that is up, for one task or for all. */
+  agents(only: (task: Task) => boolean): boolean {
+    let moved = false
+    for (const task of [...this.tasks.values()]) {
+      const node = task.nodeId === undefined ? undefined : this.nodes.get(task.nodeId)
+      if (node === undefined || node.state !== 'ready' || isTerminal(task.state)) continue
+      if (!only(task)) continue
+      moved = this.#agentStep(task, node.id) || moved
+    }
+    return moved
+  }
+
+  #agentStep(task: Task, node: NodeId): boolean {
+    const report = (state: TaskState): true => {
+      this.put({ ...task, state, appliedAtMs: this.nowMs })
+      return true
+    }
+    if (task.desiredState >= TaskState.SHUTDOWN) {
+      this.containers.delete(task.id)
+      return report(TaskState.SHUTDOWN)
+    }
+    if (task.state < TaskState.READY) return report(TaskState.READY)
+    if (task.desiredState !== TaskState.RUNNING || task.state === TaskState.RUNNING) return false
+    this.containers.set(task.id, node)
+    return report(TaskState.RUNNING)
+  }
+
+  fail(pick: number): void {
+    const up = [...this.tasks.values()].filter(
+      (task) =>
+        task.state === TaskState.RUNNING &&
+        task.nodeId !== undefined &&
+        this.nodes.get(task.nodeId)?.state === 'ready',
+    )
+    const task = up[pick % (up.length || 1)]
+    if (task === undefined) return
+    this.containers.delete(task.id)
+    this.put({ ...task, state: TaskState.FAILED, appliedAtMs: this.nowMs })
+  }
+
+  changeNode(pick: number): void {
+    const node = [...this.nodes.values()][pick % (this.nodes.size || 1)]
+    if (node === undefined) return
+    const set = (change: Partial<Node>): void => {
+      this.nodes.set(node.id, { ...node, ...change, stateAtMs: this.nowMs })
+    }
+    const availability = (value: 'active' | 'pause' | 'drain'): void =>
+      set({ spec: { ...node.spec, availability: value } })
+    const kind = pick % 7
+    if (kind < 2) {
+      for (const [id, on] of this.containers) if (on === node.id) this.#excusedAtMs.set(id, 0)
+      set({ state: 'down' })
+    }
+    if (kind === 2 || kind === 3) set({ state: 'ready' })
+    else if (kind === 4) availability('drain')
+    else if (kind === 5) availability('pause')
+    else if (kind === 6) availability('active')
+  }
+
+  act({ kind, pick }: { readonly kind: string; readonly pick: number }): void {
+    if (kind === 'agents') this.agents((task) => (task.slot + pick) % 2 === 0)
+    else if (kind === 'orchestrate') this.orchestrate(pick)
+    else if (kind === 'schedule') this.schedule(pick)
+    else if (kind === 'fail') this.fail(pick)
+    else if (kind === 'node') this.changeNode(pick)
+    else if (kind === 'time') this.nowMs += pick
+    else if (kind === 'scale') {
+      const mode = { kind: 'replicated' as const, replicas: pick }
+      this.service = { ...this.service, spec: { ...this.service.spec, mode } }
+    } else {
+      const hash = specs[pick]?.hash
+      if (hash === undefined || hash === this.service.specHash) return
+      this.#version += 1
+      this.service = { ...this.service, specHash: hash, specVersion: this.#version }
+    }
+    this.nowMs += 1
+    this.tendNodes()
+    this.check()
+  }
+
+  check(): void {
+    const active = new Map<number, Task[]>()
+    const running = new Map<number, string[]>()
+    for (const task of this.tasks.values()) {
+      if (isActive(task)) active.set(task.slot, [...(active.get(task.slot) ?? []), task])
+      const on = this.containers.get(task.id)
+      const known = on === undefined ? undefined : this.nodes.get(on)
+      if (known?.state !== 'ready') continue
+      running.set(task.slot, [...(running.get(task.slot) ?? []), task.id])
+    }
+    for (const [slot, tasks] of active) {
+      if (tasks.length > 1) this.violations.push(`slot ${slot} has ${tasks.length} active tasks`)
+    }
+    for (const [slot, ids] of running) {
+      if (ids.length > 1 && !this.#mayOverlap(ids)) {
+        this.violations.push(`slot ${slot} runs ${ids.join(' and ')} at once`)
+      }
+    }
+  }
+
+  /** Beside its successor a task may run that was on a node that went down, or was given a minute to stop. */
+  #mayOverlap(ids: readonly string[]): boolean {
+    const unexcused = ids.filter((id) => {
+      const atMs = this.#excusedAtMs.get(id)
+      return atMs === undefined || this.nowMs < atMs
+    })
+    return unexcused.length <= 1
+  }
+
+  settle(): void {
+    for (const node of this.nodes.values()) {
+      const spec = { ...node.spec, availability: 'active' as const }
+      this.nodes.set(node.id, { ...node, state: 'ready', spec })
+    }
+    for (let turn = 0; turn < 200; turn++) {
+      this.nowMs += 500
+      this.tendNodes()
+      this.orchestrate(1)
+      this.schedule(turn)
+      this.agents(() => true)
+      this.check()
+    }
+  }
+}
+
+t.test(
+  'replicas converge after any faults, with at most one active task a slot all the while',
+  async (t) => {
+    fc.assert(
+      fc.property(fc.array(eventArbitrary, { maxLength: 120 }), (events) => {
+        const world = new World()
+        for (const event of events) world.act(event)
+        world.settle()
+        if (world.violations.length > 0) throw new Error(world.violations.join('; '))
+        const tasks = [...world.tasks.values()]
+        const wanted = tasks.filter(isActive)
+        const { replicas } = world.service.spec.mode
+        if (wanted.length !== replicas) throw new Error(`${wanted.length} of ${replicas} replicas`)
+        for (const task of wanted) {
+          if (task.state !== TaskState.RUNNING) throw new Error(`task ${task.id} is ${task.state}`)
+          if (task.specHash !== world.service.specHash) throw new Error(`${task.id} is outdated`)
+          const own = tasks.filter((other) => other.slot === task.slot)
+          if (own.length > historyLimit) throw new Error(`slot ${task.slot} keeps ${own.length}`)
+        }
+        if (tasks.length > replicas * historyLimit)
+          throw new Error(`${tasks.length} tasks are kept`)
+        if (world.containers.size !== replicas) throw new Error('more runs than is wanted')
+      }),
+      { numRuns: 300 },
+    )
+    t.pass('held')
+  },
+)
+
+t.test('an update never takes down more than one task that served', async (t) => {
+  const replicas = fc.integer({ min: 2, max: 6 })
+  fc.assert(
+    fc.property(
+      replicas,
+      fc.array(fc.nat(99), { minLength: 60, maxLength: 60 }),
+      (count, picks) => {
+        const world = new World()
+        world.act({ kind: 'scale', pick: count })
+        world.settle()
+        world.act({ kind: 'update', pick: 1 })
+        for (const pick of picks) {
+          world.act({ kind: ['agents', 'orchestrate', 'schedule'][pick % 3] ?? '', pick })
+          const serving = [...world.tasks.values()].filter(
+            (task) => task.state === TaskState.RUNNING,
+          )
+          if (serving.length < count - 1) throw new Error(`${serving.length} of ${count} serve`)
+        }
+      },
+    ),
+    { numRuns: 100 },
+  )
+  t.pass('held')
+})
