@@ -205,6 +205,26 @@ t.test('4.2.2: a removed leader does not count itself', async (t) => {
   t.ok(a.commit < final, 'a and b are no majority of b and c')
 })
 
+t.test('4.2.2: a removed voter campaigns while its removal may not be committed', async (t) => {
+  // Only a holds the final configuration, in which it is a learner; b holds the joint one. b's log is too short
+  // for a's vote, which it needs: only a can be elected, by b alone.
+  const cluster = new Cluster(['a', 'b'])
+  const a = cluster.elect('a')
+  cluster.loses = (message) =>
+    message.kind === 'append' &&
+    message.entries.some((entry) => entry.kind === 'conf' && entry.conf.learners.includes('a'))
+  change(a, { kind: 'add-learner', id: 'a' })
+  cluster.settle()
+  t.match(a.node.status().conf, plainConf(['b'], ['a']))
+  t.match(cluster.get('b').node.status().conf, { outgoing: ['a', 'b'] })
+  cluster.restart('a')
+  cluster.restart('b')
+  cluster.heal()
+  cluster.tick(undefined, 60)
+  t.equal(cluster.get('b').role, 'leader')
+  t.same(cluster.get('b').node.status().conf, plainConf(['b'], ['a']))
+})
+
 t.test('4.2.2: a leader demoted to learner steps down too', async (t) => {
   const cluster = new Cluster(abc)
   const a = cluster.elect('a')

@@ -38,6 +38,12 @@ export class ConfHistory {
     return found
   }
 
+  /** The configuration that held at index and all later ones. */
+  since(index: Index): readonly ConfAt[] {
+    const from = this.at(index).index
+    return this.#confs.filter((at) => at.index >= from)
+  }
+
   /** Forgets what held only before index. */
   compact(index: Index): void {
     const base = this.#confs.findLast((at) => at.index <= index)

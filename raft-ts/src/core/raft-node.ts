@@ -30,6 +30,7 @@ import type {
   Ready,
   SnapshotMeta,
   SoftState,
+  Term,
 } from './types.ts'
 
 interface HardFlight {
@@ -273,6 +274,11 @@ export class RaftNode {
       pendingBytes: log.pendingBytes,
       peers: progress.map((peer) => peer.status(conf.learners.includes(peer.id))),
     }
+  }
+
+  /** The term of the entry at index; undefined when it is compacted or beyond the end. */
+  termAt(index: Index): Term | undefined {
+    return this.#node.log.term(index)
   }
 
   /** The configuration that held at an index that is not compacted. */

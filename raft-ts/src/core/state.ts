@@ -5,7 +5,7 @@ import { ConfHistory } from './conf-history.ts'
 import type { RaftConfig } from './config.ts'
 import { RaftLog } from './log.ts'
 import type { Progress } from './progress.ts'
-import { emptyConf } from './quorum.ts'
+import { emptyConf, isVoter } from './quorum.ts'
 import { ForwardedReads, type ReadRounds } from './read-index.ts'
 import type {
   ConfState,
@@ -117,10 +117,14 @@ export class NodeState {
     return this.confs.latest.conf
   }
 
-  /** May this node become leader: a voter to be or remain, with a whole log. */
+  /**
+   * May this node become leader: its log is whole, and it is a voter or was one in a configuration that may
+   * still be in force. A voter that holds its own removal may be the only one with a log long enough to be
+   * elected and so to commit it; its own vote does not count then. Source: thesis 4.2.2.
+   */
   get isPromotable(): boolean {
-    const { voters, outgoing } = this.conf
-    return this.repair === undefined && (voters.includes(this.id) || outgoing.includes(this.id))
+    if (this.repair !== undefined) return false
+    return this.confs.since(this.log.commit).some(({ conf }) => isVoter(conf, this.id))
   }
 
   get hardState(): HardState {
