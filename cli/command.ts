@@ -33,6 +33,8 @@ export interface Command<F extends Flags = Flags> {
   readonly args: ArgumentsSpec
   readonly flags: F
   readonly examples: readonly Example[]
+  /** What to use instead of a flag that Swarm has and this version has not; undefined for other words. */
+  readonly absent?: (name: string) => string | undefined
   /** Returns the exit code; nothing is 0. A method, so that commands with other flags share a table. */
   run(ctx: CommandContext, given: Given<F>): Promise<number | undefined>
 }

@@ -14,7 +14,10 @@ export type ParsedCommand =
 
 /** The values of a command's flags and its arguments. Errors: USAGE. */
 export function parseCommand(command: Command, argv: readonly string[]): ParsedCommand {
-  const parsed = parseFlags(command.flags, argv, command.args.stopAtFirst ?? false)
+  const parsed = parseFlags(command.flags, argv, {
+    stopAtFirst: command.args.stopAtFirst ?? false,
+    absent: command.absent,
+  })
   if (parsed.help) return { kind: 'help' }
   checkCount(command, parsed.args.length)
   return { kind: 'run', flags: parsed.flags, args: parsed.args }
@@ -26,12 +29,16 @@ export interface ParsedFlags {
   readonly help: boolean
 }
 
-/** Flags and what is left. With stopAtFirst, the first argument ends the flags. Errors: USAGE. */
-export function parseFlags(
-  flags: Flags,
-  argv: readonly string[],
-  stopAtFirst: boolean,
-): ParsedFlags {
+export interface FlagRules {
+  /** The first argument ends the flags. */
+  readonly stopAtFirst?: boolean
+  /** What to use instead of a flag that Swarm has; undefined for words that mean nothing. */
+  readonly absent?: ((name: string) => string | undefined) | undefined
+}
+
+/** Flags and what is left. Errors: USAGE, UNSUPPORTED. */
+export function parseFlags(flags: Flags, argv: readonly string[], rules: FlagRules): ParsedFlags {
+  const { stopAtFirst = false, absent } = rules
   const values: Record<string, unknown> = Object.fromEntries(
     Object.entries(flags).map(([name, flag]) => [name, flag.initial]),
   )
@@ -50,7 +57,7 @@ export function parseFlags(
       at += 1
       continue
     }
-    const found = word.startsWith('--') ? longFlag(flags, word) : shortFlags(flags, word)
+    const found = word.startsWith('--') ? longFlag(flags, word, absent) : shortFlags(flags, word)
     at += 1
     for (const item of found) {
       if (item.name === 'help') {
@@ -85,12 +92,16 @@ const helpFlag: Flag<unknown> = {
   next: () => true,
 }
 
-function longFlag(flags: Flags, word: string): readonly FoundFlag[] {
+function longFlag(flags: Flags, word: string, absent: FlagRules['absent']): readonly FoundFlag[] {
   const equals = word.indexOf('=')
   const name = word.slice(2, equals === -1 ? undefined : equals)
   const value = equals === -1 ? undefined : word.slice(equals + 1)
   const flag = Object.hasOwn(flags, name) ? flags[name] : name === 'help' ? helpFlag : undefined
   if (flag === undefined) {
+    const instead = absent?.(name)
+    if (instead !== undefined) {
+      throw new SwarmError('UNSUPPORTED', `flag --${name} cannot be used: ${instead}`)
+    }
     const near = suggestion(name, Object.keys(flags))
     throw usage(`unknown flag: --${name}${near === undefined ? '' : ` (did you mean --${near}?)`}`)
   }

@@ -28,7 +28,7 @@ export async function runCli(env: CliEnvironment, argv: readonly string[]): Prom
   let command: string | undefined
   const connection = sharedConnection(env)
   try {
-    const parsed = parseFlags(globalFlags, argv, true)
+    const parsed = parseFlags(globalFlags, argv, { stopAtFirst: true })
     const host = typeof parsed.flags['host'] === 'string' ? parsed.flags['host'] : undefined
     const socketPath = socketPathOf(host ?? env.env['TSSWARM_HOST'])
     const ctx = { ...env, socketPath, connect: connection.open(socketPath) }

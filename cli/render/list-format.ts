@@ -3,7 +3,7 @@ import { evaluateTemplate } from './go-template/evaluate.ts'
 import { parseTemplate } from './go-template/parser.ts'
 import { alignTable } from './table.ts'
 
-export type Row = Readonly<Record<string, string>>
+export type Row = Readonly<Record<string, string | boolean>>
 
 export interface ListView {
   /** Column heads by field name; the fields a template may use. */

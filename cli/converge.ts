@@ -1,0 +1,154 @@
+// Waiting until a service runs as it should, with progress for whoever watches.
+
+import { hasCode, SwarmError } from '../proto/errors.ts'
+import type { WatchServiceResponse } from '../proto/gen/tsswarm/v1/control.ts'
+import { type Clock, wait } from '../proto/lib/clock.ts'
+import type { CommandContext } from './context.ts'
+import {
+  type Convergence,
+  convergenceOf,
+  ProgressDisplay,
+  progressLines,
+} from './render/progress.ts'
+
+/**
+ * All tasks must have been running for this long. Swarm waits five seconds; a container that dies right after its start
+ * shows within one, and later failures are the restart policy's business.
+ */
+export const stableMs = 1_000
+
+export interface ConvergeOptions {
+  /** As the user named the service, for messages. */
+  readonly name: string
+  readonly quiet: boolean
+}
+
+/** Starts watching a service: each call is a new stream that begins with the present state. */
+export type WatchService = () => AsyncIterable<WatchServiceResponse>
+
+/**
+ * Returns when the service has converged and stayed so, or when the user interrupts (the work goes on in the cluster).
+ * Errors: NOT_FOUND when the service is removed meanwhile.
+ */
+export async function waitForConvergence(
+  ctx: Pick<CommandContext, 'stdout' | 'clock' | 'signal' | 'random'>,
+  watch: WatchService,
+  options: ConvergeOptions,
+): Promise<void> {
+  const display = new ProgressDisplay(ctx.stdout)
+  const show = options.quiet
+    ? () => {}
+    : (lines: Parameters<typeof display.show>[0]) => display.show(lines)
+  try {
+    const waiter = new StabilityWaiter(ctx.clock, options, show)
+    await waiter.run(resuming(ctx, watch), ctx.signal)
+  } catch (err) {
+    if (!(ctx.signal.aborted && hasCode(err, 'CANCELLED'))) throw err
+  }
+  if (ctx.signal.aborted && !options.quiet) {
+    ctx.stdout.write(
+      `Operation continuing in background.\nUse \`tsswarm service ps ${options.name}\` to check progress.\n`,
+    )
+  }
+}
+
+/** Goes on with a new stream when a manager fails under the old one. */
+async function* resuming(
+  ctx: Pick<CommandContext, 'clock' | 'signal'>,
+  watch: WatchService,
+): AsyncGenerator<WatchServiceResponse, void, undefined> {
+  let failures = 0
+  while (!ctx.signal.aborted) {
+    try {
+      for await (const update of watch()) {
+        failures = 0
+        yield update
+      }
+      return
+    } catch (err) {
+      failures += 1
+      if (!hasCode(err, 'UNAVAILABLE', 'NO_LEADER', 'NOT_LEADER') || failures > 40) throw err
+      await wait(ctx.clock, 250, ctx.signal)
+    }
+  }
+}
+
+class StabilityWaiter {
+  readonly #clock: Clock
+  readonly #options: ConvergeOptions
+  readonly #show: ProgressDisplay['show']
+
+  constructor(clock: Clock, options: ConvergeOptions, show: ProgressDisplay['show']) {
+    this.#clock = clock
+    this.#options = options
+    this.#show = show
+  }
+
+  async run(updates: AsyncIterable<WatchServiceResponse>, signal: AbortSignal): Promise<void> {
+    const iterator = updates[Symbol.asyncIterator]()
+    let stableSinceMs: number | undefined
+    let lines = progressLines({ wanted: 0, running: 0, slots: [] })
+    let next = iterator.next()
+    try {
+      while (true) {
+        const found = await this.#nextOrStable(next, stableSinceMs, signal)
+        if (found === 'stable') {
+          this.#show([
+            ...lines,
+            { key: 'verify', text: `verify: Service ${this.#options.name} converged` },
+          ])
+          return
+        }
+        if (found === 'aborted' || found.done === true) return
+        if (found.value.removed) throw removedMeanwhile(this.#options.name)
+        const convergence = convergenceOf(found.value)
+        lines = progressLines(convergence)
+        stableSinceMs = isThere(convergence)
+          ? (stableSinceMs ?? this.#clock.monotonicMs())
+          : undefined
+        this.#show(stableSinceMs === undefined ? lines : [...lines, verifying])
+        next = iterator.next()
+      }
+    } finally {
+      next.catch(() => {})
+      void iterator.return?.().catch(() => {})
+    }
+  }
+
+  /** The next update, unless the service stays as it is for long enough. */
+  async #nextOrStable<T>(
+    next: Promise<T>,
+    stableSinceMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<T | 'stable' | 'aborted'> {
+    const race = new AbortController()
+    const aborted = (): void => race.abort()
+    signal.addEventListener('abort', aborted, { once: true })
+    const leftMs =
+      stableSinceMs === undefined
+        ? 2_147_483_647
+        : Math.max(stableMs - (this.#clock.monotonicMs() - stableSinceMs), 0)
+    const timer = wait(this.#clock, leftMs, race.signal).then((): 'stable' | 'aborted' =>
+      signal.aborted ? 'aborted' : 'stable',
+    )
+    try {
+      return await Promise.race([next, timer])
+    } finally {
+      signal.removeEventListener('abort', aborted)
+      race.abort()
+    }
+  }
+}
+
+const verifying = {
+  key: 'verify',
+  text: `verify: Waiting ${stableMs / 1_000} second to verify that tasks are stable...`,
+}
+
+function isThere(convergence: Convergence): boolean {
+  return convergence.running === convergence.wanted
+}
+
+function removedMeanwhile(name: string): SwarmError {
+  return new SwarmError('NOT_FOUND', `service ${name} was removed while it was waited for`)
+}

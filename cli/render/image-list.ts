@@ -1,0 +1,55 @@
+// `image ls`.
+import type { ImageInfo } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import { ago, decimalSize, isoTime } from './human.ts'
+import { familiarImage } from './image-name.ts'
+import type { ListView, Row } from './list-format.ts'
+
+export const imageListView: ListView = {
+  heads: {
+    Repository: 'REPOSITORY',
+    Tag: 'TAG',
+    Digest: 'DIGEST',
+    ID: 'IMAGE ID',
+    CreatedSince: 'CREATED',
+    CreatedAt: 'CREATED AT',
+    Size: 'SIZE',
+  },
+  table: '{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}',
+  quietField: 'ID',
+}
+
+export interface ImageListOptions {
+  readonly nowMs: number
+  readonly truncate: boolean
+}
+
+/** One row a name; an image without a name has one with `<none>`. Newest first. */
+export function imageRows(images: readonly ImageInfo[], options: ImageListOptions): readonly Row[] {
+  return [...images]
+    .sort((a, b) => b.createdAtMs - a.createdAtMs)
+    .flatMap((image) => {
+      const names = image.names.length === 0 ? [''] : image.names
+      return names.map((name) => imageRow(image, name, options))
+    })
+}
+
+function imageRow(image: ImageInfo, name: string, options: ImageListOptions): Row {
+  const { repository, tag } = splitName(familiarImage(name, false))
+  return {
+    Repository: repository,
+    Tag: tag,
+    Digest: image.digests[0]?.replace(/^.*@/, '') ?? '<none>',
+    ID: options.truncate ? image.id.replace(/^sha256:/, '').slice(0, 12) : image.id,
+    CreatedSince: image.createdAtMs === 0 ? 'N/A' : ago(image.createdAtMs, options.nowMs),
+    CreatedAt: isoTime(image.createdAtMs),
+    Size: decimalSize(image.sizeBytes),
+  }
+}
+
+function splitName(name: string): { readonly repository: string; readonly tag: string } {
+  const [plain = ''] = name.split('@')
+  const colon = plain.lastIndexOf(':')
+  if (plain === '') return { repository: '<none>', tag: '<none>' }
+  if (colon === -1 || plain.indexOf('/', colon) !== -1) return { repository: plain, tag: '<none>' }
+  return { repository: plain.slice(0, colon), tag: plain.slice(colon + 1) }
+}

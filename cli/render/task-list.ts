@@ -1,0 +1,115 @@
+// `service ps` and `node ps`: tasks by name, the newest of a slot first, its history below with `\_`.
+import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
+import { PortSpec_Protocol } from '../../proto/gen/tsswarm/v1/objects.ts'
+import { isTaskState, taskStateName } from '../../proto/objects/task-state.ts'
+import { ago, shortId } from './human.ts'
+import { familiarImage } from './image-name.ts'
+import type { ListView, Row } from './list-format.ts'
+import { naturalCompare } from './natural.ts'
+
+export const taskListView: ListView = {
+  heads: {
+    ID: 'ID',
+    Name: 'NAME',
+    Image: 'IMAGE',
+    Node: 'NODE',
+    DesiredState: 'DESIRED STATE',
+    CurrentState: 'CURRENT STATE',
+    Error: 'ERROR',
+    Ports: 'PORTS',
+  },
+  table:
+    '{{.ID}}\t{{.Name}}\t{{.Image}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}\t{{.Ports}}',
+  quietField: 'ID',
+}
+
+export interface TaskListOptions {
+  readonly nowMs: number
+  readonly truncate: boolean
+  /** Names instead of ids. */
+  readonly resolve: boolean
+  /** Indent the history of a slot, for tables; templates get plain names. */
+  readonly indent: boolean
+}
+
+const errorCharactersMax = 30
+
+export function taskRows(tasks: readonly TaskView[], options: TaskListOptions): readonly Row[] {
+  let previous = ''
+  return sortTasks(tasks).map((view) => {
+    const name = taskName(view, options.resolve)
+    const indented = options.indent && name === previous ? ` \\_ ${name}` : name
+    previous = name
+    return taskRow(view, indented, options)
+  })
+}
+
+/** By service, by slot, newest first. */
+export function sortTasks(tasks: readonly TaskView[]): readonly TaskView[] {
+  return [...tasks].sort(
+    (a, b) =>
+      naturalCompare(a.serviceName, b.serviceName) ||
+      naturalCompare(a.task?.serviceId ?? '', b.task?.serviceId ?? '') ||
+      (a.task?.slot ?? 0) - (b.task?.slot ?? 0) ||
+      (b.task?.meta?.createdAtMs ?? 0) - (a.task?.meta?.createdAtMs ?? 0) ||
+      (b.task?.meta?.version ?? 0) - (a.task?.meta?.version ?? 0),
+  )
+}
+
+/** "web.1", or with ids "<service id>.1". */
+export function taskName(view: TaskView, resolve: boolean): string {
+  const service = resolve && view.serviceName !== '' ? view.serviceName : view.task?.serviceId
+  return `${service ?? ''}.${view.task?.slot ?? 0}`
+}
+
+function taskRow(view: TaskView, name: string, options: TaskListOptions): Row {
+  const { task } = view
+  const id = task?.id ?? ''
+  const node = options.resolve && view.nodeHostname !== '' ? view.nodeHostname : task?.nodeId
+  return {
+    ID: options.truncate ? shortId(id) : id,
+    Name: name,
+    Image: familiarImage(view.spec?.container?.image ?? '', options.truncate),
+    Node: node ?? '',
+    DesiredState: stateWord(task?.desiredState ?? 0),
+    CurrentState: `${stateWord(task?.state ?? 0)} ${agoWords(task?.stateAtMs ?? 0, options.nowMs)}`,
+    Error: errorText(task?.err ?? '', options.truncate),
+    Ports: hostPorts(view),
+  }
+}
+
+function agoWords(atMs: number, nowMs: number): string {
+  return ago(atMs, nowMs).toLowerCase()
+}
+
+/** "Running". */
+export function stateWord(state: number): string {
+  const name = isTaskState(state) ? taskStateName(state) : 'unknown'
+  return `${name[0]?.toUpperCase() ?? ''}${name.slice(1)}`
+}
+
+function errorText(err: string, truncate: boolean): string {
+  if (err === '') return ''
+  const text = err.replaceAll('\n', ' ')
+  const cut =
+    truncate && text.length > errorCharactersMax
+      ? `${text.slice(0, errorCharactersMax - 1)}…`
+      : text
+  return `"${cut}"`
+}
+
+/** "*:8080->80/tcp" for each port the task holds on its host. */
+function hostPorts(view: TaskView): string {
+  const specs = view.spec?.ports ?? []
+  return (view.task?.hostPorts ?? [])
+    .map((held) => {
+      const [protocol = '', published = ''] = held.split('/')
+      const spec = specs.find(
+        (port) =>
+          (port.protocol === PortSpec_Protocol.UDP ? 'udp' : 'tcp') === protocol &&
+          (port.publishedPort === 0 || port.publishedPort === Number(published)),
+      )
+      return `*:${published}${spec === undefined ? '' : `->${spec.targetPort}`}/${protocol}`
+    })
+    .join(',')
+}

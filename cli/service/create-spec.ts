@@ -1,0 +1,205 @@
+// The spec that `service create` asks for, from its flags and arguments.
+import { readFileSync } from 'node:fs'
+import { SwarmError } from '../../proto/errors.ts'
+import { parseSpec } from '../../proto/spec/parse-spec.ts'
+import {
+  type ContainerSpec,
+  type ServiceSpec,
+  type ServiceSpecInput,
+  serviceSpec,
+} from '../../proto/spec/service-spec.ts'
+import type { FlagValues } from '../flags.ts'
+import { type Flags, list, text } from '../flags.ts'
+import { usage } from '../parse-args.ts'
+import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
+import { splitWords } from './csv.ts'
+import { parseMount } from './mount.ts'
+import { parsePublish } from './publish.ts'
+import { type SharedServiceFlags, sharedServiceFlags } from './service-flags.ts'
+import { parseUlimit } from './ulimit.ts'
+
+export const createFlags = {
+  ...sharedServiceFlags,
+  constraint: list('Placement constraints'),
+  'container-label': list('Container labels'),
+  env: list('Set environment variables', { short: 'e' }),
+  'env-file': list('Read in a file of environment variables'),
+  group: list('Set one or more supplementary user groups for the container'),
+  host: list('Set one or more custom host-to-IP mappings (host:ip)'),
+  label: list('Service labels', { short: 'l' }),
+  mode: text('Service mode (replicated)', { shown: 'replicated', completes: ['replicated'] }),
+  mount: list('Attach a filesystem mount to the service', { takes: 'mount' }),
+  name: text('Service name'),
+  'placement-pref': list('Add a placement preference (spread=node.labels.NAME)', { takes: 'pref' }),
+  publish: list('Publish a port on the host of each task (mode=host,published=PORT,target=PORT)', {
+    short: 'p',
+    takes: 'port',
+  }),
+  sysctl: list('Sysctl options'),
+  ulimit: list('Ulimit options', { takes: 'ulimit' }),
+} satisfies Flags
+
+export type CreateFlags = FlagValues<typeof createFlags>
+
+/** Surroundings of the command: the caller's environment and the name for a service without one. */
+export interface CreateSurroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly newName: () => string
+}
+
+/** Errors: USAGE for flags that cannot be read, INVALID_ARGUMENT for what no service may be. */
+export function createSpec(
+  flags: CreateFlags,
+  args: readonly string[],
+  surroundings: CreateSurroundings,
+): ServiceSpec {
+  checkMode(flags.mode ?? 'replicated')
+  const [image = '', ...command] = args
+  const name = flags.name ?? surroundings.newName()
+  const input: ServiceSpecInput = {
+    name,
+    labels: read('label', () => parseMap('label', flags.label)),
+    mode: { kind: 'replicated', replicas: flags.replicas ?? 1 },
+    task: {
+      container: containerInput(flags, { image, command, env: surroundings.env }),
+      limits: {
+        nanoCpus: flags['limit-cpu'] ?? 0,
+        memoryBytes: flags['limit-memory'] ?? 0,
+        pids: flags['limit-pids'] ?? 0,
+      },
+      reservations: {
+        nanoCpus: flags['reserve-cpu'] ?? 0,
+        memoryBytes: flags['reserve-memory'] ?? 0,
+      },
+      restart: defined({
+        condition: flags['restart-condition'],
+        delayMs: flags['restart-delay'],
+        maxAttempts: flags['restart-max-attempts'],
+        windowMs: flags['restart-window'],
+      }),
+      placement: {
+        constraints: flags.constraint,
+        spread: flags['placement-pref'].map((pref) =>
+          read('placement-pref', () => spreadKey(pref)),
+        ),
+        maxReplicasPerNode: flags['replicas-max-per-node'] ?? 0,
+        strategy: flags['placement-strategy'] ?? '',
+      },
+      ports: flags.publish.map((port) => read('publish', () => parsePublish(port), port)),
+    },
+  }
+  return parseSpec(serviceSpec, input, `service "${name}"`)
+}
+
+type ContainerInput = ServiceSpecInput['task']['container']
+
+interface ContainerSource {
+  readonly image: string
+  readonly command: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+function containerInput(flags: CreateFlags, source: ContainerSource): ContainerInput {
+  const fromFiles = flags['env-file'].flatMap((path) =>
+    read('env-file', () => parseEnvFile(readEnvFile(path)), path),
+  )
+  return {
+    image: source.image,
+    args: [...source.command],
+    ...sharedContainerInput(flags),
+    labels: read('container-label', () => parseMap('label', flags['container-label'])),
+    env: [...uniqueEnv(read('env', () => parseEnv([...fromFiles, ...flags.env], source.env)))],
+    groups: [...flags.group],
+    mounts: flags.mount.map((mount) => read('mount', () => parseMount(mount), mount)),
+    capAdd: flags['cap-add'].map(capability),
+    capDrop: flags['cap-drop'].map(capability),
+    hosts: [...flags.host],
+    sysctls: read('sysctl', () => parseMap('sysctl', flags.sysctl)),
+    ulimits: flags.ulimit.map((ulimit) => read('ulimit', () => parseUlimit(ulimit), ulimit)),
+  }
+}
+
+type SharedContainer = Partial<
+  Pick<
+    ContainerSpec,
+    | 'command'
+    | 'hostname'
+    | 'workdir'
+    | 'user'
+    | 'init'
+    | 'tty'
+    | 'readOnly'
+    | 'stopSignal'
+    | 'stopGraceMs'
+  >
+>
+
+/** The fields of a container that the shared flags say something about. */
+export function sharedContainerInput(flags: SharedServiceFlags): SharedContainer {
+  const { entrypoint } = flags
+  return defined({
+    command:
+      entrypoint === undefined ? undefined : read('entrypoint', () => splitWords(entrypoint)),
+    hostname: flags.hostname,
+    workdir: flags.workdir,
+    user: flags.user,
+    init: flags.init,
+    tty: flags.tty,
+    readOnly: flags['read-only'],
+    stopSignal: flags['stop-signal'],
+    stopGraceMs: flags['stop-grace-period'],
+  })
+}
+
+function checkMode(mode: string): void {
+  if (mode === 'replicated') return
+  if (['global', 'replicated-job', 'global-job'].includes(mode)) {
+    throw new SwarmError(
+      'UNSUPPORTED',
+      `mode ${mode} is not available in this version: use --replicas, and --replicas-max-per-node 1 for one task a node`,
+    )
+  }
+  throw usage(`invalid argument "${mode}" for "--mode" flag: must be replicated`)
+}
+
+/** `spread=node.labels.zone`. */
+export function spreadKey(preference: string): string {
+  const match = /^spread=(.+)$/.exec(preference)
+  if (match?.[1] === undefined) {
+    throw new Error(`"${preference}" is no placement preference: write spread=node.labels.NAME`)
+  }
+  return match[1]
+}
+
+/** Upper case, with the prefix: one way to write a capability, so that equal specs are equal. */
+export function capability(name: string): string {
+  const upper = name.toUpperCase()
+  return upper === 'ALL' || upper.startsWith('CAP_') ? upper : `CAP_${upper}`
+}
+
+function readEnvFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (err) {
+    throw new Error(`cannot read ${path}: ${err instanceof Error ? err.message : String(err)}`)
+  }
+}
+
+/** Runs a parser of a flag's text; its Error becomes one of the command line. */
+export function read<T>(flag: string, parse: () => T, value?: string): T {
+  try {
+    return parse()
+  } catch (err) {
+    const why = err instanceof Error ? err.message : String(err)
+    const given = value === undefined ? '' : `${JSON.stringify(value)} `
+    throw usage(`invalid argument ${given}for "--${flag}" flag: ${why}`, err)
+  }
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+/** Without the fields that are undefined. */
+export function defined<T extends object>(fields: T): Partial<Defined<T>> {
+  const kept = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(kept) as Partial<Defined<T>>
+}

@@ -1,0 +1,129 @@
+// --mount type=volume,source=data,target=/data
+import type { MountSpec } from '../../proto/spec/service-spec.ts'
+import { parseBytes } from '../units.ts'
+import { csvFields } from './csv.ts'
+
+type Draft = { -readonly [K in keyof MountSpec]: MountSpec[K] }
+
+const keys =
+  'type, source (src), target (dst), readonly (ro), bind-propagation, bind-create-src, volume-nocopy, tmpfs-size, tmpfs-mode'
+
+const absentKeys: Readonly<Record<string, string>> = {
+  consistency: 'it has no meaning on Linux',
+  'bind-nonrecursive': 'bind mounts take what is mounted below along',
+  'bind-recursive': 'bind mounts take what is mounted below along',
+  'volume-label': 'volumes have no labels',
+  'volume-driver': 'volumes are directories of the node',
+  'volume-opt': 'volumes are directories of the node',
+  'volume-subpath': 'mount the whole volume',
+  'image-subpath': 'images cannot be mounted',
+  'cluster-volume': 'volumes are directories of the node',
+}
+
+/** Errors: Error whose text says which field is wrong and what is right. */
+export function parseMount(text: string): MountSpec {
+  const draft: Draft = {
+    kind: 'volume',
+    source: '',
+    target: '',
+    readOnly: false,
+    bindPropagation: '',
+    bindCreate: false,
+    volumeNoCopy: false,
+    tmpfsSizeBytes: 0,
+    tmpfsMode: 0,
+  }
+  for (const { key, value } of csvFields(text)) setField(draft, key, value)
+  if (draft.target === '') throw new Error('target is required')
+  checkKind(draft)
+  return draft
+}
+
+function setField(draft: Draft, key: string, value: string | undefined): void {
+  switch (key) {
+    case 'readonly':
+    case 'ro':
+      draft.readOnly = truth(key, value)
+      return
+    case 'bind-create-src':
+      draft.bindCreate = truth(key, value)
+      return
+    case 'volume-nocopy':
+      draft.volumeNoCopy = truth(key, value)
+      return
+    default:
+      setText(draft, key, value)
+  }
+}
+
+function setText(draft: Draft, key: string, value: string | undefined): void {
+  const reason = Object.hasOwn(absentKeys, key) ? absentKeys[key] : undefined
+  if (reason !== undefined) {
+    throw new Error(`field "${key}" is not available in this version: ${reason}`)
+  }
+  if (value === undefined) throw new Error(`field "${key}" must be key=value; the keys are ${keys}`)
+  switch (key) {
+    case 'type':
+      draft.kind = mountKind(value)
+      return
+    case 'source':
+    case 'src':
+      draft.source = value
+      return
+    case 'target':
+    case 'dst':
+    case 'destination':
+      draft.target = value
+      return
+    case 'bind-propagation':
+      draft.bindPropagation = propagation(value)
+      return
+    case 'tmpfs-size':
+      draft.tmpfsSizeBytes = parseBytes(value)
+      return
+    case 'tmpfs-mode':
+      draft.tmpfsMode = octal(value)
+      return
+    default:
+      throw new Error(`unexpected key "${key}"; the keys are ${keys}`)
+  }
+}
+
+function mountKind(value: string): MountSpec['kind'] {
+  const kind = value.toLowerCase()
+  if (kind === 'bind' || kind === 'volume' || kind === 'tmpfs') return kind
+  throw new Error(`type "${value}" is not available: it may be bind, volume or tmpfs`)
+}
+
+function propagation(value: string): MountSpec['bindPropagation'] {
+  const known = ['rprivate', 'private', 'rshared', 'shared', 'rslave', 'slave'] as const
+  const found = known.find((word) => word === value)
+  if (found === undefined) throw new Error(`bind-propagation must be one of ${known.join(', ')}`)
+  return found
+}
+
+function octal(value: string): number {
+  if (!/^[0-7]{1,4}$/.test(value)) throw new Error('tmpfs-mode must be octal, such as 1777')
+  return Number.parseInt(value, 8)
+}
+
+function truth(key: string, value: string | undefined): boolean {
+  if (value === undefined || value === 'true' || value === '1') return true
+  if (value === 'false' || value === '0') return false
+  throw new Error(`${key} must be true or false`)
+}
+
+function checkKind(mount: MountSpec): void {
+  const foreign: readonly (readonly [string, boolean, MountSpec['kind']])[] = [
+    ['bind-propagation', mount.bindPropagation !== '', 'bind'],
+    ['bind-create-src', mount.bindCreate, 'bind'],
+    ['volume-nocopy', mount.volumeNoCopy, 'volume'],
+    ['tmpfs-size', mount.tmpfsSizeBytes > 0, 'tmpfs'],
+    ['tmpfs-mode', mount.tmpfsMode > 0, 'tmpfs'],
+  ]
+  for (const [key, given, kind] of foreign) {
+    if (given && mount.kind !== kind) {
+      throw new Error(`${key} goes with type=${kind} only, not with type=${mount.kind}`)
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// The flags that `service create` and `service update` share, and what becomes of Swarm's flags that are not there.
+
+import type { Flags, FlagValues } from '../flags.ts'
+import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
+
+const many = { min: 0, max: Number.MAX_SAFE_INTEGER }
+
+export const sharedServiceFlags = {
+  'cap-add': list('Add Linux capabilities'),
+  'cap-drop': list('Drop Linux capabilities'),
+  detach: bool('Exit immediately instead of waiting for the service to converge', { short: 'd' }),
+  entrypoint: text('Overwrite the default ENTRYPOINT of the image', { takes: 'command' }),
+  hostname: text('Container hostname'),
+  init: triBool('Use an init inside each container to forward signals and reap processes'),
+  'limit-cpu': cpus('Limit CPUs'),
+  'limit-memory': bytes('Limit memory'),
+  'limit-pids': integer('Limit maximum number of processes (0 = unlimited)', many),
+  'no-resolve-image': bool("Accepted for Swarm's sake: tags are not resolved to digests"),
+  'placement-strategy': choice(
+    'How tasks are laid out over nodes that fit: spread, binpack or random',
+    ['spread', 'binpack', 'random'],
+  ),
+  quiet: bool('Suppress progress output', { short: 'q' }),
+  'read-only': triBool("Mount the container's root filesystem as read only"),
+  replicas: integer('Number of tasks', many),
+  'replicas-max-per-node': integer('Maximum number of tasks per node (0 = unlimited)', many),
+  'reserve-cpu': cpus('Reserve CPUs'),
+  'reserve-memory': bytes('Reserve memory'),
+  'restart-condition': choice('Restart when condition is met: none, on-failure or any', [
+    'none',
+    'on-failure',
+    'any',
+  ]),
+  'restart-delay': duration('Delay between restart attempts (ms|s|m|h)'),
+  'restart-max-attempts': integer('Maximum number of restarts before giving up', many),
+  'restart-window': duration('Window used to evaluate the restart policy (ms|s|m|h)'),
+  'stop-grace-period': duration('Time to wait before force killing a container (ms|s|m|h)'),
+  'stop-signal': text('Signal to stop the container'),
+  tty: triBool('Allocate a pseudo-TTY', { short: 't' }),
+  user: text('Username or UID (format: <name|uid>[:<group|gid>])', { short: 'u' }),
+  workdir: text('Working directory inside the container', { short: 'w' }),
+} satisfies Flags
+
+export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
+
+const network =
+  'overlay networks are not available in this version: publish ports on the hosts with -p mode=host,published=PORT,target=PORT'
+const updates =
+  'this version replaces changed tasks one at a time, the old one stopped first; there is nothing to set'
+const files =
+  'secrets and configs are not available in this version: use --env or --mount type=bind'
+const health =
+  'health checks are not available in this version: a task counts as healthy while it runs'
+const logging = 'logs are kept on the node of each task: read them with "tsswarm service logs"'
+const registry =
+  'log in on the nodes is not available in this version: load images with "tsswarm image load"'
+
+const prefixes: readonly (readonly [RegExp, string])[] = [
+  [/^(network|dns)(-.*)?$|^endpoint-mode$/, network],
+  [/^(update|rollback)(-.*)?$/, updates],
+  [/^(secret|config)(-.*)?$/, files],
+  [/^health-.*$|^no-healthcheck$/, health],
+  [/^log-(driver|opt)$/, logging],
+  [/^with-registry-auth$/, registry],
+  [/^max-concurrent$/, 'jobs are not available in this version'],
+  [
+    /^generic-resource(-.*)?$/,
+    'generic resources are not available in this version: use labels and --constraint',
+  ],
+  [/^(credential-spec|isolation)$/, 'it is for Windows, and tsswarm runs on Linux'],
+  [/^oom-score-adj$/, 'it is not available in this version: use --limit-memory'],
+]
+
+/** What to do instead of a flag that Swarm has and this version has not; undefined for other words. */
+export function absentServiceFlag(name: string): string | undefined {
+  return prefixes.find(([pattern]) => pattern.test(name))?.[1]
+}

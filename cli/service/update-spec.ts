@@ -1,0 +1,243 @@
+// The spec that `service update` asks for: the present one with the flags' changes. What no flag names stays as it is,
+// in its order, so that an update that changes nothing replaces no task.
+import { SwarmError } from '../../proto/errors.ts'
+import { parseSpec } from '../../proto/spec/parse-spec.ts'
+import {
+  type ContainerSpec,
+  type MountSpec,
+  type PlacementSpec,
+  type PortSpec,
+  type ServiceSpec,
+  serviceSpec,
+  type TaskSpec,
+} from '../../proto/spec/service-spec.ts'
+import { bool, type Flags, type FlagValues, list, text } from '../flags.ts'
+import { changeKeyed, changeList, changeMap, envName, parseEnv, parseMap } from './assignments.ts'
+import { capability, defined, read, sharedContainerInput, spreadKey } from './create-spec.ts'
+import { splitWords } from './csv.ts'
+import { parseMount } from './mount.ts'
+import { parsePublish } from './publish.ts'
+import { sharedServiceFlags } from './service-flags.ts'
+import { parseUlimit } from './ulimit.ts'
+
+export const updateFlags = {
+  ...sharedServiceFlags,
+  args: text('Service command args', { takes: 'command' }),
+  'constraint-add': list('Add or update a placement constraint'),
+  'constraint-rm': list('Remove a constraint'),
+  'container-label-add': list('Add or update a container label'),
+  'container-label-rm': list('Remove a container label by its key'),
+  'env-add': list('Add or update an environment variable'),
+  'env-rm': list('Remove an environment variable'),
+  force: bool('Replace all tasks even if no change requires it'),
+  'group-add': list('Add an additional supplementary user group to the container'),
+  'group-rm': list('Remove a previously added supplementary user group from the container'),
+  'host-add': list('Add a custom host-to-IP mapping (host:ip)'),
+  'host-rm': list('Remove a custom host-to-IP mapping (host:ip)'),
+  image: text('Service image tag', { completes: 'images' }),
+  'label-add': list('Add or update a service label'),
+  'label-rm': list('Remove a label by its key'),
+  'mount-add': list('Add or update a mount on a service', { takes: 'mount' }),
+  'mount-rm': list('Remove a mount by its target path'),
+  'placement-pref-add': list('Add a placement preference', { takes: 'pref' }),
+  'placement-pref-rm': list('Remove a placement preference', { takes: 'pref' }),
+  'publish-add': list('Add or update a published port', { takes: 'port' }),
+  'publish-rm': list('Remove a published port by its target port', { takes: 'port' }),
+  'sysctl-add': list('Add or update a sysctl option'),
+  'sysctl-rm': list('Remove a sysctl option'),
+  'ulimit-add': list('Add or update a ulimit option', { takes: 'ulimit' }),
+  'ulimit-rm': list('Remove a ulimit option'),
+} satisfies Flags
+
+export type UpdateFlags = FlagValues<typeof updateFlags>
+
+/** Errors: USAGE for flags that cannot be read, INVALID_ARGUMENT for what no service may be. */
+export function updateSpec(
+  current: ServiceSpec,
+  flags: UpdateFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): ServiceSpec {
+  const { replicas } = flags
+  const spec = {
+    ...current,
+    labels: labelChange('label', current.labels, flags['label-add'], flags['label-rm']),
+    mode: replicas === undefined ? current.mode : { ...current.mode, replicas },
+    task: updateTask(current.task, flags, env),
+  }
+  return parseSpec(serviceSpec, spec, `service "${current.name}"`)
+}
+
+function updateTask(
+  task: TaskSpec,
+  flags: UpdateFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): TaskSpec {
+  return {
+    ...task,
+    container: updateContainer(task.container, flags, env),
+    limits: {
+      ...task.limits,
+      ...defined({
+        nanoCpus: flags['limit-cpu'],
+        memoryBytes: flags['limit-memory'],
+        pids: flags['limit-pids'],
+      }),
+    },
+    reservations: {
+      ...task.reservations,
+      ...defined({ nanoCpus: flags['reserve-cpu'], memoryBytes: flags['reserve-memory'] }),
+    },
+    restart: {
+      ...task.restart,
+      ...defined({
+        condition: flags['restart-condition'],
+        delayMs: flags['restart-delay'],
+        maxAttempts: flags['restart-max-attempts'],
+        windowMs: flags['restart-window'],
+      }),
+    },
+    placement: updatePlacement(task.placement, flags),
+    ports: updatePorts(task.ports, flags),
+    forceUpdate: task.forceUpdate + (flags.force ? 1 : 0),
+  }
+}
+
+function updateContainer(
+  container: ContainerSpec,
+  flags: UpdateFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): ContainerSpec {
+  const { args } = flags
+  return {
+    ...container,
+    ...sharedContainerInput(flags),
+    image: flags.image ?? container.image,
+    args: args === undefined ? container.args : read('args', () => splitWords(args)),
+    labels: labelChange(
+      'container-label',
+      container.labels,
+      flags['container-label-add'],
+      flags['container-label-rm'],
+    ),
+    env: changeKeyed(
+      container.env,
+      {
+        removed: flags['env-rm'],
+        added: read('env-add', () => parseEnv(flags['env-add'], env)),
+      },
+      envName,
+    ),
+    groups: changeList(container.groups, flags['group-rm'], flags['group-add']),
+    hosts: changeHosts(container.hosts, flags['host-rm'], flags['host-add']),
+    mounts: updateMounts(container.mounts, flags),
+    ...updateCapabilities(container, flags),
+    sysctls: labelChange('sysctl', container.sysctls, flags['sysctl-add'], flags['sysctl-rm']),
+    ulimits: changeKeyed(
+      container.ulimits,
+      {
+        removed: flags['ulimit-rm'],
+        added: flags['ulimit-add'].map((u) => read('ulimit-add', () => parseUlimit(u), u)),
+      },
+      (ulimit) => ulimit.name,
+    ),
+  }
+}
+
+function labelChange(
+  flag: string,
+  current: Readonly<Record<string, string>>,
+  added: readonly string[],
+  removed: readonly string[],
+): Record<string, string> {
+  return {
+    ...changeMap(
+      current,
+      removed,
+      read(`${flag}-add`, () => parseMap('value', added)),
+    ),
+  }
+}
+
+/** --host-rm takes host:ip, or a host for all of its addresses. */
+function changeHosts(
+  current: readonly string[],
+  removed: readonly string[],
+  added: readonly string[],
+): readonly string[] {
+  const gone = current.filter((line) =>
+    removed.some((one) => line === one || line.startsWith(`${one}:`)),
+  )
+  return changeList(current, gone, added)
+}
+
+function updateMounts(mounts: readonly MountSpec[], flags: UpdateFlags): readonly MountSpec[] {
+  return changeKeyed(
+    mounts,
+    {
+      removed: flags['mount-rm'],
+      added: flags['mount-add'].map((m) => read('mount-add', () => parseMount(m), m)),
+    },
+    (mount) => mount.target,
+  )
+}
+
+/** A capability that is added is no longer dropped, and the other way round. */
+function updateCapabilities(
+  container: ContainerSpec,
+  flags: UpdateFlags,
+): Pick<ContainerSpec, 'capAdd' | 'capDrop'> {
+  const added = flags['cap-add'].map(capability)
+  const dropped = flags['cap-drop'].map(capability)
+  return {
+    capAdd: changeList(
+      container.capAdd,
+      dropped,
+      added.filter((name) => !dropped.includes(name)),
+    ),
+    capDrop: changeList(
+      container.capDrop,
+      added,
+      dropped.filter((name) => !added.includes(name)),
+    ),
+  }
+}
+
+function updatePlacement(placement: PlacementSpec, flags: UpdateFlags): PlacementSpec {
+  const keys = (flag: 'placement-pref-add' | 'placement-pref-rm'): readonly string[] =>
+    flags[flag].map((preference) => read(flag, () => spreadKey(preference), preference))
+  return {
+    ...placement,
+    constraints: changeList(placement.constraints, flags['constraint-rm'], flags['constraint-add']),
+    spread: changeList(placement.spread, keys('placement-pref-rm'), keys('placement-pref-add')),
+    ...defined({
+      maxReplicasPerNode: flags['replicas-max-per-node'],
+      strategy: flags['placement-strategy'],
+    }),
+  }
+}
+
+/** Ports are removed by target port, "80" or "80/udp"; an added one replaces the same target. */
+function updatePorts(ports: readonly PortSpec[], flags: UpdateFlags): readonly PortSpec[] {
+  const removed = flags['publish-rm'].map((text) => read('publish-rm', () => targetKey(text), text))
+  const missing = removed.find((key) => !ports.some((port) => portKey(port) === key))
+  if (missing !== undefined) {
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `no port with the target ${missing} is published: "tsswarm service inspect --pretty" shows what is`,
+    )
+  }
+  const added = flags['publish-add'].map((port) =>
+    read('publish-add', () => parsePublish(port), port),
+  )
+  return changeKeyed(ports, { removed, added }, portKey)
+}
+
+function portKey(port: PortSpec): string {
+  return `${port.targetPort}/${port.protocol}`
+}
+
+function targetKey(text: string): string {
+  const match = /^(\d+)(?:\/(tcp|udp))?$/.exec(text)
+  if (match === null) throw new Error('must be a target port such as 80 or 80/udp')
+  return `${match[1]}/${match[2] ?? 'tcp'}`
+}
