@@ -6,7 +6,8 @@ import type {
   UpdateNodeRequest,
   UpdateNodeResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { Node } from '../../proto/objects/index.ts'
+import type { Node, NodeId } from '../../proto/objects/index.ts'
+import type { Caller } from '../rpc/caller.ts'
 import type { ReadTx, Tx } from '../store/store.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
@@ -23,18 +24,18 @@ const removedKeepMs = 7 * 24 * 3_600_000
 export function nodeHandlers(deps: ControlDeps): NodeHandlers {
   const { store, cluster } = deps
   return {
-    listNodes: async (_, request, signal) => {
+    listNodes: async (caller, request, signal) => {
       const passes = nodeFilter(request.filters)
       await cluster.readBarrier(signal)
       const nodes = store.view((tx) => [...tx.all('nodes')].filter(passes))
       return {
         nodes: nodes.map((node) => nodeView(node, cluster)),
-        selfNodeId: cluster.selfNodeId(),
+        selfNodeId: selfOf(caller, cluster),
       }
     },
-    getNode: async (_, request, signal) => {
+    getNode: async (caller, request, signal) => {
       await cluster.readBarrier(signal)
-      const selfId = cluster.selfNodeId()
+      const selfId = selfOf(caller, cluster)
       const node = store.view((tx) => findNode(tx, request.reference, selfId))
       return { node: nodeView(node, cluster) }
     },
@@ -47,6 +48,11 @@ export function nodeHandlers(deps: ControlDeps): NodeHandlers {
       return { nodeId }
     },
   }
+}
+
+/** The node that a user on its local socket means by "self", also when another manager answers. */
+function selfOf(caller: Caller, cluster: ClusterView): NodeId {
+  return caller.kind === 'local-admin' ? caller.nodeId : cluster.selfNodeId()
 }
 
 async function updateNode(

@@ -24,8 +24,9 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.Control/UpdateCluster': write,
   '/tsswarm.v1.Control/GetJoinTokens': read,
   '/tsswarm.v1.Control/RotateJoinToken': write,
-  '/tsswarm.v1.Control/ListNodes': read,
-  '/tsswarm.v1.Control/GetNode': read,
+  // Only the leader knows which managers are reachable.
+  '/tsswarm.v1.Control/ListNodes': write,
+  '/tsswarm.v1.Control/GetNode': write,
   '/tsswarm.v1.Control/UpdateNode': write,
   '/tsswarm.v1.Control/RemoveNode': write,
   '/tsswarm.v1.Control/CreateService': write,
