@@ -1,4 +1,6 @@
 // The node's network on a real kernel: a simulated host and a client, each a network namespace, and fake containers.
+import { spawn } from 'node:child_process'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -11,6 +13,8 @@ import { createBench, eventually, type FakeContainer, type NetnsBench } from '..
 
 const hostAddress = '10.77.0.1'
 const clientAddress = '10.77.0.2'
+t.setTimeout(180_000)
+
 const never = new AbortController().signal
 
 interface World {
@@ -89,15 +93,17 @@ async function attach(
 async function serve(
   { bench }: World,
   enter: readonly string[],
-  protocol: 'tcp' | 'udp',
-  port: number,
+  where: `${'tcp' | 'udp'}:${number}`,
+  answer = 'echo $SOCAT_PEERADDR',
 ): Promise<void> {
+  const [protocol, number] = where.split(':')
+  const port = Number(number)
   const listen = protocol === 'tcp' ? 'TCP4-LISTEN' : 'UDP4-RECVFROM'
   bench.daemon([
     ...enter,
     'socat',
     `${listen}:${port},fork,reuseaddr`,
-    'SYSTEM:echo $SOCAT_PEERADDR',
+    `SYSTEM:read line; ${answer}`,
   ])
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
   await eventually(async () => {
@@ -127,12 +133,364 @@ t.test('containers reach one another, the outside and are reached by their host'
   const a = await attach(world, 'a')
   const b = await attach(world, 'b')
   t.not(a.address, b.address)
-  await serve(world, a.container.enter, 'tcp', 80)
+  await serve(world, a.container.enter, 'tcp:80')
   t.equal(await ask(b.container.enter, 'tcp', a.address, 80), b.address, 'container to container')
   t.equal(await ask(inNs(world.host), 'tcp', a.address, 80), '169.254.77.1', 'host to container')
-  await serve(world, inNs(world.client), 'tcp', 8080)
+  await serve(world, inNs(world.client), 'tcp:8080')
   const seen = await ask(a.container.enter, 'tcp', clientAddress, 8080)
   t.equal(seen, hostAddress, 'the outside sees the host')
-  await serve(world, inNs(world.client), 'udp', 5353)
+  await serve(world, inNs(world.client), 'udp:5353')
   t.equal(await ask(a.container.enter, 'udp', clientAddress, 5353), hostAddress)
+})
+
+t.test('a published port answers on its host and keeps the client address', async (t) => {
+  const world = await aWorld(t)
+  const web = await attach(world, 'web', [
+    { protocol: 'tcp', targetPort: 80, publishedPort: 8080 },
+    { protocol: 'udp', targetPort: 53, publishedPort: 8053 },
+  ])
+  await serve(world, web.container.enter, 'tcp:80')
+  await serve(world, web.container.enter, 'udp:53')
+  const client = inNs(world.client)
+  const host = inNs(world.host)
+  t.equal(await ask(client, 'tcp', hostAddress, 8080), clientAddress, 'tcp from outside')
+  t.equal(await ask(client, 'udp', hostAddress, 8053), clientAddress, 'udp from outside')
+  t.equal(await ask(host, 'tcp', hostAddress, 8080), hostAddress, 'tcp on the host')
+  t.equal(await ask(host, 'tcp', '127.0.0.1', 8080), '169.254.77.1', 'tcp on loopback')
+  t.equal(await ask(host, 'udp', '127.0.0.1', 8053), '169.254.77.1', 'udp on loopback')
+  t.equal(await ask(web.container.enter, 'tcp', hostAddress, 8080), '169.254.77.1', 'hairpin')
+  t.equal(await ask(client, 'tcp', hostAddress, 80), '', 'only what is published answers')
+  await world.network.detach('web')
+  t.equal(await ask(client, 'tcp', hostAddress, 8080), '', 'closed with its container')
+  t.same(await world.network.audit(), [])
+})
+
+t.test('a bind address limits a port to itself', async (t) => {
+  const world = await aWorld(t)
+  const inner = await attach(world, 'inner', [
+    { protocol: 'tcp', targetPort: 80, publishedPort: 8080, bindAddress: '127.0.0.1' },
+  ])
+  const outer = await attach(world, 'outer', [
+    { protocol: 'tcp', targetPort: 81, publishedPort: 8080, bindAddress: hostAddress },
+  ])
+  await serve(world, inner.container.enter, 'tcp:80')
+  await serve(world, outer.container.enter, 'tcp:81')
+  const host = inNs(world.host)
+  const client = inNs(world.client)
+  t.equal(await ask(host, 'tcp', '127.0.0.1', 8080), '169.254.77.1')
+  t.equal(await ask(client, 'tcp', hostAddress, 8080), clientAddress)
+  await world.network.detach('outer')
+  t.equal(await ask(client, 'tcp', hostAddress, 8080), '')
+  t.equal(await ask(host, 'tcp', '127.0.0.1', 8080), '169.254.77.1')
+
+  // A neighbour that sends packets to 127.0.0.1 over the wire does not get in.
+  const { bench } = world
+  await bench.run(world.client, ['sh', '-c', 'echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet'])
+  const forging = [
+    'rule add pref 1 to 127.0.0.1 lookup 7',
+    'rule add pref 2 lookup local',
+    'rule del pref 0',
+    `route add 127.0.0.1 via ${hostAddress} dev eth0 table 7 src ${clientAddress}`,
+  ]
+  await bench.run(world.client, ['ip', '-batch', '-'], `${forging.join('\n')}\n`)
+  t.equal(await ask(client, 'tcp', '127.0.0.1', 8080), '')
+})
+
+t.test('a port in use is refused by name, and nothing is left of the attempt', async (t) => {
+  const world = await aWorld(t)
+  await attach(world, 'first', [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }])
+  await t.rejects(
+    attach(world, 'second', [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }]),
+    { code: 'ADDRESS_IN_USE', message: /port 8080\/tcp is in use by another container/ },
+  )
+  await serve(world, inNs(world.host), 'tcp:9090')
+  await t.rejects(
+    attach(world, 'third', [{ protocol: 'tcp', targetPort: 80, publishedPort: 9090 }]),
+    { code: 'ADDRESS_IN_USE', message: /port 9090\/tcp is in use by a process of this host/ },
+  )
+  const ephemeral = await attach(world, 'fourth', [
+    { protocol: 'tcp', targetPort: 80, publishedPort: 0 },
+  ])
+  const port = ephemeral.attachment.ports[0]?.publishedPort ?? 0
+  t.ok(port >= 49_152 && port <= 65_535)
+  await serve(world, ephemeral.container.enter, 'tcp:80')
+  t.equal(await ask(inNs(world.client), 'tcp', hostAddress, port), clientAddress)
+  t.same(await world.network.audit(), [])
+})
+
+t.test('containers cannot borrow addresses, and only published ports are open', async (t) => {
+  const world = await aWorld(t)
+  const { bench, client, network } = world
+  const a = await attach(world, 'a')
+  const b = await attach(world, 'b')
+  await serve(world, a.container.enter, 'tcp:80')
+  await bench.run(client, ['ip', 'route', 'add', network.subnet(), 'via', hostAddress])
+  t.equal(await ask(inNs(client), 'tcp', a.address, 80), '', 'a neighbour that routes to us')
+  const nobody = ['socat', '-', 'TCP4:172.30.200.200:80,connect-timeout=5']
+  const gone = await runCommand([...a.container.enter, ...nobody])
+  t.match(gone.stderr, /No route to host/, 'an address nobody has is refused at once')
+
+  const heard = join(bench.dir, 'heard')
+  await serve(world, a.container.enter, 'udp:53', `echo $SOCAT_PEERADDR >>${heard}`)
+  const to = `socat -t1 - UDP4:${a.address}:53`
+  const forge = `ip addr add 172.30.99.99/32 dev eth0; echo x | ${to},bind=172.30.99.99`
+  await runCommand([...b.container.enter, 'sh', '-c', forge])
+  await runCommand([...b.container.enter, 'sh', '-c', `echo x | ${to}`])
+  const text = (): Promise<string> => bench.run(undefined, ['cat', heard])
+  await eventually(async () => (await text()).includes(b.address), 'the true packet arrives')
+  t.notMatch(await text(), /172\.30\.99\.99/, 'the forged one, sent before it, does not')
+})
+
+t.test('forwarding that was off stays off for everybody else', async (t) => {
+  const world = await aWorld(t)
+  const { bench, host, client } = world
+  const other = await bench.namespace('other')
+  await bench.run(host, [
+    'ip',
+    'link',
+    'add',
+    'eth1',
+    'type',
+    'veth',
+    'peer',
+    'eth0',
+    'netns',
+    other,
+  ])
+  await bench.run(host, ['ip', 'addr', 'add', '10.78.0.1/24', 'dev', 'eth1'])
+  await bench.run(host, ['ip', 'link', 'set', 'eth1', 'up'])
+  await bench.run(other, ['ip', 'addr', 'add', '10.78.0.2/24', 'dev', 'eth0'])
+  await bench.run(other, ['ip', 'link', 'set', 'eth0', 'up'])
+  await bench.run(other, ['ip', 'route', 'add', 'default', 'via', '10.78.0.1'])
+  await bench.run(client, ['ip', 'route', 'add', '10.78.0.0/24', 'via', hostAddress])
+  await serve(world, inNs(other), 'tcp:80')
+  const forwarding = async (): Promise<string> =>
+    (await bench.run(host, ['cat', '/proc/sys/net/ipv4/ip_forward'])).trim()
+  t.equal(await ask(inNs(client), 'tcp', '10.78.0.2', 80), '', 'switched on by us, for us only')
+  await world.network.purge()
+  t.equal(await forwarding(), '0')
+
+  await bench.run(host, ['sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward'])
+  const network = world.again()
+  await network.start()
+  t.equal(await ask(inNs(client), 'tcp', '10.78.0.2', 80), clientAddress, 'the host wants it')
+  const a = await attach({ ...world, network }, 'a')
+  await serve(world, a.container.enter, 'tcp:80')
+  await bench.run(client, ['ip', 'route', 'add', network.subnet(), 'via', hostAddress])
+  t.equal(await ask(inNs(client), 'tcp', a.address, 80), '', 'containers stay closed')
+  await network.purge()
+  t.equal(await forwarding(), '1')
+})
+
+t.test('a restarted daemon adopts its network without touching a connection', async (t) => {
+  const world = await aWorld(t)
+  const ports: HostPort[] = [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }]
+  const web = await attach(world, 'web', ports)
+  const gone = await attach(world, 'gone')
+  const { bench } = world
+  bench.daemon([...web.container.enter, 'socat', 'TCP4-LISTEN:80,fork,reuseaddr', 'PIPE'])
+  await eventually(async () => {
+    const table = await runCommand([...web.container.enter, 'cat', '/proc/net/tcp'])
+    return table.stdout.includes(':0050 00000000:0000 0A')
+  }, 'the echo server waits')
+  const talk = ['socat', '-', `TCP4:${hostAddress}:8080`]
+  const [file = '', ...args] = [...inNs(world.client), ...talk]
+  const open = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  let heard = ''
+  open.stdout.on('data', (chunk) => {
+    heard += chunk
+  })
+  open.stdin.write('before\n')
+  await eventually(async () => heard === 'before\n', 'the echo comes back')
+
+  world.network.close()
+  await gone.container.kill()
+  const second = world.again()
+  await second.start()
+  const request = { containerId: 'web', name: 'web', pid: web.container.pid, endpoints: [], ports }
+  await second.restore([{ request, attachment: web.attachment }])
+  t.same(await second.audit(), [])
+  open.stdin.write('after\n')
+  await eventually(async () => heard === 'before\nafter\n', 'the connection lives on')
+  open.kill()
+  const next = await attach({ ...world, network: second }, 'next')
+  t.notOk([web.address, gone.address].includes(next.address), 'freed addresses wait')
+  t.same(await second.audit(), [])
+})
+
+t.test(
+  'a daemon that lost its record takes its containers back under their addresses',
+  async (t) => {
+    const world = await aWorld(t)
+    const ports: HostPort[] = [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }]
+    const web = await attach(world, 'web', ports)
+    await serve(world, web.container.enter, 'tcp:80')
+    world.network.close()
+    await rm(join(world.bench.dir, 'run/network/journal.jsonl'))
+    const second = world.again()
+    await second.start()
+    const request = {
+      containerId: 'web',
+      name: 'web',
+      pid: web.container.pid,
+      endpoints: [],
+      ports,
+    }
+    await second.restore([{ request, attachment: web.attachment }])
+    t.equal(await ask(inNs(world.client), 'tcp', hostAddress, 8080), clientAddress)
+    t.equal(await ask(inNs(world.host), 'tcp', web.address, 80), '169.254.77.1')
+    t.same(await second.audit(), [])
+  },
+)
+
+t.test('whatever is taken away is put back', async (t) => {
+  const world = await aWorld(t)
+  const { bench, host, network } = world
+  const dataPlane = join(bench.dir, 'run/network/dataplane.netns')
+  const web = await attach(world, 'web', [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }])
+  await serve(world, web.container.enter, 'tcp:80')
+  const [link = ''] = /\bv[0-9a-f]{12}\b/.exec(await bench.run(dataPlane, ['ip', 'link'])) ?? []
+  const damages: readonly (readonly [string, string])[] = [
+    [dataPlane, `ip route del ${web.address}`],
+    [dataPlane, `ip neigh del ${web.address} dev ${link}`],
+    [dataPlane, `ip link set ${link} down`],
+    [dataPlane, `ip link del ${link}`],
+    [dataPlane, 'ip route del default'],
+    [dataPlane, `ip route del unreachable ${network.subnet()}`],
+    [dataPlane, 'ip addr flush dev up0'],
+    [dataPlane, 'ip addr del 100.127.255.254/32 dev lo'],
+    [dataPlane, 'echo 0 >/proc/sys/net/ipv4/ip_forward'],
+    [dataPlane, `echo 0 >/proc/sys/net/ipv4/conf/${link}/rp_filter`],
+    [dataPlane, 'nft flush ruleset'],
+    [dataPlane, 'nft flush map inet tsswarm host_ports'],
+    [dataPlane, 'nft flush chain inet tsswarm forward'],
+    [dataPlane, 'nft insert rule inet tsswarm forward drop'],
+    [dataPlane, 'ip link add vstray type veth peer name vstray2'],
+    [host, 'nft flush ruleset'],
+    [host, 'nft flush set inet tsswarm published'],
+    [
+      host,
+      'nft delete rule inet tsswarm publish handle $(nft -a list chain inet tsswarm publish | sed -n "s/.*@published .*handle //p")',
+    ],
+    [host, `ip route del ${network.subnet()}`],
+    [host, 'ip addr flush dev dp0'],
+    [host, 'ip link set dp0 down'],
+    [host, 'ip link del dp0'],
+    [host, 'echo 0 >/proc/sys/net/ipv4/ip_forward'],
+  ]
+  for (const [file, damage] of damages) {
+    await bench.run(file, ['sh', '-c', damage])
+    t.not((await network.audit()).length, 0, `noticed: ${damage}`)
+    const { left } = await network.mend()
+    t.same(left, [], `mended: ${damage}`)
+    t.same(await network.audit(), [])
+    t.equal(await ask(inNs(world.client), 'tcp', hostAddress, 8080), clientAddress, damage)
+  }
+})
+
+t.test('a data plane that is gone is made anew with all containers in it', async (t) => {
+  const world = await aWorld(t)
+  const web = await attach(world, 'web', [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }])
+  await serve(world, web.container.enter, 'tcp:80')
+  await world.bench.run(undefined, [
+    'umount',
+    '-l',
+    join(world.bench.dir, 'run/network/dataplane.netns'),
+  ])
+  await world.network.mend()
+  t.same(await world.network.audit(), [])
+  t.equal(await ask(inNs(world.client), 'tcp', hostAddress, 8080), clientAddress)
+})
+
+t.test('a firewall that is reloaded is noticed at once', async (t) => {
+  const world = await aWorld(t)
+  const web = await attach(world, 'web', [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }])
+  await serve(world, web.container.enter, 'tcp:80')
+  const stop = new AbortController()
+  const running = world.network.run(stop.signal)
+  try {
+    // The monitors need a moment to subscribe: the rules are flushed until that has been seen once.
+    const flush = ['nft', 'flush', 'ruleset']
+    await eventually(async () => {
+      await world.bench.run(world.host, flush)
+      await eventually(async () => (await world.network.audit()).length === 0, 'mended', 3_000)
+      return true
+    }, 'a flushed ruleset is mended within 3 s')
+    t.equal(await ask(inNs(world.client), 'tcp', hostAddress, 8080), clientAddress)
+  } finally {
+    stop.abort()
+    await running
+  }
+})
+
+t.test(
+  'a firewall that drops forwarded packets gets two marked accepts, and loses them again',
+  async (t) => {
+    const nftDrop =
+      'nft add table inet mine; nft add chain inet mine fw "{ type filter hook forward priority 0; policy drop; }"'
+    const firewalls = {
+      iptables: 'iptables -P FORWARD DROP',
+      'iptables with a final rule':
+        'iptables -A FORWARD -j REJECT --reject-with icmp-host-prohibited',
+      'iptables-legacy': 'iptables-legacy -P FORWARD DROP',
+      'nft policy': nftDrop,
+      'nft final rule': `${nftDrop.replace('policy drop', 'policy accept')}; nft add rule inet mine fw counter reject`,
+    }
+    const rules = 'iptables -S; iptables-legacy -S; nft list ruleset 2>&1'
+    for (const [name, command] of Object.entries(firewalls)) {
+      await t.test(name, async (t) => {
+        const world = await aWorld(t)
+        const { bench, host, network } = world
+        const web = await attach(world, 'web', [
+          { protocol: 'tcp', targetPort: 80, publishedPort: 8080 },
+        ])
+        await serve(world, web.container.enter, 'tcp:80')
+        await serve(world, inNs(world.client), 'tcp:9090')
+        await bench.run(host, ['sh', '-c', `${command}; iptables-legacy -S >/dev/null`])
+        await network.purge()
+        const before = await bench.run(host, ['sh', '-c', rules])
+        const second = world.again()
+        await second.start()
+        const request = {
+          ...{ containerId: 'web', name: 'web', pid: web.container.pid, endpoints: [] },
+          ports: web.attachment.ports,
+        }
+        await second.attach(request, never)
+        t.equal(await ask(inNs(world.client), 'tcp', hostAddress, 8080), clientAddress, 'in')
+        t.equal(await ask(web.container.enter, 'tcp', clientAddress, 9090), hostAddress, 'out')
+        t.same(await second.audit(), [])
+        await second.mend()
+        const opened = await bench.run(host, ['sh', '-c', rules])
+        t.not(opened, before)
+        await second.purge()
+        t.equal(await bench.run(host, ['sh', '-c', rules]), before, 'as it was')
+      })
+    }
+  },
+)
+
+t.test('purge leaves nothing', async (t) => {
+  const world = await aWorld(t)
+  const { bench, host, network } = world
+  const look =
+    'ip -o link; ip addr; ip route show table all; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward'
+  await attach(world, 'web', [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }])
+  await network.purge()
+  const after = await bench.run(host, ['sh', '-c', look])
+  t.notMatch(after, /dp0|tsswarm|169\.254|172\.30/)
+  t.match(after, /^0$/m)
+  const left = await runCommand(['ls', join(bench.dir, 'run')])
+  t.equal(left.stdout, '')
+  const mounts = await runCommand(['cat', '/proc/self/mountinfo'])
+  t.notOk(mounts.stdout.includes(join(bench.dir, 'run')))
+  await network.purge()
+})
+
+t.test('a device of somebody else under our name is left alone', async (t) => {
+  const world = await aWorld(t)
+  await world.network.purge()
+  await world.bench.run(world.host, ['ip', 'link', 'add', 'dp0', 'type', 'bridge'])
+  await t.rejects(world.again().start(), { code: 'FAILED_PRECONDITION', message: /device "dp0"/ })
+  await world.bench.run(world.host, ['ip', 'link', 'show', 'dp0'])
+  await world.bench.run(world.host, ['ip', 'link', 'del', 'dp0'])
 })

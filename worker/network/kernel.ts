@@ -1,5 +1,5 @@
 // Reads and writes the kernel's network of one node: the host's namespace and the data plane. Decides nothing.
-import { SwarmError } from '../../proto/errors.ts'
+import { hasCode, SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { CommandResult, RunCommand } from '../../proto/lib/command.ts'
 import { ensureNamespace, enterNamespace, removeNamespace } from './data-plane.ts'
@@ -100,8 +100,11 @@ class NodeKernel implements Kernel {
   }
 
   async apply(steps: readonly Step[]): Promise<readonly string[]> {
+    // A running `ip` remembers the index of every device it has met, also of one that was made anew since.
+    this.#host.ip.close()
+    this.#dataPlane.ip.close()
     const errors: string[] = []
-    for (const step of steps) errors.push(...(await this.#take(step)))
+    for (const step of steps) errors.push(...(await this.#tryStep(step)))
     return errors
   }
 
@@ -150,6 +153,16 @@ class NodeKernel implements Kernel {
 
   #writersOf(namespace: NamespaceName): Writers {
     return namespace === 'host' ? this.#host : this.#dataPlane
+  }
+
+  /** A program that gave up (`ip neigh` ends after an error) must not keep the steps that follow. */
+  async #tryStep(step: Step): Promise<readonly string[]> {
+    try {
+      return await this.#take(step)
+    } catch (err) {
+      if (hasCode(err, 'UNAVAILABLE')) return [err.message]
+      throw err
+    }
   }
 
   async #take(step: Step): Promise<readonly string[]> {
