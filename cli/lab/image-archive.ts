@@ -1,0 +1,59 @@
+// Builds a container image of one layer as a docker-archive, byte for byte the same each time. No
+// registry, no build tool: the lab's image and the tests' images are made of files of this host.
+import { createHash } from 'node:crypto'
+import { type TarEntry, writeTar } from '../../proto/lib/tar.ts'
+
+export interface ImageRecipe {
+  /** `name:tag` in full or familiar form. */
+  readonly names: readonly string[]
+  readonly files: readonly TarEntry[]
+  readonly entrypoint?: readonly string[]
+  readonly command?: readonly string[]
+  readonly env?: readonly string[]
+  readonly workdir?: string
+  readonly user?: string
+  readonly stopSignal?: string
+  readonly volumes?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** A tar that `docker load` and `tsswarm image load` accept. */
+export function buildImageArchive(recipe: ImageRecipe): Uint8Array {
+  const layer = writeTar(recipe.files)
+  const config = Buffer.from(JSON.stringify(imageConfig(recipe, sha256(layer))))
+  const layerName = `${sha256(layer)}.tar`
+  const configName = `${sha256(config)}.json`
+  const manifest = [{ Config: configName, RepoTags: recipe.names, Layers: [layerName] }]
+  return writeTar([
+    { kind: 'file', path: layerName, data: layer },
+    { kind: 'file', path: configName, data: config },
+    { kind: 'file', path: 'manifest.json', data: Buffer.from(JSON.stringify(manifest)) },
+  ])
+}
+
+function imageConfig(recipe: ImageRecipe, layerDigest: string): object {
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch
+  return {
+    architecture,
+    os: 'linux',
+    created: '1970-01-01T00:00:00Z',
+    config: {
+      Env: recipe.env ?? ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+      ...(recipe.entrypoint === undefined ? {} : { Entrypoint: recipe.entrypoint }),
+      ...(recipe.command === undefined ? {} : { Cmd: recipe.command }),
+      WorkingDir: recipe.workdir ?? '/',
+      ...(recipe.user === undefined ? {} : { User: recipe.user }),
+      ...(recipe.stopSignal === undefined ? {} : { StopSignal: recipe.stopSignal }),
+      ...(recipe.labels === undefined ? {} : { Labels: recipe.labels }),
+      ...(recipe.volumes === undefined
+        ? {}
+        : { Volumes: Object.fromEntries(recipe.volumes.map((path) => [path, {}])) }),
+    },
+    rootfs: { type: 'layers', diff_ids: [`sha256:${layerDigest}`] },
+    history: [{ created: '1970-01-01T00:00:00Z', created_by: 'tsswarm' }],
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
