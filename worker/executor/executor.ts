@@ -31,7 +31,6 @@ export interface ContainerConfig {
   readonly dns?: DnsConfig
   readonly readOnly?: boolean
   readonly tty?: boolean
-  readonly openStdin?: boolean
   /** Runs a reaper as pid 1. */
   readonly init?: boolean
   /** `SIGTERM`, `TERM` or a number; default: the image's, else SIGTERM. */

@@ -1,0 +1,108 @@
+// Handlers about this host's images. Transport-free: gRPC and other adapters call them; access is
+// judged before.
+import { createWriteStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { childController } from '../../proto/lib/lifecycle.ts'
+import { BoundedQueue } from '../../proto/lib/queue.ts'
+import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
+import type { ImageSummary, Images, RemovedImage } from '../image/images.ts'
+import type { ImageConfig } from '../image/store-index.ts'
+
+/** A step of a pull or load; the last one of each image carries it. */
+export interface ImageProgress extends PullProgress {
+  readonly image?: ImageSummary
+}
+
+export interface ImageDetails extends ImageSummary {
+  readonly config: ImageConfig
+  /** As in the registry. */
+  readonly rawConfig: string
+}
+
+/** Handlers; errors as in Images. */
+export interface ImagesEngine {
+  pull(
+    request: { readonly reference: string; readonly auth?: RegistryAuth },
+    signal: AbortSignal,
+  ): AsyncIterable<ImageProgress>
+  /** An archive in chunks. */
+  load(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<ImageProgress>
+  list(request: { readonly reference: string }): Promise<readonly ImageSummary[]>
+  remove(request: { readonly reference: string; readonly force: boolean }): Promise<RemovedImage>
+  inspect(request: { readonly reference: string }): Promise<ImageDetails>
+}
+
+const stepsMax = 1024
+
+export function createImagesEngine(images: Images): ImagesEngine {
+  return {
+    pull: (request, signal) =>
+      steps(signal, async (progress, inner) => {
+        const { auth } = request
+        const options = { signal: inner, progress, ...(auth === undefined ? {} : { auth }) }
+        const { id } = await images.pull(request.reference, options)
+        return [await images.get(id)]
+      }),
+    load: (chunks, signal) =>
+      steps(signal, (progress, inner) => {
+        let doneBytes = 0
+        const counted = async function* (): AsyncGenerator<Uint8Array> {
+          for await (const chunk of chunks) {
+            doneBytes += chunk.length
+            progress({ step: 'receiving', subject: 'archive', doneBytes, totalBytes: 0 })
+            yield chunk
+          }
+        }
+        const write = (path: string): Promise<void> =>
+          pipeline(Readable.from(counted()), createWriteStream(path, { mode: 0o600 }), {
+            signal: inner,
+          })
+        return images.load({ write, signal: inner, progress })
+      }),
+    list: ({ reference }) => images.list(reference),
+    remove: ({ reference, force }) => images.remove(reference, force),
+    inspect: async ({ reference }) => {
+      const stored = await images.store.get(reference)
+      return {
+        ...(await images.get(`sha256:${stored.id}`)),
+        config: await images.store.config(stored),
+        rawConfig: await images.store.configText(stored),
+      }
+    },
+  }
+}
+
+type Work = (
+  progress: (step: PullProgress) => void,
+  signal: AbortSignal,
+) => Promise<readonly ImageSummary[]>
+
+/**
+ * The steps of the work as it goes, then its images. A reader who lags misses steps, never the
+ * images; one who leaves aborts the work.
+ */
+async function* steps(signal: AbortSignal, work: Work): AsyncGenerator<ImageProgress> {
+  const queue = new BoundedQueue<ImageProgress>(stepsMax)
+  const { controller, release } = childController(signal)
+  let images: readonly ImageSummary[] = []
+  const done = work((step) => queue.offer(step), controller.signal).then(
+    (result) => {
+      images = result
+      queue.close()
+    },
+    (err: unknown) => queue.close(err instanceof Error ? err : new Error(String(err))),
+  )
+  try {
+    yield* queue
+    for (const image of images) {
+      const subject = image.names[0] ?? image.id
+      const { sizeBytes } = image
+      yield { step: 'done', subject, doneBytes: sizeBytes, totalBytes: sizeBytes, image }
+    }
+  } finally {
+    release()
+    controller.abort()
+    await done
+  }
+}

@@ -1,0 +1,183 @@
+// Where mounts go: checks of what a user wrote, Docker's own mounts, and the order that lets one
+// lie in another. Pure: sources are resolved by others.
+import { SwarmError } from '../../../proto/errors.ts'
+import type { ImageConfig } from '../../image/store-index.ts'
+import type { BindMount, ContainerConfig, Mount, TmpfsMount } from '../executor.ts'
+
+/** An entry of an OCI configuration's `mounts`. */
+export interface OciMount {
+  readonly destination: string
+  readonly type: string
+  readonly source: string
+  readonly options: readonly string[]
+}
+
+/** A mount whose source on this host is known. */
+export type ResolvedMount =
+  | { readonly kind: 'bind'; readonly mount: BindMount }
+  | {
+      readonly kind: 'volume'
+      readonly target: string
+      readonly path: string
+      readonly readOnly: boolean
+    }
+  | { readonly kind: 'tmpfs'; readonly mount: TmpfsMount }
+
+const pathMax = 4096
+
+/**
+ * The mounts with clean targets, the image's volumes added where nothing else lies.
+ * Errors: INVALID_ARGUMENT for a relative or duplicate target, `/`, or an impossible propagation.
+ */
+export function plannedMounts(config: ContainerConfig, image: ImageConfig): readonly Mount[] {
+  const own = config.mounts.map((mount) => checked(mount, config.name))
+  const targets = new Set<string>()
+  for (const { target } of own) {
+    if (targets.has(target)) throw invalid(config.name, `duplicate mount point: ${target}`)
+    targets.add(target)
+  }
+  const fromImage = image.volumes
+    .map(cleanPath)
+    .filter((target) => target !== '/' && !targets.has(target))
+    .map((target): Mount => ({ kind: 'volume', target }))
+  return [...own, ...fromImage]
+}
+
+function checked(mount: Mount, name: string): Mount {
+  const { target } = mount
+  if (!target.startsWith('/') || target.length > pathMax || target.includes('\0')) {
+    throw invalid(name, `mount target ${JSON.stringify(target)} must be an absolute path`)
+  }
+  const clean = cleanPath(target)
+  if (clean === '/') throw invalid(name, "mount target can't be '/'")
+  if (mount.kind === 'bind') checkBind(mount, name)
+  return { ...mount, target: clean }
+}
+
+function checkBind(mount: BindMount, name: string): void {
+  if (!mount.source.startsWith('/')) {
+    throw invalid(
+      name,
+      `invalid bind mount source ${JSON.stringify(mount.source)}: must be an absolute path`,
+    )
+  }
+  // A container's mounts are made in a namespace that only receives, so that the host never sees
+  // them.
+  if (mount.propagation === 'shared' || mount.propagation === 'rshared') {
+    throw invalid(
+      name,
+      `bind propagation ${mount.propagation} of ${mount.target} is not possible here: use rslave`,
+    )
+  }
+}
+
+/** `/a//b/../c/` -> `/a/c`; never above `/`. */
+export function cleanPath(path: string): string {
+  const parts: string[] = []
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '' && part !== '.') parts.push(part)
+  }
+  return `/${parts.join('/')}`
+}
+
+/** User's mounts in OCI form, parents before what lies in them. */
+export function ociMounts(mounts: readonly ResolvedMount[]): readonly OciMount[] {
+  const depth = (mount: OciMount): number => mount.destination.split('/').length
+  return mounts.map(toOci).sort((a, b) => depth(a) - depth(b))
+}
+
+function toOci(resolved: ResolvedMount): OciMount {
+  switch (resolved.kind) {
+    case 'bind': {
+      const { mount } = resolved
+      const recursive = mount.nonRecursive !== true
+      return {
+        destination: mount.target,
+        type: 'bind',
+        source: mount.source,
+        options: [
+          recursive ? 'rbind' : 'bind',
+          mount.propagation ?? 'rprivate',
+          ...(mount.readOnly === true ? [recursive ? 'rro' : 'ro'] : []),
+        ],
+      }
+    }
+    case 'volume':
+      return {
+        destination: resolved.target,
+        type: 'bind',
+        source: resolved.path,
+        options: ['rbind', 'rprivate', ...(resolved.readOnly ? ['ro'] : [])],
+      }
+    case 'tmpfs':
+      return tmpfs(resolved.mount)
+  }
+}
+
+function tmpfs({ target, readOnly, sizeBytes, mode }: TmpfsMount): OciMount {
+  return {
+    destination: target,
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: [
+      'noexec',
+      'nosuid',
+      'nodev',
+      'rprivate',
+      `mode=${(mode ?? 0o1777).toString(8)}`,
+      ...(sizeBytes === undefined || sizeBytes === 0 ? [] : [`size=${sizeBytes}`]),
+      ...(readOnly === true ? ['ro'] : []),
+    ],
+  }
+}
+
+/** The mounts every container has. Source: Docker. */
+export const standardMounts: readonly OciMount[] = [
+  {
+    destination: '/proc',
+    type: 'proc',
+    source: 'proc',
+    options: ['nosuid', 'noexec', 'nodev'],
+  },
+  {
+    destination: '/dev',
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+  },
+  {
+    destination: '/dev/pts',
+    type: 'devpts',
+    source: 'devpts',
+    options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+  },
+  {
+    destination: '/dev/shm',
+    type: 'tmpfs',
+    source: 'shm',
+    options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=67108864'],
+  },
+  {
+    destination: '/dev/mqueue',
+    type: 'mqueue',
+    source: 'mqueue',
+    options: ['nosuid', 'noexec', 'nodev'],
+  },
+  {
+    destination: '/sys',
+    type: 'sysfs',
+    source: 'sysfs',
+    options: ['nosuid', 'noexec', 'nodev', 'ro'],
+  },
+  {
+    destination: '/sys/fs/cgroup',
+    type: 'cgroup',
+    source: 'cgroup',
+    options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'],
+  },
+]
+
+function invalid(name: string, why: string): SwarmError {
+  return new SwarmError('INVALID_ARGUMENT', `${name}: ${why}`)
+}

@@ -1,0 +1,87 @@
+// The default seccomp profile as the distribution ships it (Docker's format), turned into OCI form
+// for one architecture and one set of capabilities. Pure. Not for custom profiles.
+
+/** What we read of /usr/share/containers/seccomp.json. */
+export interface SeccompProfile {
+  readonly defaultAction: string
+  readonly defaultErrnoRet?: number
+  readonly archMap?: readonly {
+    readonly architecture: string
+    readonly subArchitectures?: readonly string[] | null
+  }[]
+  readonly syscalls: readonly SeccompRule[]
+}
+
+interface SeccompRule {
+  readonly names: readonly string[]
+  readonly action: string
+  readonly args?: readonly object[] | null
+  readonly errnoRet?: number
+  readonly includes?: SeccompFilter
+  readonly excludes?: SeccompFilter
+}
+
+interface SeccompFilter {
+  readonly arches?: readonly string[]
+  readonly caps?: readonly string[]
+  readonly minKernel?: string
+}
+
+/** `linux.seccomp` of an OCI configuration. */
+export interface OciSeccomp {
+  readonly defaultAction: string
+  readonly defaultErrnoRet?: number
+  readonly architectures: readonly string[]
+  readonly syscalls: readonly object[]
+}
+
+const architectures: Readonly<Record<string, { readonly oci: string; readonly short: string }>> = {
+  x64: { oci: 'SCMP_ARCH_X86_64', short: 'amd64' },
+  arm64: { oci: 'SCMP_ARCH_AARCH64', short: 'arm64' },
+  s390x: { oci: 'SCMP_ARCH_S390X', short: 's390x' },
+}
+
+/** `nodeArch` as in process.arch; an unknown one gets no architecture list (the native one). */
+export function ociSeccomp(
+  profile: SeccompProfile,
+  nodeArch: string,
+  capabilities: readonly string[],
+): OciSeccomp {
+  const arch = architectures[nodeArch]
+  const mapped = profile.archMap?.find((one) => one.architecture === arch?.oci)
+  const granted = new Set(capabilities)
+  return {
+    defaultAction: profile.defaultAction,
+    ...optional('defaultErrnoRet', profile.defaultErrnoRet),
+    architectures:
+      mapped === undefined ? [] : [mapped.architecture, ...(mapped.subArchitectures ?? [])],
+    syscalls: profile.syscalls
+      .filter((rule) => applies(rule, arch?.short ?? nodeArch, granted))
+      .map((rule) => ({
+        names: rule.names,
+        action: rule.action,
+        ...optional('errnoRet', rule.errnoRet),
+        ...((rule.args?.length ?? 0) > 0 ? { args: rule.args } : {}),
+      })),
+  }
+}
+
+/**
+ * A rule holds when all its includes do and none of its excludes does. Every kernel we run on is
+ * newer than 4.8.
+ */
+function applies(rule: SeccompRule, arch: string, granted: ReadonlySet<string>): boolean {
+  const { includes, excludes } = rule
+  if (nonEmpty(includes?.arches) && !includes.arches.includes(arch)) return false
+  if (nonEmpty(includes?.caps) && !includes.caps.every((cap) => granted.has(cap))) return false
+  if (nonEmpty(excludes?.arches) && excludes.arches.includes(arch)) return false
+  return !(nonEmpty(excludes?.caps) && excludes.caps.some((cap) => granted.has(cap)))
+}
+
+function nonEmpty(list: readonly string[] | undefined): list is readonly string[] {
+  return list !== undefined && list.length > 0
+}
+
+function optional(name: string, value: number | undefined): object {
+  return value === undefined ? {} : { [name]: value }
+}

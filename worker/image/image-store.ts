@@ -1,0 +1,282 @@
+// The images of one daemon: what is there, what a reference means, where the layers lie. They rest
+// in a containers-storage store that skopeo writes; pulling and loading are in image-transfer.ts.
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { SwarmError } from '../../proto/errors.ts'
+import type { ResolvedImage } from '../executor/executor.ts'
+import type { SpawnHelper, SpawnResult } from '../executor/spawn/spawn-helper.ts'
+import { familiarReference, parseReference } from './reference.ts'
+import {
+  findImages,
+  type ImageConfig,
+  layerChain,
+  parseImageConfig,
+  parseImages,
+  parseLayers,
+  type StoredImage,
+  type StoredLayer,
+} from './store-index.ts'
+import { SharedLock } from './store-lock.ts'
+
+/** Where an image store keeps what. */
+export interface ImageStorePaths {
+  /** The containers-storage root. */
+  readonly rootDir: string
+  /** Its run-time folder, on tmpfs. */
+  readonly runDir: string
+  /**
+   * Our own marks: which images are complete on disk, which pulls are under way; and what is being
+   * downloaded.
+   */
+  readonly stateDir: string
+}
+
+/** The layers of an image for an overlay mount. */
+export interface LowerLayers {
+  /** The mount is made from within this folder. */
+  readonly overlayDir: string
+  /** Names relative to it, the topmost first; at least one. */
+  readonly lowers: readonly string[]
+}
+
+interface Index {
+  readonly stamp: string
+  readonly images: readonly StoredImage[]
+  readonly layers: ReadonlyMap<string, StoredLayer>
+}
+
+const storeTimeoutMs = 120_000
+
+export class ImageStore {
+  /**
+   * Pulls and loads hold it shared, removals exclusively: a removal beside a pull of the same
+   * layers breaks the pull.
+   */
+  readonly lock = new SharedLock()
+  readonly paths: ImageStorePaths
+  readonly #helper: SpawnHelper
+  readonly #ready = new Set<string>()
+  readonly #configs = new Map<string, ImageConfig>()
+  readonly #lowers = new Map<string, LowerLayers>()
+  #index: Index = { stamp: '', images: [], layers: new Map() }
+
+  constructor(paths: ImageStorePaths, helper: SpawnHelper) {
+    this.paths = paths
+    this.#helper = helper
+  }
+
+  /** Reads which images are complete. To be called once, and again after markReady by others. */
+  async loadReady(): Promise<void> {
+    this.#ready.clear()
+    for (const id of await readdir(`${this.paths.stateDir}/ready`)) this.#ready.add(id)
+  }
+
+  /** The images that are complete on disk. */
+  async list(): Promise<readonly StoredImage[]> {
+    const { images } = await this.#read()
+    return images.filter((image) => this.#ready.has(image.id))
+  }
+
+  /** All the store has, also what a pull has not finished. */
+  async listAll(): Promise<readonly StoredImage[]> {
+    return (await this.#read()).images
+  }
+
+  async layers(): Promise<ReadonlyMap<string, StoredLayer>> {
+    return (await this.#read()).layers
+  }
+
+  /** By reference, id, or the beginning of an id. Errors: AMBIGUOUS. */
+  async find(text: string): Promise<StoredImage | undefined> {
+    const [first, ...more] = findImages(await this.list(), text)
+    if (more.length === 0) return first
+    throw new SwarmError('AMBIGUOUS', `image id ${text} is ambiguous (${more.length + 1} matches)`)
+  }
+
+  /** Errors: IMAGE_NOT_FOUND, AMBIGUOUS. */
+  async get(text: string): Promise<StoredImage> {
+    const image = await this.find(text)
+    if (image !== undefined) return image
+    throw new SwarmError('IMAGE_NOT_FOUND', `No such image: ${text}`)
+  }
+
+  async resolved(text: string, image: StoredImage): Promise<ResolvedImage> {
+    const digest = image.digests.at(-1)
+    const sizeBytes = await this.sizeBytes(image)
+    return {
+      reference: isId(text) ? text : familiar(text),
+      id: `sha256:${image.id}`,
+      ...(digest === undefined ? {} : { digest }),
+      sizeBytes,
+    }
+  }
+
+  async sizeBytes(image: StoredImage): Promise<number> {
+    const { layers } = await this.#read()
+    return layerChain(image, layers).reduce((sum, layer) => sum + layer.sizeBytes, 0)
+  }
+
+  /** Cached: an image's configuration never changes. Errors: DATA_LOSS. */
+  async config(image: StoredImage): Promise<ImageConfig> {
+    const known = this.#configs.get(image.id)
+    if (known !== undefined) return known
+    const config = parseImageConfig(await this.configText(image), image.id)
+    this.#configs.set(image.id, config)
+    return config
+  }
+
+  /** The configuration as in the registry. Errors: DATA_LOSS. */
+  async configText(image: StoredImage): Promise<string> {
+    const key = Buffer.from(`sha256:${image.id}`).toString('base64')
+    const path = `${this.paths.rootDir}/overlay-images/${image.id}/=${key}`
+    return readFile(path, 'utf8').catch((cause: unknown) => {
+      throw new SwarmError(
+        'DATA_LOSS',
+        `image ${image.id} has lost its configuration: pull it again`,
+        {
+          cause,
+        },
+      )
+    })
+  }
+
+  /** Cached: layers never change. Errors: DATA_LOSS. */
+  async lowerLayers(image: StoredImage): Promise<LowerLayers> {
+    const known = this.#lowers.get(image.id)
+    if (known !== undefined) return known
+    const overlayDir = `${this.paths.rootDir}/overlay`
+    const lowers = await this.#lowersOf(image, overlayDir)
+    const layers = { overlayDir, lowers }
+    this.#lowers.set(image.id, layers)
+    return layers
+  }
+
+  async #lowersOf(image: StoredImage, overlayDir: string): Promise<readonly string[]> {
+    if (image.layerId === undefined) return [`${this.paths.stateDir}/empty`]
+    const dir = `${overlayDir}/${image.layerId}`
+    try {
+      const link = (await readFile(`${dir}/link`, 'utf8')).trim()
+      const lower = await readFile(`${dir}/lower`, 'utf8').catch(() => '')
+      return [`l/${link}`, ...lower.trim().split(':')].filter((one) => one !== '')
+    } catch (cause) {
+      throw new SwarmError('DATA_LOSS', `image ${image.id} has lost its top layer: pull it again`, {
+        cause,
+      })
+    }
+  }
+
+  isReady(id: string): boolean {
+    return this.#ready.has(id)
+  }
+
+  /** After its marker is on disk. */
+  setReady(id: string): void {
+    this.#ready.add(id)
+  }
+
+  /** After it was deleted. */
+  async unmark(id: string): Promise<void> {
+    await rm(`${this.paths.stateDir}/ready/${id}`, { force: true })
+    this.#ready.delete(id)
+    this.#configs.delete(id)
+    this.#lowers.delete(id)
+  }
+
+  /**
+   * Runs skopeo. In a mount namespace of its own, because the store would leave a mount on the
+   * host.
+   */
+  skopeo(args: readonly string[], options: SkopeoOptions): Promise<SpawnResult> {
+    return this.#command(['skopeo', '--insecure-policy', ...args], options)
+  }
+
+  /** Runs containers-storage on the store. Errors: INTERNAL with what it printed. */
+  async storage(args: readonly string[]): Promise<void> {
+    const { rootDir, runDir } = this.paths
+    const argv = ['containers-storage', '-s', 'overlay', '-g', rootDir, '-R', runDir, ...args]
+    const result = await this.#command(argv, { timeoutMs: storeTimeoutMs })
+    if (result.code === 0) return
+    throw new SwarmError('INTERNAL', `the image store failed: ${result.stderr.trim()}`, {
+      details: { command: args.join(' ') },
+    })
+  }
+
+  /** A skopeo name for what lies in the store: `docker.io/x/y:tag`, `…@sha256:…` or `@id`. */
+  transport(name: string): string {
+    return `containers-storage:[overlay@${this.paths.rootDir}+${this.paths.runDir}]${name}`
+  }
+
+  /** Writes all of the store's data to disk. Errors: INTERNAL. */
+  async syncToDisk(): Promise<void> {
+    const result = await this.#helper.spawn(['sync', '-f', this.paths.rootDir], {
+      timeoutMs: storeTimeoutMs,
+    })
+    if (result.code !== 0) {
+      throw new SwarmError('INTERNAL', `cannot write images to disk: ${result.stderr.trim()}`)
+    }
+  }
+
+  run(argv: readonly string[], options: SkopeoOptions): Promise<SpawnResult> {
+    return this.#helper.spawn(argv, options)
+  }
+
+  #command(argv: readonly string[], options: SkopeoOptions): Promise<SpawnResult> {
+    const { tmpDir, ...rest } = options
+    return this.#helper.spawn(['unshare', '--mount', '--propagation', 'private', ...argv], {
+      ...rest,
+      env: {
+        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        HOME: '/root',
+        TMPDIR: tmpDir ?? this.paths.stateDir,
+      },
+    })
+  }
+
+  /**
+   * The store's tables, read again only when they changed. They are replaced by rename, never
+   * written in place.
+   */
+  async #read(): Promise<Index> {
+    const imagesPath = `${this.paths.rootDir}/overlay-images/images.json`
+    const layersPath = `${this.paths.rootDir}/overlay-layers/layers.json`
+    const stamp = `${await fileStamp(imagesPath)} ${await fileStamp(layersPath)}`
+    if (stamp === this.#index.stamp) return this.#index
+    const [images, layers] = await Promise.all([readOr(imagesPath), readOr(layersPath)])
+    const byId = new Map(parseLayers(layers).map((layer) => [layer.id, layer]))
+    this.#index = { stamp, images: parseImages(images), layers: byId }
+    return this.#index
+  }
+}
+
+export interface SkopeoOptions {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal
+  /** Where blobs are spooled. */
+  readonly tmpDir?: string
+}
+
+function isId(text: string): boolean {
+  return /^(sha256:)?[0-9a-f]{12,64}$/.test(text)
+}
+
+function familiar(text: string): string {
+  return familiarReference(parseReference(text))
+}
+
+async function fileStamp(path: string): Promise<string> {
+  try {
+    const { mtimeNs, ino, size } = await stat(path, { bigint: true })
+    return `${mtimeNs}/${ino}/${size}`
+  } catch {
+    return 'absent'
+  }
+}
+
+/** An empty list while the store has not been written yet. */
+async function readOr(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (err) {
+    if (err instanceof Error && 'code' in err && err.code === 'ENOENT') return '[]'
+    throw err
+  }
+}

@@ -1,0 +1,232 @@
+// The images of one daemon as the rest of the worker uses them: pull, load, list, remove, and what
+// is in use.
+import { SwarmError } from '../../proto/errors.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import type { PullOptions, ResolvedImage } from '../executor/executor.ts'
+import type { SpawnHelper } from '../executor/spawn/spawn-helper.ts'
+import { ImageStore, type ImageStorePaths } from './image-store.ts'
+import { openStore } from './image-transfer.ts'
+import { type LoadRequest, loadArchive } from './load.ts'
+import { Puller } from './pull.ts'
+import { familiarReference, parseReference } from './reference.ts'
+import { findImages, repositoryDigests, type StoredImage } from './store-index.ts'
+
+export interface ImagesOptions {
+  readonly paths: ImageStorePaths
+  readonly helper: SpawnHelper
+  readonly clock: Clock
+  readonly random: Random
+  readonly insecureRegistries: readonly string[]
+}
+
+/** A container that needs an image. */
+export interface ImageUser {
+  readonly containerId: string
+  readonly running: boolean
+}
+
+/** An image as users see it. */
+export interface ImageSummary {
+  /** `sha256:…` */
+  readonly id: string
+  /** `nginx:1.27` */
+  readonly names: readonly string[]
+  /** `nginx@sha256:…` */
+  readonly digests: readonly string[]
+  readonly sizeBytes: number
+  readonly createdAtMs: number
+}
+
+export interface RemovedImage {
+  readonly untagged: readonly string[]
+  readonly deleted: readonly string[]
+}
+
+const removeWaitMs = 30_000
+
+export class Images {
+  readonly store: ImageStore
+  readonly #options: ImagesOptions
+  readonly #puller: Puller
+  readonly #deleting = new Set<string>()
+  #usersOf: (imageId: string) => readonly ImageUser[] = () => []
+
+  constructor(options: ImagesOptions) {
+    this.#options = options
+    this.store = new ImageStore(options.paths, options.helper)
+    this.#puller = new Puller({ ...options, store: this.store })
+  }
+
+  /** Makes the folders, repairs what a crash left. To be awaited before anything else. */
+  open(): Promise<void> {
+    return openStore(this.store)
+  }
+
+  /** Tells who uses an image (`sha256:…`); asked in the very tick in which a removal decides. */
+  setUsage(usersOf: (imageId: string) => readonly ImageUser[]): void {
+    this.#usersOf = usersOf
+  }
+
+  /** As Executor.pull. */
+  async pull(reference: string, options: PullOptions): Promise<ResolvedImage> {
+    const parsed = parseReference(reference)
+    const subject = familiarReference(parsed)
+    if (parsed.digest !== undefined || options.policy === 'missing') {
+      const [local] = findImages(await this.store.list(), reference)
+      if (local !== undefined) {
+        options.progress?.({ step: 'up to date', subject, doneBytes: 0, totalBytes: 0 })
+        return this.store.resolved(reference, local)
+      }
+    }
+    const image = await this.#puller.pull({
+      reference: parsed,
+      auth: options.auth,
+      signal: options.signal ?? new AbortController().signal,
+      progress: options.progress ?? (() => {}),
+    })
+    options.progress?.({ step: 'done', subject, doneBytes: 0, totalBytes: 0 })
+    return this.store.resolved(reference, image)
+  }
+
+  /** As loadArchive. */
+  async load(request: LoadRequest): Promise<readonly ImageSummary[]> {
+    const images = await loadArchive(this.store, this.#options.random, request)
+    return Promise.all(images.map((image) => this.#summary(image)))
+  }
+
+  /** Newest first; with a reference only what it means. Errors: INVALID_ARGUMENT. */
+  async list(reference = ''): Promise<readonly ImageSummary[]> {
+    const all = await this.store.list()
+    const wanted = reference === '' ? all : all.filter((image) => matches(image, reference))
+    const summaries = await Promise.all(wanted.map((image) => this.#summary(image)))
+    return summaries.toSorted((a, b) => b.createdAtMs - a.createdAtMs)
+  }
+
+  /** Errors: IMAGE_NOT_FOUND, AMBIGUOUS. */
+  async get(text: string): Promise<ImageSummary> {
+    return this.#summary(await this.store.get(text))
+  }
+
+  /** For a new container. Errors: IMAGE_NOT_FOUND, AMBIGUOUS. */
+  async forContainer(text: string): Promise<StoredImage> {
+    const image = await this.store.get(text)
+    if (!this.#deleting.has(image.id)) return image
+    throw new SwarmError('IMAGE_NOT_FOUND', `No such image: ${text}: it is just being removed`)
+  }
+
+  /**
+   * Takes a name away, and the image with its last name. `force` also takes what ended containers
+   * use and images with several names by id. Errors: IMAGE_NOT_FOUND, AMBIGUOUS, IN_USE,
+   * UNAVAILABLE.
+   */
+  async remove(text: string, force: boolean): Promise<RemovedImage> {
+    const controller = new AbortController()
+    const timer = this.#options.clock.setTimer(removeWaitMs, () => controller.abort())
+    try {
+      return await this.store.lock.run('exclusive', controller.signal, () =>
+        this.#removeNow(text, force),
+      )
+    } catch (err) {
+      if (!controller.signal.aborted) throw err
+      throw new SwarmError(
+        'UNAVAILABLE',
+        `cannot remove image ${text} while images are being pulled: try again when that is done`,
+        { cause: err },
+      )
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  async #removeNow(text: string, force: boolean): Promise<RemovedImage> {
+    const image = await this.store.get(text)
+    const named = namesMeant(image, text)
+    const rest = image.names.filter((name) => !named.includes(name))
+    if (named.length > 0 && rest.length > 0) {
+      await this.store.storage(['set-names', ...rest.flatMap((name) => ['-n', name]), image.id])
+      return { untagged: named.map(familiar), deleted: [] }
+    }
+    this.#refuseIfNeeded(image, { text, force, byId: named.length === 0 })
+    this.#deleting.add(image.id)
+    try {
+      await this.store.storage(['delete-image', image.id])
+      await this.store.unmark(image.id)
+    } finally {
+      this.#deleting.delete(image.id)
+    }
+    return { untagged: image.names.map(familiar), deleted: [`sha256:${image.id}`] }
+  }
+
+  #refuseIfNeeded(
+    image: StoredImage,
+    {
+      text,
+      force,
+      byId,
+    }: { readonly text: string; readonly force: boolean; readonly byId: boolean },
+  ): void {
+    const users = this.#usersOf(`sha256:${image.id}`)
+    const user = users.find((one) => one.running) ?? users[0]
+    if (user !== undefined && (user.running || !force)) {
+      const how = user.running ? 'cannot be forced' : 'must be forced'
+      throw new SwarmError(
+        'IN_USE',
+        `conflict: unable to remove image ${text} (${how}): container ${user.containerId} uses it`,
+        { details: { containerId: user.containerId } },
+      )
+    }
+    if (byId && !force && image.names.length > 1) {
+      throw new SwarmError(
+        'IN_USE',
+        `conflict: unable to remove image ${text} (must be forced): it has several names, ` +
+          `${image.names.map(familiar).join(', ')}`,
+      )
+    }
+  }
+
+  async #summary(image: StoredImage): Promise<ImageSummary> {
+    return {
+      id: `sha256:${image.id}`,
+      names: image.names.filter((name) => !name.includes('@')).map(familiar),
+      digests: repositoryDigests(image).map(familiar),
+      sizeBytes: await this.store.sizeBytes(image),
+      createdAtMs: image.createdAtMs,
+    }
+  }
+}
+
+/** Which of the image's names the text names; none when it is an id. */
+function namesMeant(image: StoredImage, text: string): readonly string[] {
+  return image.names.filter((name) => {
+    const wanted = tryParse(text)
+    if (wanted === undefined) return false
+    const own = parseReference(name)
+    const sameName = own.registry === wanted.registry && own.repository === wanted.repository
+    const sameDigest = wanted.digest !== undefined && own.digest === wanted.digest
+    return sameName && (sameDigest || (wanted.digest === undefined && own.tag === wanted.tag))
+  })
+}
+
+/** `nginx` lists all tags of it, `nginx:1.27` that one, an id that one. */
+function matches(image: StoredImage, text: string): boolean {
+  if (findImages([image], text).length > 0) return true
+  if (/[:@]/.test(text.slice(text.lastIndexOf('/') + 1))) return false
+  const wanted = parseReference(text)
+  return image.names.some((name) => {
+    const own = parseReference(name)
+    return own.registry === wanted.registry && own.repository === wanted.repository
+  })
+}
+
+function tryParse(text: string) {
+  try {
+    return parseReference(text)
+  } catch {
+    return undefined
+  }
+}
+
+function familiar(name: string): string {
+  return familiarReference(parseReference(name))
+}

@@ -1,0 +1,293 @@
+// Brings an image from a registry into the store, with progress. One pull of a reference at a time:
+// callers that ask for the same share it.
+import { readdir, stat, writeFile } from 'node:fs/promises'
+import { SwarmError } from '../../proto/errors.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
+import { newId } from '../../proto/lib/ids.ts'
+import { childController } from '../../proto/lib/lifecycle.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
+import type { ImageStore } from './image-store.ts'
+import { finishTransfer, openTransfer } from './image-transfer.ts'
+import {
+  familiarReference,
+  fullName,
+  fullReference,
+  type ImageReference,
+  pinnedReference,
+} from './reference.ts'
+import {
+  parseManifest,
+  platformEntry,
+  pullError,
+  type RegistryManifest,
+} from './registry-manifest.ts'
+import { findByReference, type StoredImage } from './store-index.ts'
+
+export interface PullerOptions {
+  readonly store: ImageStore
+  readonly clock: Clock
+  readonly random: Random
+  /** Registries (`host[:port]`) that speak plain HTTP or have no trusted certificate. */
+  readonly insecureRegistries: readonly string[]
+}
+
+export interface PullRequest {
+  readonly reference: ImageReference
+  readonly auth: RegistryAuth | undefined
+  readonly signal: AbortSignal
+  readonly progress: (step: PullProgress) => void
+}
+
+const resolveTimeoutMs = 30_000
+const stalledMs = 120_000
+const longestMs = 6 * 3_600_000
+const progressEveryMs = 200
+
+/** What a pull in progress is shared by. */
+interface Flight {
+  readonly done: Promise<StoredImage>
+  readonly controller: AbortController
+  readonly listeners: Set<(step: PullProgress) => void>
+  interested: number
+}
+
+export class Puller {
+  readonly #options: PullerOptions
+  readonly #flights = new Map<string, Flight>()
+
+  constructor(options: PullerOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The image once it is complete on disk. Aborting leaves the pull to others who wait for it.
+   * Errors: IMAGE_NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED,
+   * CANCELLED.
+   */
+  async pull(request: PullRequest): Promise<StoredImage> {
+    const key = JSON.stringify([fullReference(request.reference), request.auth ?? {}])
+    const flight = this.#flights.get(key) ?? this.#start(key, request)
+    flight.listeners.add(request.progress)
+    flight.interested += 1
+    try {
+      return await raceAbort(flight.done, request.signal, familiarReference(request.reference))
+    } finally {
+      flight.listeners.delete(request.progress)
+      flight.interested -= 1
+      if (flight.interested === 0) flight.controller.abort()
+    }
+  }
+
+  #start(key: string, request: PullRequest): Flight {
+    const { controller } = childController()
+    const listeners = new Set<(step: PullProgress) => void>()
+    const progress = (step: PullProgress): void => {
+      for (const listener of listeners) listener(step)
+    }
+    const shared = { ...request, signal: controller.signal, progress }
+    const done = this.#options.store.lock
+      .run('shared', controller.signal, () => this.#pullNow(shared))
+      .finally(() => this.#flights.delete(key))
+    // Whoever waits sees the failure; with nobody left it concerns nobody.
+    done.catch(() => {})
+    const flight = { done, controller, listeners, interested: 0 }
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  async #pullNow(request: PullRequest): Promise<StoredImage> {
+    const { store, random } = this.#options
+    const { reference, progress } = request
+    const subject = familiarReference(reference)
+    const transfer = await openTransfer(store, newId(random))
+    try {
+      const authFlags = await this.#registryFlags(request, transfer.authDir)
+      progress({ step: 'resolving', subject, doneBytes: 0, totalBytes: 0 })
+      const wanted = await this.#wantedImage(request, authFlags)
+      const known = findByReference(await store.list(), reference)
+      if (known?.digests.includes(wanted.imageDigest) === true) {
+        progress({ step: 'up to date', subject, doneBytes: 0, totalBytes: 0 })
+        return known
+      }
+      const totalBytes = await this.#missingBytes(wanted.manifest)
+      await this.#copy({ request, authFlags, wanted, totalBytes, tmpDir: transfer.tmpDir })
+      progress({ step: 'storing', subject, doneBytes: totalBytes, totalBytes })
+      return await finishTransfer(store, pinnedReference(reference))
+    } finally {
+      await transfer.close()
+    }
+  }
+
+  /** Asks the registry what the reference means now, for this platform. */
+  async #wantedImage(request: PullRequest, flags: readonly string[]): Promise<WantedImage> {
+    const manifest = await this.#inspect(request, pinnedReference(request.reference), flags)
+    if (manifest.kind === 'image') {
+      return { digest: manifest.digest, imageDigest: manifest.digest, manifest }
+    }
+    const entry = platformEntry(manifest.platforms, process.arch)
+    if (entry === undefined) {
+      throw new SwarmError(
+        'IMAGE_NOT_FOUND',
+        `No such image: ${familiarReference(request.reference)} for this host's platform linux/${process.arch}`,
+      )
+    }
+    const name = `${fullName(request.reference)}@${entry.digest}`
+    const image = await this.#inspect(request, name, flags)
+    return { digest: manifest.digest, imageDigest: entry.digest, manifest: image }
+  }
+
+  async #inspect(
+    request: PullRequest,
+    name: string,
+    flags: readonly string[],
+  ): Promise<RegistryManifest> {
+    const { signal } = request
+    const inspectFlags = flags.map((flag) => flag.replace('--src-', '--'))
+    const result = await this.#options.store.skopeo(
+      ['inspect', '--raw', ...inspectFlags, `docker://${name}`],
+      { timeoutMs: resolveTimeoutMs, signal },
+    )
+    if (result.code !== 0) throw this.#failure(request, result.stderr)
+    return parseManifest(result.stdout)
+  }
+
+  /** Bytes of the blobs the store does not have. */
+  async #missingBytes(manifest: RegistryManifest): Promise<number> {
+    if (manifest.kind !== 'image') return 0
+    const layers = await this.#options.store.layers()
+    const present = new Set([...layers.values()].map((layer) => layer.blobDigest))
+    return manifest.blobs
+      .filter((blob) => !present.has(blob.digest))
+      .reduce((sum, blob) => sum + blob.sizeBytes, 0)
+  }
+
+  async #copy(copy: CopyRequest): Promise<void> {
+    const { request, wanted } = copy
+    const { store, clock } = this.#options
+    const { controller, release } = childController(request.signal)
+    const watcher = watchProgress(copy, clock, () => controller.abort(stalled(request)))
+    try {
+      const name = fullName(request.reference)
+      const result = await store.skopeo(
+        [
+          'copy',
+          ...copy.authFlags,
+          `docker://${name}@${wanted.digest}`,
+          store.transport(pinnedReference(request.reference)),
+        ],
+        { timeoutMs: longestMs, signal: controller.signal, tmpDir: copy.tmpDir },
+      )
+      if (controller.signal.reason instanceof SwarmError) throw controller.signal.reason
+      if (result.code !== 0) throw this.#failure(request, result.stderr)
+    } finally {
+      watcher.stop()
+      release()
+    }
+  }
+
+  /** Credentials go through a file on tmpfs: arguments are seen by every process of the host. */
+  async #registryFlags(request: PullRequest, authDir: string): Promise<readonly string[]> {
+    const { registry } = request.reference
+    const insecure = this.#options.insecureRegistries.includes(registry)
+    const tls = insecure ? ['--src-tls-verify=false'] : []
+    if (request.auth === undefined) return [...tls, '--src-no-creds']
+    const { username, password } = request.auth
+    const auth = Buffer.from(`${username}:${password}`).toString('base64')
+    const path = `${authDir}/auth.json`
+    await writeFile(path, JSON.stringify({ auths: { [registry]: { auth } } }), { mode: 0o600 })
+    return [...tls, `--src-authfile=${path}`]
+  }
+
+  #failure(request: PullRequest, stderr: string): SwarmError {
+    const subject = familiarReference(request.reference)
+    if (request.signal.aborted) return cancelled(subject)
+    return pullError(stderr, subject, request.reference.registry)
+  }
+}
+
+interface WantedImage {
+  /** What the reference means: maybe of a list of platforms. */
+  readonly digest: string
+  /** Of the image for this platform. */
+  readonly imageDigest: string
+  readonly manifest: RegistryManifest
+}
+
+interface CopyRequest {
+  readonly request: PullRequest
+  readonly authFlags: readonly string[]
+  readonly wanted: WantedImage
+  readonly totalBytes: number
+  readonly tmpDir: string
+}
+
+/**
+ * Blobs are spooled to files below tmpDir: their size is the progress. Without growth for too long
+ * it gives up.
+ */
+function watchProgress(copy: CopyRequest, clock: Clock, giveUp: () => void): { stop(): void } {
+  const { progress, reference } = copy.request
+  const subject = familiarReference(reference)
+  const { totalBytes } = copy
+  let doneBytes = 0
+  let grewAtMs = clock.monotonicMs()
+  let stopped = false
+  const look = async (): Promise<void> => {
+    const seen = await bytesBelow(copy.tmpDir)
+    if (stopped) return
+    if (seen > doneBytes) {
+      doneBytes = seen
+      grewAtMs = clock.monotonicMs()
+      const shown = totalBytes === 0 ? seen : Math.min(seen, totalBytes)
+      progress({ step: 'downloading', subject, doneBytes: shown, totalBytes })
+    }
+    const isDownloading = doneBytes < totalBytes
+    if (isDownloading && clock.monotonicMs() - grewAtMs > stalledMs) giveUp()
+    else timer = clock.setTimer(progressEveryMs, run)
+  }
+  const run = (): void => {
+    look().catch(giveUp)
+  }
+  let timer = clock.setTimer(progressEveryMs, run)
+  return {
+    stop: () => {
+      stopped = true
+      timer.cancel()
+    },
+  }
+}
+
+async function bytesBelow(dir: string): Promise<number> {
+  const names = await readdir(dir, { recursive: true }).catch(() => [])
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(`${dir}/${name}`).then(
+        (found) => (found.isFile() ? found.size : 0),
+        () => 0,
+      ),
+    ),
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+function raceAbort<T>(work: Promise<T>, signal: AbortSignal, subject: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(cancelled(subject))
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+function cancelled(subject: string): SwarmError {
+  return new SwarmError('CANCELLED', `the pull of ${subject} was given up`)
+}
+
+function stalled({ reference }: PullRequest): SwarmError {
+  return new SwarmError(
+    'DEADLINE_EXCEEDED',
+    `the pull of ${familiarReference(reference)} stands still: registry ${reference.registry} has sent nothing for ` +
+      `${stalledMs / 1000} s`,
+  )
+}

@@ -1,0 +1,129 @@
+// What a registry answers about an image: manifests, lists of them by platform, and errors as
+// skopeo prints them. Pure.
+import { createHash } from 'node:crypto'
+import { type ErrorCode, SwarmError } from '../../proto/errors.ts'
+
+export interface Blob {
+  readonly digest: string
+  readonly sizeBytes: number
+}
+
+export type RegistryManifest =
+  | { readonly kind: 'image'; readonly digest: string; readonly blobs: readonly Blob[] }
+  | { readonly kind: 'list'; readonly digest: string; readonly platforms: readonly PlatformEntry[] }
+
+export interface PlatformEntry {
+  readonly digest: string
+  readonly architecture: string
+  readonly os: string
+}
+
+interface Descriptor {
+  readonly digest?: string
+  readonly size?: number
+  readonly platform?: { readonly architecture?: string; readonly os?: string }
+}
+
+/** `raw` as the registry sent it, byte for byte. Errors: UNSUPPORTED for what is no image. */
+export function parseManifest(raw: string): RegistryManifest {
+  const digest = `sha256:${createHash('sha256').update(raw).digest('hex')}`
+  const value: {
+    readonly manifests?: readonly Descriptor[]
+    readonly config?: Descriptor
+    readonly layers?: readonly Descriptor[]
+    readonly fsLayers?: readonly { readonly blobSum?: string }[]
+  } = JSON.parse(raw)
+  if (Array.isArray(value.manifests)) {
+    const platforms = value.manifests.map((one: Descriptor) => ({
+      digest: one.digest ?? '',
+      architecture: one.platform?.architecture ?? '',
+      os: one.platform?.os ?? '',
+    }))
+    return { kind: 'list', digest, platforms }
+  }
+  if (Array.isArray(value.layers)) {
+    const blobs = [...value.layers, value.config ?? {}].map((one: Descriptor) => ({
+      digest: one.digest ?? '',
+      sizeBytes: one.size ?? 0,
+    }))
+    return { kind: 'image', digest, blobs }
+  }
+  if (Array.isArray(value.fsLayers)) return { kind: 'image', digest, blobs: [] }
+  throw new SwarmError('UNSUPPORTED', 'the registry answered with something that is no image')
+}
+
+/** The entry for this machine; `nodeArch` as in process.arch. */
+export function platformEntry(
+  platforms: readonly PlatformEntry[],
+  nodeArch: string,
+): PlatformEntry | undefined {
+  const architecture = nodeArch === 'x64' ? 'amd64' : nodeArch
+  return platforms.find((one) => one.os === 'linux' && one.architecture === architecture)
+}
+
+interface ErrorRule {
+  readonly pattern: RegExp
+  readonly code: ErrorCode
+  readonly text: (reference: string, registry: string) => string
+}
+
+const rules: readonly ErrorRule[] = [
+  {
+    pattern: /manifest unknown|name unknown|not found|repository name not known/i,
+    code: 'IMAGE_NOT_FOUND',
+    text: (reference, registry) =>
+      `No such image: ${reference}: registry ${registry} does not have it. Check name and tag`,
+  },
+  {
+    pattern: /unauthorized|denied|authentication required|invalid username\/password/i,
+    code: 'UNAUTHENTICATED',
+    text: (reference, registry) =>
+      `pull access denied for ${reference}: it does not exist, or registry ${registry} wants a login`,
+  },
+  {
+    pattern: /HTTP response to HTTPS client/i,
+    code: 'UNAVAILABLE',
+    text: (reference, registry) =>
+      `cannot pull ${reference}: registry ${registry} speaks plain HTTP. Add it to the daemon's ` +
+      'insecure registries if that is meant',
+  },
+  {
+    pattern: /x509|certificate/i,
+    code: 'UNAVAILABLE',
+    text: (reference, registry) =>
+      `cannot pull ${reference}: the certificate of registry ${registry} is not trusted by this host`,
+  },
+  {
+    pattern: /no space left on device/i,
+    code: 'RESOURCE_EXHAUSTED',
+    text: (reference) => `cannot pull ${reference}: no space left on this host's disk`,
+  },
+  {
+    pattern: /no image found in (manifest list|image index)|choosing (an )?image/i,
+    code: 'IMAGE_NOT_FOUND',
+    text: (reference) => `No such image: ${reference} for this host's platform`,
+  },
+]
+
+/**
+ * What skopeo's complaint means to a user. Anything unknown is UNAVAILABLE, because registries come
+ * back.
+ */
+export function pullError(stderr: string, reference: string, registry: string): SwarmError {
+  const rule = rules.find((one) => one.pattern.test(stderr))
+  const reason = lastLine(stderr)
+  if (rule === undefined) {
+    return new SwarmError(
+      'UNAVAILABLE',
+      `cannot pull ${reference} from registry ${registry}: ${reason}`,
+    )
+  }
+  return new SwarmError(rule.code, rule.text(reference, registry), { details: { reason } })
+}
+
+/** skopeo logs `time=… level=fatal msg="…"`; its msg of the last line. */
+export function lastLine(stderr: string): string {
+  const line = stderr.trimEnd().split('\n').at(-1) ?? ''
+  const message = /msg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1]?.replace(/\\(.)/g, '$1') ?? line
+  return message.replace(/^Error parsing image name "[^"]*": /, '')
+}

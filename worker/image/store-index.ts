@@ -1,0 +1,178 @@
+// The image store's own tables (containers-storage: images.json, layers.json) and image
+// configurations, parsed. Pure: text in, values out. We read these files and never write them.
+import { SwarmError } from '../../proto/errors.ts'
+import { fullName, fullReference, type ImageReference, parseReference } from './reference.ts'
+
+/** What we read of an image's configuration. */
+export interface ImageConfig {
+  readonly env: readonly string[]
+  readonly entrypoint: readonly string[]
+  readonly command: readonly string[]
+  readonly workdir: string
+  readonly user: string
+  readonly stopSignal: string
+  /** Paths that get an anonymous volume. */
+  readonly volumes: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface StoredImage {
+  /** 64 hexadecimal digits. */
+  readonly id: string
+  /** Full names: `docker.io/library/nginx:1.27` or `…@sha256:…`. */
+  readonly names: readonly string[]
+  /** `sha256:…` of every manifest that stands for it; the per-platform one first. */
+  readonly digests: readonly string[]
+  /** Top layer; undefined for an image without layers. */
+  readonly layerId: string | undefined
+  readonly createdAtMs: number
+}
+
+export interface StoredLayer {
+  readonly id: string
+  readonly parentId: string | undefined
+  readonly sizeBytes: number
+  /** `sha256:…` of the compressed blob it came from. */
+  readonly blobDigest: string | undefined
+}
+
+/** Errors: DATA_LOSS when the text is not what the store writes. */
+export function parseImages(text: string): readonly StoredImage[] {
+  return parseArray(text, 'images.json').map((row) => {
+    const digests = Object.entries(asRecord(row['big-data-digests']))
+      .filter(([key]) => key.startsWith('manifest'))
+      .map(([, digest]) => String(digest))
+    const own = textOf(row.digest)
+    return {
+      id: textOf(row.id) ?? '',
+      names: asTexts(row.names),
+      digests: [...new Set([...(own === undefined ? [] : [own]), ...digests])],
+      layerId: textOf(row.layer),
+      createdAtMs: Date.parse(textOf(row.created) ?? '') || 0,
+    }
+  })
+}
+
+/** Errors: DATA_LOSS when the text is not what the store writes. */
+export function parseLayers(text: string): readonly StoredLayer[] {
+  return parseArray(text, 'layers.json').map((row) => ({
+    id: textOf(row.id) ?? '',
+    parentId: textOf(row.parent),
+    sizeBytes: typeof row['diff-size'] === 'number' ? row['diff-size'] : 0,
+    blobDigest: textOf(row['compressed-diff-digest']),
+  }))
+}
+
+/** The image's layers from the top down. */
+export function layerChain(
+  image: StoredImage,
+  layers: ReadonlyMap<string, StoredLayer>,
+): readonly StoredLayer[] {
+  const chain: StoredLayer[] = []
+  let next = image.layerId === undefined ? undefined : layers.get(image.layerId)
+  while (next !== undefined) {
+    chain.push(next)
+    next = next.parentId === undefined ? undefined : layers.get(next.parentId)
+  }
+  return chain
+}
+
+/** The configuration blob of an image. Errors: DATA_LOSS. */
+export function parseImageConfig(text: string, imageId: string): ImageConfig {
+  let blob: Readonly<Record<string, unknown>>
+  try {
+    blob = asRecord(JSON.parse(text))
+  } catch (cause) {
+    throw new SwarmError(
+      'DATA_LOSS',
+      `configuration of image ${imageId} is damaged: pull it again`,
+      {
+        cause,
+      },
+    )
+  }
+  const config = asRecord(blob.config)
+  return {
+    env: asTexts(config.Env),
+    entrypoint: asTexts(config.Entrypoint),
+    command: asTexts(config.Cmd),
+    workdir: textOf(config.WorkingDir) ?? '',
+    user: textOf(config.User) ?? '',
+    stopSignal: textOf(config.StopSignal) ?? '',
+    volumes: Object.keys(asRecord(config.Volumes)),
+    labels: Object.fromEntries(
+      Object.entries(asRecord(config.Labels)).map(([key, value]) => [key, String(value)]),
+    ),
+  }
+}
+
+/**
+ * What a reference or id (or its beginning, of 4 digits at least) may mean: one image, none, or
+ * several by id.
+ */
+export function findImages(images: readonly StoredImage[], text: string): readonly StoredImage[] {
+  const reference = tryParse(text)
+  const byName = reference === undefined ? undefined : findByReference(images, reference)
+  if (byName !== undefined) return [byName]
+  const id = text.replace(/^sha256:/, '')
+  if (!/^[0-9a-f]{4,64}$/.test(id)) return []
+  return images.filter((image) => image.id.startsWith(id))
+}
+
+/**
+ * By digest if the reference has one, whatever its name: the content is what counts; else by name
+ * and tag.
+ */
+export function findByReference(
+  images: readonly StoredImage[],
+  reference: ImageReference,
+): StoredImage | undefined {
+  const { digest } = reference
+  if (digest !== undefined) return images.find((image) => image.digests.includes(digest))
+  const full = fullReference(reference)
+  return images.find((image) => image.names.includes(full))
+}
+
+/** `name@sha256:…` for each repository the image is known by. */
+export function repositoryDigests(image: StoredImage): readonly string[] {
+  const repositories = new Set(image.names.map((name) => fullName(parseReference(name))))
+  const pinned = image.names.flatMap((name) => parseReference(name).digest ?? [])
+  const digest = pinned[0] ?? image.digests.at(-1)
+  return digest === undefined ? [] : [...repositories].map((name) => `${name}@${digest}`)
+}
+
+function tryParse(text: string): ImageReference | undefined {
+  try {
+    return parseReference(text)
+  } catch {
+    return undefined
+  }
+}
+
+function parseArray(text: string, file: string): readonly Readonly<Record<string, unknown>>[] {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (Array.isArray(value)) return value.map(asRecord)
+    throw new TypeError('not a list')
+  } catch (cause) {
+    throw new SwarmError(
+      'DATA_LOSS',
+      `the image store's ${file} is damaged: remove the daemon's folder images and pull again`,
+      { cause },
+    )
+  }
+}
+
+function asRecord(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value))
+    : {}
+}
+
+function asTexts(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
