@@ -68,8 +68,6 @@ export interface SessionBeat {
   /** Present when the session is new or its description changed. */
   readonly description: NodeDescription | undefined;
   readonly address: string;
-  /** The session has ended. */
-  readonly closed: boolean;
   /** Time since the session was opened; of two sessions of a node the later one counts. */
   readonly openedAgeMs: number;
 }
@@ -489,7 +487,7 @@ export const SessionReport: MessageFns<SessionReport> = {
 };
 
 function createBaseSessionBeat(): SessionBeat {
-  return { nodeId: "", sessionId: "", ageMs: 0, description: undefined, address: "", closed: false, openedAgeMs: 0 };
+  return { nodeId: "", sessionId: "", ageMs: 0, description: undefined, address: "", openedAgeMs: 0 };
 }
 
 export const SessionBeat: MessageFns<SessionBeat> = {
@@ -509,11 +507,8 @@ export const SessionBeat: MessageFns<SessionBeat> = {
     if (message.address !== "") {
       writer.uint32(42).string(message.address);
     }
-    if (message.closed !== false) {
-      writer.uint32(48).bool(message.closed);
-    }
     if (message.openedAgeMs !== 0) {
-      writer.uint32(56).uint64(message.openedAgeMs);
+      writer.uint32(48).uint64(message.openedAgeMs);
     }
     return writer;
   },
@@ -573,14 +568,6 @@ export const SessionBeat: MessageFns<SessionBeat> = {
           }
           case 6: {
             if (tag !== 48) {
-              break;
-            }
-
-            message.closed = reader.bool();
-            continue;
-          }
-          case 7: {
-            if (tag !== 56) {
               break;
             }
 

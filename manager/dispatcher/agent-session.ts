@@ -1,0 +1,146 @@
+// One agent's session as its manager sees it: when it was last heard, and which statuses the leader does not yet have.
+// Not for assignments (node-feed.ts).
+import { taskStatusFromProto } from '../../proto/codec/assignment.ts'
+import { nodeDescriptionFromProto } from '../../proto/codec/node.ts'
+import { SwarmError } from '../../proto/errors.ts'
+import {
+  type ManagerMessage,
+  StatusBatch,
+  type TaskStatus,
+} from '../../proto/gen/tsswarm/v1/dispatcher.ts'
+import type { NodeStatusBatch, SessionBeat } from '../../proto/gen/tsswarm/v1/membership.ts'
+import type { NodeDescription } from '../../proto/gen/tsswarm/v1/objects.ts'
+import type { NodeId, SessionId } from '../../proto/objects/index.ts'
+
+/** More statuses than a node can have tasks: somebody makes them up. */
+const statusesMax = 20_000
+/** Batches on their way to the leader; what comes meanwhile is gathered, the latest of each task. */
+const inFlightMax = 8
+
+interface Batch {
+  /** The agent's. */
+  readonly sequence: number
+  readonly statuses: ReadonlyMap<string, TaskStatus>
+  isCommitted: boolean
+}
+
+export interface SessionFacts {
+  readonly nodeId: NodeId
+  readonly sessionId: SessionId
+  readonly description: NodeDescription | undefined
+  readonly address: string
+  /** On the monotonic clock. */
+  readonly openedAtMs: number
+  /** The same moment on the StallMeter. */
+  readonly heardAtMs: number
+  readonly send: (message: ManagerMessage) => Promise<void>
+  /** Ends the session with that error. */
+  readonly close: (reason: SwarmError) => void
+}
+
+export class AgentSession {
+  readonly nodeId: NodeId
+  readonly sessionId: SessionId
+  readonly #facts: SessionFacts
+  #description: NodeDescription | undefined
+  #beatAtMs: number
+  #isBeatDue = true
+  #isDescriptionDue = true
+  #pending = new Map<string, TaskStatus>()
+  #sequence = 0
+  #inFlight: Batch[] = []
+
+  constructor(facts: SessionFacts) {
+    this.#facts = facts
+    this.nodeId = facts.nodeId
+    this.sessionId = facts.sessionId
+    if (facts.description !== undefined) this.describe(facts.description)
+    this.#beatAtMs = facts.heardAtMs
+  }
+
+  beat(nowMs: number): void {
+    this.#beatAtMs = nowMs
+    this.#isBeatDue = true
+  }
+
+  /** Errors: INVALID_ARGUMENT for missing fields. */
+  describe(description: NodeDescription): void {
+    nodeDescriptionFromProto(description)
+    this.#description = description
+    this.#isDescriptionDue = true
+    this.#isBeatDue = true
+  }
+
+  /** Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED when more tasks are reported than can be. */
+  addStatuses(batch: StatusBatch): void {
+    for (const status of batch.statuses) {
+      taskStatusFromProto(status)
+      this.#pending.set(status.taskId, status)
+    }
+    this.#sequence = batch.sequence
+    if (this.#pending.size > statusesMax) {
+      throw new SwarmError(
+        'RESOURCE_EXHAUSTED',
+        `node ${this.nodeId} reports more than ${statusesMax} tasks`,
+      )
+    }
+  }
+
+  close(reason: SwarmError): void {
+    this.#facts.close(reason)
+  }
+
+  /** A new link to a leader that may know nothing. */
+  startAnew(): void {
+    this.#isBeatDue = true
+    this.#isDescriptionDue = true
+    const newer = this.#pending
+    this.#pending = new Map()
+    for (const { statuses } of this.#inFlight) this.#merge(statuses)
+    this.#merge(newer)
+    this.#inFlight = []
+  }
+
+  /** What the leader has not heard; undefined: nothing. */
+  takeBeat(nowMs: number, monotonicMs: number): SessionBeat | undefined {
+    if (!this.#isBeatDue) return undefined
+    const description = this.#isDescriptionDue ? this.#description : undefined
+    this.#isBeatDue = false
+    this.#isDescriptionDue = false
+    return {
+      nodeId: this.nodeId,
+      sessionId: this.sessionId,
+      ageMs: Math.max(0, Math.round(nowMs - this.#beatAtMs)),
+      description,
+      address: this.#facts.address,
+      openedAgeMs: Math.max(0, Math.round(monotonicMs - this.#facts.openedAtMs)),
+    }
+  }
+
+  /** Statuses for the leader; undefined: none, or enough are on their way. */
+  takeStatuses(): NodeStatusBatch | undefined {
+    if (this.#pending.size === 0 || this.#inFlight.length >= inFlightMax) return undefined
+    const sequence = this.#sequence
+    const statuses = this.#pending
+    this.#pending = new Map()
+    this.#inFlight.push({ sequence, statuses, isCommitted: false })
+    const bytes = StatusBatch.encode({ sequence, statuses: [...statuses.values()] }).finish()
+    return { nodeId: this.nodeId, sessionId: this.sessionId, sequence, statuses: bytes }
+  }
+
+  /** The leader committed the batch: tells the agent up to where everything is. */
+  acknowledge(sequence: number): void {
+    const batch = this.#inFlight.find((one) => one.sequence === sequence)
+    if (batch === undefined) return
+    batch.isCommitted = true
+    let upTo: number | undefined
+    while (this.#inFlight[0]?.isCommitted === true) upTo = this.#inFlight.shift()?.sequence
+    if (upTo === undefined) return
+    // A session that broke meanwhile is noticed where it is read.
+    this.#facts.send({ kind: { $case: 'ack', value: { sequence: upTo } } }).catch(() => {})
+  }
+
+  #merge(statuses: ReadonlyMap<string, TaskStatus>): void {
+    for (const [id, status] of statuses) this.#pending.set(id, status)
+  }
+}

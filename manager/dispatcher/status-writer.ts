@@ -1,0 +1,165 @@
+// Writes what agents report of their tasks, on the leader: many statuses in one transaction, a state only ever
+// growing, and only of tasks of the reporting node. Not for who may report (leader-sessions.ts).
+import { hasCode, SwarmError } from '../../proto/errors.ts'
+import { createBackoff } from '../../proto/lib/backoff.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import {
+  isTerminal,
+  type NodeId,
+  type Task,
+  TaskState,
+  type TaskStatus,
+} from '../../proto/objects/index.ts'
+import type { Store } from '../store/store.ts'
+
+/** Statuses a transaction; the store allows 200 changes. */
+const statusesPerWriteMax = 100
+/** Transactions on their way; the store groups them into entries. */
+const writesMax = 8
+
+interface Report {
+  readonly nodeId: NodeId
+  readonly status: TaskStatus
+}
+
+interface Waiting {
+  readonly reports: readonly Report[]
+  readonly settle: (err?: unknown) => void
+}
+
+export interface StatusWriterDeps {
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly signal: AbortSignal
+}
+
+export class StatusWriter {
+  readonly #deps: StatusWriterDeps
+  #waiting: Waiting[] = []
+  #writes = 0
+
+  constructor(deps: StatusWriterDeps) {
+    this.#deps = deps
+  }
+
+  /** Resolves when everything of it is committed, or known already. Errors: NOT_LEADER. */
+  write(nodeId: NodeId, statuses: readonly TaskStatus[]): Promise<void> {
+    const parts: Promise<void>[] = []
+    for (let at = 0; at < statuses.length; at += statusesPerWriteMax) {
+      const part = statuses.slice(at, at + statusesPerWriteMax)
+      parts.push(
+        new Promise((resolve, reject) => {
+          const settle = (err?: unknown): void => (err === undefined ? resolve() : reject(err))
+          this.#waiting.push({ reports: part.map((status) => ({ nodeId, status })), settle })
+        }),
+      )
+    }
+    this.#pump()
+    return Promise.all(parts).then(() => {})
+  }
+
+  #pump(): void {
+    while (this.#waiting.length > 0 && this.#writes < writesMax) {
+      this.#writes += 1
+      // Runs to its end by itself: the outcome goes to those who wait.
+      void this.#writeOne(this.#take()).finally(() => {
+        this.#writes -= 1
+        this.#pump()
+      })
+    }
+  }
+
+  /** As many as fit into one transaction. */
+  #take(): readonly Waiting[] {
+    let count = 0
+    let size = 0
+    for (const { reports } of this.#waiting) {
+      if (count > 0 && size + reports.length > statusesPerWriteMax) break
+      count += 1
+      size += reports.length
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  async #writeOne(batch: readonly Waiting[]): Promise<void> {
+    const reports = batch.flatMap((one) => one.reports)
+    try {
+      await this.#update(reports)
+      for (const { settle } of batch) settle()
+    } catch (err) {
+      for (const { settle } of batch) settle(err)
+    }
+  }
+
+  /** Repeats what may be repeated: a status applied twice is applied once. */
+  async #update(reports: readonly Report[]): Promise<void> {
+    const { store, clock, random, signal } = this.#deps
+    const backoff = createBackoff({ firstMs: 20, maxMs: 1_000, random })
+    while (true) {
+      if (signal.aborted) throw new SwarmError('NOT_LEADER', 'this manager no longer leads')
+      try {
+        if (
+          !store.view((tx) =>
+            reports.some((report) => hasNews(tx.get('tasks', report.status.taskId), report)),
+          )
+        ) {
+          return
+        }
+        return await store.update((tx) => {
+          for (const report of reports) {
+            const task = tx.get('tasks', report.status.taskId)
+            const next = task === undefined ? undefined : withStatus(task, report, tx.nowMs)
+            if (next !== undefined) tx.update('tasks', next)
+          }
+        })
+      } catch (err) {
+        if (!hasCode(err, 'OUTCOME_UNKNOWN', 'RESOURCE_EXHAUSTED', 'UNAVAILABLE')) throw err
+        await wait(clock, backoff.nextMs(), signal)
+      }
+    }
+  }
+}
+
+function hasNews(task: Task | undefined, report: Report): boolean {
+  return task !== undefined && withStatus(task, report, 0) !== undefined
+}
+
+/** The task with what its node says; undefined when that changes nothing. */
+export function withStatus(
+  task: Task,
+  { nodeId, status }: Report,
+  nowMs: number,
+): Task | undefined {
+  if (task.nodeId !== nodeId || status.state < task.state) return undefined
+  // Only agents' own states: others are decisions of the cluster.
+  if (status.state < TaskState.ACCEPTED || status.state >= TaskState.REMOVE) return undefined
+  if (status.state === task.state && (isTerminal(task.state) || !differs(task, status))) {
+    return undefined
+  }
+  const { state, message, err, containerId, pid, exitCode, hostPorts } = status
+  return {
+    ...task,
+    state,
+    stateAtMs: status.atMs,
+    appliedAtMs: nowMs,
+    message,
+    err,
+    containerId,
+    pid,
+    exitCode,
+    hostPorts,
+  }
+}
+
+function differs(task: Task, status: TaskStatus): boolean {
+  return (
+    task.message !== status.message ||
+    task.err !== status.err ||
+    task.containerId !== status.containerId ||
+    task.pid !== status.pid ||
+    task.exitCode !== status.exitCode ||
+    task.hostPorts.join() !== status.hostPorts.join()
+  )
+}

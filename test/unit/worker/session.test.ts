@@ -1,0 +1,240 @@
+import t, { type Test } from 'tap'
+import type { AgentMessage, ManagerMessage } from '../../../proto/gen/tsswarm/v1/dispatcher.ts'
+import { silentLogger } from '../../../proto/lib/log.ts'
+import { type MessageStream, streamPair } from '../../../proto/lib/message-stream.ts'
+import { seededRandom } from '../../../proto/lib/random.ts'
+import {
+  type AssignmentUpdate,
+  nodeId,
+  type Stamp,
+  TaskState,
+  taskId,
+} from '../../../proto/objects/index.ts'
+import { runSessions, type UpdateOutcome } from '../../../worker/session.ts'
+import type { ManagerAddress } from '../../../worker/state-records.ts'
+import { StatusReporter } from '../../../worker/status-reporter.ts'
+import { settle, VirtualClock } from '../../support/virtual-clock.ts'
+
+type ManagerEnd = MessageStream<ManagerMessage, AgentMessage>
+
+/** One attempt of the agent, from the manager's end. */
+interface Attempt {
+  readonly manager: ManagerAddress
+  readonly atMs: number
+  readonly end: ManagerEnd
+  readonly got: AgentMessage[]
+}
+
+const managers = ['m1', 'm2', 'm3'].map((id) => ({ nodeId: id, address: `${id}:2377` }))
+
+class Fixture {
+  readonly clock = new VirtualClock()
+  readonly reporter = new StatusReporter(this.clock)
+  readonly attempts: Attempt[] = []
+  readonly updates: AssignmentUpdate[] = []
+  outcome: UpdateOutcome = 'applied'
+  applied: Stamp | undefined
+  hostname = 'w1'
+  readonly #life = new AbortController()
+  readonly #running: Promise<void>
+
+  constructor(self = 'w1', known: readonly ManagerAddress[] = managers) {
+    this.#running = runSessions(
+      {
+        transport: { open: (manager) => this.#open(manager) },
+        clock: this.clock,
+        random: seededRandom(3),
+        log: silentLogger,
+        nodeId: nodeId(self),
+        reporter: this.reporter,
+        advertiseAddress: '10.0.0.9',
+        describe: () => ({
+          hostname: this.hostname,
+          platform: { os: 'linux', architecture: 'x86_64' },
+          resources: { nanoCpus: 1e9, memoryBytes: 1e9 },
+          engineVersion: '1',
+          engineLabels: {},
+          featureLevel: 1,
+        }),
+        managers: () => known,
+        applied: () => this.applied,
+        onConfig: () => {},
+        onUpdate: async (update) => {
+          this.updates.push(update)
+          return this.outcome
+        },
+      },
+      this.#life.signal,
+    )
+  }
+
+  async stop(): Promise<void> {
+    this.#life.abort()
+    await this.clock.advance(1)
+    for (const { end } of this.attempts) end.close()
+    await this.#running
+  }
+
+  get last(): Attempt {
+    const attempt = this.attempts.at(-1)
+    if (attempt === undefined) throw new Error('the agent has not tried yet')
+    return attempt
+  }
+
+  async started(heartbeatMs = 500): Promise<Attempt> {
+    await settle()
+    const config = { heartbeatMs, managers: [], role: 0, rootCaCertPem: '' } as const
+    const value = { sessionId: 's1', managerNodeId: 'm1', config }
+    await this.send({ kind: { $case: 'started', value } })
+    return this.last
+  }
+
+  async send(message: ManagerMessage): Promise<void> {
+    await this.last.end.send(message)
+    await settle()
+  }
+
+  #open(manager: ManagerAddress): MessageStream<AgentMessage, ManagerMessage> {
+    const { near, far } = streamPair<AgentMessage, ManagerMessage>()
+    const got: AgentMessage[] = []
+    this.attempts.push({ manager, atMs: this.clock.monotonicMs(), end: far, got })
+    const read = async (): Promise<void> => {
+      for await (const message of far.incoming) got.push(message)
+    }
+    read().catch(() => {})
+    return near
+  }
+}
+
+function aFixture(t: Test, ...args: ConstructorParameters<typeof Fixture>): Fixture {
+  const fixture = new Fixture(...args)
+  t.teardown(() => fixture.stop())
+  return fixture
+}
+
+const cases = (attempt: Attempt): readonly (string | undefined)[] =>
+  attempt.got.map(({ kind }) => kind?.$case)
+
+t.test('a session opens with what the node is and what it knows', async (t) => {
+  const fixture = aFixture(t)
+  fixture.applied = { epoch: 1, index: 42 }
+  await settle()
+  // The first attempt was made before the stamp was known; the next one tells it.
+  fixture.last.end.close()
+  await fixture.clock.advance(100)
+  t.match(fixture.last.got[0]?.kind, {
+    $case: 'open',
+    value: {
+      applied: { epoch: 1, index: 42 },
+      advertiseAddress: '10.0.0.9',
+      protocol: 1,
+      description: { hostname: 'w1' },
+    },
+  })
+})
+
+t.test('heartbeats follow the period the manager names', async (t) => {
+  const fixture = aFixture(t)
+  const { got } = await fixture.started(500)
+  await fixture.clock.advance(2_000)
+  t.equal(got.filter(({ kind }) => kind?.$case === 'heartbeat').length, 5)
+  const value = { heartbeatMs: 2_000, managers: [], role: 0, rootCaCertPem: '' } as const
+  await fixture.send({ kind: { $case: 'config', value } })
+  const before = got.length
+  await fixture.clock.advance(4_000)
+  t.equal(got.length - before, 3, 'at once, and after each period')
+})
+
+t.test('a broken session is opened elsewhere within 100 ms', async (t) => {
+  const fixture = aFixture(t)
+  const first = await fixture.started()
+  await fixture.clock.advance(60_000)
+  first.end.close()
+  const brokenMs = fixture.clock.monotonicMs()
+  await fixture.clock.until(() => fixture.attempts.length === 2, 1_000, 'a second attempt')
+  t.ok(fixture.last.atMs - brokenMs <= 100)
+  t.not(fixture.last.manager.address, first.manager.address)
+})
+
+t.test('attempts that fail slow down to 2 s, over all managers', async (t) => {
+  const fixture = aFixture(t)
+  await settle()
+  for (let i = 0; i < 12; i++) {
+    fixture.last.end.close()
+    const count = fixture.attempts.length
+    await fixture.clock.until(() => fixture.attempts.length > count, 5_000, 'another attempt')
+  }
+  const gaps = fixture.attempts
+    .slice(1)
+    .map(({ atMs }, at) => atMs - (fixture.attempts[at]?.atMs ?? 0))
+  t.ok((gaps[0] ?? 0) <= 100)
+  t.ok(gaps.every((gap) => gap <= 2_000))
+  t.ok((gaps.at(-1) ?? 0) >= 1_000)
+  t.equal(new Set(fixture.attempts.slice(0, 3).map(({ manager }) => manager.address)).size, 3)
+})
+
+t.test('a manager that does not answer is given up after 2 s', async (t) => {
+  const fixture = aFixture(t)
+  await fixture.clock.until(() => fixture.attempts.length === 2, 5_000, 'a second attempt')
+  t.ok(fixture.last.atMs >= 2_000 && fixture.last.atMs <= 2_100, `${fixture.last.atMs} ms`)
+})
+
+t.test('a manager node prefers its own manager', async (t) => {
+  const fixture = aFixture(t, 'm2')
+  await settle()
+  t.equal(fixture.last.manager.nodeId, 'm2')
+  fixture.last.end.close()
+  await fixture.clock.advance(200)
+  t.not(fixture.last.manager.nodeId, 'm2', 'unless that just failed')
+})
+
+t.test('assignments that do not follow make the agent ask anew', async (t) => {
+  const fixture = aFixture(t)
+  await fixture.started()
+  const stamp = { epoch: 1, index: 5 }
+  await fixture.send({ kind: { $case: 'set', value: { stamp, tasks: [], specs: [] } } })
+  t.same(fixture.updates, [{ kind: 'set', stamp, tasks: [], specs: [] }])
+  fixture.outcome = 'reopen'
+  const value = { previous: { epoch: 1, index: 9 }, stamp, update: [], remove: [], specs: [] }
+  await fixture.send({ kind: { $case: 'changes', value } })
+  await fixture.clock.advance(100)
+  t.equal(fixture.attempts.length, 2)
+})
+
+t.test('statuses go up once the session has started, and again in the next one', async (t) => {
+  const fixture = aFixture(t)
+  fixture.reporter.set({
+    taskId: taskId('a'),
+    state: TaskState.RUNNING,
+    atMs: 1,
+    message: '',
+    err: '',
+    containerId: 'a',
+    pid: 1,
+    exitCode: undefined,
+    hostPorts: [],
+  })
+  await fixture.clock.advance(100)
+  t.same(cases(fixture.last), ['open'])
+  await fixture.started()
+  await fixture.clock.advance(10)
+  t.same(cases(fixture.last), ['open', 'heartbeat', 'statuses'])
+  await fixture.send({ kind: { $case: 'ack', value: { sequence: 1 } } })
+  t.equal(fixture.reporter.openCount, 0)
+  fixture.last.end.close()
+  await fixture.clock.advance(100)
+  await fixture.started()
+  await fixture.clock.advance(10)
+  t.equal(cases(fixture.last).at(-1), 'statuses')
+})
+
+t.test('a changed description is told within 20 s', async (t) => {
+  const fixture = aFixture(t)
+  const { got } = await fixture.started()
+  await fixture.clock.advance(25_000)
+  t.notOk(got.some(({ kind }) => kind?.$case === 'description'))
+  fixture.hostname = 'renamed'
+  await fixture.clock.advance(20_000)
+  const told = got.find(({ kind }) => kind?.$case === 'description')
+  t.match(told, { kind: { value: { hostname: 'renamed' } } })
+})
