@@ -6,6 +6,12 @@ export { entryBytes } from './core/entry-cache.ts'
 export { isJoint, isVoter, membersOf } from './core/quorum.ts'
 export { RaftNode } from './core/raft-node.ts'
 export type * from './core/types.ts'
+export { RaftDriver } from './driver/driver.ts'
+export type * from './driver/driver-options.ts'
+export type * from './driver/environment.ts'
+export { isSnapshotFrame } from './driver/lanes.ts'
+export type * from './driver/outcomes.ts'
+export { defaultSnapshotPolicy, type SnapshotPolicy } from './driver/snapshot-maker.ts'
 export {
   type Disk,
   DiskError,

@@ -44,6 +44,7 @@ export class DurableLog implements LogReader {
   #isRemoving = false
   #closing: Done | undefined
   #failure: Error | undefined
+  #appendedBytes: number
 
   constructor(disk: Disk, keyring: Keyring, start: LogStart, segmentBytesMax: number) {
     this.#disk = disk
@@ -53,6 +54,7 @@ export class DurableLog implements LogReader {
     this.#segments = [...start.segments]
     this.#previous = start.previous
     this.#nextSequence = start.nextSequence
+    this.#appendedBytes = this.bytes
     this.#records = new RecordReader(disk, keyring)
     for (const { sequence, keyId } of start.segments) this.#records.keyOf(sequence, keyId)
   }
@@ -76,6 +78,10 @@ export class DurableLog implements LogReader {
   /** Bytes of all segments. */
   get bytes(): number {
     return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+  /** Bytes ever appended, as far as known: rises with every flush and never falls. */
+  get appendedBytes(): number {
+    return this.#appendedBytes
   }
   /** Where the log ends; undefined while it is empty. */
   get end(): SegmentEnd | undefined {
@@ -121,6 +127,16 @@ export class DurableLog implements LogReader {
       next = until + 1
     }
     return found
+  }
+
+  /** The entry after which the log's newest segments take at most `bytes`, whole segments counted; 0: all do. */
+  indexKeeping(bytes: number): Index {
+    let sum = 0
+    for (const segment of this.#segments.toReversed()) {
+      sum += segment.bytes
+      if (sum > bytes) return this.#index.lastIn(segment.sequence) ?? 0
+    }
+    return 0
   }
 
   /** Deletes segments that hold nothing above `through`. Those entries can no longer be read. */
@@ -196,6 +212,7 @@ export class DurableLog implements LogReader {
       const { sequence, offset } = start
       const length = framed.bytes.length
       active.end = { sequence, offset: offset + length, chain: framed.chain }
+      this.#appendedBytes += length
       const segment = this.#segments.length - 1
       this.#segments[segment] = { ...(this.#segments[segment] as Segment), bytes: offset + length }
       this.#index.apply(record.batch, { sequence, offset, length })
