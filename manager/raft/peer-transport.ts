@@ -243,12 +243,12 @@ export class PeerTransport {
     return {
       addCaCertificateListener: (listener) => {
         this.#listeners.add(() => listener(ca()))
-        listener(ca())
+        queueMicrotask(() => listener(ca()))
       },
       removeCaCertificateListener: () => this.#listeners.clear(),
       addIdentityCertificateListener: (listener) => {
         this.#listeners.add(() => listener(identity()))
-        listener(identity())
+        queueMicrotask(() => listener(identity()))
       },
       removeIdentityCertificateListener: () => this.#listeners.clear(),
     }

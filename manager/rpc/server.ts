@@ -101,7 +101,10 @@ type Provider = Parameters<typeof experimental.createCertificateProviderServerCr
 type CaListener = Parameters<Provider['addCaCertificateListener']>[0]
 type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0]
 
-/** Feeds grpc-js with the present identity and every later one. */
+/**
+ * Feeds grpc-js with the present identity and every later one. Never from within addListener: grpc-js attaches its own
+ * watcher only after that call, and would drop every connection for want of credentials.
+ */
 function certificateProvider(identity: IdentitySource): Provider {
   const caListeners = new Set<CaListener>()
   const identityListeners = new Set<IdentityListener>()
@@ -117,12 +120,12 @@ function certificateProvider(identity: IdentitySource): Provider {
   return {
     addCaCertificateListener: (listener) => {
       caListeners.add(listener)
-      listener(caUpdate())
+      queueMicrotask(() => listener(caUpdate()))
     },
     removeCaCertificateListener: (listener) => caListeners.delete(listener),
     addIdentityCertificateListener: (listener) => {
       identityListeners.add(listener)
-      listener(identityUpdate())
+      queueMicrotask(() => listener(identityUpdate()))
     },
     removeIdentityCertificateListener: (listener) => identityListeners.delete(listener),
   }
