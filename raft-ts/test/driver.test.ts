@@ -1,0 +1,296 @@
+// The driver: elections, proposals, reads, transfers, membership, restarts, on virtual time.
+import {
+  DamagedLogError,
+  DiskError,
+  type ProposeOutcome,
+  type ReadOutcome,
+  type TransferOutcome,
+} from 'raft-ts'
+import t from 'tap'
+import { DriverCluster } from './support/driver-cluster.ts'
+import { powerCut } from './support/storage.ts'
+
+const three = (): DriverCluster => {
+  const cluster = new DriverCluster(['a', 'b', 'c'])
+  cluster.startAll()
+  return cluster
+}
+
+const range = (from: number, to: number): readonly string[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => `item ${from + i}`)
+
+t.test('a single founding member leads at once', async (t) => {
+  const cluster = new DriverCluster(['a'])
+  cluster.startAll()
+  cluster.until('it leads', () => cluster.host('a').leadership.role === 'leader', 50)
+  t.same(cluster.host('a').leadership, { role: 'leader', leader: 'a', term: 2 })
+  const index = cluster.commit('x')
+  t.same(cluster.host('a').machine.items, ['x'])
+  t.equal(cluster.host('a').machine.index, index)
+})
+
+t.test('three members elect one leader and all apply the same', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  for (const item of range(1, 50)) cluster.commit(item)
+  cluster.time.pass(500)
+  for (const host of cluster.hosts.values()) {
+    t.same(host.machine.items, range(1, 50))
+    t.equal(host.leadership.leader, leader.id)
+    t.equal(host.failure, undefined)
+  }
+})
+
+t.test('an outcome comes after the entry was applied, in the order of the proposals', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  const seen: string[] = []
+  for (const item of range(1, 30)) {
+    leader.driver?.propose(Buffer.from(item), (outcome) => {
+      t.equal(outcome.kind, 'committed')
+      t.ok(leader.machine.items.includes(item))
+      seen.push(item)
+    })
+  }
+  cluster.until('all have outcomes', () => seen.length === 30)
+  t.same(seen, range(1, 30))
+})
+
+t.test('a follower proposes nothing and names the leader', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.time.pass(300)
+  const follower = cluster.host(leader.id === 'a' ? 'b' : 'a')
+  t.same(follower.propose('x').outcome, { kind: 'not-leader', leader: leader.id })
+  t.throws(() => leader.driver?.propose(new Uint8Array(0), () => {}), RangeError)
+})
+
+t.test(
+  'what was proposed before the leader was cut off is lost or committed, never both',
+  async (t) => {
+    const cluster = three()
+    const old = cluster.leader()
+    cluster.commit('before')
+    cluster.isolate(old.id)
+    const doubtful = old.propose('doubtful')
+    cluster.until('the old leader steps down', () => old.leadership.role !== 'leader')
+    t.same(doubtful.outcome, { kind: 'lost' })
+    t.equal(old.announced.at(-1)?.role === 'leader', false)
+    const next = cluster.leader()
+    t.not(next.id, old.id)
+    cluster.commit('after')
+    cluster.heal()
+    cluster.time.pass(2000)
+    for (const host of cluster.hosts.values()) t.same(host.machine.items, ['before', 'after'])
+  },
+)
+
+t.test('reads are linearizable on every member, and end when there is no leader', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  const index = cluster.commit('x')
+  for (const host of cluster.hosts.values()) {
+    let outcome: ReadOutcome | undefined
+    host.driver?.readIndex((result) => {
+      outcome = result
+      t.ok(host.machine.items.includes('x'), `${host.id} applied it before the read was answered`)
+    })
+    cluster.until('the read is answered', () => outcome !== undefined)
+    t.match(outcome, { kind: 'ready' })
+    t.ok(outcome?.kind === 'ready' && outcome.index >= index)
+  }
+  cluster.isolate(leader.id)
+  const outcomes: ReadOutcome[] = []
+  leader.driver?.readIndex((result) => outcomes.push(result))
+  cluster.until('the cut-off leader gives up', () => outcomes.length === 1)
+  t.same(outcomes, [{ kind: 'no-leader' }])
+})
+
+t.test('leadership is handed over without a gap in which nobody could be elected', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.commit('x')
+  const to = leader.id === 'a' ? 'b' : 'a'
+  const outcomes: TransferOutcome[] = []
+  const startMs = cluster.time.nowMs
+  leader.driver?.transferLeadership(to, (result) => outcomes.push(result))
+  cluster.until('the transfer ends', () => outcomes.length === 1, 400)
+  t.same(outcomes, [{ kind: 'done', leader: to }])
+  t.ok(cluster.time.nowMs - startMs < 100)
+  t.equal(cluster.leader().id, to)
+  leader.driver?.transferLeadership(undefined, (result) => outcomes.push(result))
+  t.same(outcomes[1], { kind: 'not-leader', leader: to })
+  cluster.host(to).driver?.transferLeadership(to, (result) => outcomes.push(result))
+  cluster.host(to).driver?.transferLeadership('nobody', (result) => outcomes.push(result))
+  t.match(outcomes.slice(2), [{ kind: 'failed' }, { kind: 'failed' }])
+})
+
+t.test('a transfer to a member that does not answer fails and the leader leads on', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.commit('x')
+  const to = leader.id === 'a' ? 'b' : 'a'
+  cluster.isolate(to)
+  const outcomes: TransferOutcome[] = []
+  leader.driver?.transferLeadership(to, (result) => outcomes.push(result))
+  t.equal(leader.propose('meanwhile').outcome?.kind, 'busy')
+  cluster.until('the transfer ends', () => outcomes.length === 1)
+  t.match(outcomes, [{ kind: 'failed' }])
+  t.ok(cluster.commit('after') > 0)
+})
+
+t.test('a member is added as learner, becomes voter, and is removed', async (t) => {
+  const cluster = new DriverCluster(['a', 'b', 'c'], ['d'])
+  cluster.startAll()
+  cluster.host('d').start()
+  for (const item of range(1, 20)) cluster.commit(item)
+  const outcomes: string[] = []
+  const change = (kind: 'add-learner' | 'add-voter' | 'remove', id: string): void => {
+    const before = outcomes.length
+    cluster
+      .leader()
+      .driver?.change({ steps: [{ kind, id }] }, (outcome) => outcomes.push(outcome.kind))
+    cluster.until('the change ends', () => outcomes.length > before)
+  }
+  change('add-learner', 'd')
+  cluster.until('d caught up', () => cluster.host('d').machine.items.length === 20)
+  change('add-voter', 'd')
+  t.same(cluster.leader().driver?.status().conf.voters.toSorted(), ['a', 'b', 'c', 'd'])
+  change('remove', 'd')
+  t.same(cluster.leader().driver?.status().conf.voters.toSorted(), ['a', 'b', 'c'])
+  t.same(outcomes, ['committed', 'committed', 'committed'])
+  change('remove', 'nobody')
+  t.equal(outcomes.at(-1), 'refused')
+})
+
+t.test('a killed member restarts and catches up by the log', async (t) => {
+  const cluster = three()
+  for (const item of range(1, 10)) cluster.commit(item)
+  const victim = [...cluster.hosts.values()].find((host) => host !== cluster.leader())
+  victim?.kill(powerCut)
+  for (const item of range(11, 60)) cluster.commit(item)
+  victim?.start()
+  cluster.until('it caught up', () => victim?.machine.items.length === 60)
+  t.same(victim?.machine.items, range(1, 60))
+  t.equal(victim?.machine.restores, 0)
+})
+
+t.test('a killed leader is replaced, and nothing acknowledged is lost', async (t) => {
+  const cluster = three()
+  for (const item of range(1, 10)) cluster.commit(item)
+  const old = cluster.leader()
+  old.kill(powerCut)
+  cluster.until('another leads', () => cluster.leader() !== old, 5000)
+  for (const item of range(11, 20)) cluster.commit(item)
+  old.start()
+  cluster.until('it caught up', () => old.machine.items.length === 20)
+  t.same(old.machine.items, range(1, 20))
+})
+
+t.test('all members killed at once come back with everything', async (t) => {
+  const cluster = three()
+  for (const item of range(1, 25)) cluster.commit(item)
+  for (const host of cluster.hosts.values()) host.kill(powerCut)
+  cluster.startAll()
+  cluster.commit('after')
+  t.same(cluster.leader().machine.items, [...range(1, 25), 'after'])
+})
+
+t.test('a stopped leader proves its quorum before it takes proposals again', async (t) => {
+  const cluster = three()
+  const old = cluster.leader()
+  cluster.commit('x')
+  old.freeze()
+  cluster.until('another leads', () =>
+    [...cluster.hosts.values()].some((host) => host !== old && host.leadership.role === 'leader'),
+  )
+  const outcomes: ProposeOutcome[] = []
+  old.thaw()
+  old.driver?.propose(Buffer.from('late'), (outcome) => outcomes.push(outcome))
+  cluster.until('the old leader follows', () => old.leadership.role === 'follower')
+  t.equal(
+    outcomes.some((outcome) => outcome.kind === 'committed'),
+    false,
+  )
+})
+
+t.test('a slow state machine holds back what is applied, not what is replicated', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.commit('first')
+  leader.machine.isHeld = true
+  const results = range(1, 20).map((item) => leader.propose(item))
+  cluster.time.pass(200)
+  t.ok(results.every((result) => result.outcome === undefined))
+  const other = [...cluster.hosts.values()].find((host) => host !== leader)
+  t.equal(other?.machine.items.length, 21)
+  leader.machine.release()
+  cluster.time.pass(50)
+  t.ok(results.every((result) => result.outcome?.kind === 'committed'))
+})
+
+t.test(
+  'slow flushes stretch the election time-outs, and fast ones shrink them again',
+  async (t) => {
+    const cluster = three()
+    for (const host of cluster.hosts.values()) host.diskMs = 150
+    cluster.until('a leader in spite of slow disks', () => cluster.leader() !== undefined, 60_000)
+    cluster.commit('x')
+    cluster.time.pass(1000)
+    const slow = cluster.leader().driver?.status().electionTimeoutMs ?? 0
+    t.ok(slow > 500, `${slow} ms`)
+    for (const host of cluster.hosts.values()) host.diskMs = 0.1
+    for (let i = 0; i < 120; i++) cluster.commit(`y${i}`)
+    cluster.time.pass(10_000)
+    t.equal(cluster.leader().driver?.status().electionTimeoutMs, 500)
+  },
+)
+
+t.test('a failing disk ends the driver, and requests with it', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.commit('x')
+  leader.disk.fault = (operation) => {
+    if (operation === 'sync') throw new DiskError('FULL', 'no space left')
+  }
+  const result = leader.propose('y')
+  cluster.until('it failed', () => leader.failure !== undefined)
+  t.type(leader.failure, DiskError)
+  t.same(result.outcome, { kind: 'lost' })
+  t.same(leader.propose('z').outcome, { kind: 'lost' })
+  cluster.until('another leads', () =>
+    [...cluster.hosts.values()].some(
+      (host) => host !== leader && host.leadership.role === 'leader',
+    ),
+  )
+})
+
+t.test('damage found while serving ends the driver with a typed error', async (t) => {
+  const cluster = new DriverCluster(['a', 'b', 'c'])
+  cluster.startAll({ tuning: { cacheBytesMax: 0 } })
+  const victim = cluster.leader()
+  const away = [...cluster.hosts.values()].find((host) => host !== victim)
+  away?.kill(powerCut)
+  for (const item of range(1, 30)) cluster.commit(item)
+  const name =
+    victim.disk
+      .list()
+      .filter((file) => file.startsWith('log-'))
+      .sort()[0] ?? ''
+  for (let at = 300; at < 2000; at += 50) victim.disk.flip(name, at * 8)
+  away?.start()
+  cluster.until('the damage is found', () => victim.failure !== undefined)
+  t.type(victim.failure, DamagedLogError)
+})
+
+t.test('stopping closes the log in order and loses nothing', async (t) => {
+  const cluster = three()
+  cluster.commit('x')
+  const ended: (Error | undefined)[] = []
+  for (const host of cluster.hosts.values()) host.driver?.stop((err) => ended.push(err))
+  cluster.time.pass(100)
+  t.same(ended, [undefined, undefined, undefined])
+  cluster.startAll()
+  cluster.commit('y')
+  t.same(cluster.leader().machine.items, ['x', 'y'])
+})
