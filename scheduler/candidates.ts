@@ -15,12 +15,6 @@ export interface Refusal {
   readonly nodes: number
 }
 
-/** Tasks of one service version are ranked together. */
-export interface GroupKey {
-  readonly service: ServiceId
-  readonly specVersion: number
-}
-
 const noTroubles: ReadonlyMap<number, number> = new Map()
 
 export class Candidates {
@@ -33,8 +27,8 @@ export class Candidates {
   #count = 0
   #service: ServiceId | undefined
   #troubled = noTroubles
-  /** Nodes whose keys are the group's own, to be set back when it is done. */
-  readonly #touched = new Set<number>()
+  /** Nodes whose keys are the group's own, to be set back when it is done; some may occur twice. */
+  readonly #touched: number[] = []
 
   /** Asks every node. O(nodes x filters). */
   constructor(index: ClusterIndex, demand: Demand, rank: Rank) {
@@ -60,14 +54,14 @@ export class Candidates {
   }
 
   /** Turns to the tasks of one service version. O(its nodes x log nodes). */
-  open(group: GroupKey, nowMs: number): void {
-    this.#service = group.service
-    this.#troubled = this.#index.failures.troubled(group.service, group.specVersion, nowMs)
-    for (const [index, tasks] of this.#index.tasksOf(group.service)) {
-      this.#touched.add(index)
+  open(service: ServiceId, specVersion: number, nowMs: number): void {
+    this.#service = service
+    this.#troubled = this.#index.failures.troubled(service, specVersion, nowMs)
+    this.#index.services.each(service, (index, tasks) => {
+      this.#touched.push(index)
       this.#nodes.count(index, tasks)
-    }
-    for (const index of this.#troubled.keys()) this.#touched.add(index)
+    })
+    for (const index of this.#troubled.keys()) this.#touched.push(index)
     for (const index of this.#touched) this.#rekey(index)
   }
 
@@ -77,14 +71,15 @@ export class Candidates {
     return index < 0 ? undefined : this.#index.entry(index)
   }
 
-  /** Takes over that a task of the group was reserved on the best node. */
-  placed(entry: NodeEntry): void {
+  /** Takes over that a task of the group was placed on the best node, and whether there are more. */
+  placed(entry: NodeEntry, more: boolean): void {
     this.#rank.placed(entry)
-    this.#touched.add(entry.index)
+    this.#touched.push(entry.index)
     this.#nodes.count(entry.index, 1)
     const refuses = this.#consuming.find((filter) => !filter.accepts(entry, this.#demand, 0))
     if (refuses === undefined) {
-      this.#rekey(entry.index)
+      // Without more, close does it.
+      if (more) this.#rekey(entry.index)
       return
     }
     this.#refuse(refuses)
@@ -98,7 +93,7 @@ export class Candidates {
     this.#troubled = noTroubles
     for (const index of this.#touched) this.#nodes.uncount(index)
     for (const index of this.#touched) this.#rekey(index)
-    this.#touched.clear()
+    this.#touched.length = 0
   }
 
   /** Why no (further) node takes a task of the open group, in the order of the filters. */
@@ -129,7 +124,7 @@ export class Candidates {
 
   #firstKey(entry: NodeEntry): number {
     if (this.#service === undefined) return this.#rank.first(0, 0)
-    const tasks = this.#index.tasksOf(this.#service).get(entry.index) ?? 0
+    const tasks = this.#index.services.on(this.#service, entry.index)
     const limit = this.#demand.maxReplicasPerNode
     if (limit > 0 && tasks >= limit) return Number.POSITIVE_INFINITY
     return this.#rank.first(tasks, this.#troubled.get(entry.index) ?? 0)

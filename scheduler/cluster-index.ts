@@ -1,21 +1,20 @@
 // What the scheduler knows of the cluster, kept up to date change by change: per node what is free and used, per
 // service where its tasks are, per service version where they failed lately. Rebuildable from the store at any time;
 // decides nothing.
-import { invariant } from '../proto/lib/assert.ts'
+import { InvariantError } from '../proto/lib/assert.ts'
 import {
   holdsResources,
   isActive,
   type Node,
   type NodeId,
-  type ServiceId,
   type SpecHash,
   type Task,
-  type TaskId,
   type TaskSpecRecord,
   TaskState,
 } from '../proto/objects/index.ts'
-import { type Demand, demandOf, emptyDemand, type Strategy } from './demand.ts'
+import { type Demand, demandOf, type Strategy } from './demand.ts'
 import { FailureRecord } from './failure-record.ts'
+import { ServiceSpread } from './service-spread.ts'
 
 /** One node as filters and ranks see it. */
 export interface NodeEntry {
@@ -40,20 +39,16 @@ export interface PlacementSource {
   readonly strategy: Strategy
 }
 
-const noCounts: ReadonlyMap<number, number> = new Map()
-
 export class ClusterIndex {
   /** The cluster's, for specs that name none. */
   strategy: Strategy
   readonly failures = new FailureRecord()
+  /** Active tasks of each service by node index. */
+  readonly services = new ServiceSpread()
   readonly #entries: (NodeEntry | undefined)[] = []
   readonly #freeIndexes: number[] = []
   readonly #byId = new Map<NodeId, NodeEntry>()
   readonly #demands = new Map<SpecHash, Demand>()
-  /** Active tasks of each service by node index. */
-  readonly #services = new Map<ServiceId, Map<number, number>>()
-  /** Tasks placed here whose commit has not been seen yet. */
-  readonly #reserved = new Map<TaskId, Task>()
 
   constructor(strategy: Strategy) {
     this.strategy = strategy
@@ -84,17 +79,12 @@ export class ClusterIndex {
 
   entry(index: number): NodeEntry {
     const entry = this.#entries[index]
-    invariant(entry !== undefined, 'no node has this index', { index })
+    if (entry === undefined) throw new InvariantError('no node has this index', { index })
     return entry
   }
 
   entryOf(id: NodeId): NodeEntry | undefined {
     return this.#byId.get(id)
-  }
-
-  /** Active tasks of the service by node index; nodes without one are absent. */
-  tasksOf(service: ServiceId): ReadonlyMap<number, number> {
-    return this.#services.get(service) ?? noCounts
   }
 
   demandOf(hash: SpecHash): Demand | undefined {
@@ -141,70 +131,52 @@ export class ClusterIndex {
     this.#byId.delete(id)
     this.#entries[entry.index] = undefined
     this.#freeIndexes.push(entry.index)
-    for (const [service, counts] of this.#services) {
-      if (counts.delete(entry.index) && counts.size === 0) this.#services.delete(service)
-    }
+    this.services.dropNode(entry.index)
     this.failures.dropNode(entry.index)
   }
 
-  /** Takes over one committed change of a task. Returns whether it made room on a node. */
+  /** Takes over one change of a task. Returns whether it made room on a node. */
   changeTask(before: Task | undefined, after: Task | undefined): boolean {
-    const id = (after ?? before)?.id
-    const reserved = id === undefined ? undefined : this.#reserved.get(id)
-    if (reserved !== undefined) this.#reserved.delete(reserved.id)
-    const counted = reserved ?? before
     if (after !== undefined) this.#noteFailure(before, after)
-    if (counted !== undefined && after !== undefined && countsAlike(counted, after)) return false
-    if (counted !== undefined) this.#count(counted, -1)
-    if (after !== undefined) this.#count(after, 1)
-    return makesRoom(counted, after)
+    if (before !== undefined && after !== undefined && countsAlike(before, after)) return false
+    if (before !== undefined) this.#uncount(before)
+    if (after !== undefined) this.#count(after)
+    return makesRoom(before, after)
   }
 
-  /** Counts a placement that is not committed yet. */
-  reserve(placed: Task): void {
-    invariant(!this.#reserved.has(placed.id), 'a task is placed once', { taskId: placed.id })
-    this.#reserved.set(placed.id, placed)
-    this.#count(placed, 1)
+  #count(task: Task): void {
+    if (task.nodeId === undefined || !holdsResources(task)) return
+    const entry = this.#byId.get(task.nodeId)
+    if (entry !== undefined) this.place(task, entry)
   }
 
-  isReserved(id: TaskId): boolean {
-    return this.#reserved.has(id)
+  /** Counts a task on a node, before it is committed. To be undone by a change from this task. */
+  place(task: Task, entry: NodeEntry): void {
+    this.#reserve(task, entry, 1)
+    if (!isActive(task)) return
+    entry.activeTasks += 1
+    this.services.add(task.serviceId, entry.index)
   }
 
-  /** Takes a placement back that was not committed. Without effect when its commit was seen. */
-  release(id: TaskId): void {
-    const reserved = this.#reserved.get(id)
-    if (reserved === undefined) return
-    this.#reserved.delete(id)
-    this.#count(reserved, -1)
-  }
-
-  #count(task: Task, sign: 1 | -1): void {
+  #uncount(task: Task): void {
     if (task.nodeId === undefined || !holdsResources(task)) return
     const entry = this.#byId.get(task.nodeId)
     if (entry === undefined) return
-    const demand = this.#demands.get(task.specHash) ?? emptyDemand(task.specHash)
+    this.#reserve(task, entry, -1)
+    if (!isActive(task)) return
+    entry.activeTasks -= 1
+    if (entry.activeTasks < 0) {
+      throw new InvariantError('a node has a negative number of tasks', { nodeId: entry.node.id })
+    }
+    this.services.take(task.serviceId, entry.index)
+  }
+
+  #reserve(task: Task, entry: NodeEntry, sign: 1 | -1): void {
+    const demand = this.#demands.get(task.specHash)
+    if (demand === undefined) return
     entry.reservedNanoCpus += sign * demand.nanoCpus
     entry.reservedMemoryBytes += sign * demand.memoryBytes
     for (const port of demand.hostPorts) countPort(entry, port, sign)
-    if (!isActive(task)) return
-    entry.activeTasks += sign
-    invariant(entry.activeTasks >= 0, 'a node has no negative number of tasks', {
-      nodeId: entry.node.id,
-    })
-    this.#countService(task.serviceId, entry.index, sign)
-  }
-
-  #countService(service: ServiceId, index: number, sign: 1 | -1): void {
-    let counts = this.#services.get(service)
-    if (counts === undefined) {
-      counts = new Map()
-      this.#services.set(service, counts)
-    }
-    const count = (counts.get(index) ?? 0) + sign
-    if (count > 0) counts.set(index, count)
-    else counts.delete(index)
-    if (counts.size === 0) this.#services.delete(service)
   }
 
   #noteFailure(before: Task | undefined, after: Task): void {

@@ -60,23 +60,6 @@ export function demandOf(specHash: SpecHash, spec: TaskSpec): Demand {
   }
 }
 
-/** Demand of a task whose spec is not known (yet): nothing. */
-export function emptyDemand(specHash: SpecHash): Demand {
-  return {
-    specHash,
-    nanoCpus: 0,
-    memoryBytes: 0,
-    constraints: [],
-    unreadable: [],
-    platforms: [],
-    hostPorts: [],
-    maxReplicasPerNode: 0,
-    spread: [],
-    strategy: undefined,
-    classKey: 'empty',
-  }
-}
-
 function hostPortsOf(spec: TaskSpec): string[] {
   const ports = new Set<string>()
   for (const port of spec.ports) {

@@ -34,11 +34,10 @@ export function explainTask(index: ClusterIndex, task: Task): TaskExplanation {
   if (demand === undefined) {
     return { summary: missingSpecSummary(task), refusals: [] }
   }
-  const serviceTasks = index.tasksOf(task.serviceId)
   const counts = new Map<Filter, number>()
   const refusals: NodeRefusal[] = []
   for (const entry of index.entries()) {
-    const tasks = serviceTasks.get(entry.index) ?? 0
+    const tasks = index.services.on(task.serviceId, entry.index)
     const filter = refusingFilter(entry, demand, tasks)
     if (filter === undefined) continue
     counts.set(filter, (counts.get(filter) ?? 0) + 1)

@@ -1,65 +1,97 @@
-// The tasks that wait for a node: fresh ones that no pass has seen, and stuck ones that no node would take.
+// The tasks that wait for a node: fresh ones that no pass has seen, stuck ones that no node would take, and those of a
+// plan whose commit has not been seen yet.
 import type { Task, TaskId } from '../proto/objects/index.ts'
 
+export interface Waiting {
+  /** Newest known version. */
+  task: Task
+  status: 'fresh' | 'planned' | 'stuck' | 'gone'
+  /** Of a planned one: as it was counted on its node. */
+  placed: Task | undefined
+  /** Stuck because its plan was refused: the next change of the task tells why. */
+  refused: boolean
+}
+
 export class PendingTasks {
-  /** All that wait, those in a plan that is being committed included; newest known version. */
-  readonly #all = new Map<TaskId, Task>()
-  #fresh = new Set<TaskId>()
-  readonly #stuck = new Set<TaskId>()
+  readonly #all = new Map<TaskId, Waiting>()
+  /** Fresh ones in order, among them some that are no longer. */
+  #queue: Waiting[] = []
+  #head = 0
+  #freshCount = 0
+  readonly #stuck = new Set<Waiting>()
 
   get freshCount(): number {
-    return this.#fresh.size
+    return this.#freshCount
   }
 
   get stuckCount(): number {
     return this.#stuck.size
   }
 
-  get(id: TaskId): Task | undefined {
+  get(id: TaskId): Waiting | undefined {
     return this.#all.get(id)
   }
 
-  /** Adds a waiting task, or takes over its newer version. A stuck one stays stuck. */
-  put(task: Task): void {
-    this.#all.set(task.id, task)
-    if (!this.#stuck.has(task.id)) this.#fresh.add(task.id)
+  /** A task that waits and is not known yet. */
+  add(task: Task): void {
+    const waiting: Waiting = { task, status: 'fresh', placed: undefined, refused: false }
+    this.#all.set(task.id, waiting)
+    this.#enqueue(waiting)
   }
 
-  drop(id: TaskId): void {
-    if (!this.#all.delete(id)) return
-    this.#fresh.delete(id)
-    this.#stuck.delete(id)
+  drop(waiting: Waiting): void {
+    this.#all.delete(waiting.task.id)
+    if (waiting.status === 'fresh') this.#freshCount -= 1
+    else if (waiting.status === 'stuck') this.#stuck.delete(waiting)
+    waiting.status = 'gone'
   }
 
-  /** Takes up to tasksMax fresh ones, oldest first. They still wait until dropped. */
-  take(tasksMax: number): readonly Task[] {
-    const taken: Task[] = []
-    for (const id of this.#fresh) {
-      if (taken.length >= tasksMax) break
-      this.#fresh.delete(id)
-      const task = this.#all.get(id)
-      if (task !== undefined) taken.push(task)
+  /** Makes a planned or stuck one fresh. */
+  renew(waiting: Waiting): void {
+    this.#stuck.delete(waiting)
+    waiting.status = 'fresh'
+    waiting.refused = false
+    this.#enqueue(waiting)
+  }
+
+  /** Makes a planned one stuck. */
+  stick(waiting: Waiting, refused: boolean): void {
+    waiting.status = 'stuck'
+    waiting.refused = refused
+    this.#stuck.add(waiting)
+  }
+
+  /** Up to tasksMax fresh ones, oldest first. They are planned now. */
+  take(tasksMax: number): readonly Waiting[] {
+    const taken: Waiting[] = []
+    while (taken.length < tasksMax) {
+      const waiting = this.#queue[this.#head]
+      if (waiting === undefined) break
+      this.#head += 1
+      if (waiting.status !== 'fresh') continue
+      waiting.status = 'planned'
+      taken.push(waiting)
+    }
+    this.#freshCount -= taken.length
+    if (this.#head === this.#queue.length) {
+      this.#queue = []
+      this.#head = 0
     }
     return taken
-  }
-
-  /** A taken one that found no node. */
-  stick(id: TaskId): void {
-    if (this.#all.has(id)) this.#stuck.add(id)
-  }
-
-  /** A taken one whose plan was not committed: fresh again when it has changed since `version`, else stuck. */
-  giveBack(id: TaskId, version: number): void {
-    const task = this.#all.get(id)
-    if (task === undefined || this.#fresh.has(id)) return
-    if (task.version !== version) this.#fresh.add(id)
-    else this.#stuck.add(id)
   }
 
   /** Makes the stuck ones fresh, before all others. */
   retryStuck(): void {
     if (this.#stuck.size === 0) return
-    this.#fresh = new Set([...this.#stuck, ...this.#fresh])
+    for (const waiting of this.#stuck) waiting.status = 'fresh'
+    this.#queue = [...this.#stuck, ...this.#queue.slice(this.#head)]
+    this.#head = 0
+    this.#freshCount += this.#stuck.size
     this.#stuck.clear()
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#queue.push(waiting)
+    this.#freshCount += 1
   }
 }

@@ -4,17 +4,18 @@ import {
   isActive,
   type Node,
   type NodeId,
+  type ServiceId,
   type SpecHash,
   type Task,
   type TaskId,
   type TaskSpecRecord,
   TaskState,
 } from '../proto/objects/index.ts'
-import { Candidates, type GroupKey } from './candidates.ts'
+import { Candidates } from './candidates.ts'
 import { ClusterIndex, type PlacementSource } from './cluster-index.ts'
 import type { Demand, Strategy } from './demand.ts'
 import { missingSpecSummary, summaryOf } from './explain.ts'
-import { PendingTasks } from './pending.ts'
+import { PendingTasks, type Waiting } from './pending.ts'
 import { rankOf } from './rank.ts'
 
 export interface SchedulingEnv {
@@ -41,13 +42,19 @@ const retryEveryMs = 50
 /** A changed explanation of a stuck task is written at most this often (less if that were over 1,000 a second). */
 const explainEveryMs = 5_000
 
-interface Group extends GroupKey {
-  readonly tasks: Task[]
+/** Waiting tasks of one version of a service. */
+interface Group {
+  readonly service: ServiceId
+  readonly specVersion: number
+  readonly waiting: Waiting[]
+  /** Of another version of the service. */
+  next: Group | undefined
 }
 
+/** Waiting tasks that every node answers alike, apart from what it has of their service. */
 interface Batch {
   readonly demand: Demand
-  readonly groups: Map<string, Group>
+  readonly groups: Map<ServiceId, Group>
 }
 
 /** What one pass collects. */
@@ -108,19 +115,30 @@ export class Scheduler {
 
   /** Takes over one committed change of a task. */
   changeTask(before: Task | undefined, after: Task | undefined): void {
-    if (this.index.changeTask(before, after)) this.#roomMade = true
     const id = (after ?? before)?.id
     if (id === undefined) return
-    if (after !== undefined && isWaiting(after)) this.#pending.put(after)
-    else this.#pending.drop(id)
+    const known = this.#pending.get(id)
+    if (this.index.changeTask(known?.placed ?? before, after)) this.#roomMade = true
+    if (after === undefined || !isWaiting(after)) {
+      if (known !== undefined) this.#pending.drop(known)
+    } else if (known === undefined) this.#pending.add(after)
+    else {
+      known.task = after
+      known.placed = undefined
+      if (known.status === 'planned' || known.refused) this.#pending.renew(known)
+    }
     if (after !== undefined && isAbandoned(after)) this.#abandoned.set(id, after)
     else if (this.#abandoned.size > 0) this.#abandoned.delete(id)
   }
 
   /** A planned update that was refused, because the task or its node has changed meanwhile. */
   refused(update: Task): void {
-    this.index.release(update.id)
-    this.#pending.giveBack(update.id, update.version)
+    const known = this.#pending.get(update.id)
+    if (known?.placed !== update) return
+    this.index.changeTask(update, undefined)
+    known.placed = undefined
+    // It is tried again when it, or something else that matters, changes.
+    this.#pending.stick(known, true)
   }
 
   /** Plans for at most tasksMax waiting tasks and counts them as placed until told otherwise. */
@@ -158,10 +176,11 @@ export class Scheduler {
   /** The tasks of this pass by class of demand, then by service version; each in order of arrival. */
   #batches(pass: Pass, tasksMax: number): Iterable<Batch> {
     const batches = new Map<string, Batch>()
-    for (const task of this.#pending.take(tasksMax)) {
+    for (const waiting of this.#pending.take(tasksMax)) {
+      const { task } = waiting
       const demand = this.index.demandOf(task.specHash)
       if (demand === undefined) {
-        this.#leave(pass, task, missingSpecSummary(task))
+        this.#leave(pass, waiting, missingSpecSummary(task))
         continue
       }
       let batch = batches.get(demand.classKey)
@@ -169,13 +188,7 @@ export class Scheduler {
         batch = { demand, groups: new Map() }
         batches.set(demand.classKey, batch)
       }
-      const key = `${task.serviceId}/${task.specVersion}`
-      const group = batch.groups.get(key)
-      if (group !== undefined) group.tasks.push(task)
-      else {
-        const { serviceId: service, specVersion } = task
-        batch.groups.set(key, { service, specVersion, tasks: [task] })
-      }
+      groupIn(batch, task).waiting.push(waiting)
     }
     return batches.values()
   }
@@ -183,33 +196,39 @@ export class Scheduler {
   #placeBatch(pass: Pass, batch: Batch): void {
     const rank = rankOf(batch.demand.strategy ?? this.index.strategy, pass.env.random)
     const candidates = new Candidates(this.index, batch.demand, rank)
-    for (const group of batch.groups.values()) {
-      candidates.open(group, pass.env.nowMs)
-      this.#placeGroup(pass, group, candidates)
-      candidates.close()
+    for (const first of batch.groups.values()) {
+      for (let group: Group | undefined = first; group !== undefined; group = group.next) {
+        this.#placeGroup(pass, group, candidates)
+      }
     }
   }
 
   #placeGroup(pass: Pass, group: Group, candidates: Candidates): void {
+    candidates.open(group.service, group.specVersion, pass.env.nowMs)
     let summary: string | undefined
-    for (const task of group.tasks) {
+    let left = group.waiting.length
+    for (const waiting of group.waiting) {
+      left -= 1
       const entry = candidates.best()
       if (entry === undefined) {
         summary ??= summaryOf(candidates.refusals())
-        this.#leave(pass, task, summary)
+        this.#leave(pass, waiting, summary)
         continue
       }
-      const placed = assign(task, entry.node.id, pass.env.nowMs)
-      this.index.reserve(placed)
-      candidates.placed(entry)
+      const placed = assign(waiting.task, entry.node.id, pass.env.nowMs)
+      this.index.place(placed, entry)
+      waiting.placed = placed
+      candidates.placed(entry, left > 0)
       pass.updates.push(placed)
       pass.assigned += 1
     }
+    candidates.close()
   }
 
-  #leave(pass: Pass, task: Task, summary: string): void {
-    this.#pending.stick(task.id)
+  #leave(pass: Pass, waiting: Waiting, summary: string): void {
+    this.#pending.stick(waiting, false)
     pass.unplaced += 1
+    const { task } = waiting
     if (task.err === summary) return
     const { nowMs } = pass.env
     const everyMs = Math.max(explainEveryMs, this.#pending.stuckCount)
@@ -217,6 +236,21 @@ export class Scheduler {
     if (nowMs >= dueMs) pass.updates.push({ ...task, err: summary })
     else this.#explainAtMs = Math.min(this.#explainAtMs, dueMs)
   }
+}
+
+function groupIn(batch: Batch, task: Task): Group {
+  const { serviceId: service, specVersion } = task
+  const first = batch.groups.get(service)
+  for (let group = first; group !== undefined; group = group.next) {
+    if (group.specVersion === specVersion) return group
+  }
+  const made: Group = { service, specVersion, waiting: [], next: undefined }
+  if (first === undefined) batch.groups.set(service, made)
+  else {
+    made.next = first.next
+    first.next = made
+  }
+  return made
 }
 
 /** Wants a node. */

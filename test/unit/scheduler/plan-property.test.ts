@@ -97,7 +97,7 @@ function sourceOf(world: World, tasks: readonly Task[]): Parameters<typeof Clust
 function fits(index: ClusterIndex, task: Task, at: number): boolean {
   const demand = demandIn(index, task)
   const entry = index.entry(at)
-  const own = index.tasksOf(task.serviceId).get(at) ?? 0
+  const own = index.services.on(task.serviceId, at)
   return allFilters.every((filter) => !filter.applies(demand) || filter.accepts(entry, demand, own))
 }
 
@@ -113,7 +113,6 @@ function isLeastBranch(index: ClusterIndex, task: Task, chosen: number): boolean
   const pathOf = (at: number): string[] =>
     spread.map(({ key }) => index.entry(at).node.spec.labels[key] ?? '')
   const all = [...index.entries()].map((entry) => entry.index)
-  const own = index.tasksOf(task.serviceId)
   const path = pathOf(chosen)
   for (let level = 0; level < path.length; level++) {
     const prefix = path.slice(0, level).join('/')
@@ -123,7 +122,7 @@ function isLeastBranch(index: ClusterIndex, task: Task, chosen: number): boolean
       const other = pathOf(at)
       if (other.slice(0, level).join('/') !== prefix) continue
       const value = other[level] ?? ''
-      totals.set(value, (totals.get(value) ?? 0) + (own.get(at) ?? 0))
+      totals.set(value, (totals.get(value) ?? 0) + index.services.on(task.serviceId, at))
       if (fits(index, task, at)) open.add(value)
     }
     const least = Math.min(...[...open].map((value) => totals.get(value) ?? 0))
@@ -136,9 +135,8 @@ function isBestNode(index: ClusterIndex, task: Task, chosen: number): boolean {
   const { spread } = demandIn(index, task)
   const branchOf = (at: number): string =>
     spread.map(({ key }) => index.entry(at).node.spec.labels[key] ?? '').join('/')
-  const own = index.tasksOf(task.serviceId)
   const key = (at: number): readonly [number, number] => [
-    own.get(at) ?? 0,
+    index.services.on(task.serviceId, at),
     index.entry(at).activeTasks,
   ]
   const [tasks, total] = key(chosen)
@@ -218,8 +216,8 @@ t.test('on equal nodes the replicas of a service differ by one at most', async (
         const plan = scheduler.plan(anEnv())
         if (plan.assigned !== tasks.length) return false
         const even = services.every((replicas, service) => {
-          const counts = nodes.map(
-            (_, at) => scheduler.index.tasksOf(serviceId(`s${service}`)).get(at) ?? 0,
+          const counts = nodes.map((_, at) =>
+            scheduler.index.services.on(serviceId(`s${service}`), at),
           )
           return Math.max(...counts) - Math.min(...counts) <= (replicas > 0 ? 1 : 0)
         })
@@ -251,7 +249,7 @@ t.test('an index kept change by change equals one that is built anew', async (t)
       }
       const index = ClusterIndex.from(sourceOf(world, []))
       const tasks = new Map<number, Task>()
-      const reserved = new Set<Task>()
+      const reserved = new Map<number, Task>()
       for (const { task: at, kind, node } of changes) {
         const before = tasks.get(at)
         const base =
@@ -269,23 +267,24 @@ t.test('an index kept change by change equals one that is built anew', async (t)
                   : kind === 'fail' && base.nodeId !== undefined
                     ? { ...base, state: TaskState.FAILED }
                     : base
-        if (kind === 'reserve' && before === undefined && !index.isReserved(base.id)) {
+        if (kind === 'reserve') {
+          if (before !== undefined || reserved.has(at)) continue
           const placed = { ...base, nodeId: id, state: TaskState.ASSIGNED }
-          index.reserve(placed)
-          reserved.add(placed)
+          index.place(placed, index.entry(node))
+          reserved.set(at, placed)
           continue
         }
         if (kind === 'release') {
-          for (const placed of reserved) index.release(placed.id)
+          for (const placed of reserved.values()) index.changeTask(placed, undefined)
           reserved.clear()
           continue
         }
-        for (const placed of reserved) if (placed.id === base.id) reserved.delete(placed)
-        index.changeTask(before ?? base, after)
+        index.changeTask(reserved.get(at) ?? before ?? base, after)
+        reserved.delete(at)
         if (after === undefined) tasks.delete(at)
         else tasks.set(at, after)
       }
-      for (const placed of reserved) index.release(placed.id)
+      for (const placed of reserved.values()) index.changeTask(placed, undefined)
       const fresh = ClusterIndex.from(sourceOf(world, [...tasks.values()]))
       return sameIndex(index, fresh)
     }),
@@ -305,7 +304,9 @@ function sameIndex(a: ClusterIndex, b: ClusterIndex): boolean {
         entry.activeTasks,
         [...(entry.hostPorts ?? [])],
       ]),
-      ['s0', 's1', 's2'].map((id) => [...index.tasksOf(serviceId(id))].sort((x, y) => x[0] - y[0])),
+      ['s0', 's1', 's2'].map((id) =>
+        [0, 1, 2, 3].map((at) => index.services.on(serviceId(id), at)),
+      ),
     ])
   return facts(a) === facts(b)
 }
