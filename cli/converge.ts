@@ -1,8 +1,9 @@
 // Waiting until a service runs as it should, with progress for whoever watches.
 
 import { hasCode, SwarmError } from '../proto/errors.ts'
-import type { WatchServiceResponse } from '../proto/gen/tsswarm/v1/control.ts'
+import { ControlService, type WatchServiceResponse } from '../proto/gen/tsswarm/v1/control.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
+import type { Client } from './client.ts'
 import type { CommandContext } from './context.ts'
 import {
   type Convergence,
@@ -25,6 +26,18 @@ export interface ConvergeOptions {
 
 /** Starts watching a service: each call is a new stream that begins with the present state. */
 export type WatchService = () => AsyncIterable<WatchServiceResponse>
+
+/** Watches a service on the daemon until it has converged. */
+export async function converge(
+  ctx: CommandContext,
+  client: Client,
+  options: ConvergeOptions & { readonly serviceId: string },
+): Promise<void> {
+  const { serviceId } = options
+  const watch = (): AsyncIterable<WatchServiceResponse> =>
+    client.stream(ControlService.watchService, [{ serviceId }])
+  await waitForConvergence(ctx, watch, options)
+}
 
 /**
  * Returns when the service has converged and stayed so, or when the user interrupts (the work goes on in the cluster).

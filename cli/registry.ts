@@ -17,6 +17,92 @@ export interface PlainCommand {
   readonly load: Loader
 }
 
-export const groups: readonly CommandGroup[] = []
+export const groups: readonly CommandGroup[] = [
+  {
+    name: 'swarm',
+    summary: 'Manage Swarm',
+    commands: {
+      init: async () => (await import('./commands/swarm-init.ts')).command,
+      join: async () => (await import('./commands/swarm-join.ts')).command,
+      'join-token': async () => (await import('./commands/swarm-join-token.ts')).command,
+      leave: async () => (await import('./commands/swarm-leave.ts')).command,
+      update: async () => (await import('./commands/swarm-update.ts')).command,
+    },
+    aliases: {},
+  },
+  {
+    name: 'node',
+    summary: 'Manage Swarm nodes',
+    commands: {
+      demote: async () => (await import('./commands/node-demote.ts')).command,
+      inspect: async () => (await import('./commands/node-inspect.ts')).command,
+      ls: async () => (await import('./commands/node-ls.ts')).command,
+      promote: async () => (await import('./commands/node-promote.ts')).command,
+      ps: async () => (await import('./commands/node-ps.ts')).command,
+      rm: async () => (await import('./commands/node-rm.ts')).command,
+      update: async () => (await import('./commands/node-update.ts')).command,
+    },
+    aliases: { list: 'ls', remove: 'rm' },
+  },
+  {
+    name: 'service',
+    summary: 'Manage Swarm services',
+    commands: {
+      create: async () => (await import('./commands/service-create.ts')).command,
+      explain: async () => (await import('./commands/service-explain.ts')).command,
+      inspect: async () => (await import('./commands/service-inspect.ts')).command,
+      logs: async () => (await import('./commands/service-logs.ts')).command,
+      ls: async () => (await import('./commands/service-ls.ts')).command,
+      ps: async () => (await import('./commands/service-ps.ts')).command,
+      rm: async () => (await import('./commands/service-rm.ts')).command,
+      scale: async () => (await import('./commands/service-scale.ts')).command,
+      update: async () => (await import('./commands/service-update.ts')).command,
+    },
+    aliases: { list: 'ls', remove: 'rm' },
+  },
+  {
+    name: 'image',
+    summary: 'Manage images of this host',
+    commands: {
+      load: async () => (await import('./commands/image-load.ts')).command,
+      ls: async () => (await import('./commands/image-ls.ts')).command,
+      pull: async () => (await import('./commands/image-pull.ts')).command,
+      rm: async () => (await import('./commands/image-rm.ts')).command,
+    },
+    aliases: { list: 'ls', remove: 'rm' },
+  },
+]
 
-export const plainCommands: readonly PlainCommand[] = []
+export const plainCommands: readonly PlainCommand[] = [
+  {
+    name: 'info',
+    summary: 'Display information on this host and its swarm',
+    load: async () => (await import('./commands/info.ts')).command,
+  },
+  {
+    name: 'version',
+    summary: 'Show the versions of this program and of the daemon',
+    load: async () => (await import('./commands/version.ts')).command,
+  },
+  {
+    name: 'completion',
+    summary: 'Print the completion script for a shell',
+    load: async () => (await import('./commands/completion.ts')).command,
+  },
+]
+
+const files = 'use --env or --mount type=bind of "tsswarm service create"'
+
+/** What to do instead of Swarm's commands that this version has not. */
+export const absentCommands: Readonly<Record<string, string>> = {
+  stack: 'create its services one by one with "tsswarm service create"',
+  secret: files,
+  config: files,
+  network: 'publish ports on the hosts with -p mode=host,published=PORT,target=PORT',
+  volume: 'volumes are made when a task mounts them with --mount source=NAME,target=PATH',
+  'service rollback':
+    'give the earlier values to "tsswarm service update"; "service inspect" shows them in PreviousSpec',
+  'swarm ca': 'the root certificate of a swarm stays',
+  'swarm unlock': 'managers are not locked',
+  'swarm unlock-key': 'managers are not locked',
+}

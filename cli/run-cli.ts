@@ -1,22 +1,13 @@
 // From the words of a command line to an exit code: finds the command, parses, runs, words the errors.
 import { errorKind, SwarmError } from '../proto/errors.ts'
+import { version } from '../proto/version.ts'
 import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
-import { bool, type Flags, text } from './flags.ts'
+import { defaultSocketPath, globalFlags } from './global-flags.ts'
 import { parseCommand, parseFlags, usage } from './parse-args.ts'
-import { type CommandGroup, groups, plainCommands } from './registry.ts'
+import { absentCommands, type CommandGroup, groups, plainCommands } from './registry.ts'
 import { commandHelp, groupHelp, type HelpEntry, programHelp } from './render/help.ts'
 import { suggestion } from './suggest.ts'
-
-export const defaultSocketPath = '/run/tsswarm/tsswarm.sock'
-
-export const globalFlags = {
-  host: text('Socket of the daemon', {
-    short: 'H',
-    shown: `${defaultSocketPath}, or TSSWARM_HOST`,
-  }),
-  version: bool('Print the version and quit', { short: 'v' }),
-} satisfies Flags
 
 /** What main gives to run: everything of a CommandContext but what the global flags decide. */
 export type CliEnvironment = Omit<CommandContext, 'socketPath' | 'connect'> & {
@@ -32,11 +23,16 @@ export async function runCli(env: CliEnvironment, argv: readonly string[]): Prom
     const host = typeof parsed.flags['host'] === 'string' ? parsed.flags['host'] : undefined
     const socketPath = socketPathOf(host ?? env.env['TSSWARM_HOST'])
     const ctx = { ...env, socketPath, connect: connection.open(socketPath) }
-    const words = parsed.flags['version'] === true ? ['version'] : parsed.args
+    if (parsed.flags.version === true) {
+      ctx.stdout.write(`tsswarm version ${version}\n`)
+      return 0
+    }
+    const words = parsed.args
     if (parsed.help || words.length === 0) {
       ctx.stdout.write(programText())
       return 0
     }
+    if (words[0] === '__complete') return await printCandidates(ctx, words.slice(1))
     const found = await findCommand(words)
     command = found.kind === 'command' ? found.command.name : found.group.name
     if (found.kind === 'group-help') {
@@ -67,6 +63,14 @@ function sharedConnection(env: CliEnvironment): {
       opened?.close()
     },
   }
+}
+
+/** What the completion scripts ask: `__complete -- WORD...`. */
+async function printCandidates(ctx: CommandContext, words: readonly string[]): Promise<number> {
+  const { candidatesFor } = await import('./complete.ts')
+  const candidates = await candidatesFor(ctx, words[0] === '--' ? words.slice(1) : words)
+  ctx.stdout.write(candidates.map(({ word, about }) => `${word}\t${about}\n`).join(''))
+  return 0
 }
 
 async function runCommand(ctx: CommandContext, found: FoundCommand): Promise<number> {
@@ -122,15 +126,27 @@ export function aliasesOf(group: CommandGroup, verb: string): readonly string[] 
 
 function unknownCommand(word: string): SwarmError {
   if (word.startsWith('-')) return usage(`unknown flag: ${word}`)
+  const absent = absentCommand(word)
+  if (absent !== undefined) return absent
   const known = [...groups, ...plainCommands].map((entry) => entry.name)
   return usage(`"${word}" is not a tsswarm command${didYouMean(suggestion(word, known))}`)
 }
 
 function unknownVerb(group: CommandGroup, word: string): SwarmError {
   if (word.startsWith('-')) return usage(`unknown flag: ${word}`)
+  const absent = absentCommand(`${group.name} ${word}`)
+  if (absent !== undefined) return absent
   const known = [...Object.keys(group.commands), ...Object.keys(group.aliases)]
   const near = didYouMean(suggestion(word, known))
   return usage(`"${word}" is not a command of "tsswarm ${group.name}"${near}`)
+}
+
+function absentCommand(name: string): SwarmError | undefined {
+  if (!Object.hasOwn(absentCommands, name)) return undefined
+  return new SwarmError(
+    'UNSUPPORTED',
+    `"tsswarm ${name}" is not available in this version: ${absentCommands[name]}`,
+  )
 }
 
 function didYouMean(word: string | undefined): string {

@@ -13,3 +13,9 @@ export function renderInspect(objects: readonly Value[], format: string | undefi
     .map((object) => `${evaluateTemplate(template, object, { missing: 'no value' })}\n`)
     .join('')
 }
+
+/** The text of one object: JSON in one line, or a Go template. Errors: INVALID_ARGUMENT on a bad template. */
+export function renderInspectOne(object: Value, format: string): string {
+  if (format === 'json') return `${JSON.stringify(object)}\n`
+  return renderInspect([object], format)
+}

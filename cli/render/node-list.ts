@@ -48,14 +48,23 @@ export function nodeRows(nodes: readonly NodeView[], selfNodeId: string): readon
       ID: id(view),
       Self: id(view) === selfNodeId,
       Hostname: hostname(view),
-      Status: states[view.node?.state ?? NodeState.UNKNOWN],
-      Availability: availabilities[view.node?.spec?.availability ?? NodeAvailability.ACTIVE],
+      Status: nodeStatus(view),
+      Availability: nodeAvailability(view),
       ManagerStatus: managerStatus(view),
       EngineVersion: view.node?.description?.engineVersion ?? '',
       Address: view.node?.address ?? '',
     }))
 }
 
+export function nodeStatus(view: NodeView): string {
+  return states[view.node?.state ?? NodeState.UNKNOWN]
+}
+
+export function nodeAvailability(view: NodeView): string {
+  return availabilities[view.node?.spec?.availability ?? NodeAvailability.ACTIVE]
+}
+
+/** "Leader", "Reachable", "Unreachable" or "Unknown"; empty for workers. */
 export function managerStatus(view: NodeView): string {
   if (view.node?.manager === undefined) return ''
   return view.leader ? 'Leader' : (reachabilities[view.reachability] ?? '')

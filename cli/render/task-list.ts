@@ -4,7 +4,7 @@ import { PortSpec_Protocol } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { isTaskState, taskStateName } from '../../proto/objects/task-state.ts'
 import { ago, shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
-import type { ListView, Row } from './list-format.ts'
+import { type ListView, type Row, renderList } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
 
 export const taskListView: ListView = {
@@ -21,6 +21,25 @@ export const taskListView: ListView = {
   table:
     '{{.ID}}\t{{.Name}}\t{{.Image}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}\t{{.Ports}}',
   quietField: 'ID',
+}
+
+export interface TaskListFlags {
+  readonly format: string | undefined
+  readonly quiet: boolean
+  readonly 'no-trunc': boolean
+  readonly 'no-resolve': boolean
+  readonly nowMs: number
+}
+
+/** The text of a list of tasks. Errors: INVALID_ARGUMENT on a bad template. */
+export function renderTasks(tasks: readonly TaskView[], flags: TaskListFlags): string {
+  const rows = taskRows(tasks, {
+    nowMs: flags.nowMs,
+    truncate: !flags['no-trunc'],
+    resolve: !flags['no-resolve'],
+    indent: (flags.format ?? 'table').startsWith('table'),
+  })
+  return renderList(taskListView, rows, flags)
 }
 
 export interface TaskListOptions {

@@ -11,6 +11,7 @@ import {
 import type { FlagValues } from '../flags.ts'
 import { type Flags, list, text } from '../flags.ts'
 import { usage } from '../parse-args.ts'
+import { read } from '../read-flag.ts'
 import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
 import { parseMount } from './mount.ts'
@@ -20,6 +21,10 @@ import { parseUlimit } from './ulimit.ts'
 
 export const createFlags = {
   ...sharedServiceFlags,
+  'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
+  'restart-delay': { ...sharedServiceFlags['restart-delay'], shown: '5s' },
+  'stop-grace-period': { ...sharedServiceFlags['stop-grace-period'], shown: '10s' },
+  replicas: { ...sharedServiceFlags.replicas, shown: '1' },
   constraint: list('Placement constraints'),
   'container-label': list('Container labels'),
   env: list('Set environment variables', { short: 'e' }),
@@ -182,17 +187,6 @@ function readEnvFile(path: string): string {
     return readFileSync(path, 'utf8')
   } catch (err) {
     throw new Error(`cannot read ${path}: ${err instanceof Error ? err.message : String(err)}`)
-  }
-}
-
-/** Runs a parser of a flag's text; its Error becomes one of the command line. */
-export function read<T>(flag: string, parse: () => T, value?: string): T {
-  try {
-    return parse()
-  } catch (err) {
-    const why = err instanceof Error ? err.message : String(err)
-    const given = value === undefined ? '' : `${JSON.stringify(value)} `
-    throw usage(`invalid argument ${given}for "--${flag}" flag: ${why}`, err)
   }
 }
 

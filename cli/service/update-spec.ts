@@ -12,8 +12,9 @@ import {
   type TaskSpec,
 } from '../../proto/spec/service-spec.ts'
 import { bool, type Flags, type FlagValues, list, text } from '../flags.ts'
+import { read } from '../read-flag.ts'
 import { changeKeyed, changeList, changeMap, envName, parseEnv, parseMap } from './assignments.ts'
-import { capability, defined, read, sharedContainerInput, spreadKey } from './create-spec.ts'
+import { capability, defined, sharedContainerInput, spreadKey } from './create-spec.ts'
 import { splitWords } from './csv.ts'
 import { parseMount } from './mount.ts'
 import { parsePublish } from './publish.ts'

@@ -1,0 +1,70 @@
+// The settings of the cluster that `swarm init` and `swarm update` take, and Swarm's that are not there.
+import { clusterSpecToProto } from '../proto/codec/cluster.ts'
+import type { ClusterSpec as ClusterSpecProto } from '../proto/gen/tsswarm/v1/objects.ts'
+import { clusterSpec } from '../proto/spec/cluster-spec.ts'
+import { parseSpec } from '../proto/spec/parse-spec.ts'
+import { choice, duration, type Flags, type FlagValues, integer } from './flags.ts'
+import { defined } from './service/create-spec.ts'
+
+export const clusterFlags = {
+  'cert-expiry': duration('Validity period for node certificates (ns|us|ms|s|m|h)', {
+    shown: '2160h',
+  }),
+  'dispatcher-heartbeat': duration('Dispatcher heartbeat period (ns|us|ms|s|m|h)', {
+    shown: '500ms',
+  }),
+  scheduling: choice(
+    'How tasks are laid out over nodes: spread, binpack or random',
+    ['spread', 'binpack', 'random'],
+    {
+      shown: 'spread',
+    },
+  ),
+  'snapshot-interval': integer(
+    'Number of log entries between Raft snapshots',
+    { min: 0, max: 4_294_967_295 },
+    { shown: '10000' },
+  ),
+  'task-history-limit': integer(
+    'Task history retention limit',
+    { min: -1, max: 4_294_967_295 },
+    { shown: '5' },
+  ),
+} satisfies Flags
+
+export type ClusterFlags = FlagValues<typeof clusterFlags>
+
+/** The present settings (or the defaults) with those the flags name. Errors: INVALID_ARGUMENT. */
+export function clusterSpecOf(
+  flags: ClusterFlags,
+  current: Partial<ClusterSpecProto>,
+): ClusterSpecProto {
+  const wished = {
+    ...current,
+    ...defined({
+      nodeCertExpiryMs: flags['cert-expiry'],
+      heartbeatMs: flags['dispatcher-heartbeat'],
+      scheduling: flags.scheduling,
+      snapshotInterval: flags['snapshot-interval'],
+      taskHistoryLimit: flags['task-history-limit'],
+    }),
+  }
+  return clusterSpecToProto(parseSpec(clusterSpec, wished, 'the cluster'))
+}
+
+const instead: Readonly<Record<string, string>> = {
+  autolock: 'locking managers is not available in this version; the Raft log is encrypted at rest',
+  'external-ca': 'an external CA is not available in this version',
+  'max-snapshots': 'old snapshots are not kept',
+  'data-path-addr': 'overlay networks are not available in this version',
+  'data-path-port': 'overlay networks are not available in this version',
+  'default-addr-pool': 'overlay networks are not available in this version',
+  'default-addr-pool-mask-length': 'overlay networks are not available in this version',
+  'force-new-cluster':
+    'it is not available in this version: bring back more than half of the managers, or make a new cluster',
+}
+
+/** What to do instead of a flag that Swarm has. */
+export function absentClusterFlag(name: string): string | undefined {
+  return Object.hasOwn(instead, name) ? instead[name] : undefined
+}

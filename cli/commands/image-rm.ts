@@ -1,0 +1,25 @@
+// tsswarm image rm
+import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import { defineCommand } from '../command.ts'
+import { forEachArgument } from '../common.ts'
+import { bool } from '../flags.ts'
+
+export const command = defineCommand({
+  name: 'image rm',
+  summary: 'Remove one or more images from this host',
+  args: { usage: 'IMAGE [IMAGE...]', min: 1, max: 1_000, completes: 'images' },
+  flags: { force: bool('Force removal of the image', { short: 'f' }) },
+  examples: [{ what: 'An image', command: 'tsswarm image rm nginx:1.27' }],
+  run: async (ctx, { flags, args }) => {
+    const client = await ctx.connect()
+    return await forEachArgument(ctx, args, async (reference) => {
+      const { untagged, deleted } = await client.call(
+        DaemonService.removeImage,
+        { reference, force: flags.force },
+        { retry: false },
+      )
+      for (const name of untagged) ctx.stdout.write(`Untagged: ${name}\n`)
+      for (const id of deleted) ctx.stdout.write(`Deleted: ${id}\n`)
+    })
+  },
+})

@@ -1,0 +1,27 @@
+// tsswarm node ls
+import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
+import { defineCommand, noArguments } from '../command.ts'
+import { listFlags, parseFilters } from '../common.ts'
+import { renderList } from '../render/list-format.ts'
+import { nodeListView, nodeRows } from '../render/node-list.ts'
+
+export const command = defineCommand({
+  name: 'node ls',
+  summary: 'List nodes in the swarm',
+  description:
+    'Filters: id, name, label (of the engine), node.label, role, membership. The node this command runs on is marked with *.',
+  args: noArguments,
+  flags: listFlags,
+  examples: [
+    { what: 'All nodes', command: 'tsswarm node ls' },
+    { what: 'Managers only', command: 'tsswarm node ls --filter role=manager' },
+    { what: 'Names and states', command: "tsswarm node ls --format '{{.Hostname}} {{.Status}}'" },
+  ],
+  run: async (ctx, { flags }) => {
+    const filters = parseFilters(flags.filter)
+    const client = await ctx.connect()
+    const { nodes, selfNodeId } = await client.call(ControlService.listNodes, { filters })
+    ctx.stdout.write(renderList(nodeListView, nodeRows(nodes, selfNodeId), flags))
+    return 0
+  },
+})

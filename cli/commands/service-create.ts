@@ -1,0 +1,65 @@
+// tsswarm service create
+import { serviceSpecToProto } from '../../proto/codec/service.ts'
+import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
+import { newId } from '../../proto/lib/ids.ts'
+import { defineCommand } from '../command.ts'
+import { incomplete, printWarnings } from '../common.ts'
+import { converge } from '../converge.ts'
+import { createFlags, createSpec } from '../service/create-spec.ts'
+import { randomServiceName } from '../service/random-name.ts'
+import { absentServiceFlag } from '../service/service-flags.ts'
+
+export const command = defineCommand({
+  name: 'service create',
+  summary: 'Create a new service',
+  description:
+    'Waits until all tasks have been running for a second, unless --detach is given; Ctrl-C ends the waiting, not the work.\n' +
+    'What follows IMAGE belongs to the container.',
+  args: {
+    usage: 'IMAGE [COMMAND] [ARG...]',
+    min: 1,
+    max: 10_000,
+    stopAtFirst: true,
+    completes: 'images',
+  },
+  flags: createFlags,
+  absent: absentServiceFlag,
+  examples: [
+    {
+      what: 'Three replicas of an image',
+      command: 'tsswarm service create --name web --replicas 3 nginx:1.27',
+    },
+    {
+      what: 'One a node, each on port 8080 of its host',
+      command:
+        'tsswarm service create --name web --replicas 5 --replicas-max-per-node 1 -p mode=host,published=8080,target=80 nginx',
+    },
+    {
+      what: 'A command of one’s own, with variables, a volume and limits',
+      command:
+        'tsswarm service create --name db -e MODE=fast --mount source=data,target=/data --limit-memory 512M busybox sh -c "top -b"',
+    },
+    {
+      what: 'On certain nodes only',
+      command: "tsswarm service create --constraint 'node.labels.zone==east' nginx",
+    },
+  ],
+  run: async (ctx, { flags, args }) => {
+    const spec = createSpec(flags, args, {
+      env: ctx.env,
+      newName: () => randomServiceName(ctx.random),
+    })
+    const client = await ctx.connect()
+    const { service, warnings } = await client.call(ControlService.createService, {
+      requestId: newId(ctx.random),
+      spec: serviceSpecToProto(spec),
+    })
+    if (service === undefined) throw incomplete('service')
+    printWarnings(ctx, warnings)
+    ctx.stdout.write(`${service.id}\n`)
+    if (!flags.detach) {
+      await converge(ctx, client, { serviceId: service.id, name: spec.name, quiet: flags.quiet })
+    }
+    return 0
+  },
+})

@@ -1,0 +1,40 @@
+// tsswarm service inspect
+import { serviceFromProto } from '../../proto/codec/service.ts'
+import type { Json } from '../../proto/docker/json.ts'
+import { serviceJson } from '../../proto/docker/service-json.ts'
+import { defineCommand } from '../command.ts'
+import { forEachArgument, getService, incomplete, inspectFlags } from '../common.ts'
+import { renderInspect } from '../render/inspect-format.ts'
+import { prettyService } from '../render/service-pretty.ts'
+
+export const command = defineCommand({
+  name: 'service inspect',
+  summary: 'Display detailed information on one or more services',
+  args: { usage: 'SERVICE [SERVICE...]', min: 1, max: 1_000, completes: 'services' },
+  flags: inspectFlags,
+  examples: [
+    { what: 'For people', command: 'tsswarm service inspect --pretty web' },
+    {
+      what: 'One field',
+      command: "tsswarm service inspect --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}' web",
+    },
+    {
+      what: 'Part of it as JSON',
+      command: "tsswarm service inspect -f '{{json .Spec.Labels}}' web",
+    },
+  ],
+  run: async (ctx, { flags, args }) => {
+    const client = await ctx.connect()
+    const objects: Json[] = []
+    const pretty: string[] = []
+    const exit = await forEachArgument(ctx, args, async (reference) => {
+      const view = await getService(client, reference)
+      if (view.service === undefined) throw incomplete('service')
+      const service = serviceFromProto(view.service)
+      if (flags.pretty) pretty.push(prettyService(service))
+      else objects.push(serviceJson(service))
+    })
+    ctx.stdout.write(flags.pretty ? pretty.join('\n') : renderInspect(objects, flags.format))
+    return exit
+  },
+})

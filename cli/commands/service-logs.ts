@@ -1,0 +1,97 @@
+// tsswarm service logs
+
+import { hasCode } from '../../proto/errors.ts'
+import { ControlService, type LogLine } from '../../proto/gen/tsswarm/v1/control.ts'
+import { defineCommand } from '../command.ts'
+import { bool, text } from '../flags.ts'
+import { usage } from '../parse-args.ts'
+import { read } from '../read-flag.ts'
+import { logPrefix, logTimestamp } from '../render/log-line.ts'
+import { parseTimeMs } from '../units.ts'
+
+export const command = defineCommand({
+  name: 'service logs',
+  summary: 'Fetch the logs of a service or task',
+  description:
+    'Logs come from the nodes that ran the tasks. A task whose node cannot be reached is named on stderr; the others go on.',
+  args: { usage: 'SERVICE|TASK', min: 1, max: 1, completes: 'services' },
+  flags: {
+    follow: bool('Follow log output', { short: 'f' }),
+    'no-resolve': bool('Do not map IDs to Names in output'),
+    'no-task-ids': bool('Do not include task IDs in output'),
+    'no-trunc': bool('Do not truncate output'),
+    raw: bool('Do not neatly format logs'),
+    since: text('Show logs since timestamp (2024-01-02T13:23:37Z) or relative (42m)'),
+    tail: text('Number of lines to show from the end of the logs of each task', {
+      short: 'n',
+      shown: 'all',
+    }),
+    timestamps: bool('Show timestamps', { short: 't' }),
+  },
+  examples: [
+    {
+      what: 'The last lines of every task, and what follows',
+      command: 'tsswarm service logs -f -n 10 web',
+    },
+    { what: 'One task, of the last hour', command: 'tsswarm service logs --since 1h web.1' },
+  ],
+  run: async (ctx, { flags, args }) => {
+    const [reference = ''] = args
+    const { since } = flags
+    const nowMs = ctx.clock.wallMs()
+    const sinceMs = since === undefined ? 0 : read('since', () => parseTimeMs(since, nowMs), since)
+    const client = await ctx.connect()
+    const lines = client.stream(ControlService.serviceLogs, [
+      {
+        reference,
+        follow: flags.follow,
+        sinceMs: Math.max(sinceMs, 0),
+        tail: tailOf(flags.tail),
+        stdout: true,
+        stderr: true,
+      },
+    ])
+    let exit = 0
+    try {
+      for await (const line of lines) {
+        if (line.err !== '') {
+          ctx.stderr.write(`Error: ${line.taskName || line.taskId}: ${line.err}\n`)
+          exit = 1
+        } else {
+          const out = line.stderr ? ctx.stderr : ctx.stdout
+          out.write(formatLine(line, flags))
+        }
+      }
+    } catch (err) {
+      // Ctrl-C is how following ends.
+      if (!(flags.follow && ctx.signal.aborted && hasCode(err, 'CANCELLED'))) throw err
+    }
+    return exit
+  },
+})
+
+function tailOf(value: string | undefined): number | undefined {
+  if (value === undefined || value === 'all') return undefined
+  if (/^\d+$/.test(value) && Number(value) <= 4_294_967_295) return Number(value)
+  throw usage(`invalid argument "${value}" for "-n, --tail" flag: must be a number or "all"`)
+}
+
+interface LogFlags {
+  readonly raw: boolean
+  readonly timestamps: boolean
+  readonly 'no-task-ids': boolean
+  readonly 'no-trunc': boolean
+  readonly 'no-resolve': boolean
+}
+
+function formatLine(line: LogLine, flags: LogFlags): string {
+  const body = new TextDecoder().decode(line.text).replace(/\n$/, '')
+  const time = flags.timestamps ? `${logTimestamp(line)} ` : ''
+  if (flags.raw) return `${time}${body}\n`
+  const prefix = logPrefix(line, {
+    taskIds: !flags['no-task-ids'],
+    truncate: !flags['no-trunc'],
+    resolve: !flags['no-resolve'],
+  })
+  return `${time}${prefix}    | ${body}\n`
+}

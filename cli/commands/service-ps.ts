@@ -1,0 +1,42 @@
+// tsswarm service ps
+import { ControlService, type TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
+import { defineCommand } from '../command.ts'
+import { forEachArgument, getService, listFlags, parseFilters } from '../common.ts'
+import { bool } from '../flags.ts'
+import { renderTasks } from '../render/task-list.ts'
+
+export const command = defineCommand({
+  name: 'service ps',
+  summary: 'List the tasks of one or more services',
+  description:
+    'The newest task of each slot comes first, those it replaced below it. Filters: id, name, label, node, desired-state.',
+  args: { usage: 'SERVICE [SERVICE...]', min: 1, max: 1_000, completes: 'services' },
+  flags: {
+    ...listFlags,
+    'no-resolve': bool('Do not map IDs to names'),
+    'no-trunc': bool('Do not truncate output'),
+  },
+  examples: [
+    { what: 'All tasks, errors in full', command: 'tsswarm service ps --no-trunc web' },
+    {
+      what: 'What is meant to run',
+      command: 'tsswarm service ps --filter desired-state=running web',
+    },
+  ],
+  run: async (ctx, { flags, args }) => {
+    const filters = parseFilters(flags.filter)
+    const client = await ctx.connect()
+    const tasks: TaskView[] = []
+    const exit = await forEachArgument(ctx, args, async (reference) => {
+      const { service } = await getService(client, reference)
+      const ofService = { key: 'service', values: [service?.id ?? ''] }
+      const answer = await client.call(ControlService.listTasks, {
+        filters: [...filters, ofService],
+      })
+      tasks.push(...answer.tasks)
+    })
+    if (args.length > 1 && tasks.length === 0 && exit !== 0) return exit
+    ctx.stdout.write(renderTasks(tasks, { ...flags, nowMs: ctx.clock.wallMs() }))
+    return exit
+  },
+})

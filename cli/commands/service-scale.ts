@@ -1,0 +1,62 @@
+// tsswarm service scale
+import { defineCommand } from '../command.ts'
+import { forEachArgument } from '../common.ts'
+import { converge } from '../converge.ts'
+import { bool } from '../flags.ts'
+import { usage } from '../parse-args.ts'
+import { changeService } from '../service/change-service.ts'
+
+export const command = defineCommand({
+  name: 'service scale',
+  summary: 'Scale one or multiple replicated services',
+  args: {
+    usage: 'SERVICE=REPLICAS [SERVICE=REPLICAS...]',
+    min: 1,
+    max: 1_000,
+    completes: 'services',
+  },
+  flags: {
+    detach: bool('Exit immediately instead of waiting for the service to converge', { short: 'd' }),
+  },
+  examples: [
+    { what: 'Ten replicas', command: 'tsswarm service scale web=10' },
+    {
+      what: 'Two services at once, without waiting',
+      command: 'tsswarm service scale -d web=3 api=5',
+    },
+  ],
+  run: async (ctx, { flags, args }) => {
+    const wishes = args.map(parseWish)
+    const client = await ctx.connect()
+    const scaled: { readonly serviceId: string; readonly name: string }[] = []
+    const exit = await forEachArgument(
+      ctx,
+      wishes.map((wish) => wish.name),
+      async (name) => {
+        const replicas = wishes.find((wish) => wish.name === name)?.replicas ?? 0
+        const { serviceId } = await changeService(ctx, client, name, (spec) => ({
+          ...spec,
+          mode: { $case: 'replicated', value: { replicas } },
+        }))
+        ctx.stdout.write(`${name} scaled to ${replicas}\n`)
+        scaled.push({ serviceId, name })
+      },
+    )
+    if (flags.detach) return exit
+    for (const { serviceId, name } of scaled) {
+      if (!ctx.signal.aborted) await converge(ctx, client, { serviceId, name, quiet: false })
+    }
+    return exit
+  },
+})
+
+function parseWish(text: string): { readonly name: string; readonly replicas: number } {
+  const equals = text.lastIndexOf('=')
+  if (equals < 1) throw usage(`invalid scale specifier "${text}": write SERVICE=REPLICAS`)
+  const count = text.slice(equals + 1)
+  const replicas = Number(count)
+  if (!/^\d+$/.test(count) || replicas > 4_294_967_295) {
+    throw usage(`invalid scale specifier "${text}": "${count}" is not a number of replicas`)
+  }
+  return { name: text.slice(0, equals), replicas }
+}

@@ -1,0 +1,42 @@
+// tsswarm service update
+import { serviceSpecFromProto, serviceSpecToProto } from '../../proto/codec/service.ts'
+import { defineCommand } from '../command.ts'
+import { printWarnings } from '../common.ts'
+import { converge } from '../converge.ts'
+import { changeService } from '../service/change-service.ts'
+import { absentServiceFlag } from '../service/service-flags.ts'
+import { updateFlags, updateSpec } from '../service/update-spec.ts'
+
+export const command = defineCommand({
+  name: 'service update',
+  summary: 'Update a service',
+  description:
+    'What no flag names stays as it is. Tasks whose specification changed are replaced one at a time, the old one stopped first.',
+  args: { usage: 'SERVICE', min: 1, max: 1, completes: 'services' },
+  flags: updateFlags,
+  absent: absentServiceFlag,
+  examples: [
+    { what: 'A new image', command: 'tsswarm service update --image nginx:1.28 web' },
+    {
+      what: 'Variables',
+      command: 'tsswarm service update --env-add MODE=slow --env-rm DEBUG web',
+    },
+    {
+      what: 'Replace all tasks although nothing changed',
+      command: 'tsswarm service update --force web',
+    },
+  ],
+  run: async (ctx, { flags, args }) => {
+    const [reference = ''] = args
+    const client = await ctx.connect()
+    const { serviceId, warnings } = await changeService(ctx, client, reference, (spec) =>
+      serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), flags, ctx.env)),
+    )
+    printWarnings(ctx, warnings)
+    ctx.stdout.write(`${reference}\n`)
+    if (!flags.detach) {
+      await converge(ctx, client, { serviceId, name: reference, quiet: flags.quiet })
+    }
+    return 0
+  },
+})

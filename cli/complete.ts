@@ -1,0 +1,146 @@
+// Candidates for the word under the cursor: commands and flags from the registry, names from the daemon.
+import { ControlService } from '../proto/gen/tsswarm/v1/control.ts'
+import { DaemonService } from '../proto/gen/tsswarm/v1/daemon.ts'
+import type { Command } from './command.ts'
+import type { CommandContext } from './context.ts'
+import type { Completion, Flag, Flags } from './flags.ts'
+import { globalFlags } from './global-flags.ts'
+import { type CommandGroup, groups, plainCommands } from './registry.ts'
+
+export interface Candidate {
+  readonly word: string
+  readonly about: string
+}
+
+/** `words` are those after the program's name; the last one is being typed and may be empty. */
+export async function candidatesFor(
+  ctx: CommandContext,
+  words: readonly string[],
+): Promise<readonly Candidate[]> {
+  const typed = words.at(-1) ?? ''
+  const all = await unfiltered(ctx, words.slice(0, -1), typed)
+  return all.filter(({ word }) => word.startsWith(typed))
+}
+
+async function unfiltered(
+  ctx: CommandContext,
+  before: readonly string[],
+  typed: string,
+): Promise<readonly Candidate[]> {
+  const top = afterFlags(globalFlags, before)
+  if (top.open !== undefined) return []
+  const [first, second] = top.args
+  if (first === undefined) return typed.startsWith('-') ? flagWords(globalFlags) : topLevel()
+  const plain = plainCommands.find((command) => command.name === first)
+  if (plain !== undefined) {
+    return await ofCommand(ctx, await plain.load(), afterWord(before, first), typed)
+  }
+  const group = groups.find((candidate) => candidate.name === first)
+  if (group === undefined) return []
+  if (second === undefined) return await verbs(group)
+  const load = group.commands[group.aliases[second] ?? second]
+  if (load === undefined) return []
+  return await ofCommand(ctx, await load(), afterWord(afterWord(before, first), second), typed)
+}
+
+function afterWord(words: readonly string[], word: string): readonly string[] {
+  return words.slice(words.indexOf(word) + 1)
+}
+
+async function ofCommand(
+  ctx: CommandContext,
+  command: Command,
+  before: readonly string[],
+  typed: string,
+): Promise<readonly Candidate[]> {
+  const { args, open } = afterFlags(command.flags, before)
+  if (open !== undefined) return await values(ctx, open.completes)
+  const ended = command.args.stopAtFirst === true && args.length > 0
+  if (typed.startsWith('-') && !ended) return flagWords(command.flags)
+  if (ended || args.length >= command.args.max) return []
+  return await values(ctx, command.args.completes)
+}
+
+/** Arguments so far, and the flag whose value is being typed. */
+function afterFlags(
+  flags: Flags,
+  words: readonly string[],
+): { readonly args: readonly string[]; readonly open: Flag<unknown> | undefined } {
+  const args: string[] = []
+  let open: Flag<unknown> | undefined
+  for (const word of words) {
+    if (open !== undefined) open = undefined
+    else if (word.startsWith('-')) open = word.includes('=') ? undefined : valued(flags, word)
+    else args.push(word)
+  }
+  return { args, open }
+}
+
+function valued(flags: Flags, word: string): Flag<unknown> | undefined {
+  const flag = word.startsWith('--')
+    ? flags[word.slice(2)]
+    : Object.values(flags).find((candidate) => candidate.short === word.at(-1))
+  return flag?.implied === undefined ? flag : undefined
+}
+
+function topLevel(): readonly Candidate[] {
+  return [...groups, ...plainCommands].map(({ name, summary }) => ({ word: name, about: summary }))
+}
+
+async function verbs(group: CommandGroup): Promise<readonly Candidate[]> {
+  return await Promise.all(
+    Object.entries(group.commands).map(async ([word, load]) => ({
+      word,
+      about: (await load()).summary,
+    })),
+  )
+}
+
+function flagWords(flags: Flags): readonly Candidate[] {
+  const known = Object.entries(flags).map(([name, flag]) => ({
+    word: `--${name}`,
+    about: flag.summary,
+  }))
+  return [...known, { word: '--help', about: 'Print usage' }]
+}
+
+async function values(
+  ctx: CommandContext,
+  completes: Completion | readonly string[] | undefined,
+): Promise<readonly Candidate[]> {
+  if (completes === undefined) return []
+  if (typeof completes !== 'string') return completes.map((word) => ({ word, about: '' }))
+  try {
+    return await names(ctx, completes)
+  } catch {
+    // Without a daemon there are no names; the shell must not be bothered with why.
+    return []
+  }
+}
+
+const once = { retry: false, timeoutMs: 1_000 }
+
+async function names(ctx: CommandContext, kind: Completion): Promise<readonly Candidate[]> {
+  const client = await ctx.connect()
+  switch (kind) {
+    case 'services': {
+      const { services } = await client.call(ControlService.listServices, { filters: [] }, once)
+      return services.map(({ service }) => ({
+        word: service?.spec?.name ?? '',
+        about: service?.spec?.task?.container?.image ?? '',
+      }))
+    }
+    case 'nodes': {
+      const { nodes } = await client.call(ControlService.listNodes, { filters: [] }, once)
+      const hosts = nodes.map(({ node }) => ({
+        word: node?.description?.hostname ?? node?.id ?? '',
+        about: node?.address ?? '',
+      }))
+      return [...hosts, { word: 'self', about: 'this node' }]
+    }
+    case 'images': {
+      const { images } = await client.call(DaemonService.listImages, { reference: '' }, once)
+      return images.flatMap((image) => image.names.map((word) => ({ word, about: '' })))
+    }
+  }
+}

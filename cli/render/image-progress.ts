@@ -1,0 +1,62 @@
+// Progress of pulling and loading images: bars that are redrawn on a terminal, one line a step elsewhere.
+import type { ImageInfo, ImageProgress } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import type { Output } from '../context.ts'
+import { decimalSize } from './human.ts'
+
+const barWidth = 40
+
+/** Shows the steps and returns the image of the last message; undefined when there was none. */
+export async function followImageProgress(
+  output: Output,
+  progress: AsyncIterable<ImageProgress>,
+  quiet: boolean,
+): Promise<ImageInfo | undefined> {
+  const display = new StepDisplay(output)
+  let image: ImageInfo | undefined
+  for await (const step of progress) {
+    if (step.image !== undefined) image = step.image
+    if (!quiet && step.step !== '') display.show(step)
+  }
+  return image
+}
+
+class StepDisplay {
+  readonly #output: Output
+  readonly #lines = new Map<string, string>()
+  readonly #steps = new Map<string, string>()
+
+  constructor(output: Output) {
+    this.#output = output
+  }
+
+  show(step: ImageProgress): void {
+    if (this.#output.isTerminal) this.#redraw(step)
+    else if (this.#steps.get(step.subject) !== step.step) this.#output.write(`${heading(step)}\n`)
+    this.#steps.set(step.subject, step.step)
+  }
+
+  #redraw(step: ImageProgress): void {
+    const up = this.#lines.size === 0 ? '' : `\x1b[${this.#lines.size}A`
+    this.#lines.set(step.subject, lineOf(step))
+    const most = Math.max(this.#output.columns - 1, 20)
+    const body = [...this.#lines.values()].map((line) => `\r\x1b[2K${line.slice(0, most)}\n`)
+    this.#output.write(up + body.join(''))
+  }
+}
+
+/** Layers go by the beginning of their digest. */
+function heading(step: ImageProgress): string {
+  const subject = step.subject.replace(/^sha256:([0-9a-f]{12})[0-9a-f]*$/, '$1')
+  return subject === '' ? step.step : `${subject}: ${step.step}`
+}
+
+function lineOf(step: ImageProgress): string {
+  if (step.totalBytes === 0) {
+    const done = step.doneBytes > 0 ? ` ${decimalSize(step.doneBytes)}` : ''
+    return `${heading(step)}${done}`
+  }
+  const share = Math.min(step.doneBytes / step.totalBytes, 1)
+  const filled = Math.round(share * barWidth)
+  const bar = `[${'='.repeat(filled)}>${' '.repeat(barWidth - filled)}]`
+  return `${heading(step)} ${bar} ${decimalSize(step.doneBytes)}/${decimalSize(step.totalBytes)}`
+}

@@ -1,0 +1,28 @@
+// What stands before each line of `service logs`: time, task and node.
+import type { LogLine } from '../../proto/gen/tsswarm/v1/control.ts'
+import { shortId } from './human.ts'
+
+export interface LogPrefixOptions {
+  readonly taskIds: boolean
+  readonly truncate: boolean
+  readonly resolve: boolean
+}
+
+/** "web.1.abcdef012345@worker-1". */
+export function logPrefix(line: LogLine, options: LogPrefixOptions): string {
+  const id = options.truncate ? shortId(line.taskId) : line.taskId
+  const task = options.resolve ? `${line.taskName}${options.taskIds ? `.${id}` : ''}` : id
+  const node =
+    options.resolve && line.nodeHostname !== '' ? line.nodeHostname : shortNode(line, options)
+  return `${task}@${node}`
+}
+
+function shortNode(line: LogLine, options: LogPrefixOptions): string {
+  return options.truncate ? shortId(line.nodeId) : line.nodeId
+}
+
+/** RFC 3339 with nine digits: "2024-01-02T03:04:05.678901234Z". */
+export function logTimestamp(line: Pick<LogLine, 'atMs' | 'atNanos'>): string {
+  const rest = String(line.atNanos).padStart(6, '0')
+  return new Date(line.atMs).toISOString().replace('Z', `${rest}Z`)
+}

@@ -1,0 +1,115 @@
+// `service inspect --pretty`, in docker's layout.
+import type { Service } from '../../proto/objects/index.ts'
+import type {
+  ContainerSpec,
+  MountSpec,
+  PlacementSpec,
+  PortSpec,
+  ResourceSpec,
+  RestartPolicy,
+} from '../../proto/spec/service-spec.ts'
+import { binarySize, cpuCount, goDuration } from './human.ts'
+import { familiarImage } from './image-name.ts'
+import { mapLines } from './pretty.ts'
+
+export function prettyService(service: Service): string {
+  const { spec } = service
+  const { task } = spec
+  const lines = [
+    '',
+    `ID:\t\t${service.id}`,
+    `Name:\t\t${spec.name}`,
+    ...mapLines('Labels:', spec.labels).map((line) => line.replace(/^ - /, ' ')),
+    'Service Mode:\tReplicated',
+    ` Replicas:\t${spec.mode.replicas}`,
+    ...placementLines(task.placement),
+    ...restartLines(task.restart),
+    ...containerLines(task.container),
+    ...mountLines(task.container.mounts),
+    ...resourceLines(task.limits, task.reservations),
+    ...portLines(task.ports),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function placementLines(placement: PlacementSpec): readonly string[] {
+  const lines = ['Placement:']
+  if (placement.constraints.length > 0) {
+    lines.push(` Constraints:\t[${placement.constraints.join(' ')}]`)
+  }
+  if (placement.spread.length > 0) lines.push(` Preferences:\t${placement.spread.join(', ')}`)
+  if (placement.strategy !== '') lines.push(` Strategy:\t${placement.strategy}`)
+  if (placement.maxReplicasPerNode > 0) {
+    lines.push(` Max Replicas Per Node:\t${placement.maxReplicasPerNode}`)
+  }
+  return lines.length === 1 ? [] : lines
+}
+
+function restartLines(restart: RestartPolicy): readonly string[] {
+  return [
+    'RestartPolicy:',
+    ` Condition:\t${restart.condition}`,
+    ` Delay:\t\t${goDuration(restart.delayMs)}`,
+    ...(restart.maxAttempts > 0 ? [` Max attempts:\t${restart.maxAttempts}`] : []),
+    ...(restart.windowMs > 0 ? [` Window:\t${goDuration(restart.windowMs)}`] : []),
+  ]
+}
+
+function containerLines(container: ContainerSpec): readonly string[] {
+  const fields: readonly (readonly [string, string])[] = [
+    ['Image:\t\t', familiarImage(container.image, false)],
+    ['Command:\t', container.command.join(' ')],
+    ['Args:\t\t', container.args.join(' ')],
+    ['Env:\t\t', container.env.join(' ')],
+    ['Dir:\t\t', container.workdir],
+    ['User:\t\t', container.user],
+    ['Hostname:\t', container.hostname],
+    ['CapabilityAdd:\t', container.capAdd.join(' ')],
+    ['CapabilityDrop:\t', container.capDrop.join(' ')],
+    ['Stop Signal:\t', container.stopSignal],
+  ]
+  return [
+    'ContainerSpec:',
+    ...fields.filter(([, value]) => value !== '').map(([head, value]) => ` ${head}${value}`),
+  ]
+}
+
+function mountLines(mounts: readonly MountSpec[]): readonly string[] {
+  if (mounts.length === 0) return []
+  return [
+    'Mounts:',
+    ...mounts.flatMap((mount) => [
+      ` Target:\t${mount.target}`,
+      ...(mount.source === '' ? [] : [`  Source:\t${mount.source}`]),
+      `  ReadOnly:\t${mount.readOnly}`,
+      `  Type:\t\t${mount.kind}`,
+    ]),
+  ]
+}
+
+function resourceLines(limits: ResourceSpec, reservations: ResourceSpec): readonly string[] {
+  const lines = [...amounts(' Reservations:', reservations), ...amounts(' Limits:', limits)]
+  return lines.length === 0 ? [] : ['Resources:', ...lines]
+}
+
+function amounts(heading: string, resources: ResourceSpec): readonly string[] {
+  const lines = [
+    ...(resources.nanoCpus > 0 ? [`  CPU:\t\t${cpuCount(resources.nanoCpus)}`] : []),
+    ...(resources.memoryBytes > 0 ? [`  Memory:\t${binarySize(resources.memoryBytes)}`] : []),
+    ...(resources.pids > 0 ? [`  Pids:\t\t${resources.pids}`] : []),
+  ]
+  return lines.length === 0 ? [] : [heading, ...lines]
+}
+
+function portLines(ports: readonly PortSpec[]): readonly string[] {
+  if (ports.length === 0) return []
+  return [
+    'Ports:',
+    ...ports.flatMap((port) => [
+      ` PublishedPort = ${port.publishedPort === 0 ? 'any' : port.publishedPort}`,
+      `  Protocol = ${port.protocol}`,
+      `  TargetPort = ${port.targetPort}`,
+      `  PublishMode = ${port.mode}`,
+    ]),
+  ]
+}
