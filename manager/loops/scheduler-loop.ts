@@ -1,0 +1,171 @@
+// The shell around the scheduler: tells it every commit, has it plan, commits the plans. Plans at once when idle; while a
+// plan is being committed, what else comes in waits for the next one. Decides nothing.
+import { hasCode } from '../../proto/errors.ts'
+import { Bell } from '../../proto/lib/bell.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import { LoopError, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import { type Task, TaskState } from '../../proto/objects/index.ts'
+import { Scheduler, type SchedulingPlan } from '../../scheduler/plan.ts'
+import { type Change, type ReadTx, type Store, type Tx, WatchLagged } from '../store/store.ts'
+
+export interface SchedulerLoopDeps {
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+/** Of one transaction of the store. */
+const updatesMax = 200
+const commitsWaitingMax = 10_000
+const retryMs = 100
+
+/** Assigns waiting tasks to nodes while this manager leads. */
+export function schedulerLoop(deps: SchedulerLoopDeps): NamedLoop {
+  return {
+    name: 'scheduler',
+    run: async (signal) => {
+      while (!signal.aborted) {
+        const why = await runUntilLost(deps, signal)
+        if (why === undefined) continue
+        deps.log.warn({ why }, 'scheduler reads the cluster again')
+        await wait(deps.clock, retryMs, signal)
+      }
+    },
+  }
+}
+
+/** Runs with one picture of the cluster, until the signal aborts or the picture is lost: then tells why. */
+async function runUntilLost(
+  deps: SchedulerLoopDeps,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    await schedule(deps, signal)
+    return undefined
+  } catch (err) {
+    const cause = err instanceof LoopError ? err.cause : err
+    if (cause instanceof WatchLagged) return cause.message
+    const codes = ['NOT_LEADER', 'OUTCOME_UNKNOWN', 'RESOURCE_EXHAUSTED'] as const
+    if (hasCode(cause, ...codes)) return cause.message
+    throw err
+  }
+}
+
+async function schedule(deps: SchedulerLoopDeps, signal: AbortSignal): Promise<void> {
+  const { store } = deps
+  const bell = new Bell()
+  const ended = new AbortController()
+  const commits = store.watch(
+    { cluster: 'all', nodes: 'all', taskSpecs: 'all', tasks: 'all' },
+    { signal: ended.signal, bufferMax: commitsWaitingMax },
+  )
+  const scheduler = store.view(schedulerOf)
+  const watch = async (): Promise<void> => {
+    for await (const commit of commits) {
+      for (const change of commit.changes) tell(scheduler, change)
+      bell.ring()
+    }
+  }
+  const plan = async (own: AbortSignal): Promise<void> => {
+    try {
+      while (!own.aborted) {
+        const delayMs = await planOnce(deps, scheduler)
+        if (delayMs !== 0) await bell.wait(deps.clock, delayMs, own)
+      }
+    } finally {
+      ended.abort()
+    }
+  }
+  await runAll(signal, [
+    { name: 'watch', run: watch },
+    { name: 'plan', run: plan },
+  ])
+}
+
+function schedulerOf(tx: ReadTx): Scheduler {
+  return Scheduler.from({
+    nodes: tx.all('nodes'),
+    tasks: tx.all('tasks'),
+    taskSpecs: tx.all('taskSpecs'),
+    strategy: [...tx.all('cluster')][0]?.spec.scheduling ?? 'spread',
+  })
+}
+
+function tell(scheduler: Scheduler, change: Change): void {
+  switch (change.table) {
+    case 'tasks':
+      if (change.kind === 'create') scheduler.changeTask(undefined, change.object)
+      else if (change.kind === 'update') scheduler.changeTask(change.old, change.object)
+      else scheduler.changeTask(change.object, undefined)
+      return
+    case 'nodes':
+      if (change.kind === 'remove') scheduler.dropNode(change.object.id)
+      else scheduler.putNode(change.object)
+      return
+    case 'taskSpecs':
+      if (change.kind === 'remove') scheduler.dropSpec(change.object.hash)
+      else scheduler.putSpec(change.object)
+      return
+    case 'cluster':
+      if (change.kind !== 'remove') scheduler.setStrategy(change.object.spec.scheduling)
+      return
+    case 'services':
+    case 'removedNodes':
+      return
+  }
+}
+
+/** Returns after how long to plan again although nothing changed; 0: at once. */
+async function planOnce(
+  deps: SchedulerLoopDeps,
+  scheduler: Scheduler,
+): Promise<number | undefined> {
+  const { store, clock, random, log } = deps
+  const startMs = clock.monotonicMs()
+  const nowMs = store.view((tx) => tx.nowMs)
+  const plan = scheduler.plan({ nowMs, random: () => random.float() })
+  const planMs = clock.monotonicMs() - startMs
+  if (plan.updates.length === 0) {
+    return plan.wakeAtMs === undefined ? undefined : Math.max(1, plan.wakeAtMs - nowMs)
+  }
+  const refused = await commitPlan(store, plan)
+  for (const update of refused) scheduler.refused(update)
+  const ms = clock.monotonicMs() - startMs
+  const { assigned, unplaced } = plan
+  log.debug({ assigned, unplaced, refused: refused.length, planMs, ms }, 'tasks scheduled')
+  return 0
+}
+
+/** Returns the updates that no longer fitted what is stored. */
+async function commitPlan(store: Store, plan: SchedulingPlan): Promise<readonly Task[]> {
+  const { updates } = plan
+  const commits: Promise<readonly Task[]>[] = []
+  for (let at = 0; at < updates.length; at += updatesMax) {
+    const part = updates.slice(at, at + updatesMax)
+    commits.push(store.update((tx) => commitPart(tx, part)))
+  }
+  const outcomes = await Promise.allSettled(commits)
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+  return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []))
+}
+
+function commitPart(tx: Tx, updates: readonly Task[]): readonly Task[] {
+  const refused: Task[] = []
+  for (const update of updates) {
+    const isCurrent = tx.get('tasks', update.id)?.version === update.version
+    if (isCurrent && mayGetTask(tx, update)) tx.update('tasks', update)
+    else refused.push(update)
+  }
+  return refused
+}
+
+/** The node may have been drained, or have gone down, after the plan saw it. */
+function mayGetTask(tx: ReadTx, { nodeId, state }: Task): boolean {
+  if (nodeId === undefined || state !== TaskState.ASSIGNED) return true
+  const node = tx.get('nodes', nodeId)
+  return node?.state === 'ready' && node.spec.availability === 'active'
+}
