@@ -1,0 +1,153 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { seededRandom } from '../../../../proto/lib/random.ts'
+import type { HostPort } from '../../../../worker/executor/network-attacher.ts'
+import {
+  type HostView,
+  parseListening,
+  planHostPorts,
+} from '../../../../worker/network/host-ports.ts'
+import { aPort } from '../../../support/network-builders.ts'
+
+const random = seededRandom(1)
+const aView = (view: Partial<HostView> = {}): HostView => ({
+  published: [],
+  listening: [],
+  addresses: ['10.0.0.5'],
+  ...view,
+})
+const asked = (port: Partial<HostPort> = {}): HostPort => ({
+  protocol: 'tcp',
+  targetPort: 80,
+  publishedPort: 8080,
+  ...port,
+})
+
+t.test('a free port is opened on all addresses', async (t) => {
+  t.same(planHostPorts([asked()], aView(), random), [aPort()])
+  t.same(planHostPorts([asked({ bindAddress: '0.0.0.0' })], aView(), random), [aPort()])
+  t.same(planHostPorts([asked({ bindAddress: '' })], aView(), random), [aPort()])
+})
+
+t.test('the same number is free for another protocol', async (t) => {
+  const view = aView({ published: [aPort({ protocol: 'udp' })] })
+  t.same(planHostPorts([asked()], view, random), [aPort()])
+})
+
+t.test('a port of another container, a process or the same request is in use', async (t) => {
+  const inUse = { code: 'ADDRESS_IN_USE', message: /port 8080\/tcp/ }
+  t.throws(() => planHostPorts([asked()], aView({ published: [aPort()] }), random), inUse)
+  const socket = { protocol: 'tcp' as const, port: 8080, address: '127.0.0.53' }
+  t.throws(() => planHostPorts([asked()], aView({ listening: [socket] }), random), {
+    ...inUse,
+    message: /a process of this host on 127\.0\.0\.53/,
+  })
+  t.throws(() => planHostPorts([asked(), asked()], aView(), random), inUse)
+})
+
+t.test('bound ports meet only on the same address', async (t) => {
+  const at = (bindAddress: string): HostPort => asked({ bindAddress })
+  const planned = planHostPorts([at('10.0.0.5'), at('127.0.0.1')], aView(), random)
+  t.same(
+    planned.map(({ bindAddress, door }) => [bindAddress, door]),
+    [
+      ['10.0.0.5', '169.254.77.4'],
+      ['127.0.0.1', '169.254.77.5'],
+    ],
+  )
+  const view = aView({ published: planned })
+  const [other] = planHostPorts(
+    [asked({ publishedPort: 9, bindAddress: '127.0.0.1' })],
+    view,
+    random,
+  )
+  t.equal(other?.door, '169.254.77.5', 'one door for an address')
+  t.throws(() => planHostPorts([asked()], view, random), { code: 'ADDRESS_IN_USE' })
+  const socket = { protocol: 'tcp' as const, port: 8080, address: '127.0.0.1' }
+  const listening = aView({ listening: [socket] })
+  t.equal(planHostPorts([at('10.0.0.5')], listening, random).length, 1)
+})
+
+t.test('a bind address must be an IPv4 address of this host', async (t) => {
+  const plan = (bindAddress: string) => () =>
+    planHostPorts([asked({ bindAddress })], aView(), random)
+  t.throws(plan('10.9.9.9'), {
+    code: 'INVALID_ARGUMENT',
+    message: /"10\.9\.9\.9".*there are 10\.0\.0\.5/,
+  })
+  t.throws(plan('localhost'), { code: 'INVALID_ARGUMENT' })
+  t.throws(plan('::1'), { code: 'UNSUPPORTED' })
+})
+
+t.test('port 0 gets a free dynamic port, to the last one', async (t) => {
+  const [port] = planHostPorts([asked({ publishedPort: 0 })], aView(), random)
+  t.ok(port !== undefined && port.publishedPort >= 49_152)
+  const all = Array.from({ length: 65_535 - 49_152 + 1 }, (_, i) => 49_152 + i)
+  const listening = (except: number | undefined): HostView =>
+    aView({
+      listening: all
+        .filter((number) => number !== except)
+        .map((number) => ({ protocol: 'tcp' as const, port: number, address: undefined })),
+    })
+  const [last] = planHostPorts([asked({ publishedPort: 0 })], listening(60_000), random)
+  t.equal(last?.publishedPort, 60_000)
+  t.throws(() => planHostPorts([asked({ publishedPort: 0 })], listening(undefined), random), {
+    code: 'RESOURCE_EXHAUSTED',
+  })
+})
+
+t.test('251 bind addresses have doors, one more has none', async (t) => {
+  const addresses = Array.from({ length: 252 }, (_, i) => `10.0.1.${i}`)
+  const ports = addresses.map((bindAddress) => asked({ bindAddress }))
+  const view = aView({ addresses })
+  t.equal(new Set(planHostPorts(ports.slice(1), view, random).map(({ door }) => door)).size, 251)
+  t.throws(() => planHostPorts(ports, view, random), { code: 'RESOURCE_EXHAUSTED' })
+})
+
+t.test('no two containers ever hold the same port of the same address', async (t) => {
+  const port = fc.record({
+    protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+    targetPort: fc.constant(80),
+    publishedPort: fc.integer({ min: 0, max: 3 }),
+    bindAddress: fc.constantFrom('', '10.0.0.5', '127.0.0.1'),
+  })
+  fc.assert(
+    fc.property(fc.array(port, { maxLength: 20 }), (requests) => {
+      const held: ReturnType<typeof aPort>[] = []
+      for (const request of requests) {
+        try {
+          held.push(...planHostPorts([request], aView({ published: held }), random))
+        } catch (err) {
+          t.match(err, { code: 'ADDRESS_IN_USE' })
+        }
+      }
+      for (const address of ['10.0.0.5', '127.0.0.1']) {
+        const keys = held
+          .filter(({ bindAddress }) => bindAddress === undefined || bindAddress === address)
+          .map(({ protocol, publishedPort }) => `${protocol}/${publishedPort}`)
+        t.equal(new Set(keys).size, keys.length)
+      }
+    }),
+  )
+})
+
+t.test('waiting sockets are read from /proc/net', async (t) => {
+  const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid
+   0: 3500007F:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101
+   1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0
+   2: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0
+   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0
+   1: 00000000000000000000000001000000:0277 00000000000000000000000000000000:0000 0A 0
+   2: 0000000000000000FFFF00000100007F:0051 00000000000000000000000000000000:0000 0A 0
+   3: 0000000000000000FFFF000000000000:0052 00000000000000000000000000000000:0000 0A 0
+`
+  t.same(parseListening('tcp', tcp), [
+    { protocol: 'tcp', port: 53, address: '127.0.0.53' },
+    { protocol: 'tcp', port: 22, address: undefined },
+    { protocol: 'tcp', port: 80, address: undefined },
+    { protocol: 'tcp', port: 81, address: '127.0.0.1' },
+    { protocol: 'tcp', port: 82, address: undefined },
+  ])
+  const udp = '  99: 00000000:0044 00000000:0000 07 0\n'
+  t.same(parseListening('udp', udp), [{ protocol: 'udp', port: 68, address: undefined }])
+})

@@ -1,0 +1,26 @@
+import t from 'tap'
+import { isAboutLink, isForeignRule } from '../../../../worker/network/host-watch.ts'
+
+t.test('our own elements do not ring, all other rules do', async (t) => {
+  for (const line of [
+    '',
+    '# new generation 5',
+    'add element inet tsswarm published { tcp . 80 }',
+  ]) {
+    t.notOk(isForeignRule(line), line)
+  }
+  t.notOk(isForeignRule('add rule inet fw fw1 iifname "dp0" accept comment "tsswarm"'))
+  for (const line of [
+    'delete table inet tsswarm',
+    'add chain ip filter FORWARD { policy drop; }',
+  ]) {
+    t.ok(isForeignRule(line), line)
+  }
+})
+
+t.test('only lines about our link concern us', async (t) => {
+  t.ok(isAboutLink('Deleted 7: dp0@if2: <BROADCAST> mtu 1500'))
+  t.ok(isAboutLink('Deleted 172.30.0.0/16 via 169.254.77.2 dev dp0 src 169.254.77.1'))
+  t.notOk(isAboutLink('Deleted 10.0.0.0/8 via 10.1.1.1 dev eth0 '))
+  t.notOk(isAboutLink('8: xdp0: <BROADCAST>'))
+})
