@@ -93,16 +93,9 @@ function holdersOf(
   return [...containers, ...sockets].filter((holder) => holder.protocol === protocol)
 }
 
-function conflict(
-  port: number,
-  address: string | undefined,
-  holders: readonly Holder[],
-): Holder | undefined {
-  return holders.find(
-    (holder) =>
-      holder.port === port &&
-      (address === undefined || holder.address === undefined || holder.address === address),
-  )
+/** Whether both would get packets sent to the same address. */
+function meets(holder: Holder, address: string | undefined): boolean {
+  return address === undefined || holder.address === undefined || holder.address === address
 }
 
 function requireFree(
@@ -110,7 +103,7 @@ function requireFree(
   address: string | undefined,
   holders: readonly Holder[],
 ): number {
-  const holder = conflict(port.publishedPort, address, holders)
+  const holder = holders.find((other) => other.port === port.publishedPort && meets(other, address))
   if (holder === undefined) return port.publishedPort
   throw new SwarmError(
     'ADDRESS_IN_USE',
@@ -121,11 +114,12 @@ function requireFree(
 }
 
 function freePort(address: string | undefined, holders: readonly Holder[], random: Random): number {
+  const taken = new Set(holders.filter((holder) => meets(holder, address)).map(({ port }) => port))
   const size = dynamicLast - dynamicFirst + 1
   const start = randomInt(random, size)
   for (let step = 0; step < size; step++) {
     const port = dynamicFirst + ((start + step) % size)
-    if (conflict(port, address, holders) === undefined) return port
+    if (!taken.has(port)) return port
   }
   const range = `${dynamicFirst}-${dynamicLast}`
   throw new SwarmError('RESOURCE_EXHAUSTED', `no free port is left in ${range} on this node`)
