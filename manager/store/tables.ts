@@ -111,3 +111,8 @@ export const tables = {
 export type IndexName<T extends TableName> = Extract<keyof (typeof tables)[T]['indexes'], string>
 
 export const tableNames = Object.keys(tables) as readonly TableName[]
+
+/** The id of a row, in whatever field its table has it. */
+export function idOf<T extends TableName>(table: T, row: Row<T>): string {
+  return (tables[table].id as (row: Row<T>) => string)(row)
+}

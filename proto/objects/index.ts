@@ -1,6 +1,7 @@
 // The domain types in one place. The only barrel beside raft-ts's entry files.
 export * from './assignment.ts'
 export type * from './cluster.ts'
+export * from './feature-level.ts'
 export type * from './identity.ts'
 export * from './ids.ts'
 export type * from './node.ts'

@@ -1,0 +1,7 @@
+// What this program knows how to read and write of the cluster's state.
+
+/**
+ * Rises with each release that adds fields, tables or kinds of change to the store. New things are written only once
+ * Cluster.featureLevel reached their level; a program that meets a higher level than its own refuses to go on.
+ */
+export const featureLevel = 1
