@@ -1,0 +1,53 @@
+// Whether the kernel does what the data plane asks of it. Tried for real in a network namespace that ends with the try.
+import { type CheckResult, failed, passed } from './check-result.ts'
+import type { HostProbes } from './probes.ts'
+
+export async function checkNetNamespace({ run }: HostProbes): Promise<CheckResult> {
+  const name = 'network namespaces'
+  const add = ['ip', 'link', 'add', 'tsswarm0', 'type', 'veth', 'peer', 'name', 'tsswarm1']
+  const result = await run(['unshare', '--net', '--', ...add])
+  if (result.code === 0) return passed(name, 'with veth pairs')
+  return failed({
+    name,
+    found: firstLine(result.stderr),
+    remedy:
+      'start as root with CAP_SYS_ADMIN and CAP_NET_ADMIN (in a container: privileged); the kernel needs CONFIG_NET_NS and CONFIG_VETH: `modprobe veth`',
+    packages: [],
+  })
+}
+
+/** Each statement of it is one the daemon's own tables use. */
+const trial = `table inet tsswarm_trial {
+  set pairs { type ipv4_addr . ipv4_addr; flags interval; elements = { 10.0.0.0/8 . 10.0.0.0/8 } }
+  map ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
+  chain pre {
+    type nat hook prerouting priority dstnat; policy accept;
+    fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports
+  }
+  chain post { type nat hook postrouting priority srcnat; policy accept; oifname "x" masquerade; }
+  chain fw {
+    type filter hook forward priority filter; policy accept;
+    ct state vmap { established : accept, invalid : drop }
+    ct status dnat accept
+    ip saddr . ip daddr @pairs accept
+    reject with icmpx admin-prohibited
+  }
+}
+`
+
+export async function checkNft({ run }: HostProbes): Promise<CheckResult> {
+  const name = 'nftables'
+  const result = await run(['unshare', '--net', '--', 'nft', '-f', '-'], { input: trial })
+  if (result.code === 0) return passed(name, 'with nat, fib, maps and connection tracking')
+  return failed({
+    name,
+    found: firstLine(result.stderr),
+    remedy:
+      'load the modules nf_tables, nft_nat, nft_masq, nft_fib_inet, nft_ct, nft_reject_inet and nf_conntrack, or use a kernel that has them (Debian and Ubuntu kernels do)',
+    packages: [],
+  })
+}
+
+function firstLine(text: string): string {
+  return text.trim().split('\n')[0] || 'it failed without a word'
+}
