@@ -27,17 +27,16 @@ const memoryTerm = 1
 class MemoryProposer implements Proposer {
   readonly needsBytes: boolean
   store: ReplicatedStore | undefined
-  #index = 0
 
   constructor(needsBytes: boolean) {
     this.needsBytes = needsBytes
   }
 
   async propose(data: Uint8Array): Promise<ProposalOutcome> {
-    this.#index += 1
-    const index = this.#index
     await Promise.resolve()
-    this.store?.apply({ index, term: memoryTerm, data })
+    if (this.store === undefined) return { kind: 'not-leader' }
+    const index = this.store.appliedIndex + 1
+    this.store.apply({ index, term: memoryTerm, data })
     return { kind: 'committed', index }
   }
 }
