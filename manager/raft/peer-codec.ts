@@ -1,5 +1,5 @@
 // Peer messages of raft-ts to protobuf and back. Unknown or incomplete frames are refused, never guessed.
-import type { ConfState, Entry, Message, SnapshotMeta } from 'raft-ts'
+import type { ConfState, Entry, PeerMessage, SnapshotMeta } from 'raft-ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type {
   PeerConf,
@@ -11,34 +11,8 @@ import { unreachable } from '../../proto/lib/assert.ts'
 
 type FrameKind = NonNullable<PeerFrame['kind']>
 
-/** Any message or snapshot frame as it travels. */
-export type PeerMessage = Message | SnapshotFrame
-
-interface SnapshotHeader {
-  readonly from: string
-  readonly to: string
-  readonly term: number
-  readonly contentHash: string
-}
-
-/** Snapshot transfer between drivers, as raft-ts's driver has it. */
-export type SnapshotFrame =
-  | (SnapshotHeader & {
-      readonly kind: 'snapshot-offer'
-      readonly meta: SnapshotMeta
-      readonly totalBytes: number
-    })
-  | (SnapshotHeader & {
-      readonly kind: 'snapshot-chunk'
-      readonly offset: number
-      readonly bytes: Uint8Array
-      readonly crc: number
-    })
-  | (SnapshotHeader & {
-      readonly kind: 'snapshot-ack'
-      readonly nextOffset: number
-      readonly state: 'more' | 'complete' | 'refused'
-    })
+/** Largest frame; appends are cut by the core long before. */
+export const frameBytesMax = 32 * 1024 * 1024
 
 export function encodePeerMessage(message: PeerMessage): PeerFrame {
   const { from, to, term } = message

@@ -41,13 +41,20 @@ export function listenTls(
   identity: IdentitySource,
   services: readonly ServedService[],
 ): Promise<Listener> {
+  return listen(address, tlsServerCredentials(identity, false), services)
+}
+
+/** Server credentials that follow the identity's changes. Only the cluster's root is trusted. */
+export function tlsServerCredentials(
+  identity: IdentitySource,
+  requiresCertificate: boolean,
+): ServerCredentials {
   const provider = certificateProvider(identity)
-  const credentials = experimental.createCertificateProviderServerCredentials(
+  return experimental.createCertificateProviderServerCredentials(
     provider,
     provider,
-    false,
+    requiresCertificate,
   )
-  return listen(address, credentials, services)
 }
 
 /** Listens on a unix socket that only root and the group may use (directory 0750, socket 0660). */

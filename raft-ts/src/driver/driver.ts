@@ -113,6 +113,11 @@ export class RaftDriver {
     })
   }
 
+  /** The transport noticed that messages to a peer were lost. */
+  unreachable(id: NodeId): void {
+    this.#enter(() => this.#core.reportUnreachable(id))
+  }
+
   /** Replicates bytes, which are not empty and must not change any more. */
   propose(data: Uint8Array, answer: Answer<ProposeOutcome>): void {
     if (data.length === 0) throw new RangeError('a proposal is not empty')

@@ -1,0 +1,331 @@
+// What runs in the Raft thread: storage, driver and peer transport, spoken to through a port.
+import {
+  defaultSegmentBytesMax,
+  openNodeDisk,
+  openStorage,
+  RaftDriver,
+  readOrCreateKeyFile,
+  type Storage,
+  systemRandomBytes,
+} from 'raft-ts'
+import { unreachable } from '../../proto/lib/assert.ts'
+import type { Clock, Timer } from '../../proto/lib/clock.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import { unpackProposals } from './entry-pack.ts'
+import { OutcomeBatch } from './outcome-batch.ts'
+import { PeerTransport } from './peer-transport.ts'
+import { PortStateMachine } from './port-state-machine.ts'
+import { raftError, raftErrorCode, raftErrorText } from './raft-errors.ts'
+import type { Leadership } from './raft-handle.ts'
+import { handleLeadership, handleStatus } from './raft-status.ts'
+import type {
+  FromThread,
+  Port,
+  RaftAnswer,
+  RaftRequest,
+  ThreadConfig,
+  ToThread,
+} from './thread-messages.ts'
+
+const pingMs = 500
+/** The main thread is taken for dead after so many pings without an answer (5 s): another member shall lead. */
+const pingsUnansweredMax = 10
+/** How long stopping waits for another member to take over. */
+const handOverMs = 2_000
+/** Between two looks for a snapshot that was asked for. */
+const compactPollMs = 10
+
+export interface HostOptions {
+  readonly config: ThreadConfig
+  readonly port: Port<FromThread, ToThread>
+  readonly clock: Clock
+  readonly random: Random
+  /** The host ended, by request or by itself. */
+  readonly onEnded: () => void
+}
+
+export class RaftHost {
+  readonly #options: HostOptions
+  readonly #machine: PortStateMachine
+  readonly #outcomes = new OutcomeBatch()
+  #storage: Storage | undefined
+  #transport: PeerTransport | undefined
+  #driver: RaftDriver | undefined
+  #leadership: Leadership = { role: 'follower', leader: undefined, term: 0 }
+  #isFlushDue = false
+  #isEnded = false
+  #pingsUnanswered = 0
+  #pingTimer: Timer | undefined
+
+  constructor(options: HostOptions) {
+    this.#options = options
+    this.#machine = new PortStateMachine((message, transfer) => this.#post(message, transfer))
+    options.port.on('message', (message) => this.#heard(message))
+  }
+
+  /** Opens the log, listens, and takes part. Ends the host when one of them fails. */
+  async start(): Promise<void> {
+    const { config } = this.#options
+    try {
+      this.#storage = await this.#openStorage()
+      this.#transport = await PeerTransport.listen({
+        selfId: config.id,
+        listenAddress: config.listenAddress,
+        credentials: config.credentials,
+        clock: this.#options.clock,
+        onMessage: (message) => this.#driver?.receive(message),
+        onUnreachable: (id) => this.#driver?.unreachable(id),
+      })
+      this.#transport.setPeers(config.peers)
+      this.#driver = this.#makeDriver(this.#storage, this.#transport)
+      this.#post({ kind: 'started', status: this.#status(this.#driver) })
+      this.#driver.start()
+      this.#ping()
+    } catch (err) {
+      this.#fail(raftError(err))
+    }
+  }
+
+  #openStorage(): Promise<Storage> {
+    const { config } = this.#options
+    const beginning =
+      config.beginning?.kind === 'new'
+        ? ({ kind: 'new', voters: [config.id] } as const)
+        : config.beginning && ({ kind: 'force-new', id: config.id } as const)
+    return new Promise((resolve, reject) => {
+      openStorage(
+        {
+          disk: openNodeDisk(config.directory),
+          kek: readOrCreateKeyFile(config.keyFile, systemRandomBytes),
+          group: config.group,
+          randomBytes: systemRandomBytes,
+          segmentBytesMax: defaultSegmentBytesMax,
+          repair: config.isRepair,
+          ...(beginning && { beginning }),
+        },
+        (err, storage) => {
+          if (storage === undefined) return reject(err)
+          if (storage.damage !== undefined) {
+            const { file, offset, reason } = storage.damage
+            this.#log('warn', { file, offset, reason }, 'damaged Raft log cut: catching up first')
+          }
+          resolve(storage)
+        },
+      )
+    })
+  }
+
+  #makeDriver(storage: Storage, transport: PeerTransport): RaftDriver {
+    const { config, clock, random } = this.#options
+    const { tickMs, heartbeatTicks, electionTicks } = config.timing
+    return new RaftDriver({
+      id: config.id,
+      storage,
+      transport,
+      stateMachine: this.#machine,
+      clock,
+      random,
+      tickMs,
+      tuning: { heartbeatTicks, electionTicks },
+      snapshotPolicy: { logBytes: config.snapshotLogBytes },
+      defer: (run) => setImmediate(run),
+      onLeadership: (leadership) => {
+        this.#leadership = handleLeadership(leadership)
+        this.#post({ kind: 'leadership', leadership: this.#leadership })
+      },
+      onNote: ({ kind, facts }) => this.#log('info', { note: kind, ...facts }, 'raft'),
+      onFailed: (err) => this.#fail(err),
+    })
+  }
+
+  #heard(message: ToThread): void {
+    switch (message.kind) {
+      case 'propose':
+        this.#propose(message.packed)
+        return
+      case 'request':
+        this.#request(message.id, message.request)
+        return
+      case 'set-peers':
+        this.#transport?.setPeers(message.peers)
+        return
+      case 'set-credentials':
+        this.#transport?.setCredentials(message.credentials)
+        return
+      case 'pong':
+        this.#pingsUnanswered = 0
+        return
+      case 'machine-failed':
+        this.#fail(new Error(`the state machine failed: ${message.reason}`))
+        return
+      case 'applied':
+      case 'snapshot-chunk':
+      case 'snapshot-failed':
+      case 'restore-pull':
+      case 'restored':
+        this.#machine.heard(message)
+        return
+      default:
+        unreachable(message, 'message to the Raft thread')
+    }
+  }
+
+  #propose(packed: ArrayBuffer): void {
+    for (const { sequence, data } of unpackProposals(packed)) {
+      if (this.#driver === undefined) this.#answered(sequence)
+      else this.#driver.propose(data, (outcome) => this.#outcome(sequence, outcome))
+    }
+  }
+
+  #answered(sequence: number): void {
+    this.#outcome(sequence, { kind: 'not-leader', leader: undefined })
+  }
+
+  #outcome(sequence: number, outcome: Parameters<OutcomeBatch['add']>[1]): void {
+    this.#outcomes.add(sequence, outcome)
+    if (this.#isFlushDue) return
+    this.#isFlushDue = true
+    queueMicrotask(() => {
+      this.#isFlushDue = false
+      this.#flushOutcomes()
+    })
+  }
+
+  /** Outcomes never overtake what was posted before them, nor the other way round. */
+  #post(message: FromThread, transfer: readonly ArrayBuffer[] = []): void {
+    this.#flushOutcomes()
+    this.#options.port.postMessage(message, transfer)
+  }
+
+  #flushOutcomes(): void {
+    this.#outcomes.flush((message, transfer = []) =>
+      this.#options.port.postMessage(message, transfer),
+    )
+  }
+
+  #request(id: number, request: RaftRequest): void {
+    const answer = (value: RaftAnswer): void => this.#post({ kind: 'answer', id, answer: value })
+    const driver = this.#driver
+    if (request.kind === 'stop') {
+      this.#stop(() => answer({ kind: 'stop' }))
+      return
+    }
+    // Started or ended: the handle knows.
+    if (driver === undefined) return
+    switch (request.kind) {
+      case 'read':
+        driver.readIndex((outcome) => {
+          const isReady = outcome.kind === 'ready'
+          answer({ kind: 'read', outcome: isReady ? outcome : { kind: 'no-leader' } })
+        })
+        return
+      case 'status':
+        answer({ kind: 'status', status: this.#status(driver) })
+        return
+      case 'change':
+        driver.change({ steps: request.steps }, (outcome) => answer({ kind: 'change', outcome }))
+        return
+      case 'transfer':
+        driver.transferLeadership(request.to, (outcome) => answer({ kind: 'transfer', outcome }))
+        return
+      case 'compact':
+        driver.compact()
+        this.#whenCompacted(driver, driver.status().applied, answer)
+        return
+      default:
+        unreachable(request, 'request to the Raft thread')
+    }
+  }
+
+  #status(driver: RaftDriver): ReturnType<typeof handleStatus> {
+    return handleStatus(driver.status(), this.#leadership)
+  }
+
+  #whenCompacted(driver: RaftDriver, index: number, answer: (value: RaftAnswer) => void): void {
+    const newest = this.#storage?.snapshots.newest
+    if (index === 0) {
+      answer({ kind: 'compact', at: { index: 0, term: 0 } })
+      return
+    }
+    if (newest !== undefined && newest.index >= index) {
+      answer({ kind: 'compact', at: { index: newest.index, term: newest.term } })
+      return
+    }
+    this.#options.clock.setTimer(compactPollMs, () => {
+      if (!this.#isEnded) this.#whenCompacted(driver, index, answer)
+    })
+  }
+
+  /** The watchdog over the main thread: who applies nothing must not lead. */
+  #ping(): void {
+    this.#pingsUnanswered += 1
+    this.#post({ kind: 'ping' })
+    this.#pingTimer = this.#options.clock.setTimer(pingMs, () => {
+      const isDead = this.#pingsUnanswered >= pingsUnansweredMax
+      if (isDead && this.#driver?.status().role === 'leader') {
+        const seconds = (this.#pingsUnanswered * pingMs) / 1000
+        this.#log('error', { seconds }, 'the main thread does not answer: giving up leadership')
+        this.#driver.stepDown()
+      }
+      this.#ping()
+    })
+  }
+
+  #stop(done: () => void): void {
+    const driver = this.#driver
+    if (driver === undefined) {
+      this.#end()
+      done()
+      return
+    }
+    this.#handOver(driver, () => {
+      driver.stop((err) => {
+        if (err !== undefined) this.#log('error', { reason: err.message }, 'Raft log not closed')
+        // Closed already: what is left is the transport.
+        this.#driver = undefined
+        this.#storage = undefined
+        done()
+        this.#end()
+      })
+    })
+  }
+
+  #handOver(driver: RaftDriver, done: () => void): void {
+    let isOver = false
+    const over = (): void => {
+      if (isOver) return
+      isOver = true
+      timer.cancel()
+      done()
+    }
+    const timer = this.#options.clock.setTimer(handOverMs, over)
+    driver.transferLeadership(undefined, over)
+  }
+
+  #fail(err: Error): void {
+    if (this.#isEnded) return
+    this.#post({ kind: 'failed', code: raftErrorCode(err), reason: raftErrorText(err) })
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#pingTimer?.cancel()
+    this.#transport?.close()
+    const { onEnded } = this.#options
+    const driver = this.#driver
+    this.#driver = undefined
+    if (driver !== undefined) driver.stop(onEnded)
+    else if (this.#storage !== undefined) this.#storage.close(onEnded)
+    else onEnded()
+  }
+
+  #log(
+    level: 'debug' | 'info' | 'warn' | 'error',
+    fields: Readonly<Record<string, unknown>>,
+    message: string,
+  ): void {
+    this.#post({ kind: 'log', level, fields, message })
+  }
+}
