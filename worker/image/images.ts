@@ -108,10 +108,16 @@ export class Images {
     return this.#summary(await this.store.get(text))
   }
 
-  /** For a new container. Errors: IMAGE_NOT_FOUND, AMBIGUOUS. */
-  async forContainer(text: string): Promise<StoredImage> {
+  /**
+   * For a new container. `pin` gets the id (`sha256:…`) in the tick in which it is sure that the image stays, and must
+   * make it count as used. Errors: IMAGE_NOT_FOUND, AMBIGUOUS.
+   */
+  async forContainer(text: string, pin: (imageId: string) => void): Promise<StoredImage> {
     const image = await this.store.get(text)
-    if (!this.#deleting.has(image.id)) return image
+    if (!this.#deleting.has(image.id)) {
+      pin(`sha256:${image.id}`)
+      return image
+    }
     throw new SwarmError('IMAGE_NOT_FOUND', `No such image: ${text}: it is just being removed`)
   }
 

@@ -1,0 +1,198 @@
+// Puts together what a container is created from: image layers, user, mounts, the bundle's files. Starts nothing.
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { SwarmError } from '../../../proto/errors.ts'
+import { newId } from '../../../proto/lib/ids.ts'
+import type { Random } from '../../../proto/lib/random.ts'
+import type { ImageStore, LowerLayers } from '../../image/image-store.ts'
+import type { ImageConfig, StoredImage } from '../../image/store-index.ts'
+import type { ImageFolder, VolumeStore } from '../../volume/volume-store.ts'
+import type { BindMount, ContainerConfig, Mount, VolumeMount } from '../executor.ts'
+import type { NetworkAttachment } from '../network-attacher.ts'
+import { effectiveCapabilities } from './capabilities.ts'
+import { hostsFile, resolvConf } from './etc-files.ts'
+import { AccountsCache, withImageView } from './image-view.ts'
+import { plannedMounts, type ResolvedMount } from './mounts.ts'
+import { buildOciSpec } from './oci-spec.ts'
+import type { ContainerPaths } from './paths.ts'
+import { containerHostname } from './process-spec.ts'
+import { resolveInRoot } from './root-path.ts'
+import type { SeccompCache } from './seccomp-cache.ts'
+import { resolveUser } from './users.ts'
+
+export interface AssemblerOptions {
+  readonly store: ImageStore
+  readonly volumes: VolumeStore
+  readonly seccomp: SeccompCache
+  readonly random: Random
+  readonly hostSwaps: boolean
+  /** Reaper for `init: true`; empty when the host has none. */
+  readonly initPath: string
+}
+
+export interface Assembly {
+  readonly layers: LowerLayers
+  readonly capabilities: readonly string[]
+}
+
+export interface AssemblyRequest {
+  readonly config: ContainerConfig
+  readonly image: StoredImage
+  readonly paths: ContainerPaths
+  /** Told the name of each volume made for this container alone, before it is made. */
+  readonly onAnonymousVolume: (name: string) => void
+}
+
+const initPackage = 'catatonit'
+
+export class Assembler {
+  readonly #options: AssemblerOptions
+  readonly #accounts = new AccountsCache()
+  readonly #emptyDir: string
+
+  constructor(options: AssemblerOptions) {
+    this.#options = options
+    this.#emptyDir = `${options.store.paths.stateDir}/empty`
+  }
+
+  /**
+   * Writes the bundle. Errors: INVALID_ARGUMENT for what the user can mend (user, mounts, capabilities, command),
+   * UNSUPPORTED, DATA_LOSS, INTERNAL.
+   */
+  async assemble(request: AssemblyRequest): Promise<Assembly> {
+    const { config, paths } = request
+    const { store, seccomp, hostSwaps, initPath } = this.#options
+    this.#checkInit(config)
+    const image = await store.config(request.image)
+    const layers = await store.lowerLayers(request.image)
+    const accounts = await this.#accounts.get(request.image.id, layers, this.#emptyDir)
+    const user = resolveUser(accounts, config.user || image.user, config.groups)
+    const mounts = await this.#resolveMounts(request, image, layers)
+    const capabilities = effectiveCapabilities(config.capAdd ?? [], config.capDrop ?? [])
+    const spec = buildOciSpec({
+      config,
+      image,
+      user,
+      mounts,
+      bundleDir: paths.bundleDir,
+      cgroupsPath: paths.cgroupPath,
+      seccomp: await seccomp.choice(capabilities),
+      hostSwaps,
+      initPath,
+    })
+    await Promise.all([
+      mkdir(paths.upperDir),
+      mkdir(paths.workDir),
+      mkdir(paths.rootfsDir),
+      mkdir(paths.persistDir),
+      writeFile(`${paths.bundleDir}/config.json`, JSON.stringify(spec), { mode: 0o600 }),
+      writeFile(`${paths.bundleDir}/hostname`, `${containerHostname(config)}\n`),
+      writeEtcFiles(config, paths, undefined),
+    ])
+    return { layers, capabilities }
+  }
+
+  #checkInit(config: ContainerConfig): void {
+    if (config.init !== true || this.#options.initPath !== '') return
+    throw new SwarmError(
+      'UNSUPPORTED',
+      `${config.name} asks for an init process, but this host has none: apt-get install ${initPackage}`,
+    )
+  }
+
+  async #resolveMounts(
+    request: AssemblyRequest,
+    image: ImageConfig,
+    layers: LowerLayers,
+  ): Promise<readonly ResolvedMount[]> {
+    const resolved: ResolvedMount[] = []
+    for (const mount of plannedMounts(request.config, image)) {
+      resolved.push(await this.#resolveMount(mount, request, layers))
+    }
+    return resolved
+  }
+
+  async #resolveMount(
+    mount: Mount,
+    request: AssemblyRequest,
+    layers: LowerLayers,
+  ): Promise<ResolvedMount> {
+    switch (mount.kind) {
+      case 'tmpfs':
+        return { kind: 'tmpfs', mount }
+      case 'bind':
+        await ensureBindSource(mount)
+        return { kind: 'bind', mount }
+      case 'volume': {
+        const path = await this.#volumePath(mount, request, layers)
+        const readOnly = mount.readOnly ?? false
+        return { kind: 'volume', target: mount.target, path, readOnly }
+      }
+    }
+  }
+
+  async #volumePath(
+    mount: VolumeMount,
+    request: AssemblyRequest,
+    layers: LowerLayers,
+  ): Promise<string> {
+    const isAnonymous = mount.name === undefined || mount.name === ''
+    const name = isAnonymous ? newId(this.#options.random) : mount.name
+    if (isAnonymous) request.onAnonymousVolume(name)
+    const fill: ImageFolder = (work) =>
+      withImageView(layers, this.#emptyDir, async (root) =>
+        work(await resolveInRoot(root, mount.target)),
+      )
+    const path = await this.#options.volumes.ensure({
+      name,
+      labels: mount.labels ?? {},
+      fillFrom: mount.noCopy === true ? undefined : fill,
+    })
+    if (mount.subpath === undefined || mount.subpath === '') return path
+    const inside = await resolveInRoot(path, mount.subpath)
+    if (inside !== undefined) return inside
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `volume ${name} has no folder ${mount.subpath}: make it, or leave the subpath out`,
+    )
+  }
+}
+
+/** Writes the container's /etc/hosts and /etc/resolv.conf in place: they may be mounted already. */
+export async function writeEtcFiles(
+  config: ContainerConfig,
+  paths: ContainerPaths,
+  attachment: NetworkAttachment | undefined,
+): Promise<void> {
+  const isHost = config.network.kind === 'host'
+  const [hosts, resolv] = isHost
+    ? await Promise.all([hostText('/etc/hosts'), hostText('/etc/resolv.conf')])
+    : ['', '']
+  await Promise.all([
+    writeFile(`${paths.bundleDir}/hosts`, hostsFile(config, attachment, hosts)),
+    writeFile(`${paths.bundleDir}/resolv.conf`, resolvConf(config, attachment, resolv)),
+  ])
+}
+
+function hostText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '')
+}
+
+async function ensureBindSource({ source, createSource }: BindMount): Promise<void> {
+  const exists = await stat(source).then(
+    () => true,
+    () => false,
+  )
+  if (exists) return
+  if (createSource !== true) {
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `invalid bind mount source, source path not found: ${source}`,
+      { details: { source } },
+    )
+  }
+  await mkdir(source, { recursive: true }).catch((cause: unknown) => {
+    throw new SwarmError('INVALID_ARGUMENT', `cannot make the bind mount source ${source}`, {
+      cause,
+    })
+  })
+}

@@ -1,0 +1,98 @@
+// Reading control groups of version 1 (one tree a controller) and version 2 (one tree): usage of a container, and the
+// group monitors live in. Limits are set by the runtime.
+import { existsSync, realpathSync } from 'node:fs'
+import { readFile, rmdir } from 'node:fs/promises'
+import type { ContainerStats } from '../executor.ts'
+
+export type CgroupVersion = 1 | 2
+
+const root = '/sys/fs/cgroup'
+
+export function cgroupVersion(): CgroupVersion {
+  return existsSync(`${root}/cgroup.controllers`) ? 2 : 1
+}
+
+/** The folders of one group in the trees that account for processes; version 1: those that are mounted. */
+export function cgroupDirs(version: CgroupVersion, path: string): readonly string[] {
+  if (version === 2) return [`${root}${path}`]
+  // cpu and cpuacct are often one tree under two names.
+  const trees = ['systemd', 'cpu', 'cpuacct', 'memory', 'pids', 'blkio']
+    .map((name) => `${root}/${name}`)
+    .filter((dir) => existsSync(`${dir}/cgroup.procs`))
+    .map((dir) => realpathSync(dir))
+  return [...new Set(trees)].map((tree) => `${tree}${path}`)
+}
+
+/** Removes the groups that hold nothing any more; leaves the others. */
+export async function removeEmptyCgroups(version: CgroupVersion, path: string): Promise<void> {
+  const others = [
+    'cpuset',
+    'devices',
+    'freezer',
+    'unified',
+    'net_cls',
+    'net_prio',
+    'perf_event',
+    'hugetlb',
+  ]
+  const dirs =
+    version === 2
+      ? [`${root}${path}`]
+      : [...cgroupDirs(1, path), ...others.map((name) => `${root}/${name}${path}`)]
+  // Busy or absent: not ours to remove.
+  await Promise.all(dirs.map((dir) => rmdir(dir).catch(() => {})))
+}
+
+/** Zeros for a group that is gone. */
+export async function readStats(version: CgroupVersion, path: string): Promise<ContainerStats> {
+  return version === 2 ? statsV2(`${root}${path}`) : statsV1(path)
+}
+
+async function statsV1(path: string): Promise<ContainerStats> {
+  const [cpu, memory, limit, stat, pids] = await Promise.all([
+    number(`${root}/cpuacct${path}/cpuacct.usage`),
+    number(`${root}/memory${path}/memory.usage_in_bytes`),
+    number(`${root}/memory${path}/memory.limit_in_bytes`),
+    text(`${root}/memory${path}/memory.stat`),
+    number(`${root}/pids${path}/pids.current`),
+  ])
+  const cache = field(stat, 'total_inactive_file')
+  return {
+    cpuUsageNanos: cpu,
+    memoryBytes: Math.max(0, memory - cache),
+    // The kernel writes "no limit" as the largest multiple of a page.
+    ...(limit > 0 && limit < 2 ** 60 ? { memoryLimitBytes: limit } : {}),
+    pids,
+  }
+}
+
+async function statsV2(dir: string): Promise<ContainerStats> {
+  const [cpu, memory, limit, stat, pids] = await Promise.all([
+    text(`${dir}/cpu.stat`),
+    number(`${dir}/memory.current`),
+    number(`${dir}/memory.max`),
+    text(`${dir}/memory.stat`),
+    number(`${dir}/pids.current`),
+  ])
+  return {
+    cpuUsageNanos: field(cpu, 'usage_usec') * 1_000,
+    memoryBytes: Math.max(0, memory - field(stat, 'inactive_file')),
+    ...(limit > 0 ? { memoryLimitBytes: limit } : {}),
+    pids,
+  }
+}
+
+/** The number of a line `name number`; 0 when there is none. */
+function field(lines: string, name: string): number {
+  const line = lines.split('\n').find((one) => one.startsWith(`${name} `))
+  return Number(line?.slice(name.length + 1)) || 0
+}
+
+/** 0 for `max` and for an absent file. */
+async function number(path: string): Promise<number> {
+  return Number(await text(path)) || 0
+}
+
+function text(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '')
+}

@@ -1,0 +1,383 @@
+// Runs containers for real: conmon and crun, images from containers-storage, root file systems by overlay. The order of
+// steps and who may do what when; the steps themselves are in the files beside this one.
+import { mkdir, readFile } from 'node:fs/promises'
+import { SwarmError } from '../../../proto/errors.ts'
+import type { Clock } from '../../../proto/lib/clock.ts'
+import type { Logger } from '../../../proto/lib/log.ts'
+import type { Images, ImageUser } from '../../image/images.ts'
+import type {
+  ContainerConfig,
+  ContainerInfo,
+  ContainerStats,
+  Executor,
+  ExitStatus,
+  LogLine,
+  LogOptions,
+  PullOptions,
+  ResolvedImage,
+  StopOptions,
+} from '../executor.ts'
+import type { AttachRequest } from '../network-attacher.ts'
+import { adoptAll } from './adopt-all.ts'
+import { type Assembler, writeEtcFiles } from './assembler.ts'
+import { cgroupDirs, readStats, removeEmptyCgroups } from './cgroups.ts'
+import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
+import { Container } from './container.ts'
+import { Gate } from './gate.ts'
+import { readLog } from './log-reader.ts'
+import type { LogLimits } from './log-rotation.ts'
+import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
+import { identifyProcess, signalProcess } from './processes.ts'
+import type { ContainerRecord } from './record.ts'
+import type { SeccompCache } from './seccomp-cache.ts'
+import { parseSignal } from './signals.ts'
+import { Supervisor } from './supervisor.ts'
+
+export interface ContainerExecutorOptions {
+  readonly dirs: ExecutorDirs
+  readonly clock: Clock
+  readonly log: Logger
+  readonly bootId: string
+  readonly images: Images
+  readonly assembler: Assembler
+  readonly seccomp: SeccompCache
+  readonly tools: CleanupTools
+  readonly logLimits: LogLimits
+  /** Creations that run at a time. */
+  readonly creationsMax: number
+}
+
+const defaultGraceMs = 10_000
+const killWaitMs = 30_000
+const sigkill = 9
+
+export class ContainerExecutor implements Executor {
+  readonly #options: ContainerExecutorOptions
+  readonly #containers = new Map<string, Container>()
+  readonly #creations: Gate
+  readonly #supervisor: Supervisor
+
+  constructor(options: ContainerExecutorOptions) {
+    this.#options = options
+    this.#creations = new Gate(options.creationsMax)
+    this.#supervisor = new Supervisor({
+      exitsDir: hostPaths(options.dirs).exitsDir,
+      clock: options.clock,
+      log: options.log,
+      logLimits: options.logLimits,
+      find: (id) => this.#containers.get(id),
+      living: () => [...this.#containers.values()].filter((one) => one.record.exit === undefined),
+      onExit: (container, exit) => this.#exited(container, exit),
+    })
+    options.images.setUsage((imageId) => this.#usersOf(imageId))
+  }
+
+  /** Makes the folders and adopts what a former daemon left. To be awaited before anything else. */
+  async open(): Promise<void> {
+    const { dirs, tools } = this.#options
+    const { containersDir, bundlesDir, volumesDir, exitsDir } = hostPaths(dirs)
+    for (const dir of [containersDir, bundlesDir, volumesDir, exitsDir]) {
+      await mkdir(dir, { recursive: true, mode: 0o711 })
+    }
+    await tools.runtime.open()
+    await this.#options.seccomp.open()
+    const adopted = await adoptAll(this.#options, (container) =>
+      this.#supervisor.readExit(container),
+    )
+    for (const { container, exit } of adopted) {
+      this.#containers.set(container.id, container)
+      if (exit !== undefined) this.#exited(container, exit)
+    }
+    this.#supervisor.open()
+    await tools.network.restore(this.#liveAttachments())
+  }
+
+  pull(reference: string, options: PullOptions): Promise<ResolvedImage> {
+    return this.#options.images.pull(reference, options)
+  }
+
+  async create(config: ContainerConfig, signal: AbortSignal): Promise<ContainerInfo> {
+    checkContainerId(config.id)
+    const known = this.#containers.get(config.id)
+    if (known !== undefined && known.removal === undefined) return known.created
+    await known?.removal
+    // Before anything is made, and before two calls could both go on: nothing is awaited from here to the set.
+    const paths = containerPaths(this.#options.dirs, config.id)
+    const container = new Container(this.#firstRecord(config), paths, (self) =>
+      this.#creations.run(() => this.#createOrDestroy(self, signal)),
+    )
+    this.#containers.set(config.id, container)
+    return container.created
+  }
+
+  async start(id: string, signal: AbortSignal): Promise<ContainerInfo> {
+    const container = await this.#get(id)
+    if (signal.aborted) throw cancelled(`start of container ${id}`)
+    if (container.record.exit !== undefined) {
+      throw new SwarmError('FAILED_PRECONDITION', `container ${id} has ended: create another one`)
+    }
+    container.starting ??= this.#startNow(container)
+    await container.starting
+    return container.info()
+  }
+
+  async stop(id: string, options: StopOptions): Promise<ExitStatus> {
+    const container = await this.#get(id)
+    const { record } = container
+    const stopSignal =
+      options.stopSignal === undefined ? record.stopSignal : parseSignal(options.stopSignal)
+    if (record.exit === undefined && record.phase === 'started') {
+      signalProcess(container.process, stopSignal)
+      await this.#exitWithin(container, options.graceMs ?? record.stopGraceMs)
+    }
+    return this.#killAndWait(container)
+  }
+
+  async kill(id: string, signalName = 'SIGKILL'): Promise<void> {
+    const signal = parseSignal(signalName)
+    const container = await this.#get(id)
+    if (container.record.exit === undefined && signalProcess(container.process, signal)) return
+    throw new SwarmError('FAILED_PRECONDITION', `cannot kill container ${id}: it is not running`)
+  }
+
+  async remove(id: string): Promise<void> {
+    const container = this.#containers.get(id)
+    if (container === undefined) return
+    container.removal ??= this.#removeNow(container).finally(() => {
+      container.removal = undefined
+    })
+    await container.removal
+  }
+
+  async wait(id: string, signal: AbortSignal): Promise<ExitStatus> {
+    return (await this.#get(id)).exit(signal)
+  }
+
+  async list(): Promise<readonly ContainerInfo[]> {
+    return [...this.#containers.values()]
+      .filter((one) => one.record.phase !== 'creating')
+      .map((one) => one.info())
+      .sort((a, b) => a.createdAtMs - b.createdAtMs)
+  }
+
+  async inspect(id: string): Promise<ContainerInfo> {
+    return (await this.#get(id)).info()
+  }
+
+  async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
+    const container = await this.#get(id)
+    const source = {
+      path: container.paths.logPath,
+      hasEnded: () => container.record.exit !== undefined,
+      ended: container.ended,
+      clock: this.#options.clock,
+    }
+    yield* readLog(source, options, signal)
+  }
+
+  async stats(id: string): Promise<ContainerStats> {
+    const container = await this.#get(id)
+    if (container.record.exit !== undefined) {
+      throw new SwarmError('FAILED_PRECONDITION', `container ${id} is not running: it uses nothing`)
+    }
+    return readStats(this.#options.tools.cgroups, container.paths.cgroupPath)
+  }
+
+  async close(): Promise<void> {
+    const { tools, dirs } = this.#options
+    await this.#supervisor.close()
+    const all = [...this.#containers.values()]
+    await Promise.allSettled(all.flatMap((one) => [one.created, one.released, one.removal]))
+    await tools.helper.close()
+    if (all.some((one) => one.record.exit === undefined)) return
+    await removeEmptyCgroups(tools.cgroups, monitorsPath(dirs))
+    await removeEmptyCgroups(tools.cgroups, dirs.cgroupParent)
+  }
+
+  async #get(id: string): Promise<Container> {
+    const container = this.#containers.get(id)
+    if (container === undefined) throw new SwarmError('NOT_FOUND', `No such container: ${id}`)
+    await container.created
+    return container
+  }
+
+  #firstRecord(config: ContainerConfig): ContainerRecord {
+    return {
+      format: 1,
+      config,
+      image: { reference: config.image, id: '', sizeBytes: 0 },
+      createdAtMs: this.#options.clock.wallMs(),
+      bootId: this.#options.bootId,
+      phase: 'creating',
+      stopSignal: parseSignal(config.stopSignal || 'SIGTERM'),
+      stopGraceMs: config.stopGraceMs ?? defaultGraceMs,
+      anonymousVolumes: [],
+    }
+  }
+
+  async #createOrDestroy(container: Container, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#createNow(container, signal)
+    } catch (err) {
+      await destroyContainer(this.#options.tools, container).catch((cause: unknown) =>
+        this.#options.log.error(
+          { err: cause, containerId: container.id },
+          'creation left something',
+        ),
+      )
+      if (this.#containers.get(container.id) === container) this.#containers.delete(container.id)
+      throw err
+    }
+  }
+
+  async #createNow(container: Container, signal: AbortSignal): Promise<void> {
+    const { images, assembler, seccomp, tools } = this.#options
+    const { paths } = container
+    const { config } = container.record
+    const goOn = (): void => {
+      if (signal.aborted) throw cancelled(`creation of container ${config.name}`)
+    }
+    goOn()
+    const image = await images.forContainer(config.image, (id) =>
+      container.update({ image: { ...container.record.image, id } }),
+    )
+    const stopSignal = config.stopSignal || (await images.store.config(image)).stopSignal
+    container.update({
+      image: await images.store.resolved(config.image, image),
+      stopSignal: parseSignal(stopSignal || 'SIGTERM'),
+    })
+    await mkdir(paths.diskDir, { mode: 0o711 })
+    await mkdir(paths.bundleDir, { mode: 0o711 })
+    await container.save('memory')
+    const { layers, capabilities } = await assembler.assemble({
+      config,
+      image,
+      paths,
+      onAnonymousVolume: (name) =>
+        container.update({ anonymousVolumes: [...container.record.anonymousVolumes, name] }),
+    })
+    if (container.record.anonymousVolumes.length > 0) {
+      await container.save('memory')
+    }
+    goOn()
+    const tty = config.tty ?? false
+    const pid = await tools.runtime.create({ id: config.id, paths, layers, tty })
+    await this.#identify(container, pid)
+    await this.#attach(container, signal)
+    goOn()
+    container.update({ phase: 'created' })
+    await Promise.all([container.save('disk'), seccomp.learn(capabilities, config.id)])
+  }
+
+  async #startNow(container: Container): Promise<void> {
+    if (container.record.phase === 'started') return
+    try {
+      await this.#options.tools.runtime.start(container.id)
+    } catch (err) {
+      container.starting = undefined
+      throw err
+    }
+    const startedAtMs = this.#options.clock.wallMs()
+    // A short one may have ended already.
+    const hasEnded = container.record.exit !== undefined
+    container.update({ startedAtMs, ...(hasEnded ? {} : { phase: 'started' }) })
+    await container.save(hasEnded ? 'disk' : 'memory')
+  }
+
+  async #identify(container: Container, pid: number): Promise<void> {
+    const monitorPid = Number(await readFile(`${container.paths.bundleDir}/conmon.pid`, 'utf8'))
+    const process = identifyProcess(pid)
+    const monitor = identifyProcess(monitorPid)
+    if (process === undefined || monitor === undefined) {
+      throw new SwarmError('INTERNAL', `container ${container.id} ended while it was made`)
+    }
+    container.update({ process, monitor })
+  }
+
+  async #attach(container: Container, signal: AbortSignal): Promise<void> {
+    const request = attachRequest(container)
+    if (request === undefined) return
+    const attachment = await this.#options.tools.network.attach(request, signal)
+    container.update({ attachment })
+    await writeEtcFiles(container.record.config, container.paths, attachment)
+  }
+
+  #exited(container: Container, exit: ExitStatus): void {
+    const { log, tools } = this.#options
+    container.update({ phase: 'exited', exit })
+    log.debug({ containerId: container.id, ...exit }, 'container ended')
+    container.released = releaseContainer(tools, container).catch((err: unknown) =>
+      // Its removal does the same again.
+      log.error({ err, containerId: container.id }, 'container not fully released'),
+    )
+  }
+
+  async #exitWithin(container: Container, ms: number): Promise<void> {
+    const controller = new AbortController()
+    const timer = this.#options.clock.setTimer(ms, () => controller.abort())
+    await container.exit(controller.signal).catch(() => {})
+    timer.cancel()
+  }
+
+  async #killAndWait(container: Container): Promise<ExitStatus> {
+    if (container.record.exit === undefined) {
+      signalProcess(container.process, sigkill)
+      await this.#exitWithin(container, killWaitMs)
+    }
+    const { exit } = container.record
+    if (exit !== undefined) return exit
+    throw new SwarmError(
+      'DEADLINE_EXCEEDED',
+      `container ${container.id} does not end although it was killed: a process of it hangs in the kernel`,
+    )
+  }
+
+  async #removeNow(container: Container): Promise<void> {
+    const isThere = await container.created.then(
+      () => true,
+      () => false,
+    )
+    // Its failed creation has removed it.
+    if (!isThere) return
+    await this.#killAndWait(container)
+    await container.released
+    await destroyContainer(this.#options.tools, container)
+    this.#containers.delete(container.id)
+  }
+
+  #usersOf(imageId: string): readonly ImageUser[] {
+    return [...this.#containers.values()]
+      .filter((one) => one.record.image.id === imageId)
+      .map((one) => ({ containerId: one.id, running: one.record.exit === undefined }))
+  }
+
+  #liveAttachments() {
+    return [...this.#containers.values()].flatMap((container) => {
+      const { attachment, exit } = container.record
+      const request = attachRequest(container)
+      if (attachment === undefined || exit !== undefined || request === undefined) return []
+      return [{ request, attachment }]
+    })
+  }
+}
+
+/** The group conmon and the spawn helper live in, apart from the daemon's own. */
+export function monitorsPath({ cgroupParent }: ExecutorDirs): string {
+  return `${cgroupParent}/monitors`
+}
+
+export function monitorCgroupDirs(dirs: ExecutorDirs, version: 1 | 2): readonly string[] {
+  return cgroupDirs(version, monitorsPath(dirs))
+}
+
+function attachRequest(container: Container): AttachRequest | undefined {
+  const { config } = container.record
+  if (config.network.kind !== 'attached') return undefined
+  const { endpoints, ports } = config.network
+  const { pid } = container.process
+  return { containerId: container.id, name: config.name, pid, endpoints, ports }
+}
+
+function cancelled(what: string): SwarmError {
+  return new SwarmError('CANCELLED', `${what} was given up`)
+}

@@ -1,0 +1,153 @@
+// crun (or runc) and conmon: the commands that make, start and take away a container. Knows nothing of images, networks
+// or records.
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { SwarmError } from '../../../proto/errors.ts'
+import type { LowerLayers } from '../../image/image-store.ts'
+import type { SpawnHelper, SpawnResult } from '../spawn/spawn-helper.ts'
+import type { ContainerPaths, HostPaths } from './paths.ts'
+
+export interface OciRuntimeOptions {
+  readonly kind: 'crun' | 'runc'
+  /** Absolute. */
+  readonly runtimePath: string
+  /** Absolute. */
+  readonly conmonPath: string
+  readonly host: HostPaths
+  readonly helper: SpawnHelper
+}
+
+export interface CreateRequest {
+  readonly id: string
+  readonly paths: ContainerPaths
+  readonly layers: LowerLayers
+  readonly tty: boolean
+}
+
+const createTimeoutMs = 60_000
+const commandTimeoutMs = 30_000
+
+/**
+ * What conmon runs as its runtime. On `create` it goes into a mount namespace of its own, mounts the container's root
+ * there and only then runs the runtime: the host's mount table never grows, and the kernel unmounts when the container
+ * ends. Hosts with both cgroup versions mounted are made to look like version 1, because crun refuses them otherwise.
+ */
+const wrapper = `#!/bin/sh
+case " $* " in *" create "*) ;; *) exec "$TSSWARM_RUNTIME" "$@" ;; esac
+if [ -z "$TSSWARM_INSIDE" ]; then
+  TSSWARM_INSIDE=1 exec unshare --mount --propagation slave "$0" "$@"
+fi
+[ ! -d /sys/fs/cgroup/unified ] || umount /sys/fs/cgroup/unified 2>/dev/null
+cd "$TSSWARM_LAYERS" || exit 1
+mount -t overlay -o "$TSSWARM_OVERLAY" overlay "$TSSWARM_ROOTFS" || exit 1
+cd / && exec "$TSSWARM_RUNTIME" "$@"
+`
+
+export class OciRuntime {
+  readonly kind: 'crun' | 'runc'
+  readonly #options: OciRuntimeOptions
+
+  constructor(options: OciRuntimeOptions) {
+    this.kind = options.kind
+    this.#options = options
+  }
+
+  /** Writes the wrapper. */
+  async open(): Promise<void> {
+    const { wrapperPath, runtimeDir } = this.#options.host
+    await mkdir(wrapperPath.slice(0, wrapperPath.lastIndexOf('/')), { recursive: true })
+    await writeFile(wrapperPath, wrapper)
+    await chmod(wrapperPath, 0o755)
+    await mkdir(runtimeDir, { recursive: true, mode: 0o700 })
+  }
+
+  /**
+   * Makes the container: its first process waits for start. Its number.
+   * Errors: INVALID_ARGUMENT when the command is not in the image, INTERNAL.
+   */
+  async create(request: CreateRequest): Promise<number> {
+    const { runtimePath, helper } = this.#options
+    const { paths, layers } = request
+    const lower = layers.lowers.join(':')
+    const result = await helper.spawn(this.#conmonArgv(request), {
+      timeoutMs: createTimeoutMs,
+      syncPipe: true,
+      env: {
+        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        _OCI_SYNCPIPE: '3',
+        // Log lines are stamped in UTC.
+        TZ: 'UTC',
+        // Newer mount programs would hand options over in pieces of 256 bytes, too short for many layers.
+        LIBMOUNT_FORCE_MOUNT2: 'always',
+        TSSWARM_RUNTIME: runtimePath,
+        TSSWARM_LAYERS: layers.overlayDir,
+        // volatile: nothing of a container survives a crash of the host, so its writes need no sync.
+        TSSWARM_OVERLAY: `lowerdir=${lower},upperdir=${paths.upperDir},workdir=${paths.workDir},volatile`,
+        TSSWARM_ROOTFS: paths.rootfsDir,
+      },
+    })
+    return createdPid(result, request.id)
+  }
+
+  /** Errors: INVALID_ARGUMENT, INTERNAL. */
+  async start(id: string): Promise<void> {
+    const result = await this.#runtime(['start', id])
+    if (result.code !== 0) throw runtimeError(`start of container ${id}`, result.stderr)
+  }
+
+  /** Forgets it, with its cgroups; kills what is left of it. A no-op on an unknown one. Errors: INTERNAL. */
+  async delete(id: string): Promise<void> {
+    const result = await this.#runtime(['delete', '--force', id])
+    if (result.code === 0 || /does not exist|No such file/i.test(result.stderr)) return
+    throw runtimeError(`removal of container ${id}`, result.stderr)
+  }
+
+  /** Undefined when the runtime does not know it. */
+  async status(id: string): Promise<'creating' | 'created' | 'running' | 'stopped' | undefined> {
+    const result = await this.#runtime(['state', id])
+    if (result.code !== 0) return undefined
+    const { status }: { readonly status: 'creating' | 'created' | 'running' | 'stopped' } =
+      JSON.parse(result.stdout)
+    return status
+  }
+
+  #runtime(args: readonly string[]): Promise<SpawnResult> {
+    const { runtimePath, host, helper } = this.#options
+    return helper.spawn([runtimePath, '--root', host.runtimeDir, ...args], {
+      timeoutMs: commandTimeoutMs,
+    })
+  }
+
+  #conmonArgv({ id, paths, tty }: CreateRequest): readonly string[] {
+    const { conmonPath, host } = this.#options
+    return [
+      ...[conmonPath, '--api-version', '1', '-c', id, '-u', id, '-n', id],
+      ...['-r', host.wrapperPath, '-b', paths.bundleDir],
+      ...['-p', `${paths.bundleDir}/pidfile`, '-P', `${paths.bundleDir}/conmon.pid`],
+      ...['-l', `k8s-file:${paths.logPath}`, '--exit-dir', host.exitsDir],
+      // Without --full-attach it would leave a link for each container in a folder of sockets.
+      ...['--persist-dir', paths.persistDir, '--full-attach', '--log-level', 'error'],
+      ...['--runtime-arg', '--root', '--runtime-arg', host.runtimeDir],
+      ...(tty ? ['-t'] : []),
+    ]
+  }
+}
+
+/** conmon's line on the sync pipe: `{"data": pid}` or `{"data": -1, "message": …}`. */
+function createdPid(result: SpawnResult, id: string): number {
+  let line: { readonly data?: number; readonly message?: string } = {}
+  try {
+    line = JSON.parse(result.sync)
+  } catch {
+    // It ended without a word: what it printed tells why.
+  }
+  if (line.data !== undefined && line.data > 0) return line.data
+  throw runtimeError(`creation of container ${id}`, line.message ?? result.stderr)
+}
+
+function runtimeError(what: string, text: string): SwarmError {
+  const reason = text.trim() === '' ? 'the runtime gave no reason' : text.trim()
+  const isCommand = /executable file .* not found|exec: .*no such file|open executable:/i
+  return isCommand.test(reason)
+    ? new SwarmError('INVALID_ARGUMENT', `starting container process caused: ${reason}`)
+    : new SwarmError('INTERNAL', `${what} failed: ${reason}`)
+}

@@ -1,0 +1,142 @@
+// Composes the real executor of one daemon from its folders.
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { SwarmError } from '../../../proto/errors.ts'
+import type { Clock } from '../../../proto/lib/clock.ts'
+import type { Logger } from '../../../proto/lib/log.ts'
+import type { Random } from '../../../proto/lib/random.ts'
+import { bootId } from '../../image/image-transfer.ts'
+import { Images } from '../../image/images.ts'
+import { VolumeStore } from '../../volume/volume-store.ts'
+import type { Executor } from '../executor.ts'
+import type { NetworkAttacher } from '../network-attacher.ts'
+import { createSpawnHelper, type SpawnHelper } from '../spawn/spawn-helper.ts'
+import { Assembler } from './assembler.ts'
+import { cgroupVersion } from './cgroups.ts'
+import { ContainerExecutor, monitorCgroupDirs } from './container-executor.ts'
+import type { LogLimits } from './log-rotation.ts'
+import { OciRuntime } from './oci-runtime.ts'
+import { checkDirs, type ExecutorDirs, hostPaths } from './paths.ts'
+import { SeccompCache } from './seccomp-cache.ts'
+
+export interface OpenExecutorOptions {
+  readonly dirs: ExecutorDirs
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly network: NetworkAttacher
+  /** Registries (`host[:port]`) that speak plain HTTP or have no trusted certificate. */
+  readonly insecureRegistries: readonly string[]
+  /** Default crun. */
+  readonly runtime?: 'crun' | 'runc'
+  /** Default 10 MB, 3 files. */
+  readonly logLimits?: LogLimits
+  /** Default: the first that the host has. */
+  readonly initPath?: string
+  /** File of the spawn helper; default: beside its sources. */
+  readonly helperPath?: string
+}
+
+export interface OpenedExecutor {
+  readonly executor: Executor
+  readonly images: Images
+  readonly volumes: VolumeStore
+  /** For others who must not fork the daemon. Ends with the executor. */
+  readonly helper: SpawnHelper
+}
+
+const defaultLogLimits: LogLimits = { bytesMax: 10_000_000, filesMax: 3 }
+const creationsMax = 4
+const initPaths = [
+  '/usr/bin/catatonit',
+  '/usr/libexec/podman/catatonit',
+  '/usr/libexec/catatonit/catatonit',
+  '/usr/bin/tini-static',
+  '/usr/bin/docker-init',
+]
+const seccompProfilePath = '/usr/share/containers/seccomp.json'
+const binDirs = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/libexec/podman', '/bin']
+
+/** Opens it and adopts what a former daemon left. Errors: HOST_UNFIT, INVALID_ARGUMENT. */
+export async function openExecutor(options: OpenExecutorOptions): Promise<OpenedExecutor> {
+  const { dirs } = options
+  checkDirs(dirs)
+  const version = cgroupVersion()
+  const helper = createSpawnHelper({
+    cgroupDirs: monitorCgroupDirs(dirs, version),
+    ...(options.helperPath === undefined ? {} : { mainPath: options.helperPath }),
+  })
+  try {
+    const images = new Images({ ...options, helper, paths: imagePaths(dirs) })
+    await images.open()
+    const volumes = new VolumeStore(hostPaths(dirs).volumesDir, helper)
+    const executor = await compose(options, { images, volumes, helper })
+    await executor.open()
+    return { executor, images, volumes, helper }
+  } catch (err) {
+    await helper.close()
+    throw err
+  }
+}
+
+async function compose(
+  options: OpenExecutorOptions,
+  parts: Pick<OpenedExecutor, 'images' | 'volumes' | 'helper'>,
+): Promise<ContainerExecutor> {
+  const { dirs, random, network } = options
+  const { images, volumes, helper } = parts
+  const host = hostPaths(dirs)
+  const kind = options.runtime ?? 'crun'
+  const runtime = new OciRuntime({
+    kind,
+    runtimePath: binary(kind),
+    conmonPath: binary('conmon'),
+    host,
+    helper,
+  })
+  const seccomp = new SeccompCache({
+    profilePath: seccompProfilePath,
+    dir: host.seccompDir,
+    runtimeDir: host.runtimeDir,
+    canCompile: kind === 'crun',
+  })
+  const assembler = new Assembler({
+    store: images.store,
+    volumes,
+    seccomp,
+    random,
+    hostSwaps: await hostSwaps(),
+    initPath: options.initPath ?? initPaths.find((path) => existsSync(path)) ?? '',
+  })
+  return new ContainerExecutor({
+    ...options,
+    bootId: await bootId(),
+    images,
+    assembler,
+    seccomp,
+    tools: { runtime, network, volumes, helper, cgroups: cgroupVersion() },
+    logLimits: options.logLimits ?? defaultLogLimits,
+    creationsMax,
+  })
+}
+
+/** Images in the state folder, what must be forgotten with a restart in the run folder. */
+function imagePaths({ stateDir, runDir }: ExecutorDirs) {
+  return {
+    rootDir: `${stateDir}/images`,
+    runDir: `${runDir}/images`,
+    stateDir: `${stateDir}/image-state`,
+  }
+}
+
+function binary(name: string): string {
+  const path = binDirs.map((dir) => `${dir}/${name}`).find((one) => existsSync(one))
+  if (path !== undefined) return path
+  throw new SwarmError('HOST_UNFIT', `this host has no ${name}: apt-get install ${name}`)
+}
+
+/** /proc/swaps has one heading line. */
+async function hostSwaps(): Promise<boolean> {
+  const text = await readFile('/proc/swaps', 'utf8').catch(() => '')
+  return text.trim().split('\n').length > 1
+}

@@ -1,0 +1,49 @@
+// What is kept of a container for the next daemon: all of it on tmpfs, and on disk what a user may still ask after a
+// restart of the host. Not the environment: it may hold secrets.
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import type { ContainerConfig, ExitStatus, ResolvedImage } from '../executor.ts'
+import type { NetworkAttachment } from '../network-attacher.ts'
+import type { ProcessIdentity } from './processes.ts'
+
+export interface ContainerRecord {
+  readonly format: 1
+  readonly config: ContainerConfig
+  readonly image: ResolvedImage
+  readonly createdAtMs: number
+  /** Of the kernel that runs it. */
+  readonly bootId: string
+  /** `creating`: a crash in between leaves nothing worth keeping. */
+  readonly phase: 'creating' | 'created' | 'started' | 'exited'
+  readonly process?: ProcessIdentity
+  /** conmon. */
+  readonly monitor?: ProcessIdentity
+  readonly startedAtMs?: number
+  readonly exit?: ExitStatus
+  readonly attachment?: NetworkAttachment
+  readonly stopSignal: number
+  readonly stopGraceMs: number
+  /** Names; removed with the container. */
+  readonly anonymousVolumes: readonly string[]
+}
+
+/** Replaces the file whole. Not synced: its loss means that the host went down, and then the container is gone too. */
+export async function writeRecord(path: string, record: ContainerRecord): Promise<void> {
+  const temporary = `${path}.new`
+  await writeFile(temporary, JSON.stringify(record), { mode: 0o600 })
+  await rename(temporary, path)
+}
+
+/** Undefined when it is absent or damaged. */
+export async function readRecord(path: string): Promise<ContainerRecord | undefined> {
+  try {
+    const record: ContainerRecord = JSON.parse(await readFile(path, 'utf8'))
+    return record.format === 1 ? record : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** For the disk: without the environment. */
+export function withoutSecrets(record: ContainerRecord): ContainerRecord {
+  return { ...record, config: { ...record.config, env: [] } }
+}
