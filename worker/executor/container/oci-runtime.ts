@@ -27,16 +27,10 @@ const createTimeoutMs = 60_000
 const commandTimeoutMs = 30_000
 
 /**
- * What conmon runs as its runtime. On `create` it goes into a mount namespace of its own, mounts the container's root
- * there and only then runs the runtime: the host's mount table never grows, and the kernel unmounts when the container
- * ends. Hosts with both cgroup versions mounted are made to look like version 1, because crun refuses them otherwise.
+ * What conmon runs as its runtime, in a mount namespace made for it: mounts the container's root there and only then
+ * runs the runtime. So the host's mount table never grows, and the kernel unmounts when the container ends.
  */
 const wrapper = `#!/bin/sh
-case " $* " in *" create "*) ;; *) exec "$TSSWARM_RUNTIME" "$@" ;; esac
-if [ -z "$TSSWARM_INSIDE" ]; then
-  TSSWARM_INSIDE=1 exec unshare --mount --propagation slave "$0" "$@"
-fi
-[ ! -d /sys/fs/cgroup/unified ] || umount /sys/fs/cgroup/unified 2>/dev/null
 cd "$TSSWARM_LAYERS" || exit 1
 mount -t overlay -o "$TSSWARM_OVERLAY" overlay "$TSSWARM_ROOTFS" || exit 1
 cd / && exec "$TSSWARM_RUNTIME" "$@"
@@ -121,15 +115,20 @@ export class OciRuntime {
     const { conmonPath, host } = this.#options
     return [
       ...[conmonPath, '--api-version', '1', '-c', id, '-u', id, '-n', id],
-      ...['-r', host.wrapperPath, '-b', paths.bundleDir],
+      ...['-r', '/usr/bin/unshare', ...runtimeArgs(host), '-b', paths.bundleDir],
       ...['-p', `${paths.bundleDir}/pidfile`, '-P', `${paths.bundleDir}/conmon.pid`],
       ...['-l', `k8s-file:${paths.logPath}`, '--exit-dir', host.exitsDir],
       // Without --full-attach it would leave a link for each container in a folder of sockets.
       ...['--persist-dir', paths.persistDir, '--full-attach', '--log-level', 'error'],
-      ...['--runtime-arg', '--root', '--runtime-arg', host.runtimeDir],
       ...(tty ? ['-t'] : []),
     ]
   }
+}
+
+/** conmon puts them before its own `create …`. */
+function runtimeArgs({ wrapperPath, runtimeDir }: HostPaths): readonly string[] {
+  const args = ['--mount', '--propagation', 'slave', wrapperPath, '--root', runtimeDir]
+  return args.flatMap((arg) => ['--runtime-arg', arg])
 }
 
 /** conmon's line on the sync pipe: `{"data": pid}` or `{"data": -1, "message": …}`. */

@@ -47,6 +47,17 @@ export interface SpawnHelperOptions {
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const queuedMax = 10_000
 
+/**
+ * The helper sees the host's mounts come and go, but not the second cgroup tree of hosts that have both versions: crun
+ * refuses such hosts, and there it takes a mount namespace to hide it.
+ */
+const inPrivateMounts: readonly string[] = [
+  ...['--mount', '--propagation', 'slave', '/bin/sh', '-c'],
+  '[ ! -d /sys/fs/cgroup/unified ] || umount /sys/fs/cgroup/unified; exec "$@"',
+  'spawn-helper',
+]
+const nodeFlags: readonly string[] = ['--max-semi-space-size=1']
+
 interface Job {
   readonly request: SpawnRequest
   readonly resolve: (result: SpawnResult) => void
@@ -137,7 +148,7 @@ class Runner {
   #startHelper(): Duplex {
     const mainPath =
       this.#options.mainPath ?? fileURLToPath(new URL('./helper-main.js', import.meta.url))
-    const child = spawn(process.execPath, ['--max-semi-space-size=1', mainPath], {
+    const child = spawn('unshare', [...inPrivateMounts, process.execPath, ...nodeFlags, mainPath], {
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
       env: { PATH: systemPath },
     })
