@@ -39,7 +39,7 @@ export interface LogServerDeps {
   readonly log: Logger
 }
 
-const subscriptionsMax = 256
+const subscriptionsMax = 1_024
 const chunkLinesMax = 256
 const chunkBytesMax = 64 * 1024
 /** Lines that come within this time travel together. */
