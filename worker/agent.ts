@@ -81,6 +81,7 @@ class RunningAgent implements Agent {
   #manager: ManagerAddress | undefined
   #failure: unknown
   #endLogs: () => void = () => {}
+  readonly #leaving = childController().controller
 
   constructor(deps: AgentDeps, db: StateDb) {
     const { clock, random, log, executor, startsMax } = deps
@@ -124,11 +125,17 @@ class RunningAgent implements Agent {
     }
   }
 
-  clear(signal: AbortSignal): Promise<void> {
-    return this.#tasks.clear(signal)
+  async clear(signal: AbortSignal): Promise<void> {
+    // Without a session nothing new is assigned.
+    this.#leaving.abort()
+    await this.#tasks.clear(signal)
   }
 
-  async #runSessions(signal: AbortSignal): Promise<void> {
+  async #runSessions(ending: AbortSignal): Promise<void> {
+    const { controller, release } = childController(ending)
+    const { signal } = controller
+    const leave = (): void => controller.abort()
+    this.#leaving.signal.addEventListener('abort', leave, { once: true })
     const { transport, clock, random, log, nodeId, advertiseAddress, describe } = this.#deps
     await runSessions(
       {
@@ -152,6 +159,7 @@ class RunningAgent implements Agent {
       signal,
     )
     this.#endLogs()
+    release()
   }
 
   #configure(config: SessionConfig): void {

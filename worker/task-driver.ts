@@ -269,7 +269,7 @@ export class TaskDriver {
   }
 
   async #report({ state, message, err }: Transition): Promise<void> {
-    const atMs = this.#deps.clock.wallMs()
+    const atMs = Math.floor(this.#deps.clock.wallMs())
     this.#status = { ...this.#status, state, message, err, atMs }
     if (isTerminal(state)) this.#status = { ...this.#status, pid: 0 }
     const fields = { taskId: this.id, serviceId: this.#wanted?.task.serviceId, state, err }

@@ -18,7 +18,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { type Node, type NodeDescription, type NodeId, nodeId } from '../../proto/objects/index.ts'
 import type { Caller } from '../rpc/caller.ts'
-import type { Store } from '../store/store.ts'
+import type { ReadTx, Store } from '../store/store.ts'
 import { SessionTable, type TableEntry } from './session-table.ts'
 import { StallMeter } from './stall-meter.ts'
 import { StatusWriter } from './status-writer.ts'
@@ -227,6 +227,15 @@ class LeaderTerm {
     }
   }
 
+  #newStates(tx: ReadTx, ids: readonly NodeId[]): readonly Node[] {
+    return ids.flatMap((id) => {
+      const node = tx.get('nodes', id)
+      const entry = this.#table.get(id)
+      if (node === undefined) this.#table.forget(id)
+      return node === undefined || entry === undefined ? [] : (nodeAs(node, entry, tx.nowMs) ?? [])
+    })
+  }
+
   async #writeNodes(signal: AbortSignal): Promise<void> {
     const stop = (): void => this.#wakeWriter()
     signal.addEventListener('abort', stop, { once: true })
@@ -240,13 +249,10 @@ class LeaderTerm {
       }
       for (const id of ids) this.#dirtyNodes.delete(id)
       try {
+        // After a change of leader most nodes are as the store has them: no entry then.
+        if (this.#deps.store.view((tx) => this.#newStates(tx, ids)).length === 0) continue
         await this.#deps.store.update((tx) => {
-          for (const id of ids) {
-            const node = tx.get('nodes', id)
-            const entry = this.#table.get(id)
-            if (node === undefined) this.#table.forget(id)
-            else if (entry !== undefined) tx.update('nodes', nodeAs(node, entry, tx.nowMs))
-          }
+          for (const node of this.#newStates(tx, ids)) tx.update('nodes', node)
         })
       } catch (err) {
         if (signal.aborted || hasCode(err, 'NOT_LEADER')) return
@@ -258,24 +264,43 @@ class LeaderTerm {
   }
 }
 
-/** The node as the table knows it. */
-export function nodeAs(node: Node, entry: TableEntry, nowMs: number): Node {
-  const state = entry.isDown ? 'down' : 'ready'
-  const stateAtMs = node.state === state ? node.stateAtMs : nowMs
-  if (entry.isDown) {
-    const gone = { sessionId: undefined, sessionManagerId: undefined }
-    return { ...node, ...gone, state, stateAtMs, stateMessage: 'heartbeat failure' }
-  }
-  const { description, address, sessionId, managerId } = entry
+function describes(node: Node, next: Node): boolean {
+  return JSON.stringify(node.description) === JSON.stringify(next.description)
+}
+
+/** The node as the table knows it; undefined when it is that already. */
+export function nodeAs(node: Node, entry: TableEntry, nowMs: number): Node | undefined {
+  const next = entry.isDown ? downNode(node, nowMs) : readyNode(node, entry, nowMs)
+  const isSame =
+    next.state === node.state &&
+    next.sessionId === node.sessionId &&
+    next.sessionManagerId === node.sessionManagerId &&
+    next.address === node.address &&
+    describes(node, next)
+  return isSame ? undefined : next
+}
+
+function downNode(node: Node, nowMs: number): Node {
   return {
     ...node,
-    state,
-    stateAtMs,
+    state: 'down',
+    stateAtMs: node.state === 'down' ? node.stateAtMs : nowMs,
+    stateMessage: 'heartbeat failure',
+    sessionId: undefined,
+    sessionManagerId: undefined,
+  }
+}
+
+function readyNode(node: Node, entry: TableEntry, nowMs: number): Node {
+  return {
+    ...node,
+    state: 'ready',
+    stateAtMs: node.state === 'ready' ? node.stateAtMs : nowMs,
     stateMessage: '',
-    sessionId,
-    sessionManagerId: managerId,
-    description: description ?? node.description,
-    address: address === '' ? node.address : address,
+    sessionId: entry.sessionId,
+    sessionManagerId: entry.managerId,
+    description: entry.description ?? node.description,
+    address: entry.address === '' ? node.address : entry.address,
   }
 }
 

@@ -20,7 +20,7 @@ export class VirtualClock implements Clock {
   readonly #timers = new Set<Due>()
 
   wallMs(): number {
-    return this.#nowMs + this.wallOffsetMs
+    return Math.floor(this.#nowMs + this.wallOffsetMs)
   }
 
   monotonicMs(): number {

@@ -1,0 +1,85 @@
+// A worker of a MiniCluster: the real agent on a pretended host. Its daemon can be killed and started again.
+import { silentLogger } from '../../proto/lib/log.ts'
+import { nodeId } from '../../proto/objects/index.ts'
+import { type Agent, createAgent } from '../../worker/agent.ts'
+import type { Executor } from '../../worker/executor/executor.ts'
+import { createFakeExecutor } from '../../worker/executor/fake/fake-executor.ts'
+import { FakeHost, type FakeHostOptions } from '../../worker/executor/fake/fake-host.ts'
+import { memoryStateFile } from './memory-state-file.ts'
+import type { MiniCluster } from './mini-cluster.ts'
+
+export class MiniNode {
+  readonly name: string
+  readonly host: FakeHost
+  readonly #cluster: MiniCluster
+  readonly #managers: readonly string[]
+  readonly #file = memoryStateFile()
+  #agent: Agent | undefined
+  #executor: Executor | undefined
+  #life = new AbortController()
+  #done: Promise<void> = Promise.resolve()
+
+  constructor(
+    cluster: MiniCluster,
+    name: string,
+    managers: readonly string[],
+    options: Partial<FakeHostOptions> = {},
+  ) {
+    this.name = name
+    this.#cluster = cluster
+    this.#managers = managers
+    this.host = new FakeHost({ clock: cluster.clock, localImages: { hello: {} }, ...options })
+  }
+
+  get agent(): Agent {
+    if (this.#agent === undefined) throw new Error(`the daemon of ${this.name} does not run`)
+    return this.#agent
+  }
+
+  get isRunning(): boolean {
+    return this.#agent !== undefined
+  }
+
+  async start(): Promise<void> {
+    if (this.#agent !== undefined) return
+    const { clock, random } = this.#cluster
+    this.#life = new AbortController()
+    this.#executor = createFakeExecutor(this.host)
+    this.#agent = await createAgent({
+      nodeId: nodeId(this.name),
+      executor: this.#executor,
+      transport: this.#cluster.transport(this.name),
+      stateFile: this.#file,
+      clock,
+      random,
+      log: silentLogger,
+      describe: () => ({
+        hostname: `host-${this.name}`,
+        platform: { os: 'linux', architecture: 'x86_64' },
+        resources: { nanoCpus: 4e9, memoryBytes: 8e9 },
+        engineVersion: '1',
+        engineLabels: {},
+        featureLevel: 1,
+      }),
+      network: () => ({ kind: 'none' }),
+      advertiseAddress: '10.0.0.1',
+      managers: this.#managers.map((address) => ({ nodeId: address, address })),
+    })
+    this.#done = this.#agent.run(this.#life.signal)
+  }
+
+  /** The daemon ends at once; its containers go on. */
+  async kill(): Promise<void> {
+    if (this.#agent === undefined) return
+    this.#agent = undefined
+    this.#life.abort()
+    await this.#executor?.close()
+    await this.#cluster.clock.advance(1)
+    await this.#done
+  }
+
+  /** The state of a container, undefined when there is none. */
+  state(id: string): string | undefined {
+    return this.host.has(id) ? this.host.inspect(id).state.kind : undefined
+  }
+}
