@@ -7,9 +7,9 @@ export class SharedLock {
   #exclusive = false
   #waiting: Waiting[] = []
 
-  /** Runs fn beside other shared holders, never beside an exclusive one. */
-  async shared<T>(fn: () => Promise<T>): Promise<T> {
-    await this.#enter('shared')
+  /** Runs fn beside other shared holders, never beside an exclusive one. An abort ends the waiting with its reason. */
+  async shared<T>(fn: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.#enter('shared', signal)
     try {
       return await fn()
     } finally {
@@ -18,9 +18,9 @@ export class SharedLock {
     }
   }
 
-  /** Runs fn alone. */
-  async exclusive<T>(fn: () => Promise<T>): Promise<T> {
-    await this.#enter('exclusive')
+  /** Runs fn alone. An abort ends the waiting with its reason. */
+  async exclusive<T>(fn: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.#enter('exclusive', signal)
     try {
       return await fn()
     } finally {
@@ -29,9 +29,21 @@ export class SharedLock {
     }
   }
 
-  #enter(kind: Waiting['kind']): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push({ kind, admit: resolve })
+  #enter(kind: Waiting['kind'], signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting = this.#waiting.filter((one) => one !== waiting)
+        reject(signal?.reason)
+        this.#admit()
+      }
+      const admit = (): void => {
+        signal?.removeEventListener('abort', leave)
+        resolve()
+      }
+      const waiting: Waiting = { kind, admit }
+      this.#waiting.push(waiting)
+      if (signal?.aborted) leave()
+      else signal?.addEventListener('abort', leave, { once: true })
       this.#admit()
     })
   }

@@ -2,6 +2,7 @@
 // in a containers-storage store that skopeo writes; pulling and loading are in image-transfer.ts.
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
+import { SharedLock } from '../../proto/lib/shared-lock.ts'
 import type { ResolvedImage } from '../executor/executor.ts'
 import type { SpawnHelper, SpawnResult } from '../executor/spawn/spawn-helper.ts'
 import { familiarReference, parseReference } from './reference.ts'
@@ -15,7 +16,6 @@ import {
   type StoredImage,
   type StoredLayer,
 } from './store-index.ts'
-import { SharedLock } from './store-lock.ts'
 
 /** Where an image store keeps what. */
 export interface ImageStorePaths {

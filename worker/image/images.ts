@@ -130,9 +130,7 @@ export class Images {
     const controller = new AbortController()
     const timer = this.#options.clock.setTimer(removeWaitMs, () => controller.abort())
     try {
-      return await this.store.lock.run('exclusive', controller.signal, () =>
-        this.#removeNow(text, force),
-      )
+      return await this.store.lock.exclusive(() => this.#removeNow(text, force), controller.signal)
     } catch (err) {
       if (!controller.signal.aborted) throw err
       throw new SwarmError(

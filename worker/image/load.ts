@@ -36,7 +36,7 @@ export async function loadArchive(
   random: Random,
   request: LoadRequest,
 ): Promise<readonly StoredImage[]> {
-  return store.lock.run('shared', request.signal, async () => {
+  return store.lock.shared(async () => {
     const transfer = await openTransfer(store, newId(random))
     try {
       const path = `${transfer.tmpDir}/archive.tar`
@@ -50,7 +50,7 @@ export async function loadArchive(
     } finally {
       await transfer.close()
     }
-  })
+  }, request.signal)
 }
 
 async function loadImage(

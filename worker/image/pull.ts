@@ -87,7 +87,7 @@ export class Puller {
     }
     const shared = { ...request, signal: controller.signal, progress }
     const done = this.#options.store.lock
-      .run('shared', controller.signal, () => this.#pullNow(shared))
+      .shared(() => this.#pullNow(shared), controller.signal)
       .finally(() => this.#flights.delete(key))
     // Whoever waits sees the failure; with nobody left it concerns nobody.
     done.catch(() => {})

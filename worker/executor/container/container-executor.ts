@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
+import { Semaphore } from '../../../proto/lib/semaphore.ts'
 import type { Images, ImageUser } from '../../image/images.ts'
 import type {
   ContainerConfig,
@@ -23,7 +24,6 @@ import { type Assembler, writeEtcFiles } from './assembler.ts'
 import { cgroupDirs, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
-import { Gate } from './gate.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
@@ -54,12 +54,12 @@ const sigkill = 9
 export class ContainerExecutor implements Executor {
   readonly #options: ContainerExecutorOptions
   readonly #containers = new Map<string, Container>()
-  readonly #creations: Gate
+  readonly #creations: Semaphore
   readonly #supervisor: Supervisor
 
   constructor(options: ContainerExecutorOptions) {
     this.#options = options
-    this.#creations = new Gate(options.creationsMax)
+    this.#creations = new Semaphore(options.creationsMax)
     this.#supervisor = new Supervisor({
       exitsDir: hostPaths(options.dirs).exitsDir,
       clock: options.clock,
