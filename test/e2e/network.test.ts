@@ -165,6 +165,35 @@ t.test('a published port answers on its host and keeps the client address', asyn
   t.same(await world.network.audit(), [])
 })
 
+t.test(
+  'a datagram sender that never stops follows its port from container to container',
+  async (t) => {
+    const world = await aWorld(t)
+    const ports: HostPort[] = [{ protocol: 'udp', targetPort: 53, publishedPort: 8053 }]
+    const heard = (name: string): string => join(world.bench.dir, name)
+    // One socket all the time, so that conntrack sees one flow.
+    world.bench.daemon([
+      ...inNs(world.client),
+      'sh',
+      '-c',
+      `while :; do echo x; sleep 0.05; done | socat -u - UDP4-DATAGRAM:${hostAddress}:8053,bind=:7777`,
+    ])
+    const entries = (): Promise<string> =>
+      world.bench.run(world.host, ['conntrack', '-L', '-p', 'udp', '--orig-port-dst', '8053'])
+    await eventually(async () => (await entries()).includes('sport=7777'), 'the flow is known')
+    for (const name of ['first', 'second']) {
+      const { container } = await attach(world, name, ports)
+      await serve(world, container.enter, 'udp:53', `echo $SOCAT_PEERADDR >>${heard(name)}`)
+      await eventually(
+        async () =>
+          (await world.bench.run(undefined, ['cat', heard(name)])).includes(clientAddress),
+        `${name} gets what is sent`,
+      )
+      await world.network.detach(name)
+    }
+  },
+)
+
 t.test('a bind address limits a port to itself', async (t) => {
   const world = await aWorld(t)
   const inner = await attach(world, 'inner', [

@@ -10,6 +10,7 @@ import {
   requireRecord,
 } from '../../../../worker/network/attachment.ts'
 import { openJournal } from '../../../../worker/network/journal.ts'
+import { anEndpoint } from '../../../support/network-builders.ts'
 import { SimulatedKernel } from '../../../support/simulated-kernel.ts'
 
 const never = new AbortController().signal
@@ -94,6 +95,14 @@ t.test('detaching an unknown container does nothing', async (t) => {
   const deps = await aNode(t)
   await detachContainer(deps, 'nobody')
   t.same(deps.kernel.written, [])
+})
+
+t.test('the device of a container that has ended is left to the kernel', async (t) => {
+  const deps = await aNode(t)
+  const netns = { path: '/proc/0/ns/net', inode: 1 }
+  deps.journal.append({ kind: 'attached', endpoint: anEndpoint({ netns }) })
+  await detachContainer(deps, 'c1')
+  t.same(deps.kernel.written, ['dataPlane: ip route del 172.30.0.1'])
 })
 
 t.test('attaching again replaces the old endpoint', async (t) => {
