@@ -33,6 +33,7 @@ export async function runCli(env: CliEnvironment, argv: readonly string[]): Prom
       return 0
     }
     if (words[0] === '__complete') return await printCandidates(ctx, words.slice(1))
+    command = groups.find((group) => group.name === words[0])?.name
     const found = await findCommand(words)
     command = found.kind === 'command' ? found.command.name : found.group.name
     if (found.kind === 'group-help') {

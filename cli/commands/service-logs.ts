@@ -40,13 +40,14 @@ export const command = defineCommand({
     const { since } = flags
     const nowMs = ctx.clock.wallMs()
     const sinceMs = since === undefined ? 0 : read('since', () => parseTimeMs(since, nowMs), since)
+    const tail = tailOf(flags.tail)
     const client = await ctx.connect()
     const lines = client.stream(ControlService.serviceLogs, [
       {
         reference,
         follow: flags.follow,
         sinceMs: Math.max(sinceMs, 0),
-        tail: tailOf(flags.tail),
+        tail,
         stdout: true,
         stderr: true,
       },

@@ -99,22 +99,30 @@ export function progressLines(convergence: Convergence): readonly ProgressLine[]
   const bars = Array.from({ length: wanted }, (_, i): ProgressLine => {
     const slot = slots[i]
     const label = `${i + 1}/${wanted}:`.padEnd(`${wanted}/${wanted}: `.length)
-    return { key: `slot ${i + 1}`, text: `${label}${slotText(slot)}` }
+    return {
+      key: `${isFailing(slot) ? 'error' : 'slot'} ${i + 1}`,
+      text: `${label}${slotText(slot)}`,
+    }
   })
   return [overall, ...bars]
 }
 
 function errorLines(slots: readonly SlotProgress[]): readonly ProgressLine[] {
-  const failing = slots.filter((slot) => slot.err !== '' && slot.state < TaskState.RUNNING)
+  const failing = slots.filter(isFailing)
   const [first] = failing
   if (first === undefined) return []
   return [{ key: 'error', text: `${failing.length} tasks not running: ${first.err}` }]
 }
 
+/** Does not run, and there is a word on why. */
+function isFailing(slot: SlotProgress | undefined): boolean {
+  return slot !== undefined && slot.err !== '' && slot.state < TaskState.RUNNING
+}
+
 function slotText(slot: SlotProgress | undefined): string {
   if (slot === undefined) return ''
   const word = taskStateName(slot.state).padEnd(10)
-  if (slot.err !== '' && slot.state < TaskState.RUNNING) return `${word} ${slot.err}`
+  if (isFailing(slot)) return `${word} ${slot.err}`
   return `${word}${bar(slot.state)}`
 }
 

@@ -35,7 +35,8 @@ export interface TaskListFlags {
 export function renderTasks(tasks: readonly TaskView[], flags: TaskListFlags): string {
   const rows = taskRows(tasks, {
     nowMs: flags.nowMs,
-    truncate: !flags['no-trunc'],
+    // Programs get whole ids.
+    truncate: !flags['no-trunc'] && !(flags.quiet && flags.format === undefined),
     resolve: !flags['no-resolve'],
     indent: (flags.format ?? 'table').startsWith('table'),
   })

@@ -1,0 +1,71 @@
+// Running command lines in-process, with everything they write kept.
+import type { Client } from '../../cli/client.ts'
+import type { Output } from '../../cli/context.ts'
+import { runCli } from '../../cli/run-cli.ts'
+import { type Clock, systemClock } from '../../proto/lib/clock.ts'
+import { seededRandom } from '../../proto/lib/random.ts'
+
+export class MemoryOutput implements Output {
+  readonly isTerminal: boolean
+  readonly columns: number
+  text = ''
+
+  constructor(isTerminal = false, columns = 80) {
+    this.isTerminal = isTerminal
+    this.columns = columns
+  }
+
+  write(text: string): void {
+    this.text += text
+  }
+}
+
+export interface CliRun {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface CliSurroundings {
+  readonly connect?: (socketPath: string) => Promise<Client>
+  readonly env?: Readonly<Record<string, string>>
+  readonly stdin?: readonly Uint8Array[]
+  readonly stdinIsTerminal?: boolean
+  readonly clock?: Clock
+  readonly signal?: AbortSignal
+  readonly terminal?: boolean
+}
+
+async function noDaemon(): Promise<never> {
+  throw new Error('this test has no daemon')
+}
+
+async function* chunks(stdin: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* stdin
+}
+
+/** The arguments as words; a text is split at blanks. */
+export async function runCommandLine(
+  line: string | readonly string[],
+  surroundings: CliSurroundings = {},
+): Promise<CliRun> {
+  const stdout = new MemoryOutput(surroundings.terminal)
+  const stderr = new MemoryOutput(surroundings.terminal)
+  const argv = typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line
+  const code = await runCli(
+    {
+      stdout,
+      stderr,
+      stdin: Object.assign(chunks(surroundings.stdin ?? []), {
+        isTerminal: surroundings.stdinIsTerminal ?? false,
+      }),
+      env: surroundings.env ?? {},
+      clock: surroundings.clock ?? systemClock,
+      random: seededRandom(1),
+      signal: surroundings.signal ?? new AbortController().signal,
+      connect: surroundings.connect ?? noDaemon,
+    },
+    argv,
+  )
+  return { code, stdout: stdout.text, stderr: stderr.text }
+}

@@ -1,0 +1,184 @@
+// Progress of convergence: what is drawn, and when it counts as converged.
+import t from 'tap'
+import { stableMs, waitForConvergence } from '../../../../cli/converge.ts'
+import { convergenceOf, ProgressDisplay, progressLines } from '../../../../cli/render/progress.ts'
+import { SwarmError } from '../../../../proto/errors.ts'
+import type { WatchServiceResponse } from '../../../../proto/gen/tsswarm/v1/control.ts'
+import { BoundedQueue } from '../../../../proto/lib/queue.ts'
+import { seededRandom } from '../../../../proto/lib/random.ts'
+import { TaskState } from '../../../../proto/objects/task-state.ts'
+import { MemoryOutput } from '../../../support/cli.ts'
+import { golden } from '../../../support/golden.ts'
+import { aServiceView, aTaskView, type TaskViewFacts } from '../../../support/views.ts'
+import { settle, VirtualClock } from '../../../support/virtual-clock.ts'
+
+function update(replicas: number, tasks: readonly TaskViewFacts[]): WatchServiceResponse {
+  return {
+    service: aServiceView({ id: 'service-1', name: 'web', replicas }),
+    tasks: tasks.map(aTaskView),
+    removed: false,
+  }
+}
+
+const pending: TaskViewFacts = { id: 'a', slot: 1, state: TaskState.PENDING }
+const running: TaskViewFacts = { id: 'a', slot: 1, node: 'n', state: TaskState.RUNNING }
+
+t.test('counts the tasks of the present generation that are meant to run', async (t) => {
+  const {
+    wanted,
+    running: count,
+    slots,
+  } = convergenceOf(
+    update(4, [
+      running,
+      { id: 'b', slot: 2, node: 'n', specHash: 'old' },
+      { id: 'c', slot: 3, node: 'n', desiredState: TaskState.SHUTDOWN },
+      { id: 'd', slot: 4, node: 'n', state: TaskState.PREPARING },
+      {
+        id: 'e',
+        slot: 4,
+        node: 'n',
+        state: TaskState.FAILED,
+        desiredState: TaskState.SHUTDOWN,
+        err: 'exit 1',
+        stateAtMs: 5,
+      },
+    ]),
+  )
+  t.equal(wanted, 4)
+  t.equal(count, 1)
+  t.strictSame(slots, [
+    { slot: 1, state: TaskState.RUNNING, err: '' },
+    { slot: 4, state: TaskState.PREPARING, err: 'exit 1' },
+  ])
+})
+
+t.test('more running tasks than wanted count as those wanted', async (t) => {
+  t.match(convergenceOf(update(1, [running, { ...running, id: 'b', slot: 2 }])), { running: 1 })
+  t.match(convergenceOf(update(0, [running])), { running: 0, wanted: 0 })
+})
+
+t.test('lines on a terminal and elsewhere', async (t) => {
+  const states = [
+    update(3, []),
+    update(3, [pending, { ...running, id: 'b', slot: 2, state: TaskState.PREPARING }]),
+    update(3, [
+      running,
+      { ...pending, id: 'c', slot: 3, err: 'no suitable node (insufficient resources on 2 nodes)' },
+    ]),
+  ]
+  for (const isTerminal of [true, false]) {
+    const output = new MemoryOutput(isTerminal, 60)
+    const display = new ProgressDisplay(output)
+    for (const state of states) display.show(progressLines(convergenceOf(state)))
+    const name = `test/golden/cli/progress-${isTerminal ? 'terminal' : 'plain'}.txt`
+    golden(t, name, output.text.replaceAll('\x1b', 'ESC').replaceAll('\r', 'CR'))
+  }
+})
+
+t.test('many replicas are summed up, with one of their errors', async (t) => {
+  const lines = progressLines(
+    convergenceOf(update(21, [running, { ...pending, id: 'b', slot: 2, err: 'no room' }])),
+  )
+  t.strictSame(
+    lines.map((line) => line.text),
+    ['overall progress: 1 out of 21 tasks', '1 tasks not running: no room'],
+  )
+})
+
+function waiting(options: { readonly quiet?: boolean } = {}) {
+  const clock = new VirtualClock()
+  const stdout = new MemoryOutput()
+  const controller = new AbortController()
+  const updates = new BoundedQueue<WatchServiceResponse>(100)
+  const ctx = { stdout, clock, signal: controller.signal, random: seededRandom(1) }
+  let done = false
+  const result = waitForConvergence(ctx, () => updates, {
+    name: 'web',
+    quiet: options.quiet ?? false,
+  }).finally(() => {
+    done = true
+  })
+  return { clock, stdout, controller, updates, result, isDone: () => done }
+}
+
+t.test('returns when all tasks have been running for a second', async (t) => {
+  const w = waiting()
+  w.updates.offer(update(1, [pending]))
+  await w.clock.advance(60_000)
+  t.notOk(w.isDone())
+  w.updates.offer(update(1, [running]))
+  await settle()
+  await w.clock.advance(stableMs - 1)
+  t.notOk(w.isDone())
+  await w.clock.advance(1)
+  await w.result
+  t.equal(
+    w.stdout.text,
+    'overall progress: 0 out of 1 tasks\noverall progress: 1 out of 1 tasks\n' +
+      'verify: Waiting 1 second to verify that tasks are stable...\nverify: Service web converged\n',
+  )
+})
+
+t.test('a task that fails within the second starts it anew', async (t) => {
+  const w = waiting({ quiet: true })
+  w.updates.offer(update(1, [running]))
+  await settle()
+  await w.clock.advance(900)
+  w.updates.offer(update(1, [pending]))
+  await settle()
+  await w.clock.advance(5_000)
+  t.notOk(w.isDone())
+  w.updates.offer(update(1, [running]))
+  await settle()
+  await w.clock.advance(500)
+  // Something else changed: still the same second.
+  w.updates.offer(update(1, [running]))
+  await settle()
+  await w.clock.advance(500)
+  await w.result
+  t.equal(w.stdout.text, '', 'quiet')
+})
+
+t.test('Ctrl-C ends the waiting, not the work', async (t) => {
+  const w = waiting()
+  w.updates.offer(update(1, [pending]))
+  await settle()
+  w.controller.abort()
+  await w.result
+  t.match(
+    w.stdout.text,
+    /Operation continuing in background\.\nUse `tsswarm service ps web` to check progress\.\n$/,
+  )
+})
+
+t.test('a service that is removed meanwhile is an error', async (t) => {
+  const w = waiting()
+  w.updates.offer({ service: undefined, tasks: [], removed: true })
+  await t.rejects(w.result, { code: 'NOT_FOUND' })
+})
+
+t.test('a lost manager is waited for, other errors are not', async (t) => {
+  const clock = new VirtualClock()
+  const stdout = new MemoryOutput()
+  const ctx = { stdout, clock, signal: new AbortController().signal, random: seededRandom(1) }
+  let calls = 0
+  async function* flaky(): AsyncGenerator<WatchServiceResponse> {
+    calls += 1
+    if (calls < 3) throw new SwarmError('UNAVAILABLE', 'gone')
+    yield update(1, [running])
+    await new Promise(() => {})
+  }
+  const result = waitForConvergence(ctx, flaky, { name: 'web', quiet: true })
+  await clock.advance(500)
+  await settle()
+  await clock.advance(stableMs)
+  await result
+  t.equal(calls, 3)
+  const refused = (): AsyncIterable<WatchServiceResponse> => {
+    const updates = new BoundedQueue<WatchServiceResponse>(1)
+    updates.close(new SwarmError('PERMISSION_DENIED', 'no'))
+    return updates
+  }
+  await t.rejects(waitForConvergence(ctx, refused, { name: 'web', quiet: true }), { message: 'no' })
+})

@@ -1,0 +1,228 @@
+// From flags to specs: create and update.
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Command, defineCommand } from '../../../../cli/command.ts'
+import { parseCommand } from '../../../../cli/parse-args.ts'
+import { type CreateFlags, createFlags, createSpec } from '../../../../cli/service/create-spec.ts'
+import { splitWords } from '../../../../cli/service/csv.ts'
+import { type UpdateFlags, updateFlags, updateSpec } from '../../../../cli/service/update-spec.ts'
+import { hashTaskSpec } from '../../../../proto/codec/spec-hash.ts'
+import type { ServiceSpec } from '../../../../proto/spec/service-spec.ts'
+
+const base = { summary: '', examples: [], run: async () => 0 }
+const createCommand = defineCommand({
+  ...base,
+  name: 'service create',
+  args: { usage: 'IMAGE', min: 1, max: 99, stopAtFirst: true },
+  flags: createFlags,
+})
+const updateCommand = defineCommand({
+  ...base,
+  name: 'service update',
+  args: { usage: 'SERVICE', min: 0, max: 1 },
+  flags: updateFlags,
+})
+
+function parse(command: Command, line: string) {
+  const parsed = parseCommand(command, splitWords(line))
+  if (parsed.kind === 'help') throw new Error('help')
+  return parsed
+}
+
+const surroundings = { env: { HOME: '/home/me' }, newName: () => 'swift_otter' }
+
+function create(line: string): ServiceSpec {
+  const { flags, args } = parse(createCommand, line)
+  return createSpec(flags as CreateFlags, args, surroundings)
+}
+
+function update(current: ServiceSpec, line: string): ServiceSpec {
+  return updateSpec(current, parse(updateCommand, line).flags as UpdateFlags, surroundings.env)
+}
+
+t.test('an image alone is one replica with every default', async (t) => {
+  const spec = create('nginx')
+  t.strictSame(spec, {
+    name: 'swift_otter',
+    labels: {},
+    mode: { kind: 'replicated', replicas: 1 },
+    task: {
+      container: {
+        image: 'nginx',
+        labels: {},
+        command: [],
+        args: [],
+        hostname: '',
+        env: [],
+        workdir: '',
+        user: '',
+        groups: [],
+        tty: false,
+        readOnly: false,
+        stopSignal: '',
+        stopGraceMs: 10_000,
+        mounts: [],
+        capAdd: [],
+        capDrop: [],
+        hosts: [],
+        sysctls: {},
+        ulimits: [],
+      },
+      limits: { nanoCpus: 0, memoryBytes: 0, pids: 0 },
+      reservations: { nanoCpus: 0, memoryBytes: 0, pids: 0 },
+      restart: { condition: 'any', delayMs: 5_000, maxAttempts: 0, windowMs: 0 },
+      placement: {
+        constraints: [],
+        spread: [],
+        maxReplicasPerNode: 0,
+        platforms: [],
+        strategy: '',
+      },
+      ports: [],
+      forceUpdate: 0,
+    },
+  })
+})
+
+t.test('every flag of create lands in its field', async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), 'tsswarm-env-')), 'env')
+  writeFileSync(file, 'FROM_FILE=1\nA=file\n')
+  const spec = create(
+    `--name web --label tier=front --replicas 3 --container-label c=1 --entrypoint "sh -c" --hostname h --env-file ${file} ` +
+      '-e A=1 -e HOME -w /srv -u 1000:1000 --group video --init -t --read-only --stop-signal SIGINT --stop-grace-period 3s ' +
+      '--mount source=data,target=/data --cap-add net_admin --cap-drop CAP_CHOWN --host db:10.0.0.5 --sysctl net.core.somaxconn=1 ' +
+      '--ulimit nofile=10:20 --limit-cpu 0.5 --limit-memory 64M --limit-pids 100 --reserve-cpu .25 --reserve-memory 32M ' +
+      "--restart-condition on-failure --restart-delay 1s --restart-max-attempts 3 --restart-window 1m --constraint 'node.role==worker' " +
+      '--placement-pref spread=node.labels.zone --replicas-max-per-node 1 --placement-strategy binpack ' +
+      '-p mode=host,published=8080,target=80 --mode replicated --no-resolve-image -d -q nginx:1 run -d',
+  )
+  t.strictSame(spec.mode, { kind: 'replicated', replicas: 3 })
+  t.strictSame(spec.labels, { tier: 'front' })
+  t.strictSame(spec.task.container, {
+    image: 'nginx:1',
+    labels: { c: '1' },
+    command: ['sh', '-c'],
+    args: ['run', '-d'],
+    hostname: 'h',
+    env: ['FROM_FILE=1', 'A=1', 'HOME=/home/me'],
+    workdir: '/srv',
+    user: '1000:1000',
+    groups: ['video'],
+    init: true,
+    tty: true,
+    readOnly: true,
+    stopSignal: 'SIGINT',
+    stopGraceMs: 3_000,
+    mounts: spec.task.container.mounts,
+    capAdd: ['CAP_NET_ADMIN'],
+    capDrop: ['CAP_CHOWN'],
+    hosts: ['db:10.0.0.5'],
+    sysctls: { 'net.core.somaxconn': '1' },
+    ulimits: [{ name: 'nofile', soft: 10, hard: 20 }],
+  })
+  t.strictSame(spec.task.limits, { nanoCpus: 5e8, memoryBytes: 64 * 2 ** 20, pids: 100 })
+  t.strictSame(spec.task.reservations, { nanoCpus: 25e7, memoryBytes: 32 * 2 ** 20, pids: 0 })
+  t.strictSame(spec.task.restart, {
+    condition: 'on-failure',
+    delayMs: 1_000,
+    maxAttempts: 3,
+    windowMs: 60_000,
+  })
+  t.match(spec.task.placement, {
+    constraints: ['node.role==worker'],
+    spread: ['node.labels.zone'],
+    maxReplicasPerNode: 1,
+    strategy: 'binpack',
+  })
+  t.match(spec.task.ports, [{ publishedPort: 8080, targetPort: 80 }])
+})
+
+t.test('what cannot be is refused with flag, reason and remedy', async (t) => {
+  const cases: readonly (readonly [string, RegExp, string])[] = [
+    [
+      '--mount target=x:y nginx',
+      /mounts\[0\]\.target \("x:y"\) must be an absolute path/,
+      'INVALID_ARGUMENT',
+    ],
+    ['--mount foo nginx', /^invalid argument "foo" for "--mount" flag/, 'USAGE'],
+    ['-p 80:80 nginx', /for "--publish" flag: ingress mode/, 'USAGE'],
+    ['--placement-pref zone nginx', /for "--placement-pref" flag: "zone" is no placement/, 'USAGE'],
+    ['--env-file /nonexistent/x nginx', /for "--env-file" flag: cannot read/, 'USAGE'],
+    ['--label =x nginx', /for "--label" flag/, 'USAGE'],
+    ['--entrypoint "\'x" nginx', /for "--entrypoint" flag/, 'USAGE'],
+    ['--name "a b" nginx', /service "a b" is not valid: name/, 'INVALID_ARGUMENT'],
+    [
+      '--replicas 1000000 nginx',
+      /mode\.replicas \(1000000\) must be at most 100000/,
+      'INVALID_ARGUMENT',
+    ],
+    ['--mode global nginx', /mode global is not available/, 'UNSUPPORTED'],
+    ['--mode foo nginx', /must be replicated/, 'USAGE'],
+  ]
+  for (const [line, message, code] of cases) t.throws(() => create(line), { message, code }, line)
+})
+
+t.test('an update that names nothing changes nothing', async (t) => {
+  const spec = create(
+    '-e B=1 -e A=2 --label x=1 --mount source=a,target=/a --mount source=b,target=/b -p mode=host,target=80 --cap-add ALL nginx run',
+  )
+  t.strictSame(update(spec, ''), spec)
+  t.equal(hashTaskSpec(update(spec, '').task), hashTaskSpec(spec.task))
+})
+
+t.test('an update changes what its flags name', async (t) => {
+  const spec = create(
+    '--name web -e B=1 -e A=2 --label x=1 --container-label c=1 --mount source=a,target=/a --mount source=b,target=/b ' +
+      '-p mode=host,published=80,target=80 --cap-add NET_ADMIN --constraint node.role==worker --group g --host a:1.1.1.1 --host a:2.2.2.2 ' +
+      '--sysctl s=1 --ulimit nofile=1:2 --placement-pref spread=node.labels.zone nginx run',
+  )
+  const after = update(
+    spec,
+    '--image nginx:2 --args "go now" --env-add A=3 --env-add C=4 --env-rm B --label-add y=2 --label-rm x --container-label-add d=2 ' +
+      '--mount-rm /a --mount-add source=c,target=/b --publish-add mode=host,published=81,target=80 --cap-drop NET_ADMIN ' +
+      '--constraint-rm node.role==worker --constraint-add node.labels.a==1 --group-rm g --group-add h --host-rm a --host-add b:3.3.3.3 ' +
+      '--sysctl-rm s --sysctl-add r=2 --ulimit-add nofile=3:4 --placement-pref-rm spread=node.labels.zone --placement-pref-add spread=node.labels.rack ' +
+      '--replicas 5 --limit-cpu 2 --reserve-memory 64M --restart-delay 2s --replicas-max-per-node 2 --force web',
+  )
+  t.equal(after.mode.replicas, 5)
+  t.strictSame(after.labels, { y: '2' })
+  t.match(after.task.container, {
+    image: 'nginx:2',
+    args: ['go', 'now'],
+    env: ['A=3', 'C=4'],
+    labels: { c: '1', d: '2' },
+    mounts: [{ source: 'c', target: '/b' }],
+    capAdd: [],
+    capDrop: ['CAP_NET_ADMIN'],
+    groups: ['h'],
+    hosts: ['b:3.3.3.3'],
+    sysctls: { r: '2' },
+    ulimits: [{ name: 'nofile', soft: 3, hard: 4 }],
+  })
+  t.equal(after.task.container.mounts.length, 1)
+  t.equal(after.task.container.capAdd.length, 0)
+  t.match(after.task, {
+    limits: { nanoCpus: 2e9 },
+    reservations: { memoryBytes: 64 * 2 ** 20 },
+    restart: { delayMs: 2_000, condition: 'any' },
+    placement: {
+      constraints: ['node.labels.a==1'],
+      spread: ['node.labels.rack'],
+      maxReplicasPerNode: 2,
+    },
+    ports: [{ publishedPort: 81, targetPort: 80 }],
+    forceUpdate: 1,
+  })
+})
+
+t.test('ports are removed by target, and only those there are', async (t) => {
+  const spec = create(
+    '-p mode=host,published=80,target=80 -p mode=host,published=53,target=53,protocol=udp nginx',
+  )
+  t.match(update(spec, '--publish-rm 53/udp').task.ports, [{ targetPort: 80 }])
+  t.strictSame(update(spec, '--publish-rm 53/udp --publish-rm 80').task.ports, [])
+  t.throws(() => update(spec, '--publish-rm 81'), /no port with the target 81\/tcp is published/)
+  t.throws(() => update(spec, '--publish-rm x'), /must be a target port/)
+})
