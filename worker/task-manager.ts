@@ -2,7 +2,7 @@
 // Not for sessions (session.ts) nor for the steps of one task (task-driver.ts).
 import { setMaxListeners } from 'node:events'
 import { SwarmError } from '../proto/errors.ts'
-import type { Clock } from '../proto/lib/clock.ts'
+import { type Clock, wait } from '../proto/lib/clock.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
@@ -35,6 +35,9 @@ export interface TaskManagerDeps {
 }
 
 const startsMaxDefault = 4
+/** How long an assignment may be on its way while its task is already asked for. */
+const assignmentMs = 3_000
+const pollMs = 50
 
 interface Running {
   readonly driver: TaskDriver
@@ -147,7 +150,7 @@ export class TaskManager {
   /** Resolves when the task has a container or will never have one. Errors: NOT_FOUND when it is not of this node. */
   async containerReady(id: TaskId, signal: AbortSignal): Promise<boolean> {
     while (!signal.aborted) {
-      const driver = this.#running.get(id)?.driver
+      const driver = await this.#driverOf(id, signal)
       if (driver === undefined) {
         throw new SwarmError('NOT_FOUND', `task ${id} is not on this node: it was removed`)
       }
@@ -161,6 +164,16 @@ export class TaskManager {
   /** Whether the task has a container now. */
   hasContainer(id: TaskId): boolean {
     return this.#running.get(id)?.driver.hasContainer ?? false
+  }
+
+  /** A question about a task may overtake its assignment. */
+  async #driverOf(id: TaskId, signal: AbortSignal): Promise<TaskDriver | undefined> {
+    const { clock } = this.#deps
+    const untilMs = clock.monotonicMs() + assignmentMs
+    while (!this.#running.has(id) && clock.monotonicMs() < untilMs && !signal.aborted) {
+      await wait(clock, pollMs, signal)
+    }
+    return this.#running.get(id)?.driver
   }
 
   #takeDoubtful(id: TaskId): ContainerInfo | undefined {
