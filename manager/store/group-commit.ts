@@ -145,18 +145,19 @@ export class GroupCommit {
 
   #pump(): void {
     let next = 0
-    while (this.#isLeader && next < this.#waiting.length && this.#hasRoom()) {
-      this.#run(this.#waiting[next] as Waiting)
-      next += 1
+    for (let isMoving = true; isMoving; ) {
+      while (this.#isLeader && next < this.#waiting.length && this.#hasRoom()) {
+        this.#run(this.#waiting[next] as Waiting)
+        next += 1
+      }
+      isMoving = this.#isLeader && this.#mayPropose()
+      if (isMoving) this.#propose(this.#batches.shift() as Batch)
     }
     this.#waiting = this.#waiting.slice(next)
-    while (this.#isLeader && this.#mayPropose()) this.#propose(this.#batches.shift() as Batch)
   }
 
-  /** Whether another callback may run; frees room by proposing. */
+  /** Whether another callback may run: there is no batch that waits to leave. */
   #hasRoom(): boolean {
-    if (this.#mayPropose() && isFull(this.#batches[0]))
-      this.#propose(this.#batches.shift() as Batch)
     return this.#batches.length < 2 && !isFull(this.#batches[0])
   }
 

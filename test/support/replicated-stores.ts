@@ -31,9 +31,9 @@ export class Replicas {
   readonly log: StoreEntry[] = []
   term = 1
 
-  constructor(followers = 1) {
-    this.leader = this.newStore(0)
-    this.followers = Array.from({ length: followers }, (_, i) => this.newStore(i + 1))
+  constructor(seed = 0) {
+    this.leader = this.newStore(seed)
+    this.followers = [this.newStore(seed + 1)]
     this.append(new Uint8Array(0))
     this.leader.startTerm(this.term)
   }
