@@ -1,0 +1,249 @@
+// Managers with real mutual-TLS listeners on loopback, around one store in memory: sessions, reports and logs as they
+// travel in production. Not for Raft and not for the daemon.
+import { Client, type ServiceDefinition } from '@grpc/grpc-js'
+import { newNode } from '../../manager/ca/ca-handlers.ts'
+import { createRootCa, issueCertificate, type RootCa } from '../../manager/ca/root-ca.ts'
+import { createDispatcher, type Dispatcher } from '../../manager/dispatcher/dispatcher.ts'
+import {
+  createLeaderSessions,
+  type LeaderSessions,
+} from '../../manager/dispatcher/leader-sessions.ts'
+import { serviceLogs } from '../../manager/logbroker/log-broker.ts'
+import { LogHub } from '../../manager/logbroker/log-hub.ts'
+import { type HandlerTable, serviceImplementation } from '../../manager/rpc/adapter.ts'
+import { type Listener, listenTls } from '../../manager/rpc/server.ts'
+import { tlsCallers } from '../../manager/rpc/tls-callers.ts'
+import { createMemoryStore } from '../../manager/store/memory-store.ts'
+import { DispatcherService } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
+import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
+import { systemClock, wait } from '../../proto/lib/clock.ts'
+import { silentLogger } from '../../proto/lib/log.ts'
+import { systemRandom } from '../../proto/lib/random.ts'
+import { type NodeRole, nodeId, type TlsIdentity } from '../../proto/objects/index.ts'
+import { channelCredentials, channelOptions, managerName } from '../../proto/rpc/channel.ts'
+import { duplexCall } from '../../proto/rpc/duplex.ts'
+import { type Agent, createAgent } from '../../worker/agent.ts'
+import type { Executor } from '../../worker/executor/executor.ts'
+import { createNodeKey } from '../../worker/identity/node-key.ts'
+import { grpcSessionTransport } from '../../worker/session-grpc.ts'
+import type { ManagerAddress } from '../../worker/state-records.ts'
+import { memoryStateFile } from './memory-state-file.ts'
+import { aCluster, aSpecRecord } from './objects.ts'
+
+interface GrpcManager {
+  readonly name: string
+  readonly identity: TlsIdentity
+  readonly dispatcher: Dispatcher
+  readonly leading: LeaderSessions
+  readonly logs: LogHub
+  readonly life: AbortController
+  listener: Listener | undefined
+  done: Promise<void>
+}
+
+const basics = { clock: systemClock, random: systemRandom, log: silentLogger }
+const hourMs = 3_600_000
+
+/** Waits for a condition of the real world; throws after limitMs. */
+export async function until(holds: () => boolean, what: string, limitMs = 10_000): Promise<number> {
+  const startMs = systemClock.monotonicMs()
+  while (!holds()) {
+    if (systemClock.monotonicMs() - startMs > limitMs) {
+      throw new Error(`not within ${limitMs} ms: ${what}`)
+    }
+    await wait(systemClock, 2)
+  }
+  return systemClock.monotonicMs() - startMs
+}
+
+export class GrpcCluster {
+  readonly store = createMemoryStore({ clock: systemClock, random: systemRandom })
+  readonly managers = new Map<string, GrpcManager>()
+  readonly #root: RootCa
+  readonly #agents: (() => Promise<void>)[] = []
+  #leader = ''
+  #endTerm: () => Promise<void> = async () => {}
+
+  private constructor(root: RootCa) {
+    this.#root = root
+  }
+
+  /** With a listener for each manager; the first one leads. */
+  static async start(
+    managers: readonly string[],
+    workers: readonly string[],
+  ): Promise<GrpcCluster> {
+    const cluster = new GrpcCluster(await createRootCa(Date.now()))
+    await cluster.store.update((tx) => {
+      tx.create('cluster', aCluster({}))
+      tx.create('taskSpecs', aSpecRecord('spec-1', {}))
+      for (const id of managers) tx.create('nodes', newNode(id, 'manager', 0))
+      for (const id of workers) tx.create('nodes', newNode(id, 'worker', 0))
+    })
+    for (const name of managers) await cluster.#startManager(name)
+    await cluster.lead(managers[0] ?? '')
+    return cluster
+  }
+
+  addresses(): readonly ManagerAddress[] {
+    return [...this.managers.values()].flatMap(({ name, listener }) =>
+      listener === undefined ? [] : [{ nodeId: name, address: `127.0.0.1:${listener.port}` }],
+    )
+  }
+
+  async lead(name: string): Promise<void> {
+    await this.#endTerm()
+    this.#leader = name
+    const manager = this.managers.get(name)
+    if (manager === undefined) return
+    const term = new AbortController()
+    const run = manager.leading.loop.run(term.signal)
+    this.#endTerm = async () => {
+      term.abort()
+      await run
+    }
+  }
+
+  /** The manager goes away like a killed process: its connections break. */
+  async kill(name: string): Promise<void> {
+    const manager = this.managers.get(name)
+    manager?.listener?.close()
+    if (manager !== undefined) manager.listener = undefined
+    manager?.life.abort()
+    await manager?.done
+  }
+
+  async startAgent(name: string, executor: Executor): Promise<Agent> {
+    const identity = await this.#identity(name, 'worker')
+    const life = new AbortController()
+    const agent = await createAgent({
+      ...basics,
+      nodeId: nodeId(name),
+      executor,
+      transport: grpcSessionTransport({
+        channel: () => ({
+          credentials: channelCredentials(identity),
+          options: channelOptions(managerName),
+        }),
+      }),
+      stateFile: memoryStateFile(),
+      describe: () => ({
+        hostname: name,
+        platform: { os: 'linux', architecture: 'x86_64' },
+        resources: { nanoCpus: 4e9, memoryBytes: 8e9 },
+        engineVersion: '1',
+        engineLabels: {},
+        featureLevel: 1,
+      }),
+      network: () => ({ kind: 'none' }),
+      advertiseAddress: '127.0.0.1',
+      managers: this.addresses(),
+    })
+    const running = agent.run(life.signal)
+    this.#agents.push(async () => {
+      life.abort()
+      await executor.close()
+      await running
+    })
+    return agent
+  }
+
+  serviceLogs(name: string): ReturnType<typeof serviceLogs> {
+    const manager = this.#manager(name)
+    return serviceLogs({
+      ...basics,
+      store: this.store,
+      cluster: { selfNodeId: () => nodeId(name), readBarrier: async () => {} },
+      hub: manager.logs,
+      openRelay: (to, signal) =>
+        duplexCall(this.#client(manager, to), ManagerPeerService.relayLogs, signal),
+    })
+  }
+
+  async stop(): Promise<void> {
+    for (const end of this.#agents) await end()
+    await this.#endTerm()
+    for (const name of this.managers.keys()) await this.kill(name)
+  }
+
+  async #startManager(name: string): Promise<void> {
+    const identity = await this.#identity(name, 'manager')
+    const { store } = this
+    const leading = createLeaderSessions({ ...basics, store })
+    const logs = new LogHub(systemRandom)
+    const life = new AbortController()
+    const dispatcher = createDispatcher({
+      ...basics,
+      store,
+      cluster: {
+        selfNodeId: () => nodeId(name),
+        leaderNodeId: () => nodeId(this.#leader),
+        readBarrier: async () => {},
+      },
+      // Over gRPC even to itself, so that this way is tested.
+      openReports: (leader, signal) => {
+        const client = this.#client(this.#manager(name), leader)
+        return duplexCall(client, ManagerPeerService.reportSessions, signal)
+      },
+    })
+    const manager: GrpcManager = {
+      name,
+      identity,
+      dispatcher,
+      leading,
+      logs,
+      life,
+      listener: undefined,
+      done: Promise.resolve(),
+    }
+    manager.listener = await this.#listen(manager)
+    this.managers.set(name, manager)
+    manager.done = dispatcher.run(life.signal)
+  }
+
+  #listen({ identity, dispatcher, leading, logs }: GrpcManager): Promise<Listener> {
+    const directory = {
+      clusterId: () => 'c1',
+      node: (id: string) => this.store.view((tx) => tx.get('nodes', id)),
+      isRemoved: () => false,
+    }
+    const deps = { callerOf: tlsCallers(directory, systemClock) }
+    const served = (definition: ServiceDefinition, handlers: object) => ({
+      definition,
+      implementation: serviceImplementation(definition, handlers as HandlerTable, deps),
+    })
+    const unused = async () => ({})
+    return listenTls('127.0.0.1:0', { current: () => identity, onChange: () => () => {} }, [
+      served(DispatcherService, {
+        session: dispatcher.handleSession.bind(dispatcher),
+        logs: logs.handleLogs.bind(logs),
+      }),
+      served(ManagerPeerService, {
+        reportSessions: leading.handleReports,
+        relayLogs: logs.handleRelay.bind(logs),
+        joinRaft: unused,
+        leaveRaft: unused,
+        health: unused,
+      }),
+    ])
+  }
+
+  #client({ identity }: GrpcManager, to: string): Client {
+    const port = this.managers.get(to)?.listener?.port ?? 1
+    return new Client(`127.0.0.1:${port}`, channelCredentials(identity), channelOptions(to))
+  }
+
+  #manager(name: string): GrpcManager {
+    const manager = this.managers.get(name)
+    if (manager === undefined) throw new Error(`no manager ${name}`)
+    return manager
+  }
+
+  async #identity(name: string, role: NodeRole): Promise<TlsIdentity> {
+    const { csrPem, keyPem } = await createNodeKey()
+    const subject = { nodeId: name, role, clusterId: 'c1' }
+    const options = { subject, csrPem, nowMs: Date.now(), lifeMs: hourMs }
+    const certPem = await issueCertificate(this.#root, options)
+    return { certPem: certPem + this.#root.certPem, keyPem, caPem: this.#root.certPem }
+  }
+}
