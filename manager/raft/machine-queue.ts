@@ -7,6 +7,8 @@ import type { ToThread } from './thread-messages.ts'
 type Post = (message: ToThread, transfer?: readonly ArrayBuffer[]) => void
 type Step = () => void | Promise<void>
 
+const joinedBytes = 128 * 1024
+
 export class MachineQueue {
   readonly #machine: StateMachine
   readonly #post: Post
@@ -123,10 +125,10 @@ export class MachineQueue {
     const snapshot = this.#snapshot
     if (snapshot === undefined) return
     try {
-      const { done, value } = await snapshot.next()
+      const chunk = await nextJoined(snapshot)
       if (this.#snapshot !== snapshot) return
-      if (done === true) this.#snapshot = undefined
-      const bytes = done === true ? undefined : wholeBuffer(value)
+      if (chunk === undefined) this.#snapshot = undefined
+      const bytes = chunk && wholeBuffer(chunk)
       this.#post({ kind: 'snapshot-chunk', bytes }, bytes === undefined ? [] : [bytes])
     } catch (err) {
       this.#snapshot = undefined
@@ -147,4 +149,17 @@ export class MachineQueue {
       yield chunk
     }
   }
+}
+
+/** Joins small chunks: each one that is sent costs a round trip between the threads. */
+async function nextJoined(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+  const joined: Uint8Array[] = []
+  let bytes = 0
+  while (bytes < joinedBytes) {
+    const { done, value } = await chunks.next()
+    if (done === true) break
+    joined.push(value)
+    bytes += value.length
+  }
+  return joined.length === 0 ? undefined : Buffer.concat(joined)
 }

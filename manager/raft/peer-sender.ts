@@ -105,6 +105,8 @@ export class PeerSender {
     const client = (): Client =>
       new Client(peer.address, channelCredentials(this.#identity.current()), {
         ...channelOptions(peer.nodeId),
+        // A member that comes back must be reached within an election time-out.
+        'grpc.max_reconnect_backoff_ms': 500,
         'grpc.max_send_message_length': frameBytesMax,
       })
     const connection = { peer, fast: client(), bulk: client(), lanes: new Map() }

@@ -99,7 +99,8 @@ export class RaftHost {
           kek: readOrCreateKeyFile(config.keyFile, systemRandomBytes),
           group: config.group,
           randomBytes: systemRandomBytes,
-          segmentBytesMax: defaultSegmentBytesMax,
+          // Whole segments are dropped: small enough that compaction has something to drop.
+          segmentBytesMax: Math.min(defaultSegmentBytesMax, config.snapshotLogBytes / 4),
           repair: config.isRepair,
           ...(beginning && { beginning }),
         },

@@ -407,6 +407,7 @@ export class RaftDriver {
           this.#core.compact(compactTo)
           storage.log.compact(compactTo)
         }),
+      onWanted: () => this.#applier.pause(),
       onFailed: (err) => this.#fail(err),
     })
   }

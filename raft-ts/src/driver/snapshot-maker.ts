@@ -26,6 +26,8 @@ export interface SnapshotMakerOptions {
   readonly metaAt: (index: Index) => SnapshotMeta
   /** The snapshot is durable: entries up to `compactTo` may go. */
   readonly onSaved: (meta: SnapshotMeta, compactTo: Index) => void
+  /** One that was asked for while another was made is due: a pause is wanted. */
+  readonly onWanted: () => void
   readonly onFailed: (err: Error) => void
 }
 
@@ -42,7 +44,7 @@ export class SnapshotMaker {
     this.#appendedAtLast = options.log.appendedBytes - options.log.bytes
   }
 
-  /** Takes one at the next pause, whatever the log's size. */
+  /** Takes one at the next pause, whatever the log's size; after the one that is being made. */
   ask(): void {
     this.#isAsked = true
   }
@@ -103,6 +105,7 @@ export class SnapshotMaker {
         if (this.#isStopped) return
         if (err !== undefined) return this.#fail(err)
         this.#options.onSaved(meta, this.#compactTo(meta.index))
+        if (this.#isAsked) this.#options.onWanted()
       })
     })
   }
@@ -112,6 +115,7 @@ export class SnapshotMaker {
       const failure = cause ?? err
       this.#isMaking = false
       if (failure !== undefined) this.#fail(failure)
+      else if (this.#isAsked && !this.#isStopped) this.#options.onWanted()
     })
   }
 

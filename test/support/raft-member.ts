@@ -1,0 +1,235 @@
+// A process that is one Raft member: a real thread, log and listener, over a state machine that keeps all
+// data. Takes orders over IPC; for tests and benchmarks of several processes.
+import { createHash } from 'node:crypto'
+import type {
+  CommittedEntry,
+  MemberStep,
+  RaftCredentials,
+  RaftHandle,
+  RaftPeer,
+  SnapshotPoint,
+  StateMachine,
+} from '../../manager/raft/raft-handle.ts'
+import { startRaftThread } from '../../manager/raft/raft-thread.ts'
+import { silentLogger } from '../../proto/lib/log.ts'
+
+export interface MemberConfig {
+  readonly id: string
+  readonly directory: string
+  readonly listenAddress: string
+  readonly credentials: RaftCredentials
+  readonly peers: readonly RaftPeer[]
+  readonly isFounder: boolean
+  readonly snapshotLogBytes: number
+}
+
+export type MemberOrder = { readonly kind: 'start'; readonly config: MemberConfig } | RunningOrder
+
+type RunningOrder =
+  | {
+      readonly kind: 'propose'
+      readonly from: number
+      readonly count: number
+      readonly size: number
+    }
+  | {
+      readonly kind: 'load'
+      readonly proposers: number
+      readonly ms: number
+      readonly size: number
+    }
+  | { readonly kind: 'read' }
+  | { readonly kind: 'state' }
+  | { readonly kind: 'change'; readonly steps: readonly MemberStep[] }
+  | { readonly kind: 'transfer'; readonly to: string | undefined }
+  | { readonly kind: 'compact' }
+  | { readonly kind: 'set-peers'; readonly peers: readonly RaftPeer[] }
+  | { readonly kind: 'set-credentials'; readonly credentials: RaftCredentials }
+  /** Blocks the main thread. */
+  | { readonly kind: 'block'; readonly ms: number }
+  | { readonly kind: 'stop' }
+
+export interface MemberState {
+  readonly count: number
+  readonly digest: string
+  readonly index: number
+  readonly restores: number
+  readonly leadership: ReturnType<RaftHandle['leadership']>
+  readonly raft: Awaited<ReturnType<RaftHandle['status']>>
+}
+
+/** What a load did: outcomes by kind, and the latencies of those that were committed. */
+export interface LoadResult {
+  readonly outcomes: Readonly<Record<string, number>>
+  readonly ms: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
+class KeepingMachine implements StateMachine {
+  items: Uint8Array[] = []
+  index = 0
+  restores = 0
+  onApplied: () => void = () => {}
+
+  apply(entries: readonly CommittedEntry[]): void {
+    for (const { index, data } of entries) {
+      if (index !== this.index + 1) throw new Error(`entry ${index} after ${this.index}`)
+      this.index = index
+      if (data.length > 0) this.items.push(Uint8Array.from(data))
+    }
+  }
+
+  async *snapshot(): AsyncGenerator<Uint8Array, void, undefined> {
+    for (const item of [...this.items]) {
+      const head = new Uint8Array(4)
+      new DataView(head.buffer).setUint32(0, item.length)
+      yield head
+      yield item
+    }
+  }
+
+  async restore(at: SnapshotPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const all: Uint8Array[] = []
+    for await (const chunk of chunks) all.push(chunk)
+    const bytes = Buffer.concat(all)
+    this.items = []
+    for (let offset = 0; offset < bytes.length; ) {
+      const length = bytes.readUInt32BE(offset)
+      this.items.push(Uint8Array.from(bytes.subarray(offset + 4, offset + 4 + length)))
+      offset += 4 + length
+    }
+    this.index = at.index
+    this.restores += 1
+  }
+
+  digest(): string {
+    const hash = createHash('sha256')
+    for (const item of this.items) hash.update(item)
+    return hash.digest('hex')
+  }
+}
+
+const machine = new KeepingMachine()
+let raft: RaftHandle | undefined
+
+/** Deterministic content, so that members can be compared and nothing compresses. */
+export function memberItem(number: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size)
+  const view = new DataView(bytes.buffer)
+  for (let at = 0; at + 4 <= size; at += 4) view.setUint32(at, (number * 2654435761 + at) >>> 0)
+  return bytes
+}
+
+async function carryOut(order: MemberOrder): Promise<unknown> {
+  if (order.kind === 'start') return await start(order.config)
+  if (raft === undefined) throw new Error('not started')
+  return await carryOutWith(raft, order)
+}
+
+async function carryOutWith(raft: RaftHandle, order: RunningOrder): Promise<unknown> {
+  switch (order.kind) {
+    case 'propose':
+      return await proposeAll(raft, order)
+    case 'load':
+      return await load(raft, order)
+    case 'read':
+      return await raft.readIndex()
+    case 'state':
+      return await state(raft)
+    case 'change':
+      return await raft.changeMembers(order.steps)
+    case 'transfer':
+      return await raft.transferLeadership(order.to)
+    case 'compact':
+      return await raft.compact()
+    case 'set-peers':
+      return raft.setPeers(order.peers)
+    case 'set-credentials':
+      return raft.setCredentials(order.credentials)
+    case 'block': {
+      const until = performance.now() + order.ms
+      while (performance.now() < until);
+      return undefined
+    }
+    case 'stop':
+      return await raft.stop()
+  }
+}
+
+async function start(config: MemberConfig): Promise<void> {
+  const { isFounder, ...rest } = config
+  raft = await startRaftThread({
+    ...rest,
+    keyFile: `${config.directory}.key`,
+    group: 'test',
+    ...(isFounder && { beginning: { kind: 'new' } }),
+    stateMachine: machine,
+    onLeadership: () => {},
+    log: silentLogger,
+  })
+  raft.closed.catch((err) => {
+    process.send?.({ kind: 'closed', code: err.code, message: err.message })
+  })
+}
+
+async function proposeAll(
+  handle: RaftHandle,
+  order: Extract<MemberOrder, { kind: 'propose' }>,
+): Promise<Readonly<Record<string, number>>> {
+  const numbers = Array.from({ length: order.count }, (_, i) => order.from + i)
+  const outcomes = await Promise.all(
+    numbers.map((number) => handle.propose(memberItem(number, order.size))),
+  )
+  return tally(outcomes.map(({ kind }) => kind))
+}
+
+async function load(
+  handle: RaftHandle,
+  order: Extract<MemberOrder, { kind: 'load' }>,
+): Promise<LoadResult> {
+  const kinds: string[] = []
+  const latencies: number[] = []
+  const startMs = performance.now()
+  const endMs = startMs + order.ms
+  const propose = async (proposer: number): Promise<void> => {
+    const data = memberItem(proposer, order.size)
+    while (performance.now() < endMs) {
+      const sentMs = performance.now()
+      const { kind } = await handle.propose(data)
+      kinds.push(kind)
+      if (kind === 'committed') latencies.push(performance.now() - sentMs)
+    }
+  }
+  await Promise.all(Array.from({ length: order.proposers }, (_, i) => propose(i)))
+  const ms = performance.now() - startMs
+  latencies.sort((a, b) => a - b)
+  const at = (part: number): number => latencies[Math.floor(latencies.length * part)] ?? 0
+  return { outcomes: tally(kinds), ms, p50Ms: at(0.5), p99Ms: at(0.99) }
+}
+
+function tally(kinds: readonly string[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const kind of kinds) counts[kind] = (counts[kind] ?? 0) + 1
+  return counts
+}
+
+async function state(handle: RaftHandle): Promise<MemberState> {
+  return {
+    count: machine.items.length,
+    digest: machine.digest(),
+    index: machine.index,
+    restores: machine.restores,
+    leadership: handle.leadership(),
+    raft: await handle.status(),
+  }
+}
+
+process.on('message', (message: { readonly id: number; readonly order: MemberOrder }) => {
+  carryOut(message.order).then(
+    (result) => process.send?.({ kind: 'done', id: message.id, result }),
+    (err) =>
+      process.send?.({ kind: 'refused', id: message.id, code: err.code, message: String(err) }),
+  )
+})
+process.on('disconnect', () => process.exit(0))
