@@ -28,6 +28,8 @@ export async function* watchService(
     while (!signal.aborted) {
       // Subscribed before the view is taken: no change falls between them.
       const change = nextChange(store, id, controller.signal)
+      // Awaited below, after the answer was taken; until then a failure must not end the process.
+      change.catch(() => {})
       const state = store.view((tx) => stateOf(tx, id))
       yield state
       if (state.removed) return
