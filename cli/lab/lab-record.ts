@@ -20,6 +20,8 @@ const schema = z
     name: z.string(),
     managers: z.number().int(),
     workers: z.number().int(),
+    /** Second and third byte of its 10.A.B.0/24. */
+    subnet: z.tuple([z.number().int(), z.number().int()]).readonly(),
     createdAtMs: z.number(),
   })
   .readonly()
