@@ -24,10 +24,16 @@ import {
   writeLab,
 } from './lab-record.ts'
 import { endProcess, killByArgument, runningPid, startDetached } from './processes.ts'
-import { pushArchive, type RegistryPlace, registryFiles, registryPort, startRegistry } from './registry.ts'
 import {
-  createTopology,
+  pushArchive,
+  type RegistryPlace,
+  registryFiles,
+  registryPort,
+  startRegistry,
+} from './registry.ts'
+import {
   chooseSubnet,
+  createTopology,
   hostAddress,
   inHost,
   type LabNetwork,

@@ -1,0 +1,19 @@
+// `tsswarm lab down`
+import { defineCommand, noArguments } from '../command.ts'
+import { labDeps, labName, nameFlag } from '../lab/command-deps.ts'
+import { labDown } from '../lab/lab.ts'
+
+export const command = defineCommand({
+  name: 'lab down',
+  summary: 'Remove a lab and everything it made',
+  description: 'Also removes what a crash left behind. Succeeds when there is nothing to remove.',
+  args: noArguments,
+  flags: { name: nameFlag },
+  examples: [{ what: 'Remove the lab named small', command: 'tsswarm lab down --name small' }],
+  run: async (ctx, { flags }) => {
+    const name = labName(flags.name)
+    await labDown(labDeps(ctx), name)
+    ctx.stdout.write(`lab ${name} is removed\n`)
+    return 0
+  },
+})
