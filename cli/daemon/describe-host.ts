@@ -1,0 +1,22 @@
+// What this host offers, as the cluster sees it.
+import { cpus, totalmem } from 'node:os'
+import type { NodeDescription } from '../../proto/objects/index.ts'
+import type { DaemonConfig } from './config.ts'
+import { featureLevel, version } from './version.ts'
+
+const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm' }
+
+/** Platform, resources and labels of this host. */
+export function describeHost(config: DaemonConfig): NodeDescription {
+  return {
+    hostname: config.hostname,
+    platform: { architecture: architectures[process.arch] ?? process.arch, os: process.platform },
+    resources: {
+      nanoCpus: config.nanoCpus ?? cpus().length * 1_000_000_000,
+      memoryBytes: config.memoryBytes ?? totalmem(),
+    },
+    engineVersion: version,
+    engineLabels: config.labels,
+    featureLevel,
+  }
+}
