@@ -1,12 +1,16 @@
 // The manager as the daemon sees it, so that the daemon's parts do not depend on how a manager is composed.
-import type { HandlerTable } from '../../manager/rpc/adapter.ts'
 import type { RaftPeer } from '../../manager/raft/raft-handle.ts'
+import type { AdapterDeps, HandlerTable } from '../../manager/rpc/adapter.ts'
 
 export interface ManagerPart {
-  /** Handlers of the Control service, forwarding included, for the local socket. */
+  /** Handlers of the Control service by method name. */
   readonly control: HandlerTable
-  /** Whether this manager has become a voting member. */
-  isVoter(): Promise<boolean>
+  /** Runs what belongs on the leader there. */
+  readonly onLeader: NonNullable<AdapterDeps['onLeader']>
+  /** Resolves when this manager is a voting member. Errors: DEADLINE_EXCEEDED. */
+  untilVoter(signal: AbortSignal): Promise<void>
+  /** Asks the leader to take this manager out of Raft. */
+  leaveRaft(signal: AbortSignal): Promise<void>
   /** Members of Raft as the store names them. */
   peers(): readonly RaftPeer[]
   /** Hands leadership over when it can, then ends; its data stays. */

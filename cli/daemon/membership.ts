@@ -1,0 +1,136 @@
+// init, join and leave: how this host enters and leaves a swarm. Each either happens whole or changes nothing.
+import { rm } from 'node:fs/promises'
+import { createRootCa, issueCertificate } from '../../manager/ca/root-ca.ts'
+import { SwarmError } from '../../proto/errors.ts'
+import type { InitSwarmRequest, JoinSwarmRequest } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import type { NodeAvailability } from '../../proto/gen/tsswarm/v1/objects.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
+import { newId } from '../../proto/lib/ids.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import type { TlsIdentity } from '../../proto/objects/index.ts'
+import { type ClusterSpec, clusterSpec } from '../../proto/spec/cluster-spec.ts'
+import { IdentityStore } from '../../worker/identity/identity-store.ts'
+import { joinCluster } from '../../worker/identity/join-cluster.ts'
+import { createNodeKey } from '../../worker/identity/node-key.ts'
+import {
+  chooseAdvertiseHost,
+  controlPort,
+  formatHostPort,
+  type HostPort,
+  hostAddresses,
+  parseHostPort,
+  raftPortOffset,
+} from './addresses.ts'
+import { checkListen } from './check-ports.ts'
+import type { DaemonPaths } from './host-paths.ts'
+import type { SwarmState } from './swarm-state.ts'
+
+export interface MembershipDeps {
+  readonly paths: DaemonPaths
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** What the first manager puts into the empty store. */
+export interface Founding {
+  readonly clusterId: string
+  readonly rootCaCertPem: string
+  readonly rootCaKeyPem: string
+  readonly spec: ClusterSpec
+  readonly availability: NodeAvailability
+}
+
+export interface Founded {
+  readonly identity: IdentityStore
+  readonly state: SwarmState
+  readonly founding: Founding
+}
+
+export interface JoinedNode {
+  readonly identity: IdentityStore
+  readonly state: SwarmState
+}
+
+/** Makes a root, an identity and a state for a new cluster; nothing is committed until the state is written. */
+export async function found(deps: MembershipDeps, request: InitSwarmRequest): Promise<Founded> {
+  const place = await choosePlace(request.listenAddress, request.advertiseAddress)
+  const spec = clusterSpec.parse({})
+  const { paths, clock, random } = deps
+  const nowMs = clock.wallMs()
+  const root = await createRootCa(nowMs)
+  const clusterId = newId(random)
+  const { csrPem, keyPem } = await createNodeKey()
+  const certPem = await issueCertificate(root, {
+    subject: { nodeId: newId(random), role: 'manager', clusterId },
+    csrPem,
+    nowMs,
+    lifeMs: spec.nodeCertExpiryMs,
+  })
+  const identity: TlsIdentity = {
+    certPem: certPem + root.certPem,
+    keyPem,
+    caPem: root.certPem,
+  }
+  await rm(paths.swarm, { recursive: true, force: true })
+  return {
+    identity: IdentityStore.create(paths.certificates, identity),
+    state: { ...place, raftId: newId(random), peers: [], managers: [] },
+    founding: {
+      clusterId,
+      rootCaCertPem: root.certPem,
+      rootCaKeyPem: root.keyPem,
+      spec,
+      availability: request.availability,
+    },
+  }
+}
+
+/** Obtains an identity from a cluster. Errors: those of joinCluster, ADDRESS_IN_USE, INVALID_ARGUMENT. */
+export async function join(
+  deps: MembershipDeps,
+  request: JoinSwarmRequest,
+  signal: AbortSignal,
+): Promise<JoinedNode> {
+  const place = await choosePlace(request.listenAddress, request.advertiseAddress)
+  if (request.remoteAddresses.length === 0) {
+    throw new SwarmError('INVALID_ARGUMENT', 'the address of a manager is missing: HOST:PORT')
+  }
+  const addresses = request.remoteAddresses.map((text) =>
+    formatHostPort(parseHostPort(text, controlPort, 'manager address')),
+  )
+  const { identity, answer } = await joinCluster({
+    addresses,
+    token: request.token,
+    availability: request.availability,
+    requestId: request.requestId,
+    signal,
+  })
+  const known = [...new Set([...answer.managerAddresses, ...addresses])]
+  await rm(deps.paths.swarm, { recursive: true, force: true })
+  return {
+    identity: IdentityStore.create(deps.paths.certificates, identity),
+    state: {
+      ...place,
+      peers: [],
+      managers: known.map((address) => ({ nodeId: '', address })),
+    },
+  }
+}
+
+type Place = Pick<SwarmState, 'listenAddress' | 'advertiseHost'>
+
+/** Where to listen and what to advertise, checked before anything is changed. */
+async function choosePlace(listen: string, advertise: string): Promise<Place> {
+  const listenAt = parseHostPort(listen || '0.0.0.0', controlPort, '--listen-addr')
+  const addresses = hostAddresses()
+  const wish = parseHostPort(advertise, listenAt.port, '--advertise-addr')
+  const isWildcard = ['', '0.0.0.0', '::'].includes(listenAt.host)
+  const advertised: HostPort = {
+    host: chooseAdvertiseHost(wish.host || (isWildcard ? '' : listenAt.host), addresses),
+    port: wish.port,
+  }
+  const at = { ...listenAt, host: addresses.get(listenAt.host)?.[0] ?? listenAt.host }
+  await checkListen(at, '--listen-addr')
+  await checkListen({ ...at, port: at.port + raftPortOffset }, '--listen-addr')
+  return { listenAddress: formatHostPort(at), advertiseHost: advertised.host }
+}
