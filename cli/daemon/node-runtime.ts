@@ -2,6 +2,9 @@
 import { rm } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import type { SessionConfig } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
+import type { UnaryHandler } from '../../manager/rpc/adapter.ts'
+import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
+import { controlPort, formatHostPort, parseHostPort } from './addresses.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
@@ -11,6 +14,9 @@ import { type NodeRole, nodeId } from '../../proto/objects/index.ts'
 import { channelCredentials, channelOptions, managerName } from '../../proto/rpc/channel.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { IdentityStore } from '../../worker/identity/identity-store.ts'
+import type { TaskSpec } from '../../proto/spec/service-spec.ts'
+import type { ContainerNetwork } from '../../worker/executor/network-attacher.ts'
+import { localNetworkId } from '../../worker/network/network-state.ts'
 import { renewalLoop } from '../../worker/identity/renewal.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
 import { openStateFile } from '../../worker/state-file.ts'
@@ -35,6 +41,18 @@ export interface NodeDeps {
 }
 
 const clearMs = 30_000
+
+/** Every container is on its host's local network; its ports are in host mode. */
+function containerNetwork(spec: TaskSpec): ContainerNetwork {
+  const ports = spec.ports.map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
+    protocol,
+    targetPort,
+    publishedPort,
+    bindAddress,
+  }))
+  const local = { networkId: localNetworkId, addresses: [], aliases: [] }
+  return { kind: 'attached', endpoints: [local], ports }
+}
 
 export class NodeRuntime {
   readonly #deps: NodeDeps
@@ -79,6 +97,28 @@ export class NodeRuntime {
     return this.#state
   }
 
+  clusterId(): string {
+    return this.#deps.identity.certificate().clusterId
+  }
+
+  /** host:port at which others reach this node's manager. */
+  controlAddress(): string {
+    const { port } = parseHostPort(this.#state.listenAddress, controlPort, 'listen address')
+    return formatHostPort({ host: this.#state.advertiseHost, port })
+  }
+
+  /** Empty on a worker. */
+  async workerJoinToken(): Promise<string> {
+    const handler = this.#manager?.control['getJoinTokens'] as UnaryHandler | undefined
+    if (handler === undefined) return ''
+    const caller = {
+      kind: 'local-admin',
+      nodeId: nodeId(this.#deps.identity.certificate().nodeId),
+    } as const
+    const tokens = await handler(caller, {} as never, this.#controller.signal)
+    return (tokens as GetJoinTokensResponse).worker
+  }
+
   agentFailure(): unknown {
     return this.#agent?.status().failure
   }
@@ -120,7 +160,7 @@ export class NodeRuntime {
       random,
       log: log.child({ part: 'agent' }),
       describe: () => describeHost(config),
-      network: (spec) => engine.containerNetwork(spec),
+      network: containerNetwork,
       advertiseAddress: this.#state.advertiseHost,
       managers: this.#state.managers,
       onConfig: (received) => this.#onConfig(received),

@@ -1,0 +1,101 @@
+// The process of the daemon: settings, checks, parts, signals. Everything it starts ends with it, containers excepted.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { SwarmError } from '../../proto/errors.ts'
+import { systemClock } from '../../proto/lib/clock.ts'
+import { childController, runAll } from '../../proto/lib/lifecycle.ts'
+import { createLogger, type Logger } from '../../proto/lib/log.ts'
+import { systemRandom } from '../../proto/lib/random.ts'
+import { checkHost } from '../host/requirements.ts'
+import { renderChecks } from '../host/render-checks.ts'
+import { compose } from './compose.ts'
+import { type DaemonConfig, type DaemonFlags, loadDaemonConfig } from './config.ts'
+import { Daemon } from './daemon.ts'
+import { openEngine } from './engine.ts'
+import { version } from './version.ts'
+
+const stopMs = 20_000
+
+export interface DaemonInvocation {
+  readonly flags: DaemonFlags
+  readonly configFile: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** Runs until a signal or a failure; the exit code. Errors before it serves: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
+export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
+  const { flags, env, configFile } = invocation
+  const config = loadDaemonConfig(flags, env, configFile)
+  await requireFitHost()
+  mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
+  mkdirSync(config.runDir, { recursive: true, mode: 0o750 })
+  const log = createLogger(config.logLevel, 'tsswarm')
+  return await serve(config, log)
+}
+
+async function serve(config: DaemonConfig, log: Logger): Promise<number> {
+  const { controller } = childController()
+  let failed = false
+  const onFailure = (err: unknown): void => {
+    log.fatal({ err }, 'the daemon ends: containers go on, start it again')
+    failed = true
+    controller.abort()
+  }
+  const clock = systemClock
+  const random = systemRandom
+  const engine = await openEngine({ config, clock, random, log })
+  const base = { config, engine, clock, random, log, onFailure }
+  const daemon = new Daemon({
+    ...base,
+    groupId: groupId(config.group, log),
+    startManager: (start) => compose(base, start),
+  })
+  endOnSignals(controller, log)
+  const healing = runAll(controller.signal, [{ name: 'engine', run: engine.run }]).catch(onFailure)
+  await daemon.start().catch(onFailure)
+  if (!failed) log.info({ version, socket: config.socket }, 'daemon ready')
+  await untilAborted(controller.signal)
+  // Whatever hangs must not keep the process: all that matters is on disk.
+  const timer = clock.setTimer(stopMs, () => process.exit(1))
+  await daemon.stop()
+  await healing
+  await engine.close()
+  timer.cancel()
+  log.info({}, 'daemon ended')
+  return failed ? 1 : 0
+}
+
+async function requireFitHost(): Promise<void> {
+  const checks = await checkHost()
+  const unfit = checks.filter(({ ok }) => !ok)
+  if (unfit.length === 0) return
+  throw new SwarmError(
+    'HOST_UNFIT',
+    `this host lacks what the daemon needs:\n${renderChecks(unfit)}\nSee \`tsswarm doctor\`.`,
+  )
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
+
+function endOnSignals(controller: AbortController, log: Logger): void {
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(name, () => {
+      log.info({ signal: name }, 'daemon ending')
+      controller.abort()
+    })
+  }
+  // A closed terminal is no reason to end.
+  process.on('SIGHUP', () => {})
+}
+
+/** The group's number in /etc/group; 0 (root) with a warning when there is no such group. */
+function groupId(name: string, log: Logger): number {
+  for (const line of readFileSync('/etc/group', 'utf8').split('\n')) {
+    const [group, , id] = line.split(':')
+    if (group === name && id !== undefined) return Number(id)
+  }
+  log.warn({ group: name }, 'no such group: only root may use the socket; make it with `groupadd --system`')
+  return 0
+}
