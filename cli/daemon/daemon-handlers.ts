@@ -108,7 +108,10 @@ async function leaveSwarm(
 ): Promise<Record<string, never>> {
   const node = deps.swarm.node()
   if (node === undefined) {
-    throw new SwarmError('NOT_IN_SWARM', 'this node is not part of a swarm: there is nothing to leave')
+    throw new SwarmError(
+      'NOT_IN_SWARM',
+      'this node is not part of a swarm: there is nothing to leave',
+    )
   }
   const manager = node.manager()
   if (manager !== undefined && !force) {

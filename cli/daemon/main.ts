@@ -5,8 +5,8 @@ import { systemClock } from '../../proto/lib/clock.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import { createLogger, type Logger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
-import { checkHost } from '../host/requirements.ts'
 import { renderChecks } from '../host/render-checks.ts'
+import { checkHost } from '../host/requirements.ts'
 import { compose } from './compose.ts'
 import { type DaemonConfig, type DaemonFlags, loadDaemonConfig } from './config.ts'
 import { Daemon } from './daemon.ts'
@@ -96,6 +96,9 @@ function groupId(name: string, log: Logger): number {
     const [group, , id] = line.split(':')
     if (group === name && id !== undefined) return Number(id)
   }
-  log.warn({ group: name }, 'no such group: only root may use the socket; make it with `groupadd --system`')
+  log.warn(
+    { group: name },
+    'no such group: only root may use the socket; make it with `groupadd --system`',
+  )
   return 0
 }
