@@ -1,0 +1,25 @@
+// Everything that runs on the leader only, as a table.
+import type { Clock } from '../proto/lib/clock.ts'
+import type { NamedLoop } from '../proto/lib/lifecycle.ts'
+import type { Logger } from '../proto/lib/log.ts'
+import type { Random } from '../proto/lib/random.ts'
+import type { LeaderSessions } from './dispatcher/leader-sessions.ts'
+import { schedulerLoop } from './loops/scheduler-loop.ts'
+import { membershipLoop } from './membership/membership-loop.ts'
+import type { RaftHandle } from './raft/raft-handle.ts'
+import type { Store } from './store/store.ts'
+
+export interface LeaderLoopsDeps {
+  readonly store: Store
+  readonly raft: RaftHandle
+  readonly sessions: LeaderSessions
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
+  const { sessions, log } = deps
+  const part = (name: string): LeaderLoopsDeps => ({ ...deps, log: log.child({ part: name }) })
+  return [sessions.loop, membershipLoop(part('membership')), schedulerLoop(part('scheduler'))]
+}

@@ -1,0 +1,46 @@
+// What a manager serves on its mTLS listener.
+import type { ServiceDefinition } from '@grpc/grpc-js'
+import { NodeCaService } from '../../proto/gen/tsswarm/v1/ca.ts'
+import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
+import { DispatcherService } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
+import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
+import type { CaHandlers } from '../ca/ca-handlers.ts'
+import type { Dispatcher } from '../dispatcher/dispatcher.ts'
+import type { LeaderSessions } from '../dispatcher/leader-sessions.ts'
+import type { LogBroker } from '../logbroker/log-broker.ts'
+import type { PeerHandlers } from '../membership/peer-handlers.ts'
+import { type AdapterDeps, type HandlerTable, serviceImplementation } from './adapter.ts'
+import type { NodeDirectory } from './authorize.ts'
+import type { ServedService } from './server.ts'
+import { tlsCallers } from './tls-callers.ts'
+
+export interface TlsServicesDeps extends Required<Pick<AdapterDeps, 'onLeader' | 'track'>> {
+  readonly control: object
+  readonly ca: CaHandlers
+  readonly peers: PeerHandlers
+  readonly sessions: LeaderSessions
+  readonly dispatcher: Dispatcher
+  readonly logs: LogBroker
+  readonly directory: NodeDirectory
+  readonly clock: Clock
+}
+
+export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
+  const { directory, clock, onLeader, track, dispatcher, logs, sessions, peers } = deps
+  const adapter: AdapterDeps = { callerOf: tlsCallers(directory, clock), onLeader, track }
+  const serve = (definition: ServiceDefinition, handlers: object): ServedService => ({
+    definition,
+    implementation: serviceImplementation(definition, handlers as HandlerTable, adapter),
+  })
+  return [
+    serve(ControlService, deps.control),
+    serve(NodeCaService, deps.ca),
+    serve(DispatcherService, { session: dispatcher.handleSession.bind(dispatcher), logs: logs.handleAgentLogs }),
+    serve(ManagerPeerService, {
+      ...peers,
+      reportSessions: sessions.handleReports,
+      relayLogs: logs.handleRelay,
+    }),
+  ]
+}
