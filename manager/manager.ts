@@ -1,33 +1,32 @@
 // One manager, composed: Raft, store, who is who, handlers, listener, dispatcher, and the loops of the leader.
 import { newJoinToken } from '../proto/codec/join-token.ts'
-import { SwarmError } from '../proto/errors.ts'
 import type { Clock } from '../proto/lib/clock.ts'
 import { newId } from '../proto/lib/ids.ts'
-import { childController, runAll } from '../proto/lib/lifecycle.ts'
+import { childController, type NamedLoop, runAll } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { IdentitySource, ManagerInfo, NodeId } from '../proto/objects/index.ts'
 import { createCaHandlers } from './ca/ca-handlers.ts'
-import { createClusterDirectory } from './cluster-directory.ts'
+import { type ClusterDirectory, createClusterDirectory } from './cluster-directory.ts'
 import { createControlApi } from './controlapi/control-api.ts'
-import { createDispatcher } from './dispatcher/dispatcher.ts'
-import { createLeaderSessions } from './dispatcher/leader-sessions.ts'
+import { createDispatcher, type Dispatcher } from './dispatcher/dispatcher.ts'
+import { createLeaderSessions, type LeaderSessions } from './dispatcher/leader-sessions.ts'
 import { type Founding, foundCluster } from './found-cluster.ts'
 import { leaderLoops } from './leader-loops.ts'
-import { createLogBroker } from './logbroker/log-broker.ts'
+import { LeadershipRunner } from './leadership-runner.ts'
+import { createLogBroker, type LogBroker } from './logbroker/log-broker.ts'
 import { announceLoop } from './membership/announce.ts'
-import { createPeerHandlers } from './membership/peer-handlers.ts'
 import { followNodes } from './membership/follow-nodes.ts'
+import { createPeerHandlers } from './membership/peer-handlers.ts'
 import type { Leadership, RaftHandle, RaftPeer, StateMachine } from './raft/raft-handle.ts'
 import { RaftProposer, storeStateMachine } from './raft/store-bridge.ts'
 import type { AdapterDeps, HandlerTable } from './rpc/adapter.ts'
 import { CutList } from './rpc/cut-list.ts'
 import { leaderForwarder, ManagerChannels } from './rpc/forward.ts'
 import { openReports } from './rpc/open-reports.ts'
-import { listenTls } from './rpc/server.ts'
+import { type Listener, listenTls } from './rpc/server.ts'
 import { tlsServices } from './rpc/tls-services.ts'
 import { ReplicatedStore } from './store/replicated-store.ts'
-import { LeadershipRunner } from './leader.ts'
 
 export interface RaftOpening {
   readonly stateMachine: StateMachine
@@ -71,7 +70,7 @@ export interface Manager {
 
 /** Starts a manager. Errors: ADDRESS_IN_USE, INVALID_ARGUMENT (address), DATA_LOSS (log). */
 export async function startManager(deps: ManagerDeps): Promise<Manager> {
-  const { clock, random, log, nodeId, identity } = deps
+  const { clock, random, log, identity } = deps
   const { controller } = childController()
   const proposer = new RaftProposer(clock)
   const store = new ReplicatedStore({ proposer, clock, random })
@@ -83,99 +82,120 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
   proposer.open(raft)
   raft.setPeers(deps.knownPeers)
   const stopWatching = identity.onChange((fresh) => raft.setCredentials(fresh))
-  const directory = createClusterDirectory({
-    selfNodeId: nodeId,
-    clusterId: deps.clusterId,
-    store,
-    raft,
-    clock,
-    random,
-  })
-  const channels = new ManagerChannels({ locator: directory, identity })
-  const sessions = createLeaderSessions({ store, clock, random, log: log.child({ part: 'sessions' }) })
-  const dispatcher = createDispatcher({
-    store,
-    cluster: directory,
-    openReports: openReports({ nodeId, channels, sessions }),
-    clock,
-    random,
-    log: log.child({ part: 'dispatcher' }),
-  })
-  const logs = createLogBroker({ store, cluster: directory, channels, clock, random, log })
-  const control = {
-    ...createControlApi({
-      store,
-      cluster: directory,
-      clock,
-      random,
-      newJoinToken: (rootCertPem) => newJoinToken(rootCertPem, random),
-    }),
-    serviceLogs: logs.serviceLogs,
-  }
-  const onLeader = leaderForwarder({ locator: directory, identity, clock, random }, channels)
-  const cutList = new CutList(clock)
-  const listener = await listenTls(
-    deps.listenAddress,
-    identity,
-    tlsServices({
-      control,
-      ca: createCaHandlers({ store, clock, newId: () => newId(random) }),
-      peers: createPeerHandlers({ store, raft, clock, leaderNodeId: directory.leaderNodeId }),
-      sessions,
-      dispatcher,
-      logs,
-      directory,
-      clock,
-      onLeader,
-      track: cutList.track,
-    }),
-  ).catch(async (err: unknown) => {
+  const parts = createParts(deps, store, raft)
+  const listener = await serve(deps, parts).catch(async (err: unknown) => {
     await raft.stop()
     throw err
   })
-  leadership.lead(leaderLoops({ store, raft, sessions, clock, random, log }))
-  const announced = announceLoop({
-    self: nodeId,
-    info: deps.info,
-    store,
-    identity,
-    known: deps.knownManagers,
-    onMembers: (peers) => raft.setPeers(peers),
-    featureLevel: deps.featureLevel,
-    clock,
-    random,
-    log: log.child({ part: 'announce' }),
-  })
+  leadership.lead(leaderLoops({ ...parts, clock, random, log }))
   if (deps.founding !== undefined) {
     await leadership.untilLeading(controller.signal)
     await foundCluster(store, deps.founding, deps.info, random)
   }
-  const running = runAll(controller.signal, [
-    { name: 'directory', run: directory.refresh },
-    { name: 'dispatcher', run: dispatcher.run },
-    { name: 'nodes', run: followNodes({ store, raft, cutList }) },
-    announced,
-  ])
-  const ended = Promise.race([
-    running,
-    raft.closed,
-    leadership.failed,
-  ])
+  const running = runAll(controller.signal, loops(deps, parts))
   return {
-    control: control as unknown as HandlerTable,
-    onLeader,
+    control: parts.control,
+    onLeader: parts.onLeader,
     store,
     raft,
-    peers: () => directory.peers(),
-    closed: ended,
+    peers: () => parts.directory.peers(),
+    closed: Promise.race([running, raft.closed, leadership.failed]),
     stop: async () => {
       listener.close()
       controller.abort()
       await running.catch((err: unknown) => log.warn({ err }, 'a part of the manager failed'))
       await leadership.stop()
       stopWatching()
-      channels.close()
+      parts.channels.close()
       await raft.stop()
     },
   }
+}
+
+interface Parts {
+  readonly store: ReplicatedStore
+  readonly raft: RaftHandle
+  readonly directory: ClusterDirectory
+  readonly channels: ManagerChannels
+  readonly sessions: LeaderSessions
+  readonly dispatcher: Dispatcher
+  readonly logs: LogBroker
+  readonly control: HandlerTable
+  readonly onLeader: NonNullable<AdapterDeps['onLeader']>
+  readonly cutList: CutList
+}
+
+function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle): Parts {
+  const { clock, random, log, nodeId, identity, clusterId } = deps
+  const basics = { store, clock, random }
+  const directory = createClusterDirectory({ ...basics, selfNodeId: nodeId, clusterId, raft })
+  const channels = new ManagerChannels({ locator: directory, identity })
+  const sessions = createLeaderSessions({ ...basics, log: log.child({ part: 'sessions' }) })
+  const dispatcher = createDispatcher({
+    ...basics,
+    cluster: directory,
+    openReports: openReports({ nodeId, channels, sessions }),
+    log: log.child({ part: 'dispatcher' }),
+  })
+  const logs = createLogBroker({
+    ...basics,
+    cluster: directory,
+    channels,
+    log: log.child({ part: 'logs' }),
+  })
+  const api = createControlApi({
+    ...basics,
+    cluster: directory,
+    newJoinToken: (rootCertPem) => newJoinToken(rootCertPem, random),
+  })
+  return {
+    store,
+    raft,
+    directory,
+    channels,
+    sessions,
+    dispatcher,
+    logs,
+    control: { ...api, serviceLogs: logs.serviceLogs },
+    onLeader: leaderForwarder({ locator: directory, identity, clock, random }, channels),
+    cutList: new CutList(clock),
+  }
+}
+
+function serve(deps: ManagerDeps, parts: Parts): Promise<Listener> {
+  const { clock, random } = deps
+  const { store, raft, directory } = parts
+  const services = tlsServices({
+    ...parts,
+    ca: createCaHandlers({ store, clock, newId: () => newId(random) }),
+    peers: createPeerHandlers({ store, raft, clock, leaderNodeId: directory.leaderNodeId }),
+    clock,
+    track: parts.cutList.track,
+  })
+  return listenTls(deps.listenAddress, deps.identity, services)
+}
+
+/** What every manager runs, leader or not. */
+function loops(
+  deps: ManagerDeps,
+  { store, raft, directory, dispatcher, cutList }: Parts,
+): readonly NamedLoop[] {
+  const { nodeId, info, identity, featureLevel, clock, random, log } = deps
+  return [
+    { name: 'directory', run: directory.refresh },
+    { name: 'dispatcher', run: dispatcher.run },
+    { name: 'nodes', run: followNodes({ store, raft, cutList }) },
+    announceLoop({
+      self: nodeId,
+      info,
+      store,
+      identity,
+      known: deps.knownManagers,
+      onMembers: (peers) => raft.setPeers(peers),
+      featureLevel,
+      clock,
+      random,
+      log: log.child({ part: 'announce' }),
+    }),
+  ]
 }

@@ -80,7 +80,11 @@ async function announce(deps: AnnounceDeps, signal: AbortSignal): Promise<void> 
     try {
       const { members } = await join(deps, address, signal)
       deps.onMembers(
-        members.map(({ raftId: id, nodeId, raftAddress }) => ({ id, nodeId, address: raftAddress })),
+        members.map(({ raftId: id, nodeId, raftAddress }) => ({
+          id,
+          nodeId,
+          address: raftAddress,
+        })),
       )
       deps.log.info({ address }, 'this manager is announced')
       return

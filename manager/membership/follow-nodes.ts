@@ -45,7 +45,11 @@ function concernsMembers(change: Change): boolean {
 function cut(cutList: CutList, change: Change): void {
   if (change.table !== 'nodes') return
   if (change.kind === 'remove') cutList.cutNode(change.object.id)
-  if (change.kind === 'update' && change.old.role === 'manager' && change.object.role === 'worker') {
+  if (
+    change.kind === 'update' &&
+    change.old.role === 'manager' &&
+    change.object.role === 'worker'
+  ) {
     cutList.cutManager(change.object.id)
   }
 }

@@ -33,7 +33,7 @@ export type StreamHandler = (
 export type DuplexHandler = (
   caller: Caller,
   incoming: never,
-  send: (message: never) => Promise<void>,
+  send: (message: unknown) => Promise<void>,
   signal: AbortSignal,
 ) => Promise<void>
 

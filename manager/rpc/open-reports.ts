@@ -1,5 +1,9 @@
 // The stream on which this manager reports its sessions: to the leader over gRPC, to itself through a pipe when it leads.
-import { ManagerPeerService, type SessionReport, type SessionReportAck } from '../../proto/gen/tsswarm/v1/membership.ts'
+import {
+  ManagerPeerService,
+  type SessionReport,
+  type SessionReportAck,
+} from '../../proto/gen/tsswarm/v1/membership.ts'
 import { streamPair } from '../../proto/lib/message-stream.ts'
 import type { NodeId } from '../../proto/objects/index.ts'
 import { duplexCall } from '../../proto/rpc/duplex.ts'

@@ -36,7 +36,10 @@ export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
   return [
     serve(ControlService, deps.control),
     serve(NodeCaService, deps.ca),
-    serve(DispatcherService, { session: dispatcher.handleSession.bind(dispatcher), logs: logs.handleAgentLogs }),
+    serve(DispatcherService, {
+      session: dispatcher.handleSession.bind(dispatcher),
+      logs: logs.handleAgentLogs,
+    }),
     serve(ManagerPeerService, {
       ...peers,
       reportSessions: sessions.handleReports,
