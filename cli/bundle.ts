@@ -12,6 +12,7 @@ const outdir = 'dist'
  * build/ and from dist/. What the command line imports of them is left out of its bundle.
  */
 const programs: Readonly<Record<string, string>> = {
+  'daemon-main': 'cli/daemon/daemon-main.ts',
   'helper-main': 'worker/executor/spawn/helper-main.ts',
 }
 

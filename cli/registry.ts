@@ -71,9 +71,30 @@ export const groups: readonly CommandGroup[] = [
     },
     aliases: { list: 'ls', remove: 'rm' },
   },
+  {
+    name: 'lab',
+    summary: 'Try out a cluster of several hosts on this machine',
+    commands: {
+      cut: async () => (await import('./commands/lab-cut.ts')).command,
+      down: async () => (await import('./commands/lab-down.ts')).command,
+      exec: async () => (await import('./commands/lab-exec.ts')).command,
+      heal: async () => (await import('./commands/lab-heal.ts')).command,
+      kill: async () => (await import('./commands/lab-kill.ts')).command,
+      ls: async () => (await import('./commands/lab-ls.ts')).command,
+      start: async () => (await import('./commands/lab-start.ts')).command,
+      stop: async () => (await import('./commands/lab-stop.ts')).command,
+      up: async () => (await import('./commands/lab-up.ts')).command,
+    },
+    aliases: { list: 'ls' },
+  },
 ]
 
 export const plainCommands: readonly PlainCommand[] = [
+  {
+    name: 'daemon',
+    summary: 'Run the daemon of this host',
+    load: async () => (await import('./commands/daemon.ts')).command,
+  },
   {
     name: 'info',
     summary: 'Display information on this host and its swarm',

@@ -29,8 +29,8 @@ const schema = z
     insecureRegistries: z.array(z.string()).default([]),
     /** cgroup under which the containers' cgroups are made. */
     cgroupParent: path.default('/tsswarm'),
-    /** Subnet of the network that is local to this host. */
-    localSubnet: z.string().default('172.31.0.0/16'),
+    /** Subnet of the network that is local to this host; one that is free when left out. */
+    localSubnet: z.string().optional(),
     /** Schedulable resources when they are to differ from what the host has. */
     nanoCpus: z.coerce.number().int().positive().optional(),
     memoryBytes: z.coerce.number().int().positive().optional(),

@@ -1,0 +1,48 @@
+// `tsswarm daemon`
+import { defineCommand, noArguments } from '../command.ts'
+import { list, text } from '../flags.ts'
+
+export const command = defineCommand({
+  name: 'daemon',
+  summary: 'Run the daemon of this host',
+  description:
+    'Settings are taken from these flags, else from TSSWARM_* variables (TSSWARM_STATE_DIR …), else from the file. ' +
+    'Containers go on when the daemon ends, and are adopted when it is started again.',
+  args: noArguments,
+  flags: {
+    config: text('File with settings (YAML)', { takes: 'file' }),
+    'state-dir': text('What survives a reboot', { takes: 'path', shown: '/var/lib/tsswarm' }),
+    'run-dir': text('What does not; on tmpfs', { takes: 'path', shown: '/run/tsswarm' }),
+    socket: text('Local socket', { takes: 'path', shown: 'RUN-DIR/tsswarm.sock' }),
+    group: text('Group that may use the socket', { shown: 'tsswarm' }),
+    'log-level': text('trace, debug, info, warn, error, fatal or silent', { shown: 'info' }),
+    hostname: text('Name of this node', { shown: "the host's" }),
+    label: list('Label of this engine (key=value), for constraints on engine.labels.KEY'),
+    'insecure-registry': list('Registry reached over plain HTTP (host:port)'),
+    'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
+    'local-subnet': text('Subnet of the network local to this host', { shown: 'a free one' }),
+  },
+  examples: [
+    { what: 'Run it with the defaults', command: 'tsswarm daemon' },
+    { what: 'With a label that services can ask for', command: 'tsswarm daemon --label ssd=yes' },
+  ],
+  run: async (ctx, { flags }) => {
+    const { runDaemon } = await import('../daemon/daemon-main.ts')
+    return await runDaemon({
+      configFile: flags.config,
+      env: ctx.env,
+      flags: {
+        stateDir: flags['state-dir'],
+        runDir: flags['run-dir'],
+        socket: flags.socket,
+        group: flags.group,
+        logLevel: flags['log-level'],
+        hostname: flags.hostname,
+        labels: flags.label,
+        insecureRegistries: flags['insecure-registry'],
+        cgroupParent: flags['cgroup-parent'],
+        localSubnet: flags['local-subnet'],
+      },
+    })
+  },
+})
