@@ -1,0 +1,111 @@
+// A manager of this host: joins the manager's parts with this host's files, addresses and Raft thread.
+import type { Founding as StoreFounding } from '../../manager/found-cluster.ts'
+import { type Manager, startManager } from '../../manager/manager.ts'
+import { openRaftThread } from '../../manager/raft/raft-thread.ts'
+import { SwarmError } from '../../proto/errors.ts'
+import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import { newId } from '../../proto/lib/ids.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import { clusterId, type ManagerInfo, nodeId, raftId } from '../../proto/objects/index.ts'
+import { controlPort, formatHostPort, parseHostPort, raftPortOffset } from './addresses.ts'
+import type { DaemonConfig } from './config.ts'
+import type { StartManager } from './daemon.ts'
+import { daemonPaths } from './host-paths.ts'
+import type { ManagerPart } from './manager-part.ts'
+import { featureLevel } from './version.ts'
+
+export interface ComposeDeps {
+  readonly config: DaemonConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+/** Starts the manager of this node. Errors: those of startManager. */
+export async function composeManager(deps: ComposeDeps, start: StartManager): Promise<ManagerPart> {
+  const { config, clock, random, log } = deps
+  const { identity, state } = start
+  const listen = parseHostPort(state.listenAddress, controlPort, 'listen address')
+  const raftListen = formatHostPort({ ...listen, port: listen.port + raftPortOffset })
+  const { nodeId: self, clusterId: cluster } = identity.certificate()
+  const manager = await startManager({
+    nodeId: nodeId(self),
+    clusterId: clusterId(cluster),
+    info: managerInfo(start),
+    listenAddress: state.listenAddress,
+    identity,
+    openRaft: (opening) =>
+      openRaftThread({
+        ...opening,
+        id: start.raftId,
+        directory: daemonPaths(config).raft,
+        isFounder: start.founding !== undefined,
+        listenAddress: raftListen,
+        credentials: identity.current(),
+        log: log.child({ part: 'raft' }),
+      }),
+    founding: start.founding === undefined ? undefined : storeFounding(start),
+    knownPeers: state.peers,
+    knownManagers: () => state.managers.map(({ address }) => address),
+    featureLevel,
+    clock,
+    random,
+    log,
+  })
+  return {
+    control: manager.control,
+    onLeader: manager.onLeader,
+    peers: manager.peers,
+    stop: manager.stop,
+    closed: manager.closed,
+    untilVoter: (signal) => untilVoter(manager, clock, signal),
+    leaveRaft: (signal) => leaveRaft(manager, { self, random }, signal),
+  }
+}
+
+function managerInfo({ state, raftId: id }: StartManager): ManagerInfo {
+  const { port } = parseHostPort(state.listenAddress, controlPort, 'listen address')
+  const host = state.advertiseHost
+  return {
+    raftId: raftId(id),
+    address: formatHostPort({ host, port }),
+    raftAddress: formatHostPort({ host, port: port + raftPortOffset }),
+  }
+}
+
+function storeFounding({ founding, identity }: StartManager): StoreFounding | undefined {
+  if (founding === undefined) return undefined
+  const { nodeId: self, notAfterMs } = identity.certificate()
+  return { ...founding, nodeId: self, certificateExpiresAtMs: notAfterMs, featureLevel }
+}
+
+async function untilVoter({ raft }: Manager, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { members, leadership } = await raft.status()
+    if (members.voters.includes(raft.id) && leadership.leader !== undefined) return
+    await wait(clock, 20, signal)
+  }
+  throw new SwarmError(
+    'DEADLINE_EXCEEDED',
+    'timeout was reached before this node became a manager: the attempt goes on in the background; ' +
+      'see `tsswarm info` here and `tsswarm node ls` on another manager',
+  )
+}
+
+async function leaveRaft(
+  manager: Manager,
+  { self, random }: { readonly self: string; readonly random: Random },
+  signal: AbortSignal,
+): Promise<void> {
+  const caller = { kind: 'node', nodeId: nodeId(self), role: 'manager' } as const
+  const request = { requestId: newId(random), raftId: manager.raft.id }
+  const method = ManagerPeerService.leaveRaft
+  await manager.onLeader(method as never, { caller, request, signal }, async () => {
+    // A leader cannot see its own removal through: it hands over, and asks the next one.
+    const outcome = await manager.raft.transferLeadership()
+    if (outcome.kind === 'failed') throw new SwarmError('QUORUM_LOSS', outcome.reason)
+    throw new SwarmError('NOT_LEADER', 'leadership was handed over')
+  })
+}

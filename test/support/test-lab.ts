@@ -1,0 +1,178 @@
+// A lab for end-to-end tests: real daemons, real containers, the real command line, conditions with a deadline.
+import { rmSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { endHost, type LabDeps, labDown, labNetwork, labUp, startHost } from '../../cli/lab/lab.ts'
+import { hostPaths, type LabRecord } from '../../cli/lab/lab-record.ts'
+import { cutHost, healHost, hostAddress, inHost } from '../../cli/lab/topology.ts'
+import { systemClock, wait } from '../../proto/lib/clock.ts'
+import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
+import { systemRandom } from '../../proto/lib/random.ts'
+
+const root = '/tmp/tsswarm-test-labs'
+const program = [process.execPath, resolve('dist/tsswarm.js')]
+
+export interface TaskRow {
+  readonly id: string
+  readonly name: string
+  readonly node: string
+  readonly desired: string
+  readonly state: string
+  readonly error: string
+}
+
+export interface TestLabOptions {
+  readonly managers: number
+  readonly workers: number
+  readonly daemonEnv?: Readonly<Record<string, string>>
+}
+
+export class TestLab {
+  readonly deps: LabDeps
+  readonly record: LabRecord
+
+  private constructor(deps: LabDeps, record: LabRecord) {
+    this.deps = deps
+    this.record = record
+  }
+
+  /** Makes a lab; one of the same name that a crashed run left is removed first. */
+  static async up(name: string, options: TestLabOptions): Promise<TestLab> {
+    const deps = labDeps(name, options.daemonEnv)
+    await labDown(deps, name)
+    const { managers, workers } = options
+    return new TestLab(deps, await labUp(deps, { name, managers, workers }))
+  }
+
+  /** Removes everything of it. */
+  async down(): Promise<void> {
+    await labDown(this.deps, this.record.name)
+    rmSync(this.deps.roots.stateRoot, { recursive: true, force: true })
+  }
+
+  /** Runs `tsswarm ARG…` on a host, whatever comes of it. */
+  async try(host: string, ...args: readonly string[]): Promise<CommandResult> {
+    const { name } = this.record
+    const env = { ...process.env, TSSWARM_HOST: this.paths(host).socket } as Record<string, string>
+    return await runCommand(inHost(name, host, [...program, ...args]), { timeoutMs: 120_000, env })
+  }
+
+  /** Standard output of `tsswarm ARG…` on a host; throws when it fails. */
+  async cli(host: string, ...args: readonly string[]): Promise<string> {
+    const result = await this.try(host, ...args)
+    if (result.code === 0) return result.stdout.trim()
+    throw new Error(`${host}: tsswarm ${args.join(' ')}: exit ${result.code}: ${result.stderr}`)
+  }
+
+  /** Any program in the network namespace of a host. */
+  async run(host: string, ...argv: readonly string[]): Promise<CommandResult> {
+    return await runCommand(inHost(this.record.name, host, argv))
+  }
+
+  address(host: string): string {
+    return hostAddress(labNetwork(this.record), host)
+  }
+
+  paths(host: string): ReturnType<typeof hostPaths> {
+    return hostPaths(this.deps.roots, this.record.name, host)
+  }
+
+  kill(host: string): Promise<void> {
+    return endHost(this.deps, this.record, host, 'SIGKILL')
+  }
+
+  stop(host: string): Promise<void> {
+    return endHost(this.deps, this.record, host, 'SIGTERM')
+  }
+
+  start(host: string): Promise<void> {
+    return startHost(this.deps, this.record, host)
+  }
+
+  cut(host: string): Promise<void> {
+    return cutHost(this.record.name, host)
+  }
+
+  heal(host: string): Promise<void> {
+    return healHost(this.record.name, host)
+  }
+
+  /** All tasks of a service, history included. */
+  async tasks(host: string, service: string): Promise<readonly TaskRow[]> {
+    const format = '{{.ID}}\t{{.Name}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}'
+    const text = await this.cli(host, 'service', 'ps', '--no-trunc', '--format', format, service)
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => {
+        const [id = '', name = '', node = '', desired = '', state = '', error = ''] =
+          line.split('\t')
+        return { id, name: name.replace(/^ *\\_ /, ''), node, desired, state, error }
+      })
+  }
+
+  /** Tasks that run and shall run. */
+  async running(host: string, service: string): Promise<readonly TaskRow[]> {
+    const tasks = await this.tasks(host, service)
+    return tasks.filter(
+      ({ desired, state }) => desired === 'Running' && state.startsWith('Running'),
+    )
+  }
+
+  /** Resolves with the first value that is not undefined; throws with the last one seen after the deadline. */
+  async until<T>(
+    what: string,
+    look: () => Promise<T | undefined | false>,
+    deadlineMs = 30_000,
+  ): Promise<T> {
+    const endsAtMs = systemClock.monotonicMs() + deadlineMs
+    let last: unknown
+    while (systemClock.monotonicMs() < endsAtMs) {
+      try {
+        const value = await look()
+        if (value !== undefined && value !== false) return value
+      } catch (err) {
+        last = err
+      }
+      await wait(systemClock, 50)
+    }
+    throw new Error(`not within ${deadlineMs} ms: ${what}`, { cause: last })
+  }
+
+  /** Waits until exactly n tasks of the service run. */
+  async untilRunning(host: string, service: string, n: number): Promise<readonly TaskRow[]> {
+    return await this.until(`${n} tasks of ${service} run`, async () => {
+      const tasks = await this.running(host, service)
+      return tasks.length === n && tasks
+    })
+  }
+
+  /** Host name of the leader, asked of `host`. */
+  async leader(host: string): Promise<string> {
+    return await this.until('a leader', async () => {
+      const text = await this.cli(
+        host,
+        'node',
+        'ls',
+        '--format',
+        '{{.Hostname}} {{.ManagerStatus}}',
+      )
+      return text
+        .split('\n')
+        .find((line) => line.endsWith(' Leader'))
+        ?.split(' ')[0]
+    })
+  }
+}
+
+function labDeps(name: string, daemonEnv: Readonly<Record<string, string>> = {}): LabDeps {
+  const base = `${root}/${name}`
+  return {
+    roots: { stateRoot: `${base}/state`, runRoot: `/run/tsswarm-test-labs/${name}` },
+    clock: systemClock,
+    random: systemRandom,
+    signal: new AbortController().signal,
+    program,
+    progress: () => {},
+    daemonEnv,
+  }
+}
