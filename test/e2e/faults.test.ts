@@ -1,0 +1,267 @@
+// Refusals, joins and leaves, a full disk, a jumping clock. A lab of its own.
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { runCommand } from '../../proto/lib/command.ts'
+import { TestLab } from '../support/test-lab.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'tsswarm-faults-'))
+const clockFile = join(scratch, 'offset')
+writeFileSync(clockFile, '+0\n')
+const lab = await TestLab.up('faults', {
+  managers: 3,
+  workers: 1,
+  daemonEnv: {
+    LD_PRELOAD: '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1',
+    FAKETIME_TIMESTAMP_FILE: clockFile,
+    FAKETIME_NO_CACHE: '1',
+    DONT_FAKE_MONOTONIC: '1',
+  },
+})
+t.teardown(async () => {
+  await lab.down()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+async function refused(host: string, text: RegExp, ...args: readonly string[]): Promise<string> {
+  const result = await lab.try(host, ...args)
+  if (result.code === 0) return `succeeded: ${result.stdout}`
+  return text.test(result.stderr) ? '' : `exit ${result.code}: ${result.stderr}`
+}
+
+t.test('bad input gets one clear error and changes nothing', async (t) => {
+  const create = ['service', 'create', '--detach', '--name', 'bad']
+  const services = async (): Promise<string> => await lab.cli('m1', 'service', 'ls', '-q')
+  const before = await services()
+  t.equal(await refused('m1', /unknown flag: --nonsense/, ...create, '--nonsense', 'lab/hello'), '')
+  t.equal(
+    await refused('m1', /name/i, 'service', 'create', '--detach', '--name', '-x y', 'lab/hello'),
+    '',
+  )
+  t.equal(await refused('m1', /replicas/, ...create, '--replicas', '-1', 'lab/hello'), '')
+  t.equal(await refused('m1', /replicas/, ...create, '--replicas', '9999999', 'lab/hello'), '')
+  t.equal(
+    await refused('m1', /constraint/i, ...create, '--constraint', 'node.role ~ x', 'lab/hello'),
+    '',
+  )
+  t.equal(
+    await refused(
+      'm1',
+      /already part of a swarm/,
+      'swarm',
+      'init',
+      '--advertise-addr',
+      lab.address('m1'),
+    ),
+    '',
+  )
+  t.equal(await refused('w1', /not a swarm manager/, 'node', 'ls'), '')
+  t.equal(await refused('m1', /--force/, 'swarm', 'leave'), '')
+  t.equal(await refused('m1', /nope/, 'service', 'ps', 'nope'), '')
+  t.equal(await services(), before)
+  const orphan = await runCommand([
+    process.execPath,
+    'dist/tsswarm.js',
+    '-H',
+    '/run/none.sock',
+    'node',
+    'ls',
+  ])
+  t.equal(orphan.code, 1)
+  t.match(orphan.stderr, /daemon/)
+})
+
+t.test('impossible resources stay pending, and say why', async (t) => {
+  await lab.cli(
+    'm1',
+    'service',
+    'create',
+    '--detach',
+    '--name',
+    'huge',
+    '--reserve-memory',
+    '900G',
+    'lab/hello',
+  )
+  const task = await lab.until('the reason', async () =>
+    (await lab.tasks('m1', 'huge')).find(({ error }) => error !== ''),
+  )
+  t.match(task.error, /insufficient resources on 4 nodes/)
+  t.match(await lab.cli('m1', 'service', 'explain', 'huge'), /m1/)
+  await lab.cli('m1', 'service', 'rm', 'huge')
+})
+
+t.test(
+  'an image that does not exist, a mount source that is missing: rejected with the reason',
+  async (t) => {
+    await lab.cli(
+      'm1',
+      'service',
+      'create',
+      '--detach',
+      '--name',
+      'noimage',
+      '--restart-condition',
+      'none',
+      'lab/nothing-like-it',
+    )
+    const task = await lab.until('rejected', async () =>
+      (await lab.tasks('m1', 'noimage')).find(({ state }) => state.startsWith('Rejected')),
+    )
+    t.match(task.error, /No such image/)
+    await lab.cli(
+      'm1',
+      'service',
+      'create',
+      '--detach',
+      '--name',
+      'nosource',
+      '--restart-condition',
+      'none',
+      '--mount',
+      'type=bind,source=/not/there,target=/x',
+      'lab/hello',
+    )
+    const bind = await lab.until('rejected', async () =>
+      (await lab.tasks('m1', 'nosource')).find(({ state }) => state.startsWith('Rejected')),
+    )
+    t.match(bind.error, /invalid bind mount source/)
+    await lab.cli('m1', 'service', 'rm', 'noimage', 'nosource')
+  },
+)
+
+t.test('a wrong or foreign token is refused, and the host stays outside', async (t) => {
+  const token = await lab.cli('m1', 'swarm', 'join-token', '-q', 'worker')
+  await lab.cli('w1', 'swarm', 'leave')
+  const at = `${lab.address('m1')}:2377`
+  const flip = (text: string, index: number): string =>
+    text.slice(0, index) + (text[index] === 'a' ? 'b' : 'a') + text.slice(index + 1)
+  t.equal(await refused('w1', /token/, 'swarm', 'join', '--token', 'nonsense', at), '')
+  t.equal(await refused('w1', /fingerprint/, 'swarm', 'join', '--token', flip(token, 12), at), '')
+  t.equal(
+    await refused('w1', /token/, 'swarm', 'join', '--token', flip(token, token.length - 1), at),
+    '',
+  )
+  await lab.cli('m1', 'swarm', 'join-token', '--rotate', '-q', 'worker')
+  t.equal(await refused('w1', /token/, 'swarm', 'join', '--token', token, at), '', 'rotated away')
+  t.match(await lab.cli('w1', 'info'), /inactive/)
+})
+
+t.test('twenty joins and leaves in a row', async (t) => {
+  const at = `${lab.address('m1')}:2377`
+  for (let round = 0; round < 20; round++) {
+    const role = round % 4 === 3 ? 'manager' : 'worker'
+    const token = await lab.cli('m1', 'swarm', 'join-token', '-q', role)
+    await lab.cli('w1', 'swarm', 'join', '--token', token, at)
+    await lab.until(`ready in round ${round}`, async () =>
+      (await lab.cli('m1', 'node', 'ls', '--filter', 'name=w1', '--format', '{{.Status}}'))
+        .split('\n')
+        .includes('Ready'),
+    )
+    if (role === 'manager') {
+      await lab.until(
+        'four managers',
+        async () =>
+          (await lab.cli('w1', 'node', 'ls', '--format', '{{.ManagerStatus}}'))
+            .split('\n')
+            .filter((s) => s !== '').length === 4,
+      )
+    }
+    await lab.cli('w1', 'swarm', 'leave', ...(role === 'manager' ? ['--force'] : []))
+    await lab.until(
+      'down',
+      async () =>
+        !(await lab.cli('m1', 'node', 'ls', '--filter', 'name=w1', '--format', '{{.Status}}'))
+          .split('\n')
+          .includes('Ready'),
+    )
+    const ids = (await lab.cli('m1', 'node', 'ls', '-q', '--filter', 'name=w1'))
+      .split('\n')
+      .filter((id) => id !== '')
+    await lab.cli('m1', 'node', 'rm', '--force', ...ids)
+  }
+  t.equal((await lab.cli('m1', 'node', 'ls', '-q')).split('\n').length, 3)
+  const token = await lab.cli('m1', 'swarm', 'join-token', '-q', 'worker')
+  await lab.cli('w1', 'swarm', 'join', '--token', token, at)
+})
+
+t.test(
+  'a full disk under a manager: the others go on, it comes back when there is room',
+  async (t) => {
+    const victim = ['m2', 'm3'].find((host) => host !== undefined) ?? 'm2'
+    const raft = join(lab.paths(victim).stateDir, 'swarm/raft')
+    await lab.stop(victim)
+    const aside = join(scratch, 'raft')
+    cpSync(raft, aside, { recursive: true })
+    t.equal(
+      (await runCommand(['mount', '-t', 'tmpfs', '-o', 'size=64m,mode=700', 'tmpfs', raft])).code,
+      0,
+    )
+    t.teardown(() => runCommand(['umount', '-l', raft]))
+    cpSync(aside, raft, { recursive: true })
+    await lab.start(victim)
+    await lab.until('it is back', async () =>
+      (await lab.cli('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}')).includes(
+        `${victim} Reachable`,
+      ),
+    )
+    const filler = join(raft, 'filler')
+    await runCommand(['dd', 'if=/dev/zero', `of=${filler}`, 'bs=1M'], { timeoutMs: 60_000 })
+    for (let n = 0; n < 30; n++) {
+      await lab.cli(
+        'm1',
+        'service',
+        'create',
+        '--detach',
+        '--quiet',
+        '--name',
+        `full${n}`,
+        '--replicas',
+        '0',
+        '--label',
+        `pad=${'x'.repeat(3000)}`,
+        'lab/hello',
+      )
+    }
+    const names = (await lab.cli('m1', 'service', 'ls', '--format', '{{.Name}}')).split('\n')
+    t.equal(
+      names.filter((name) => name.startsWith('full')).length,
+      30,
+      'all acknowledged writes are there',
+    )
+    rmSync(filler)
+    await lab.start(victim)
+    await lab.until(
+      'it has caught up',
+      async () =>
+        (await lab.cli(victim, 'service', 'ls', '--format', '{{.Name}}'))
+          .split('\n')
+          .filter((name) => name.startsWith('full')).length === 30,
+    )
+    await lab.cli('m1', 'service', 'rm', ...names)
+    await lab.stop(victim)
+    rmSync(aside, { recursive: true, force: true })
+    cpSync(raft, aside, { recursive: true })
+    await runCommand(['umount', raft])
+    mkdirSync(raft, { recursive: true })
+    cpSync(aside, raft, { recursive: true })
+    await lab.start(victim)
+  },
+)
+
+t.test('the clock jumps: no node is lost, no task is replaced, writes go on', async (t) => {
+  await lab.cli('m1', 'service', 'create', '--name', 'clock', '--replicas', '4', 'lab/hello')
+  const before = await lab.untilRunning('m1', 'clock', 4)
+  for (const offset of ['+36000', '-1800', '+86400', '+0']) {
+    const next = join(scratch, 'next')
+    writeFileSync(next, `${offset}\n`)
+    copyFileSync(next, clockFile)
+    await lab.cli('m1', 'service', 'update', '--detach', '--label-add', `offset=${offset}`, 'clock')
+    const states = await lab.cli('m1', 'node', 'ls', '--format', '{{.Status}}')
+    t.same(new Set(states.split('\n')), new Set(['Ready']), `all ready at ${offset}`)
+  }
+  const after = await lab.untilRunning('m1', 'clock', 4)
+  t.same(after.map(({ id }) => id).sort(), before.map(({ id }) => id).sort())
+  await lab.cli('m1', 'service', 'rm', 'clock')
+})
