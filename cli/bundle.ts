@@ -13,6 +13,7 @@ const outdir = 'dist'
  */
 const programs: Readonly<Record<string, string>> = {
   'daemon-main': 'cli/daemon/daemon-main.ts',
+  'raft-worker': 'manager/raft/raft-worker.ts',
   'helper-main': 'worker/executor/spawn/helper-main.ts',
 }
 

@@ -96,6 +96,11 @@ export const plainCommands: readonly PlainCommand[] = [
     load: async () => (await import('./commands/daemon.ts')).command,
   },
   {
+    name: 'doctor',
+    summary: 'Check what the daemon needs of this host',
+    load: async () => (await import('./commands/doctor.ts')).command,
+  },
+  {
     name: 'info',
     summary: 'Display information on this host and its swarm',
     load: async () => (await import('./commands/info.ts')).command,

@@ -1,8 +1,8 @@
-// Terms of leadership: opens and closes the store for updates, and runs the leader-only loops under one signal a term.
-import { SwarmError } from '../proto/errors.ts'
+// What Raft announces, carried out: the store is opened or closed for updates at once, the loops follow in order.
 import { type Clock, wait } from '../proto/lib/clock.ts'
-import { childController, type NamedLoop, runAll } from '../proto/lib/lifecycle.ts'
+import type { NamedLoop } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
+import { LeaderLoops } from './leader.ts'
 import type { Leadership } from './raft/raft-handle.ts'
 import type { ReplicatedStore } from './store/replicated-store.ts'
 
@@ -12,20 +12,11 @@ export interface LeadershipDeps {
   readonly log: Logger
 }
 
-/** A loop that still runs this long after its term ended cannot be trusted: the process must end. */
-const abortMs = 5_000
-
-interface Term {
-  readonly number: number
-  readonly controller: AbortController
-  readonly ended: Promise<void>
-}
-
 export class LeadershipRunner {
   readonly #deps: LeadershipDeps
+  readonly #runner: LeaderLoops
   #loops: readonly NamedLoop[] | undefined
   #current: Leadership | undefined
-  #term: Term | undefined
   /** Terms one after another: the next begins when the last one's loops have ended. */
   #changes: Promise<void> = Promise.resolve()
   #fail: (err: unknown) => void = () => {}
@@ -38,6 +29,13 @@ export class LeadershipRunner {
       this.#fail = reject
     })
     this.failed.catch(() => {})
+    const { clock, log } = deps
+    this.#runner = new LeaderLoops({
+      loops: () => this.#loops ?? [],
+      clock,
+      log,
+      onFatal: (err) => this.#fail(err),
+    })
   }
 
   /** The loops to run whenever this manager leads. */
@@ -48,18 +46,18 @@ export class LeadershipRunner {
 
   /** What Raft announced; the store is opened or closed before this returns. */
   follow(now: Leadership): void {
-    const before = this.#current
+    const led = termOf(this.#current)
+    const leads = termOf(now)
     this.#current = now
-    const leads = now.role === 'leader'
-    const led = before?.role === 'leader'
-    if (led && (!leads || before.term !== now.term)) this.#deps.store.endTerm()
-    if (leads && (!led || before.term !== now.term)) this.#deps.store.startTerm(now.term)
+    if (led === leads) return
+    if (led !== undefined) this.#deps.store.endTerm()
+    if (leads !== undefined) this.#deps.store.startTerm(leads)
     this.#settle()
   }
 
   /** Resolves when this manager leads. */
   async untilLeading(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && this.#current?.role !== 'leader') {
+    while (!signal.aborted && termOf(this.#current) === undefined) {
       await wait(this.#deps.clock, 10, signal)
     }
   }
@@ -72,43 +70,17 @@ export class LeadershipRunner {
   }
 
   #settle(): void {
-    const term = this.#current?.role === 'leader' ? this.#current.term : undefined
-    const wanted = this.#loops === undefined ? undefined : term
-    if (this.#term !== undefined && this.#term.number !== wanted) this.#term.controller.abort()
     this.#changes = this.#changes.then(() => this.#change()).catch((err) => this.#fail(err))
   }
 
   async #change(): Promise<void> {
-    const { log } = this.#deps
-    const wanted = this.#current?.role === 'leader' ? this.#current.term : undefined
-    const number = this.#loops === undefined ? undefined : wanted
-    if (this.#term?.number === number) return
-    if (this.#term !== undefined) {
-      const last = this.#term
-      last.controller.abort()
-      await this.#within(last.ended)
-      this.#term = undefined
-      log.info({ term: last.number }, 'leadership ended')
-      return await this.#change()
-    }
-    if (number === undefined || this.#loops === undefined) return
-    const { controller } = childController()
-    const ended = runAll(controller.signal, this.#loops).catch((err: unknown) => this.#fail(err))
-    this.#term = { number, controller, ended }
-    log.info({ term: number }, 'leadership begun')
+    const wanted = this.#loops === undefined ? undefined : termOf(this.#current)
+    if (this.#runner.term === wanted) return
+    await this.#runner.stop()
+    if (wanted !== undefined) this.#runner.start(wanted)
   }
+}
 
-  async #within(ended: Promise<void>): Promise<void> {
-    let late = (): void => {}
-    const tooLate = new Promise<never>((_, reject) => {
-      late = () =>
-        reject(new SwarmError('INTERNAL', `leader loops still ran ${abortMs} ms after their term`))
-    })
-    const timer = this.#deps.clock.setTimer(abortMs, late)
-    try {
-      await Promise.race([ended, tooLate])
-    } finally {
-      timer.cancel()
-    }
-  }
+function termOf(leadership: Leadership | undefined): number | undefined {
+  return leadership?.role === 'leader' ? leadership.term : undefined
 }

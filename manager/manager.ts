@@ -1,11 +1,13 @@
 // One manager, composed: Raft, store, who is who, handlers, listener, dispatcher, and the loops of the leader.
 import { newJoinToken } from '../proto/codec/join-token.ts'
+import { ManagerPeerService } from '../proto/gen/tsswarm/v1/membership.ts'
 import type { Clock } from '../proto/lib/clock.ts'
 import { newId } from '../proto/lib/ids.ts'
 import { childController, type NamedLoop, runAll } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { IdentitySource, ManagerInfo, NodeId } from '../proto/objects/index.ts'
+import { duplexCall } from '../proto/rpc/duplex.ts'
 import { createCaHandlers } from './ca/ca-handlers.ts'
 import { type ClusterDirectory, createClusterDirectory } from './cluster-directory.ts'
 import { createControlApi } from './controlapi/control-api.ts'
@@ -14,7 +16,8 @@ import { createLeaderSessions, type LeaderSessions } from './dispatcher/leader-s
 import { type Founding, foundCluster } from './found-cluster.ts'
 import { leaderLoops } from './leader-loops.ts'
 import { LeadershipRunner } from './leadership-runner.ts'
-import { createLogBroker, type LogBroker } from './logbroker/log-broker.ts'
+import { serviceLogs } from './logbroker/log-broker.ts'
+import { LogHub } from './logbroker/log-hub.ts'
 import { announceLoop } from './membership/announce.ts'
 import { followNodes } from './membership/follow-nodes.ts'
 import { createPeerHandlers } from './membership/peer-handlers.ts'
@@ -119,7 +122,7 @@ interface Parts {
   readonly channels: ManagerChannels
   readonly sessions: LeaderSessions
   readonly dispatcher: Dispatcher
-  readonly logs: LogBroker
+  readonly hub: LogHub
   readonly control: HandlerTable
   readonly onLeader: NonNullable<AdapterDeps['onLeader']>
   readonly cutList: CutList
@@ -137,10 +140,13 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     openReports: openReports({ nodeId, channels, sessions }),
     log: log.child({ part: 'dispatcher' }),
   })
-  const logs = createLogBroker({
+  const hub = new LogHub(random)
+  const logs = serviceLogs({
     ...basics,
     cluster: directory,
-    channels,
+    hub,
+    openRelay: (manager, signal) =>
+      duplexCall(channels.client(manager), ManagerPeerService.relayLogs, signal),
     log: log.child({ part: 'logs' }),
   })
   const api = createControlApi({
@@ -155,8 +161,8 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     channels,
     sessions,
     dispatcher,
-    logs,
-    control: { ...api, serviceLogs: logs.serviceLogs },
+    hub,
+    control: { ...api, serviceLogs: logs },
     onLeader: leaderForwarder({ locator: directory, identity, clock, random }, channels),
     cutList: new CutList(clock),
   }

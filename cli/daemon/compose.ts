@@ -1,7 +1,7 @@
 // A manager of this host: joins the manager's parts with this host's files, addresses and Raft thread.
 import type { Founding as StoreFounding } from '../../manager/found-cluster.ts'
 import { type Manager, startManager } from '../../manager/manager.ts'
-import { openRaftThread } from '../../manager/raft/raft-thread.ts'
+import { startRaftThread } from '../../manager/raft/raft-thread.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
@@ -37,13 +37,16 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
     listenAddress: state.listenAddress,
     identity,
     openRaft: (opening) =>
-      openRaftThread({
+      startRaftThread({
         ...opening,
         id: start.raftId,
         directory: daemonPaths(config).raft,
-        isFounder: start.founding !== undefined,
+        keyFile: daemonPaths(config).raftKey,
+        group: cluster,
+        ...(start.founding === undefined ? {} : { beginning: { kind: 'new' } as const }),
         listenAddress: raftListen,
         credentials: identity.current(),
+        peers: state.peers,
         log: log.child({ part: 'raft' }),
       }),
     founding: start.founding === undefined ? undefined : storeFounding(start),

@@ -37,7 +37,7 @@ export function createDaemonHandlers(deps: DaemonHandlerDeps): HandlerTable {
       await deps.swarm.exclusively(() => joinSwarm(deps, request, signal)),
     leaveSwarm: async (_: Caller, request: LeaveSwarmRequest) =>
       await deps.swarm.exclusively(() => leaveSwarm(deps, request)),
-    ...imageHandlers(deps.engine),
+    ...imageHandlers(deps.engine.images),
   }
 }
 

@@ -1,13 +1,12 @@
 // The process of the daemon: settings, checks, parts, signals. Everything it starts ends with it, containers excepted.
 import { mkdirSync, readFileSync } from 'node:fs'
-import { SwarmError } from '../../proto/errors.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import { createLogger, type Logger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
-import { renderChecks } from '../host/render-checks.ts'
+import { hostUnfit } from '../host/render-checks.ts'
 import { checkHost } from '../host/requirements.ts'
-import { compose } from './compose.ts'
+import { composeManager } from './compose.ts'
 import { type DaemonConfig, type DaemonFlags, loadDaemonConfig } from './config.ts'
 import { Daemon } from './daemon.ts'
 import { openEngine } from './engine.ts'
@@ -47,7 +46,7 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   const daemon = new Daemon({
     ...base,
     groupId: groupId(config.group, log),
-    startManager: (start) => compose(base, start),
+    startManager: (start) => composeManager(base, start),
   })
   endOnSignals(controller, log)
   const healing = runAll(controller.signal, [{ name: 'engine', run: engine.run }]).catch(onFailure)
@@ -65,13 +64,8 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
 }
 
 async function requireFitHost(): Promise<void> {
-  const checks = await checkHost()
-  const unfit = checks.filter(({ ok }) => !ok)
-  if (unfit.length === 0) return
-  throw new SwarmError(
-    'HOST_UNFIT',
-    `this host lacks what the daemon needs:\n${renderChecks(unfit)}\nSee \`tsswarm doctor\`.`,
-  )
+  const unfit = hostUnfit(await checkHost())
+  if (unfit !== undefined) throw unfit
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

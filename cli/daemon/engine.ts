@@ -1,17 +1,20 @@
 // This host's engine: containers, images and the local network; alive with or without a swarm.
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { runCommand } from '../../proto/lib/command.ts'
 import type { Loop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import type { ImageHandlers } from '../../worker/engine/images.ts'
+import { createImagesEngine, type ImagesEngine } from '../../worker/engine/images.ts'
+import { openExecutor } from '../../worker/executor/container/open.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
 import type { DaemonConfig } from './config.ts'
 
 export interface Engine {
   readonly executor: Executor
-  readonly images: ImageHandlers
+  readonly images: ImagesEngine
   readonly network: NodeNetwork
   /** Heals the network until the signal aborts. */
   readonly run: Loop
@@ -24,4 +27,41 @@ export interface EngineDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+}
+
+/** Makes or adopts the network, then adopts what runs. Errors: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
+export async function openEngine({ config, clock, random, log }: EngineDeps): Promise<Engine> {
+  const networkDir = join(config.runDir, 'network')
+  mkdirSync(networkDir, { recursive: true, mode: 0o700 })
+  const network = createNodeNetwork({
+    runDir: networkDir,
+    ...(config.localSubnet === undefined ? {} : { localSubnet: config.localSubnet }),
+    run: runCommand,
+    clock,
+    random,
+    log: log.child({ part: 'network' }),
+  })
+  await network.start()
+  const { executor, images } = await openExecutor({
+    dirs: {
+      stateDir: join(config.stateDir, 'engine'),
+      runDir: join(config.runDir, 'engine'),
+      cgroupParent: config.cgroupParent,
+    },
+    clock,
+    random,
+    log: log.child({ part: 'executor' }),
+    network,
+    insecureRegistries: config.insecureRegistries,
+  })
+  return {
+    executor,
+    images: createImagesEngine(images),
+    network,
+    run: (signal) => network.run(signal),
+    close: async () => {
+      await executor.close()
+      network.close()
+    },
+  }
 }

@@ -7,6 +7,8 @@ export interface DaemonPaths {
   readonly swarm: string
   readonly certificates: string
   readonly raft: string
+  /** The key that wraps the data key of the Raft log. */
+  readonly raftKey: string
   /** The commit point of init and join: without it this host is in no swarm. */
   readonly swarmState: string
   readonly tasks: string
@@ -18,6 +20,7 @@ export function daemonPaths(config: DaemonConfig): DaemonPaths {
     swarm,
     certificates: join(swarm, 'certificates'),
     raft: join(swarm, 'raft'),
+    raftKey: join(swarm, 'raft.key'),
     swarmState: join(swarm, 'state.json'),
     tasks: join(swarm, 'tasks'),
   }

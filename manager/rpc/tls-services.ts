@@ -8,7 +8,7 @@ import type { Clock } from '../../proto/lib/clock.ts'
 import type { CaHandlers } from '../ca/ca-handlers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { LeaderSessions } from '../dispatcher/leader-sessions.ts'
-import type { LogBroker } from '../logbroker/log-broker.ts'
+import type { LogHub } from '../logbroker/log-hub.ts'
 import type { PeerHandlers } from '../membership/peer-handlers.ts'
 import { type AdapterDeps, type HandlerTable, serviceImplementation } from './adapter.ts'
 import type { NodeDirectory } from './authorize.ts'
@@ -21,13 +21,13 @@ export interface TlsServicesDeps extends Required<Pick<AdapterDeps, 'onLeader' |
   readonly peers: PeerHandlers
   readonly sessions: LeaderSessions
   readonly dispatcher: Dispatcher
-  readonly logs: LogBroker
+  readonly hub: LogHub
   readonly directory: NodeDirectory
   readonly clock: Clock
 }
 
 export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
-  const { directory, clock, onLeader, track, dispatcher, logs, sessions, peers } = deps
+  const { directory, clock, onLeader, track, dispatcher, hub, sessions, peers } = deps
   const adapter: AdapterDeps = { callerOf: tlsCallers(directory, clock), onLeader, track }
   const serve = (definition: ServiceDefinition, handlers: object): ServedService => ({
     definition,
@@ -38,12 +38,12 @@ export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
     serve(NodeCaService, deps.ca),
     serve(DispatcherService, {
       session: dispatcher.handleSession.bind(dispatcher),
-      logs: logs.handleAgentLogs,
+      logs: hub.handleLogs.bind(hub),
     }),
     serve(ManagerPeerService, {
       ...peers,
       reportSessions: sessions.handleReports,
-      relayLogs: logs.handleRelay,
+      relayLogs: hub.handleRelay.bind(hub),
     }),
   ]
 }
