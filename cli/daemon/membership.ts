@@ -74,7 +74,7 @@ export async function found(deps: MembershipDeps, request: InitSwarmRequest): Pr
   await rm(paths.swarm, { recursive: true, force: true })
   return {
     identity: IdentityStore.create(paths.certificates, identity),
-    state: { ...place, raftId: newId(random), peers: [], managers: [] },
+    state: { ...place, raftId: newId(random), peers: [], managers: [itself(place)] },
     founding: {
       clusterId,
       rootCaCertPem: root.certPem,
@@ -115,6 +115,12 @@ export async function join(
       managers: known.map((address) => ({ nodeId: '', address })),
     },
   }
+}
+
+/** The agent of the first manager has its session with that very manager. */
+function itself({ listenAddress, advertiseHost: host }: Place): SwarmState['managers'][number] {
+  const { port } = parseHostPort(listenAddress, controlPort, '--listen-addr')
+  return { nodeId: '', address: formatHostPort({ host, port }) }
 }
 
 type Place = Pick<SwarmState, 'listenAddress' | 'advertiseHost'>

@@ -114,7 +114,13 @@ function stream({ policy, deps }: Bound, handler: StreamHandler) {
 function duplex({ policy, deps }: Bound, handler: DuplexHandler) {
   const handle: handleBidiStreamingCall<unknown, unknown> = (call) => {
     void runLong(call, { policy, deps }, (caller, signal) =>
-      handler(caller, call as never, (message) => write(call, message, signal), signal),
+      handler(
+        caller,
+        // A plain iteration would destroy the call at the end of what comes in, before the answer is out.
+        call.iterator({ destroyOnReturn: false }) as never,
+        (message) => write(call, message, signal),
+        signal,
+      ),
     )
   }
   return handle
