@@ -98,9 +98,14 @@ export class ContainerExecutor implements Executor {
 
   async create(config: ContainerConfig, signal: AbortSignal): Promise<ContainerInfo> {
     checkContainerId(config.id)
-    const known = this.#containers.get(config.id)
-    if (known !== undefined && known.removal === undefined) return known.created
-    await known?.removal
+    for (
+      let known = this.#containers.get(config.id);
+      known !== undefined;
+      known = this.#containers.get(config.id)
+    ) {
+      if (known.removal === undefined) return known.created
+      await known.removal
+    }
     // Before anything is made, and before two calls could both go on: nothing is awaited from here to the set.
     const paths = containerPaths(this.#options.dirs, config.id)
     const container = new Container(this.#firstRecord(config), paths, (self) =>
@@ -271,13 +276,14 @@ export class ContainerExecutor implements Executor {
 
   async #startNow(container: Container): Promise<void> {
     if (container.record.phase === 'started') return
+    // Before, so that it never lies after the end.
+    const startedAtMs = this.#options.clock.wallMs()
     try {
       await this.#options.tools.runtime.start(container.id)
     } catch (err) {
       container.starting = undefined
       throw err
     }
-    const startedAtMs = this.#options.clock.wallMs()
     // A short one may have ended already.
     const hasEnded = container.record.exit !== undefined
     container.update({ startedAtMs, ...(hasEnded ? {} : { phase: 'started' }) })

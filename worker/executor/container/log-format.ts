@@ -22,7 +22,7 @@ const lineBytesMax = 256 * 1024
 
 /** Puts chunks of a log file together to lines. Damaged lines (a crash of the host) are left out. */
 export class LogDecoder {
-  readonly #pending = new Map<string, Pending>()
+  readonly #pending = new Map<LogLine['stream'], Pending>()
   #rest: Buffer = Buffer.alloc(0)
 
   /** The lines that are complete now, oldest first. */
@@ -37,6 +37,17 @@ export class LogDecoder {
       if (line !== undefined) lines.push(line)
     }
     this.#rest = Buffer.from(bytes.subarray(start))
+    return lines
+  }
+
+  /** What began a line and did not end it, once nothing more can come. */
+  rest(): readonly LogLine[] {
+    const lines = [...this.#pending].map(([stream, { timestamp, parts }]) => ({
+      stream,
+      timestamp,
+      data: new Uint8Array(Buffer.concat(parts)),
+    }))
+    this.#pending.clear()
     return lines
   }
 

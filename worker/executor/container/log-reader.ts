@@ -34,14 +34,15 @@ export async function* readLog(
   try {
     while (!signal.aborted) {
       // Asked before reading, so that what was written before the end is read.
-      const isOver = wake === undefined || source.hasEnded()
+      const hasEnded = source.hasEnded()
       for await (const chunk of cursor.rest()) {
         for (const line of decoder.push(chunk)) {
           if (wants(line)) yield line
         }
         if (signal.aborted) return
       }
-      if (isOver) return
+      if (hasEnded) yield* decoder.rest().filter(wants)
+      if (hasEnded || wake === undefined) return
       await wake.next()
     }
   } finally {
