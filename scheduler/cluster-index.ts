@@ -144,13 +144,7 @@ export class ClusterIndex {
     return makesRoom(before, after)
   }
 
-  #count(task: Task): void {
-    if (task.nodeId === undefined || !holdsResources(task)) return
-    const entry = this.#byId.get(task.nodeId)
-    if (entry !== undefined) this.place(task, entry)
-  }
-
-  /** Counts a task on a node, before it is committed. To be undone by a change from this task. */
+  /** Counts a waiting task on a node, before that is committed. `unplace` takes it back. */
   place(task: Task, entry: NodeEntry): void {
     this.#reserve(task, entry, 1)
     if (!isActive(task)) return
@@ -158,10 +152,9 @@ export class ClusterIndex {
     this.services.add(task.serviceId, entry.index)
   }
 
-  #uncount(task: Task): void {
-    if (task.nodeId === undefined || !holdsResources(task)) return
-    const entry = this.#byId.get(task.nodeId)
-    if (entry === undefined) return
+  /** Takes a placed task back; without effect when the node was dropped meanwhile. */
+  unplace(task: Task, entry: NodeEntry): void {
+    if (this.#entries[entry.index] !== entry) return
     this.#reserve(task, entry, -1)
     if (!isActive(task)) return
     entry.activeTasks -= 1
@@ -169,6 +162,21 @@ export class ClusterIndex {
       throw new InvariantError('a node has a negative number of tasks', { nodeId: entry.node.id })
     }
     this.services.take(task.serviceId, entry.index)
+  }
+
+  #count(task: Task): void {
+    const entry = this.#entryHolding(task)
+    if (entry !== undefined) this.place(task, entry)
+  }
+
+  #uncount(task: Task): void {
+    const entry = this.#entryHolding(task)
+    if (entry !== undefined) this.unplace(task, entry)
+  }
+
+  #entryHolding(task: Task): NodeEntry | undefined {
+    if (task.nodeId === undefined || !holdsResources(task)) return undefined
+    return this.#byId.get(task.nodeId)
   }
 
   #reserve(task: Task, entry: NodeEntry, sign: 1 | -1): void {

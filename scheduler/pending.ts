@@ -1,13 +1,14 @@
 // The tasks that wait for a node: fresh ones that no pass has seen, stuck ones that no node would take, and those of a
 // plan whose commit has not been seen yet.
 import type { Task, TaskId } from '../proto/objects/index.ts'
+import type { NodeEntry } from './cluster-index.ts'
 
 export interface Waiting {
   /** Newest known version. */
   task: Task
   status: 'fresh' | 'planned' | 'stuck' | 'gone'
-  /** Of a planned one: as it was counted on its node. */
-  placed: Task | undefined
+  /** Of a planned one: the node it is counted on. */
+  node: NodeEntry | undefined
   /** Stuck because its plan was refused: the next change of the task tells why. */
   refused: boolean
 }
@@ -34,7 +35,7 @@ export class PendingTasks {
 
   /** A task that waits and is not known yet. */
   add(task: Task): void {
-    const waiting: Waiting = { task, status: 'fresh', placed: undefined, refused: false }
+    const waiting: Waiting = { task, status: 'fresh', node: undefined, refused: false }
     this.#all.set(task.id, waiting)
     this.#enqueue(waiting)
   }

@@ -1,6 +1,7 @@
 // The way into the scheduler: told of every committed change, it plans which waiting task goes to which node, and what
 // to tell of those that no node takes. A state machine without I/O; whoever runs it commits the plans.
 import {
+  holdsResources,
   isActive,
   type Node,
   type NodeId,
@@ -25,9 +26,15 @@ export interface SchedulingEnv {
   readonly random: () => number
 }
 
+/** A new version of a task; `task` is the one the decision saw. */
+export type PlannedUpdate =
+  | { readonly kind: 'assign'; readonly task: Task; readonly nodeId: NodeId }
+  | { readonly kind: 'explain'; readonly task: Task; readonly err: string }
+  /** Asked to stop before it got a node. */
+  | { readonly kind: 'shut-down'; readonly task: Task }
+
 export interface SchedulingPlan {
-  /** New versions of tasks; `version` is the one the decision saw. */
-  readonly updates: readonly Task[]
+  readonly updates: readonly PlannedUpdate[]
   readonly assigned: number
   readonly unplaced: number
   /** Cluster time at which to plan again although nothing changed. */
@@ -42,25 +49,23 @@ const retryEveryMs = 50
 /** A changed explanation of a stuck task is written at most this often (less if that were over 1,000 a second). */
 const explainEveryMs = 5_000
 
-/** Waiting tasks of one version of a service. */
+/** Waiting tasks of one version of a service, as they came one after another. */
 interface Group {
   readonly service: ServiceId
   readonly specVersion: number
   readonly waiting: Waiting[]
-  /** Of another version of the service. */
-  next: Group | undefined
 }
 
 /** Waiting tasks that every node answers alike, apart from what it has of their service. */
 interface Batch {
   readonly demand: Demand
-  readonly groups: Map<ServiceId, Group>
+  readonly groups: Group[]
 }
 
 /** What one pass collects. */
 interface Pass {
   readonly env: SchedulingEnv
-  readonly updates: Task[]
+  readonly updates: PlannedUpdate[]
   assigned: number
   unplaced: number
   wakeAtMs: number
@@ -113,30 +118,42 @@ export class Scheduler {
     this.index.dropSpec(hash)
   }
 
-  /** Takes over one committed change of a task. */
+  /** Takes over one committed change of a task; `before` is undefined when it was created. */
   changeTask(before: Task | undefined, after: Task | undefined): void {
     const id = (after ?? before)?.id
     if (id === undefined) return
-    const known = this.#pending.get(id)
-    if (this.index.changeTask(known?.placed ?? before, after)) this.#roomMade = true
+    const known = before === undefined ? undefined : this.#pending.get(id)
+    const isCounted = known !== undefined && this.#settle(known, after)
+    if (!isCounted && this.index.changeTask(before, after)) this.#roomMade = true
     if (after === undefined || !isWaiting(after)) {
       if (known !== undefined) this.#pending.drop(known)
     } else if (known === undefined) this.#pending.add(after)
     else {
       known.task = after
-      known.placed = undefined
       if (known.status === 'planned' || known.refused) this.#pending.renew(known)
     }
     if (after !== undefined && isAbandoned(after)) this.#abandoned.set(id, after)
     else if (this.#abandoned.size > 0) this.#abandoned.delete(id)
   }
 
+  /** Ends a task's placement, because the task changed. Returns whether it is counted as it is now. */
+  #settle(waiting: Waiting, after: Task | undefined): boolean {
+    const { node, task } = waiting
+    if (node === undefined) return false
+    waiting.node = undefined
+    const isAsPlanned = after?.nodeId === node.node.id && holdsResources(after) && isActive(after)
+    if (isAsPlanned) return true
+    this.index.unplace(task, node)
+    this.#roomMade = true
+    return false
+  }
+
   /** A planned update that was refused, because the task or its node has changed meanwhile. */
-  refused(update: Task): void {
-    const known = this.#pending.get(update.id)
-    if (known?.placed !== update) return
-    this.index.changeTask(update, undefined)
-    known.placed = undefined
+  refused(update: PlannedUpdate): void {
+    const known = this.#pending.get(update.task.id)
+    if (known?.task !== update.task || known.node === undefined) return
+    this.index.unplace(known.task, known.node)
+    known.node = undefined
     // It is tried again when it, or something else that matters, changes.
     this.#pending.stick(known, true)
   }
@@ -145,7 +162,7 @@ export class Scheduler {
   plan(env: SchedulingEnv, tasksMax = passTasksMax): SchedulingPlan {
     const pass: Pass = { env, updates: [], assigned: 0, unplaced: 0, wakeAtMs: Infinity }
     this.index.failures.prune(env.nowMs)
-    for (const task of this.#abandoned.values()) pass.updates.push(shutDown(task, env.nowMs))
+    for (const task of this.#abandoned.values()) pass.updates.push({ kind: 'shut-down', task })
     this.#abandoned.clear()
     this.#retry(pass)
     for (const batch of this.#batches(pass, tasksMax)) this.#placeBatch(pass, batch)
@@ -185,10 +202,10 @@ export class Scheduler {
       }
       let batch = batches.get(demand.classKey)
       if (batch === undefined) {
-        batch = { demand, groups: new Map() }
+        batch = { demand, groups: [] }
         batches.set(demand.classKey, batch)
       }
-      groupIn(batch, task).waiting.push(waiting)
+      addToGroup(batch, waiting)
     }
     return batches.values()
   }
@@ -196,11 +213,7 @@ export class Scheduler {
   #placeBatch(pass: Pass, batch: Batch): void {
     const rank = rankOf(batch.demand.strategy ?? this.index.strategy, pass.env.random)
     const candidates = new Candidates(this.index, batch.demand, rank)
-    for (const first of batch.groups.values()) {
-      for (let group: Group | undefined = first; group !== undefined; group = group.next) {
-        this.#placeGroup(pass, group, candidates)
-      }
-    }
+    for (const group of batch.groups) this.#placeGroup(pass, group, candidates)
   }
 
   #placeGroup(pass: Pass, group: Group, candidates: Candidates): void {
@@ -215,11 +228,11 @@ export class Scheduler {
         this.#leave(pass, waiting, summary)
         continue
       }
-      const placed = assign(waiting.task, entry.node.id, pass.env.nowMs)
-      this.index.place(placed, entry)
-      waiting.placed = placed
+      const { task } = waiting
+      this.index.place(task, entry)
+      waiting.node = entry
       candidates.placed(entry, left > 0)
-      pass.updates.push(placed)
+      pass.updates.push({ kind: 'assign', task, nodeId: entry.node.id })
       pass.assigned += 1
     }
     candidates.close()
@@ -233,24 +246,16 @@ export class Scheduler {
     const { nowMs } = pass.env
     const everyMs = Math.max(explainEveryMs, this.#pending.stuckCount)
     const dueMs = task.err === '' ? nowMs : task.updatedAtMs + everyMs
-    if (nowMs >= dueMs) pass.updates.push({ ...task, err: summary })
+    if (nowMs >= dueMs) pass.updates.push({ kind: 'explain', task, err: summary })
     else this.#explainAtMs = Math.min(this.#explainAtMs, dueMs)
   }
 }
 
-function groupIn(batch: Batch, task: Task): Group {
-  const { serviceId: service, specVersion } = task
-  const first = batch.groups.get(service)
-  for (let group = first; group !== undefined; group = group.next) {
-    if (group.specVersion === specVersion) return group
-  }
-  const made: Group = { service, specVersion, waiting: [], next: undefined }
-  if (first === undefined) batch.groups.set(service, made)
-  else {
-    made.next = first.next
-    first.next = made
-  }
-  return made
+function addToGroup(batch: Batch, waiting: Waiting): void {
+  const { serviceId: service, specVersion } = waiting.task
+  const last = batch.groups[batch.groups.length - 1]
+  if (last?.service === service && last.specVersion === specVersion) last.waiting.push(waiting)
+  else batch.groups.push({ service, specVersion, waiting: [waiting] })
 }
 
 /** Wants a node. */
@@ -262,25 +267,30 @@ function isAbandoned(task: Task): boolean {
   return task.state < TaskState.ASSIGNED && task.desiredState === TaskState.SHUTDOWN
 }
 
-function assign(task: Task, node: NodeId, nowMs: number): Task {
-  return {
-    ...task,
-    nodeId: node,
-    state: TaskState.ASSIGNED,
-    stateAtMs: nowMs,
-    appliedAtMs: nowMs,
-    message: 'scheduler assigned task to node',
-    err: '',
-  }
-}
-
-function shutDown(task: Task, nowMs: number): Task {
-  return {
-    ...task,
-    state: TaskState.SHUTDOWN,
-    stateAtMs: nowMs,
-    appliedAtMs: nowMs,
-    message: 'shut down before a node was assigned',
-    err: '',
+/** The task as the plan wants it. */
+export function updatedTask(update: PlannedUpdate, nowMs: number): Task {
+  const { task } = update
+  switch (update.kind) {
+    case 'assign':
+      return {
+        ...task,
+        nodeId: update.nodeId,
+        state: TaskState.ASSIGNED,
+        stateAtMs: nowMs,
+        appliedAtMs: nowMs,
+        message: 'scheduler assigned task to node',
+        err: '',
+      }
+    case 'explain':
+      return { ...task, err: update.err }
+    case 'shut-down':
+      return {
+        ...task,
+        state: TaskState.SHUTDOWN,
+        stateAtMs: nowMs,
+        appliedAtMs: nowMs,
+        message: 'shut down before a node was assigned',
+        err: '',
+      }
   }
 }

@@ -6,8 +6,12 @@ import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { LoopError, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import { type Task, TaskState } from '../../proto/objects/index.ts'
-import { Scheduler, type SchedulingPlan } from '../../scheduler/plan.ts'
+import {
+  type PlannedUpdate,
+  Scheduler,
+  type SchedulingPlan,
+  updatedTask,
+} from '../../scheduler/plan.ts'
 import { type Change, type ReadTx, type Store, type Tx, WatchLagged } from '../store/store.ts'
 
 export interface SchedulerLoopDeps {
@@ -140,9 +144,9 @@ async function planOnce(
 }
 
 /** Returns the updates that no longer fitted what is stored. */
-async function commitPlan(store: Store, plan: SchedulingPlan): Promise<readonly Task[]> {
+async function commitPlan(store: Store, plan: SchedulingPlan): Promise<readonly PlannedUpdate[]> {
   const { updates } = plan
-  const commits: Promise<readonly Task[]>[] = []
+  const commits: Promise<readonly PlannedUpdate[]>[] = []
   for (let at = 0; at < updates.length; at += updatesMax) {
     const part = updates.slice(at, at + updatesMax)
     commits.push(store.update((tx) => commitPart(tx, part)))
@@ -153,19 +157,23 @@ async function commitPlan(store: Store, plan: SchedulingPlan): Promise<readonly 
   return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []))
 }
 
-function commitPart(tx: Tx, updates: readonly Task[]): readonly Task[] {
-  const refused: Task[] = []
-  for (const update of updates) {
-    const isCurrent = tx.get('tasks', update.id)?.version === update.version
-    if (isCurrent && mayGetTask(tx, update)) tx.update('tasks', update)
-    else refused.push(update)
-  }
+function commitPart(tx: Tx, updates: readonly PlannedUpdate[]): readonly PlannedUpdate[] {
+  const refused: PlannedUpdate[] = []
+  for (const update of updates) if (!commitUpdate(tx, update)) refused.push(update)
   return refused
 }
 
-/** The node may have been drained, or have gone down, after the plan saw it. */
-function mayGetTask(tx: ReadTx, { nodeId, state }: Task): boolean {
-  if (nodeId === undefined || state !== TaskState.ASSIGNED) return true
-  const node = tx.get('nodes', nodeId)
-  return node?.state === 'ready' && node.spec.availability === 'active'
+/** The task may have changed after the plan saw it, its node have been drained or have gone down. */
+function commitUpdate(tx: Tx, update: PlannedUpdate): boolean {
+  if (update.kind === 'assign') {
+    const node = tx.get('nodes', update.nodeId)
+    if (node?.state !== 'ready' || node.spec.availability !== 'active') return false
+  }
+  try {
+    tx.update('tasks', updatedTask(update, tx.nowMs))
+    return true
+  } catch (err) {
+    if (hasCode(err, 'OUT_OF_SEQUENCE', 'NOT_FOUND')) return false
+    throw err
+  }
 }

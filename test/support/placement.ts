@@ -3,7 +3,12 @@
 import { seededRandom } from '../../proto/lib/random.ts'
 import type { Node, Task, TaskSpecRecord } from '../../proto/objects/index.ts'
 import type { Strategy } from '../../scheduler/demand.ts'
-import { Scheduler, type SchedulingEnv, type SchedulingPlan } from '../../scheduler/plan.ts'
+import {
+  Scheduler,
+  type SchedulingEnv,
+  type SchedulingPlan,
+  updatedTask,
+} from '../../scheduler/plan.ts'
 
 export interface Placement {
   readonly nodes: readonly Node[]
@@ -25,24 +30,22 @@ export function anEnv(nowMs = 1_000_000): SchedulingEnv {
   return { nowMs, random: seededRandom(7).float }
 }
 
+/** The tasks as the plan wants them, in its order. */
+export function updatedTasks(plan: SchedulingPlan, nowMs = 1_000_000): Task[] {
+  return plan.updates.map((update) => updatedTask(update, nowMs))
+}
+
 /** Commits the plan: the scheduler sees its updates as changes with the next versions. */
-export function commit(
-  scheduler: Scheduler,
-  before: readonly Task[],
-  plan: SchedulingPlan,
-): Task[] {
-  const byId = new Map(before.map((task) => [task.id, task]))
+export function commit(scheduler: Scheduler, plan: SchedulingPlan): void {
   for (const update of plan.updates) {
-    const after = { ...update, version: update.version + 1 }
-    scheduler.changeTask(byId.get(update.id), after)
-    byId.set(update.id, after)
+    const after = updatedTask(update, 1_000_000)
+    scheduler.changeTask(update.task, { ...after, version: after.version + 1 })
   }
-  return [...byId.values()]
 }
 
 /** "task>node" for each assignment, by task id. */
 export function placements(plan: SchedulingPlan): string[] {
-  return plan.updates
+  return updatedTasks(plan)
     .filter((task) => task.nodeId !== undefined)
     .map((task) => `${task.id}>${task.nodeId}`)
     .sort()

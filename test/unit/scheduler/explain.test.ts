@@ -1,7 +1,7 @@
 import t from 'tap'
 import { explainTask } from '../../../scheduler/explain.ts'
 import { aNode, aSpecRecord, aTask } from '../../support/objects.ts'
-import { anEnv, aScheduler } from '../../support/placement.ts'
+import { anEnv, aScheduler, updatedTasks } from '../../support/placement.ts'
 
 // Every node but the last turns the task away for another reason.
 const nodes = [
@@ -67,7 +67,7 @@ t.test('the plan tells the same summary', async (t) => {
   const scheduler = aScheduler({ nodes: all, tasks: [...tasks, task], specs })
   const expected = explainTask(scheduler.index, task).summary
   t.same(
-    scheduler.plan(anEnv()).updates.map((update) => update.err),
+    updatedTasks(scheduler.plan(anEnv())).map((update) => update.err),
     [expected],
   )
 })

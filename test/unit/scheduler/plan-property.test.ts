@@ -13,7 +13,7 @@ import { ClusterIndex } from '../../../scheduler/cluster-index.ts'
 import type { Demand } from '../../../scheduler/demand.ts'
 import { allFilters } from '../../../scheduler/filters/filters.ts'
 import { aNode, aSpecRecord, aTask } from '../../support/objects.ts'
-import { anEnv, aScheduler } from '../../support/placement.ts'
+import { anEnv, aScheduler, updatedTasks } from '../../support/placement.ts'
 
 const nodeArbitrary = fc.record({
   nanoCpus: fc.integer({ min: 0, max: 6 }).map((cpus) => cpus * 1e9),
@@ -157,7 +157,8 @@ t.test(
         const scheduler = aScheduler(world)
         const plan = scheduler.plan(anEnv())
         const model = ClusterIndex.from(sourceOf(world, world.tasks))
-        for (const update of plan.updates) {
+        const updates = updatedTasks(plan)
+        for (const update of updates) {
           const before = world.tasks.find((task) => task.id === update.id)
           if (before === undefined) throw new Error('an unknown task was planned')
           if (update.nodeId === undefined) continue
@@ -167,7 +168,7 @@ t.test(
             return false
           model.changeTask(before, update)
         }
-        const left = plan.updates.filter((update) => update.nodeId === undefined)
+        const left = updates.filter((update) => update.nodeId === undefined)
         return left.every((task) =>
           [...model.entries()].every((entry) => !fits(model, task, entry.index)),
         )
@@ -249,7 +250,7 @@ t.test('an index kept change by change equals one that is built anew', async (t)
       }
       const index = ClusterIndex.from(sourceOf(world, []))
       const tasks = new Map<number, Task>()
-      const reserved = new Map<number, Task>()
+      const placed = new Map<number, { task: Task; on: number }>()
       for (const { task: at, kind, node } of changes) {
         const before = tasks.get(at)
         const base =
@@ -268,23 +269,24 @@ t.test('an index kept change by change equals one that is built anew', async (t)
                     ? { ...base, state: TaskState.FAILED }
                     : base
         if (kind === 'reserve') {
-          if (before !== undefined || reserved.has(at)) continue
-          const placed = { ...base, nodeId: id, state: TaskState.ASSIGNED }
-          index.place(placed, index.entry(node))
-          reserved.set(at, placed)
+          if (before !== undefined || placed.has(at)) continue
+          index.place(base, index.entry(node))
+          placed.set(at, { task: base, on: node })
           continue
         }
         if (kind === 'release') {
-          for (const placed of reserved.values()) index.changeTask(placed, undefined)
-          reserved.clear()
+          for (const { task, on } of placed.values()) index.unplace(task, index.entry(on))
+          placed.clear()
           continue
         }
-        index.changeTask(reserved.get(at) ?? before ?? base, after)
-        reserved.delete(at)
+        const own = placed.get(at)
+        if (own !== undefined) index.unplace(own.task, index.entry(own.on))
+        placed.delete(at)
+        index.changeTask(before ?? base, after)
         if (after === undefined) tasks.delete(at)
         else tasks.set(at, after)
       }
-      for (const placed of reserved.values()) index.changeTask(placed, undefined)
+      for (const { task, on } of placed.values()) index.unplace(task, index.entry(on))
       const fresh = ClusterIndex.from(sourceOf(world, [...tasks.values()]))
       return sameIndex(index, fresh)
     }),

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Task, TaskState } from '../../../proto/objects/index.ts'
 import { aNode, aSpecRecord, aTask, type TaskSpecFacts } from '../../support/objects.ts'
-import { anEnv, aScheduler, commit, placements } from '../../support/placement.ts'
+import { anEnv, aScheduler, commit, placements, updatedTasks } from '../../support/placement.ts'
 
 function replicas(count: number, facts: Parameters<typeof aTask>[0] = {}): Task[] {
   return Array.from({ length: count }, (_, at) =>
@@ -31,7 +31,7 @@ t.test('an assigned task has a node, the state ASSIGNED and no error', async (t)
   })
   const plan = scheduler.plan(anEnv(5_000))
   t.match(plan, { assigned: 1, unplaced: 0, wakeAtMs: undefined })
-  t.match(plan.updates, [
+  t.match(updatedTasks(plan, 5_000), [
     {
       id: 't1',
       version: 7,
@@ -52,7 +52,7 @@ t.test('replicas spread evenly; a service ignores how full nodes are of others',
   }))
   const tasks = replicas(6)
   const scheduler = aScheduler({ nodes: threeNodes, tasks: [...others, ...tasks], specs: spec() })
-  t.same(perNode(scheduler.plan(anEnv()).updates), { a: 2, b: 2, c: 2 })
+  t.same(perNode(updatedTasks(scheduler.plan(anEnv()))), { a: 2, b: 2, c: 2 })
 })
 
 t.test('equal as to the service, the node with fewest tasks in all is taken', async (t) => {
@@ -70,7 +70,7 @@ t.test('one-off tasks of many services fill the nodes evenly', async (t) => {
     aTask({ id: `t${at}`, service: `service-${at}` }),
   )
   const scheduler = aScheduler({ nodes: threeNodes, tasks, specs: spec() })
-  t.same(perNode(scheduler.plan(anEnv()).updates), { a: 3, b: 3, c: 3 })
+  t.same(perNode(updatedTasks(scheduler.plan(anEnv()))), { a: 3, b: 3, c: 3 })
 })
 
 t.test('tasks asked to stop hold their resources but do not count for the rank', async (t) => {
@@ -130,9 +130,9 @@ t.test('a host port is had once a node', async (t) => {
   const ports = [{ targetPort: 80, publishedPort: 8080 }]
   const scheduler = aScheduler({ nodes: threeNodes, tasks: replicas(5), specs: spec({ ports }) })
   const plan = scheduler.plan(anEnv())
-  t.same(perNode(plan.updates), { a: 1, b: 1, c: 1 })
+  t.same(perNode(updatedTasks(plan)), { a: 1, b: 1, c: 1 })
   t.match(
-    plan.updates.filter((task) => task.nodeId === undefined),
+    updatedTasks(plan).filter((task) => task.nodeId === undefined),
     [
       { err: 'no suitable node (host-mode port already in use on 3 nodes)' },
       { err: 'no suitable node (host-mode port already in use on 3 nodes)' },
@@ -158,7 +158,7 @@ t.test(
     const plan = scheduler.plan(anEnv())
     t.match(plan, { assigned: 6, unplaced: 1 })
     t.match(
-      plan.updates.filter((task) => task.nodeId === undefined),
+      updatedTasks(plan).filter((task) => task.nodeId === undefined),
       [{ id: 't5', err: 'no suitable node (max replicas per node limit exceed)' }],
     )
   },
@@ -171,7 +171,7 @@ t.test('binpack fills one node before the next, by its most reserved resource', 
     specs: spec({ reservations: { nanoCpus: 1e9 } }),
     strategy: 'binpack',
   })
-  const counts = perNode(scheduler.plan(anEnv()).updates)
+  const counts = perNode(updatedTasks(scheduler.plan(anEnv())))
   t.same(Object.values(counts).sort(), [2, 4])
 })
 
@@ -181,7 +181,7 @@ t.test('a service may choose another strategy than the cluster', async (t) => {
     tasks: replicas(6),
     specs: spec({ placement: { strategy: 'binpack' } }),
   })
-  t.same(Object.values(perNode(scheduler.plan(anEnv()).updates)), [6])
+  t.same(Object.values(perNode(updatedTasks(scheduler.plan(anEnv())))), [6])
 })
 
 t.test('random takes every node about equally often', async (t) => {
@@ -191,7 +191,7 @@ t.test('random takes every node about equally often', async (t) => {
     specs: spec(),
     strategy: 'random',
   })
-  const counts = perNode(scheduler.plan(anEnv()).updates)
+  const counts = perNode(updatedTasks(scheduler.plan(anEnv())))
   for (const [node, count] of Object.entries(counts)) {
     t.ok(count > 850 && count < 1150, `${node} has ${count} of 3000`)
   }
@@ -206,10 +206,10 @@ t.test(
     const running = aTask({ id: 'old', node: 'a' })
     const scheduler = aScheduler({ nodes, tasks: [running, aTask({ id: 't1' })], specs })
     const first = scheduler.plan(anEnv(1_000))
-    t.match(first.updates, [
+    t.match(updatedTasks(first), [
       { id: 't1', err: 'no suitable node (insufficient resources on 1 node)' },
     ])
-    commit(scheduler, [aTask({ id: 't1' })], first)
+    commit(scheduler, first)
     t.same(scheduler.plan(anEnv(2_000)).updates, [], 'nothing has changed')
 
     scheduler.changeTask(running, { ...running, state: TaskState.COMPLETE })
@@ -232,13 +232,13 @@ t.test('a changed explanation is written at most every 5 s', async (t) => {
   const task = aTask({ id: 't1' })
   const scheduler = aScheduler({ nodes: [], tasks: [task], specs: spec() })
   const first = scheduler.plan(anEnv(10_000))
-  t.match(first.updates, [{ err: 'no suitable node' }])
+  t.match(updatedTasks(first), [{ err: 'no suitable node' }])
   const told = { ...task, version: 2, updatedAtMs: 10_000, err: 'no suitable node' }
   scheduler.changeTask(task, told)
   scheduler.putNode(aNode({ id: 'a', state: 'down' }))
   const second = scheduler.plan(anEnv(11_000))
   t.match(second, { updates: [], unplaced: 1, wakeAtMs: 15_000 })
-  t.match(scheduler.plan(anEnv(second.wakeAtMs)).updates, [
+  t.match(updatedTasks(scheduler.plan(anEnv(second.wakeAtMs))), [
     { version: 2, err: 'no suitable node (1 node not available for new tasks)' },
   ])
 })
@@ -269,7 +269,7 @@ t.test(
     scheduler.changeTask(task, { ...task, version: 2 })
     scheduler.refused(update)
     const again = scheduler.plan(anEnv())
-    t.match(again.updates, [{ id: 't1', version: 2, nodeId: 'a' }])
+    t.match(updatedTasks(again), [{ id: 't1', version: 2, nodeId: 'a' }])
     t.equal(scheduler.index.entry(0).activeTasks, 1)
   },
 )
@@ -282,7 +282,7 @@ t.test(
       aTask({ id: 't2', desiredState: TaskState.REMOVE }),
     ]
     const scheduler = aScheduler({ nodes: threeNodes, tasks, specs: spec() })
-    t.match(scheduler.plan(anEnv()).updates, [{ id: 't1', state: TaskState.SHUTDOWN }])
+    t.match(updatedTasks(scheduler.plan(anEnv())), [{ id: 't1', state: TaskState.SHUTDOWN }])
     t.same(scheduler.plan(anEnv()).updates, [])
   },
 )
@@ -301,7 +301,7 @@ t.test('a pass is bounded and says that there is more', async (t) => {
 
 t.test('a task whose spec is missing waits for it', async (t) => {
   const scheduler = aScheduler({ nodes: threeNodes, tasks: [aTask({ id: 't1' })], specs: [] })
-  t.match(scheduler.plan(anEnv(1_000)).updates, [
+  t.match(updatedTasks(scheduler.plan(anEnv(1_000))), [
     { err: "no suitable node (the task's spec spec-1 is missing)" },
   ])
   for (const record of spec()) scheduler.putSpec(record)
@@ -320,5 +320,5 @@ t.test('paused, drained and down nodes and dropped ones get nothing', async (t) 
   const scheduler = aScheduler({ nodes, tasks: replicas(2), specs: spec() })
   const gone = nodes.find((node) => node.id === 'e')
   if (gone !== undefined) scheduler.dropNode(gone.id)
-  t.same(perNode(scheduler.plan(anEnv()).updates), { f: 2 })
+  t.same(perNode(updatedTasks(scheduler.plan(anEnv()))), { f: 2 })
 })
