@@ -39,12 +39,13 @@ export class VirtualClock implements Clock {
     const endMs = this.#nowMs + ms
     await settle()
     for (let due = this.#next(endMs); due !== undefined; due = this.#next(endMs)) {
-      this.#nowMs = due.atMs
+      // After a stall a timer fires late.
+      this.#nowMs = Math.max(this.#nowMs, due.atMs)
       this.#timers.delete(due)
       due.fn()
       await settle()
     }
-    this.#nowMs = endMs
+    this.#nowMs = Math.max(this.#nowMs, endMs)
   }
 
   /** Jumps: timers that became due meanwhile all fire late, at the new time. A stalled process looks like this. */

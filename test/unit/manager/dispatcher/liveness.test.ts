@@ -1,0 +1,88 @@
+import t from 'tap'
+import { downAtMs, type Heard, heartbeatPeriodMs } from '../../../../manager/dispatcher/liveness.ts'
+import { SharedBarrier } from '../../../../manager/dispatcher/shared-barrier.ts'
+import { StallMeter } from '../../../../manager/dispatcher/stall-meter.ts'
+import { nodeId } from '../../../../proto/objects/index.ts'
+import { settle, VirtualClock } from '../../../support/virtual-clock.ts'
+
+const heard: Heard = {
+  nodeId: nodeId('w1'),
+  managerId: nodeId('m1'),
+  beatAtMs: 10_000,
+  heartbeatMs: 500,
+  managerAtMs: 12_000,
+}
+
+t.test('a node is down 2.8 s after its last heartbeat', async (t) => {
+  t.equal(downAtMs(heard, 12_100), 12_800)
+  t.equal(downAtMs({ ...heard, heartbeatMs: 2_000 }, 12_100), 14_300, 'more with a longer period')
+})
+
+t.test('it has longer when its manager is silent too, unless that is itself', async (t) => {
+  t.equal(downAtMs(heard, 13_001), 16_000)
+  t.equal(downAtMs({ ...heard, managerAtMs: undefined }, 12_100), 16_000)
+  t.equal(downAtMs({ ...heard, managerId: nodeId('w1') }, 13_001), 12_800)
+  t.equal(downAtMs({ ...heard, managerId: undefined }, 13_001), 12_800)
+})
+
+t.test(
+  'the period grows with the sessions, so that heartbeats stay a tenth of a core',
+  async (t) => {
+    t.equal(heartbeatPeriodMs(0, 500, 500), 500)
+    t.equal(heartbeatPeriodMs(700, 500, 500), 500, '2,000 nodes on three managers')
+    t.equal(heartbeatPeriodMs(1_000, 500, 500), 700)
+    t.equal(heartbeatPeriodMs(10_000, 500, 500), 7_000)
+    t.equal(heartbeatPeriodMs(900, 500, 700), 700, 'a little less is not worth telling everybody')
+    t.equal(heartbeatPeriodMs(100, 500, 2_000), 500)
+    t.equal(heartbeatPeriodMs(100, 3_000, 500), 3_000, 'the wish of the cluster is the least')
+  },
+)
+
+t.test('the meter leaves out what the process itself slept through', async (t) => {
+  const clock = new VirtualClock()
+  const meter = new StallMeter(clock)
+  const life = new AbortController()
+  meter.start(life.signal)
+  await clock.advance(1_050)
+  t.equal(meter.nowMs(), 1_050)
+  await clock.stall(5_000)
+  t.equal(meter.nowMs(), 1_100)
+  await clock.advance(300)
+  t.equal(meter.nowMs(), 1_400)
+  life.abort()
+})
+
+t.test('who waits for a read point shares the next one, never one that began before', async (t) => {
+  const passes: (() => void)[] = []
+  const barrier = new SharedBarrier(() => new Promise((resolve) => passes.push(resolve)))
+  const done: string[] = []
+  const wait = (name: string) => barrier.wait().then(() => done.push(name))
+  wait('a')
+  wait('b')
+  wait('c')
+  t.equal(passes.length, 1)
+  passes[0]?.()
+  await settle()
+  t.same(done, ['a'])
+  t.equal(passes.length, 2)
+  wait('d')
+  passes[1]?.()
+  await settle()
+  t.same(done, ['a', 'b', 'c'])
+  passes[2]?.()
+  await settle()
+  t.same(done, ['a', 'b', 'c', 'd'])
+})
+
+t.test('a read point that failed does not hold up the next', async (t) => {
+  let passes = 0
+  const barrier = new SharedBarrier(async () => {
+    passes += 1
+    if (passes === 1) throw new Error('no leader')
+  })
+  const [first, second] = [barrier.wait(), barrier.wait()]
+  await t.rejects(first, /no leader/)
+  await second
+  await barrier.wait()
+  t.equal(passes, 3)
+})
