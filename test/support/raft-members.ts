@@ -261,7 +261,7 @@ export class MemberProcesses {
 }
 
 /** A loopback address with a port that nobody listens on now. */
-function freeAddress(): Promise<string> {
+export function freeAddress(): Promise<string> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
