@@ -52,7 +52,9 @@ export async function createBench(): Promise<NetnsBench> {
       const file = join(dir, `${name}.netns`)
       await ensureNamespace(file, runCommand)
       files.push(file)
-      await runCommand([...enterNamespace(file), 'ip', 'link', 'set', 'lo', 'up'])
+      // A new namespace inherits forwarding from the machine.
+      const script = 'ip link set lo up; echo 0 >/proc/sys/net/ipv4/ip_forward'
+      await runCommand([...enterNamespace(file), 'sh', '-c', script])
       return file
     },
     run: async (file, argv, input) => {

@@ -159,11 +159,14 @@ async function publish(kernel: Kernel, endpoint: Endpoint): Promise<void> {
   const commands = portCommands('add', endpoint)
   requireWritten(endpoint, await kernel.nft('dataPlane', commands.dataPlane))
   requireWritten(endpoint, await kernel.nft('host', commands.host))
-  for (const { protocol, publishedPort } of endpoint.ports) {
-    // A client that sent before the port was open would be held to its first answer, that nobody is there.
-    const flow = ['-p', 'udp', '--orig-port-dst', `${publishedPort}`]
-    if (protocol === 'udp') await kernel.run('host', ['conntrack', '-D', ...flow])
-  }
+  for (const port of endpoint.ports) if (port.protocol === 'udp') await forgetFlows(kernel, port)
+}
+
+/** A client that sent before the port was open would be held to its first answer, that nobody is there. */
+async function forgetFlows(kernel: Kernel, { publishedPort }: PublishedPort): Promise<void> {
+  const flows = ['-p', 'udp', '--orig-port-dst', `${publishedPort}`]
+  await kernel.run('dataPlane', ['conntrack', '-D', ...flows])
+  await kernel.run('host', ['conntrack', '-D', ...flows])
 }
 
 function portCommands(

@@ -33,6 +33,9 @@ export interface CoprocessOptions {
   readonly timeoutMs?: number
 }
 
+/** Then a program is replaced by a new one: `nft -i` keeps every line it ever read. */
+const requestsMax = 5_000
+
 const waitingMax = 10_000
 const answerBytesMax = 1024 * 1024
 
@@ -41,7 +44,10 @@ export function createCoprocess(options: CoprocessOptions): Coprocess {
   let waiting = 0
   let last: Promise<unknown> = Promise.resolve()
   const request = async (lines: readonly string[]): Promise<Answer> => {
-    if (running === undefined || running.hasEnded()) running = start(options)
+    if (running === undefined || running.isSpent()) {
+      running?.end()
+      running = start(options)
+    }
     return await running.exchange(lines)
   }
   return {
@@ -69,13 +75,17 @@ export function createCoprocess(options: CoprocessOptions): Coprocess {
 
 interface Running {
   exchange(lines: readonly string[]): Promise<Answer>
-  hasEnded(): boolean
+  /** It has ended, or has served long enough. */
+  isSpent(): boolean
   end(): void
 }
 
 function start(options: CoprocessOptions): Running {
   // setpriv: the program must not outlive the daemon, or it would keep a removed namespace alive.
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...options.argv], { stdio: 'pipe' })
+  const argv = ['--pdeathsig', 'KILL', ...options.argv]
+  // No home: `nft -i` would write a history of its commands there.
+  const env = { ...process.env, HOME: '/nonexistent' }
+  const child = spawn('setpriv', argv, { stdio: 'pipe', env })
   child.stdin.on('error', () => {})
   child.stdout.resume()
   let marks = 0
@@ -110,7 +120,11 @@ function start(options: CoprocessOptions): Running {
       timer.cancel()
     }
   }
-  return { exchange, hasEnded: () => ended !== undefined, end: () => child.stdin.end() }
+  return {
+    exchange,
+    isSpent: () => ended !== undefined || marks >= requestsMax,
+    end: () => child.stdin.end(),
+  }
 }
 
 function collectErrors(

@@ -43,6 +43,16 @@ t.test('a program that ends fails its request, and the next one has a new progra
   shell.close()
 })
 
+t.test('a program that has served long enough is replaced', async (t) => {
+  const shell = aShell()
+  const pidOf = async (): Promise<string> => (await shell.request(['echo $$ >&2'])).said
+  const first = await pidOf()
+  t.equal(await pidOf(), first)
+  await Promise.all(Array.from({ length: 4_998 }, () => shell.request([])))
+  t.not(await pidOf(), first)
+  shell.close()
+})
+
 t.test('a program that does not answer is killed', async (t) => {
   const shell = aShell('', 100)
   await t.rejects(shell.request(['exec sleep 60']), {
