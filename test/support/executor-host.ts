@@ -1,5 +1,5 @@
 // A host for tests of the executor: folders of its own, and a look at what is left in the end.
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
@@ -74,7 +74,6 @@ export async function createExecutorHost(): Promise<ExecutorHost> {
 
 /** Loads an archive as `image load` does. */
 export async function loadImage(images: Images, archive: Uint8Array): Promise<void> {
-  const { writeFile } = await import('node:fs/promises')
   await images.load({
     write: (path) => writeFile(path, archive),
     signal: new AbortController().signal,
