@@ -31,7 +31,7 @@ type Record = NonNullable<StoreSnapshotRecord['kind']>
  */
 export function encodeSnapshot(state: State, breathe: Breathe): AsyncIterable<Uint8Array> {
   const { version, stampMs: nowMs } = state
-  const tables = tableNames.map((table) => ({ table, rows: [...state.table(table).rows()] }))
+  const tables = tableNames.map((table) => ({ table, rows: state.table(table).toArray() }))
   const requests = [...state.requests.values()]
 
   function* records(): Iterable<Record> {
