@@ -1,5 +1,6 @@
 // The one program, `tsswarm`: joins run-cli to the real world. Everything else is loaded when it is needed.
 import { systemClock } from '../proto/lib/clock.ts'
+import { childController } from '../proto/lib/lifecycle.ts'
 import { systemRandom } from '../proto/lib/random.ts'
 import type { Output } from './context.ts'
 import { runCli } from './run-cli.ts'
@@ -17,7 +18,7 @@ function output(stream: NodeJS.WriteStream): Output {
 }
 
 function interruptSignal(): AbortSignal {
-  const controller = new AbortController()
+  const { controller } = childController()
   const stop = (): void => {
     // Twice means now.
     if (controller.signal.aborted) process.exit(130)

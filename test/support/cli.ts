@@ -8,15 +8,18 @@ import { seededRandom } from '../../proto/lib/random.ts'
 export class MemoryOutput implements Output {
   readonly isTerminal: boolean
   readonly columns: number
+  readonly #onWrite: ((text: string) => void) | undefined
   text = ''
 
-  constructor(isTerminal = false, columns = 80) {
+  constructor(isTerminal = false, columns = 80, onWrite?: (text: string) => void) {
     this.isTerminal = isTerminal
     this.columns = columns
+    this.#onWrite = onWrite
   }
 
   write(text: string): void {
     this.text += text
+    this.#onWrite?.(text)
   }
 }
 
@@ -34,7 +37,11 @@ export interface CliSurroundings {
   readonly clock?: Clock
   readonly signal?: AbortSignal
   readonly terminal?: boolean
+  /** Sees what is written to stdout as it is written. */
+  readonly onOutput?: (text: string) => void
 }
+
+let runs = 0
 
 async function noDaemon(): Promise<never> {
   throw new Error('this test has no daemon')
@@ -49,7 +56,8 @@ export async function runCommandLine(
   line: string | readonly string[],
   surroundings: CliSurroundings = {},
 ): Promise<CliRun> {
-  const stdout = new MemoryOutput(surroundings.terminal)
+  const stdout = new MemoryOutput(surroundings.terminal, 80, surroundings.onOutput)
+  runs += 1
   const stderr = new MemoryOutput(surroundings.terminal)
   const argv = typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line
   const code = await runCli(
@@ -61,7 +69,8 @@ export async function runCommandLine(
       }),
       env: surroundings.env ?? {},
       clock: surroundings.clock ?? systemClock,
-      random: seededRandom(1),
+      // Each run is another user: its request ids must not repeat another's.
+      random: seededRandom(runs),
       signal: surroundings.signal ?? new AbortController().signal,
       connect: surroundings.connect ?? noDaemon,
     },
