@@ -39,8 +39,8 @@ export async function createBench(): Promise<NetnsBench> {
   const files: string[] = []
   const children: ChildProcess[] = []
   const start = (argv: readonly string[]): ChildProcess => {
-    const [file = '', ...args] = argv
-    const child = spawn(file, args, { stdio: 'ignore' })
+    // Nothing outlives a test that is killed.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], { stdio: 'ignore' })
     children.push(child)
     return child
   }
