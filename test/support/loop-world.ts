@@ -1,0 +1,167 @@
+// The leader's loops over a real store on virtual time, with agents that do what they are told at once. For tests of
+// the loops together, without Raft and without a network.
+import { nodeTasksLoop } from '../../manager/loops/node-tasks-loop.ts'
+import { replicatedLoop } from '../../manager/loops/replicated-loop.ts'
+import { schedulerLoop } from '../../manager/loops/scheduler-loop.ts'
+import { taskReaperLoop } from '../../manager/loops/task-reaper-loop.ts'
+import { createMemoryStore } from '../../manager/store/memory-store.ts'
+import type { ReplicatedStore } from '../../manager/store/replicated-store.ts'
+import { runAll } from '../../proto/lib/lifecycle.ts'
+import { silentLogger } from '../../proto/lib/log.ts'
+import { seededRandom } from '../../proto/lib/random.ts'
+import {
+  isActive,
+  isTerminal,
+  type Node,
+  nodeId,
+  type Service,
+  type Task,
+  TaskState,
+} from '../../proto/objects/index.ts'
+import {
+  aCluster,
+  aNode,
+  aService,
+  aSpecRecord,
+  type ClusterFacts,
+  type NodeFacts,
+  type ServiceFacts,
+  type TaskSpecFacts,
+} from './objects.ts'
+import { settle, VirtualClock } from './virtual-clock.ts'
+
+export class LoopWorld {
+  readonly clock = new VirtualClock()
+  readonly store: ReplicatedStore
+  /** Tasks whose agent does not act on them. */
+  readonly held = new Set<string>()
+  /** Nodes whose agent is cut off. */
+  readonly silent = new Set<string>()
+  failure: unknown
+  readonly #random = seededRandom(11)
+  #loops: AbortController | undefined
+  #running: Promise<void> = Promise.resolve()
+
+  constructor() {
+    this.store = createMemoryStore({ clock: this.clock, random: this.#random })
+  }
+
+  /** Begins a term of leadership. */
+  lead(): void {
+    const { store, clock } = this
+    const deps = { store, clock, random: this.#random, log: silentLogger }
+    this.#loops = new AbortController()
+    const loops = [schedulerLoop, replicatedLoop, taskReaperLoop, nodeTasksLoop]
+    this.#running = runAll(
+      this.#loops.signal,
+      loops.map((loop) => loop(deps)),
+    ).catch((err: unknown) => {
+      this.failure = err
+    })
+  }
+
+  /** Ends the term: the loops forget everything. */
+  async resign(): Promise<void> {
+    this.#loops?.abort()
+    await this.#running
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  async addCluster(facts: ClusterFacts): Promise<void> {
+    await this.store.update((tx) => tx.create('cluster', aCluster(facts)))
+  }
+
+  async addNode(facts: NodeFacts): Promise<void> {
+    await this.store.update((tx) => tx.create('nodes', aNode(facts)))
+  }
+
+  async setNode(id: string, change: Partial<Node>): Promise<void> {
+    await this.store.update((tx) => {
+      const node = tx.get('nodes', id)
+      if (node !== undefined) tx.update('nodes', { ...node, ...change, stateAtMs: tx.nowMs })
+    })
+  }
+
+  async setAvailability(id: string, availability: Node['spec']['availability']): Promise<void> {
+    const node = this.store.view((tx) => tx.get('nodes', id))
+    if (node !== undefined) await this.setNode(id, { spec: { ...node.spec, availability } })
+  }
+
+  async addSpec(hash: string, facts: TaskSpecFacts): Promise<void> {
+    await this.store.update((tx) => tx.create('taskSpecs', aSpecRecord(hash, facts)))
+  }
+
+  async addService(facts: ServiceFacts): Promise<void> {
+    await this.store.update((tx) => tx.create('services', aService(facts)))
+  }
+
+  async setService(change: Partial<Service>): Promise<void> {
+    await this.store.update((tx) => {
+      for (const service of tx.all('services')) tx.update('services', { ...service, ...change })
+    })
+  }
+
+  async scale(replicas: number): Promise<void> {
+    const service = this.store.view((tx) => [...tx.all('services')][0])
+    if (service === undefined) return
+    await this.setService({ spec: { ...service.spec, mode: { kind: 'replicated', replicas } } })
+  }
+
+  /** Reports a state of the task, as its agent would. */
+  async report(id: string, state: TaskState, err = ''): Promise<void> {
+    await this.store.update((tx) => {
+      const task = tx.get('tasks', id)
+      if (task === undefined || task.state >= state) return
+      tx.update('tasks', { ...task, state, err, appliedAtMs: tx.nowMs, stateAtMs: tx.nowMs })
+    })
+  }
+
+  tasks(): readonly Task[] {
+    return this.store.view((tx) => [...tx.all('tasks')])
+  }
+
+  running(): readonly Task[] {
+    return this.tasks().filter((task) => isActive(task) && task.state === TaskState.RUNNING)
+  }
+
+  /** Lets loops and agents act until nothing moves, without time passing. */
+  async quiet(): Promise<void> {
+    for (let calm = 0; calm < 3; calm++) {
+      const index = this.store.appliedIndex
+      await this.clock.advance(0)
+      await this.#agents()
+      await settle()
+      if (this.store.appliedIndex !== index) calm = -1
+      if (this.failure !== undefined) throw this.failure
+    }
+  }
+
+  /** Lets time pass in steps of 10 ms. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 10) {
+      await this.clock.advance(Math.min(10, left))
+      await this.quiet()
+    }
+  }
+
+  async #agents(): Promise<void> {
+    for (const task of this.tasks()) {
+      const next = this.#next(task)
+      if (next !== undefined) await this.report(task.id, next)
+    }
+  }
+
+  #next(task: Task): TaskState | undefined {
+    if (task.nodeId === undefined || isTerminal(task.state) || this.held.has(task.id))
+      return undefined
+    if (this.silent.has(task.nodeId)) return undefined
+    if (this.store.view((tx) => tx.get('nodes', nodeId(task.nodeId ?? ''))) === undefined) {
+      return undefined
+    }
+    if (task.desiredState >= TaskState.SHUTDOWN) return TaskState.SHUTDOWN
+    if (task.state < TaskState.READY) return TaskState.READY
+    return task.desiredState === TaskState.RUNNING && task.state < TaskState.RUNNING
+      ? TaskState.RUNNING
+      : undefined
+  }
+}
