@@ -10,7 +10,7 @@ import {
   type TaskStatus,
   taskId,
 } from '../../../proto/objects/index.ts'
-import type { ContainerConfig } from '../../../worker/executor/executor.ts'
+import type { ContainerConfig, Executor } from '../../../worker/executor/executor.ts'
 import { createFakeExecutor } from '../../../worker/executor/fake/fake-executor.ts'
 import { FakeHost, type FakeHostOptions } from '../../../worker/executor/fake/fake-host.ts'
 import { openStateDb, type StateDb } from '../../../worker/state-db.ts'
@@ -30,6 +30,8 @@ class Node {
   readonly file: StateFile = memoryStateFile()
   readonly told = new Map<string, TaskStatus[]>()
   startsMax: number | undefined
+  /** Lets a test stand in the executor's way. */
+  wrap: (executor: Executor) => Executor = (executor) => executor
   #index = 0
   #stop: (() => Promise<void>) | undefined
   tasks!: TaskManager
@@ -47,7 +49,7 @@ class Node {
       }
       reporter.acknowledge(sequence)
     })
-    const executor = createFakeExecutor(this.host)
+    const executor = this.wrap(createFakeExecutor(this.host))
     this.db = await openStateDb(this.file, silentLogger)
     this.tasks = new TaskManager({
       executor,
@@ -350,4 +352,53 @@ t.test('an end is on disk before it is told', async (t) => {
   await node.until('a', S.COMPLETE)
   await node.restart()
   t.equal(node.db.restored.statuses.get(taskId('a'))?.state, S.COMPLETE)
+})
+
+t.test('an executor that fails now and then is asked again', async (t) => {
+  const node = new Node()
+  const failures = new Map([
+    ['wait', 1],
+    ['stop', 2],
+    ['remove', 2],
+  ])
+  const mayFail = (what: string): void => {
+    const left = failures.get(what) ?? 0
+    failures.set(what, left - 1)
+    if (left > 0) throw new SwarmError('INTERNAL', `${what} failed`)
+  }
+  node.wrap = (executor) =>
+    Object.assign(Object.create(executor), {
+      wait: async (...args: Parameters<Executor['wait']>) => {
+        mayFail('wait')
+        return executor.wait(...args)
+      },
+      stop: async (...args: Parameters<Executor['stop']>) => {
+        mayFail('stop')
+        return executor.stop(...args)
+      },
+      remove: async (id: string) => {
+        mayFail('remove')
+        return executor.remove(id)
+      },
+      list: () => executor.list(),
+      inspect: (id: string) => executor.inspect(id),
+      create: executor.create.bind(executor),
+      start: executor.start.bind(executor),
+      pull: executor.pull.bind(executor),
+      close: () => executor.close(),
+    })
+  await node.start()
+  t.teardown(() => node.stop())
+  await node.assign(anAssignedTask({ id: 'a' }))
+  await node.until('a', S.RUNNING)
+  await node.clock.advance(1_000)
+  t.equal(node.last('a')?.state, S.RUNNING, 'a failed wait says nothing of the container')
+  await node.assign(anAssignedTask({ id: 'a', desiredState: S.SHUTDOWN }))
+  await node.until('a', S.SHUTDOWN)
+  await node.assign()
+  await node.clock.until(() => node.state('a') === undefined, 10_000, 'the container is gone')
+  t.same(
+    [...failures.values()].map((left) => left < 0),
+    [true, true, true],
+  )
 })
