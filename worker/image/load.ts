@@ -1,6 +1,7 @@
 // Loads images from an archive file (`docker save`, OCI layout as tar, plain or compressed) into
 // the store.
 import { createHash } from 'node:crypto'
+import { open, rename } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
@@ -41,6 +42,7 @@ export async function loadArchive(
     try {
       const path = `${transfer.tmpDir}/archive.tar`
       await request.write(path)
+      await decompress(store, path)
       const images = await readArchive(store, path)
       const loaded: StoredImage[] = []
       for (const image of images) {
@@ -131,10 +133,45 @@ function ociImages(path: string, text: string): readonly ArchiveImage[] {
   })
 }
 
-/**
- * A file of the archive as text; undefined when there is none. tar sees by itself whether it is
- * compressed.
- */
+interface Compression {
+  /** The first bytes of such a file, in hexadecimal. */
+  readonly magic: string
+  readonly program: string
+  readonly suffix: string
+}
+
+const compressions: readonly Compression[] = [
+  { magic: '1f8b', program: 'gzip', suffix: 'gz' },
+  { magic: 'fd377a585a00', program: 'xz', suffix: 'xz' },
+  { magic: '28b52ffd', program: 'zstd', suffix: 'zst' },
+  { magic: '425a68', program: 'bzip2', suffix: 'bz2' },
+]
+
+/** In place: not every version of skopeo reads compressed archives. */
+async function decompress(store: ImageStore, path: string): Promise<void> {
+  const start = await firstBytes(path)
+  const found = compressions.find(({ magic }) => start.startsWith(magic))
+  if (found === undefined) return
+  const packed = `${path}.${found.suffix}`
+  await rename(path, packed)
+  const result = await store.run([found.program, '-d', '-q', packed], { timeoutMs: loadTimeoutMs })
+  if (result.code === 0) return
+  throw invalidArchive(
+    `it cannot be unpacked: ${result.stderr.trim()}; is ${found.program} installed?`,
+  )
+}
+
+async function firstBytes(path: string): Promise<string> {
+  const file = await open(path, 'r')
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, 0)
+    return buffer.toString('hex', 0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+/** A file of the archive as text; undefined when there is none. */
 async function extract(store: ImageStore, path: string, name: string): Promise<string | undefined> {
   const result = await store.run(['tar', '-xOf', path, name], { timeoutMs: loadTimeoutMs })
   return result.code === 0 ? result.stdout : undefined
