@@ -2,6 +2,9 @@
 // how many were due.
 import type { MonotonicClock } from './environment.ts'
 
+/** A timer that is early by a rounding error would otherwise be set again and again for no time at all. */
+const rounding = 1e-6
+
 export class Ticker {
   readonly #clock: MonotonicClock
   readonly #tickMs: number
@@ -33,7 +36,7 @@ export class Ticker {
 
   #tick(): void {
     const elapsedMs = this.#clock.monotonicMs() - this.#lastMs
-    const count = Math.floor(elapsedMs / this.#tickMs)
+    const count = Math.floor(elapsedMs / this.#tickMs + rounding)
     this.#lastMs += count * this.#tickMs
     // Before the work: it may stop the ticker.
     this.#wait()
