@@ -232,10 +232,15 @@ export interface WatchServiceRequest {
 }
 
 export interface WatchServiceResponse {
-  readonly service: ServiceView | undefined;
+  readonly service:
+    | ServiceView
+    | undefined;
+  /** Without their specs. All up to 1,000; of more only some that do not run yet. */
   readonly tasks: readonly TaskView[];
   /** The service is gone. */
   readonly removed: boolean;
+  /** Running tasks of the present spec that are meant to run. */
+  readonly currentRunningTasks: number;
 }
 
 export interface ServiceLogsRequest {
@@ -2365,7 +2370,7 @@ export const WatchServiceRequest: MessageFns<WatchServiceRequest> = {
 };
 
 function createBaseWatchServiceResponse(): WatchServiceResponse {
-  return { service: undefined, tasks: [], removed: false };
+  return { service: undefined, tasks: [], removed: false, currentRunningTasks: 0 };
 }
 
 export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
@@ -2378,6 +2383,9 @@ export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
     }
     if (message.removed !== false) {
       writer.uint32(24).bool(message.removed);
+    }
+    if (message.currentRunningTasks !== 0) {
+      writer.uint32(32).uint32(message.currentRunningTasks);
     }
     return writer;
   },
@@ -2417,6 +2425,14 @@ export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
             }
 
             message.removed = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.currentRunningTasks = reader.uint32();
             continue;
           }
         }
