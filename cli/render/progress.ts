@@ -58,7 +58,7 @@ export interface SlotProgress {
   readonly err: string
 }
 
-/** What the tasks of a service say about its convergence. */
+/** What an answer of the watch says about a service's convergence. */
 export function convergenceOf(update: WatchServiceResponse): Convergence {
   const service = update.service?.service
   const wanted = update.service?.desiredTasks ?? 0
@@ -68,14 +68,12 @@ export function convergenceOf(update: WatchServiceResponse): Convergence {
     if (task.specHash !== service?.specHash || task.desiredState > TaskState.COMPLETE) continue
     const state = isTaskState(task.state) ? task.state : TaskState.NEW
     const known = bySlot.get(task.slot)
-    const failed = lastError(update, task.slot)
-    if (known === undefined || state > known.state) {
-      bySlot.set(task.slot, { slot: task.slot, state, err: task.err === '' ? failed : task.err })
-    }
+    if (known !== undefined && state <= known.state) continue
+    const err = task.err === '' ? lastError(update, task.slot) : task.err
+    bySlot.set(task.slot, { slot: task.slot, state, err })
   }
   const slots = [...bySlot.values()].sort((a, b) => a.slot - b.slot)
-  const running = slots.filter((slot) => slot.state === TaskState.RUNNING).length
-  return { wanted, running: Math.min(running, wanted), slots }
+  return { wanted, running: Math.min(update.currentRunningTasks, wanted), slots }
 }
 
 /** Why the slot's last task ended, while its replacement is not running. */

@@ -5,15 +5,18 @@ import type {
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { wait } from '../../proto/lib/clock.ts'
 import { childController } from '../../proto/lib/lifecycle.ts'
-import type { ServiceId } from '../../proto/objects/index.ts'
+import { isActive, type ServiceId, type Task } from '../../proto/objects/index.ts'
 import { type ReadTx, type Store, WatchLagged } from '../store/store.ts'
 import type { ControlDeps } from './control-api.ts'
 import { findService } from './lookup.ts'
-import { serviceView, taskView } from './views.ts'
+import { isRunning, serviceView, taskView } from './views.ts'
 
 /** Answers are at least this far apart, so that a busy service costs its watchers little. */
 const gapMs = 30
 const bufferMax = 1_024
+/** Tasks with their history, above which a watcher gets a sample. */
+const tasksMax = 1_000
+const sampleMax = 50
 
 /** Ends when the service is gone or the caller leaves. Errors: NOT_FOUND, AMBIGUOUS. */
 export async function* watchService(
@@ -62,10 +65,23 @@ async function nextChange(store: Store, id: ServiceId, signal: AbortSignal): Pro
 
 function stateOf(tx: ReadTx, id: ServiceId): WatchServiceResponse {
   const service = tx.get('services', id)
-  const tasks = [...tx.find('tasks', 'byService', id)].map((task) => taskView(tx, task, false))
+  const tasks = [...tx.find('tasks', 'byService', id)]
+  const current = tasks.filter((task) => task.specHash === service?.specHash && isRunning(task))
   return {
     service: service === undefined ? undefined : serviceView(tx, service),
-    tasks,
+    tasks: shownTasks(tasks).map((task) => taskView(tx, task, false)),
     removed: service === undefined,
+    currentRunningTasks: current.length,
   }
+}
+
+/** A watcher of very many tasks gets the sum and some of those that are of interest. */
+function shownTasks(tasks: readonly Task[]): readonly Task[] {
+  if (tasks.length <= tasksMax) return tasks
+  const waiting: Task[] = []
+  for (const task of tasks) {
+    if (isActive(task) && !isRunning(task)) waiting.push(task)
+    if (waiting.length === sampleMax) break
+  }
+  return waiting
 }

@@ -17,6 +17,12 @@ function update(replicas: number, tasks: readonly TaskViewFacts[]): WatchService
     service: aServiceView({ id: 'service-1', name: 'web', replicas }),
     tasks: tasks.map(aTaskView),
     removed: false,
+    currentRunningTasks: tasks.filter(
+      (task) =>
+        task.state === TaskState.RUNNING &&
+        task.specHash === undefined &&
+        task.desiredState === undefined,
+    ).length,
   }
 }
 
@@ -154,7 +160,7 @@ t.test('Ctrl-C ends the waiting, not the work', async (t) => {
 
 t.test('a service that is removed meanwhile is an error', async (t) => {
   const w = waiting()
-  w.updates.offer({ service: undefined, tasks: [], removed: true })
+  w.updates.offer({ service: undefined, tasks: [], removed: true, currentRunningTasks: 0 })
   await t.rejects(w.result, { code: 'NOT_FOUND' })
 })
 

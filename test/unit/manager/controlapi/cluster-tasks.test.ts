@@ -222,6 +222,27 @@ t.test('a watch tells the state now, after each change, and of the end', async (
   t.equal((await updates.next()).done, true)
 })
 
+t.test('a watch of very many tasks gets the sum and some that do not run', async (t) => {
+  const w = await aControlWorld()
+  const service = await createService(w, {
+    name: 'many',
+    mode: { kind: 'replicated', replicas: 1_100 },
+  })
+  const task = { service: service.id, specHash: service.specHash }
+  for (let batch = 0; batch < 1_100; batch += 100) {
+    await w.store.update((tx) => {
+      for (let slot = batch + 1; slot <= batch + 100; slot += 1) {
+        const placed = slot <= 1_000 ? { node: 'n' } : {}
+        tx.create('tasks', aTask({ ...task, ...placed, id: id(`t${slot}x`), slot }))
+      }
+    })
+  }
+  const { tasks, currentRunningTasks } = await next(watch(w, 'many', w.signal))
+  t.equal(currentRunningTasks, 1_000)
+  t.equal(tasks.length, 50)
+  t.ok(tasks.every((view) => view.task?.state === TaskState.PENDING))
+})
+
 t.test('a watch ends when its caller leaves, and refuses what is not there', async (t) => {
   const { w } = await aWorldWithTasks()
   const controller = new AbortController()
