@@ -75,7 +75,7 @@ export interface Manager {
 export async function startManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, identity } = deps
   const { controller } = childController()
-  const proposer = new RaftProposer(clock)
+  const proposer = new RaftProposer()
   const store = new ReplicatedStore({ proposer, clock, random })
   const leadership = new LeadershipRunner({ store, clock, log })
   const raft = await deps.openRaft({

@@ -2,44 +2,30 @@
 // flight the next one fills. Knows nothing of applying: the store tells it which of its entries were.
 import { SwarmError } from '../../proto/errors.ts'
 import { InvariantError } from '../../proto/lib/assert.ts'
-import { type EntryHeader, encodeEntry, encodeTransaction, isEntryOf } from './entry-codec.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
+import {
+  type Batch,
+  entryBytesMax,
+  fail,
+  isFull,
+  newBatch,
+  notLeader,
+  outcomeUnknown,
+  type Settlement,
+  settle,
+  type Waiting,
+} from './batch.ts'
+import { encodeTransaction } from './entry-codec.ts'
 import { Overlay, type OverlayEntry } from './overlay.ts'
-import type { ProposalOutcome, Proposer } from './proposer.ts'
+import { Pipeline } from './pipeline.ts'
+import type { Proposer } from './proposer.ts'
 import type { RequestResult, State, Write, Transaction as Writes } from './state.ts'
 import type { Tx, UpdateOptions } from './store.ts'
 import { changesMax, Transaction } from './transaction.ts'
 
-export const entryBytesMax = 1.5 * 2 ** 20
 const waitingMax = 20_000
 /** Entries proposed and not yet applied. A second one leaves only when it is full. */
 const inFlightMax = 4
-
-interface Waiting {
-  readonly fn: (tx: Tx) => unknown
-  readonly options: UpdateOptions
-  readonly resolve: (value: unknown) => void
-  readonly reject: (err: unknown) => void
-}
-
-/** How a callback's promise ends once its batch was applied. */
-interface Settlement {
-  readonly waiting: Waiting
-  readonly outcome:
-    | { readonly kind: 'value'; readonly value: unknown }
-    | { readonly kind: 'error'; readonly err: unknown }
-  /** Whether it wrote anything: then nobody knows when the entry is lost. */
-  readonly isProposed: boolean
-}
-
-export interface Batch {
-  readonly header: EntryHeader
-  readonly transactions: Writes[]
-  readonly encoded: Uint8Array[]
-  readonly written: OverlayEntry[]
-  readonly settlements: Settlement[]
-  changes: number
-  bytes: number
-}
 
 interface Ran {
   readonly transaction: Writes
@@ -51,6 +37,7 @@ interface Ran {
 export interface GroupCommitDeps {
   readonly state: State
   readonly proposer: Proposer
+  readonly clock: Clock
   readonly origin: string
   readonly nowMs: () => number
 }
@@ -63,13 +50,23 @@ export class GroupCommit {
   #waiting: Waiting[] = []
   /** Not proposed; only the last one is open. */
   #batches: Batch[] = []
-  #inFlight: Batch[] = []
+  readonly #pipeline: Pipeline
   #sequence = 0
   #term = 0
 
   constructor(deps: GroupCommitDeps) {
     this.#deps = deps
     this.#overlay = new Overlay(deps.state)
+    const { proposer, clock } = deps
+    this.#pipeline = new Pipeline({
+      proposer,
+      clock,
+      onLost: (unknown, refused) => {
+        for (const batch of unknown) fail(batch, outcomeUnknown)
+        for (const batch of refused) fail(batch, notLeader)
+        this.endTerm()
+      },
+    })
   }
 
   get isLeader(): boolean {
@@ -86,8 +83,8 @@ export class GroupCommit {
   /** Nothing is proposed any more. Callbacks that were not end with NOT_LEADER, the others with OUTCOME_UNKNOWN. */
   endTerm(): void {
     this.#isLeader = false
-    const [proposed, unproposed, waiting] = [this.#inFlight, this.#batches, this.#waiting]
-    this.#inFlight = []
+    const proposed = this.#pipeline.clear()
+    const [unproposed, waiting] = [this.#batches, this.#waiting]
     this.#batches = []
     this.#waiting = []
     this.#overlay.reset()
@@ -105,16 +102,14 @@ export class GroupCommit {
     })
   }
 
-  /** The batch of a committed entry when it is the oldest proposal in flight here. */
+  /** The batch that a committed entry is, when it was proposed here. */
   ownBatch(data: Uint8Array): Batch | undefined {
-    const [oldest] = this.#inFlight
-    return oldest !== undefined && isEntryOf(data, oldest.header) ? oldest : undefined
+    return this.#pipeline.find(data)
   }
 
   /** The oldest proposal was applied. */
   applied(): void {
-    const batch = this.#inFlight.shift()
-    if (batch === undefined) return
+    const batch = this.#pipeline.shift()
     for (const entry of batch.written) this.#overlay.settle(entry)
     for (const { request } of batch.transactions) {
       if (request !== undefined) this.#overlay.requests.delete(request.id)
@@ -123,14 +118,18 @@ export class GroupCommit {
     this.#queuePump()
   }
 
-  /** The oldest proposal was committed where it no longer fits: it and what was built on it is void. */
-  voided(): void {
-    const batches = [...this.#inFlight, ...this.#batches]
-    this.#inFlight = []
+  /** A proposal was committed where it does not fit: before one it builds on, or in a term that this node did not know of yet. */
+  voided(own: Batch, term: number): void {
+    if (own.header.term === term && own !== this.#pipeline.first) {
+      this.#pipeline.voided(own)
+      return
+    }
+    const batches = [...this.#pipeline.clear(), ...this.#batches]
     this.#batches = []
     this.#overlay.reset()
     for (const batch of batches) fail(batch, notLeader)
-    this.#queuePump()
+    if (own.header.term === term) this.#queuePump()
+    else this.endTerm()
   }
 
   /** In a microtask, so that updates of one tick ride together. */
@@ -151,7 +150,7 @@ export class GroupCommit {
         next += 1
       }
       isMoving = this.#isLeader && this.#mayPropose()
-      if (isMoving) this.#propose(this.#batches.shift() as Batch)
+      if (isMoving) this.#pipeline.propose(this.#batches.shift() as Batch)
     }
     this.#waiting = this.#waiting.slice(next)
   }
@@ -164,8 +163,9 @@ export class GroupCommit {
   #mayPropose(): boolean {
     const [first, second] = this.#batches
     if (first === undefined) return false
-    if (this.#inFlight.length === 0) return true
-    return this.#inFlight.length < inFlightMax && (second !== undefined || isFull(first))
+    const { size, isHeld } = this.#pipeline
+    if (size === 0) return true
+    return size < inFlightMax && !isHeld && (second !== undefined || isFull(first))
   }
 
   #run(waiting: Waiting): void {
@@ -249,38 +249,10 @@ export class GroupCommit {
       baseVersion: this.#overlay.version,
       nowMs,
     }
-    const batch = {
-      header,
-      transactions: [],
-      encoded: [],
-      written: [],
-      settlements: [],
-      changes: 0,
-      bytes: 0,
-    }
+    const batch = newBatch(header)
     this.#overlay.stampMs = nowMs
     this.#batches.push(batch)
     return batch
-  }
-
-  #propose(batch: Batch): void {
-    this.#inFlight.push(batch)
-    const data = encodeEntry(batch.header, batch.encoded)
-    void this.#deps.proposer.propose(data).then((outcome) => this.#proposed(batch, outcome))
-  }
-
-  #proposed(batch: Batch, outcome: ProposalOutcome): void {
-    if (!this.#inFlight.includes(batch)) return
-    if (outcome.kind === 'committed') {
-      throw new InvariantError('a proposal was said to be committed before it was applied', {
-        index: outcome.index,
-      })
-    }
-    if (outcome.kind === 'not-leader') {
-      this.#inFlight = this.#inFlight.filter((other) => other !== batch)
-      fail(batch, notLeader)
-    }
-    this.endTerm()
   }
 
   /** What the id was answered with, applied or about to be. */
@@ -291,14 +263,10 @@ export class GroupCommit {
   /** Ends a callback that changed nothing when all it may have seen is applied. */
   #afterTail(waiting: Waiting, result: () => unknown): void {
     const settlement: Settlement = { waiting, outcome: outcomeOf(result), isProposed: false }
-    const tail = this.#batches.at(-1) ?? this.#inFlight.at(-1)
+    const tail = this.#batches.at(-1) ?? this.#pipeline.last
     if (tail === undefined) settle(settlement)
     else tail.settlements.push(settlement)
   }
-}
-
-function isFull(batch: Batch | undefined): boolean {
-  return batch !== undefined && (batch.changes >= changesMax || batch.bytes >= entryBytesMax)
 }
 
 function outcomeOf(result: () => unknown): Settlement['outcome'] {
@@ -306,18 +274,6 @@ function outcomeOf(result: () => unknown): Settlement['outcome'] {
     return { kind: 'value', value: result() }
   } catch (err) {
     return { kind: 'error', err }
-  }
-}
-
-function settle({ waiting, outcome }: Settlement): void {
-  if (outcome.kind === 'value') waiting.resolve(outcome.value)
-  else waiting.reject(outcome.err)
-}
-
-/** Callbacks that wrote nothing are safe to repeat whatever became of the entry. */
-function fail(batch: Batch, reason: () => SwarmError): void {
-  for (const { waiting, isProposed } of batch.settlements) {
-    waiting.reject(isProposed ? reason() : notLeader())
   }
 }
 
@@ -334,20 +290,6 @@ function firstResult(done: RequestResult, { requestId, method = '' }: UpdateOpti
 
 function refusePromise(value: unknown): void {
   if (value instanceof Promise) throw new InvariantError('an update callback must be synchronous')
-}
-
-export function notLeader(): SwarmError {
-  return new SwarmError(
-    'NOT_LEADER',
-    'this manager is not the leader, nothing was changed; repeat the request at the leader',
-  )
-}
-
-function outcomeUnknown(): SwarmError {
-  return new SwarmError(
-    'OUTCOME_UNKNOWN',
-    'leadership was lost while the change was being replicated: it may or may not take effect; repeat it with the same request id, or look first',
-  )
 }
 
 function tooManyWaiting(): SwarmError {

@@ -2,12 +2,14 @@
 
 /**
  * `committed`: and already given to the store's apply on this node.
- * `not-leader`: nothing was proposed and never will be; a repeat is safe.
+ * `not-leader`: nothing was proposed, and leadership is over.
+ * `busy`: nothing was proposed, too much is under way; worth repeating in a moment.
  * `unknown`: it may have been, or may still be, committed.
  */
 export type ProposalOutcome =
   | { readonly kind: 'committed'; readonly index: number }
   | { readonly kind: 'not-leader' }
+  | { readonly kind: 'busy' }
   | { readonly kind: 'unknown' }
 
 export interface Proposer {
@@ -16,7 +18,7 @@ export interface Proposer {
    * its own apply and saves the encoding (for benchmarks and simulations of a single manager).
    */
   readonly needsBytes: boolean
-  /** Replicates an entry. Entries are committed in the order of the calls. Never rejects. */
+  /** Replicates an entry; those that are committed are so in the order of the calls. Never rejects. */
   propose(data: Uint8Array): Promise<ProposalOutcome>
 }
 

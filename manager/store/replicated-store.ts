@@ -23,6 +23,9 @@ import type {
 } from './store.ts'
 import { WatchHub } from './watch-hub.ts'
 
+/** About 5 ms of applying. */
+const sliceBytes = 128 * 2 ** 10
+
 export interface ReplicatedStoreDeps {
   readonly proposer: Proposer
   readonly clock: Clock
@@ -46,7 +49,7 @@ export class ReplicatedStore implements Store {
     const nowMs = (): number => this.#time.nowMs()
     this.#reader = new StateReader(this.#state, nowMs)
     const origin = newId(random)
-    this.#commits = new GroupCommit({ state: this.#state, proposer, origin, nowMs })
+    this.#commits = new GroupCommit({ state: this.#state, proposer, clock, origin, nowMs })
     this.#hub = new WatchHub((table) => this.#state.table(table))
     this.#breathe = breathe ?? (async () => nextTurn())
   }
@@ -85,6 +88,21 @@ export class ReplicatedStore implements Store {
     else this.#appliedIndex = index
   }
 
+  /**
+   * Applies a run of committed entries; when it is long, in slices that let others run, and then the promise holds back what
+   * comes behind.
+   */
+  applyAll(entries: readonly StoreEntry[]): void | Promise<void> {
+    let bytes = 0
+    for (const [position, entry] of entries.entries()) {
+      this.apply(entry)
+      bytes += entry.data.length
+      if (bytes < sliceBytes || position === entries.length - 1) continue
+      const rest = entries.slice(position + 1)
+      return this.#breathe().then(() => this.applyAll(rest))
+    }
+  }
+
   /** This node leads: call it once an entry of its own term was applied. */
   startTerm(term: number): void {
     this.#time.startTerm()
@@ -119,7 +137,7 @@ export class ReplicatedStore implements Store {
     const entry = own ? { ...own.header, transactions: own.transactions } : this.#decode(data)
     this.#appliedIndex = index
     if (entry.term !== term || entry.baseVersion !== this.#state.version) {
-      if (own !== undefined) this.#commits.voided()
+      if (own !== undefined) this.#commits.voided(own, term)
       return
     }
     const changes = this.#state.apply(entry.transactions, entry.nowMs)

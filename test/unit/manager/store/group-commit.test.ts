@@ -166,6 +166,19 @@ t.test('when leadership is lost: proposed is unknown, everything else was not do
   )
 })
 
+t.test(
+  'a refused proposal and those behind it were not done, those before it are unknown',
+  async (t) => {
+    const { leader, proposer } = new Replicas()
+    const updates = [0, 1, 2].map((i) =>
+      codeOf(leader.update((tx) => create(tx, ...ids(i * 200, 200)))),
+    )
+    await tick()
+    proposer.proposals[1]?.settle({ kind: 'not-leader' })
+    t.same(await Promise.all(updates), ['OUTCOME_UNKNOWN', 'NOT_LEADER', 'NOT_LEADER'])
+  },
+)
+
 t.test('a refused proposal was not done; a lost one is unknown', async (t) => {
   for (const kind of ['not-leader', 'unknown'] as const) {
     const { leader, proposer } = new Replicas()
