@@ -3,6 +3,8 @@
 import {
   type Disk,
   type StateMachine as DriverMachine,
+  type DriverRequests,
+  driverRequests,
   openStorage,
   RaftDriver,
   type SnapshotMeta,
@@ -87,6 +89,7 @@ class InProcessHandle implements RaftHandle {
   readonly closed: Promise<void>
   readonly #clock: Clock
   readonly #storage: Storage
+  readonly #requests: DriverRequests
   #leadership: Leadership = { role: 'follower', leader: undefined, term: 0 }
   #settleClosed: (err?: SwarmError) => void = () => {}
 
@@ -116,6 +119,7 @@ class InProcessHandle implements RaftHandle {
       },
       onFailed: (err) => this.#settleClosed(raftError(err)),
     })
+    this.#requests = driverRequests(this.driver)
     this.driver.start()
   }
 
@@ -124,15 +128,12 @@ class InProcessHandle implements RaftHandle {
   }
 
   propose(data: Uint8Array): Promise<ProposeOutcome> {
-    return new Promise((resolve) => this.driver.propose(data, resolve))
+    return this.#requests.propose(data)
   }
 
-  readIndex(): Promise<ReadOutcome> {
-    return new Promise((resolve) =>
-      this.driver.readIndex((outcome) =>
-        resolve(outcome.kind === 'ready' ? outcome : { kind: 'no-leader' }),
-      ),
-    )
+  async readIndex(): Promise<ReadOutcome> {
+    const outcome = await this.#requests.readIndex()
+    return outcome.kind === 'ready' ? outcome : { kind: 'no-leader' }
   }
 
   async status(): Promise<RaftStatus> {
@@ -140,11 +141,11 @@ class InProcessHandle implements RaftHandle {
   }
 
   changeMembers(steps: readonly MemberStep[]): Promise<ChangeOutcome> {
-    return new Promise((resolve) => this.driver.change({ steps }, resolve))
+    return this.#requests.change({ steps })
   }
 
   transferLeadership(to?: RaftId): Promise<TransferOutcome> {
-    return new Promise((resolve) => this.driver.transferLeadership(to, resolve))
+    return this.#requests.transferLeadership(to)
   }
 
   /** The network given knows its members. */

@@ -11,6 +11,7 @@ export type * from './driver/driver-options.ts'
 export type * from './driver/environment.ts'
 export { isSnapshotFrame } from './driver/lanes.ts'
 export type * from './driver/outcomes.ts'
+export { type DriverRequests, driverRequests } from './driver/promises.ts'
 export { defaultSnapshotPolicy, type SnapshotPolicy } from './driver/snapshot-maker.ts'
 export {
   type Disk,

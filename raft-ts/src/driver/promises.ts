@@ -1,0 +1,22 @@
+// A driver's requests as promises, for callers that wait. None of them ever rejects.
+import type { ConfChange, NodeId } from '../core/types.ts'
+import type { RaftDriver } from './driver.ts'
+import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './outcomes.ts'
+
+export interface DriverRequests {
+  /** Resolves after the entry was applied here. The bytes must not change any more. */
+  propose(data: Uint8Array): Promise<ProposeOutcome>
+  readIndex(): Promise<ReadOutcome>
+  change(change: ConfChange): Promise<ChangeOutcome>
+  /** Without `to`: to the voter that has most of the log. */
+  transferLeadership(to?: NodeId): Promise<TransferOutcome>
+}
+
+export function driverRequests(driver: RaftDriver): DriverRequests {
+  return {
+    propose: (data) => new Promise((resolve) => driver.propose(data, resolve)),
+    readIndex: () => new Promise((resolve) => driver.readIndex(resolve)),
+    change: (change) => new Promise((resolve) => driver.change(change, resolve)),
+    transferLeadership: (to) => new Promise((resolve) => driver.transferLeadership(to, resolve)),
+  }
+}
