@@ -2,18 +2,26 @@
 // asked again and again. Not for the commands of users (engine/).
 // Source: Swarm pulls before each start unless a digest is local; failed pulls are only logged, and the create that
 // follows says what is missing.
-import { SwarmError } from '../proto/errors.ts'
-import type { Clock } from '../proto/lib/clock.ts'
+import { hasCode, SwarmError } from '../proto/errors.ts'
+import { type Clock, wait } from '../proto/lib/clock.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Executor, PullProgress } from './executor/executor.ts'
 
 /** A pull serves all tasks of a burst. */
 const freshMs = 10_000
-/** How long a local image waits for its registry to say that there is a newer one. */
-const patienceMs = 1_000
-/** A registry that failed is left alone by tasks whose image is local. */
-const avoidMs = 60_000
+/**
+ * How long a task whose image is local waits for the registry to say whether the tag has moved on: not long for one
+ * that has not been heard of lately, and not at all for one that failed lately.
+ */
+const unknownPatienceMs = 300
+const knownPatienceMs = 5_000
+const rememberedMs = 300_000
+
+interface Registry {
+  readonly answers: boolean
+  readonly atMs: number
+}
 
 export interface ImageSourceDeps {
   readonly executor: Executor
@@ -25,7 +33,7 @@ export class ImageSource {
   readonly #deps: ImageSourceDeps
   readonly #pulls = new Map<string, Promise<string>>()
   readonly #freshUntil = new Map<string, number>()
-  readonly #avoidUntil = new Map<string, number>()
+  readonly #registries = new Map<string, Registry>()
 
   constructor(deps: ImageSourceDeps) {
     this.#deps = deps
@@ -61,27 +69,45 @@ export class ImageSource {
     }
   }
 
-  /** Asks the registry whether a local tag has moved on; the local image does when it cannot say so soon. */
+  /**
+   * Asks the registry whether a local tag has moved on. When it does not say so soon the local image does, and the
+   * question goes on for those that come later.
+   */
   async #refresh(reference: string): Promise<void> {
-    const { clock, executor, log } = this.#deps
+    const { clock, log } = this.#deps
     const registry = registryOf(reference)
-    if ((this.#avoidUntil.get(registry) ?? 0) > clock.monotonicMs()) return
+    const known = this.#registries.get(registry)
+    const isRecent = known !== undefined && clock.monotonicMs() - known.atMs < rememberedMs
+    if (isRecent && !known.answers) return
     const { controller } = childController()
-    const patience = clock.setTimer(patienceMs, () => controller.abort())
+    const patienceMs = isRecent ? knownPatienceMs : unknownPatienceMs
+    const asked = this.#ask(reference, registry, () => controller.abort())
+    const late = wait(clock, patienceMs, controller.signal).then(() => controller.signal.aborted)
+    // Once layers are on their way the pull may take its time.
+    const isAnswered = await Promise.race([late, asked.then(() => true)])
+    controller.abort()
+    if (isAnswered) return asked
+    // Until it does answer nobody else waits for it.
+    this.#registries.set(registry, { answers: false, atMs: clock.monotonicMs() })
+    log.info({ image: reference, registry, patienceMs }, 'registry is slow: local image used')
+  }
+
+  /** Never rejects. */
+  async #ask(reference: string, registry: string, onTransfer: () => void): Promise<void> {
+    const { clock, executor, log } = this.#deps
+    const note = (answers: boolean): void => {
+      this.#registries.set(registry, { answers, atMs: clock.monotonicMs() })
+    }
+    const progress = ({ step }: PullProgress): void => {
+      if (isTransfer(step)) onTransfer()
+    }
     try {
-      await executor.pull(reference, {
-        policy: 'always',
-        signal: controller.signal,
-        // Once layers are on their way the pull may take its time.
-        progress: ({ step }) => {
-          if (isTransfer(step)) patience.cancel()
-        },
-      })
+      await executor.pull(reference, { policy: 'always', progress })
+      note(true)
     } catch (err) {
-      log.info({ image: reference, registry, err }, 'registry does not answer: local image used')
-      this.#avoidUntil.set(registry, clock.monotonicMs() + avoidMs)
-    } finally {
-      patience.cancel()
+      // It answered all the same if it only does not know the image, or not us.
+      note(hasCode(err, 'IMAGE_NOT_FOUND', 'UNAUTHENTICATED'))
+      log.info({ image: reference, registry, err }, 'image not refreshed: local one used')
     }
   }
 }
