@@ -97,7 +97,8 @@ export class RaftHost {
         {
           disk: openNodeDisk(config.directory),
           kek: readOrCreateKeyFile(config.keyFile, systemRandomBytes),
-          group: config.group,
+          // A directory of an earlier membership is refused: it holds promises under another id.
+          group: `${config.group}/${config.id}`,
           randomBytes: systemRandomBytes,
           // Whole segments are dropped: small enough that compaction has something to drop.
           segmentBytesMax: Math.min(defaultSegmentBytesMax, config.snapshotLogBytes / 4),
