@@ -76,12 +76,8 @@ class LogCursor {
 
   static async open(path: string, options: LogOptions): Promise<LogCursor> {
     const cursor = new LogCursor(path)
-    const files = await logFiles(path)
-    const start =
-      options.tail === undefined
-        ? { path: files[0], offset: 0 }
-        : await tailStart(files, options.tail, new Set(options.streams ?? ['stdout', 'stderr']))
-    if (start.path !== undefined) await cursor.#switchTo(start.path, start.offset)
+    // Again only when a file was rotated in the middle of it.
+    while (!(await cursor.#begin(options)));
     return cursor
   }
 
@@ -92,8 +88,7 @@ class LogCursor {
       const newer = await this.#newerFile()
       yield* this.#restOfFile()
       if (newer === undefined) return
-      // Renamed in between: look again, or a whole file would be skipped.
-      if ((await inodeOf(newer.path)) === newer.inode) await this.#switchTo(newer.path, 0)
+      await this.#switchTo(newer, 0)
     }
   }
 
@@ -112,33 +107,66 @@ class LogCursor {
     }
   }
 
+  /** False when a file was rotated meanwhile. */
+  async #begin(options: LogOptions): Promise<boolean> {
+    const files = await logFiles(this.#path)
+    const streams = new Set(options.streams ?? ['stdout', 'stderr'])
+    const start =
+      options.tail === undefined
+        ? { file: files[0], offset: 0 }
+        : await tailStart(files, options.tail, streams)
+    if (start === undefined) return false
+    return start.file === undefined || this.#switchTo(start.file, start.offset)
+  }
+
   /** The file after the present one; the oldest when the present one is gone or there was none yet. */
   async #newerFile(): Promise<LogFile | undefined> {
-    const paths = await logFiles(this.#path)
-    const files = await Promise.all(
-      paths.map(async (path) => ({ path, inode: await inodeOf(path) })),
-    )
+    const files = await logFiles(this.#path)
     return files[files.findIndex((file) => file.inode === this.#inode) + 1]
   }
 
-  async #switchTo(path: string, offset: number): Promise<void> {
+  /** False, and nothing changed, when the file was renamed meanwhile: its path means another one. */
+  async #switchTo(wanted: LogFile, offset: number): Promise<boolean> {
+    const file = await openSame(wanted)
+    if (file === undefined) return false
     await this.close()
-    this.#file = await open(path, 'r')
-    this.#inode = (await this.#file.stat()).ino
+    this.#file = file
+    this.#inode = wanted.inode
     this.#offset = offset
+    return true
   }
 }
 
-/** Oldest first. */
-async function logFiles(path: string): Promise<readonly string[]> {
+/** Undefined when the path means another file by now, or none. */
+async function openSame({ path, inode }: LogFile): Promise<FileHandle | undefined> {
+  const file = await open(path, 'r').catch(() => undefined)
+  if (file === undefined || (await file.stat()).ino === inode) return file
+  await file.close()
+  return undefined
+}
+
+/** Oldest first; as they were at one moment, not some before and some after a rotation. */
+async function logFiles(path: string): Promise<readonly LogFile[]> {
+  for (let before = await listFiles(path); ; ) {
+    const now = await listFiles(path)
+    if (JSON.stringify(now) === JSON.stringify(before)) return now
+    before = now
+  }
+}
+
+async function listFiles(path: string): Promise<readonly LogFile[]> {
   const name = basename(path)
   const names = await readdir(dirname(path)).catch(() => [])
   const age = (one: string): number =>
     one === name ? 0 : Number(new RegExp(`^${name}\\.([0-9]+)$`).exec(one)?.[1] ?? Number.NaN)
-  return names
+  const paths = names
     .filter((one) => !Number.isNaN(age(one)))
     .sort((a, b) => age(b) - age(a))
     .map((one) => `${dirname(path)}/${one}`)
+  const files = await Promise.all(
+    paths.map(async (one) => ({ path: one, inode: await inodeOf(one) })),
+  )
+  return files.filter((file) => file.inode !== 0)
 }
 
 async function inodeOf(path: string): Promise<number> {
@@ -148,31 +176,36 @@ async function inodeOf(path: string): Promise<number> {
   )
 }
 
-/** Where the newest `lines` lines begin. Reads backwards: costs by what is wanted, not by what is there. */
+/**
+ * Where the newest `lines` lines begin; undefined when a file was rotated meanwhile. Reads backwards: costs by what is
+ * wanted, not by what is there.
+ */
 async function tailStart(
-  files: readonly string[],
+  files: readonly LogFile[],
   lines: number,
   streams: ReadonlySet<string>,
-): Promise<{ readonly path: string | undefined; readonly offset: number }> {
+): Promise<{ readonly file: LogFile | undefined; readonly offset: number } | undefined> {
   let missing = lines
-  for (const path of files.toReversed()) {
-    const found = await backwards(path, missing, streams)
-    if (found.kind === 'offset') return { path, offset: found.offset }
+  for (const file of files.toReversed()) {
+    const handle = await openSame(file)
+    if (handle === undefined) return undefined
+    const found = await backwards(handle, missing, streams)
+    if (found.kind === 'offset') return { file, offset: found.offset }
     missing -= found.lines
   }
-  return { path: files[0], offset: 0 }
+  return { file: files[0], offset: 0 }
 }
 
 type Backwards =
   | { readonly kind: 'offset'; readonly offset: number }
   | { readonly kind: 'all'; readonly lines: number }
 
+/** Closes the file. */
 async function backwards(
-  path: string,
+  file: FileHandle,
   wanted: number,
   streams: ReadonlySet<string>,
 ): Promise<Backwards> {
-  const file = await open(path, 'r')
   try {
     const { size } = await file.stat()
     let rest: Buffer = Buffer.alloc(0)

@@ -1,0 +1,97 @@
+import t from 'tap'
+import {
+  buildOciSpec,
+  cpuQuota,
+  type OciSpecInput,
+} from '../../../../../worker/executor/container/oci-spec.ts'
+import type { ImageConfig } from '../../../../../worker/image/store-index.ts'
+import { aContainer } from '../../../../support/executor-host.ts'
+import { golden } from '../../../../support/golden.ts'
+
+const image: ImageConfig = {
+  env: ['PATH=/bin', 'LANG=C'],
+  entrypoint: ['/entry'],
+  command: ['serve'],
+  workdir: '/srv',
+  user: '',
+  stopSignal: '',
+  volumes: [],
+  labels: {},
+}
+
+function anInput(over: Partial<OciSpecInput> = {}): OciSpecInput {
+  return {
+    config: aContainer('abcdefghijklmnop'),
+    image,
+    user: { uid: 0, gid: 0, additionalGids: [0], home: '/root' },
+    mounts: [],
+    bundleDir: '/run/b',
+    cgroupsPath: '/parent/id',
+    seccomp: { kind: 'compiled', bpf: 'AAAA' },
+    hostSwaps: false,
+    initPath: '',
+    ...over,
+  }
+}
+
+const text = (input: OciSpecInput): string =>
+  `${JSON.stringify(buildOciSpec(input), undefined, 2)}\n`
+
+t.test('a plain container', async (t) => {
+  golden(t, 'test/golden/oci-spec/plain.json', text(anInput()))
+})
+
+t.test('a container that asks for everything', async (t) => {
+  const config = aContainer('abcdefghijklmnop', {
+    entrypoint: ['/own'],
+    args: ['a', 'b'],
+    env: ['LANG=de', 'X=1'],
+    workdir: '/work',
+    hostname: 'web',
+    readOnly: true,
+    tty: true,
+    init: true,
+    resources: { nanoCpus: 1_500_000_000, memoryBytes: 64 << 20, pids: 10 },
+    capAdd: ['NET_ADMIN'],
+    capDrop: ['MKNOD'],
+    sysctls: { 'net.core.somaxconn': '1024' },
+    ulimits: [{ name: 'nofile', soft: 1024, hard: 2048 }],
+    oomScoreAdj: 100,
+    noNewPrivileges: true,
+  })
+  const input = anInput({
+    config,
+    user: { uid: 1000, gid: 1001, additionalGids: [1001, 29], home: '/home/app' },
+    mounts: [
+      { kind: 'volume', target: '/data/deep', path: '/volumes/v/_data', readOnly: true },
+      {
+        kind: 'bind',
+        mount: { kind: 'bind', source: '/host', target: '/data', propagation: 'rslave' },
+      },
+      { kind: 'bind', mount: { kind: 'bind', source: '/h', target: '/etc/hosts', readOnly: true } },
+      { kind: 'tmpfs', mount: { kind: 'tmpfs', target: '/tmp', sizeBytes: 1024, mode: 0o700 } },
+    ],
+    seccomp: {
+      kind: 'profile',
+      profile: { defaultAction: 'SCMP_ACT_ERRNO', architectures: [], syscalls: [] },
+    },
+    hostSwaps: true,
+    initPath: '/usr/bin/catatonit',
+  })
+  golden(t, 'test/golden/oci-spec/everything.json', text(input))
+})
+
+t.test(
+  "a container on the host's network has no network namespace and no sysctls of one",
+  async (t) => {
+    const input = anInput({ config: aContainer('x', { network: { kind: 'host' } }) })
+    t.notMatch(text(input), /"network"|net\.ipv4/)
+  },
+)
+
+t.test('shares of a processor the kernel would refuse get a longer period', async (t) => {
+  t.same(cpuQuota(500_000_000), { quota: 50_000, period: 100_000 })
+  t.same(cpuQuota(10_000_000), { quota: 1_000, period: 100_000 })
+  t.same(cpuQuota(1_000_000), { quota: 1_000, period: 1_000_000 })
+  t.same(cpuQuota(1), { quota: 1_000, period: 1_000_000 })
+})

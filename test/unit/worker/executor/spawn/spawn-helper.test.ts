@@ -1,0 +1,119 @@
+import { readFile } from 'node:fs/promises'
+import * as fc from 'fast-check'
+import t from 'tap'
+import { encodeFrame, FrameReader } from '../../../../../worker/executor/spawn/frames.ts'
+import { createSpawnHelper } from '../../../../../worker/executor/spawn/spawn-helper.ts'
+import { eventually } from '../../../../support/netns.ts'
+
+t.test('frames come out as they went in, however the stream is cut', async () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ text: fc.string({ unit: 'binary' }) }), { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+      (messages, cuts) => {
+        const bytes = Buffer.concat(messages.map((message) => encodeFrame(message)))
+        const reader = new FrameReader()
+        const seen: unknown[] = []
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const size = cuts[i % cuts.length] ?? 1
+          for (const text of reader.push(bytes.subarray(at, at + size))) seen.push(JSON.parse(text))
+          at += size
+        }
+        return JSON.stringify(seen) === JSON.stringify(messages)
+      },
+    ),
+  )
+})
+
+t.test('a length that cannot be is refused', async (t) => {
+  t.throws(() => new FrameReader().push(Buffer.from([255, 255, 255, 255])), RangeError)
+})
+
+t.test('programs run through the helper', async (t) => {
+  const helper = createSpawnHelper({ runningMax: 2 })
+  t.teardown(() => helper.close())
+
+  await t.test('with their output, code, environment, folder and input', async (t) => {
+    const script = 'cat; echo $COLOUR; pwd; echo bad >&2; exit 3'
+    const result = await helper.spawn(['/bin/sh', '-c', script], {
+      env: { PATH: '/usr/bin:/bin', COLOUR: 'red' },
+      cwd: '/usr',
+      input: 'in\n',
+    })
+    t.same(result, { code: 3, stdout: 'in\nred\n/usr\n', stderr: 'bad\n', sync: '' })
+    t.match(await helper.run(['/bin/echo', 'x']), { code: 0, stdout: 'x\n' })
+  })
+
+  await t.test('the daemon lends them nothing of its environment', async (t) => {
+    process.env['TSSWARM_TEST_SECRET'] = 'x'
+    t.teardown(() => {
+      delete process.env['TSSWARM_TEST_SECRET']
+    })
+    const { stdout } = await helper.spawn(['/usr/bin/env'])
+    t.notMatch(stdout, 'TSSWARM_TEST_SECRET')
+  })
+
+  await t.test('what cannot be started is told', async (t) => {
+    t.match(await helper.spawn(['/no/such']), { code: -1, stderr: /ENOENT/ })
+    t.match(await helper.spawn([]), { code: -1, stderr: 'empty command' })
+  })
+
+  await t.test('they are killed after their time, and when nobody wants them', async (t) => {
+    t.match(await helper.spawn(['sleep', '60'], { timeoutMs: 20 }), {
+      code: -1,
+      stderr: 'ended by SIGKILL',
+    })
+    const controller = new AbortController()
+    const running = helper.spawn(['sleep', '60'], { signal: controller.signal })
+    controller.abort()
+    t.match(await running, { code: -1 })
+    t.match(await helper.spawn(['true'], { signal: controller.signal }), { code: -1 })
+  })
+
+  await t.test('no more run at a time than allowed; one that waits can be given up', async (t) => {
+    const controller = new AbortController()
+    const long = [1, 2].map(() => helper.spawn(['sleep', '60'], { signal: controller.signal }))
+    const giveUp = new AbortController()
+    const waiting = helper.spawn(['true'], { signal: giveUp.signal })
+    const patient = helper.spawn(['true'])
+    giveUp.abort()
+    t.match(await waiting, { code: -1, stderr: 'aborted before its start' })
+    controller.abort()
+    await Promise.all(long)
+    t.match(await patient, { code: 0 })
+  })
+
+  await t.test('the first line of descriptor 3 is part of the answer', async (t) => {
+    const script = 'echo \'{"data": 7}\' >&3; sleep 5 & exit 0'
+    const before = performance.now()
+    const result = await helper.spawn(['/bin/sh', '-c', script], { syncPipe: true })
+    t.match(result, { code: 0, sync: '{"data": 7}' })
+    t.ok(performance.now() - before < 4_000, 'what it left in the background is not awaited')
+    t.match(await helper.spawn(['/bin/true'], { syncPipe: true }), { code: 0, sync: '' })
+  })
+})
+
+t.test('a helper that dies is replaced', async (t) => {
+  const helper = createSpawnHelper()
+  t.teardown(() => helper.close())
+  const { stdout } = await helper.spawn(['/bin/sh', '-c', 'echo $PPID'])
+  const running = helper.spawn(['sleep', '60'])
+  process.kill(Number(stdout), 'SIGKILL')
+  t.match(await running, { code: -1, stderr: /the spawn helper ended/ })
+  t.match(await helper.spawn(['/bin/echo', 'again']), { code: 0, stdout: 'again\n' })
+})
+
+t.test('closing ends it and what it runs', async (t) => {
+  const helper = createSpawnHelper()
+  const { stdout } = await helper.spawn(['/bin/sh', '-c', 'echo $PPID'])
+  const running = helper.spawn(['sleep', '6061'])
+  const queued = Array.from({ length: 8 }, () => helper.spawn(['sleep', '6061']))
+  await helper.close()
+  t.match(await running, { code: -1 })
+  for (const one of queued) t.match(await one, { code: -1 })
+  t.match(await helper.spawn(['true']), { code: -1, stderr: /closed/ })
+  await eventually(async () => {
+    const status = await readFile(`/proc/${Number(stdout)}/status`, 'utf8').catch(() => '')
+    return status === ''
+  }, 'the helper is gone')
+})

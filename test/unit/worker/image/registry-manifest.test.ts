@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import {
+  lastLine,
+  parseManifest,
+  platformEntry,
+  pullError,
+} from '../../../../worker/image/registry-manifest.ts'
+
+t.test("an image's blobs and digest", async (t) => {
+  const raw = JSON.stringify({
+    config: { digest: 'sha256:c', size: 10 },
+    layers: [{ digest: 'sha256:l', size: 20 }],
+  })
+  t.same(parseManifest(raw), {
+    kind: 'image',
+    digest: `sha256:${createHash('sha256').update(raw).digest('hex')}`,
+    blobs: [
+      { digest: 'sha256:l', sizeBytes: 20 },
+      { digest: 'sha256:c', sizeBytes: 10 },
+    ],
+  })
+  t.match(parseManifest('{"fsLayers":[{"blobSum":"x"}]}'), { kind: 'image', blobs: [] })
+  t.throws(() => parseManifest('{}'), { code: 'UNSUPPORTED' })
+})
+
+t.test('a list of platforms, and the one of this machine', async (t) => {
+  const raw = JSON.stringify({
+    manifests: [
+      { digest: 'sha256:1', platform: { os: 'windows', architecture: 'amd64' } },
+      { digest: 'sha256:2', platform: { os: 'linux', architecture: 'arm64' } },
+      { digest: 'sha256:3', platform: { os: 'linux', architecture: 'amd64' } },
+      { digest: 'sha256:4' },
+    ],
+  })
+  const list = parseManifest(raw)
+  t.equal(list.kind, 'list')
+  const platforms = list.kind === 'list' ? list.platforms : []
+  t.equal(platformEntry(platforms, 'x64')?.digest, 'sha256:3')
+  t.equal(platformEntry(platforms, 'arm64')?.digest, 'sha256:2')
+  t.equal(platformEntry(platforms, 's390x'), undefined)
+})
+
+t.test("what a registry's refusal means", async (t) => {
+  const code = (text: string): string =>
+    pullError(`time="x" level=fatal msg="${text}"`, 'r.lan/a:1', 'r.lan').code
+  t.equal(code('reading manifest 1 in r.lan/a: manifest unknown'), 'IMAGE_NOT_FOUND')
+  t.equal(code('name unknown: repository name not known to registry'), 'IMAGE_NOT_FOUND')
+  t.equal(code('no image found in manifest list for architecture arm'), 'IMAGE_NOT_FOUND')
+  t.equal(code('unauthorized: authentication required'), 'UNAUTHENTICATED')
+  t.equal(code('requested access to the resource is denied'), 'UNAUTHENTICATED')
+  t.equal(code('http: server gave HTTP response to HTTPS client'), 'UNAVAILABLE')
+  t.equal(code('x509: certificate signed by unknown authority'), 'UNAVAILABLE')
+  t.equal(code('write /x: no space left on device'), 'RESOURCE_EXHAUSTED')
+  t.equal(code('dial tcp 1.2.3.4:443: connect: connection refused'), 'UNAVAILABLE')
+  t.match(pullError('', 'r.lan/a:1', 'r.lan').message, /^cannot pull r\.lan\/a:1/)
+})
+
+t.test('the message of the last line', async (t) => {
+  t.equal(lastLine('noise\ntime="t" level=fatal msg="a \\"b\\" c"\n'), 'a "b" c')
+  t.equal(
+    lastLine('level=fatal msg="Error parsing image name \\"docker://x\\": pinging it: no"'),
+    'pinging it: no',
+  )
+  t.equal(lastLine('plain'), 'plain')
+})

@@ -1,0 +1,116 @@
+import t from 'tap'
+import { parseReference } from '../../../../worker/image/reference.ts'
+import {
+  findByReference,
+  findImages,
+  layerChain,
+  parseImageConfig,
+  parseImages,
+  parseLayers,
+  repositoryDigests,
+} from '../../../../worker/image/store-index.ts'
+
+const idA = 'a'.repeat(64)
+const idB = `aaaa${'b'.repeat(60)}`
+const digestOf = (digit: string): string => `sha256:${digit.repeat(64)}`
+
+const images = parseImages(
+  JSON.stringify([
+    {
+      id: idA,
+      digest: digestOf('1'),
+      names: ['docker.io/lab/hello:latest', `r.lan/x@${digestOf('2')}`],
+      layer: 'top',
+      created: '2024-01-02T03:04:05Z',
+      'big-data-digests': {
+        manifest: digestOf('1'),
+        [`manifest-${digestOf('2')}`]: digestOf('2'),
+        [digestOf('9')]: digestOf('9'),
+      },
+    },
+    { id: idB, names: null },
+  ]),
+)
+
+t.test('images have names, digests of manifests, top layer and age', async (t) => {
+  t.same(images[0], {
+    id: idA,
+    names: ['docker.io/lab/hello:latest', `r.lan/x@${digestOf('2')}`],
+    digests: [digestOf('1'), digestOf('2')],
+    layerId: 'top',
+    createdAtMs: Date.parse('2024-01-02T03:04:05Z'),
+  })
+  t.match(images[1], { names: [], digests: [], layerId: undefined, createdAtMs: 0 })
+})
+
+t.test('an image is found by name, by digest under any name, by id', async (t) => {
+  const ids = (text: string): readonly string[] => findImages(images, text).map(({ id }) => id)
+  t.same(ids('lab/hello'), [idA])
+  t.same(ids('lab/hello:other'), [])
+  t.same(ids(`whatever/name@${digestOf('2')}`), [idA])
+  t.same(ids(idB), [idB])
+  t.same(ids(`sha256:${idB}`), [idB])
+  t.same(ids('aaaab'), [idB])
+  t.same(ids('aaaa'), [idA, idB], 'ambiguous')
+  t.same(ids('aaa'), [], 'too short')
+  t.same(ids('No Name'), [])
+  t.equal(findByReference(images, parseReference('lab/hello'))?.id, idA)
+})
+
+t.test('digests are told by repository', async (t) => {
+  const [image] = images
+  t.ok(image)
+  t.same(image === undefined ? [] : repositoryDigests(image), [
+    `docker.io/lab/hello@${digestOf('2')}`,
+    `r.lan/x@${digestOf('2')}`,
+  ])
+})
+
+t.test('layers are followed down to the lowest', async (t) => {
+  const layers = parseLayers(
+    JSON.stringify([
+      { id: 'low', 'diff-size': 5, 'compressed-diff-digest': digestOf('3') },
+      { id: 'top', parent: 'low', 'diff-size': 7 },
+    ]),
+  )
+  const byId = new Map(layers.map((layer) => [layer.id, layer]))
+  const chain = images.map((image) => layerChain(image, byId).map(({ id }) => id))
+  t.same(chain, [['top', 'low'], []])
+})
+
+t.test('a configuration is read whatever is missing in it', async (t) => {
+  t.same(parseImageConfig('{}', idA), {
+    env: [],
+    entrypoint: [],
+    command: [],
+    workdir: '',
+    user: '',
+    stopSignal: '',
+    volumes: [],
+    labels: {},
+  })
+  const text = JSON.stringify({
+    config: {
+      Env: ['A=b'],
+      Entrypoint: ['/e'],
+      Cmd: null,
+      Volumes: { '/v': {} },
+      Labels: { a: 'b' },
+      User: 'u',
+      StopSignal: 'SIGINT',
+    },
+  })
+  t.match(parseImageConfig(text, idA), {
+    env: ['A=b'],
+    entrypoint: ['/e'],
+    command: [],
+    volumes: ['/v'],
+    labels: { a: 'b' },
+  })
+})
+
+t.test('damage is named', async (t) => {
+  t.throws(() => parseImages('{'), { code: 'DATA_LOSS', message: /images\.json/ })
+  t.throws(() => parseLayers('{}'), { code: 'DATA_LOSS', message: /layers\.json/ })
+  t.throws(() => parseImageConfig('', idA), { code: 'DATA_LOSS' })
+})
