@@ -38,7 +38,7 @@ const text = (input: OciSpecInput): string =>
   `${JSON.stringify(buildOciSpec(input), undefined, 2)}\n`
 
 t.test('a plain container', async (t) => {
-  golden(t, 'test/golden/oci-spec/plain.json', text(anInput()))
+  golden(t, 'test/golden/oci-spec/plain.golden', text(anInput()))
 })
 
 t.test('a container that asks for everything', async (t) => {
@@ -78,7 +78,7 @@ t.test('a container that asks for everything', async (t) => {
     hostSwaps: true,
     initPath: '/usr/bin/catatonit',
   })
-  golden(t, 'test/golden/oci-spec/everything.json', text(input))
+  golden(t, 'test/golden/oci-spec/everything.golden', text(input))
 })
 
 t.test(
