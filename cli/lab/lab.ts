@@ -23,6 +23,7 @@ import {
   removeLabFiles,
   writeLab,
 } from './lab-record.ts'
+import { unmountBelow } from './mounts.ts'
 import { endProcess, killByArgument, runningPid, startDetached } from './processes.ts'
 import {
   pushArchive,
@@ -104,6 +105,7 @@ export async function labDown(deps: LabDeps, name: string): Promise<void> {
     await wait(deps.clock, 20)
   }
   await removeTopology(name)
+  await unmountBelow([labRunDir(deps.roots, name), labStateDir(deps.roots, name)])
   removeLabFiles(deps.roots, name)
 }
 
