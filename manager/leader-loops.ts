@@ -4,7 +4,11 @@ import type { NamedLoop } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { LeaderSessions } from './dispatcher/leader-sessions.ts'
+import { nodeTasksLoop } from './loops/node-tasks-loop.ts'
+import { replicatedLoop } from './loops/replicated-loop.ts'
 import { schedulerLoop } from './loops/scheduler-loop.ts'
+import { specReaperLoop } from './loops/spec-reaper-loop.ts'
+import { taskReaperLoop } from './loops/task-reaper-loop.ts'
 import { membershipLoop } from './membership/membership-loop.ts'
 import type { RaftHandle } from './raft/raft-handle.ts'
 import type { Store } from './store/store.ts'
@@ -21,5 +25,13 @@ export interface LeaderLoopsDeps {
 export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
   const { sessions, log } = deps
   const part = (name: string): LeaderLoopsDeps => ({ ...deps, log: log.child({ part: name }) })
-  return [sessions.loop, membershipLoop(part('membership')), schedulerLoop(part('scheduler'))]
+  return [
+    sessions.loop,
+    membershipLoop(part('membership')),
+    replicatedLoop(part('replicated')),
+    nodeTasksLoop(part('node-tasks')),
+    schedulerLoop(part('scheduler')),
+    taskReaperLoop(part('task-reaper')),
+    specReaperLoop(part('spec-reaper')),
+  ]
 }
