@@ -54,6 +54,7 @@ export async function connectClient(options: ClientOptions): Promise<Client> {
 class DaemonClient implements Client {
   readonly #options: ClientOptions
   #channel: Channel | undefined
+  #isClosed = false
 
   constructor(options: ClientOptions) {
     this.#options = options
@@ -61,6 +62,8 @@ class DaemonClient implements Client {
 
   async channel(): Promise<Channel> {
     if (this.#channel?.usable()) return this.#channel
+    // Whoever still resumes a stream must not open a connection again.
+    if (this.#isClosed) throw new SwarmError('CANCELLED', 'the connection was closed')
     const { socketPath, clock } = this.#options
     try {
       this.#channel = await openChannel(socketPath, clock, toError)
@@ -100,6 +103,7 @@ class DaemonClient implements Client {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#channel?.close()
   }
 

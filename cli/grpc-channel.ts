@@ -59,7 +59,11 @@ export async function openChannel(
     call: (method, requests, options) =>
       runCall({ session, clock, toError, method, requests, options }),
     usable: () => !session.closed && !session.destroyed,
-    close: () => session.destroy(),
+    close: () => {
+      session.destroy()
+      // A session with an open stream waits for the other side to close the socket, which may never happen.
+      socket.destroy()
+    },
   }
 }
 
