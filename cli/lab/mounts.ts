@@ -6,7 +6,7 @@ import { runCommand } from '../../proto/lib/command.ts'
 export async function unmountBelow(directories: readonly string[]): Promise<void> {
   const points = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
-    .map((line) => unescape(line.split(' ')[1] ?? ''))
+    .map((line) => unescapeOctal(line.split(' ')[1] ?? ''))
     .filter((point) => directories.some((directory) => point.startsWith(`${directory}/`)))
   for (const point of points.sort((a, b) => b.length - a.length)) {
     await runCommand(['umount', '-l', point])
@@ -14,7 +14,7 @@ export async function unmountBelow(directories: readonly string[]): Promise<void
 }
 
 /** The kernel writes blanks and the like as \040. */
-function unescape(text: string): string {
+function unescapeOctal(text: string): string {
   return text.replaceAll(/\\(\d{3})/g, (_, octal: string) =>
     String.fromCharCode(parseInt(octal, 8)),
   )
