@@ -41,8 +41,9 @@ export interface SchedulingPlan {
   readonly wakeAtMs: number | undefined
 }
 
-/** A pass stops here, so that a huge backlog does not hold up the process. */
-export const passTasksMax = 10_000
+/** A pass stops here, so that a huge backlog does not hold up the process; the more nodes, the more a pass costs. */
+const passTasksMin = 2_000
+const passTasksMax = 10_000
 
 /** Stuck tasks are tried again at most this often, however much the cluster changes. */
 const retryEveryMs = 50
@@ -159,7 +160,7 @@ export class Scheduler {
   }
 
   /** Plans for at most tasksMax waiting tasks and counts them as placed until told otherwise. */
-  plan(env: SchedulingEnv, tasksMax = passTasksMax): SchedulingPlan {
+  plan(env: SchedulingEnv, tasksMax = passTasks(this.index.nodeCount)): SchedulingPlan {
     const pass: Pass = { env, updates: [], assigned: 0, unplaced: 0, wakeAtMs: Infinity }
     this.index.failures.prune(env.nowMs)
     for (const task of this.#abandoned.values()) pass.updates.push({ kind: 'shut-down', task })
@@ -249,6 +250,10 @@ export class Scheduler {
     if (nowMs >= dueMs) pass.updates.push({ kind: 'explain', task, err: summary })
     else this.#explainAtMs = Math.min(this.#explainAtMs, dueMs)
   }
+}
+
+function passTasks(nodes: number): number {
+  return Math.min(passTasksMax, Math.max(passTasksMin, Math.round(nodes / 10)))
 }
 
 function addToGroup(batch: Batch, waiting: Waiting): void {
