@@ -1,5 +1,5 @@
-// The nodes that may take tasks of one class of demands, best first, while one pass places them. A pass only adds
-// tasks, so a node that a class filter refuses stays refused for the pass.
+// The nodes that may take tasks of one class of demands, best first. Kept from pass to pass: before each use it catches
+// up with the nodes that changed.
 import type { ServiceId } from '../proto/objects/index.ts'
 import type { ClusterIndex, NodeEntry } from './cluster-index.ts'
 import type { Demand } from './demand.ts'
@@ -17,14 +17,25 @@ export interface Refusal {
 
 const noTroubles: ReadonlyMap<number, number> = new Map()
 
+/** Verdicts on nodes; above these: the number of the filter that refuses. */
+const absent = 0
+const accepted = 1
+const refusedBy = 2
+
 export class Candidates {
   readonly #index: ClusterIndex
   readonly #demand: Demand
   readonly #rank: Rank
   readonly #nodes: Arrangement
+  readonly #filters: readonly Filter[]
   readonly #consuming: readonly Filter[]
-  readonly #refused = new Map<Filter, number>()
-  #count = 0
+  /** By node index. */
+  readonly #verdicts: Uint8Array
+  /** How many nodes have each verdict. */
+  readonly #counts: number[]
+  readonly #attributesVersion: number
+  /** Up to where the index's log of touched nodes is taken over. */
+  #position: number
   #service: ServiceId | undefined
   #troubled = noTroubles
   /** Nodes whose keys are the group's own, to be set back when it is done; some may occur twice. */
@@ -35,22 +46,34 @@ export class Candidates {
     this.#index = index
     this.#demand = demand
     this.#rank = rank
+    this.#filters = classFilters(demand)
     this.#consuming = consumingFilters(demand)
+    this.#verdicts = new Uint8Array(index.capacity)
+    this.#counts = new Array<number>(refusedBy + this.#filters.length).fill(0)
+    this.#attributesVersion = index.attributesVersion
+    this.#position = index.touched.end
     this.#nodes =
       demand.spread.length > 0
         ? new SpreadTree(index, demand.spread)
         : new FlatArrangement(index.capacity)
-    const filters = classFilters(demand)
     for (const entry of index.entries()) {
-      const refuses = filters.find((filter) => !filter.accepts(entry, demand, 0))
-      if (refuses !== undefined) {
-        this.#refuse(refuses)
-        continue
-      }
-      this.#count += 1
+      if (!this.#judge(entry.index, entry)) continue
       this.#nodes.append(entry.index, rank.first(0, 0), rank.second(entry))
     }
     this.#nodes.order()
+  }
+
+  /** Takes over what changed since the last use. False when it is better to ask every node anew. */
+  catchUp(): boolean {
+    const { touched, capacity, attributesVersion } = this.#index
+    const count = touched.countSince(this.#position)
+    if (count === undefined || count > capacity || capacity > this.#verdicts.length) return false
+    // Labels decide about branches.
+    if (this.#demand.spread.length > 0 && attributesVersion !== this.#attributesVersion)
+      return false
+    for (const index of touched.since(this.#position)) this.#review(index)
+    this.#position = touched.end
+    return true
   }
 
   /** Turns to the tasks of one service version. O(its nodes x log nodes). */
@@ -73,18 +96,16 @@ export class Candidates {
 
   /** Takes over that a task of the group was placed on the best node, and whether there are more. */
   placed(entry: NodeEntry, more: boolean): void {
+    const { index } = entry
     this.#rank.placed(entry)
-    this.#touched.push(entry.index)
-    this.#nodes.count(entry.index, 1)
-    const refuses = this.#consuming.find((filter) => !filter.accepts(entry, this.#demand, 0))
-    if (refuses === undefined) {
-      // Without more, close does it.
-      if (more) this.#rekey(entry.index)
-      return
-    }
-    this.#refuse(refuses)
-    this.#count -= 1
-    this.#nodes.remove(entry.index)
+    this.#touched.push(index)
+    this.#nodes.count(index, 1)
+    const isFull = this.#consuming.some((filter) => !filter.accepts(entry, this.#demand, 0))
+    if (isFull) {
+      this.#judge(index, entry)
+      this.#nodes.remove(index)
+    } else if (more) this.#rekey(index)
+    // Without more, close sets the key.
   }
 
   /** Ends the group. */
@@ -96,21 +117,52 @@ export class Candidates {
     this.#touched.length = 0
   }
 
+  /** All that was placed since it caught up, was placed with its knowledge. */
+  leave(): void {
+    this.#position = this.#index.touched.end
+  }
+
   /** Why no (further) node takes a task of the open group, in the order of the filters. */
   refusals(): readonly Refusal[] {
     const refusals: Refusal[] = []
-    for (const filter of classFilters(this.#demand)) {
-      const nodes = this.#refused.get(filter) ?? 0
+    for (const [number, filter] of this.#filters.entries()) {
+      const nodes = this.#counts[refusedBy + number] ?? 0
       if (nodes > 0) refusals.push({ filter, nodes })
     }
-    if (this.#count > 0 && this.best() === undefined) {
-      refusals.push({ filter: maxReplicasFilter, nodes: this.#count })
+    const fit = this.#counts[accepted] ?? 0
+    if (fit > 0 && this.best() === undefined) {
+      refusals.push({ filter: maxReplicasFilter, nodes: fit })
     }
     return refusals
   }
 
-  #refuse(filter: Filter): void {
-    this.#refused.set(filter, (this.#refused.get(filter) ?? 0) + 1)
+  /** Notes the verdict on a node. Returns whether it is accepted. */
+  #judge(index: number, entry: NodeEntry | undefined): boolean {
+    const verdict = entry === undefined ? absent : this.#verdictOn(entry)
+    const before = this.#verdicts[index] ?? absent
+    if (before !== verdict) {
+      this.#verdicts[index] = verdict
+      this.#counts[before] = (this.#counts[before] ?? 0) - 1
+      this.#counts[verdict] = (this.#counts[verdict] ?? 0) + 1
+    }
+    return verdict === accepted
+  }
+
+  #verdictOn(entry: NodeEntry): number {
+    const number = this.#filters.findIndex((filter) => !filter.accepts(entry, this.#demand, 0))
+    return number < 0 ? accepted : refusedBy + number
+  }
+
+  #review(index: number): void {
+    const entry = this.#index.entryAt(index)
+    const isAccepted = this.#judge(index, entry)
+    const isIn = this.#nodes.has(index)
+    if (entry !== undefined && isAccepted) {
+      const first = this.#rank.first(0, 0)
+      const second = this.#rank.second(entry)
+      if (isIn) this.#nodes.set(index, first, second)
+      else this.#nodes.add(index, first, second)
+    } else if (isIn) this.#nodes.remove(index)
   }
 
   #rekey(index: number): void {

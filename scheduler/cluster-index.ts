@@ -15,6 +15,7 @@ import {
 import { type Demand, demandOf, type Strategy } from './demand.ts'
 import { FailureRecord } from './failure-record.ts'
 import { ServiceSpread } from './service-spread.ts'
+import { TouchLog } from './touch-log.ts'
 
 /** One node as filters and ranks see it. */
 export interface NodeEntry {
@@ -45,6 +46,10 @@ export class ClusterIndex {
   readonly failures = new FailureRecord()
   /** Active tasks of each service by node index. */
   readonly services = new ServiceSpread()
+  /** Nodes of which anything changed. */
+  readonly touched = new TouchLog()
+  /** Rises whenever a node comes, goes or changes its attributes. */
+  attributesVersion = 0
   readonly #entries: (NodeEntry | undefined)[] = []
   readonly #freeIndexes: number[] = []
   readonly #byId = new Map<NodeId, NodeEntry>()
@@ -83,6 +88,11 @@ export class ClusterIndex {
     return entry
   }
 
+  /** The node with that index, if there is one. */
+  entryAt(index: number): NodeEntry | undefined {
+    return this.#entries[index]
+  }
+
   entryOf(id: NodeId): NodeEntry | undefined {
     return this.#byId.get(id)
   }
@@ -105,10 +115,12 @@ export class ClusterIndex {
   /** Adds the node, or takes over its new attributes. Its tasks stay counted. */
   putNode(node: Node): void {
     const open = node.state === 'ready' && node.spec.availability === 'active'
+    this.attributesVersion += 1
     const known = this.#byId.get(node.id)
     if (known !== undefined) {
       known.node = node
       known.open = open
+      this.touched.add(known.index)
       return
     }
     const entry: NodeEntry = {
@@ -122,12 +134,15 @@ export class ClusterIndex {
     }
     this.#entries[entry.index] = entry
     this.#byId.set(node.id, entry)
+    this.touched.add(entry.index)
   }
 
   /** Forgets the node and whatever was counted on it. O(services). */
   dropNode(id: NodeId): void {
     const entry = this.#byId.get(id)
     if (entry === undefined) return
+    this.attributesVersion += 1
+    this.touched.add(entry.index)
     this.#byId.delete(id)
     this.#entries[entry.index] = undefined
     this.#freeIndexes.push(entry.index)
@@ -180,6 +195,7 @@ export class ClusterIndex {
   }
 
   #reserve(task: Task, entry: NodeEntry, sign: 1 | -1): void {
+    this.touched.add(entry.index)
     const demand = this.#demands.get(task.specHash)
     if (demand === undefined) return
     entry.reservedNanoCpus += sign * demand.nanoCpus

@@ -47,6 +47,12 @@ export class IndexedHeap {
     this.#size += 1
   }
 
+  /** Adds an absent id to a heap that is in order. O(log size). */
+  add(id: number, first: number, second: number): void {
+    this.append(id, first, second)
+    this.#rise(this.#size - 1)
+  }
+
   /** Puts everything in order. O(size). */
   order(): void {
     for (let at = (this.#size >> 1) - 1; at >= 0; at--) this.#sink(at)

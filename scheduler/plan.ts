@@ -12,12 +12,12 @@ import {
   type TaskSpecRecord,
   TaskState,
 } from '../proto/objects/index.ts'
-import { Candidates } from './candidates.ts'
+import { CandidatePool } from './candidate-pool.ts'
+import type { Candidates } from './candidates.ts'
 import { ClusterIndex, type PlacementSource } from './cluster-index.ts'
 import type { Demand, Strategy } from './demand.ts'
 import { missingSpecSummary, summaryOf } from './explain.ts'
 import { PendingTasks, type Waiting } from './pending.ts'
-import { rankOf } from './rank.ts'
 
 export interface SchedulingEnv {
   /** Cluster time. */
@@ -74,6 +74,7 @@ interface Pass {
 
 export class Scheduler {
   readonly index: ClusterIndex
+  readonly #candidates: CandidatePool
   readonly #pending = new PendingTasks()
   /** Asked to stop before they got a node: nobody else will end them. */
   readonly #abandoned = new Map<TaskId, Task>()
@@ -85,6 +86,7 @@ export class Scheduler {
 
   constructor(index: ClusterIndex) {
     this.index = index
+    this.#candidates = new CandidatePool(index)
   }
 
   /** A scheduler that knows the whole cluster. O(nodes + tasks). */
@@ -212,9 +214,10 @@ export class Scheduler {
   }
 
   #placeBatch(pass: Pass, batch: Batch): void {
-    const rank = rankOf(batch.demand.strategy ?? this.index.strategy, pass.env.random)
-    const candidates = new Candidates(this.index, batch.demand, rank)
+    const strategy = batch.demand.strategy ?? this.index.strategy
+    const candidates = this.#candidates.take(batch.demand, strategy, pass.env.random)
     for (const group of batch.groups) this.#placeGroup(pass, group, candidates)
+    candidates.leave()
   }
 
   #placeGroup(pass: Pass, group: Group, candidates: Candidates): void {

@@ -14,7 +14,7 @@ export interface Rank {
 const serviceTasksMax = 2 ** 20
 const nodeTasksMax = 2 ** 21
 
-/** The rank of one pass. `random` in [0, 1). */
+/** A rank for one set of nodes. `random` in [0, 1). */
 export function rankOf(strategy: Strategy, random: () => number): Rank {
   switch (strategy) {
     case 'spread':
@@ -58,18 +58,23 @@ function share(part: number, whole: number): number {
  */
 function randomRank(random: () => number): Rank {
   const next: number[] = []
-  const interval = (): number => -Math.log(1 - random())
+  /** Time of the last event of all. */
+  let nowKey = 0
+  const draw = (index: number): number => {
+    const drawn = nowKey - Math.log(1 - random())
+    next[index] = drawn
+    return drawn
+  }
   return {
     first: (_serviceTasks, troubles) => troubles,
+    // Who was not to be had when its event came waits for its next one, as everybody does.
     second: (entry) => {
       const known = next[entry.index]
-      if (known !== undefined) return known
-      const drawn = interval()
-      next[entry.index] = drawn
-      return drawn
+      return known === undefined || known < nowKey ? draw(entry.index) : known
     },
     placed: (entry) => {
-      next[entry.index] = (next[entry.index] ?? 0) + interval()
+      nowKey = Math.max(nowKey, next[entry.index] ?? 0)
+      draw(entry.index)
     },
   }
 }

@@ -8,9 +8,11 @@ import { IndexedHeap } from './indexed-heap.ts'
 /** A set of nodes that knows its best one. Node indexes as in ClusterIndex; keys as in Rank, Infinity is never best. */
 export interface Arrangement {
   has(index: number): boolean
-  /** Adds a node; `order` must follow the last one. */
+  /** Adds a node to begin with; `order` must follow the last one. */
   append(index: number, first: number, second: number): void
   order(): void
+  /** Adds an absent node later. */
+  add(index: number, first: number, second: number): void
   set(index: number, first: number, second: number): void
   remove(index: number): void
   /** The node with the least keys, -1 when there is none. */
@@ -40,7 +42,7 @@ interface Branch {
   readonly place: number
   readonly children: Branch[]
   readonly byValue: Map<string, Branch>
-  /** Of a leaf: candidate nodes by their local number. */
+  /** Of a leaf: its nodes, candidates or not, by their local number. */
   readonly nodes: number[]
   /** Of a leaf: its nodes; else its children. */
   heap: IndexedHeap
@@ -55,7 +57,6 @@ export class SpreadTree implements Arrangement {
   readonly #root: Branch = branch(undefined, 0)
   readonly #leaves: Branch[] = []
   readonly #locals: number[] = []
-  readonly #appended: { index: number; first: number; second: number }[] = []
 
   /** The tree of all nodes, still without candidates. O(nodes x preferences). */
   constructor(cluster: ClusterIndex, preferences: readonly SpreadPreference[]) {
@@ -63,28 +64,28 @@ export class SpreadTree implements Arrangement {
       let at = this.#root
       for (const preference of preferences) at = child(at, spreadValue(preference, entry.node))
       this.#leaves[entry.index] = at
+      this.#locals[entry.index] = at.nodes.length
+      at.nodes.push(entry.index)
     }
+    makeHeaps(this.#root)
   }
 
   has(index: number): boolean {
-    const local = this.#locals[index]
-    return local !== undefined && this.#leafOf(index).heap.has(local)
+    return this.#leafOf(index).heap.has(this.#locals[index] ?? -1)
   }
 
   append(index: number, first: number, second: number): void {
-    const leaf = this.#leafOf(index)
-    this.#locals[index] = leaf.nodes.length
-    leaf.nodes.push(index)
-    this.#appended.push({ index, first, second })
+    this.#leafOf(index).heap.append(this.#locals[index] ?? 0, first, second)
   }
 
   order(): void {
-    makeHeaps(this.#root)
-    for (const { index, first, second } of this.#appended) {
-      this.#leafOf(index).heap.append(this.#locals[index] ?? 0, first, second)
-    }
-    this.#appended.length = 0
     orderHeaps(this.#root)
+  }
+
+  add(index: number, first: number, second: number): void {
+    const leaf = this.#leafOf(index)
+    leaf.heap.add(this.#locals[index] ?? 0, first, second)
+    refreshUp(leaf)
   }
 
   set(index: number, first: number, second: number): void {

@@ -179,6 +179,86 @@ t.test(
   },
 )
 
+const roundArbitrary = fc.array(
+  fc.record({
+    kind: fc.constantFrom('end', 'end', 'add', 'add', 'pause', 'open', 'relabel', 'drop', 'join'),
+    pick: fc.nat(99),
+  }),
+  { maxLength: 6 },
+)
+
+t.test('it stays so over many plans while tasks and nodes come and go', async (t) => {
+  const rounds = fc.array(roundArbitrary, { minLength: 3, maxLength: 10, size: 'max' })
+  fc.assert(
+    fc.property(clusterArbitrary, rounds, (cluster, script) => {
+      const world = worldOf(cluster)
+      const scheduler = aScheduler(world)
+      const model = ClusterIndex.from(sourceOf(world, world.tasks))
+      const tasks = new Map(world.tasks.map((task) => [task.id, task]))
+      const nodes = new Map(world.nodes.map((node) => [node.id, node]))
+      const change = (before: Task | undefined, after: Task): void => {
+        scheduler.changeTask(before, after)
+        model.changeTask(before, after)
+        tasks.set(after.id, after)
+      }
+      const put = (node: Node): void => {
+        scheduler.putNode(node)
+        model.putNode(node)
+        nodes.set(node.id, node)
+      }
+      let nowMs = 1_000_000
+      for (const [round, steps] of script.entries()) {
+        for (const [step, { kind, pick }] of steps.entries()) {
+          const node = [...nodes.values()][pick % (nodes.size || 1)]
+          const task = [...tasks.values()][pick % (tasks.size || 1)]
+          const name = `${round}-${step}`
+          if (kind === 'end' && task !== undefined && task.state >= TaskState.ASSIGNED) {
+            change(task, { ...task, state: TaskState.COMPLETE })
+          }
+          if (kind === 'add') {
+            const facts = { id: `new-${name}`, service: `s${pick % 5}`, slot: 1_000 + pick }
+            change(undefined, aTask({ ...facts, specHash: `spec-${pick % 3}` }))
+          }
+          if (kind === 'join') put(aNode({ id: `new-${name}`, labels: { zone: 'x', rack: '1' } }))
+          if (node === undefined) continue
+          const spec = { ...node.spec }
+          if (kind === 'pause') put({ ...node, spec: { ...spec, availability: 'pause' } })
+          if (kind === 'open') put({ ...node, spec: { ...spec, availability: 'active' } })
+          if (kind === 'relabel') put({ ...node, spec: { ...spec, labels: { zone: 'x' } } })
+          if (kind !== 'drop') continue
+          scheduler.dropNode(node.id)
+          model.dropNode(node.id)
+          nodes.delete(node.id)
+        }
+        nowMs += 1_000
+        const plan = scheduler.plan({ ...anEnv(), nowMs })
+        for (const update of updatedTasks(plan)) {
+          if (update.nodeId !== undefined) {
+            const chosen = model.entryOf(update.nodeId)?.index ?? -1
+            if (!fits(model, update, chosen)) throw new Error(`${update.id} does not fit`)
+            if (!isLeastBranch(model, update, chosen) || !isBestNode(model, update, chosen)) {
+              throw new Error(`${update.id} was not placed best in round ${round}`)
+            }
+          }
+          const before = tasks.get(update.id)
+          model.changeTask(before, update)
+          scheduler.changeTask(before, update)
+          tasks.set(update.id, update)
+        }
+        const entries = [...model.entries()]
+        for (const task of tasks.values()) {
+          if (task.state !== TaskState.PENDING) continue
+          if (entries.some((entry) => fits(model, task, entry.index))) {
+            throw new Error(`${task.id} was left in round ${round} though a node fits`)
+          }
+        }
+      }
+    }),
+    { numRuns: 300 },
+  )
+  t.pass('held')
+})
+
 t.test('reservations never exceed what a node has, over any number of plans', async (t) => {
   fc.assert(
     fc.property(clusterArbitrary, fc.integer({ min: 1, max: 7 }), (cluster, tasksMax) => {
