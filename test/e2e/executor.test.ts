@@ -1,7 +1,8 @@
 // The executor on a real kernel: real images, real containers, and nothing left behind.
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import type { ContainerConfig, Executor } from '../../worker/executor/executor.ts'
+import type { OpenedExecutor } from '../../worker/executor/container/open.ts'
+import type { ContainerConfig } from '../../worker/executor/executor.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import {
   aContainer,
@@ -19,17 +20,16 @@ import { eventually } from '../support/netns.ts'
 
 t.setTimeout(240_000)
 
-interface World {
+interface World extends OpenedExecutor {
   readonly host: ExecutorHost
-  readonly executor: Executor
 }
 
 async function aWorld(t: Test): Promise<World> {
   const host = await createExecutorHost()
   t.teardown(() => host.dispose())
-  const { executor, images } = await host.open()
-  await loadImage(images, await busyboxImage())
-  return { host, executor }
+  const opened = await host.open()
+  await loadImage(opened.images, await busyboxImage())
+  return { host, ...opened }
 }
 
 t.test('a container', async (t) => {
@@ -150,6 +150,38 @@ t.test('a container', async (t) => {
     t.match(run.output, '321')
     t.match(run.output, '123')
     t.match(run.output, /not permitted/)
+  })
+
+  await t.test(
+    'runs below an init process when asked, and says so when the host has none',
+    async (t) => {
+      const initPath = `${host.scratchDir}/init`
+      // Stands for catatonit: what comes after -- is run.
+      await writeFile(initPath, '#!/bin/sh\nshift\n"$@"\nexit $?\n', { mode: 0o755 })
+      const other = await createExecutorHost()
+      t.teardown(() => other.dispose())
+      for (const [path, id] of [
+        [initPath, 'with-init'],
+        ['', 'without'],
+      ] as const) {
+        const { executor: one, images } = await other.open({ initPath: path })
+        await loadImage(images, await busyboxImage())
+        const config = aScript(id, 'echo $$; exit 7', { init: true })
+        if (path === '') {
+          await t.rejects(one.create(config, never), { code: 'UNSUPPORTED', message: /catatonit/ })
+        } else {
+          const run = await runToEnd(one, config)
+          t.equal(run.exitCode, 7)
+          t.not(run.output, '1', 'the command is not process 1')
+        }
+        await one.close()
+      }
+    },
+  )
+
+  await t.test('inherits no open file of the daemon', async (t) => {
+    const { output } = await runToEnd(executor, aScript('files', 'ls /proc/$$/fd | tr "\\n" " "'))
+    t.match(output, /^0 1 2( 10)? *$/, 'a shell keeps its script as 10')
   })
 
   await t.test('made twice is one, and a failed start leaves nothing', async (t) => {
@@ -307,7 +339,7 @@ t.test('stopping', async (t) => {
 })
 
 t.test('mounts', async (t) => {
-  const { host, executor } = await aWorld(t)
+  const { host, executor, images, volumes } = await aWorld(t)
 
   await t.test("a bind mount shows the host's files, read-only when asked", async (t) => {
     const source = `${host.scratchDir}/shared`
@@ -348,11 +380,15 @@ t.test('mounts', async (t) => {
       const mounts = [{ kind: 'volume' as const, name: 'data', target: '/etc' }]
       const first = await runToEnd(
         executor,
-        aScript('vol-1', 'grep -c app /etc/passwd; rm /etc/group; echo kept > /etc/mine', {
-          mounts,
-        }),
+        aScript(
+          'vol-1',
+          'grep -c app /etc/passwd; rm /etc/group; echo kept > /etc/mine; cat /etc/hostname',
+          {
+            mounts,
+          },
+        ),
       )
-      t.equal(first.output, '1')
+      t.equal(first.output, '1\nvol-1', "the container's own hostname file lies in the volume")
       await executor.remove('vol-1')
       const second = await runToEnd(
         executor,
@@ -369,6 +405,16 @@ t.test('mounts', async (t) => {
     },
   )
 
+  await t.test("a volume of the image's own is made for each container", async (t) => {
+    const file = { kind: 'file' as const, path: 'cache/seed', data: Buffer.from('seed') }
+    const archive = await busyboxImage({ name: 'with/volume', volumes: ['/cache'], files: [file] })
+    await loadImage(images, archive)
+    const script = 'cat /cache/seed; mount | grep -c " /cache "'
+    const run = await runToEnd(executor, aScript('own-volume', script, { image: 'with/volume' }))
+    t.equal(run.output, 'seed1')
+    await executor.remove('own-volume')
+  })
+
   await t.test('an anonymous volume goes with its container, noCopy leaves it empty', async (t) => {
     const run = await runToEnd(
       executor,
@@ -377,7 +423,6 @@ t.test('mounts', async (t) => {
       }),
     )
     t.notMatch(run.output, 'passwd')
-    const { volumes } = await host.open()
     const names = (await volumes.list()).map(({ name }) => name)
     const own = names.filter((name) => !['data', 'homes'].includes(name))
     t.equal(own.length, 1)

@@ -1,4 +1,5 @@
 // Images for real: archives, a registry on loopback, names, digests, what is in use, what a crash leaves.
+import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
@@ -164,6 +165,19 @@ t.test('an image is pulled from a registry', async (t) => {
     giving.abort()
     await t.rejects(left, { code: 'CANCELLED' })
     t.equal(new Set((await Promise.all(pulls)).map(({ id }) => id)).size, 1)
+  })
+
+  await t.test('large: with progress in bytes', async (t) => {
+    const data = randomBytes(40_000_000)
+    const files = [{ kind: 'file' as const, path: 'noise', data }]
+    await registry.push(await busyboxImage({ name: 'x/y:1', files }), 'team/large:1')
+    const seen = await all(engine.pull({ reference: `${registry.address}/team/large:1` }, never))
+    const loading = seen.filter(({ step }) => step === 'downloading')
+    t.ok(loading.length > 0)
+    t.ok(loading.every(({ doneBytes, totalBytes }) => doneBytes > 0 && doneBytes <= totalBytes))
+    t.ok((loading[0]?.totalBytes ?? 0) > data.length)
+    const grows = loading.every((one, i) => one.doneBytes > (loading[i - 1]?.doneBytes ?? 0))
+    t.ok(grows, 'it only grows')
   })
 
   await t.test('that does not have it, or is not there', async (t) => {

@@ -186,7 +186,9 @@ export class ImageStore {
    * host.
    */
   skopeo(args: readonly string[], options: SkopeoOptions): Promise<SpawnResult> {
-    return this.#command(['skopeo', '--insecure-policy', ...args], options)
+    const { tmpDir, ...rest } = options
+    const spool = tmpDir === undefined ? [] : ['--tmpdir', tmpDir]
+    return this.#command(['skopeo', '--insecure-policy', ...spool, ...args], rest)
   }
 
   /** Runs containers-storage on the store. Errors: INTERNAL with what it printed. */
@@ -219,15 +221,10 @@ export class ImageStore {
     return this.#helper.spawn(argv, options)
   }
 
-  #command(argv: readonly string[], options: SkopeoOptions): Promise<SpawnResult> {
-    const { tmpDir, ...rest } = options
+  #command(argv: readonly string[], options: Omit<SkopeoOptions, 'tmpDir'>): Promise<SpawnResult> {
     return this.#helper.spawn(['unshare', '--mount', '--propagation', 'private', ...argv], {
-      ...rest,
-      env: {
-        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-        HOME: '/root',
-        TMPDIR: tmpDir ?? this.paths.stateDir,
-      },
+      ...options,
+      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' },
     })
   }
 

@@ -81,10 +81,13 @@ export function cleanPath(path: string): string {
   return `/${parts.join('/')}`
 }
 
-/** User's mounts in OCI form, parents before what lies in them. */
-export function ociMounts(mounts: readonly ResolvedMount[]): readonly OciMount[] {
+/** User's mounts in OCI form, and ours, parents before what lies in them. */
+export function ociMounts(
+  mounts: readonly ResolvedMount[],
+  ours: readonly OciMount[] = [],
+): readonly OciMount[] {
   const depth = (mount: OciMount): number => mount.destination.split('/').length
-  return mounts.map(toOci).sort((a, b) => depth(a) - depth(b))
+  return [...ours, ...mounts.map(toOci)].sort((a, b) => depth(a) - depth(b))
 }
 
 function toOci(resolved: ResolvedMount): OciMount {

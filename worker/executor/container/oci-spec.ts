@@ -60,7 +60,7 @@ export function buildOciSpec(input: OciSpecInput): object {
     process: processSection(input),
     root: { path: 'rootfs', readonly: config.readOnly ?? false },
     hostname: containerHostname(config),
-    mounts: [...standardMounts, ...fileMounts(input), ...ociMounts(input.mounts)],
+    mounts: [...standardMounts, ...ociMounts(input.mounts, fileMounts(input))],
     annotations: {
       ...(seccomp.kind === 'compiled' ? { 'run.oci.seccomp_bpf_data': seccomp.bpf } : {}),
     },

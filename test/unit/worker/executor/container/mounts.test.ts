@@ -57,6 +57,21 @@ t.test('a read-only bind is so with all below it, unless it is not recursive', a
   t.same(flat?.options, ['bind', 'rprivate', 'ro'])
 })
 
+t.test('what lies in another mount comes after it, ours too', async (t) => {
+  const ours = { destination: '/etc/hosts', type: 'bind', source: '/h', options: [] }
+  const mounts = ociMounts(
+    [
+      { kind: 'tmpfs', mount: { kind: 'tmpfs', target: '/etc/deep/er' } },
+      { kind: 'volume', target: '/etc', path: '/v', readOnly: false },
+    ],
+    [ours],
+  )
+  t.same(
+    mounts.map((mount) => mount.destination),
+    ['/etc', '/etc/hosts', '/etc/deep/er'],
+  )
+})
+
 t.test('paths are cleaned and never leave the root', async (t) => {
   t.equal(cleanPath('/a//b/./c/../d/'), '/a/b/d')
   t.equal(cleanPath('/../../x'), '/x')
