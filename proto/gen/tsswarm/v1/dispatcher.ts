@@ -29,7 +29,14 @@ export interface AgentMessage {
     | { readonly $case: "heartbeat"; readonly value: Heartbeat }
     | { readonly $case: "statuses"; readonly value: StatusBatch }
     | { readonly $case: "description"; readonly value: NodeDescription }
+    | { readonly $case: "goodbye"; readonly value: Goodbye }
     | undefined;
+}
+
+/** Last message of an agent that ends on purpose; the manager ends the stream when it has taken note. */
+export interface Goodbye {
+  /** It expects to be back within this time, its containers running meanwhile. 0: it does not come back. */
+  readonly graceMs: number;
 }
 
 /** Orders assignments over force-new-cluster and Raft indexes. */
@@ -219,6 +226,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "description":
         NodeDescription.encode(message.kind.value, writer.uint32(34).fork()).join();
         break;
+      case "goodbye":
+        Goodbye.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -266,6 +276,60 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             }
 
             message.kind = { $case: "description", value: NodeDescription.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "goodbye", value: Goodbye.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGoodbye(): Goodbye {
+  return { graceMs: 0 };
+}
+
+export const Goodbye: MessageFns<Goodbye> = {
+  encode(message: Goodbye, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.graceMs !== 0) {
+      writer.uint32(8).uint64(message.graceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Goodbye {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGoodbye() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.graceMs = longToNumber(reader.uint64());
             continue;
           }
         }

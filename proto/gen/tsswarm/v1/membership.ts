@@ -70,6 +70,8 @@ export interface SessionBeat {
   readonly address: string;
   /** Time since the session was opened; of two sessions of a node the later one counts. */
   readonly openedAgeMs: number;
+  /** The agent said goodbye. */
+  readonly leavingGraceMs?: number | undefined;
 }
 
 export interface NodeStatusBatch {
@@ -487,7 +489,15 @@ export const SessionReport: MessageFns<SessionReport> = {
 };
 
 function createBaseSessionBeat(): SessionBeat {
-  return { nodeId: "", sessionId: "", ageMs: 0, description: undefined, address: "", openedAgeMs: 0 };
+  return {
+    nodeId: "",
+    sessionId: "",
+    ageMs: 0,
+    description: undefined,
+    address: "",
+    openedAgeMs: 0,
+    leavingGraceMs: undefined,
+  };
 }
 
 export const SessionBeat: MessageFns<SessionBeat> = {
@@ -509,6 +519,9 @@ export const SessionBeat: MessageFns<SessionBeat> = {
     }
     if (message.openedAgeMs !== 0) {
       writer.uint32(48).uint64(message.openedAgeMs);
+    }
+    if (message.leavingGraceMs !== undefined) {
+      writer.uint32(56).uint64(message.leavingGraceMs);
     }
     return writer;
   },
@@ -572,6 +585,14 @@ export const SessionBeat: MessageFns<SessionBeat> = {
             }
 
             message.openedAgeMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.leavingGraceMs = longToNumber(reader.uint64());
             continue;
           }
         }
