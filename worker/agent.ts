@@ -45,6 +45,9 @@ export interface AgentDeps {
   readonly startsMax?: number
 }
 
+/** A daemon that is stopped in order is expected back within this time; until then its tasks are left to it. */
+const restartMs = 15_000
+
 export interface AgentStatus {
   /** The manager it has a session with. */
   readonly manager: ManagerAddress | undefined
@@ -146,6 +149,7 @@ class RunningAgent implements Agent {
         nodeId,
         advertiseAddress,
         describe,
+        graceMs: () => (this.#leaving.signal.aborted ? 0 : restartMs),
         reporter: this.#reporter,
         managers: () => this.#managers,
         applied: () => this.#assignments.stamp,
@@ -172,6 +176,8 @@ class RunningAgent implements Agent {
   }
 
   async #update(update: AssignmentUpdate): Promise<UpdateOutcome> {
+    // What comes while the session says goodbye is for whoever comes after.
+    if (this.#leaving.signal.aborted) return 'ignored'
     const result = applyAssignmentUpdate(this.#assignments, update)
     if (result.kind !== 'applied') {
       const fields = { index: update.stamp.index, known: this.#assignments.stamp?.index }
@@ -182,6 +188,7 @@ class RunningAgent implements Agent {
     this.#assignments = result.assignments
     // On disk before it is acted upon: a restarted daemon knows every container it made.
     await this.#db.saveAssignments(result.assignments).catch((err: unknown) => this.#notSaved(err))
+    if (this.#leaving.signal.aborted) return 'ignored'
     this.#tasks.apply(result.assignments, update.kind === 'set')
     return 'applied'
   }

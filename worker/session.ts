@@ -50,6 +50,8 @@ export interface SessionDeps {
   readonly onUpdate: (update: AssignmentUpdate) => Promise<UpdateOutcome>
   /** Told when a session begins, and with undefined when it has ended. */
   readonly onSession?: (manager: ManagerAddress | undefined) => void
+  /** Asked when the signal aborts: how long until this agent is back, its containers running; 0: never. */
+  readonly graceMs: () => number
   /** Told why an attempt or a session ended. */
   readonly onFailure?: (err: unknown) => void
 }
@@ -59,6 +61,7 @@ const backoffMaxMs = 2_000
 const answerFirstMs = 2_000
 const answerMaxMs = 10_000
 const describeMs = 20_000
+const goodbyeMs = 700
 /** A session that lasted this long was a good one: the next attempt comes soon. */
 const settledMs = 5_000
 
@@ -97,6 +100,7 @@ class Session {
   #beatTimer: Timer | undefined
   #answerTimer: Timer | undefined
   #describeTimer: Timer | undefined
+  #hasStarted = false
   #described = ''
 
   constructor(deps: SessionDeps, manager: ManagerAddress, answerMs: number) {
@@ -107,9 +111,12 @@ class Session {
 
   /** Until the stream ends, which is always a failure unless the signal aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { controller, release } = childController(signal)
+    const { controller } = childController()
     const stream = this.#deps.transport.open(this.#manager, controller.signal)
     this.#stream = stream
+    const leave = (): void => this.#leave(stream)
+    signal.addEventListener('abort', leave, { once: true })
+    if (signal.aborted) leave()
     try {
       this.#answerTimer = this.#deps.clock.setTimer(this.#answerMs, () => {
         const text = `manager ${this.#manager.address} did not answer within ${this.#answerMs} ms`
@@ -119,11 +126,20 @@ class Session {
       for await (const message of stream.incoming) await this.#receive(message)
       throw new SwarmError('UNAVAILABLE', `manager ${this.#manager.address} ended the session`)
     } finally {
+      signal.removeEventListener('abort', leave)
       this.#stop()
       stream.close()
       controller.abort()
-      release()
     }
+  }
+
+  /** Says goodbye, so that nobody takes the end for a failure; the manager then ends the stream. */
+  #leave(stream: SessionStream): void {
+    if (!this.#hasStarted) return stream.close()
+    this.#beatTimer?.cancel()
+    const value = { graceMs: this.#deps.graceMs() }
+    this.#send({ kind: { $case: 'goodbye', value } })
+    this.#answerTimer = this.#deps.clock.setTimer(goodbyeMs, () => stream.close())
   }
 
   #open(): void {
@@ -167,6 +183,7 @@ class Session {
 
   #started(sessionId: string, config: SessionConfig | undefined): void {
     this.#answerTimer?.cancel()
+    this.#hasStarted = true
     this.#deps.log.info({ manager: this.#manager.address, sessionId }, 'session started')
     this.#deps.onSession?.(this.#manager)
     if (config !== undefined) this.#configure(config)

@@ -14,6 +14,8 @@ import type { NodeId, SessionId } from '../../proto/objects/index.ts'
 
 /** More statuses than a node can have tasks: somebody makes them up. */
 const statusesMax = 20_000
+/** No agent is waited for longer than this. */
+const graceMaxMs = 60_000
 /** Batches on their way to the leader; what comes meanwhile is gathered, the latest of each task. */
 const inFlightMax = 8
 
@@ -46,6 +48,8 @@ export class AgentSession {
   #beatAtMs: number
   #isBeatDue = true
   #isDescriptionDue = true
+  /** Set once the agent said goodbye. */
+  #graceMs: number | undefined
   #pending = new Map<string, TaskStatus>()
   #sequence = 0
   #inFlight: Batch[] = []
@@ -86,6 +90,12 @@ export class AgentSession {
     }
   }
 
+  /** The agent ends on purpose and will be back within that time; 0: never. */
+  leave(graceMs: number): void {
+    this.#graceMs = Math.min(graceMs, graceMaxMs)
+    this.#isBeatDue = true
+  }
+
   close(reason: SwarmError): void {
     this.#facts.close(reason)
   }
@@ -114,6 +124,7 @@ export class AgentSession {
       description,
       address: this.#facts.address,
       openedAgeMs: Math.max(0, Math.round(monotonicMs - this.#facts.openedAtMs)),
+      leavingGraceMs: this.#graceMs,
     }
   }
 

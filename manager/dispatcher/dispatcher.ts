@@ -30,6 +30,8 @@ const openMs = 5_000
 /** Sessions of a manager without a leader for this long are closed, so that agents find a better one. */
 const leaderlessMs = 5_000
 const watchMs = 250
+/** An agent that says goodbye waits at most this long for everybody to know. */
+const goodbyeMs = 500
 const defaultHeartbeatMs = 500
 
 /** What the dispatcher needs to know of the cluster. */
@@ -245,8 +247,20 @@ class RunningDispatcher implements Dispatcher {
       } else if (kind?.$case === 'description') {
         session.describe(kind.value)
         this.#link.notify()
+      } else if (kind?.$case === 'goodbye') {
+        session.leave(kind.value.graceMs)
+        this.#link.notify()
+        return this.#untilNoted(session)
       }
     }
+  }
+
+  /** The store says that the session is over, or it takes too long. */
+  async #untilNoted({ nodeId, sessionId: id }: AgentSession): Promise<void> {
+    const { clock, store } = this.#deps
+    const untilMs = clock.monotonicMs() + goodbyeMs
+    const isNoted = (): boolean => store.view((tx) => tx.get('nodes', nodeId)?.sessionId) !== id
+    while (!isNoted() && clock.monotonicMs() < untilMs) await wait(clock, 10)
   }
 
   async #write(feed: NodeFeed, signal: AbortSignal): Promise<void> {

@@ -99,8 +99,10 @@ class LeaderTerm {
     this.#table = store.view((tx) => {
       let heartbeatMs = 500
       for (const cluster of tx.all('cluster')) heartbeatMs = cluster.spec.heartbeatMs
-      const ready = [...tx.all('nodes')].filter((node) => node.state === 'ready')
-      return new SessionTable(ready, this.#meter.nowMs(), heartbeatMs)
+      const expected = [...tx.all('nodes')].filter(
+        ({ state }) => state === 'ready' || state === 'disconnected',
+      )
+      return new SessionTable(expected, this.#meter.nowMs(), heartbeatMs)
     })
   }
 
@@ -218,7 +220,7 @@ class LeaderTerm {
         ;({ down, nextAtMs } = this.#table.judge(this.#meter.nowMs()))
       }
       for (const id of down) {
-        log.warn({ nodeId: id }, 'node down: no heartbeat')
+        log.warn({ nodeId: id }, 'node down')
         this.#table.markDown(id)
         this.#markNode(id)
       }
@@ -270,7 +272,7 @@ function describes(node: Node, next: Node): boolean {
 
 /** The node as the table knows it; undefined when it is that already. */
 export function nodeAs(node: Node, entry: TableEntry, nowMs: number): Node | undefined {
-  const next = entry.isDown ? downNode(node, nowMs) : readyNode(node, entry, nowMs)
+  const next = nextNode(node, entry, nowMs)
   const isSame =
     next.state === node.state &&
     next.sessionId === node.sessionId &&
@@ -280,12 +282,30 @@ export function nodeAs(node: Node, entry: TableEntry, nowMs: number): Node | und
   return isSame ? undefined : next
 }
 
-function downNode(node: Node, nowMs: number): Node {
+function nextNode(node: Node, entry: TableEntry, nowMs: number): Node {
+  const { isDown, leaving } = entry
+  if (isDown && leaving?.returns === false) {
+    return goneNode(node, { state: 'down', message: 'the node has left', nowMs })
+  }
+  if (isDown) return goneNode(node, { state: 'down', message: 'heartbeat failure', nowMs })
+  if (leaving === undefined) return readyNode(node, entry, nowMs)
+  const message = 'its daemon was stopped and is expected back'
+  return goneNode(node, { state: 'disconnected', message, nowMs })
+}
+
+function goneNode(
+  node: Node,
+  facts: {
+    readonly state: 'down' | 'disconnected'
+    readonly message: string
+    readonly nowMs: number
+  },
+): Node {
   return {
     ...node,
-    state: 'down',
-    stateAtMs: node.state === 'down' ? node.stateAtMs : nowMs,
-    stateMessage: 'heartbeat failure',
+    state: facts.state,
+    stateAtMs: node.state === facts.state ? node.stateAtMs : facts.nowMs,
+    stateMessage: facts.message,
     sessionId: undefined,
     sessionManagerId: undefined,
   }

@@ -23,6 +23,15 @@ export interface TableEntry {
   readonly description: NodeDescription | undefined
   readonly address: string
   readonly isDown: boolean
+  /** It said goodbye; undefined: it did not. */
+  readonly leaving: Leaving | undefined
+}
+
+interface Leaving {
+  /** Down at this time, unless it comes back. */
+  readonly untilMs: number
+  /** False: it has left for good. */
+  readonly returns: boolean
 }
 
 /** SessionBeat with checked fields. */
@@ -30,6 +39,9 @@ export interface Beat extends Omit<SessionBeat, 'nodeId' | 'description'> {
   readonly nodeId: NodeId
   readonly description: NodeDescription | undefined
 }
+
+/** A new leader waits this long for a node that said goodbye to the one before. */
+const returnMs = 15_000
 
 /** The same moment on two clocks. */
 export interface Now {
@@ -46,7 +58,7 @@ export class SessionTable {
   readonly #managers = new Map<NodeId, { readonly atMs: number; readonly heartbeatMs: number }>()
   readonly #heartbeatMs: number
 
-  /** `expected`: nodes that were ready when the term began. `heartbeatMs`: what agents are told at least. */
+  /** `expected`: nodes that were ready, or expected back, when the term began. `heartbeatMs`: what agents are told at least. */
   constructor(expected: Iterable<Node>, startedAtMs: number, heartbeatMs: number) {
     this.#heartbeatMs = heartbeatMs
     for (const node of expected) {
@@ -59,6 +71,10 @@ export class SessionTable {
         description: undefined,
         address: '',
         isDown: false,
+        leaving:
+          node.state === 'disconnected'
+            ? { untilMs: startedAtMs + returnMs, returns: true }
+            : undefined,
       })
     }
   }
@@ -92,9 +108,17 @@ export class SessionTable {
       beatAtMs: Math.max(now.judgedMs - beat.ageMs, before?.beatAtMs ?? Number.NEGATIVE_INFINITY),
       description: beat.description ?? (isNew ? undefined : before.description),
       address: beat.address,
-      isDown: false,
+      isDown: beat.leavingGraceMs === 0,
+      leaving:
+        beat.leavingGraceMs === undefined
+          ? undefined
+          : {
+              untilMs: now.judgedMs + beat.leavingGraceMs,
+              returns: beat.leavingGraceMs > 0,
+            },
     })
-    const isNews = isNew || before.isDown || beat.description !== undefined
+    const isNews =
+      isNew || before.isDown || beat.description !== undefined || beat.leavingGraceMs !== undefined
     return isNews || before.address !== beat.address ? 'write' : 'noted'
   }
 
@@ -121,6 +145,7 @@ export class SessionTable {
   }
 
   #downAtMs(entry: TableEntry, nowMs: number): number {
+    if (entry.leaving !== undefined) return entry.leaving.untilMs
     const { nodeId, managerId, beatAtMs } = entry
     const manager = managerId === undefined ? undefined : this.#managers.get(managerId)
     const heartbeatMs = manager?.heartbeatMs ?? this.#longestPeriodMs()

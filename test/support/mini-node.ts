@@ -14,6 +14,7 @@ export class MiniNode {
   readonly #cluster: MiniCluster
   readonly #managers: readonly string[]
   readonly #file = memoryStateFile()
+  readonly #streams = new Set<{ close(): void }>()
   #agent: Agent | undefined
   #executor: Executor | undefined
   #life = new AbortController()
@@ -48,7 +49,7 @@ export class MiniNode {
     this.#agent = await createAgent({
       nodeId: nodeId(this.name),
       executor: this.#executor,
-      transport: this.#cluster.transport(this.name),
+      transport: this.#transport(),
       stateFile: this.#file,
       clock,
       random,
@@ -68,14 +69,34 @@ export class MiniNode {
     this.#done = this.#agent.run(this.#life.signal)
   }
 
-  /** The daemon ends at once; its containers go on. */
+  /** The daemon ends at once and can tell nobody; its containers go on. */
   async kill(): Promise<void> {
+    for (const stream of this.#streams) stream.close()
+    await this.stop()
+  }
+
+  /** The daemon is stopped in order; its containers go on. */
+  async stop(): Promise<void> {
     if (this.#agent === undefined) return
     this.#agent = undefined
     this.#life.abort()
+    await this.#cluster.clock.advance(100)
     await this.#executor?.close()
     await this.#cluster.clock.advance(1)
     await this.#done
+  }
+
+  #transport(): ReturnType<MiniCluster['transport']> {
+    const transport = this.#cluster.transport(this.name)
+    this.#streams.clear()
+    const note = <S extends { close(): void }>(stream: S): S => {
+      this.#streams.add(stream)
+      return stream
+    }
+    return {
+      open: (manager, signal) => note(transport.open(manager, signal)),
+      openLogs: (manager, signal) => note(transport.openLogs(manager, signal)),
+    }
   }
 
   /** The state of a container, undefined when there is none. */

@@ -101,6 +101,8 @@ t.test('leaving stops everything, and nothing assigned meanwhile comes back', as
   await untilState(cluster, 'a', S.RUNNING)
   const cleared = node.agent.clear(new AbortController().signal)
   await cluster.addTask({ id: 'b', node: 'w1', state: S.ASSIGNED })
+  await cluster.clock.advance(300)
+  t.match(cluster.node('w1'), { state: 'down', stateMessage: 'the node has left' })
   await cluster.clock.advance(2_000)
   await cleared
   t.same(node.host.list(), [])
@@ -115,6 +117,7 @@ t.test('through any faults tasks end where they are wanted, their state only gro
     'remove',
     'exit',
     'kill-daemon',
+    'stop-daemon',
     'start-daemon',
     'kill-session',
     'change-leader',
@@ -158,6 +161,7 @@ class FaultyWorld {
     if (kind === 'remove') await this.#remove(number)
     if (kind === 'exit') this.#node.host.exit(this.#pick(number)?.id ?? '', number % 3)
     if (kind === 'kill-daemon') await this.#node.kill()
+    if (kind === 'stop-daemon') await this.#node.stop()
     if (kind === 'start-daemon') await this.#node.start()
     if (kind === 'kill-session') this.#cluster.cutAll()
     if (kind === 'change-leader') await this.#cluster.lead(managers[number % 3])

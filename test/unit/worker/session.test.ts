@@ -59,6 +59,7 @@ class Fixture {
         managers: () => known,
         applied: () => this.applied,
         onConfig: () => {},
+        graceMs: () => 15_000,
         onUpdate: async (update) => {
           this.updates.push(update)
           return this.outcome
@@ -66,6 +67,14 @@ class Fixture {
       },
       this.#life.signal,
     )
+  }
+
+  abort(): void {
+    this.#life.abort()
+  }
+
+  get done(): Promise<void> {
+    return this.#running
   }
 
   async stop(): Promise<void> {
@@ -237,4 +246,31 @@ t.test('a changed description is told within 20 s', async (t) => {
   await fixture.clock.advance(20_000)
   const told = got.find(({ kind }) => kind?.$case === 'description')
   t.match(told, { kind: { value: { hostname: 'renamed' } } })
+})
+
+t.test(
+  'an agent that is stopped says goodbye and waits until its manager has heard it',
+  async (t) => {
+    const fixture = aFixture(t)
+    const { got, end } = await fixture.started()
+    await fixture.clock.advance(1_000)
+    fixture.abort()
+    await fixture.clock.advance(100)
+    t.match(got.at(-1)?.kind, { $case: 'goodbye', value: { graceMs: 15_000 } })
+    end.close()
+    await fixture.clock.advance(1)
+    t.equal(fixture.attempts.length, 1, 'and does not try again')
+  },
+)
+
+t.test('an agent that is stopped does not wait long for a manager that says nothing', async (t) => {
+  const fixture = aFixture(t)
+  await fixture.started()
+  fixture.abort()
+  let isDone = false
+  fixture.done.then(() => {
+    isDone = true
+  })
+  await fixture.clock.advance(1_000)
+  t.equal(isDone, true)
 })

@@ -63,7 +63,7 @@ t.test(
       if (task !== undefined) tx.update('tasks', { ...task, desiredState: S.SHUTDOWN })
     })
     await until(() => state('a') === S.SHUTDOWN, 'the task is stopped')
-    t.equal(agent.status().unconfirmed, 0)
+    await until(() => agent.status().unconfirmed === 0, 'the agent knows that all is known')
   },
 )
 
