@@ -135,7 +135,10 @@ class Session {
 
   /** Says goodbye, so that nobody takes the end for a failure; the manager then ends the stream. */
   #leave(stream: SessionStream): void {
-    if (!this.#hasStarted) return stream.close()
+    if (!this.#hasStarted) {
+      stream.close()
+      return
+    }
     this.#beatTimer?.cancel()
     const value = { graceMs: this.#deps.graceMs() }
     this.#send({ kind: { $case: 'goodbye', value } })

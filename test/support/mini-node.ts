@@ -80,10 +80,13 @@ export class MiniNode {
     if (this.#agent === undefined) return
     this.#agent = undefined
     this.#life.abort()
-    await this.#cluster.clock.advance(100)
     await this.#executor?.close()
-    await this.#cluster.clock.advance(1)
-    await this.#done
+    let isDone = false
+    const done = this.#done.finally(() => {
+      isDone = true
+    })
+    await this.#cluster.clock.until(() => isDone, 5_000, `the daemon of ${this.name} ends`)
+    await done
   }
 
   #transport(): ReturnType<MiniCluster['transport']> {

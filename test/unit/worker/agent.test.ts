@@ -62,6 +62,27 @@ t.test(
   },
 )
 
+t.test('a daemon that is stopped and started again is not taken for a failure', async (t) => {
+  const { cluster, node } = await aWorld(t)
+  await cluster.addTask({ id: 'a', node: 'w1', state: S.ASSIGNED })
+  await untilState(cluster, 'a', S.RUNNING)
+  await node.stop()
+  t.match(cluster.node('w1'), { state: 'disconnected', sessionManagerId: undefined })
+  await cluster.clock.advance(5_000)
+  await cluster.lead('m3')
+  await cluster.clock.advance(9_000)
+  t.equal(cluster.node('w1').state, 'disconnected')
+  await node.start()
+  await cluster.clock.advance(500)
+  t.equal(cluster.node('w1').state, 'ready')
+  t.equal(cluster.task('a').state, S.RUNNING)
+  await node.stop()
+  await cluster.clock.advance(14_500)
+  t.equal(cluster.node('w1').state, 'disconnected')
+  await cluster.clock.advance(700)
+  t.equal(cluster.node('w1').state, 'down', 'it is not waited for for ever')
+})
+
 t.test(
   'while no manager can be reached containers go on and are adopted by a new daemon',
   async (t) => {
