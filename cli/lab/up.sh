@@ -25,7 +25,7 @@ show service ps hello
 tsswarm lab exec m1 -- tsswarm service ps --filter desired-state=running --format '{{.Node}}' hello | sort -u |
   while read -r node; do
     address=$(tsswarm lab ls | awk -v host="$node" '$1 == "default" && $2 == host { print $3 }')
-    printf '\n$ wget -qO- http://%s:8080   # %s\n' "$address" "$node"
-    busybox wget -qO- "http://$address:8080"
+    printf '\nhttp://%s:8080 answers:\n' "$address"
+    node -e 'fetch(process.argv[1], { signal: AbortSignal.timeout(10_000) }).then((answer) => answer.text()).then((text) => process.stdout.write(text))' "http://$address:8080"
   done
 printf '\nThe lab is running. Try: node dist/tsswarm.js lab exec m1 -- tsswarm --help\nRemove it with: node dist/tsswarm.js lab down\n'

@@ -1,4 +1,5 @@
 #!/bin/sh
 # Creates the service "hello": three replicas, each on a node of its own, port 8080 of that node leads to it.
 exec tsswarm service create --name hello --replicas 3 --replicas-max-per-node 1 \
+  --env 'NODE={{.Node.Hostname}}' --env 'TASK={{.Task.Name}}' \
   --publish mode=host,published=8080,target=80 lab/hello

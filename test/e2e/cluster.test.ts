@@ -2,21 +2,15 @@
 import t from 'tap'
 import { TestLab } from '../support/test-lab.ts'
 
+t.setTimeout(900_000)
 const lab = await TestLab.up('e2e', { managers: 3, workers: 2 })
 t.teardown(() => lab.down())
 
-/** What a replica answers on its node's published port. */
+/** What a replica answers on its node's published port, asked from another host. */
 async function answer(host: string, port: number): Promise<string> {
-  const result = await lab.run(
-    'w1',
-    'busybox',
-    'wget',
-    '-T',
-    '2',
-    '-qO-',
-    `http://${lab.address(host)}:${port}`,
-  )
-  return result.stdout
+  const script = 'fetch(process.argv[1]).then((answer) => answer.text()).then(console.log)'
+  const url = `http://${lab.address(host)}:${port}`
+  return (await lab.run(host === 'w1' ? 'm1' : 'w1', process.execPath, '-e', script, url)).stdout
 }
 
 t.test('five nodes are ready, three of them managers, one the leader', async (t) => {
@@ -72,6 +66,10 @@ t.test(
       '5',
       '--publish',
       'mode=host,published=8090,target=80',
+      '--env',
+      'NODE={{.Node.Hostname}}',
+      '--env',
+      'TASK={{.Task.Name}}',
       'lab/hello',
     )
     const tasks = await lab.untilRunning('m1', 'port', 5)
@@ -82,6 +80,10 @@ t.test(
         async () => (await answer(node, 8090)) || undefined,
       )
       t.ok(text.includes(name), `${node} answers as ${name}: ${text.slice(0, 200)}`)
+    }
+    const logs = await lab.cli('m2', 'service', 'logs', 'port')
+    for (const { node, name } of tasks) {
+      t.match(logs, `${name}`, `the log has lines of ${name} on ${node}`)
     }
     const explained = await lab.try(
       'm1',
@@ -104,6 +106,8 @@ t.test(
 )
 
 t.test("kill -9 of a worker's daemon: its containers go on and are adopted", async (t) => {
+  // A loaded machine starts a daemon more slowly than a node is taken for lost: give it time.
+  await lab.cli('m1', 'swarm', 'update', '--dispatcher-heartbeat', '5s')
   await lab.cli('m1', 'service', 'create', '--name', 'stay', '--replicas', '5', 'lab/hello')
   const before = await lab.untilRunning('m1', 'stay', 5)
   const pids = async (): Promise<string> =>
@@ -118,6 +122,7 @@ t.test("kill -9 of a worker's daemon: its containers go on and are adopted", asy
   t.same(after.map(({ id }) => id).sort(), before.map(({ id }) => id).sort())
   t.equal(await pids(), idsBefore, 'no task was replaced')
   await lab.cli('m1', 'service', 'rm', 'stay')
+  await lab.cli('m1', 'swarm', 'update', '--dispatcher-heartbeat', '500ms')
 })
 
 t.test(

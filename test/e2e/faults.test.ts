@@ -9,6 +9,7 @@ import { TestLab } from '../support/test-lab.ts'
 const scratch = mkdtempSync(join(tmpdir(), 'tsswarm-faults-'))
 const clockFile = join(scratch, 'offset')
 writeFileSync(clockFile, '+0\n')
+t.setTimeout(900_000)
 const lab = await TestLab.up('faults', {
   managers: 3,
   workers: 1,
