@@ -1,9 +1,9 @@
 // crun (or runc) and conmon: the commands that make, start and take away a container. Knows nothing of images, networks
 // or records.
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { SwarmError } from '../../../proto/errors.ts'
 import type { LowerLayers } from '../../image/image-store.ts'
 import type { SpawnHelper, SpawnResult } from '../spawn/spawn-helper.ts'
+import { runtimeError } from './oci-errors.ts'
 import type { ContainerPaths, HostPaths } from './paths.ts'
 
 export interface OciRuntimeOptions {
@@ -141,12 +141,4 @@ function createdPid(result: SpawnResult, id: string): number {
   }
   if (line.data !== undefined && line.data > 0) return line.data
   throw runtimeError(`creation of container ${id}`, line.message ?? result.stderr)
-}
-
-function runtimeError(what: string, text: string): SwarmError {
-  const reason = text.trim() === '' ? 'the runtime gave no reason' : text.trim()
-  const isCommand = /executable file .* not found|exec: .*no such file|open executable:/i
-  return isCommand.test(reason)
-    ? new SwarmError('INVALID_ARGUMENT', `starting container process caused: ${reason}`)
-    : new SwarmError('INTERNAL', `${what} failed: ${reason}`)
 }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { runtimeError } from '../../../../../worker/executor/container/oci-errors.ts'
 import {
   buildOciSpec,
   cpuQuota,
@@ -88,6 +89,22 @@ t.test(
     t.notMatch(text(input), /"network"|net\.ipv4/)
   },
 )
+
+t.test("the runtime's complaints", async (t) => {
+  const mendable = [
+    'executable file `nope` not found in $PATH: No such file or directory',
+    'open executable: Permission denied',
+    'time="t" level=error msg="runc create failed: exec: \\"nope\\": executable file not found in $PATH"',
+    'time="t" level=error msg="exec: \\"/x\\": stat /x: no such file or directory"',
+    'level=error msg="exec: \\"/etc/passwd\\": permission denied"',
+  ]
+  for (const text of mendable) t.equal(runtimeError('it', text).code, 'INVALID_ARGUMENT', text)
+  t.match(runtimeError('it', 'time="t" level=error msg="a \\"b\\""\n'), {
+    code: 'INTERNAL',
+    message: 'it failed: a "b"',
+  })
+  t.match(runtimeError('it', ' \n'), { message: /gave no reason/ })
+})
 
 t.test('shares of a processor the kernel would refuse get a longer period', async (t) => {
   t.same(cpuQuota(500_000_000), { quota: 50_000, period: 100_000 })
