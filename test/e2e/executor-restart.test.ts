@@ -100,6 +100,20 @@ t.test('a killed daemon leaves its containers running, and the next adopts them'
   t.same(await host.leftovers(), nothingLeft)
 })
 
+t.test('a purge after a killed daemon leaves no trace at all', async (t) => {
+  const host = await aHost(t)
+  const mounts = [{ kind: 'volume' as const, name: 'data', target: '/data' }]
+  const daemon = await aDaemon(host, [aScript('runs', ticking, { mounts })])
+  await killDaemon(daemon)
+  await host.purge()
+  await eventually(
+    async () => JSON.stringify(await host.leftovers()) === JSON.stringify(nothingLeft),
+    'conmon has ended too',
+  )
+  await t.rejects(readdir(host.dirs.stateDir), { code: 'ENOENT' })
+  await t.rejects(readdir(host.dirs.runDir), { code: 'ENOENT' })
+})
+
 t.test('a daemon killed amid creations leaves nothing half-made behind', async (t) => {
   const host = await aHost(t)
   const cut = Array.from({ length: 12 }, (_, index) =>

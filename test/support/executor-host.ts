@@ -8,6 +8,7 @@ import {
   type OpenExecutorOptions,
   type OpenedExecutor,
   openExecutor,
+  purgeExecutor,
 } from '../../worker/executor/container/open.ts'
 import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
 import type { ContainerConfig, Executor, LogOptions } from '../../worker/executor/executor.ts'
@@ -23,6 +24,8 @@ export interface ExecutorHost {
   open(over?: Partial<OpenExecutorOptions>): Promise<OpenedExecutor>
   /** What the host shows of its containers: mounts, cgroups, processes, files. All empty when nothing is left. */
   leftovers(): Promise<Leftovers>
+  /** As a host is left for good. */
+  purge(): Promise<void>
   /** Removes all containers, closes, removes the folders. */
   dispose(): Promise<void>
 }
@@ -42,17 +45,17 @@ export async function createExecutorHost(): Promise<ExecutorHost> {
   const runDir = await mkdtemp('/dev/shm/tsswarm-executor-')
   const name = dir.slice(dir.lastIndexOf('/') + 1).toLowerCase()
   const dirs = { stateDir: join(dir, 'state'), runDir, cgroupParent: `/${name}` }
+  const options: OpenExecutorOptions = {
+    dirs,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLogger,
+    network: noNetworkAttacher,
+    insecureRegistries: [],
+  }
   const opened: OpenedExecutor[] = []
   const open: ExecutorHost['open'] = async (over = {}) => {
-    const host = await openExecutor({
-      dirs,
-      clock: systemClock,
-      random: systemRandom,
-      log: silentLogger,
-      network: noNetworkAttacher,
-      insecureRegistries: [],
-      ...over,
-    })
+    const host = await openExecutor({ ...options, ...over })
     opened.push(host)
     return host
   }
@@ -61,11 +64,10 @@ export async function createExecutorHost(): Promise<ExecutorHost> {
     scratchDir: dir,
     open,
     leftovers: () => leftovers(dirs),
+    purge: () => purgeExecutor(options),
     dispose: async () => {
       for (const { executor } of opened) await executor.close()
-      const { executor } = await open()
-      await Promise.all((await executor.list()).map(({ id }) => executor.remove(id)))
-      await executor.close()
+      await purgeExecutor(options)
       await rm(dir, { recursive: true, force: true })
       await rm(runDir, { recursive: true, force: true })
     },

@@ -44,7 +44,7 @@ export async function destroyContainer(tools: CleanupTools, container: Container
     () => detach(tools, container),
     async () => {
       const result = await tools.helper.spawn(
-        ['rm', '-rf', '--one-file-system', '--', paths.diskDir, paths.bundleDir],
+        ['rm', '-rf', '--one-file-system', '--', paths.diskDir, paths.bundleDir, paths.runtimeDir],
         { timeoutMs: removeTimeoutMs },
       )
       if (result.code !== 0) throw new Error(result.stderr.trim())

@@ -1,6 +1,6 @@
 // Composes the real executor of one daemon from its folders.
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm, rmdir, statfs } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
@@ -72,11 +72,40 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     const volumes = new VolumeStore(hostPaths(dirs).volumesDir, helper)
     const executor = await compose(options, { images, volumes, helper })
     await executor.open()
+    await warnUnlessInMemory(options)
     return { executor, images, volumes, helper }
   } catch (err) {
     await helper.close()
     throw err
   }
+}
+
+/**
+ * Ends and removes all containers of these folders, and their images and volumes: nothing is left, also of a daemon
+ * that was killed. Errors: as openExecutor.
+ */
+export async function purgeExecutor(options: OpenExecutorOptions): Promise<void> {
+  const { executor, images } = await openExecutor(options)
+  for (const { id } of await executor.list()) await executor.remove(id)
+  await executor.close()
+  const { stateDir, runDir } = options.dirs
+  const host = hostPaths(options.dirs)
+  const { paths } = images.store
+  const folders = [
+    ...[host.containersDir, host.volumesDir, host.bundlesDir, host.exitsDir, host.runtimeDir],
+    ...[host.seccompDir, paths.rootDir, paths.runDir, paths.stateDir, `${stateDir}/libexec`],
+  ]
+  for (const folder of folders) await rm(folder, { recursive: true, force: true })
+  // The daemon may keep other things there.
+  for (const dir of [stateDir, runDir]) await rmdir(dir).catch(() => {})
+}
+
+const tmpfsMagic = 0x01021994
+
+async function warnUnlessInMemory({ dirs, log }: OpenExecutorOptions): Promise<void> {
+  const { type } = await statfs(dirs.runDir)
+  if (type === tmpfsMagic) return
+  log.warn({ runDir: dirs.runDir }, 'run folder is not on tmpfs: environments go to disk')
 }
 
 async function compose(

@@ -37,6 +37,8 @@ export interface ContainerPaths {
   readonly persistDir: string
   readonly recordPath: string
   readonly exitPath: string
+  /** What the runtime notes of it. */
+  readonly runtimeDir: string
   /** Below the root of every cgroup controller. */
   readonly cgroupPath: string
 }
@@ -69,6 +71,7 @@ export function containerPaths(dirs: ExecutorDirs, id: string): ContainerPaths {
     persistDir: `${bundleDir}/persist`,
     recordPath: `${bundleDir}/record.json`,
     exitPath: `${host.exitsDir}/${id}`,
+    runtimeDir: `${host.runtimeDir}/${id}`,
     cgroupPath: `${dirs.cgroupParent}/${id}`,
   }
 }
