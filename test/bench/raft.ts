@@ -29,6 +29,8 @@ export interface AppendFigures {
 export interface CommitFigures {
   readonly proposers: number
   readonly commitsPerSecond: number
+  /** Processor time that one commit costs the leader's process. */
+  readonly leaderCpuMicros: number
   readonly p50Ms: number
   readonly p99Ms: number
   /** Proposals that were not committed, by outcome. */
@@ -123,6 +125,7 @@ async function benchCluster(concurrencies: readonly number[]): Promise<readonly 
       figures.push({
         proposers,
         commitsPerSecond: Math.round((committed * 1000) / result.ms),
+        leaderCpuMicros: Math.round((result.cpuMs * 1000) / Math.max(1, committed)),
         p50Ms: round(result.p50Ms),
         p99Ms: round(result.p99Ms),
         others,

@@ -62,6 +62,8 @@ export interface MemberState {
 export interface LoadResult {
   readonly outcomes: Readonly<Record<string, number>>
   readonly ms: number
+  /** Processor time of this process meanwhile, all threads. */
+  readonly cpuMs: number
   readonly p50Ms: number
   readonly p99Ms: number
 }
@@ -191,6 +193,7 @@ async function load(
   const kinds: string[] = []
   const latencies: number[] = []
   const startMs = performance.now()
+  const before = process.cpuUsage()
   const endMs = startMs + order.ms
   const propose = async (proposer: number): Promise<void> => {
     const data = memberItem(proposer, order.size)
@@ -203,9 +206,16 @@ async function load(
   }
   await Promise.all(Array.from({ length: order.proposers }, (_, i) => propose(i)))
   const ms = performance.now() - startMs
+  const { user, system } = process.cpuUsage(before)
   latencies.sort((a, b) => a - b)
   const at = (part: number): number => latencies[Math.floor(latencies.length * part)] ?? 0
-  return { outcomes: tally(kinds), ms, p50Ms: at(0.5), p99Ms: at(0.99) }
+  return {
+    outcomes: tally(kinds),
+    ms,
+    cpuMs: (user + system) / 1000,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+  }
 }
 
 function tally(kinds: readonly string[]): Readonly<Record<string, number>> {
