@@ -1,4 +1,5 @@
 // Snapshots through the driver: made, compacted behind, sent, resumed and installed.
+import { crc32 } from 'node:zlib'
 import type { SnapshotFrame } from 'raft-ts'
 import { isSnapshotFrame } from 'raft-ts'
 import t from 'tap'
@@ -101,6 +102,47 @@ t.test('chunks that are repeated, reordered or changed do no harm', async (t) =>
   away.start(policy)
   cluster.until('it caught up', () => away.machine.items.length === 40, 120_000)
   t.equal(away.failure, undefined)
+})
+
+t.test('content that does not have the hash it was offered with is refused', async (t) => {
+  const { cluster, away } = prepared()
+  away.kill(powerCut)
+  for (const text of range(1, 100)) cluster.commit(text)
+  let forged = 0
+  const refused: string[] = []
+  cluster.filter = (_, message) => {
+    if (message.kind === 'snapshot-ack') refused.push(message.state)
+    if (message.kind !== 'snapshot-chunk' || forged > 0) return true
+    forged += 1
+    const bytes = Uint8Array.from(message.bytes)
+    bytes[20] = (bytes[20] ?? 0) ^ 1
+    cluster.time.after(1, () => away.receive({ ...message, bytes, crc: crc32(bytes) }))
+    return false
+  }
+  away.start(policy)
+  cluster.until('it caught up all the same', () => away.machine.items.length === 100, 60_000)
+  t.ok(refused.includes('refused'))
+  t.same(away.machine.items, range(1, 100))
+})
+
+t.test('no snapshot is taken of a state that a received one is about to replace', async (t) => {
+  const { cluster, away } = prepared()
+  cluster.commit('first')
+  cluster.time.pass(200)
+  away.machine.isHeld = true
+  cluster.commit('held')
+  cluster.time.pass(200)
+  cluster.isolate(away.id)
+  cluster.until('another leader if need be', () => cluster.leader() !== away)
+  for (const text of range(1, 100)) cluster.commit(text)
+  cluster.heal()
+  const installed = (): boolean => away.notes.some((note) => note.kind === 'snapshot-received')
+  cluster.until('the snapshot is received', installed, 30_000)
+  away.driver?.compact()
+  away.machine.release()
+  cluster.until('it caught up', () => away.machine.items.length === 102, 30_000)
+  t.equal(away.failure, undefined)
+  t.equal(away.machine.restores, 1)
 })
 
 t.test('a receiver killed at any moment of an installation comes back whole', async (t) => {

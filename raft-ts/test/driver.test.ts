@@ -214,6 +214,62 @@ t.test('a stopped leader proves its quorum before it takes proposals again', asy
   )
 })
 
+t.test('after a pause a leader takes nothing before its quorum answered', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.commit('x')
+  for (const host of cluster.hosts.values()) if (host !== leader) cluster.isolate(host.id)
+  const outcomes: ProposeOutcome[] = []
+  leader.freeze()
+  cluster.time.pass(600)
+  // The proposal is the first to run, before the timer that is overdue.
+  leader.thaw(() => leader.driver?.propose(Buffer.from('at once'), (o) => outcomes.push(o)))
+  t.same(outcomes, [{ kind: 'busy' }])
+  t.equal(leader.driver?.status().role, 'leader')
+  cluster.heal()
+  cluster.time.pass(20)
+  t.ok(cluster.commit('after the answers') > 0)
+})
+
+t.test('leadership is announced only after an entry of the own term was applied', async (t) => {
+  const cluster = three()
+  for (const host of cluster.hosts.values()) host.machine.isHeld = true
+  const leads = (): boolean =>
+    [...cluster.hosts.values()].some((host) => host.driver?.status().role === 'leader')
+  cluster.until('somebody leads', leads)
+  cluster.time.pass(300)
+  const leader = [...cluster.hosts.values()].find((at) => at.driver?.status().role === 'leader')
+  t.equal(leader?.leadership.role, 'candidate')
+  leader?.machine.release()
+  cluster.time.pass(10)
+  t.same(leader?.leadership, {
+    role: 'leader',
+    leader: leader?.id,
+    term: leader?.driver?.status().term,
+  })
+})
+
+t.test('a read waits until what was committed is applied here', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.commit('x')
+  const host = [...cluster.hosts.values()].find((other) => other !== leader)
+  if (host === undefined) throw new Error('no other host')
+  cluster.time.pass(200)
+  host.machine.isHeld = true
+  cluster.commit('y')
+  cluster.time.pass(200)
+  let outcome: ReadOutcome | undefined
+  host.driver?.readIndex((result) => {
+    outcome = result
+  })
+  cluster.time.pass(300)
+  t.equal(outcome, undefined)
+  host.machine.release()
+  cluster.time.pass(10)
+  t.match(outcome, { kind: 'ready' })
+})
+
 t.test('a slow state machine holds back what is applied, not what is replicated', async (t) => {
   const cluster = three()
   const leader = cluster.leader()

@@ -188,6 +188,8 @@ export class RaftDriver {
   /** Runs one input and then what follows from it. False: this driver has ended. */
   #enter(run: () => void): boolean {
     if (this.#isStopped) return false
+    // After a pause the quorum is asked before anything else, whatever input comes first.
+    this.#ticker.catchUp((this.#electionTicks + 1) * this.#tickMs)
     try {
       run()
       this.#pumpSoon()

@@ -28,6 +28,14 @@ export class Ticker {
     this.#timer = undefined
   }
 
+  /** Ticks now when none came for longer than this: the process was stopped, and its timer is not the first to run. */
+  catchUp(longestMs: number): void {
+    if (this.#timer === undefined) return
+    if (this.#clock.monotonicMs() - this.#lastMs <= longestMs) return
+    this.#timer.cancel()
+    this.#tick()
+  }
+
   #wait(): void {
     const dueMs = this.#lastMs + this.#tickMs
     const delayMs = Math.max(0, dueMs - this.#clock.monotonicMs())

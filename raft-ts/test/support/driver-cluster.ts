@@ -203,9 +203,11 @@ export class Host {
     this.#backlog = []
   }
 
-  thaw(): void {
+  /** `first` runs before all that waited. */
+  thaw(first: () => void = () => {}): void {
     const backlog = this.#backlog ?? []
     this.#backlog = undefined
+    first()
     for (const run of backlog) run()
   }
 

@@ -90,6 +90,15 @@ export class MemoryDisk implements Disk {
     }
   }
 
+  /** A disk of its own with the same content. */
+  copy(): MemoryDisk {
+    const copy = new MemoryDisk()
+    for (const [name, { bytes, durable }] of this.files) {
+      copy.files.set(name, { bytes: Buffer.from(bytes), durable })
+    }
+    return copy
+  }
+
   /** Changes one bit of what is stored. */
   flip(name: string, bit: number): void {
     const { bytes } = this.#file(name)
