@@ -41,7 +41,10 @@ export interface OpenedExecutor {
   readonly executor: Executor
   readonly images: Images
   readonly volumes: VolumeStore
-  /** For others who must not fork the daemon. Ends with the executor. */
+  /**
+   * For others who must not fork the daemon; ends with the executor. It lives in a mount namespace of its own: the host
+   * does not see what is mounted through it.
+   */
   readonly helper: SpawnHelper
 }
 
