@@ -135,6 +135,8 @@ t.test('no snapshot is taken of a state that a received one is about to replace'
   cluster.isolate(away.id)
   cluster.until('another leader if need be', () => cluster.leader() !== away)
   for (const text of range(1, 100)) cluster.commit(text)
+  // Slow enough that the state machine goes on before the received snapshot is published.
+  away.diskMs = 30
   cluster.heal()
   const installed = (): boolean => away.notes.some((note) => note.kind === 'snapshot-received')
   cluster.until('the snapshot is received', installed, 30_000)
