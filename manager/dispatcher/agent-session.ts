@@ -6,11 +6,11 @@ import { SwarmError } from '../../proto/errors.ts'
 import {
   type ManagerMessage,
   StatusBatch,
-  type TaskStatus,
+  type TaskStatus as TaskStatusProto,
 } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import type { NodeStatusBatch, SessionBeat } from '../../proto/gen/tsswarm/v1/membership.ts'
 import type { NodeDescription } from '../../proto/gen/tsswarm/v1/objects.ts'
-import type { NodeId, SessionId } from '../../proto/objects/index.ts'
+import type { NodeId, SessionId, TaskStatus } from '../../proto/objects/index.ts'
 
 /** More statuses than a node can have tasks: somebody makes them up. */
 const statusesMax = 20_000
@@ -22,7 +22,7 @@ const inFlightMax = 8
 interface Batch {
   /** The agent's. */
   readonly sequence: number
-  readonly statuses: ReadonlyMap<string, TaskStatus>
+  readonly statuses: ReadonlyMap<string, TaskStatusProto>
   isCommitted: boolean
 }
 
@@ -36,6 +36,8 @@ export interface SessionFacts {
   /** The same moment on the StallMeter. */
   readonly heardAtMs: number
   readonly send: (message: ManagerMessage) => Promise<void>
+  /** Whether the store has the status, or a later one, already. */
+  readonly isKnown: (status: TaskStatus) => boolean
   /** Ends the session with that error. */
   readonly close: (reason: SwarmError) => void
 }
@@ -50,9 +52,11 @@ export class AgentSession {
   #isDescriptionDue = true
   /** Set once the agent said goodbye. */
   #graceMs: number | undefined
-  #pending = new Map<string, TaskStatus>()
+  #pending = new Map<string, TaskStatusProto>()
   #sequence = 0
   #inFlight: Batch[] = []
+  /** Acknowledged so far. */
+  #told = 0
 
   constructor(facts: SessionFacts) {
     this.#facts = facts
@@ -75,13 +79,18 @@ export class AgentSession {
     this.#isBeatDue = true
   }
 
-  /** Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED when more tasks are reported than can be. */
+  /**
+   * Takes statuses for the leader. What is known, as most of what a new session repeats, costs the leader nothing.
+   * Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED when more tasks are reported than can be.
+   */
   addStatuses(batch: StatusBatch): void {
-    for (const status of batch.statuses) {
-      taskStatusFromProto(status)
-      this.#pending.set(status.taskId, status)
+    for (const proto of batch.statuses) {
+      const status = taskStatusFromProto(proto)
+      const isOpen = this.#pending.has(status.taskId) || !this.#facts.isKnown(status)
+      if (isOpen) this.#pending.set(status.taskId, proto)
     }
     this.#sequence = batch.sequence
+    this.#acknowledgeAll()
     if (this.#pending.size > statusesMax) {
       throw new SwarmError(
         'RESOURCE_EXHAUSTED',
@@ -141,17 +150,32 @@ export class AgentSession {
 
   /** The leader committed the batch: tells the agent up to where everything is. */
   acknowledge(sequence: number): void {
+    if (this.#noteCommitted(sequence)) this.#acknowledgeAll()
+  }
+
+  /** With nothing on its way everything is committed. */
+  #acknowledgeAll(): void {
+    if (this.#inFlight.length === 0 && this.#pending.size === 0) this.#tell(this.#sequence)
+  }
+
+  #noteCommitted(sequence: number): boolean {
     const batch = this.#inFlight.find((one) => one.sequence === sequence)
-    if (batch === undefined) return
+    if (batch === undefined) return false
     batch.isCommitted = true
     let upTo: number | undefined
     while (this.#inFlight[0]?.isCommitted === true) upTo = this.#inFlight.shift()?.sequence
-    if (upTo === undefined) return
-    // A session that broke meanwhile is noticed where it is read.
-    this.#facts.send({ kind: { $case: 'ack', value: { sequence: upTo } } }).catch(() => {})
+    if (upTo !== undefined) this.#tell(upTo)
+    return upTo !== undefined
   }
 
-  #merge(statuses: ReadonlyMap<string, TaskStatus>): void {
+  #tell(sequence: number): void {
+    if (sequence <= this.#told) return
+    this.#told = sequence
+    // A session that broke meanwhile is noticed where it is read.
+    this.#facts.send({ kind: { $case: 'ack', value: { sequence } } }).catch(() => {})
+  }
+
+  #merge(statuses: ReadonlyMap<string, TaskStatusProto>): void {
     for (const [id, status] of statuses) this.#pending.set(id, status)
   }
 }

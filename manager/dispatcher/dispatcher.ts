@@ -22,6 +22,7 @@ import { NodeFeed } from './node-feed.ts'
 import { ReportLink, type ReportStream } from './report-link.ts'
 import { SharedBarrier } from './shared-barrier.ts'
 import { StallMeter } from './stall-meter.ts'
+import { withStatus } from './status-writer.ts'
 
 export const sessionProtocol = 1
 
@@ -187,6 +188,12 @@ class RunningDispatcher implements Dispatcher {
       openedAtMs: this.#deps.clock.monotonicMs(),
       heardAtMs: this.#meter.nowMs(),
       send,
+      isKnown: (status) =>
+        this.#deps.store.view((tx) => {
+          const task = tx.get('tasks', status.taskId)
+          // Of a task that is not here yet only the leader knows.
+          return task !== undefined && withStatus(task, { nodeId, status }, 0) === undefined
+        }),
       close: (reason) => controller.abort(reason),
     })
   }
@@ -210,7 +217,6 @@ class RunningDispatcher implements Dispatcher {
     this.#hub.add(feed)
     this.#sessions.set(session.sessionId, session)
     try {
-      this.#adjustPeriod()
       const config = feed.config()
       const managerNodeId = this.#deps.cluster.selfNodeId()
       const value = { sessionId: session.sessionId, managerNodeId, config }

@@ -37,12 +37,15 @@ export function downAtMs(heard: Heard, nowMs: number): number {
  * may take a tenth of a core: so much longer is the period for each session.
  */
 const msPerSession = 0.7
-const stepMs = 100
+/** Few steps, for each of them is told to everybody. */
+const stepFactor = 1.25
 
 /** The period that agents of a manager with that many sessions are told. `currentMs`: what they were told last. */
 export function heartbeatPeriodMs(sessions: number, wishMs: number, currentMs: number): number {
   const neededMs = sessions * msPerSession
-  const periodMs = neededMs <= wishMs ? wishMs : Math.ceil(neededMs / stepMs) * stepMs
-  // Shorter only when it is worth telling everybody.
-  return periodMs < currentMs && periodMs > 0.7 * currentMs ? currentMs : periodMs
+  if (neededMs <= 0.8 * wishMs) return wishMs
+  const leastMs = Math.max(wishMs, neededMs)
+  if (currentMs >= leastMs && currentMs <= 1.5 * leastMs) return currentMs
+  const steps = Math.ceil(Math.log(leastMs / wishMs) / Math.log(stepFactor) - 1e-9)
+  return Math.ceil(wishMs * stepFactor ** steps)
 }

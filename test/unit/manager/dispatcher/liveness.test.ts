@@ -30,11 +30,15 @@ t.test(
   async (t) => {
     t.equal(heartbeatPeriodMs(0, 500, 500), 500)
     t.equal(heartbeatPeriodMs(700, 500, 500), 500, '2,000 nodes on three managers')
-    t.equal(heartbeatPeriodMs(1_000, 500, 500), 700)
-    t.equal(heartbeatPeriodMs(10_000, 500, 500), 7_000)
-    t.equal(heartbeatPeriodMs(900, 500, 700), 700, 'a little less is not worth telling everybody')
+    for (const sessions of [800, 1_000, 3_333, 10_000]) {
+      const periodMs = heartbeatPeriodMs(sessions, 500, 500)
+      t.ok(periodMs >= 0.7 * sessions && periodMs <= 0.9 * sessions, `${sessions}: ${periodMs} ms`)
+    }
+    const told = heartbeatPeriodMs(1_000, 500, 500)
+    t.equal(heartbeatPeriodMs(900, 500, told), told, 'a little less is not worth telling everybody')
     t.equal(heartbeatPeriodMs(100, 500, 2_000), 500)
     t.equal(heartbeatPeriodMs(100, 3_000, 500), 3_000, 'the wish of the cluster is the least')
+    t.equal(heartbeatPeriodMs(100, 500, 600), 500)
   },
 )
 
