@@ -63,6 +63,8 @@ export function examine(options: StorageOptions): Plan {
   const checked = attempt(() => {
     if (!isCut) checkCleanEnd(found.value, replayed)
     const snapshot = newestSnapshot(disk, keyring)
+    // Otherwise its content is checked when it is read; but then a repair would find nothing to mend.
+    if (repair) snapshot?.verify()
     checkTogether(replayed, snapshot?.meta, isCut || meta.isRepairing)
     return snapshot
   })

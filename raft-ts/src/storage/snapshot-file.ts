@@ -189,6 +189,11 @@ export class SnapshotReader implements SnapshotContent {
     return plain.subarray(offset - chunk * this.#chunkBytes)
   }
 
+  /** Reads all of the content. Throws DamagedLogError, DiskError. */
+  verify(): void {
+    for (let offset = 0; offset < this.totalBytes; offset += this.#chunkBytes) this.read(offset)
+  }
+
   #open(offset: number, length: number, part: number): Buffer {
     if (offset < this.#firstChunk) throw this.#damaged(offset, 'the file is too short')
     const parsed = parseRecord(this.#disk.read(this.name, offset, length), 0, undefined)

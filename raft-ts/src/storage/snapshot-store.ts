@@ -82,13 +82,15 @@ export class SnapshotStore {
     draft.writer.finish(done)
   }
 
-  /** Makes a sealed draft the newest snapshot, durably, and removes older ones that nobody reads. */
+  /** Makes a sealed draft a snapshot, durably, and removes all but the newest and those that are being read. */
   publish(draft: SnapshotDraft, done: Done): void {
     const name = snapshotName(draft.writer.meta)
     this.#disk.rename(draft.name, name, (err) => {
       if (err !== undefined) return done(err)
       try {
-        this.#newest = new SnapshotReader(this.#disk, this.#keyring, name)
+        const reader = new SnapshotReader(this.#disk, this.#keyring, name)
+        // A received one may overtake an own one that was begun earlier, and must not give way to it.
+        if (reader.meta.index > (this.#newest?.meta.index ?? 0)) this.#newest = reader
       } catch (readErr) {
         return done(readErr as Error)
       }
