@@ -30,6 +30,14 @@ t.test('a later round answers the earlier ones, each with its own index', async 
   ])
 })
 
+t.test('a proof of leadership answers no read', async (t) => {
+  const rounds = new ReadRounds(10)
+  rounds.add(read(1n))
+  rounds.startProof()
+  t.match(rounds.reached(1), [{ reads: [] }])
+  t.ok(rounds.wantsRound, 'the read goes on waiting')
+})
+
 t.test('few rounds are open at once: further reads gather behind them', async (t) => {
   const rounds = new ReadRounds(100)
   for (let i = 1; i <= 4; i++) {

@@ -49,6 +49,29 @@ t.test('6.4: reads wait until an entry of the own term is committed', async (t) 
   t.same(a.reads, [{ index: 2, context: 1n }])
 })
 
+t.test(
+  '6.4: also on a resumed leader, whose heartbeats prove its leadership meanwhile',
+  async (t) => {
+    const cluster = new Cluster(abc)
+    cluster.elect('b').propose('x')
+    cluster.loses = (message) =>
+      message.to === 'a' && message.kind === 'append' && message.commit > 2
+    cluster.settle()
+    cluster.loses = (message) => message.kind === 'append' && message.from === 'a'
+    const a = cluster.get('a')
+    a.node.step({ kind: 'timeout-now', from: 'b', to: 'a', term: 2 })
+    cluster.settle()
+    t.match(a.node.status(), { role: 'leader', commit: 2 })
+    a.node.readIndex(1n)
+    a.node.resumed()
+    cluster.settle()
+    t.same(a.reads, [], 'x was acknowledged at index 3, which a does not know to be committed')
+    cluster.heal()
+    cluster.tick(undefined, 4)
+    t.same(a.reads, [{ index: 4, context: 1n }])
+  },
+)
+
 t.test('6.4: reads share a round', async (t) => {
   const cluster = new Cluster(abc)
   const a = cluster.elect('a')

@@ -28,6 +28,7 @@ import type {
   ProposeResult,
   ReadIndexResult,
   Ready,
+  Role,
   SnapshotMeta,
   SoftState,
   Term,
@@ -76,7 +77,7 @@ export class RaftNode {
     }
     for (const progress of leading.progress.values()) progress.active = false
     node.electionElapsed = Math.max(0, node.electionTicks - 2 * node.config.heartbeatTicks)
-    leading.reads.start(node.log.commit)
+    leading.reads.startProof()
     leading.unprovenRound = leading.reads.latest
     sendHeartbeats(node)
     advanceReads(node)
@@ -251,6 +252,17 @@ export class RaftNode {
   /** Messages to this peer were lost. */
   reportUnreachable(id: NodeId): void {
     this.#node.leading?.progress.get(id)?.unreachable()
+  }
+
+  /** Of status(), at hardly any cost. */
+  get role(): Role {
+    return this.#node.role
+  }
+  get leader(): NodeId | undefined {
+    return this.#node.leader
+  }
+  get term(): Term {
+    return this.#node.term
   }
 
   status(): Status {

@@ -52,12 +52,18 @@ export class ReadRounds {
     return this.#waiting.length > 0 && this.#open.length < openRoundsMax
   }
 
-  /** Opens a round for all that waits (maybe nothing: then it only proves leadership). */
+  /** Opens a round for all that waits. The commit index must be known to be of this term. */
   start(commit: Index): void {
     this.#latest += 1
     this.#open.push({ number: this.#latest, index: commit, reads: this.#waiting })
     this.#openReads += this.#waiting.length
     this.#waiting = []
+  }
+
+  /** Opens a round that only proves leadership; what waits goes on waiting. */
+  startProof(): void {
+    this.#latest += 1
+    this.#open.push({ number: this.#latest, index: 0, reads: [] })
   }
 
   /** A quorum answered this round: closes it and all before. */

@@ -39,6 +39,8 @@ export interface Leading {
 export interface Repair {
   readonly context: bigint
   target: Index | undefined
+  /** Since the leader was last told. */
+  ticks: number
 }
 
 export interface Outbox {
@@ -109,6 +111,7 @@ export class NodeState {
       this.repair = {
         context: -1n - BigInt(Math.floor(config.random() * 2 ** 48)),
         target: undefined,
+        ticks: 0,
       }
     }
   }

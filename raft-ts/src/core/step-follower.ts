@@ -80,7 +80,7 @@ function followLeader(node: NodeState, leader: NodeId): void {
 
 function acceptAppend(node: NodeState, message: Append): void {
   const { log } = node
-  if (message.prevIndex < log.commit && node.repair === undefined) {
+  if (message.prevIndex < log.commit) {
     // Old news. What is committed matches for certain.
     node.sendAfterPersist({ kind: 'append-response', to: message.from, index: log.commit })
     return
@@ -154,7 +154,9 @@ function acceptReadIndex(node: NodeState, { context, index }: ReadIndexResponse)
 function askForRepair(node: NodeState): void {
   const { repair, leader, log } = node
   if (repair === undefined || leader === undefined) return
-  if (node.electionElapsed % node.config.heartbeatTicks !== 0) return
+  repair.ticks += 1
+  if (repair.ticks < node.config.heartbeatTicks) return
+  repair.ticks = 0
   if (repair.target === undefined) {
     node.send({ kind: 'read-index', to: leader, context: repair.context })
   }
