@@ -10,6 +10,7 @@ import type {
   NodeId,
   Ready,
   SnapshotMeta,
+  Term,
 } from '../core/types.ts'
 import { Applier } from './applier.ts'
 import type { DriverOptions, DriverStatus } from './driver-options.ts'
@@ -17,7 +18,13 @@ import type { PeerMessage, SnapshotFrame } from './environment.ts'
 import { FlushQueue } from './flush-queue.ts'
 import { isSnapshotFrame, laneOf } from './lanes.ts'
 import { LeadershipWatch } from './leadership-watch.ts'
-import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './outcomes.ts'
+import type {
+  ChangeOutcome,
+  Leadership,
+  ProposeOutcome,
+  ReadOutcome,
+  TransferOutcome,
+} from './outcomes.ts'
 import { Pace } from './pace.ts'
 import { type Answer, PendingProposals, PendingReads, PendingTransfer, refusal } from './pending.ts'
 import { RoundTrips } from './round-trips.ts'
@@ -175,6 +182,17 @@ export class RaftDriver {
     }
   }
 
+  /** As the core sees it, which may be ahead of what onLeadership was told; costs hardly anything. */
+  get leadership(): Leadership {
+    const { role, leader, term } = this.#core
+    return { role, leader, term }
+  }
+
+  /** Term of the log's entry at index; undefined when compacted or beyond the end. */
+  termAt(index: Index): Term | undefined {
+    return this.#core.termAt(index)
+  }
+
   /** Ends taking part and closes the storage; `done` gets a failure of the last flush. */
   stop(done: (err?: Error) => void): void {
     if (this.#isStopped) {
@@ -242,7 +260,7 @@ export class RaftDriver {
   }
 
   #changedRole(isLeader: boolean): void {
-    const { role, leader, term } = this.#core.status()
+    const { role, leader, term } = this.#core
     if (!isLeader) {
       this.#proposals.lose()
       this.#sender.stop()
@@ -300,8 +318,6 @@ export class RaftDriver {
   }
 
   #tick(count: number): void {
-    const { role, transferringTo, repairing } = this.#core.status()
-    const isLeader = role === 'leader'
     if (count > this.#electionTicks) {
       this.#roundTrips.forget()
       this.#core.resumed()
@@ -309,10 +325,13 @@ export class RaftDriver {
     } else {
       for (let i = 0; i < Math.min(count, ticksAtOnceMax); i++) this.#core.tick()
     }
-    this.#transfer.tick(isLeader, transferringTo !== undefined)
+    if (this.#transfer.isWaiting) {
+      const { role, transferringTo } = this.#core.status()
+      this.#transfer.tick(role === 'leader', transferringTo !== undefined)
+    }
     this.#electionTicks = this.#pace.electionTicks()
     this.#core.setElectionTicks(this.#electionTicks)
-    if (this.#isRepairing && !repairing) this.#repaired()
+    if (this.#isRepairing && !this.#core.status().repairing) this.#repaired()
   }
 
   #repaired(): void {
