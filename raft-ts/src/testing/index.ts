@@ -1,2 +1,12 @@
-// raft-ts/testing: the simulator, public so that users can prove their own state machines.
-export {}
+// raft-ts/testing: the simulator, public so that users can prove their own state machines, and its parts, so that
+// they can simulate whole programs around Raft.
+export { extendDigest } from './digest.ts'
+export { Oracle, Violation, type WatchedNode } from './oracle.ts'
+export { ProcessFault, SimProcess } from './process.ts'
+export { SimRandom } from './random.ts'
+export { type PlainSimOptions, type RunOptions, type RunSummary, runSeeds } from './run.ts'
+export type { PlantedBug } from './sim-member.ts'
+export { type SimOptions, type SimResult, simulate } from './simulate.ts'
+export { calmDisk, type DiskWeather, VirtualDisk } from './virtual-disk.ts'
+export { calmNetwork, type NetworkWeather, VirtualNetwork } from './virtual-network.ts'
+export { type SimEvent, World } from './world.ts'
