@@ -9,9 +9,11 @@ npm run -s build
 tsswarm() { node dist/tsswarm.js "$@"; }
 show() { printf '\n$ tsswarm %s\n' "$*"; tsswarm lab exec m1 -- tsswarm "$@"; }
 
-if tsswarm lab ls -q | grep -qx default; then
-  echo 'lab default exists: using it (remove it with `node dist/tsswarm.js lab down`)'
+if tsswarm lab exec m1 -- tsswarm node ls >/dev/null 2>&1; then
+  echo 'lab default is running: using it (remove it with `node dist/tsswarm.js lab down`)'
 else
+  # What an earlier lab left, after a reboot for example.
+  tsswarm lab down >/dev/null
   tsswarm lab up
 fi
 if ! tsswarm lab exec m1 -- tsswarm service inspect hello >/dev/null 2>&1; then
