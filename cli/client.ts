@@ -24,11 +24,13 @@ export interface Client {
     request: Request,
     options?: CallOptions,
   ): Promise<Response>
-  /** Answers until the daemon ends them or the user interrupts (CANCELLED). Not repeated. */
+  /** Answers until the daemon ends them, or the user or the signal interrupts (CANCELLED). Not repeated. */
   stream<Request, Response>(
     method: Method<Request, Response>,
     requests: AsyncIterable<Request> | readonly Request[],
+    signal?: AbortSignal,
   ): AsyncIterable<Response>
+  /** For good: calls under way and later ones fail. */
   close(): void
 }
 
@@ -54,16 +56,16 @@ export async function connectClient(options: ClientOptions): Promise<Client> {
 class DaemonClient implements Client {
   readonly #options: ClientOptions
   #channel: Channel | undefined
-  #isClosed = false
+  #closed = false
 
   constructor(options: ClientOptions) {
     this.#options = options
   }
 
   async channel(): Promise<Channel> {
-    if (this.#channel?.usable()) return this.#channel
     // Whoever still resumes a stream must not open a connection again.
-    if (this.#isClosed) throw new SwarmError('CANCELLED', 'the connection was closed')
+    if (this.#closed) throw new SwarmError('CANCELLED', 'the connection to the daemon was closed')
+    if (this.#channel?.usable()) return this.#channel
     const { socketPath, clock } = this.#options
     try {
       this.#channel = await openChannel(socketPath, clock, toError)
@@ -97,13 +99,14 @@ class DaemonClient implements Client {
   async *stream<Request, Response>(
     method: Method<Request, Response>,
     requests: AsyncIterable<Request> | readonly Request[],
+    signal = this.#options.signal,
   ): AsyncGenerator<Response, void, undefined> {
     const channel = await this.channel()
-    yield* channel.call(method, requests, { signal: this.#options.signal })
+    yield* channel.call(method, requests, { signal })
   }
 
   close(): void {
-    this.#isClosed = true
+    this.#closed = true
     this.#channel?.close()
   }
 

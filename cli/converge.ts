@@ -3,6 +3,7 @@
 import { hasCode, SwarmError } from '../proto/errors.ts'
 import { ControlService, type WatchServiceResponse } from '../proto/gen/tsswarm/v1/control.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
+import { childController } from '../proto/lib/lifecycle.ts'
 import type { Client } from './client.ts'
 import type { CommandContext } from './context.ts'
 import {
@@ -25,7 +26,7 @@ export interface ConvergeOptions {
 }
 
 /** Starts watching a service: each call is a new stream that begins with the present state. */
-export type WatchService = () => AsyncIterable<WatchServiceResponse>
+export type WatchService = (signal: AbortSignal) => AsyncIterable<WatchServiceResponse>
 
 /** Watches a service on the daemon until it has converged. */
 export async function converge(
@@ -34,8 +35,8 @@ export async function converge(
   options: ConvergeOptions & { readonly serviceId: string },
 ): Promise<void> {
   const { serviceId } = options
-  const watch = (): AsyncIterable<WatchServiceResponse> =>
-    client.stream(ControlService.watchService, [{ serviceId }])
+  const watch: WatchService = (signal) =>
+    client.stream(ControlService.watchService, [{ serviceId }], signal)
   await waitForConvergence(ctx, watch, options)
 }
 
@@ -52,11 +53,14 @@ export async function waitForConvergence(
   const show = options.quiet
     ? () => {}
     : (lines: Parameters<typeof display.show>[0]) => display.show(lines)
+  const { controller, release } = childController(ctx.signal)
   try {
     const waiter = new StabilityWaiter(ctx.clock, options, show)
-    await waiter.run(resuming(ctx, watch), ctx.signal)
-  } catch (err) {
-    if (!(ctx.signal.aborted && hasCode(err, 'CANCELLED'))) throw err
+    await waiter.run(resuming(ctx.clock, watch, controller.signal), ctx.signal)
+  } finally {
+    // Ends the watch, which may be waiting for its next answer.
+    controller.abort()
+    release()
   }
   if (ctx.signal.aborted && !options.quiet) {
     ctx.stdout.write(
@@ -65,23 +69,25 @@ export async function waitForConvergence(
   }
 }
 
-/** Goes on with a new stream when a manager fails under the old one. */
+/** Goes on with a new stream when a manager fails under the old one; ends when the signal aborts. */
 async function* resuming(
-  ctx: Pick<CommandContext, 'clock' | 'signal'>,
+  clock: Clock,
   watch: WatchService,
+  signal: AbortSignal,
 ): AsyncGenerator<WatchServiceResponse, void, undefined> {
   let failures = 0
-  while (!ctx.signal.aborted) {
+  while (!signal.aborted) {
     try {
-      for await (const update of watch()) {
+      for await (const update of watch(signal)) {
         failures = 0
         yield update
       }
       return
     } catch (err) {
+      if (signal.aborted) return
       failures += 1
       if (!hasCode(err, 'UNAVAILABLE', 'NO_LEADER', 'NOT_LEADER') || failures > 40) throw err
-      await wait(ctx.clock, 250, ctx.signal)
+      await wait(clock, 250, signal)
     }
   }
 }
@@ -124,7 +130,6 @@ class StabilityWaiter {
       }
     } finally {
       next.catch(() => {})
-      void iterator.return?.().catch(() => {})
     }
   }
 

@@ -17,7 +17,8 @@ function output(stream: NodeJS.WriteStream): Output {
   }
 }
 
-function interruptSignal(): AbortSignal {
+/** `release` gives the signals back their usual effect. */
+function interruptSignal(): { readonly signal: AbortSignal; readonly release: () => void } {
   const { controller } = childController()
   const stop = (): void => {
     // Twice means now.
@@ -26,13 +27,17 @@ function interruptSignal(): AbortSignal {
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
-  return controller.signal
+  const release = (): void => {
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
+  }
+  return { signal: controller.signal, release }
 }
 
 async function main(): Promise<void> {
   // A reader that went away, as in `tsswarm service logs web | head`, is no error.
   process.stdout.on('error', (err) => process.exit('code' in err && err.code === 'EPIPE' ? 0 : 1))
-  const signal = interruptSignal()
+  const { signal, release } = interruptSignal()
   const shared = { clock: systemClock, random: systemRandom, signal }
   process.exitCode = await runCli(
     {
@@ -48,6 +53,7 @@ async function main(): Promise<void> {
     },
     process.argv.slice(2),
   )
+  release()
 }
 
 await main()

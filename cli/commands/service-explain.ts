@@ -32,7 +32,7 @@ export const command = defineCommand({
     }
     const { runningTasks, desiredTasks } = await getService(client, reference)
     ctx.stdout.write(
-      `All tasks of service ${reference} have a node (${runningTasks} of ${desiredTasks} are running). ` +
+      `No task of service ${reference} waits for a node (${runningTasks} of ${desiredTasks} are running). ` +
         `See "tsswarm service ps ${reference}" for what became of them.\n`,
     )
     return 0

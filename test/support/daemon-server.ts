@@ -1,8 +1,8 @@
 // A daemon in the test's process: gRPC on a unix socket, the real control API over an in-memory store, and a Daemon
 // service that answers what a test tells it to.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { connectClient } from '../../cli/client.ts'
 import { type HandlerTable, serviceImplementation } from '../../manager/rpc/adapter.ts'
@@ -46,10 +46,11 @@ export const anInfo: InfoResponse = {
   stateDir: '/var/lib/tsswarm',
 }
 
-export async function startTestDaemon(): Promise<TestDaemon> {
+/** `at`: the socket of one that was closed. */
+export async function startTestDaemon(at?: string): Promise<TestDaemon> {
   const world = await aControlWorld()
-  const directory = mkdtempSync(join(tmpdir(), 'tsswarm-cli-'))
-  const socketPath = join(directory, 'd.sock')
+  const socketPath = at ?? join(mkdtempSync(join(tmpdir(), 'tsswarm-cli-')), 'd.sock')
+  mkdirSync(dirname(socketPath), { recursive: true })
   const control: TestDaemon['control'] = { ...world.api, serviceLogs: noLogs }
   const daemon: TestDaemon['daemon'] = { info: async () => anInfo }
   const seen: { readonly method: string; readonly request: unknown }[] = []
@@ -96,7 +97,7 @@ export async function startTestDaemon(): Promise<TestDaemon> {
     },
     close: () => {
       server.forceShutdown()
-      rmSync(directory, { recursive: true, force: true })
+      rmSync(dirname(socketPath), { recursive: true, force: true })
     },
   }
 }

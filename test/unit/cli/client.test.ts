@@ -220,7 +220,7 @@ t.test('deadlines and interrupts end a call', async (t) => {
   client.close()
 })
 
-t.test('a connection that breaks is an error, or is made again', async (t) => {
+t.test('a connection that breaks is an error', async (t) => {
   const client = await connect()
   daemon.control['getCluster'] = async (_: unknown, __: unknown, signal: AbortSignal) => {
     await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -228,9 +228,24 @@ t.test('a connection that breaks is an error, or is made again', async (t) => {
   const call = client.call(ControlService.getCluster, {}, { retry: false })
   setImmediate(() => client.close())
   await t.rejects(call, { code: 'UNAVAILABLE', message: 'the connection to the daemon broke off' })
-  const { version } = await client.call(DaemonService.info, {})
-  t.equal(version, '9.9.9', 'the next call connects again')
+  await t.rejects(client.call(DaemonService.info, {}), { code: 'CANCELLED' }, 'closed is closed')
+})
+
+t.test('a daemon that is started again is found again', async (t) => {
+  const first = await startTestDaemon()
+  const client = await connectClient({
+    socketPath: first.socketPath,
+    clock: systemClock,
+    random: seededRandom(3),
+    signal: childController().controller.signal,
+  })
+  await client.call(DaemonService.info, {})
+  first.close()
+  const call = client.call(DaemonService.info, {})
+  const second = await startTestDaemon(first.socketPath)
+  t.equal((await call).version, '9.9.9')
   client.close()
+  second.close()
 })
 
 t.test('what is no daemon is told so', async (t) => {

@@ -207,7 +207,7 @@ t.test('service explain', async (t) => {
   await createService(d.world, { name: 'fine' })
   t.match(await d.run('service explain fine'), {
     code: 0,
-    stdout: /^All tasks of service fine have a node \(0 of 1 are running\)/,
+    stdout: /^No task of service fine waits for a node \(0 of 1 are running\)/,
   })
 })
 

@@ -169,8 +169,10 @@ t.test('a lost manager is waited for, other errors are not', async (t) => {
   const stdout = new MemoryOutput()
   const ctx = { stdout, clock, signal: new AbortController().signal, random: seededRandom(1) }
   let calls = 0
-  async function* flaky(): AsyncGenerator<WatchServiceResponse> {
+  let last: AbortSignal | undefined
+  async function* flaky(signal: AbortSignal): AsyncGenerator<WatchServiceResponse> {
     calls += 1
+    last = signal
     if (calls < 3) throw new SwarmError('UNAVAILABLE', 'gone')
     yield update(1, [running])
     await new Promise(() => {})
@@ -181,6 +183,7 @@ t.test('a lost manager is waited for, other errors are not', async (t) => {
   await clock.advance(stableMs)
   await result
   t.equal(calls, 3)
+  t.equal(last?.aborted, true, 'nothing is watched any longer')
   const refused = (): AsyncIterable<WatchServiceResponse> => {
     const updates = new BoundedQueue<WatchServiceResponse>(1)
     updates.close(new SwarmError('PERMISSION_DENIED', 'no'))
