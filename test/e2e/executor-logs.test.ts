@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import type { Executor, LogLine } from '../../worker/executor/executor.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
+import { aScript } from '../support/container-configs.ts'
 import {
-  aScript,
   createExecutorHost,
   type ExecutorHost,
   hasLogged,

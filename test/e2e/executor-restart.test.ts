@@ -10,9 +10,8 @@ import {
   type RestoredAttachment,
 } from '../../worker/executor/network-attacher.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
+import { aContainer, aScript } from '../support/container-configs.ts'
 import {
-  aContainer,
-  aScript,
   createExecutorHost,
   type ExecutorHost,
   hasLogged,

@@ -4,9 +4,8 @@ import t, { type Test } from 'tap'
 import type { OpenedExecutor } from '../../worker/executor/container/open.ts'
 import type { ContainerConfig } from '../../worker/executor/executor.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
+import { aContainer, aScript } from '../support/container-configs.ts'
 import {
-  aContainer,
-  aScript,
   createExecutorHost,
   type ExecutorHost,
   hasLogged,

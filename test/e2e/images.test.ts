@@ -7,13 +7,8 @@ import { buildHelloImage } from '../../cli/lab/hello-image.ts'
 import { runCommand } from '../../proto/lib/command.ts'
 import { createImagesEngine, type ImageProgress } from '../../worker/engine/images.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import {
-  aContainer,
-  aScript,
-  createExecutorHost,
-  never,
-  runToEnd,
-} from '../support/executor-host.ts'
+import { aContainer, aScript } from '../support/container-configs.ts'
+import { createExecutorHost, never, runToEnd } from '../support/executor-host.ts'
 import { startRegistry } from '../support/registry.ts'
 
 t.setTimeout(180_000)

@@ -83,29 +83,6 @@ export async function loadImage(images: Images, archive: Uint8Array): Promise<vo
   })
 }
 
-/** A container of the test image without network. */
-export function aContainer(id: string, over: Partial<ContainerConfig> = {}): ContainerConfig {
-  return {
-    id,
-    name: `test.1.${id}`,
-    image: 'test/busybox',
-    env: [],
-    labels: {},
-    mounts: [],
-    network: { kind: 'none' },
-    ...over,
-  }
-}
-
-/** A container that runs a shell script. */
-export function aScript(
-  id: string,
-  script: string,
-  over: Partial<ContainerConfig> = {},
-): ContainerConfig {
-  return aContainer(id, { entrypoint: ['/bin/sh', '-c'], args: [script], ...over })
-}
-
 export const never: AbortSignal = new AbortController().signal
 
 /** Creates, starts and awaits the end; the exit code and what it wrote. */

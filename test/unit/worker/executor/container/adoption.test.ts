@@ -17,7 +17,7 @@ import {
   writeRecord,
 } from '../../../../../worker/executor/container/record.ts'
 import { resolveInRoot } from '../../../../../worker/executor/container/root-path.ts'
-import { aContainer } from '../../../../support/executor-host.ts'
+import { aContainer } from '../../../../support/container-configs.ts'
 
 function aRecord(over: Partial<ContainerRecord> = {}): ContainerRecord {
   return {

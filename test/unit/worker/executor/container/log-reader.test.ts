@@ -1,7 +1,9 @@
-import { appendFile, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { appendFile, mkdtemp, open, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../../../proto/lib/clock.ts'
+import { runCommand } from '../../../../../proto/lib/command.ts'
 import { type LogSource, readLog } from '../../../../../worker/executor/container/log-reader.ts'
 import { rotateLog } from '../../../../../worker/executor/container/log-rotation.ts'
 import type { LogOptions } from '../../../../../worker/executor/executor.ts'
@@ -131,4 +133,24 @@ t.test('a small log and one without a writer are not rotated', async (t) => {
   t.equal(await rotateLog(log.path, `${log.path}.ctl`, limits), false)
   t.equal(await rotateLog(`${log.path}.none`, `${log.path}.ctl`, limits), false)
   t.same(await numbers(log.source), upTo(10))
+})
+
+t.test('rotation keeps so many files, and tells conmon to open a new one', async (t) => {
+  const log = await aLog(t)
+  const control = `${log.path}.ctl`
+  t.equal((await runCommand(['mkfifo', control])).code, 0)
+  // conmon's end.
+  const pipe = await open(control, constants.O_RDWR | constants.O_NONBLOCK)
+  t.teardown(() => pipe.close())
+  const limits = { bytesMax: 10, filesMax: 3 }
+  for (let round = 1; round <= 4; round++) {
+    await log.write(round)
+    t.equal(await rotateLog(log.path, control, limits), true)
+    const { buffer, bytesRead } = await pipe.read(Buffer.alloc(16))
+    t.equal(buffer.toString('utf8', 0, bytesRead), '2 0 0\n')
+  }
+  await log.write(5)
+  t.same(await numbers(log.source), [3, 4, 5])
+  t.equal(await rotateLog(log.path, control, { bytesMax: 10, filesMax: 1 }), true)
+  t.same(await numbers(log.source), [3, 4], 'a single file is begun anew')
 })

@@ -5,7 +5,7 @@ import {
   plannedMounts,
 } from '../../../../../worker/executor/container/mounts.ts'
 import type { Mount } from '../../../../../worker/executor/executor.ts'
-import { aContainer } from '../../../../support/executor-host.ts'
+import { aContainer } from '../../../../support/container-configs.ts'
 
 const image = {
   env: [],

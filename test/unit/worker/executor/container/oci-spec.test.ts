@@ -6,7 +6,7 @@ import {
   type OciSpecInput,
 } from '../../../../../worker/executor/container/oci-spec.ts'
 import type { ImageConfig } from '../../../../../worker/image/store-index.ts'
-import { aContainer } from '../../../../support/executor-host.ts'
+import { aContainer } from '../../../../support/container-configs.ts'
 import { golden } from '../../../../support/golden.ts'
 
 const image: ImageConfig = {

@@ -8,7 +8,7 @@ import {
   workdir,
 } from '../../../../../worker/executor/container/process-spec.ts'
 import type { ImageConfig } from '../../../../../worker/image/store-index.ts'
-import { aContainer } from '../../../../support/executor-host.ts'
+import { aContainer } from '../../../../support/container-configs.ts'
 
 const image: ImageConfig = {
   env: ['A=image', 'B=image'],
