@@ -3,6 +3,7 @@
 /** To add a benchmark, add it here. Each resolves with its figures. */
 const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   scheduler: async () => (await import('./scheduler.ts')).runSchedulerBench(),
+  store: async () => (await import('./store.ts')).runStoreBench(),
   raft: async () => (await import('./raft.ts')).runRaftBench(),
 }
 

@@ -1,0 +1,155 @@
+// What must hold in every run, checked at every commit that any manager applies: one leader a term, equal entries everywhere, observed task
+// states that only grow, one running task a slot, every change of a service made once.
+import { DiskError, LogFailedError } from 'raft-ts'
+import type { SimProcess } from 'raft-ts/testing'
+import type { Leadership } from '../../../manager/raft/raft-handle.ts'
+import type { ReplicatedStore } from '../../../manager/store/replicated-store.ts'
+import { type Change, type Commit, WatchLagged } from '../../../manager/store/store.ts'
+import { type Service, type Task, TaskState } from '../../../proto/objects/index.ts'
+
+/** Something that must never happen, happened. */
+export class Violation extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'Violation'
+  }
+}
+
+const commitsMax = 100_000
+
+export class Oracle {
+  readonly #leaders = new Map<number, string>()
+  /** By Raft index: what the entry changed, as the first manager to apply it saw it. */
+  readonly #entries = new Map<number, string>()
+  /** Label `seq` of each service, as committed. */
+  readonly #seqs = new Map<string, number>()
+  #newestIndex = 0
+  #violation: Error | undefined
+  commits = 0
+  elections = 0
+
+  /** Throws the first violation. */
+  check(): void {
+    if (this.#violation !== undefined) throw this.#violation
+  }
+
+  /** The committed `seq` of a service that was ever there. */
+  seqOf(service: string): number | undefined {
+    return this.#seqs.get(service)
+  }
+
+  leadership(host: string, { role, term }: Leadership): void {
+    if (role !== 'leader') return
+    const known = this.#leaders.get(term)
+    if (known === undefined) this.elections += 1
+    if (known !== undefined && known !== host)
+      this.fail(`${known} and ${host} both lead in term ${term}`)
+    this.#leaders.set(term, host)
+  }
+
+  /** Watches everything that this store applies, for the life of its process. */
+  observe(host: string, process: SimProcess, store: ReplicatedStore): void {
+    const { signal } = new AbortController()
+    const read = async (): Promise<void> => {
+      while (process.isAlive) {
+        const all = { services: 'all', tasks: 'all', nodes: 'all', cluster: 'all' } as const
+        try {
+          const commits = store.watch(all, { signal, bufferMax: commitsMax })
+          for await (const commit of commits) this.#committed(host, commit, store)
+        } catch (err) {
+          if (!(err instanceof WatchLagged)) throw err
+        }
+      }
+    }
+    read().catch((err: unknown) => this.fail(err instanceof Error ? err : String(err)))
+  }
+
+  /** A daemon ended by itself. */
+  processFailed(process: string, err: unknown): void {
+    if (isOfDisk(err)) return
+    const text = err instanceof Error ? (err.stack ?? err.message) : String(err)
+    this.fail(`the daemon ${process} failed: ${text}`)
+  }
+
+  fail(what: Error | string): void {
+    this.#violation ??= typeof what === 'string' ? new Violation(what) : what
+  }
+
+  #committed(host: string, { index, changes }: Commit, store: ReplicatedStore): void {
+    this.commits += 1
+    const summary = changes.map(summaryOf).join('\n')
+    const known = this.#entries.get(index)
+    if (known !== undefined && known !== summary) {
+      this.fail(`entry ${index} is another on ${host}:\n${summary}\n-- elsewhere:\n${known}`)
+    }
+    this.#entries.set(index, summary)
+    for (const change of changes) if (change.table === 'tasks') this.#checkTask(host, change)
+    if (index <= this.#newestIndex) return
+    this.#newestIndex = index
+    for (const change of changes) {
+      if (change.table === 'services') this.#checkService(change)
+      else if (change.table === 'tasks') this.#checkSlot(change.object, store)
+    }
+  }
+
+  #checkTask(host: string, change: Change<'tasks'>): void {
+    if (change.kind !== 'update') return
+    const { old, object } = change
+    if (object.state < old.state) {
+      this.fail(`task ${object.id} went from state ${old.state} back to ${object.state} on ${host}`)
+    }
+    if (old.nodeId !== undefined && object.nodeId !== old.nodeId) {
+      this.fail(`task ${object.id} moved from ${old.nodeId} to ${object.nodeId}`)
+    }
+  }
+
+  /** A slot has one owner that is wanted and runs. The store may be ahead of the commit: what is seen then is true as well. */
+  #checkSlot({ serviceId, slot }: Task, store: ReplicatedStore): void {
+    const running = store.view((tx) =>
+      [...tx.find('tasks', 'bySlot', `${serviceId}/${slot}`)].filter(isOwner),
+    )
+    if (running.length > 1) {
+      const who = running.map(({ id, nodeId }) => `${id} on ${nodeId}`).join(', ')
+      this.fail(`slot ${slot} of ${serviceId} is run by ${who}`)
+    }
+  }
+
+  /** Clients count the changes of a service in a label: none may be missing, none applied twice. */
+  #checkService(change: Change<'services'>): void {
+    const { spec } = change.object
+    const seq = seqLabel(change.object)
+    const before = this.#seqs.get(spec.name)
+    if (change.kind === 'remove') this.#seqs.set(spec.name, -1)
+    else {
+      const wanted = change.kind === 'create' ? 1 : (before ?? 0) + 1
+      if (seq !== wanted) {
+        this.fail(`service ${spec.name} went from change ${before ?? 'none'} to ${seq}`)
+      }
+      this.#seqs.set(spec.name, seq)
+    }
+  }
+}
+
+/** A manager whose disk fails ends: that is wanted. */
+function isOfDisk(err: unknown): boolean {
+  if (err instanceof DiskError || err instanceof LogFailedError) return true
+  return err instanceof Error && err.cause !== undefined && isOfDisk(err.cause)
+}
+
+export function seqLabel({ spec }: Service): number {
+  return Number(spec.labels.seq ?? 0)
+}
+
+function isOwner(task: Task): boolean {
+  return task.state === TaskState.RUNNING && task.desiredState <= TaskState.RUNNING
+}
+
+function summaryOf({ kind, table, object }: Change): string {
+  const { id, version } = object as { readonly id?: string; readonly version?: number }
+  const more = table === 'tasks' ? taskSummary(object as Task) : ''
+  return `${kind} ${table} ${id} v${version}${more}`
+}
+
+function taskSummary(task: Task): string {
+  return ` ${task.state}/${task.desiredState} ${task.nodeId ?? '-'} ${task.updatedAtMs}`
+}

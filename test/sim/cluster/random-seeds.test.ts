@@ -1,0 +1,6 @@
+import { systemRandom } from '../../../proto/lib/random.ts'
+import { testSeeds } from './cluster-runs.ts'
+
+const from = Math.floor(systemRandom.float() * 1_000_000) + 1_000
+
+testSeeds(`a hundred fault scripts never seen before, from seed ${from}`, from, 100)

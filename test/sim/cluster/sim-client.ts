@@ -1,0 +1,126 @@
+// A client: makes one change of its service after another and keeps what was acknowledged. After a change it may read at any manager, and must see it.
+import { serviceSpecToProto } from '../../../proto/codec/service.ts'
+import { hasCode } from '../../../proto/errors.ts'
+import { wait } from '../../../proto/lib/clock.ts'
+import { serviceSpec } from '../../../proto/spec/service-spec.ts'
+import { SimApi } from './sim-api.ts'
+import type { Surroundings } from './sim-host.ts'
+
+/** The service as last acknowledged. */
+export interface Acknowledged {
+  readonly name: string
+  readonly id: string
+  readonly version: number
+  readonly seq: number
+  readonly replicas: number
+}
+
+const caller = { kind: 'local-admin', nodeId: 'client' } as never
+
+export class SimClient {
+  readonly api: SimApi
+  readonly #around: Surroundings
+  readonly #name: string
+  #rounds = 0
+  #service: Acknowledged | undefined
+  #isEnding = false
+  #isDone = false
+
+  constructor(name: string, around: Surroundings) {
+    this.#name = name
+    this.#around = around
+    this.api = new SimApi(name, around)
+    this.#run().catch((err: unknown) =>
+      around.oracle.fail(err instanceof Error ? err : String(err)),
+    )
+  }
+
+  /** Its last change is acknowledged, and there will be no more. */
+  get isDone(): boolean {
+    return this.#isDone
+  }
+
+  /** What must be there at the end; undefined: nothing. */
+  get service(): Acknowledged | undefined {
+    return this.#service
+  }
+
+  /** No more changes once the present one is acknowledged. */
+  end(): void {
+    this.#isEnding = true
+  }
+
+  async #run(): Promise<void> {
+    const { random } = this.#around
+    while (!this.#isEnding) {
+      await wait(this.api.clock, random.between(50, 1_500))
+      if (this.#service === undefined) await this.#create()
+      else if (random.chance(0.1)) await this.#remove(this.#service)
+      else await this.#update(this.#service)
+      if (random.chance(0.4)) await this.#read()
+    }
+    this.#isDone = true
+  }
+
+  async #create(): Promise<void> {
+    this.#rounds += 1
+    const [name, replicas] = [`${this.#name}-${this.#rounds}`, this.#around.random.below(6) + 1]
+    const spec = this.#spec(name, 1, replicas)
+    const { service } = await this.api.write((manager, requestId, signal) =>
+      manager.api.createService(caller, { requestId, spec }, signal),
+    )
+    if (service?.meta === undefined) throw new Error('a service without version was acknowledged')
+    this.#service = { name, id: service.id, version: service.meta.version, seq: 1, replicas }
+  }
+
+  async #update({ name, id, version, seq, replicas }: Acknowledged): Promise<void> {
+    const { random } = this.#around
+    const changed = random.chance(0.6) ? random.below(7) : replicas
+    const spec = this.#spec(name, seq + 1, changed)
+    const { service } = await this.api.write((manager, requestId, signal) =>
+      manager.api.updateService(caller, { requestId, serviceId: id, version, spec }, signal),
+    )
+    if (service?.meta === undefined) throw new Error('a service without version was acknowledged')
+    this.#service = { name, id, version: service.meta.version, seq: seq + 1, replicas: changed }
+  }
+
+  async #remove({ name }: Acknowledged): Promise<void> {
+    await this.api.write((manager, requestId, signal) =>
+      manager.api.removeService(caller, { requestId, reference: name }, signal),
+    )
+    this.#service = undefined
+  }
+
+  /** Reads are linearizable on every manager. */
+  async #read(): Promise<void> {
+    const wanted = this.#service
+    if (wanted === undefined) return
+    try {
+      const answer = await this.api.read((manager, signal) =>
+        manager.api.getService(caller, { reference: wanted.id }, signal),
+      )
+      const seq = answer?.service?.service?.spec?.labels.seq
+      if (answer === undefined || seq === String(wanted.seq)) return
+      this.#around.oracle.fail(`${wanted.name}: change ${seq} was read after ${wanted.seq}`)
+    } catch (err) {
+      if (!hasCode(err, 'NOT_FOUND')) throw err
+      this.#around.oracle.fail(`${wanted.name} was not found after it was acknowledged`)
+    }
+  }
+
+  #spec(name: string, seq: number, replicas: number) {
+    const isNewTask = this.#around.random.chance(0.3)
+    const env = [`SEQ=${isNewTask ? seq : 0}`]
+    return serviceSpecToProto(
+      serviceSpec.parse({
+        name,
+        labels: { seq: String(seq) },
+        mode: { kind: 'replicated', replicas },
+        task: {
+          container: { image: 'hello', env, stopGraceMs: 1_000 },
+          restart: { condition: 'any', delayMs: 200 },
+        },
+      }),
+    )
+  }
+}

@@ -1,0 +1,154 @@
+// A whole simulated cluster: hosts with managers and workers, clients, what is between them, and how it is looked at from outside.
+import { SimRandom, World } from 'raft-ts/testing'
+import type { Logger } from '../../../proto/lib/log.ts'
+import { type Task, TaskState } from '../../../proto/objects/index.ts'
+import { contents } from '../../support/replicated-stores.ts'
+import { calmLinks, Links } from './links.ts'
+import { Oracle } from './oracle.ts'
+import { SimClient } from './sim-client.ts'
+import { type PlantedBug, SimHost } from './sim-host.ts'
+import { SimOperator } from './sim-operator.ts'
+
+export interface SimClusterOptions {
+  readonly seed: number
+  readonly managers: number
+  readonly workers: number
+  readonly clients: number
+  readonly bug: PlantedBug | undefined
+  readonly log: (world: World) => Logger
+}
+
+export class SimCluster {
+  readonly world: World
+  readonly random: SimRandom
+  readonly links: Links
+  readonly oracle = new Oracle()
+  readonly log: Logger
+  readonly hosts: readonly SimHost[]
+  readonly clients: readonly SimClient[]
+  readonly operator: SimOperator
+
+  constructor({ seed, managers, workers, clients, bug, log }: SimClusterOptions) {
+    this.world = new World(seed)
+    this.random = new SimRandom(seed + 1)
+    this.links = new Links(this.world, this.random.fork())
+    this.log = log(this.world)
+    const names = (prefix: string, count: number): string[] =>
+      Array.from({ length: count }, (_, i) => `${prefix}${i + 1}`)
+    const around = {
+      bug,
+      world: this.world,
+      links: this.links,
+      oracle: this.oracle,
+      random: this.random.fork(),
+      log: this.log,
+      managers: names('m', managers),
+      workers: names('w', workers),
+      find: (name: string) => this.hosts.find((host) => host.name === name),
+    }
+    this.hosts = [...around.managers, ...around.workers].map((name) => new SimHost(name, around))
+    this.startAll()
+    this.clients = names('c', clients).map((name) => new SimClient(name, around))
+    this.operator = new SimOperator(around)
+  }
+
+  host(name: string): SimHost {
+    const host = this.hosts.find((other) => other.name === name)
+    if (host === undefined) throw new Error(`no host ${name}`)
+    return host
+  }
+
+  leader(): SimHost | undefined {
+    return this.hosts.find(({ manager }) => manager?.raft.leadership().role === 'leader')
+  }
+
+  startAll(): void {
+    for (const host of this.hosts) host.start()
+  }
+
+  /** Everything that is broken is mended. */
+  mend(): void {
+    this.links.healAll()
+    this.links.weather = calmLinks
+    for (const host of this.hosts) {
+      host.setClock(1, 0)
+      host.resume()
+      host.start()
+    }
+  }
+
+  /** Users make no more changes. */
+  endChanges(): void {
+    for (const client of this.clients) client.end()
+    this.operator.end()
+  }
+
+  /** What keeps the cluster from being as it should; undefined: nothing does. */
+  unsettled(): string | undefined {
+    const leader = this.leader()?.manager
+    if (leader === undefined) return 'no manager leads'
+    if (!this.operator.isDone) return 'the operator waits for an answer'
+    for (const { service, isDone } of this.clients) {
+      if (!isDone) return 'a client waits for its answer'
+      const wrong = service && this.#serviceUnsettled(service)
+      if (wrong !== undefined) return wrong
+    }
+    const known = new Set(this.clients.map(({ service }) => service?.id))
+    const stray = leader.store.view((tx) =>
+      [...tx.all('services')].find(({ id }) => !known.has(id)),
+    )
+    if (stray !== undefined) return `service ${stray.spec.name} is there and should not be`
+    return this.#containersUnsettled() ?? this.#replicasUnsettled()
+  }
+
+  #serviceUnsettled(wanted: NonNullable<SimClient['service']>): string | undefined {
+    const store = this.leader()?.manager?.store
+    const service = store?.view((tx) => tx.get('services', wanted.id))
+    if (service === undefined) return `service ${wanted.name} was acknowledged and is gone`
+    if (service.version !== wanted.version || service.spec.labels.seq !== String(wanted.seq)) {
+      return `service ${wanted.name} is not as it was acknowledged: change ${service.spec.labels.seq}, not ${wanted.seq}`
+    }
+    const tasks = store?.view((tx) => [...tx.find('tasks', 'byService', wanted.id)]) ?? []
+    const running = tasks.filter(runs)
+    const slots = new Set(running.map(({ slot }) => slot))
+    if (slots.size !== wanted.replicas || running.length !== wanted.replicas) {
+      return `service ${wanted.name} has ${running.length} of ${wanted.replicas} replicas: ${tasks.map(short).join(' ')}`
+    }
+    const old = running.find(({ specHash }) => specHash !== service.specHash)
+    return old && `task ${old.id} of ${wanted.name} runs an old spec`
+  }
+
+  /** Hosts run the containers of the tasks that the store says are running there, and no others. */
+  #containersUnsettled(): string | undefined {
+    const store = this.leader()?.manager?.store
+    for (const { name, containers } of this.hosts) {
+      const wanted = store?.view((tx) => [...tx.find('tasks', 'byNode', name)].filter(runs)) ?? []
+      const there = containers.list().filter(({ state }) => state.kind === 'running')
+      if (
+        there.length !== wanted.length ||
+        there.some(({ id }) => !wanted.some((t) => t.id === id))
+      ) {
+        return `${name} runs ${there.length} containers, the store says ${wanted.map(short).join(' ')}`
+      }
+    }
+    return undefined
+  }
+
+  #replicasUnsettled(): string | undefined {
+    const stores = this.hosts.flatMap(({ manager }) =>
+      manager === undefined ? [] : [manager.store],
+    )
+    const [first, ...others] = stores.map((store) => JSON.stringify(store.view(contents)))
+    return others.some((other) => other !== first)
+      ? 'the managers hold different states'
+      : undefined
+  }
+}
+
+function runs(task: Task): boolean {
+  return task.state === TaskState.RUNNING && task.desiredState === TaskState.RUNNING
+}
+
+function short({ id, slot, nodeId, state, desiredState, err }: Task): string {
+  return `${id.slice(0, 5)}[${slot}]@${nodeId ?? '-'}:${state}/${desiredState}${err && ` (${err})`}`
+}

@@ -1,0 +1,169 @@
+// One simulated host through all lives of its daemon: a disk, containers, and a process that runs the real agent and, on some hosts,
+// the real manager. A killed process leaves disk and containers; a power loss leaves what was synced.
+import { SimProcess, type SimRandom, VirtualDisk, type World } from 'raft-ts/testing'
+import type { Logger } from '../../../proto/lib/log.ts'
+import { type NodeId, nodeId } from '../../../proto/objects/index.ts'
+import { FakeHost } from '../../../worker/executor/fake/fake-host.ts'
+import type { Links } from './links.ts'
+import type { Oracle } from './oracle.ts'
+import type { Place } from './place.ts'
+import { startSimAgent } from './sim-agent.ts'
+import { SimClock } from './sim-clock.ts'
+import { type SimManager, startSimManager } from './sim-manager.ts'
+import { type StoredState, simStateFile } from './sim-state-file.ts'
+
+/** Bugs planted to prove that the oracle notices. */
+export type PlantedBug =
+  /** Disks say that they flushed, and did not. */
+  | 'skip-flush'
+  /** Clients repeat a request under a new id. */
+  | 'new-request-ids'
+  /** The leader sometimes writes an observed state that was left behind. */
+  | 'state-goes-back'
+
+export interface Surroundings {
+  readonly bug: PlantedBug | undefined
+  readonly world: World
+  readonly links: Links
+  readonly oracle: Oracle
+  readonly random: SimRandom
+  readonly log: Logger
+  /** Names of all hosts with a manager. */
+  readonly managers: readonly string[]
+  readonly workers: readonly string[]
+  readonly find: (host: string) => SimHost | undefined
+}
+
+const restartMs = 100
+
+export class SimHost {
+  readonly name: string
+  readonly id: NodeId
+  readonly isManager: boolean
+  readonly containers: FakeHost
+  readonly disk: VirtualDisk
+  readonly #around: Surroundings
+  readonly #random: SimRandom
+  readonly #state: StoredState = { data: new Uint8Array(0) }
+  #life = 0
+  #rate = 1
+  #wallOffsetMs = 0
+  #process: SimProcess | undefined
+  #manager: SimManager | undefined
+  #closeExecutor: () => void = () => {}
+
+  constructor(name: string, around: Surroundings) {
+    this.name = name
+    this.id = nodeId(name)
+    this.#around = around
+    this.#random = around.random.fork()
+    this.isManager = around.managers.includes(name)
+    this.disk = new VirtualDisk(this.#random.fork(), {
+      skipsFlush: () => around.bug === 'skip-flush',
+    })
+    const kernel = new SimProcess(`${name} kernel`, around.world, 1)
+    this.containers = new FakeHost({
+      clock: new SimClock(kernel, () => around.world.nowMs),
+      localImages: { hello: { stopMs: 20 } },
+      createMs: 10,
+      startMs: 10,
+    })
+  }
+
+  get isUp(): boolean {
+    return this.#process?.isAlive === true
+  }
+
+  get manager(): SimManager | undefined {
+    return this.#manager
+  }
+
+  /** Where code of the daemon runs now. */
+  get place(): Place | undefined {
+    return this.#process && { host: this.name, process: this.#process }
+  }
+
+  start(): void {
+    if (this.isUp) return
+    this.#life += 1
+    const name = `${this.name}#${this.#life}`
+    const { world } = this.#around
+    const process = new SimProcess(name, world, this.#rate)
+    this.#process = process
+    this.disk.attach(process)
+    process.run(() => {
+      this.#boot(process).catch((err: unknown) => this.#failed(process, err))
+    })
+  }
+
+  /** kill -9 of the daemon. What it wrote stays, synced or not; containers go on. */
+  kill(): void {
+    this.#end(true)
+  }
+
+  /** The host loses power: what was not synced may be lost, containers are. */
+  powerOff(): void {
+    this.#end(false)
+    this.disk.crash()
+    this.containers.reboot()
+  }
+
+  pause(): void {
+    this.#process?.stop()
+  }
+
+  resume(): void {
+    this.#process?.resume()
+  }
+
+  setClock(rate: number, wallOffsetMs: number): void {
+    this.#rate = rate
+    this.#wallOffsetMs = wallOffsetMs
+    this.#process?.setRate(rate)
+  }
+
+  #end(isHostUp: boolean): void {
+    const process = this.#process
+    if (process === undefined || !process.isAlive) return
+    this.#around.log.info({ process: process.name, isHostUp }, 'killed')
+    process.kill()
+    this.#process = undefined
+    this.#manager = undefined
+    this.#closeExecutor()
+    this.#closeExecutor = () => {}
+    this.#around.links.died(process, isHostUp)
+  }
+
+  async #boot(process: SimProcess): Promise<void> {
+    const { world, log } = this.#around
+    const random = this.#random.fork()
+    const part = {
+      ...this.#around,
+      host: this.name,
+      process,
+      clock: new SimClock(process, () => world.nowMs + this.#wallOffsetMs),
+      random,
+      log: log.child({ process: process.name }),
+      onFailed: (err: unknown) => this.#failed(process, err),
+    }
+    if (this.isManager) {
+      const manager = await startSimManager(part, this.disk)
+      if (!process.isAlive) return
+      this.#manager = manager
+    }
+    const agent = await startSimAgent(part, this.containers, simStateFile(process, this.#state))
+    if (process.isAlive) this.#closeExecutor = agent.close
+    else agent.close()
+  }
+
+  /** Raft ends when its disk fails, and the daemon with it; it is started again. All else is a bug. */
+  #failed(process: SimProcess, err: unknown): void {
+    if (!process.isAlive) return
+    this.#around.oracle.processFailed(process.name, err)
+    this.#around.world.after(0, () => {
+      if (this.#process !== process) return
+      this.kill()
+      this.#around.world.after(restartMs, () => this.start())
+    })
+  }
+}

@@ -1,0 +1,206 @@
+// The real manager of a simulated host: Raft, store, dispatcher, control API and the leader's loops, over simulated disk, clock and links.
+import type { PeerMessage } from 'raft-ts'
+import type { SimProcess, SimRandom, VirtualDisk } from 'raft-ts/testing'
+import { createClusterDirectory } from '../../../manager/cluster-directory.ts'
+import { type ControlApi, createControlApi } from '../../../manager/controlapi/control-api.ts'
+import { createDispatcher, type Dispatcher } from '../../../manager/dispatcher/dispatcher.ts'
+import {
+  createLeaderSessions,
+  type LeaderSessions,
+} from '../../../manager/dispatcher/leader-sessions.ts'
+import { leaderLoops } from '../../../manager/leader-loops.ts'
+import { LeadershipRunner } from '../../../manager/leadership-runner.ts'
+import { LogHub } from '../../../manager/logbroker/log-hub.ts'
+import { startInProcessRaft } from '../../../manager/raft/in-process-raft.ts'
+import type { RaftHandle } from '../../../manager/raft/raft-handle.ts'
+import { RaftProposer, storeStateMachine } from '../../../manager/raft/store-bridge.ts'
+import { ReplicatedStore } from '../../../manager/store/replicated-store.ts'
+import type { SessionReport, SessionReportAck } from '../../../proto/gen/tsswarm/v1/membership.ts'
+import { type Clock, wait } from '../../../proto/lib/clock.ts'
+import { childController, type NamedLoop, runAll } from '../../../proto/lib/lifecycle.ts'
+import { nodeId, raftId, TaskState } from '../../../proto/objects/index.ts'
+import { aCluster, aNode } from '../../support/objects.ts'
+import type { Place } from './place.ts'
+import { cuttable } from './sim-agent.ts'
+import type { Surroundings } from './sim-host.ts'
+import type { StreamEnds } from './sim-stream.ts'
+
+/** What the parts of one daemon's life share. */
+export interface SimPart extends Surroundings {
+  readonly host: string
+  readonly process: SimProcess
+  readonly clock: Clock
+  readonly random: SimRandom
+  readonly onFailed: (err: unknown) => void
+}
+
+export interface SimManager {
+  readonly place: Place
+  readonly store: ReplicatedStore
+  readonly raft: RaftHandle
+  readonly dispatcher: Dispatcher
+  readonly sessions: LeaderSessions
+  readonly logs: LogHub
+  readonly api: ControlApi
+  leaderNodeId(): string | undefined
+  /** A message of a peer. */
+  receive(message: PeerMessage): void
+  /** What a connection that arrives here meets. */
+  serves<In, Out>(
+    handle: (manager: SimManager, far: StreamEnds<In, Out>) => Promise<void>,
+  ): { readonly place: Place; serve(far: StreamEnds<In, Out>): void }
+}
+
+const snapshotLogBytes = 48 * 1024
+const timing = { tickMs: 50, heartbeatTicks: 2, electionTicks: 10 }
+
+export const raftIdOf = (host: string): string => `raft-${host}`
+
+export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise<SimManager> {
+  const { host, process, clock, random, log, links, find, oracle, managers, onFailed } = part
+  const basics = { clock, random, log }
+  const proposer = new RaftProposer()
+  const breathe = (): Promise<void> => wait(clock, 0)
+  const store = new ReplicatedStore({ proposer, clock, random, breathe })
+  oracle.observe(host, process, store)
+  const leadership = new LeadershipRunner({ store, clock, log })
+  const { handle: raft, driver } = await startInProcessRaft({
+    id: raftIdOf(host),
+    disk,
+    group: 'simulation',
+    clock,
+    random,
+    transport: {
+      send: (_lane, message) => {
+        const to = message.to.slice(raftIdOf('').length)
+        links.datagram(host, to, () => {
+          const manager = find(to)?.manager
+          manager?.place.process.run(() => manager.receive(message))
+        })
+        return true
+      },
+    },
+    voters: managers.map(raftIdOf),
+    timing,
+    snapshotLogBytes,
+    stateMachine: storeStateMachine(store),
+    onLeadership: (now) => {
+      oracle.leadership(host, now)
+      leadership.follow(now)
+    },
+  })
+  proposer.open(raft)
+  const directory = createClusterDirectory({
+    ...basics,
+    store,
+    raft,
+    selfNodeId: nodeId(host),
+    clusterId: 'cluster-1',
+  })
+  const sessions = createLeaderSessions({ ...basics, store })
+  const dispatcher = createDispatcher({
+    ...basics,
+    store,
+    cluster: directory,
+    openReports: (leader, signal) =>
+      cuttable(
+        links.connect<SessionReport, SessionReportAck>({ host, process }, leader, () =>
+          find(leader)?.manager?.serves((there, far) =>
+            there.sessions.handleReports(
+              { kind: 'node', nodeId: nodeId(host), role: 'manager' },
+              far.incoming,
+              far.send,
+              far.signal,
+            ),
+          ),
+        ),
+        signal,
+      ),
+  })
+  const api = createControlApi({
+    ...basics,
+    store,
+    cluster: directory,
+    newJoinToken: () => 'token',
+  })
+  const manager: SimManager = {
+    place: { host, process },
+    store,
+    raft,
+    dispatcher,
+    sessions,
+    logs: new LogHub(random),
+    api,
+    leaderNodeId: () => directory.leaderNodeId(),
+    receive: (message) => driver.receive(message),
+    serves: (handle) => ({
+      place: { host, process },
+      serve: (far) => serve(handle(manager, far), far),
+    }),
+  }
+  leadership.lead([
+    foundingLoop(part, store),
+    ...(part.bug === 'state-goes-back' ? [statesGoBack(part, store)] : []),
+    ...leaderLoops({ ...basics, store, raft, sessions }),
+  ])
+  const { controller } = childController()
+  const running = runAll(controller.signal, [
+    { name: 'directory', run: directory.refresh },
+    { name: 'dispatcher', run: dispatcher.run },
+  ])
+  Promise.race([running, leadership.failed, raft.closed]).catch(onFailed)
+  return manager
+}
+
+function serve<In, Out>(handling: Promise<void>, far: StreamEnds<In, Out>): void {
+  handling.then(
+    () => far.close(),
+    (err: unknown) => far.close(err instanceof Error ? err : new Error(String(err))),
+  )
+}
+
+/** The first leader writes the cluster and its nodes: joining is not simulated here. */
+function foundingLoop({ managers, workers }: SimPart, store: ReplicatedStore): NamedLoop {
+  return {
+    name: 'founding',
+    run: async () => {
+      if (store.view((tx) => tx.count('cluster')) > 0) return
+      await store
+        .update((tx) => {
+          if (tx.count('cluster') > 0) return
+          tx.create('cluster', aCluster({}))
+          for (const name of managers) {
+            const manager = { raftId: raftId(raftIdOf(name)), address: name, raftAddress: name }
+            const node = aNode({ id: name, hostname: name, role: 'manager' })
+            tx.create('nodes', { ...node, state: 'unknown', manager })
+          }
+          for (const name of workers) {
+            tx.create('nodes', { ...aNode({ id: name, hostname: name }), state: 'unknown' })
+          }
+        })
+        .catch(() => {
+          // Leadership was lost: the next leader does it.
+        })
+    },
+  }
+}
+
+function statesGoBack({ clock }: SimPart, store: ReplicatedStore): NamedLoop {
+  return {
+    name: 'states go back',
+    run: async (signal) => {
+      while (!signal.aborted) {
+        await wait(clock, 1_000, signal)
+        await store
+          .update((tx) => {
+            for (const task of tx.all('tasks')) {
+              if (task.state !== TaskState.RUNNING) continue
+              tx.update('tasks', { ...task, state: TaskState.STARTING })
+              return
+            }
+          })
+          .catch(() => {})
+      }
+    },
+  }
+}
