@@ -1,9 +1,11 @@
 // The simulations by name: `npm run test:sim -- raft --seeds 10000 [--from S]`.
+import { simulateClusters } from './cluster.ts'
 import { simulateRaft } from './raft.ts'
 
 /** To add a simulation, add it here. Each gets the arguments after its name and resolves with an exit code. */
 const simulations: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   raft: simulateRaft,
+  cluster: simulateClusters,
 }
 
 async function main(args: readonly string[]): Promise<number> {
