@@ -54,6 +54,8 @@ export class ClusterIndex {
   readonly #freeIndexes: number[] = []
   readonly #byId = new Map<NodeId, NodeEntry>()
   readonly #demands = new Map<SpecHash, Demand>()
+  /** The one that was asked for last, as most often it is next. */
+  #lastDemand: Demand | undefined
 
   constructor(strategy: Strategy) {
     this.strategy = strategy
@@ -98,7 +100,8 @@ export class ClusterIndex {
   }
 
   demandOf(hash: SpecHash): Demand | undefined {
-    return this.#demands.get(hash)
+    if (hash !== this.#lastDemand?.specHash) this.#lastDemand = this.#demands.get(hash)
+    return this.#lastDemand
   }
 
   putSpec(record: TaskSpecRecord): void {
@@ -110,6 +113,7 @@ export class ClusterIndex {
   /** Only after the last task of the spec was taken out. */
   dropSpec(hash: SpecHash): void {
     this.#demands.delete(hash)
+    this.#lastDemand = undefined
   }
 
   /** Adds the node, or takes over its new attributes. Its tasks stay counted. */
@@ -196,7 +200,7 @@ export class ClusterIndex {
 
   #reserve(task: Task, entry: NodeEntry, sign: 1 | -1): void {
     this.touched.add(entry.index)
-    const demand = this.#demands.get(task.specHash)
+    const demand = this.demandOf(task.specHash)
     if (demand === undefined) return
     entry.reservedNanoCpus += sign * demand.nanoCpus
     entry.reservedMemoryBytes += sign * demand.memoryBytes

@@ -196,6 +196,7 @@ export class Scheduler {
   /** The tasks of this pass by class of demand, then by service version; each in order of arrival. */
   #batches(pass: Pass, tasksMax: number): Iterable<Batch> {
     const batches = new Map<string, Batch>()
+    let batch: Batch | undefined
     for (const waiting of this.#pending.take(tasksMax)) {
       const { task } = waiting
       const demand = this.index.demandOf(task.specHash)
@@ -203,9 +204,8 @@ export class Scheduler {
         this.#leave(pass, waiting, missingSpecSummary(task))
         continue
       }
-      let batch = batches.get(demand.classKey)
-      if (batch === undefined) {
-        batch = { demand, groups: [] }
+      if (batch?.demand !== demand) {
+        batch = batches.get(demand.classKey) ?? { demand, groups: [] }
         batches.set(demand.classKey, batch)
       }
       addToGroup(batch, waiting)
