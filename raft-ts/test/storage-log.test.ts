@@ -1,5 +1,6 @@
 // The durable log over a disk in memory: what is acknowledged is there after a crash, and what is
 // damaged is refused.
+import { crc32 } from 'node:zlib'
 import {
   DamagedLogError,
   DiskError,
@@ -305,13 +306,31 @@ t.test('opening on a full disk fails and changes nothing', async (t) => {
   t.equal(open(disk).log.lastIndex, 3)
 })
 
-t.test('the wrong key, another group and a newer format are refused clearly', async (t) => {
+t.test('the wrong key and another group are refused clearly', async (t) => {
   const disk = new MemoryDisk()
   append(disk, open(disk), [anEntry(1)])
   disk.crash(powerCut)
   t.type(tryOpen(disk, { kek: { id: 'test', key: new Uint8Array(32) } }), WrongKeyError)
   t.type(tryOpen(disk, { group: 'other' }), ForeignLogError)
   t.equal(open(disk).log.lastIndex, 1)
+})
+
+t.test('files of a newer format are refused, not taken for damage', async (t) => {
+  const disk = new MemoryDisk()
+  append(disk, open(disk), [anEntry(1)])
+  disk.crash(powerCut)
+  /** Raises the format version behind the eight bytes of magic and mends the checksum. */
+  const raise = (name: string, crcAt: number): MemoryDisk => {
+    const copy = disk.copy()
+    const bytes = copy.files.get(name)?.bytes ?? Buffer.alloc(0)
+    bytes.writeUInt16BE(2, 8)
+    bytes.writeUInt32BE(crc32(bytes.subarray(0, crcAt)), crcAt)
+    return copy
+  }
+  const meta = raise('meta', disk.size('meta') - 4)
+  t.type(tryOpen(meta), ForeignLogError)
+  t.type(tryOpen(meta, { repair: true }), ForeignLogError, 'repair does not touch it')
+  t.type(tryOpen(raise(newestSegment(disk), 68)), ForeignLogError)
 })
 
 t.test('a log that was closed in order and shortened since is refused', async (t) => {
@@ -362,7 +381,7 @@ t.test('every flipped bit is noticed, or it hits what no longer counts', async (
     else disk.crash(powerCut)
     let unnoticed = 0
     for (const name of disk.list()) {
-      for (let bit = 0; bit < disk.size(name) * 8; bit += 5) {
+      for (let bit = 0; bit < disk.size(name) * 8; bit += 11) {
         const copy = disk.copy()
         copy.flip(name, bit)
         const result = tryOpen(copy)

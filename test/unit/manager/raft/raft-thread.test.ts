@@ -20,12 +20,14 @@ class ListMachine implements StateMachine {
   items: string[] = []
   index = 0
   restores = 0
+  calls = 0
   /** What apply waits for. */
   gate: Promise<void> | undefined
   fault: Error | undefined
 
   apply(entries: readonly CommittedEntry[]): void | Promise<void> {
     if (this.fault !== undefined) throw this.fault
+    this.calls += 1
     if (this.gate === undefined) return this.#take(entries)
     return this.gate.then(() => this.#take(entries))
   }
@@ -50,6 +52,8 @@ class ListMachine implements StateMachine {
     }
   }
 }
+
+t.setTimeout(120_000)
 
 interface Thread {
   readonly raft: RaftHandle
@@ -169,7 +173,9 @@ t.test('outcomes wait for a state machine that takes its time', async (t) => {
     return result
   })
   const status = raft.status()
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  const before = machine.calls
+  await until('apply is called', () => machine.calls > before)
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
   t.notOk(isAnswered)
   t.same(machine.items, [])
   open()
