@@ -265,3 +265,29 @@ t.test('repair: an intact but short log is not taken for a repair', async (t) =>
   t.equal(cluster.get('a').commit, 1, 'it lied about its log: nothing is built on it')
   t.match(b.node.status().peers[0], { id: 'a', match: 3 })
 })
+
+t.test('repair: it asks however often heartbeats come', async (t) => {
+  const { a } = damaged()
+  const sent: string[] = []
+  for (let i = 0; i < 4; i++) {
+    a.node.step({ kind: 'heartbeat', from: 'b', to: 'a', term: 2, commit: 1, round: 0 })
+    a.node.tick()
+    sent.push(...a.pump().map((message) => message.kind))
+  }
+  t.ok(sent.includes('read-index'))
+  t.ok(sent.includes('append-response'), 'and tells where its log ends')
+})
+
+t.test('repair: an old append does not touch what is committed', async (t) => {
+  const disk = diskWithTerms(abc, [1, 1, 1])
+  disk.hardState = { term: 1, vote: undefined, commit: 4 }
+  const meta = { index: 3, term: 1, conf: plainConf(abc) }
+  disk.snapshot = meta
+  disk.compact(3)
+  const a = new Peer('a', { disk, repairing: true })
+  a.pump()
+  const entries = [{ kind: 'data', term: 1, index: 2, data: bytesOf('old') } as const]
+  const append = { from: 'b', to: 'a', term: 1, prevIndex: 1, prevTerm: 1, commit: 1 } as const
+  a.node.step({ kind: 'append', ...append, entries })
+  t.match(a.pump(), [{ kind: 'append-response', index: 4 }])
+})

@@ -152,6 +152,18 @@ t.test('a snapshot that is being read stays until it is released', async (t) => 
   t.equal(disk.list().filter((name) => /^snapshot-/.test(name)).length, 1)
 })
 
+t.test('a snapshot that is published late does not displace a newer one', async (t) => {
+  const disk = new MemoryDisk()
+  const storage = open(disk)
+  append(disk, storage, someEntries(1, 10), aHardState({ commit: 10 }))
+  const content = someBytes(600)
+  save(disk, storage, aMeta(9), { content, pieceBytes: 100 })
+  save(disk, storage, aMeta(6), { content: someBytes(5), pieceBytes: 10 })
+  t.equal(storage.snapshots.newest?.index, 9)
+  t.ok(load(storage).equals(content))
+  t.equal(disk.list().filter((name) => /^snapshot-/.test(name)).length, 1)
+})
+
 t.test('after a snapshot the log may be compacted and reopens', async (t) => {
   const disk = new MemoryDisk()
   const storage = open(disk)
@@ -268,4 +280,16 @@ t.test('repair of a damaged snapshot begins with nothing but the term', async (t
   t.equal(repaired.restored.lastIndex, 0)
   t.equal(repaired.restored.repairing, true)
   t.same(repaired.restored.hardState, { term: 6, vote: 'b', commit: 0 })
+})
+
+t.test('repair looks into a snapshot, not only at its ends', async (t) => {
+  const disk = new MemoryDisk()
+  const storage = open(disk)
+  append(disk, storage, someEntries(1, 10), aHardState({ term: 6, vote: 'b', commit: 10 }))
+  save(disk, storage, aMeta(8), { content: someBytes(700), pieceBytes: 100 })
+  disk.crash(powerCut)
+  const name = disk.list().find((file) => file.startsWith('snapshot-')) ?? ''
+  disk.flip(name, (disk.size(name) / 2) * 8)
+  t.throws(() => load(open(disk.copy())), DamagedLogError)
+  t.equal(open(disk, { repair: true }).restored.repairing, true)
 })
