@@ -1,6 +1,7 @@
 // `tsswarm daemon`
+import { isErrorCode, SwarmError } from '../../proto/errors.ts'
 import { defineCommand, noArguments } from '../command.ts'
-import { list, text } from '../flags.ts'
+import { bool, list, text } from '../flags.ts'
 
 export const command = defineCommand({
   name: 'daemon',
@@ -20,6 +21,7 @@ export const command = defineCommand({
     label: list('Label of this engine (key=value), for constraints on engine.labels.KEY'),
     'insecure-registry': list('Registry reached over plain HTTP (host:port)'),
     'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
+    purge: bool('Take containers, network, images, volumes and membership off this host, then end'),
     'local-subnet': text('Subnet of the network local to this host', { shown: 'a free one' }),
   },
   examples: [
@@ -28,8 +30,9 @@ export const command = defineCommand({
   ],
   run: async (ctx, { flags }) => {
     const { runDaemon } = await import('../daemon/daemon-main.ts')
-    return await runDaemon({
+    const invocation = {
       configFile: flags.config,
+      isPurge: flags.purge,
       env: ctx.env,
       flags: {
         stateDir: flags['state-dir'],
@@ -43,6 +46,16 @@ export const command = defineCommand({
         cgroupParent: flags['cgroup-parent'],
         localSubnet: flags['local-subnet'],
       },
+    }
+    return await runDaemon(invocation).catch((err: unknown) => {
+      throw ownError(err)
     })
   },
 })
+
+/** The daemon is a bundle of its own with its own SwarmError: the same class to a reader, another one to instanceof. */
+function ownError(err: unknown): unknown {
+  if (!(err instanceof Error) || err.name !== 'SwarmError' || !('code' in err)) return err
+  const code = String(err.code)
+  return isErrorCode(code) ? new SwarmError(code, err.message, { cause: err.cause }) : err
+}

@@ -1,5 +1,6 @@
 // The process of the daemon: settings, checks, parts, signals. Everything it starts ends with it, containers excepted.
 import { mkdirSync, readFileSync } from 'node:fs'
+import { SwarmError } from '../../proto/errors.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import { createLogger, type Logger } from '../../proto/lib/log.ts'
@@ -10,6 +11,7 @@ import { composeManager } from './compose.ts'
 import { type DaemonConfig, type DaemonFlags, loadDaemonConfig } from './config.ts'
 import { Daemon } from './daemon.ts'
 import { openEngine } from './engine.ts'
+import { answers, purgeHost } from './purge.ts'
 import { version } from './version.ts'
 
 const stopMs = 20_000
@@ -18,6 +20,8 @@ export interface DaemonInvocation {
   readonly flags: DaemonFlags
   readonly configFile: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Take everything off this host instead of serving. */
+  readonly isPurge: boolean
 }
 
 /** Runs until a signal or a failure; the exit code. Errors before it serves: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
@@ -25,6 +29,16 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   const { flags, env, configFile } = invocation
   const config = loadDaemonConfig(flags, env, configFile)
   await requireFitHost()
+  if (invocation.isPurge) {
+    await purgeHost(config)
+    return 0
+  }
+  if (await answers(config.socket)) {
+    throw new SwarmError(
+      'FAILED_PRECONDITION',
+      `another daemon serves ${config.socket} already: stop it, or choose other --run-dir and --state-dir`,
+    )
+  }
   mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
   mkdirSync(config.runDir, { recursive: true, mode: 0o750 })
   const log = createLogger(config.logLevel, 'tsswarm')

@@ -1,0 +1,40 @@
+// `tsswarm daemon --purge`: takes everything of tsswarm off this host: containers, network, images, volumes, membership.
+
+import { rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { SwarmError } from '../../proto/errors.ts'
+import { systemClock } from '../../proto/lib/clock.ts'
+import { createLogger } from '../../proto/lib/log.ts'
+import { systemRandom } from '../../proto/lib/random.ts'
+import type { DaemonConfig } from './config.ts'
+import { openEngine } from './engine.ts'
+
+/** Errors: FAILED_PRECONDITION while a daemon runs. A second run finds nothing and succeeds. */
+export async function purgeHost(config: DaemonConfig): Promise<void> {
+  if (await answers(config.socket)) {
+    throw new SwarmError(
+      'FAILED_PRECONDITION',
+      `a daemon serves ${config.socket}: leave the swarm with \`tsswarm swarm leave\`, stop the daemon, and purge then`,
+    )
+  }
+  const log = createLogger('warn', 'tsswarm')
+  const engine = await openEngine({ config, clock: systemClock, random: systemRandom, log })
+  for (const { id } of await engine.executor.list()) await engine.executor.remove(id)
+  await engine.network.purge()
+  await engine.close()
+  await rm(config.runDir, { recursive: true, force: true })
+  await rm(config.stateDir, { recursive: true, force: true })
+}
+
+/** Whether somebody listens on the socket. */
+export function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path })
+    const end = (found: boolean): void => {
+      socket.destroy()
+      resolve(found)
+    }
+    socket.once('connect', () => end(true))
+    socket.once('error', () => end(false))
+  })
+}
