@@ -20,6 +20,7 @@ import { AssignmentHub } from './assignment-hub.ts'
 import { heartbeatPeriodMs } from './liveness.ts'
 import { NodeFeed } from './node-feed.ts'
 import { ReportLink, type ReportStream } from './report-link.ts'
+import { leaderless, removed, replaced, stopping } from './session-errors.ts'
 import { SharedBarrier } from './shared-barrier.ts'
 import { StallMeter } from './stall-meter.ts'
 import { withStatus } from './status-writer.ts'
@@ -329,26 +330,4 @@ class RunningDispatcher implements Dispatcher {
 function endOf(signal: AbortSignal): SwarmError {
   if (signal.reason instanceof SwarmError) return signal.reason
   return new SwarmError('CANCELLED', 'the session was cut')
-}
-
-function removed(id: NodeId): SwarmError {
-  return new SwarmError(
-    'PERMISSION_DENIED',
-    `node ${id} is not part of the cluster: it was removed, let it leave and join again`,
-  )
-}
-
-function replaced(id: NodeId): SwarmError {
-  return new SwarmError(
-    'ALREADY_EXISTS',
-    `node ${id} has a newer session, or is no longer part of the cluster`,
-  )
-}
-
-function leaderless(): SwarmError {
-  return new SwarmError('NO_LEADER', 'this manager has had no leader for 5 s: try another one')
-}
-
-function stopping(): SwarmError {
-  return new SwarmError('UNAVAILABLE', 'this manager is stopping: try another one')
 }

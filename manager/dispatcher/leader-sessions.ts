@@ -6,11 +6,9 @@ import { nodeDescriptionFromProto } from '../../proto/codec/node.ts'
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import { StatusBatch } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import type {
-  NodeStatusAck,
   NodeStatusBatch,
   SessionBeat,
   SessionReport,
-  SessionReportAck,
 } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { childController, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
@@ -19,7 +17,9 @@ import type { Random } from '../../proto/lib/random.ts'
 import { type Node, type NodeDescription, type NodeId, nodeId } from '../../proto/objects/index.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { ReadTx, Store } from '../store/store.ts'
-import { SessionTable, type TableEntry } from './session-table.ts'
+import { ManagerLink, type SendToManager } from './manager-link.ts'
+import { nodeAs } from './node-state.ts'
+import { SessionTable } from './session-table.ts'
 import { StallMeter } from './stall-meter.ts'
 import { StatusWriter } from './status-writer.ts'
 
@@ -34,8 +34,6 @@ export interface LeaderSessionsDeps {
   readonly random: Random
   readonly log: Logger
 }
-
-export type SendToManager = (ack: SessionReportAck) => Promise<void>
 
 export interface LeaderSessions {
   /**
@@ -263,113 +261,6 @@ class LeaderTerm {
         await wait(this.#deps.clock, retryMs, signal)
       }
     }
-  }
-}
-
-function describes(node: Node, next: Node): boolean {
-  return JSON.stringify(node.description) === JSON.stringify(next.description)
-}
-
-/** The node as the table knows it; undefined when it is that already. */
-export function nodeAs(node: Node, entry: TableEntry, nowMs: number): Node | undefined {
-  const next = nextNode(node, entry, nowMs)
-  const isSame =
-    next.state === node.state &&
-    next.sessionId === node.sessionId &&
-    next.sessionManagerId === node.sessionManagerId &&
-    next.address === node.address &&
-    describes(node, next)
-  return isSame ? undefined : next
-}
-
-function nextNode(node: Node, entry: TableEntry, nowMs: number): Node {
-  const { isDown, leaving } = entry
-  if (isDown && leaving?.returns === false) {
-    return goneNode(node, { state: 'down', message: 'the node has left', nowMs })
-  }
-  if (isDown) return goneNode(node, { state: 'down', message: 'heartbeat failure', nowMs })
-  if (leaving === undefined) return readyNode(node, entry, nowMs)
-  const message = 'its daemon was stopped and is expected back'
-  return goneNode(node, { state: 'disconnected', message, nowMs })
-}
-
-function goneNode(
-  node: Node,
-  facts: {
-    readonly state: 'down' | 'disconnected'
-    readonly message: string
-    readonly nowMs: number
-  },
-): Node {
-  return {
-    ...node,
-    state: facts.state,
-    stateAtMs: node.state === facts.state ? node.stateAtMs : facts.nowMs,
-    stateMessage: facts.message,
-    sessionId: undefined,
-    sessionManagerId: undefined,
-  }
-}
-
-function readyNode(node: Node, entry: TableEntry, nowMs: number): Node {
-  return {
-    ...node,
-    state: 'ready',
-    stateAtMs: node.state === 'ready' ? node.stateAtMs : nowMs,
-    stateMessage: '',
-    sessionId: entry.sessionId,
-    sessionManagerId: entry.managerId,
-    description: entry.description ?? node.description,
-    address: entry.address === '' ? node.address : entry.address,
-  }
-}
-
-/** Answers to one manager, gathered for a moment. */
-class ManagerLink {
-  readonly #clock: Clock
-  readonly #send: SendToManager
-  #sequence = 0
-  #acks: NodeStatusAck[] = []
-  #closes: string[] = []
-  #isScheduled = false
-  #isClosed = false
-
-  constructor(clock: Clock, send: SendToManager) {
-    this.#clock = clock
-    this.#send = send
-  }
-
-  answer(sequence: number): void {
-    this.#sequence = sequence
-    this.#schedule()
-  }
-
-  acknowledge(ack: NodeStatusAck): void {
-    this.#acks.push(ack)
-    this.#schedule()
-  }
-
-  closeSession(id: string): void {
-    this.#closes.push(id)
-    this.#schedule()
-  }
-
-  close(): void {
-    this.#isClosed = true
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    this.#clock.setTimer(0, () => {
-      this.#isScheduled = false
-      if (this.#isClosed) return
-      const ack = { sequence: this.#sequence, acks: this.#acks, closeSessionIds: this.#closes }
-      this.#acks = []
-      this.#closes = []
-      // A broken stream is noticed where it is read.
-      this.#send(ack).catch(() => {})
-    })
   }
 }
 

@@ -1,9 +1,10 @@
 import t, { type Test } from 'tap'
+import { WatchLagged } from '../../../../manager/store/store.ts'
 import { hasCode } from '../../../../proto/errors.ts'
 import type { TaskStatus } from '../../../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { TaskState } from '../../../../proto/objects/index.ts'
 import { type FakeAgent, MiniCluster, opening } from '../../../support/mini-cluster.ts'
-import { aSpecRecord } from '../../../support/objects.ts'
+import { aSpecRecord, aTask } from '../../../support/objects.ts'
 
 const S = TaskState
 
@@ -324,6 +325,41 @@ t.test('a node hears of its new role, and all hear of new managers', async (t) =
   })
   await cluster.clock.advance(10)
   t.match(two.all('config'), [{ managers: [{ nodeId: 'w1', address: '10.0.0.1:2377' }] }])
+})
+
+t.test('after missed commits every agent gets everything anew', async (t) => {
+  const cluster = new MiniCluster()
+  const { store } = cluster
+  const watch = store.watch.bind(store)
+  let lags = false
+  store.watch = async function* (selector, options) {
+    for await (const commit of watch(selector, options)) {
+      if (lags) {
+        lags = false
+        throw new WatchLagged('too slow')
+      }
+      yield commit
+    }
+  }
+  await cluster.start('m1', 'w1', 'w2')
+  cluster.addManager('m1')
+  await cluster.lead('m1')
+  t.teardown(() => cluster.stop())
+  await cluster.clock.advance(300)
+  const [agent, leaver] = [cluster.open('w1', 'm1'), cluster.open('w2', 'm1')]
+  for (const one of [agent, leaver]) one.keepBeating()
+  await cluster.clock.advance(500)
+  lags = true
+  await store.update((tx) => {
+    tx.create('tasks', aTask({ id: 'a', node: 'w1', state: S.ASSIGNED }))
+    tx.remove('nodes', 'w2')
+  })
+  await cluster.clock.advance(10)
+  t.match(agent.all('set')[1], { tasks: [{ id: 'a' }] })
+  t.ok(hasCode(leaver.end?.err, 'PERMISSION_DENIED'), 'what left meanwhile is cut')
+  await cluster.addTask({ id: 'b', node: 'w1', state: S.ASSIGNED })
+  await cluster.clock.advance(50)
+  t.match(agent.all('changes').at(-1), { update: [{ id: 'b' }] }, 'and changes follow again')
 })
 
 t.test('whoever does not begin as agreed is sent away', async (t) => {
