@@ -1,6 +1,6 @@
 // Reading control groups of version 1 (one tree a controller) and version 2 (one tree): usage of a container, and the
 // group monitors live in. Limits are set by the runtime.
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { readFile, rmdir } from 'node:fs/promises'
 import type { ContainerStats } from '../executor.ts'
 
@@ -15,8 +15,9 @@ export function cgroupVersion(): CgroupVersion {
 /** The folders of one group in the trees that account for processes; version 1: those that are mounted. */
 export function cgroupDirs(version: CgroupVersion, path: string): readonly string[] {
   if (version === 2) return [`${root}${path}`]
+  const names = ['systemd', 'cpu', 'cpuacct', 'memory', 'pids', 'blkio']
   // cpu and cpuacct are often one tree under two names.
-  const trees = ['systemd', 'cpu', 'cpuacct', 'memory', 'pids', 'blkio']
+  const trees = names
     .map((name) => `${root}/${name}`)
     .filter((dir) => existsSync(`${dir}/cgroup.procs`))
     .map((dir) => realpathSync(dir))
@@ -25,22 +26,11 @@ export function cgroupDirs(version: CgroupVersion, path: string): readonly strin
 
 /** Removes the groups that hold nothing any more; leaves the others. */
 export async function removeEmptyCgroups(version: CgroupVersion, path: string): Promise<void> {
-  const others = [
-    'cpuset',
-    'devices',
-    'freezer',
-    'unified',
-    'net_cls',
-    'net_prio',
-    'perf_event',
-    'hugetlb',
-  ]
   const dirs =
-    version === 2
-      ? [`${root}${path}`]
-      : [...cgroupDirs(1, path), ...others.map((name) => `${root}/${name}${path}`)]
-  // Busy or absent: not ours to remove.
-  await Promise.all(dirs.map((dir) => rmdir(dir).catch(() => {})))
+    version === 2 ? [`${root}${path}`] : readdirSync(root).map((name) => `${root}/${name}${path}`)
+  // The runtime has removed nearly all of them. Busy: not ours to remove.
+  const left = dirs.filter((dir) => existsSync(dir))
+  await Promise.all(left.map((dir) => rmdir(dir).catch(() => {})))
 }
 
 /** Zeros for a group that is gone. */
