@@ -4,6 +4,9 @@
 const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   scheduler: async () => (await import('./scheduler.ts')).runSchedulerBench(),
   store: async () => (await import('./store.ts')).runStoreBench(),
+  deploy: async () => (await import('./deploy.ts')).runDeployBench(),
+  failover: async () => (await import('./failover.ts')).runFailoverBench(),
+  nodeloss: async () => (await import('./nodeloss.ts')).runNodelossBench(),
   raft: async () => (await import('./raft.ts')).runRaftBench(),
 }
 
