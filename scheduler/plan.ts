@@ -45,6 +45,9 @@ export interface SchedulingPlan {
 const passTasksMin = 2_000
 const passTasksMax = 10_000
 
+/** Tasks learned in one step. */
+const learnTasks = 20_000
+
 /** Stuck tasks are tried again at most this often, however much the cluster changes. */
 const retryEveryMs = 50
 /** A changed explanation of a stuck task is written at most this often (less if that were over 1,000 a second). */
@@ -92,10 +95,20 @@ export class Scheduler {
   /** A scheduler that knows the whole cluster. O(nodes + tasks). */
   static from(source: PlacementSource): Scheduler {
     const scheduler = new Scheduler(new ClusterIndex(source.strategy))
-    for (const record of source.taskSpecs) scheduler.putSpec(record)
-    for (const node of source.nodes) scheduler.putNode(node)
-    for (const task of source.tasks) scheduler.changeTask(undefined, task)
+    for (const _ of scheduler.learn(source));
     return scheduler
+  }
+
+  /** Makes an empty scheduler know the whole cluster, step by step: others may run after each. */
+  *learn(source: PlacementSource): Iterable<void> {
+    for (const record of source.taskSpecs) this.putSpec(record)
+    for (const node of source.nodes) this.putNode(node)
+    let done = 0
+    for (const task of source.tasks) {
+      this.changeTask(undefined, task)
+      done += 1
+      if (done % learnTasks === 0) yield
+    }
   }
 
   setStrategy(strategy: Strategy): void {

@@ -6,6 +6,7 @@ import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { LoopError, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
+import { ClusterIndex, type PlacementSource } from '../../scheduler/cluster-index.ts'
 import {
   type PlannedUpdate,
   Scheduler,
@@ -66,8 +67,9 @@ async function schedule(deps: SchedulerLoopDeps, signal: AbortSignal): Promise<v
     { cluster: 'all', nodes: 'all', taskSpecs: 'all', tasks: 'all' },
     { signal: ended.signal, bufferMax: commitsWaitingMax },
   )
-  const scheduler = store.view(schedulerOf)
+  const { scheduler, learning } = begin(deps, signal)
   const watch = async (): Promise<void> => {
+    await learning
     for await (const commit of commits) {
       for (const change of commit.changes) tell(scheduler, change)
       bell.ring()
@@ -75,6 +77,7 @@ async function schedule(deps: SchedulerLoopDeps, signal: AbortSignal): Promise<v
   }
   const plan = async (own: AbortSignal): Promise<void> => {
     try {
+      await learning
       while (!own.aborted) {
         const delayMs = await planOnce(deps, scheduler)
         if (delayMs !== 0) await bell.wait(deps.clock, delayMs, own)
@@ -89,13 +92,29 @@ async function schedule(deps: SchedulerLoopDeps, signal: AbortSignal): Promise<v
   ])
 }
 
-function schedulerOf(tx: ReadTx): Scheduler {
-  return Scheduler.from({
-    nodes: tx.all('nodes'),
-    tasks: tx.all('tasks'),
-    taskSpecs: tx.all('taskSpecs'),
+function pictureOf(tx: ReadTx): PlacementSource {
+  return {
+    nodes: [...tx.all('nodes')],
+    tasks: [...tx.all('tasks')],
+    taskSpecs: [...tx.all('taskSpecs')],
     strategy: [...tx.all('cluster')][0]?.spec.scheduling ?? 'spread',
-  })
+  }
+}
+
+/** Rows are never changed in place, so what is told of later starts from exactly the picture of now. */
+function begin(
+  { store, clock }: SchedulerLoopDeps,
+  signal: AbortSignal,
+): { readonly scheduler: Scheduler; readonly learning: Promise<void> } {
+  const source = store.view(pictureOf)
+  const scheduler = new Scheduler(new ClusterIndex(source.strategy))
+  const learn = async (): Promise<void> => {
+    for (const _ of scheduler.learn(source)) {
+      if (signal.aborted) return
+      await wait(clock, 0, signal)
+    }
+  }
+  return { scheduler, learning: learn() }
 }
 
 function tell(scheduler: Scheduler, change: Change): void {

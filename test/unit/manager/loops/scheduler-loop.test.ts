@@ -158,6 +158,45 @@ t.test('stuck tasks get their turn when room is made, and never too much is plac
   t.same(placed(), ['t1', 't2', 't3'])
 })
 
+t.test(
+  'a large cluster is learned in steps, and what happens meanwhile is not missed',
+  async (t) => {
+    const { store, clock } = new GatedStore()
+    await store.update((tx) => {
+      tx.create('taskSpecs', aSpecRecord('spec-1', { placement: { maxReplicasPerNode: 1 } }))
+      for (const id of ['a', 'b']) tx.create('nodes', aNode({ id }))
+    })
+    for (let from = 0; from < 25_000; from += 200) {
+      await store.update((tx) => {
+        for (let slot = from + 1; slot <= from + 200; slot++) {
+          const ended = { state: TaskState.COMPLETE, desiredState: TaskState.SHUTDOWN }
+          tx.create('tasks', aTask({ id: `t${slot}`, slot, node: 'a', ...ended }))
+        }
+      })
+    }
+    const stop = new AbortController()
+    const deps = { store, clock, random: seededRandom(2), log: silentLogger }
+    const running = schedulerLoop(deps).run(stop.signal)
+    // The loop waits for time between its steps: this is seen by its watch only.
+    await store.update((tx) => {
+      tx.create('tasks', aTask({ id: 'on-a', slot: 30_001, node: 'a' }))
+      tx.create('tasks', aTask({ id: 'new', slot: 30_002 }))
+    })
+    await settle()
+    t.match(
+      store.view((tx) => tx.get('tasks', 'new')),
+      { nodeId: undefined },
+    )
+    await clock.advance(100)
+    t.match(
+      store.view((tx) => tx.get('tasks', 'new')),
+      { nodeId: 'b' },
+    )
+    stop.abort()
+    await running
+  },
+)
+
 t.test('when the store is restored under it, the loop reads everything again', async (t) => {
   const { gate, put, task } = await start(t)
   await put({ nodes: [aNode({ id: 'a' })], tasks: [aTask({ id: 't1' })] })
