@@ -1,6 +1,9 @@
 // From words to exit codes, without a daemon.
 
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import t from 'tap'
 import { connectError } from '../../../cli/connect-error.ts'
 import { SwarmError } from '../../../proto/errors.ts'
@@ -196,4 +199,28 @@ t.test('candidates for the word being typed', async (t) => {
   t.strictSame(await words('service', 'nonsense', ''), [])
   t.strictSame(await words('service', 'inspect', ''), [], 'no names without a daemon')
   t.strictSame(await words('service', 'ls', 'x', ''), [], 'no more arguments')
+})
+
+t.test('bash completes with the printed script', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'tsswarm-bash-'))
+  const program = join(directory, 'tsswarm')
+  writeFileSync(
+    program,
+    `#!/bin/sh\nexec ${process.execPath} ${resolve('build/cli/main.js')} "$@"\n`,
+  )
+  chmodSync(program, 0o755)
+  const ask = (...words: readonly string[]): string => {
+    const script = [
+      'source <(tsswarm completion bash)',
+      `COMP_WORDS=(tsswarm ${words.map((word) => `'${word}'`).join(' ')})`,
+      `COMP_CWORD=${words.length}`,
+      '_tsswarm',
+      'echo "${COMPREPLY[*]}"',
+    ].join('\n')
+    const env = { ...process.env, PATH: `${directory}:${process.env['PATH'] ?? ''}` }
+    return execFileSync('bash', ['-c', script], { env, encoding: 'utf8' }).trim()
+  }
+  t.equal(ask('serv'), 'service')
+  t.equal(ask('service', 'p'), 'ps')
+  t.equal(ask('service', 'create', '--restart-c'), '--restart-condition')
 })
