@@ -215,7 +215,7 @@ t.test('bash completes with the printed script', async (t) => {
       `COMP_WORDS=(tsswarm ${words.map((word) => `'${word}'`).join(' ')})`,
       `COMP_CWORD=${words.length}`,
       '_tsswarm',
-      'echo "${COMPREPLY[*]}"',
+      'echo "$COMPREPLY"',
     ].join('\n')
     const env = { ...process.env, PATH: `${directory}:${process.env['PATH'] ?? ''}` }
     return execFileSync('bash', ['-c', script], { env, encoding: 'utf8' }).trim()

@@ -21,7 +21,7 @@ t.test('what is empty is left out', async (t) => {
 
 t.test('a service with everything, and one with nothing', async (t) => {
   const plain = aService({ name: 'web' })
-  golden(t, 'test/golden/docker/service-plain.json', text(serviceJson(plain)))
+  golden(t, 'test/golden/docker/service-plain.txt', text(serviceJson(plain)))
   const spec = serviceSpec.parse({
     name: 'web',
     labels: { tier: 'front' },
@@ -78,19 +78,19 @@ t.test('a service with everything, and one with nothing', async (t) => {
     },
   })
   const full: Service = { ...plain, version: 12, spec, previousSpec: plain.spec }
-  golden(t, 'test/golden/docker/service-full.json', text(serviceJson(full)))
+  golden(t, 'test/golden/docker/service-full.txt', text(serviceJson(full)))
 })
 
 t.test('nodes', async (t) => {
   const worker = aNode({ id: 'w', labels: { a: '1' }, engineLabels: { b: '2' } })
-  golden(t, 'test/golden/docker/node-worker.json', text(nodeJson(worker, undefined)))
+  golden(t, 'test/golden/docker/node-worker.txt', text(nodeJson(worker, undefined)))
   const manager = {
     ...aNode({ id: 'm', role: 'manager' as const }),
     manager: { raftId: raftId('r'), address: '10.0.0.1:2377', raftAddress: '10.0.0.1:2378' },
     stateMessage: 'heartbeat missed',
   }
   const status = { leader: true, reachability: 'reachable' } as const
-  golden(t, 'test/golden/docker/node-manager.json', text(nodeJson(manager, status)))
+  golden(t, 'test/golden/docker/node-manager.txt', text(nodeJson(manager, status)))
   t.match(nodeJson(manager, undefined), { ManagerStatus: { Reachability: 'unknown' } })
   const fresh = { ...worker, description: undefined }
   t.match(nodeJson(fresh, undefined), { Description: { Hostname: '', Resources: { NanoCPUs: 0 } } })
