@@ -47,10 +47,13 @@ async function measureQuick(lab: TestLab, count: number): Promise<readonly LabFi
   const requested = await rounds(count, () => requestOne(lab))
   const typed = await rounds(count, () => deploy(lab, 'typed', 1))
   const listed = await rounds(count, () => timed(() => lab.cli('m1', 'service', 'ls')))
+  const bare = [process.execPath, '-e', '0']
+  const started = await rounds(count, () => timed(() => lab.run('m1', ...bare)))
   return [
     figure('one container, request received to running', 60, requested),
     figure('one container as typed, to running', 260, typed),
     figure('tsswarm service ls as typed', 150, listed),
+    figure('bare Node as typed, for comparison', undefined, started),
   ]
 }
 

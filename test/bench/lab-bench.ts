@@ -26,7 +26,7 @@ export interface LabFigure {
   readonly what: string
   /** Median of the rounds. */
   readonly ms: number
-  readonly goalMs: number
+  readonly goalMs: number | undefined
   /** Every round, shortest first. */
   readonly roundsMs: string
 }
@@ -77,7 +77,11 @@ export function onHost<T>(
 }
 
 /** A figure of rounds in ms; needs one at least. */
-export function figure(what: string, goalMs: number, rounds: readonly number[]): LabFigure {
+export function figure(
+  what: string,
+  goalMs: LabFigure['goalMs'],
+  rounds: readonly number[],
+): LabFigure {
   const sorted = rounds.map(Math.round).sort((a, b) => a - b)
   return { what, ms: sorted[sorted.length >> 1] ?? Number.NaN, goalMs, roundsMs: sorted.join(' ') }
 }
