@@ -25,8 +25,3 @@ export function present<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new RaftInvariantError(`missing ${what}`)
   return value
 }
-
-/** Closes an exhaustive switch: does not compile while a case is missing. */
-export function unreachable(value: never, what: string): never {
-  throw new RaftInvariantError(`unexpected ${what}`, { value })
-}

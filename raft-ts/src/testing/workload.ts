@@ -15,10 +15,6 @@ export class Workload {
     cluster.world.after(0, () => this.#next())
   }
 
-  get proposed(): number {
-    return this.#proposed
-  }
-
   stop(): void {
     this.#isRunning = false
   }
