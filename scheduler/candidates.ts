@@ -36,6 +36,8 @@ export class Candidates {
   readonly #attributesVersion: number
   /** Up to where the index's log of touched nodes is taken over. */
   #position: number
+  /** While nothing changed. */
+  #refusals: readonly Refusal[] | undefined
   #service: ServiceId | undefined
   #troubled = noTroubles
   /** Nodes whose keys are the group's own, to be set back when it is done; some may occur twice. */
@@ -122,8 +124,14 @@ export class Candidates {
     this.#position = this.#index.touched.end
   }
 
-  /** Why no (further) node takes a task of the open group, in the order of the filters. */
+  /** Why no (further) node takes a task of the open group, in the order of the filters. The same list while it is so. */
   refusals(): readonly Refusal[] {
+    if (this.#demand.maxReplicasPerNode > 0) return this.#listRefusals()
+    this.#refusals ??= this.#listRefusals()
+    return this.#refusals
+  }
+
+  #listRefusals(): readonly Refusal[] {
     const refusals: Refusal[] = []
     for (const [number, filter] of this.#filters.entries()) {
       const nodes = this.#counts[refusedBy + number] ?? 0
@@ -141,6 +149,7 @@ export class Candidates {
     const verdict = entry === undefined ? absent : this.#verdictOn(entry)
     const before = this.#verdicts[index] ?? absent
     if (before !== verdict) {
+      this.#refusals = undefined
       this.#verdicts[index] = verdict
       this.#counts[before] = (this.#counts[before] ?? 0) - 1
       this.#counts[verdict] = (this.#counts[verdict] ?? 0) + 1

@@ -13,7 +13,7 @@ import {
   TaskState,
 } from '../proto/objects/index.ts'
 import { CandidatePool } from './candidate-pool.ts'
-import type { Candidates } from './candidates.ts'
+import type { Candidates, Refusal } from './candidates.ts'
 import { ClusterIndex, type PlacementSource } from './cluster-index.ts'
 import type { Demand, Strategy } from './demand.ts'
 import { missingSpecSummary, summaryOf } from './explain.ts'
@@ -82,6 +82,7 @@ export class Scheduler {
   /** Asked to stop before they got a node: nobody else will end them. */
   readonly #abandoned = new Map<TaskId, Task>()
   #roomMade = false
+  #told: { readonly refusals: readonly Refusal[]; readonly summary: string } | undefined
   /** Not before this. */
   #retryAtMs = 0
   /** When an outdated explanation may be written. */
@@ -235,14 +236,12 @@ export class Scheduler {
 
   #placeGroup(pass: Pass, group: Group, candidates: Candidates): void {
     candidates.open(group.service, group.specVersion, pass.env.nowMs)
-    let summary: string | undefined
     let left = group.waiting.length
     for (const waiting of group.waiting) {
       left -= 1
       const entry = candidates.best()
       if (entry === undefined) {
-        summary ??= summaryOf(candidates.refusals())
-        this.#leave(pass, waiting, summary)
+        this.#leave(pass, waiting, this.#summaryOf(candidates.refusals()))
         continue
       }
       const { task } = waiting
@@ -253,6 +252,12 @@ export class Scheduler {
       pass.assigned += 1
     }
     candidates.close()
+  }
+
+  /** Thousands of tasks are refused alike: their text is made once. */
+  #summaryOf(refusals: readonly Refusal[]): string {
+    if (this.#told?.refusals !== refusals) this.#told = { refusals, summary: summaryOf(refusals) }
+    return this.#told.summary
   }
 
   #leave(pass: Pass, waiting: Waiting, summary: string): void {
