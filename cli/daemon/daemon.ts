@@ -56,6 +56,8 @@ export class Daemon implements SwarmControl {
   #node: NodeRuntime | undefined
   #listener: Listener | undefined
   #changing = false
+  /** From the start of the process until the membership found on disk is resumed. */
+  #resuming = false
 
   constructor(deps: DaemonDeps) {
     this.#deps = deps
@@ -65,6 +67,9 @@ export class Daemon implements SwarmControl {
   /** Serves the local socket and resumes the membership found on disk. */
   async start(): Promise<void> {
     const { config, groupId } = this.#deps
+    const state = readSwarmState(this.#paths.swarmState)
+    const identity = IdentityStore.open(this.#paths.certificates)
+    this.#resuming = state !== undefined && identity?.certificate().role === 'manager'
     this.#listener = await listenLocal(
       config.socket,
       groupId,
@@ -72,17 +77,17 @@ export class Daemon implements SwarmControl {
         nodeId: () => this.nodeId(),
         manager: () => this.#node?.manager(),
         isInSwarm: () => this.#node !== undefined,
+        isStarting: () => this.#isStarting(),
         daemon: createDaemonHandlers({ ...this.#deps, paths: this.#paths, swarm: this }),
       }),
     )
-    const state = readSwarmState(this.#paths.swarmState)
-    const identity = IdentityStore.open(this.#paths.certificates)
     if (state === undefined || identity === undefined) {
       // What an init or join left behind that was never committed.
       await rm(this.#paths.swarm, { recursive: true, force: true })
       return
     }
     await this.exclusively(() => this.enter(identity, state))
+    this.#resuming = false
   }
 
   /** Ends in order; containers and their traffic go on. */
@@ -148,6 +153,15 @@ export class Daemon implements SwarmControl {
     } finally {
       this.#changing = false
     }
+  }
+
+  #isStarting(): boolean {
+    if (this.#resuming) return true
+    return (
+      this.#node !== undefined &&
+      this.#node.manager() === undefined &&
+      this.#identity?.certificate().role === 'manager'
+    )
   }
 
   async #abandon(): Promise<void> {

@@ -15,6 +15,8 @@ export interface LocalApiDeps {
   readonly nodeId: () => string
   readonly manager: () => ManagerPart | undefined
   readonly isInSwarm: () => boolean
+  /** The manager of this node is about to serve. */
+  readonly isStarting: () => boolean
   readonly daemon: HandlerTable
 }
 
@@ -59,6 +61,9 @@ function delegated(definition: ServiceDefinition, deps: LocalApiDeps): HandlerTa
 function requireManager(deps: LocalApiDeps): ManagerPart {
   const manager = deps.manager()
   if (manager !== undefined) return manager
+  if (deps.isStarting()) {
+    throw new SwarmError('UNAVAILABLE', 'the manager of this node is starting: try again shortly')
+  }
   if (!deps.isInSwarm()) {
     throw new SwarmError(
       'NOT_IN_SWARM',

@@ -1,6 +1,6 @@
 // A lab for end-to-end tests: real daemons, real containers, the real command line, conditions with a deadline.
 import { rmSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { endHost, type LabDeps, labDown, labNetwork, labUp, startHost } from '../../cli/lab/lab.ts'
 import { hostPaths, type LabRecord } from '../../cli/lab/lab-record.ts'
 import { cutHost, healHost, hostAddress, inHost } from '../../cli/lab/topology.ts'
@@ -46,7 +46,8 @@ export class TestLab {
   /** Removes everything of it. */
   async down(): Promise<void> {
     await labDown(this.deps, this.record.name)
-    rmSync(this.deps.roots.stateRoot, { recursive: true, force: true })
+    rmSync(dirname(this.deps.roots.stateRoot), { recursive: true, force: true })
+    rmSync(this.deps.roots.runRoot, { recursive: true, force: true })
   }
 
   /** Runs `tsswarm ARG…` on a host, whatever comes of it. */
