@@ -3,4 +3,4 @@ import { testSeeds } from './cluster-runs.ts'
 
 const from = Math.floor(systemRandom.float() * 1_000_000) + 1_000
 
-testSeeds(`a hundred fault scripts never seen before, from seed ${from}`, from, 100)
+testSeeds(`twenty fault scripts never seen before, from seed ${from}`, from, 20)
