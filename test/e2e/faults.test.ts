@@ -232,13 +232,15 @@ t.test(
       'all acknowledged writes are there',
     )
     rmSync(filler)
-    await lab.start(victim)
     await lab.until(
       'it has caught up',
-      async () =>
-        (await lab.cli(victim, 'service', 'ls', '--format', '{{.Name}}'))
-          .split('\n')
-          .filter((name) => name.startsWith('full')).length === 30,
+      async () => {
+        // Its daemon may be ending still: then this does nothing, and the next look starts it.
+        await lab.start(victim)
+        const list = await lab.cli(victim, 'service', 'ls', '--format', '{{.Name}}')
+        return list.split('\n').filter((name) => name.startsWith('full')).length === 30
+      },
+      90_000,
     )
     await lab.cli('m1', 'service', 'rm', ...names)
     await lab.stop(victim)
