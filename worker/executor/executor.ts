@@ -225,7 +225,7 @@ export interface Executor {
    * Makes the container up to (not including) the start of its process, network attached. Repeating
    * it with the id of an existing container returns that one. A failure leaves nothing behind.
    * Errors: IMAGE_NOT_FOUND `No such image: X`, INVALID_ARGUMENT (mounts, user, signal, command …),
-   * INTERNAL.
+   * DEADLINE_EXCEEDED (the runtime hangs), CANCELLED, INTERNAL.
    */
   create(config: ContainerConfig, signal: AbortSignal): Promise<ContainerInfo>
 

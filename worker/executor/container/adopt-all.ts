@@ -3,12 +3,13 @@
 
 import { existsSync } from 'node:fs'
 import { readdir, stat, unlink } from 'node:fs/promises'
-import { type Clock, wait } from '../../../proto/lib/clock.ts'
+import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
 import type { ExitStatus } from '../executor.ts'
-import { alive, findRecord, judge, leftBehindIds, processesOf, type Verdict } from './adoption.ts'
+import { alive, findRecord, judge, leftBehindIds, type Verdict } from './adoption.ts'
 import { type CleanupTools, destroyContainer } from './cleanup.ts'
 import { Container } from './container.ts'
+import { endCreation } from './creation-processes.ts'
 import { type ContainerPaths, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
 import { signalProcess } from './processes.ts'
 import type { ContainerRecord } from './record.ts'
@@ -30,7 +31,6 @@ export interface Adopted {
 type ReadExit = (container: Container) => Promise<ExitStatus | undefined>
 
 const sigkill = 9
-const killWaitMs = 5_000
 /** conmon writes an exit file under another name first: a young unknown one may be that. */
 const strayExitAgeMs = 60_000
 
@@ -114,24 +114,15 @@ function unknownExit(error: string, { clock }: AdoptionOptions): ExitStatus {
 
 /** A creation that was cut off, or files that make no sense. Its conmon may still be at work. */
 async function discard(id: string, paths: ContainerPaths, options: AdoptionOptions): Promise<void> {
-  await endProcessesOf(paths.bundleDir, options)
+  const { log, tools, clock } = options
+  if (!(await endCreation(paths, tools.cgroups, clock))) {
+    log.warn({ containerId: id }, 'processes of a creation that was cut off do not end')
+  }
   const { record } = await findRecord(paths)
   const container = new Container(record ?? emptyRecord(id, options), paths, () =>
     Promise.resolve(),
   )
-  await destroyContainer(options.tools, container)
-}
-
-/** Awaited, because their control groups cannot be removed before. */
-async function endProcessesOf(bundleDir: string, { clock, log }: AdoptionOptions): Promise<void> {
-  const deadlineMs = clock.monotonicMs() + killWaitMs
-  while (clock.monotonicMs() < deadlineMs) {
-    const found = await processesOf(bundleDir)
-    if (found.length === 0) return
-    for (const one of found) signalProcess(one, sigkill)
-    await wait(clock, 20)
-  }
-  log.warn({ bundleDir }, 'processes of a creation that was cut off do not end')
+  await destroyContainer(tools, container)
 }
 
 function emptyRecord(id: string, { bootId, clock }: AdoptionOptions): ContainerRecord {

@@ -1,7 +1,7 @@
 // After a restart of the daemon: what became of each container it left behind. The judgement is pure; around it is the
 // reading of records.
-import { readdir, readFile } from 'node:fs/promises'
-import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts'
+import { readdir } from 'node:fs/promises'
+import { isAlive, type ProcessIdentity } from './processes.ts'
 import { type ContainerRecord, readRecord } from './record.ts'
 
 export interface LeftBehind {
@@ -64,16 +64,4 @@ export async function findRecord(
 
 export function alive(identity: ProcessIdentity | undefined): boolean {
   return identity !== undefined && isAlive(identity)
-}
-
-/** Processes whose arguments name the folder: a conmon, wrapper or runtime of a creation that was cut off. Reads all of /proc. */
-export async function processesOf(bundleDir: string): Promise<readonly ProcessIdentity[]> {
-  const names = (await readdir('/proc')).filter((name) => /^[0-9]+$/.test(name))
-  const found = await Promise.all(
-    names.map(async (name) => {
-      const line = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
-      return line.split('\0').includes(bundleDir) ? identifyProcess(Number(name)) : undefined
-    }),
-  )
-  return found.filter((one) => one !== undefined)
 }

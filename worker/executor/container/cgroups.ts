@@ -1,7 +1,7 @@
 // Reading control groups of version 1 (one tree a controller) and version 2 (one tree): usage of a container, and the
 // group monitors live in. Limits are set by the runtime.
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
-import { readFile, rmdir } from 'node:fs/promises'
+import { readdir, readFile, rmdir } from 'node:fs/promises'
 import type { ContainerStats } from '../executor.ts'
 
 export type CgroupVersion = 1 | 2
@@ -22,6 +22,21 @@ export function cgroupDirs(version: CgroupVersion, path: string): readonly strin
     .filter((dir) => existsSync(`${dir}/cgroup.procs`))
     .map((dir) => realpathSync(dir))
   return [...new Set(trees)].map((tree) => `${tree}${path}`)
+}
+
+/** Numbers of the processes in the group and those below it; none when it is not there. */
+export async function processesInCgroup(
+  version: CgroupVersion,
+  path: string,
+): Promise<readonly number[]> {
+  const found = await Promise.all(
+    cgroupDirs(version, path).map(async (dir) => {
+      const below = await readdir(dir, { recursive: true }).catch(() => [])
+      const lists = ['cgroup.procs', ...below.filter((name) => name.endsWith('/cgroup.procs'))]
+      return Promise.all(lists.map((name) => text(`${dir}/${name}`)))
+    }),
+  )
+  return found.flat().flatMap((list) => list.split('\n').filter(Boolean).map(Number))
 }
 
 /** Removes the groups that hold nothing any more; leaves the others. */

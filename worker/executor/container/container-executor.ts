@@ -1,5 +1,6 @@
 // Runs containers for real: conmon and crun, images from containers-storage, root file systems by overlay. The order of
 // steps and who may do what when; the steps themselves are in the files beside this one.
+import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
@@ -24,6 +25,7 @@ import { type Assembler, writeEtcFiles } from './assembler.ts'
 import { cgroupDirs, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
+import { endCreation } from './creation-processes.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
@@ -224,7 +226,7 @@ export class ContainerExecutor implements Executor {
     try {
       await this.#createNow(container, signal)
     } catch (err) {
-      await destroyContainer(this.#options.tools, container).catch((cause: unknown) =>
+      await this.#clearCreation(container).catch((cause: unknown) =>
         this.#options.log.error(
           { err: cause, containerId: container.id },
           'creation left something',
@@ -233,6 +235,17 @@ export class ContainerExecutor implements Executor {
       if (this.#containers.get(container.id) === container) this.#containers.delete(container.id)
       throw err
     }
+  }
+
+  async #clearCreation(container: Container): Promise<void> {
+    const { tools, clock, log } = this.#options
+    const { id, paths } = container
+    // Before that nothing of it ran.
+    const hasRun = existsSync(paths.bundleDir)
+    if (hasRun && !(await endCreation(paths, tools.cgroups, clock))) {
+      log.warn({ containerId: id }, 'processes of a failed creation do not end')
+    }
+    await destroyContainer(tools, container)
   }
 
   async #createNow(container: Container, signal: AbortSignal): Promise<void> {
@@ -266,7 +279,7 @@ export class ContainerExecutor implements Executor {
     }
     goOn()
     const tty = config.tty ?? false
-    const pid = await tools.runtime.create({ id: config.id, paths, layers, tty })
+    const pid = await tools.runtime.create({ id: config.id, paths, layers, tty }, signal)
     await this.#identify(container, pid)
     await this.#attach(container, signal)
     goOn()

@@ -1,8 +1,10 @@
 // crun (or runc) and conmon: the commands that make, start and take away a container. Knows nothing of images, networks
 // or records.
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { SwarmError } from '../../../proto/errors.ts'
 import type { LowerLayers } from '../../image/image-store.ts'
 import type { SpawnHelper, SpawnResult } from '../spawn/spawn-helper.ts'
+import { rootfsVariable } from './creation-processes.ts'
 import { runtimeError } from './oci-errors.ts'
 import type { ContainerPaths, HostPaths } from './paths.ts'
 
@@ -14,6 +16,8 @@ export interface OciRuntimeOptions {
   readonly conmonPath: string
   readonly host: HostPaths
   readonly helper: SpawnHelper
+  /** How long a creation may take. */
+  readonly createTimeoutMs: number
 }
 
 export interface CreateRequest {
@@ -23,7 +27,6 @@ export interface CreateRequest {
   readonly tty: boolean
 }
 
-const createTimeoutMs = 60_000
 const commandTimeoutMs = 30_000
 
 /**
@@ -32,7 +35,7 @@ const commandTimeoutMs = 30_000
  */
 const wrapper = `#!/bin/sh
 cd "$TSSWARM_LAYERS" || exit 1
-mount -t overlay -o "$TSSWARM_OVERLAY" overlay "$TSSWARM_ROOTFS" || exit 1
+mount -t overlay -o "$TSSWARM_OVERLAY" overlay "$${rootfsVariable}" || exit 1
 cd / && exec "$TSSWARM_RUNTIME" "$@"
 `
 
@@ -55,16 +58,18 @@ export class OciRuntime {
   }
 
   /**
-   * Makes the container: its first process waits for start. Its number.
-   * Errors: INVALID_ARGUMENT when the command is not in the image, INTERNAL.
+   * Makes the container: its first process waits for start. Its number. After a failure processes of it may be left:
+   * see endCreation.
+   * Errors: INVALID_ARGUMENT when the command is not in the image, DEADLINE_EXCEEDED, CANCELLED, INTERNAL.
    */
-  async create(request: CreateRequest): Promise<number> {
-    const { runtimePath, helper } = this.#options
+  async create(request: CreateRequest, signal: AbortSignal): Promise<number> {
+    const { runtimePath, helper, createTimeoutMs } = this.#options
     const { paths, layers } = request
     const lower = layers.lowers.join(':')
     const result = await helper.spawn(this.#conmonArgv(request), {
       timeoutMs: createTimeoutMs,
       syncPipe: true,
+      signal,
       env: {
         PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
         _OCI_SYNCPIPE: '3',
@@ -76,9 +81,13 @@ export class OciRuntime {
         TSSWARM_LAYERS: layers.overlayDir,
         // volatile: nothing of a container survives a crash of the host, so its writes need no sync.
         TSSWARM_OVERLAY: `lowerdir=${lower},upperdir=${paths.upperDir},workdir=${paths.workDir},volatile`,
-        TSSWARM_ROOTFS: paths.rootfsDir,
+        [rootfsVariable]: paths.rootfsDir,
       },
     })
+    if (signal.aborted) {
+      throw new SwarmError('CANCELLED', `creation of container ${request.id} was given up`)
+    }
+    if (result.cutShort === 'timeout') throw hangs(request.id, createTimeoutMs)
     return createdPid(result, request.id)
   }
 
@@ -129,6 +138,14 @@ export class OciRuntime {
 function runtimeArgs({ wrapperPath, runtimeDir }: HostPaths): readonly string[] {
   const args = ['--mount', '--propagation', 'slave', wrapperPath, '--root', runtimeDir]
   return args.flatMap((arg) => ['--runtime-arg', arg])
+}
+
+function hangs(id: string, ms: number): SwarmError {
+  return new SwarmError(
+    'DEADLINE_EXCEEDED',
+    `creation of container ${id} was ended: conmon and its runtime did not finish it within ${ms / 1000} s; ` +
+      'the disk or the kernel of this host may hang (see dmesg)',
+  )
 }
 
 /** conmon's line on the sync pipe: `{"data": pid}` or `{"data": -1, "message": …}`. */

@@ -29,6 +29,10 @@ export interface OpenExecutorOptions {
   readonly insecureRegistries: readonly string[]
   /** Default crun. */
   readonly runtime?: 'crun' | 'runc'
+  /** Absolute; default: where the host has it. */
+  readonly runtimePath?: string
+  /** A creation that takes longer is ended; default 60,000. */
+  readonly createTimeoutMs?: number
   /** Default 10 MB, 3 files. */
   readonly logLimits?: LogLimits
   /** Default: the first that the host has. */
@@ -50,6 +54,7 @@ export interface OpenedExecutor {
 
 const defaultLogLimits: LogLimits = { bytesMax: 10_000_000, filesMax: 3 }
 const creationsMax = 4
+const defaultCreateTimeoutMs = 60_000
 const initPaths = [
   '/usr/bin/catatonit',
   '/usr/libexec/podman/catatonit',
@@ -121,10 +126,11 @@ async function compose(
   const kind = options.runtime ?? 'crun'
   const runtime = new OciRuntime({
     kind,
-    runtimePath: binary(kind),
+    runtimePath: options.runtimePath ?? binary(kind),
     conmonPath: binary('conmon'),
     host,
     helper,
+    createTimeoutMs: options.createTimeoutMs ?? defaultCreateTimeoutMs,
   })
   const seccomp = new SeccompCache({
     profilePath: seccompProfilePath,

@@ -23,6 +23,8 @@ export interface SpawnCancel {
   readonly id: number
 }
 
+export type CutShort = 'timeout' | 'cancel'
+
 export interface SpawnAnswer {
   readonly id: number
   /** -1 when a signal ended it or it could not be started. */
@@ -31,6 +33,8 @@ export interface SpawnAnswer {
   readonly stderr: string
   /** First line of descriptor 3; empty without a sync pipe. */
   readonly sync: string
+  /** Why it was killed before its end; what it left in the background may live on. */
+  readonly cutShort?: CutShort
 }
 
 const headerBytes = 4

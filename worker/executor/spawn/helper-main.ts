@@ -5,13 +5,27 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { encodeFrame, FrameReader, type SpawnAnswer, type SpawnRequest } from './frames.ts'
+import {
+  type CutShort,
+  encodeFrame,
+  FrameReader,
+  type SpawnAnswer,
+  type SpawnRequest,
+} from './frames.ts'
+
+type Answer = Omit<SpawnAnswer, 'id'>
+
+interface Running {
+  readonly child: ChildProcess
+  /** Kills it and answers at once. */
+  readonly cutShort: (why: CutShort) => void
+}
 
 const outputBytesMax = 32 * 1024 * 1024
 const syncBytesMax = 64 * 1024
 
 const channel = new Socket({ fd: 3, readable: true, writable: true })
-const running = new Map<number, ChildProcess>()
+const running = new Map<number, Running>()
 const frames = new FrameReader()
 
 channel.on('data', (chunk: Buffer) => {
@@ -24,25 +38,23 @@ process.on('SIGINT', () => {})
 process.on('SIGHUP', () => {})
 
 function endWithDaemon(): void {
-  for (const child of running.values()) child.kill('SIGTERM')
+  for (const { child } of running.values()) child.kill('SIGTERM')
   process.exit(0)
 }
 
 function receive(text: string): void {
   const message: SpawnRequest | { readonly kind: 'cancel'; readonly id: number } = JSON.parse(text)
   if (message.kind === 'cancel') {
-    running.get(message.id)?.kill('SIGKILL')
+    running.get(message.id)?.cutShort('cancel')
     return
   }
-  run(message, (answer) => channel.write(encodeFrame(answer)))
+  run(message, (answer) => channel.write(encodeFrame({ id: message.id, ...answer })))
 }
 
-function run(request: SpawnRequest, answer: (result: SpawnAnswer) => void): void {
-  const failed = (why: string): void =>
-    answer({ id: request.id, code: -1, stdout: '', stderr: why, sync: '' })
+function run(request: SpawnRequest, send: (answer: Answer) => void): void {
   const [file, ...args] = request.argv
   if (file === undefined) {
-    failed('empty command')
+    send(failed('empty command'))
     return
   }
   const child = spawn(file, args, {
@@ -50,36 +62,36 @@ function run(request: SpawnRequest, answer: (result: SpawnAnswer) => void): void
     cwd: request.cwd,
     stdio: request.syncPipe ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
   })
-  running.set(request.id, child)
-  const timer = setTimeout(() => child.kill('SIGKILL'), request.timeoutMs)
-  const finish = (done: () => void): void => {
-    clearTimeout(timer)
-    running.delete(request.id)
-    done()
-  }
   const stdout = collect(child.stdout)
   const stderr = collect(child.stderr)
+  const finish = (answer: Answer): void => {
+    if (!running.delete(request.id)) return
+    clearTimeout(timer)
+    send(answer)
+  }
+  const text = (why: string) => ({ stdout: stdout(), stderr: stderr() + why })
+  const cutShort = (why: CutShort): void => {
+    child.kill('SIGKILL')
+    // Neither its end nor that of its pipes is awaited: it may hang in the kernel, and what it started may hold them.
+    for (const pipe of child.stdio) pipe?.destroy()
+    finish({ code: -1, ...text('ended by SIGKILL'), sync: '', cutShort: why })
+  }
+  const timer = setTimeout(() => cutShort('timeout'), request.timeoutMs)
+  running.set(request.id, { child, cutShort })
   const sync = request.syncPipe ? firstLine(child) : undefined
-  child.on('error', (err) => finish(() => failed(err.message)))
+  child.on('error', (err) => finish(failed(err.message)))
   // With a sync pipe the program's background half keeps the other pipes open for a while: do not
   // wait for them.
-  child.on(sync === undefined ? 'close' : 'exit', (code, signal) => {
-    const why = signal === null ? '' : `ended by ${signal}`
-    const send = (line: string): void =>
-      finish(() =>
-        answer({
-          id: request.id,
-          code: code ?? -1,
-          stdout: stdout(),
-          stderr: stderr() + why,
-          sync: line,
-        }),
-      )
-    if (sync === undefined) send('')
-    else sync.then(send, () => send(''))
+  child.on(sync === undefined ? 'close' : 'exit', async (code, signal) => {
+    const line = (await sync) ?? ''
+    finish({ code: code ?? -1, ...text(signal === null ? '' : `ended by ${signal}`), sync: line })
   })
   child.stdin?.on('error', () => {})
   child.stdin?.end(request.input)
+}
+
+function failed(why: string): Answer {
+  return { code: -1, stdout: '', stderr: why, sync: '' }
 }
 
 function collect(stream: Readable | null): () => string {
@@ -108,5 +120,7 @@ function firstLine(child: ChildProcess): Promise<string> {
     })
     pipe.on('end', finish)
     pipe.on('error', finish)
+    // Cut short.
+    pipe.on('close', finish)
   })
 }

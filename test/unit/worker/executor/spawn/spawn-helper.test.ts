@@ -62,11 +62,12 @@ t.test('programs run through the helper', async (t) => {
     t.match(await helper.spawn(['sleep', '60'], { timeoutMs: 20 }), {
       code: -1,
       stderr: 'ended by SIGKILL',
+      cutShort: 'timeout',
     })
     const controller = new AbortController()
     const running = helper.spawn(['sleep', '60'], { signal: controller.signal })
     controller.abort()
-    t.match(await running, { code: -1 })
+    t.match(await running, { code: -1, cutShort: 'cancel' })
     t.match(await helper.spawn(['true'], { signal: controller.signal }), { code: -1 })
   })
 
@@ -90,6 +91,15 @@ t.test('programs run through the helper', async (t) => {
     t.match(result, { code: 0, sync: '{"data": 7}' })
     t.ok(performance.now() - before < 4_000, 'what it left in the background is not awaited')
     t.match(await helper.spawn(['/bin/true'], { syncPipe: true }), { code: 0, sync: '' })
+  })
+
+  await t.test('the time counts also for what a program leaves in the background', async (t) => {
+    const script = 'sleep 61 & echo $!; exit 0'
+    for (const syncPipe of [true, false]) {
+      const result = await helper.spawn(['/bin/sh', '-c', script], { syncPipe, timeoutMs: 500 })
+      t.match(result, { code: -1, sync: '', cutShort: 'timeout' }, `sync pipe: ${syncPipe}`)
+      process.kill(Number.parseInt(result.stdout, 10), 'SIGKILL')
+    }
   })
 })
 
