@@ -60,7 +60,7 @@ t.test('a killed daemon leaves its containers running, and the next adopts them'
   const host = await aHost(t)
   const daemon = await aDaemon(host, [
     aScript('runs', ticking),
-    aScript('ends', 'until test -e /stop/now; do sleep 0.05; done; exit 9', {
+    aScript('ends', 'until test -e /stop/now; do sleep 0.05; done; seq 1 2000; exit 9', {
       mounts: [{ kind: 'bind', source: host.scratchDir, target: '/stop' }],
     }),
     aContainer('waits', { name: 'created', args: ['sleep', '1000'], env: ['SECRET=hidden'] }),
@@ -80,6 +80,8 @@ t.test('a killed daemon leaves its containers running, and the next adopts them'
   t.equal(states.get('runs')?.kind, 'running')
   t.equal(states.get('waits')?.kind, 'created')
   t.match(states.get('ends'), { kind: 'exited', exit: { exitCode: 9, oomKilled: false } })
+  const lines = Array.from({ length: 2000 }, (_, index) => `${index + 1}`)
+  t.same(await logLines(executor, 'ends'), lines, 'with all it wrote')
   const before = (await logLines(executor, 'runs')).length
   await eventually(
     async () => (await logLines(executor, 'runs')).length > before,
