@@ -10,7 +10,7 @@ import {
   TaskState,
 } from '../../proto/objects/index.ts'
 import { newTask, startAtOnce, type TaskStart } from './new-task.ts'
-import { mayStart, restartAtMs, shouldRestart, takeOver } from './restart.ts'
+import { mayStart, restartAtMs, shouldRestart, successorAtMs, takeOver } from './restart.ts'
 import { slotsToRemove } from './scale.ts'
 import { PlanDraft, type ServiceView } from './service-view.ts'
 import { isFilled, isOnLostNode, type Slot, slotsOf, taskInTheWay } from './slot.ts'
@@ -89,12 +89,15 @@ function settleSlot(slot: Slot, service: Service, view: ServiceView, drafting: D
   if (isActive(head) && !isTerminal(head.state) && !isOnLostNode(head, view)) {
     return promote(slot, head, view, drafting) || retired
   }
-  if (shouldRestart(slot, head, view, env.nowMs)) {
-    const start = takeOver(slot, head, view, restartAtMs(head, view, env.nowMs))
-    draft.create(newTask(service, slot.number, start, env))
-    return true
+  if (!shouldRestart(slot, head, view, env.nowMs)) return retired
+  const successorMs = successorAtMs(head, view)
+  if (successorMs > env.nowMs) {
+    draft.wakeAt(successorMs)
+    return retired
   }
-  return retired
+  const start = takeOver(slot, head, view, restartAtMs(head, view, env.nowMs))
+  draft.create(newTask(service, slot.number, start, env))
+  return true
 }
 
 /** Starts a prepared task when its time has come. */

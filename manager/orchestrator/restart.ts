@@ -54,11 +54,24 @@ export function takeOver(slot: Slot, head: Task, view: ServiceView, startAtMs: n
 
 /** When the slot's next task starts; 0: at once. Only what ended by itself, on a node that takes part, is delayed. */
 export function restartAtMs(ended: Task, view: ServiceView, nowMs: number): number {
-  if (!isTerminal(ended.state) || ended.state === TaskState.ORPHANED) return 0
-  if (isOnLostNode(ended, view)) return 0
-  const evicted = ended.state === TaskState.SHUTDOWN && ended.desiredState >= TaskState.SHUTDOWN
-  const atMs = ended.appliedAtMs + restartPolicyOf(ended, view).delayMs
-  return evicted || atMs <= nowMs ? 0 : atMs
+  if (!endedByItself(ended, view)) return 0
+  const fromMs = Math.max(ended.appliedAtMs, ended.startAtMs)
+  const atMs = fromMs + restartPolicyOf(ended, view).delayMs
+  return atMs <= nowMs ? 0 : atMs
+}
+
+/**
+ * When the slot's next task may be made. One that ended while its own start was still delayed (an image or a mount
+ * that is not there) is not followed by the next one before that delay is over: they would fail in turn, without end.
+ */
+export function successorAtMs(ended: Task, view: ServiceView): number {
+  return endedByItself(ended, view) ? ended.startAtMs : 0
+}
+
+function endedByItself(ended: Task, view: ServiceView): boolean {
+  if (!isTerminal(ended.state) || ended.state === TaskState.ORPHANED) return false
+  if (isOnLostNode(ended, view)) return false
+  return ended.state !== TaskState.SHUTDOWN || ended.desiredState < TaskState.SHUTDOWN
 }
 
 export type StartVerdict =

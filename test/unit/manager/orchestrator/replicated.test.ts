@@ -83,6 +83,31 @@ t.test('a prepared task starts at its time and not before', async (t) => {
   t.same(linesOf(reconcileReplicated(view, aDecisionEnv(1_000_500))), ['t2 -> running'])
 })
 
+t.test(
+  'a task that fails before its delayed start is followed when that delay is over',
+  async (t) => {
+    const rejected = running('t1', 1, 'a', {
+      state: TaskState.REJECTED,
+      appliedAtMs: 999_000,
+      startAtMs: 1_003_000,
+    })
+    const view = aServiceView({ service, nodes, specs, tasks: [rejected] })
+    const plan = reconcileReplicated(view, aDecisionEnv(999_000))
+    t.same(linesOf(plan), ['t1 -> shutdown'])
+    t.equal(plan.wakeAtMs, 1_003_000)
+    t.same(
+      decide({ tasks: [rejected] }, 1_003_000),
+      ['t1 -> shutdown', '+ new-1 slot 1 ready at 1008000 after t1'],
+      'and the next delay is counted from there',
+    )
+    t.same(
+      decide({ tasks: [rejected], nodes: [aNode({ id: 'a', state: 'down' })] }, 999_000),
+      ['t1 -> shutdown', '+ new-1 slot 1 running after t1'],
+      'a lost node causes no delay',
+    )
+  },
+)
+
 t.test('a prepared task waits for its predecessor to stop, a minute at most', async (t) => {
   const old = running('t1', 1, 'a', { desiredState: TaskState.SHUTDOWN })
   const next = running('t2', 1, 'b', {
