@@ -1,5 +1,6 @@
 // One manager, composed: Raft, store, who is who, handlers, listener, dispatcher, and the loops of the leader.
 import { newJoinToken } from '../proto/codec/join-token.ts'
+import type { SwarmError } from '../proto/errors.ts'
 import { ManagerPeerService } from '../proto/gen/tsswarm/v1/membership.ts'
 import type { Clock } from '../proto/lib/clock.ts'
 import { newId } from '../proto/lib/ids.ts'
@@ -18,7 +19,7 @@ import { leaderLoops } from './leader-loops.ts'
 import { LeadershipRunner } from './leadership-runner.ts'
 import { serviceLogs } from './logbroker/log-broker.ts'
 import { LogHub } from './logbroker/log-hub.ts'
-import { announceLoop } from './membership/announce.ts'
+import { type Announcement, announceLoop } from './membership/announce.ts'
 import { followNodes } from './membership/follow-nodes.ts'
 import { createPeerHandlers } from './membership/peer-handlers.ts'
 import type { Leadership, RaftHandle, RaftPeer, StateMachine } from './raft/raft-handle.ts'
@@ -65,6 +66,8 @@ export interface Manager {
   readonly store: ReplicatedStore
   readonly raft: RaftHandle
   peers(): readonly RaftPeer[]
+  /** Why the cluster does not take this manager as it is (UNSUPPORTED); undefined while it may. */
+  refusal(): SwarmError | undefined
   /** Hands leadership over when it can, then ends. */
   stop(): Promise<void>
   /** Resolves after stop; rejects when the manager ended by itself. */
@@ -95,13 +98,15 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
     await leadership.untilLeading(controller.signal)
     await foundCluster(store, deps.founding, deps.info, random)
   }
-  const running = runAll(controller.signal, loops(deps, parts))
+  const announcement = announcementOf(deps, parts)
+  const running = runAll(controller.signal, [...loops(parts), announcement])
   return {
     control: parts.control,
     onLeader: parts.onLeader,
     store,
     raft,
     peers: () => parts.directory.peers(),
+    refusal: announcement.refusal,
     closed: Promise.race([running, raft.closed, leadership.failed]),
     stop: async () => {
       listener.close()
@@ -170,38 +175,38 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
 
 function serve(deps: ManagerDeps, parts: Parts): Promise<Listener> {
   const { clock, random } = deps
-  const { store, raft, directory } = parts
+  const { store, directory } = parts
   const services = tlsServices({
     ...parts,
     ca: createCaHandlers({ store, clock, newId: () => newId(random) }),
-    peers: createPeerHandlers({ store, raft, clock, leaderNodeId: directory.leaderNodeId }),
+    peers: createPeerHandlers({ store, clock, leaderNodeId: directory.leaderNodeId }),
     clock,
     track: parts.cutList.track,
   })
   return listenTls(deps.listenAddress, deps.identity, services)
 }
 
-/** What every manager runs, leader or not. */
-function loops(
-  deps: ManagerDeps,
-  { store, raft, directory, dispatcher, cutList }: Parts,
-): readonly NamedLoop[] {
-  const { nodeId, info, identity, featureLevel, clock, random, log } = deps
+/** What every manager runs, leader or not, besides its announcement. */
+function loops({ store, raft, directory, dispatcher, cutList }: Parts): readonly NamedLoop[] {
   return [
     { name: 'directory', run: directory.refresh },
     { name: 'dispatcher', run: dispatcher.run },
     { name: 'nodes', run: followNodes({ store, raft, cutList }) },
-    announceLoop({
-      self: nodeId,
-      info,
-      store,
-      identity,
-      known: deps.knownManagers,
-      onMembers: (peers) => raft.setPeers(peers),
-      featureLevel,
-      clock,
-      random,
-      log: log.child({ part: 'announce' }),
-    }),
   ]
+}
+
+function announcementOf(deps: ManagerDeps, { store, raft }: Parts): Announcement {
+  const { nodeId, info, identity, featureLevel, clock, random, log } = deps
+  return announceLoop({
+    self: nodeId,
+    info,
+    store,
+    identity,
+    known: deps.knownManagers,
+    onMembers: (peers) => raft.setPeers(peers),
+    featureLevel,
+    clock,
+    random,
+    log: log.child({ part: 'announce' }),
+  })
 }

@@ -84,8 +84,14 @@ function storeFounding({ founding, identity }: StartManager): StoreFounding | un
   return { ...founding, nodeId: self, certificateExpiresAtMs: notAfterMs, featureLevel }
 }
 
-async function untilVoter({ raft }: Manager, clock: Clock, signal: AbortSignal): Promise<void> {
+async function untilVoter(
+  { raft, refusal }: Manager,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
+    const refused = refusal()
+    if (refused !== undefined) throw refused
     const { members, leadership } = await raft.status()
     if (members.voters.includes(raft.id) && leadership.leader !== undefined) return
     await wait(clock, 20, signal)

@@ -1,6 +1,7 @@
 // A manager makes itself known: joins Raft after its promotion, and re-announces its addresses when they changed.
 import type { MethodDefinition } from '@grpc/grpc-js'
 import { Client } from '@grpc/grpc-js'
+import { SwarmError } from '../../proto/errors.ts'
 import {
   type JoinRaftRequest,
   type JoinRaftResponse,
@@ -36,9 +37,16 @@ export interface AnnounceDeps {
   readonly log: Logger
 }
 
-/** Runs as long as the manager does. */
-export function announceLoop(deps: AnnounceDeps): NamedLoop {
+export interface Announcement extends NamedLoop {
+  /** Why the cluster does not take this manager as it is (UNSUPPORTED); undefined while it may. */
+  refusal(): SwarmError | undefined
+}
+
+/** Runs as long as the manager does; goes on asking after a refusal. */
+export function announceLoop(deps: AnnounceDeps): Announcement {
+  let refusal: SwarmError | undefined
   return {
+    refusal: () => refusal,
     name: 'announce',
     run: async (signal) => {
       const { clock, random } = deps
@@ -49,7 +57,7 @@ export function announceLoop(deps: AnnounceDeps): NamedLoop {
           await wait(clock, settledMs, signal)
         } else {
           // The answer's members let the leader in; what it replicates then settles this.
-          await announce(deps, signal)
+          refusal = await announce(deps, signal)
           await wait(clock, backoff.nextMs(), signal)
         }
       }
@@ -68,14 +76,15 @@ function isAnnounced({ store, self, info }: AnnounceDeps): boolean {
   )
 }
 
-async function announce(deps: AnnounceDeps, signal: AbortSignal): Promise<void> {
+/** The refusal, if it was one. */
+async function announce(deps: AnnounceDeps, signal: AbortSignal): Promise<SwarmError | undefined> {
   const inStore = deps.store.view((tx) =>
     [...tx.all('nodes')].flatMap(({ id, manager }) =>
       manager === undefined || id === deps.self ? [] : [manager.address],
     ),
   )
   for (const address of new Set([...inStore, ...deps.known()])) {
-    if (signal.aborted) return
+    if (signal.aborted) return undefined
     if (address === deps.info.address) continue
     try {
       const { members } = await join(deps, address, signal)
@@ -87,11 +96,16 @@ async function announce(deps: AnnounceDeps, signal: AbortSignal): Promise<void> 
         })),
       )
       deps.log.info({ address }, 'this manager is announced')
-      return
+      return undefined
     } catch (err) {
+      if (err instanceof SwarmError && err.code === 'UNSUPPORTED') {
+        deps.log.error({ address, err }, 'the cluster does not take this manager')
+        return err
+      }
       deps.log.warn({ address, err }, 'this manager could not be announced')
     }
   }
+  return undefined
 }
 
 async function join(

@@ -3,6 +3,7 @@ import { hasCode } from '../../proto/errors.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
+import { featureLevel } from '../../proto/objects/feature-level.ts'
 import type { NodeId } from '../../proto/objects/index.ts'
 import type { RaftHandle } from '../raft/raft-handle.ts'
 import type { Store } from '../store/store.ts'
@@ -35,12 +36,15 @@ export function membershipLoop(deps: MembershipDeps): NamedLoop {
 async function nextStep({ store, raft }: MembershipDeps): Promise<MembershipStep> {
   const status = await raft.status()
   if (status.leadership.role !== 'leader') return { kind: 'wait', why: 'not the leader' }
+  const [cluster] = store.view((tx) => [...tx.all('cluster')])
   return planMembership({
     nodes: store.view((tx) => [...tx.all('nodes')]),
     selfRaftId: raft.id,
     members: status.members,
     peers: status.peers,
     commitIndex: status.commitIndex,
+    clusterLevel: cluster?.featureLevel,
+    ownLevel: featureLevel,
   })
 }
 
@@ -52,6 +56,8 @@ async function carryOut(deps: MembershipDeps, step: MembershipStep): Promise<boo
       return false
     case 'set-role':
       return await setRole(deps, step.nodeId, step.role)
+    case 'raise-level':
+      return await raiseLevel(deps, step.level)
     case 'transfer': {
       const outcome = await deps.raft.transferLeadership()
       deps.log.info({ outcome: outcome.kind }, 'leadership handed over: this manager is to go')
@@ -75,7 +81,7 @@ async function setRole(
   id: NodeId,
   role: 'manager' | 'worker',
 ): Promise<boolean> {
-  try {
+  await attempt(async () => {
     await store.update((tx) => {
       const node = tx.get('nodes', id)
       if (node === undefined || node.spec.role !== role) return
@@ -83,8 +89,27 @@ async function setRole(
       tx.update('nodes', { ...node, role, manager })
     })
     log.info({ nodeId: id, role }, 'node role set')
+  })
+  return true
+}
+
+async function raiseLevel({ store, log }: MembershipDeps, level: number): Promise<boolean> {
+  await attempt(async () => {
+    await store.update((tx) => {
+      for (const cluster of tx.all('cluster')) {
+        if (cluster.featureLevel < level) tx.update('cluster', { ...cluster, featureLevel: level })
+      }
+    })
+    log.info({ level }, 'the cluster moved to a higher feature level')
+  })
+  return true
+}
+
+/** What the end of leadership or another's change made fail is looked at again. */
+async function attempt(fn: () => Promise<void>): Promise<void> {
+  try {
+    await fn()
   } catch (err) {
     if (!hasCode(err, 'NOT_LEADER', 'OUTCOME_UNKNOWN', 'OUT_OF_SEQUENCE')) throw err
   }
-  return true
 }

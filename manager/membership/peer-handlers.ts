@@ -9,15 +9,13 @@ import type {
 } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { type Node, type NodeId, raftId } from '../../proto/objects/index.ts'
-import type { RaftHandle } from '../raft/raft-handle.ts'
 import type { Caller } from '../rpc/caller.ts'
-import type { Store } from '../store/store.ts'
+import type { ReadTx, Store } from '../store/store.ts'
 
 const leaveMs = 8_000
 
 export interface PeerDeps {
   readonly store: Store
-  readonly raft: RaftHandle
   readonly clock: Clock
   readonly leaderNodeId: () => NodeId | undefined
 }
@@ -64,6 +62,7 @@ async function announce({ store }: PeerDeps, id: NodeId, request: JoinRaftReques
   }
   await store.update(
     (tx) => {
+      refuseLowerLevel(tx, id, request.featureLevel)
       const node = knownNode(tx.get('nodes', id), id)
       const { address, raftAddress } = info
       tx.update('nodes', {
@@ -73,6 +72,19 @@ async function announce({ store }: PeerDeps, id: NodeId, request: JoinRaftReques
     },
     { requestId: request.requestId, method: 'JoinRaft' },
   )
+}
+
+/** A manager that does not know what the cluster writes would lose it. */
+function refuseLowerLevel(tx: ReadTx, id: NodeId, known: number): void {
+  for (const { featureLevel: level } of tx.all('cluster')) {
+    if (known >= level) continue
+    throw new SwarmError(
+      'UNSUPPORTED',
+      `node ${id} cannot be a manager: the cluster is at feature level ${level}, its program knows ${known}. ` +
+        'Upgrade tsswarm on this node and start its daemon again',
+      { details: { nodeId: id, level, known } },
+    )
+  }
 }
 
 /** Wishes the node to be a worker and waits until Raft has let go of it. */

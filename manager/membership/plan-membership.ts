@@ -9,6 +9,10 @@ export interface MembershipView {
   readonly members: Members
   readonly peers: readonly PeerStatus[]
   readonly commitIndex: number
+  /** At which the cluster writes; undefined before there is a cluster. */
+  readonly clusterLevel: number | undefined
+  /** What this program knows. */
+  readonly ownLevel: number
 }
 
 export type MembershipStep =
@@ -21,6 +25,8 @@ export type MembershipStep =
   | { readonly kind: 'transfer' }
   /** Raft has let go of the node (or never had it): its role becomes a fact. */
   | { readonly kind: 'set-role'; readonly nodeId: NodeId; readonly role: 'manager' | 'worker' }
+  /** Every manager knows this level: the cluster moves to it, and never back. */
+  | { readonly kind: 'raise-level'; readonly level: number }
 
 /** A learner is made a voter when it is at most this many entries behind. */
 const lagMax = 256
@@ -28,7 +34,13 @@ const lagMax = 256
 export function planMembership(view: MembershipView): MembershipStep {
   const { members } = view
   if (members.outgoing.length > 0) return { kind: 'wait', why: 'a membership change is under way' }
-  return promotion(view) ?? addition(view) ?? removal(view) ?? roleFact(view) ?? { kind: 'done' }
+  return (
+    promotion(view) ??
+    addition(view) ??
+    removal(view) ??
+    roleFact(view) ??
+    higherLevel(view) ?? { kind: 'done' }
+  )
 }
 
 function isWanted(node: Node): boolean {
@@ -87,4 +99,19 @@ function roleFact(view: MembershipView): MembershipStep | undefined {
     }
   }
   return undefined
+}
+
+/** A manager that has not said yet what it knows counts as knowing nothing. */
+function higherLevel({
+  nodes,
+  clusterLevel,
+  ownLevel,
+}: MembershipView): MembershipStep | undefined {
+  if (clusterLevel === undefined) return undefined
+  let level = ownLevel
+  for (const { role, spec, description } of nodes) {
+    if (role !== 'manager' && spec.role !== 'manager') continue
+    level = Math.min(level, description?.featureLevel ?? 0)
+  }
+  return level > clusterLevel ? { kind: 'raise-level', level } : undefined
 }

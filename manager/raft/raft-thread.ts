@@ -295,7 +295,9 @@ class RaftThread implements RaftHandle {
   #machineFailed(err: unknown): void {
     const reason = err instanceof Error ? (err.stack ?? err.message) : String(err)
     this.#post({ kind: 'machine-failed', reason })
-    this.#fail('INTERNAL', `the replicated state failed: ${reason}`)
+    // A cluster that is too new for this program, or data it cannot read: the text says what to do.
+    if (err instanceof SwarmError) this.#fail(err.code, err.message)
+    else this.#fail('INTERNAL', `the replicated state failed: ${reason}`)
   }
 
   /** The first failure counts; the thread is on its way out or is ended here. */

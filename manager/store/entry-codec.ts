@@ -1,7 +1,6 @@
 // Raft entries of the store <-> bytes. The header comes first, so that a proposer recognises its own entry without decoding it.
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire'
 import { StoreEntry, StoreTransaction } from '../../proto/gen/tsswarm/v1/store.ts'
-import { featureLevel } from '../../proto/objects/feature-level.ts'
 import {
   type Intern,
   requestFromProto,
@@ -13,6 +12,8 @@ import {
 import { refuseHigherLevel, type Transaction } from './state.ts'
 
 export interface EntryHeader {
+  /** The cluster's level at which it is written: what a program must know to read it. */
+  readonly featureLevel: number
   readonly origin: string
   readonly sequence: number
   /** Raft term in which it was proposed. */
@@ -39,7 +40,7 @@ export function encodeTransaction({ writes, request }: Transaction): Uint8Array 
 /** `transactions` are encoded ones, in order; none makes a bare header. */
 export function encodeEntry(header: EntryHeader, transactions: readonly Uint8Array[]): Uint8Array {
   const writer = new BinaryWriter()
-  StoreEntry.encode({ ...header, featureLevel, transactions: [] }, writer)
+  StoreEntry.encode({ ...header, transactions: [] }, writer)
   for (const bytes of transactions) writer.uint32(transactionsTag).bytes(bytes)
   return writer.finish()
 }
@@ -54,8 +55,8 @@ export function decodeEntry(data: Uint8Array, intern: Intern): Entry {
     writes: changes.map((change) => writeFromProto(change, intern)),
     request: request && requestFromProto(request),
   }))
-  const { origin, sequence, term, baseVersion, nowMs } = proto
-  return { origin, sequence, term, baseVersion, nowMs, transactions }
+  const { featureLevel, origin, sequence, term, baseVersion, nowMs } = proto
+  return { featureLevel, origin, sequence, term, baseVersion, nowMs, transactions }
 }
 
 /** Whether the entry is that proposal. Reads no further than the header. */

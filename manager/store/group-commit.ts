@@ -243,6 +243,7 @@ export class GroupCommit {
   #newBatch(nowMs: number): Batch {
     this.#sequence += 1
     const header = {
+      featureLevel: this.#deps.state.featureLevel,
       origin: this.#deps.origin,
       sequence: this.#sequence,
       term: this.#term,

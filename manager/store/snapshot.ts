@@ -1,7 +1,6 @@
 // Snapshots: the state as a stream of records, encoded and decoded in slices, so that a million tasks never hold up the loop.
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire'
 import { StoreSnapshotRecord } from '../../proto/gen/tsswarm/v1/store.ts'
-import { featureLevel } from '../../proto/objects/feature-level.ts'
 import {
   createIntern,
   type Intern,
@@ -30,7 +29,7 @@ type Record = NonNullable<StoreSnapshotRecord['kind']>
  * entries may be applied while the chunks are read.
  */
 export function encodeSnapshot(state: State, breathe: Breathe): AsyncIterable<Uint8Array> {
-  const { version, stampMs: nowMs } = state
+  const { featureLevel, version, stampMs: nowMs } = state
   const tables = tableNames.map((table) => ({ table, rows: state.table(table).toArray() }))
   const requests = [...state.requests.values()]
 

@@ -42,6 +42,15 @@ export class State {
   }
 
   /**
+   * The cluster's level: entries and snapshots are written at it, so that managers which do not know a higher one yet
+   * can read them. 0 before there is a cluster.
+   */
+  get featureLevel(): number {
+    for (const cluster of this.table('cluster').rows()) return cluster.featureLevel
+    return 0
+  }
+
+  /**
    * Applies what one entry holds and returns what it changed.
    * Errors: UNSUPPORTED when the cluster has moved to a feature level this program does not know.
    */

@@ -10,6 +10,7 @@ import {
 } from '../../manager/dispatcher/leader-sessions.ts'
 import { serviceLogs } from '../../manager/logbroker/log-broker.ts'
 import { LogHub } from '../../manager/logbroker/log-hub.ts'
+import { createPeerHandlers } from '../../manager/membership/peer-handlers.ts'
 import { type HandlerTable, serviceImplementation } from '../../manager/rpc/adapter.ts'
 import { type Listener, listenTls } from '../../manager/rpc/server.ts'
 import { tlsCallers } from '../../manager/rpc/tls-callers.ts'
@@ -19,7 +20,12 @@ import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
-import { type NodeRole, nodeId, type TlsIdentity } from '../../proto/objects/index.ts'
+import {
+  type IdentitySource,
+  type NodeRole,
+  nodeId,
+  type TlsIdentity,
+} from '../../proto/objects/index.ts'
 import { channelCredentials, channelOptions, managerName } from '../../proto/rpc/channel.ts'
 import { duplexCall } from '../../proto/rpc/duplex.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
@@ -89,6 +95,12 @@ export class GrpcCluster {
     return [...this.managers.values()].flatMap(({ name, listener }) =>
       listener === undefined ? [] : [{ nodeId: name, address: `127.0.0.1:${listener.port}` }],
     )
+  }
+
+  /** What that manager shows who it is with. */
+  identityOf(name: string): IdentitySource {
+    const { identity } = this.#manager(name)
+    return { current: () => identity, onChange: () => () => {} }
   }
 
   async lead(name: string): Promise<void> {
@@ -212,7 +224,6 @@ export class GrpcCluster {
       definition,
       implementation: serviceImplementation(definition, handlers as HandlerTable, deps),
     })
-    const unused = async () => ({})
     return listenTls('127.0.0.1:0', { current: () => identity, onChange: () => () => {} }, [
       served(DispatcherService, {
         session: dispatcher.handleSession.bind(dispatcher),
@@ -221,9 +232,11 @@ export class GrpcCluster {
       served(ManagerPeerService, {
         reportSessions: leading.handleReports,
         relayLogs: logs.handleRelay.bind(logs),
-        joinRaft: unused,
-        leaveRaft: unused,
-        health: unused,
+        ...createPeerHandlers({
+          store: this.store,
+          clock: systemClock,
+          leaderNodeId: () => nodeId(this.#leader),
+        }),
       }),
     ])
   }

@@ -7,6 +7,7 @@ import {
   planMembership,
 } from '../../../../manager/membership/plan-membership.ts'
 import { type Node, type NodeRole, raftId } from '../../../../proto/objects/index.ts'
+import { aNode as aFullNode } from '../../../support/objects.ts'
 
 function aNode(
   id: string,
@@ -36,6 +37,8 @@ function aView(
     members: { voters, learners, outgoing: [] },
     peers,
     commitIndex: 100,
+    clusterLevel: 1,
+    ownLevel: 1,
   }
 }
 
@@ -135,4 +138,21 @@ t.test('property: from any start the steps end at the wished members', async (t)
     { verbose: 1 },
   )
   t.pass()
+})
+
+t.test('the cluster moves to a higher feature level once every manager knows it', async (t) => {
+  const knowing = (node: Node, featureLevel: number): Node => {
+    const { description } = aFullNode({})
+    return { ...node, description: description && { ...description, featureLevel } }
+  }
+  const [a, b] = [aNode('a', 'manager'), aNode('b', 'manager')]
+  const worker = knowing(aNode('w', 'worker'), 1)
+  const plan = (nodes: readonly Node[], clusterLevel: number, ownLevel: number) =>
+    planMembership({ ...aView(nodes, ['r-a', 'r-b']), clusterLevel, ownLevel })
+  const both = [knowing(a, 3), knowing(b, 2), worker]
+  t.same(plan(both, 1, 3), { kind: 'raise-level', level: 2 }, 'workers do not count')
+  t.same(plan(both, 2, 3), { kind: 'done' }, 'the lowest counts')
+  t.same(plan(both, 3, 3), { kind: 'done' }, 'never lowered')
+  t.same(plan([knowing(a, 9), knowing(b, 9)], 1, 2), { kind: 'raise-level', level: 2 }, 'own')
+  t.same(plan([knowing(a, 3), b], 1, 3), { kind: 'done' }, 'one that has not said so yet')
 })

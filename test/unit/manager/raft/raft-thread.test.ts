@@ -13,6 +13,7 @@ import type {
   StateMachine,
 } from '../../../../manager/raft/raft-handle.ts'
 import { type RaftThreadOptions, startRaftThread } from '../../../../manager/raft/raft-thread.ts'
+import { SwarmError } from '../../../../proto/errors.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { freeAddress, managerCredentials } from '../../../support/raft-members.ts'
 
@@ -213,6 +214,16 @@ t.test('a state machine that throws ends the handle', async (t) => {
   machine.fault = new Error('the state is broken')
   t.same(await propose(raft, 'x'), { kind: 'lost' })
   await t.rejects(raft.closed, { code: 'INTERNAL', message: /the state is broken/ })
+})
+
+t.test('an entry of a feature level that is too high ends the handle, saying so', async (t) => {
+  const { raft, machine } = await leading(await aThread(t, await aDirectory(t)))
+  machine.fault = new SwarmError('UNSUPPORTED', 'the cluster is at feature level 9: upgrade')
+  t.same(await propose(raft, 'x'), { kind: 'lost' })
+  await t.rejects(raft.closed, {
+    code: 'UNSUPPORTED',
+    message: 'the cluster is at feature level 9: upgrade',
+  })
 })
 
 t.test('a snapshot that fails while being made ends the handle', async (t) => {

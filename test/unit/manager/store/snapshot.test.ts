@@ -1,4 +1,4 @@
-import { BinaryWriter } from '@bufbuild/protobuf/wire'
+import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire'
 import fc from 'fast-check'
 import t from 'tap'
 import {
@@ -14,7 +14,7 @@ import { StoreEntry, StoreSnapshotRecord } from '../../../../proto/gen/tsswarm/v
 import { seededRandom } from '../../../../proto/lib/random.ts'
 import { nodeId } from '../../../../proto/objects/index.ts'
 import { aCluster, aNode, aService, aSpecRecord, aTask } from '../../../support/objects.ts'
-import { collect, contents, streamOf } from '../../../support/replicated-stores.ts'
+import { collect, contents, Replicas, streamOf } from '../../../support/replicated-stores.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 
 const clock = new VirtualClock()
@@ -141,8 +141,38 @@ t.test('what is of a higher feature level is refused', async (t) => {
   })
 })
 
+t.test('entries and snapshots are written at the level of the cluster', async (t) => {
+  const replicas = new Replicas()
+  const entry = async (level: number) => {
+    const update = replicas.leader.update((tx) => {
+      const [cluster] = tx.all('cluster')
+      const row = { ...(cluster ?? aCluster({})), featureLevel: level }
+      if (cluster === undefined) tx.create('cluster', row)
+      else tx.update('cluster', row)
+    })
+    await replicas.commitAll()
+    await update
+    return StoreEntry.decode(replicas.log.at(-1)?.data ?? new Uint8Array()).featureLevel
+  }
+  t.equal(await entry(0), 0, 'the first entry, before there is a cluster')
+  t.equal(await entry(1), 0, 'all who read the entry that raises it know the level before')
+  t.equal(await entry(1), 1)
+  const [first] = await collect(replicas.leader.snapshot())
+  const reader = new BinaryReader(first ?? new Uint8Array())
+  t.match(StoreSnapshotRecord.decode(reader.bytes()), {
+    kind: { $case: 'header', value: { featureLevel: 1 } },
+  })
+})
+
 t.test('an entry comes back as it was, and is told from others by its header alone', async (t) => {
-  const header = { origin: 'o1', sequence: 7, term: 3, baseVersion: 41, nowMs: 1_700_000_000_000 }
+  const header = {
+    featureLevel: 1,
+    origin: 'o1',
+    sequence: 7,
+    term: 3,
+    baseVersion: 41,
+    nowMs: 1_700_000_000_000,
+  }
   const transactions = [
     { writes: [put('tasks', aTask({ id: 'a' }))], request: undefined },
     {
