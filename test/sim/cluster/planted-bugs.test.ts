@@ -15,6 +15,19 @@ async function reasonOf(bug: PlantedBug, seeds: number): Promise<string> {
   return `not noticed in ${seeds} runs`
 }
 
+/** The reasons of the runs that failed. */
+async function reasonsOf(bug: PlantedBug, seeds: number): Promise<readonly string[]> {
+  const reasons: string[] = []
+  for (let seed = 1; seed <= seeds; seed++) {
+    const noted = await simulateCluster({ seed, bug }).then(
+      () => undefined,
+      (err: unknown) => (err instanceof Error ? err.message.split('\n')[0] : String(err)),
+    )
+    if (noted !== undefined) reasons.push(noted)
+  }
+  return reasons
+}
+
 t.setTimeout(600_000)
 
 t.test('disks that lie about flushing are found out', async (t) => {
@@ -27,4 +40,15 @@ t.test('requests repeated under a new id are applied twice', async (t) => {
 
 t.test('observed states that go back are seen', async (t) => {
   t.match(await reasonOf('state-goes-back', 3), /task \w+ went from state 512 back to 448/)
+})
+
+t.test('an acknowledged write that was lost is missed, by a read or at the end', async (t) => {
+  const read = /change \S+ was read after|was not found after it was acknowledged/
+  const end =
+    /was acknowledged and is gone|is not as it was acknowledged|is there and should not be/
+  const reasons = await reasonsOf('lose-writes', 6)
+  t.ok(reasons.length >= 5, `${reasons.length} of 6 runs lost one, and noticed it`)
+  for (const reason of reasons) t.ok(end.test(reason) || read.test(reason), reason)
+  t.ok(reasons.some((reason) => end.test(reason)))
+  t.ok(reasons.some((reason) => read.test(reason)))
 })

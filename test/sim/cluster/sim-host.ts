@@ -20,6 +20,8 @@ export type PlantedBug =
   | 'new-request-ids'
   /** The leader sometimes writes an observed state that was left behind. */
   | 'state-goes-back'
+  /** The leader acknowledges one of the last changes of services without proposing it. */
+  | 'lose-writes'
 
 export interface Surroundings {
   readonly bug: PlantedBug | undefined

@@ -20,6 +20,7 @@ import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { childController, type NamedLoop, runAll } from '../../../proto/lib/lifecycle.ts'
 import { nodeId, raftId, TaskState } from '../../../proto/objects/index.ts'
 import { aCluster, aNode } from '../../support/objects.ts'
+import { losingStore } from './losing-store.ts'
 import type { Place } from './place.ts'
 import { cuttable } from './sim-agent.ts'
 import type { Surroundings } from './sim-host.ts'
@@ -52,6 +53,8 @@ export interface SimManager {
 }
 
 const snapshotLogBytes = 48 * 1024
+/** The last change of each client comes later: it is seen by a read behind it, or by the look at the end. */
+const faultsMs = 20_000
 const timing = { tickMs: 50, heartbeatTicks: 2, electionTicks: 10 }
 
 export const raftIdOf = (host: string): string => `raft-${host}`
@@ -119,7 +122,8 @@ export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise
   })
   const api = createControlApi({
     ...basics,
-    store,
+    store:
+      part.bug === 'lose-writes' ? losingStore(store, () => part.world.nowMs > faultsMs) : store,
     cluster: directory,
     newJoinToken: () => 'token',
   })
