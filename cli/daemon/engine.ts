@@ -8,6 +8,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { createImagesEngine, type ImagesEngine } from '../../worker/engine/images.ts'
 import { openExecutor } from '../../worker/executor/container/open.ts'
+import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
 import type { DaemonConfig } from './config.ts'
@@ -29,6 +30,15 @@ export interface EngineDeps {
   readonly log: Logger
 }
 
+/** Folders of the engine within those of the daemon. */
+export function engineDirs(config: DaemonConfig): ExecutorDirs {
+  return {
+    stateDir: join(config.stateDir, 'engine'),
+    runDir: join(config.runDir, 'engine'),
+    cgroupParent: config.cgroupParent,
+  }
+}
+
 /** Makes or adopts the network, then adopts what runs. Errors: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
 export async function openEngine({ config, clock, random, log }: EngineDeps): Promise<Engine> {
   const networkDir = join(config.runDir, 'network')
@@ -43,11 +53,7 @@ export async function openEngine({ config, clock, random, log }: EngineDeps): Pr
   })
   await network.start()
   const { executor, images } = await openExecutor({
-    dirs: {
-      stateDir: join(config.stateDir, 'engine'),
-      runDir: join(config.runDir, 'engine'),
-      cgroupParent: config.cgroupParent,
-    },
+    dirs: engineDirs(config),
     clock,
     random,
     log: log.child({ part: 'executor' }),

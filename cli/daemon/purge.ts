@@ -6,8 +6,9 @@ import { SwarmError } from '../../proto/errors.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { createLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
+import { releaseRunDir } from '../../worker/executor/container/run-dir.ts'
 import type { DaemonConfig } from './config.ts'
-import { openEngine } from './engine.ts'
+import { engineDirs, openEngine } from './engine.ts'
 
 /** Errors: FAILED_PRECONDITION while a daemon runs. A second run finds nothing and succeeds. */
 export async function purgeHost(config: DaemonConfig): Promise<void> {
@@ -22,6 +23,7 @@ export async function purgeHost(config: DaemonConfig): Promise<void> {
   for (const { id } of await engine.executor.list()) await engine.executor.remove(id)
   await engine.network.purge()
   await engine.close()
+  await releaseRunDir(engineDirs(config).runDir)
   await rm(config.runDir, { recursive: true, force: true })
   await rm(config.stateDir, { recursive: true, force: true })
 }

@@ -1,9 +1,6 @@
 // What happens to containers when their daemon dies, and when the host does.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import type { ContainerConfig } from '../../worker/executor/executor.ts'
 import {
   type NetworkAttacher,
   noNetworkAttacher,
@@ -11,6 +8,7 @@ import {
 } from '../../worker/executor/network-attacher.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { aContainer, aScript } from '../support/container-configs.ts'
+import { aDaemon, killDaemon } from '../support/executor-daemons.ts'
 import {
   createExecutorHost,
   type ExecutorHost,
@@ -23,7 +21,6 @@ import {
 import { eventually } from '../support/netns.ts'
 
 t.setTimeout(180_000)
-const daemonMain = fileURLToPath(new URL('../support/executor-daemon.js', import.meta.url))
 
 async function aHost(t: Test): Promise<ExecutorHost> {
   const host = await createExecutorHost()
@@ -32,26 +29,6 @@ async function aHost(t: Test): Promise<ExecutorHost> {
   await loadImage(images, await busyboxImage())
   await executor.close()
   return host
-}
-
-/** A daemon of its own process that has started the containers. */
-async function aDaemon(
-  host: ExecutorHost,
-  configs: readonly ContainerConfig[],
-): Promise<ChildProcess> {
-  const argv = [daemonMain, JSON.stringify(host.dirs), JSON.stringify(configs)]
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] })
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.once('data', () => resolve())
-    child.once('exit', (code) => reject(new Error(`the daemon ended with ${code}`)))
-  })
-  return child
-}
-
-async function killDaemon(child: ChildProcess): Promise<void> {
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGKILL')
-  await ended
 }
 
 const ticking = 'echo up; i=0; while true; do i=$((i+1)); echo tick $i; sleep 0.05; done'

@@ -39,10 +39,13 @@ export interface Leftovers {
 
 export const nothingLeft: Leftovers = { mounts: [], cgroups: [], processes: [], files: [] }
 
-export async function createExecutorHost(): Promise<ExecutorHost> {
-  const dir = await mkdtemp('/var/tmp/tsswarm-executor-')
+/** `runRoot`: where its run folder is made. */
+export async function createExecutorHost({
   // On tmpfs, as /run is where systemd runs.
-  const runDir = await mkdtemp('/dev/shm/tsswarm-executor-')
+  runRoot = '/dev/shm',
+} = {}): Promise<ExecutorHost> {
+  const dir = await mkdtemp('/var/tmp/tsswarm-executor-')
+  const runDir = await mkdtemp(`${runRoot}/tsswarm-executor-`)
   const name = dir.slice(dir.lastIndexOf('/') + 1).toLowerCase()
   const dirs = { stateDir: join(dir, 'state'), runDir, cgroupParent: `/${name}` }
   const options: OpenExecutorOptions = {

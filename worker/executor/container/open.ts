@@ -1,6 +1,6 @@
 // Composes the real executor of one daemon from its folders.
 import { existsSync } from 'node:fs'
-import { readFile, rm, rmdir, statfs } from 'node:fs/promises'
+import { readFile, rm, rmdir } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
@@ -17,6 +17,7 @@ import { ContainerExecutor, monitorCgroupDirs } from './container-executor.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { OciRuntime } from './oci-runtime.ts'
 import { checkDirs, type ExecutorDirs, hostPaths } from './paths.ts'
+import { prepareRunDir, releaseRunDir, runFolders } from './run-dir.ts'
 import { SeccompCache } from './seccomp-cache.ts'
 
 export interface OpenExecutorOptions {
@@ -69,6 +70,13 @@ const binDirs = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/libexec/podman
 export async function openExecutor(options: OpenExecutorOptions): Promise<OpenedExecutor> {
   const { dirs } = options
   checkDirs(dirs)
+  const place = await prepareRunDir(dirs)
+  if (place.kind === 'on disk') {
+    options.log.warn(
+      { runDir: dirs.runDir, why: place.why },
+      'run folder is not on tmpfs: environments go to disk',
+    )
+  }
   const version = cgroupVersion()
   const helper = createSpawnHelper({
     cgroupDirs: monitorCgroupDirs(dirs, version),
@@ -80,7 +88,6 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     const volumes = new VolumeStore(hostPaths(dirs).volumesDir, helper)
     const executor = await compose(options, { images, volumes, helper })
     await executor.open()
-    await warnUnlessInMemory(options)
     return { executor, images, volumes, helper }
   } catch (err) {
     await helper.close()
@@ -100,20 +107,13 @@ export async function purgeExecutor(options: OpenExecutorOptions): Promise<void>
   const host = hostPaths(options.dirs)
   const { paths } = images.store
   const folders = [
-    ...[host.containersDir, host.volumesDir, host.bundlesDir, host.exitsDir, host.runtimeDir],
-    ...[host.seccompDir, paths.rootDir, paths.runDir, paths.stateDir, `${stateDir}/libexec`],
+    ...[host.containersDir, host.volumesDir, paths.rootDir, paths.stateDir],
+    ...[`${stateDir}/libexec`, ...runFolders(options.dirs)],
   ]
   for (const folder of folders) await rm(folder, { recursive: true, force: true })
+  await releaseRunDir(runDir)
   // The daemon may keep other things there.
   for (const dir of [stateDir, runDir]) await rmdir(dir).catch(() => {})
-}
-
-const tmpfsMagic = 0x01021994
-
-async function warnUnlessInMemory({ dirs, log }: OpenExecutorOptions): Promise<void> {
-  const { type } = await statfs(dirs.runDir)
-  if (type === tmpfsMagic) return
-  log.warn({ runDir: dirs.runDir }, 'run folder is not on tmpfs: environments go to disk')
 }
 
 async function compose(
