@@ -151,32 +151,36 @@ t.test('a container', async (t) => {
     t.match(run.output, /not permitted/)
   })
 
-  await t.test(
-    'runs below an init process when asked, and says so when the host has none',
-    async (t) => {
-      const initPath = `${host.scratchDir}/init`
-      // Stands for catatonit: what comes after -- is run.
-      await writeFile(initPath, '#!/bin/sh\nshift\n"$@"\nexit $?\n', { mode: 0o755 })
-      const other = await createExecutorHost()
-      t.teardown(() => other.dispose())
-      for (const [path, id] of [
-        [initPath, 'with-init'],
-        ['', 'without'],
-      ] as const) {
-        const { executor: one, images } = await other.open({ initPath: path })
-        await loadImage(images, await busyboxImage())
-        const config = aScript(id, 'echo $$; exit 7', { init: true })
-        if (path === '') {
-          await t.rejects(one.create(config, never), { code: 'UNSUPPORTED', message: /catatonit/ })
-        } else {
-          const run = await runToEnd(one, config)
-          t.equal(run.exitCode, 7)
-          t.not(run.output, '1', 'the command is not process 1')
-        }
-        await one.close()
-      }
-    },
-  )
+  await t.test('runs below an init process that passes signals on and reaps', async (t) => {
+    // The inner shell leaves its child to process 1, which must take its remains away.
+    const script =
+      "trap 'ps -o stat,comm; exit 7' TERM; (sleep 0.1 &); echo pid $$; echo up; while true; do sleep 0.05; done"
+    await executor.create(aScript('with-init', script, { init: true, stopGraceMs: 20_000 }), never)
+    const { state } = await executor.start('with-init', never)
+    if (state.kind !== 'running') throw new Error('it does not run')
+    t.match(await readFile(`/proc/${state.pid}/cmdline`, 'utf8'), '/sbin/tsswarm-init\0--\0/bin/sh')
+    await hasLogged(executor, 'with-init', 'up')
+    const orphan = `/proc/${state.pid}/task/${state.pid}/children`
+    await eventually(
+      async () => (await readFile(orphan, 'utf8')).trim().split(' ').length === 1,
+      'only the command is left below it',
+    )
+    t.equal((await executor.stop('with-init', {})).exitCode, 7)
+    const lines = await logLines(executor, 'with-init')
+    t.notOk(lines.includes('pid 1'), 'the command is not process 1')
+    t.notOk(lines.some((line) => line.startsWith('Z')))
+  })
+
+  await t.test('that asks for an init process where there is none is refused', async (t) => {
+    const other = await createExecutorHost()
+    t.teardown(() => other.dispose())
+    const { executor: one, images } = await other.open({ initPath: '' })
+    await loadImage(images, await busyboxImage())
+    await t.rejects(one.create(aContainer('without', { init: true }), never), {
+      code: 'UNSUPPORTED',
+      message: /apt-get install catatonit/,
+    })
+  })
 
   await t.test('inherits no open file of the daemon', async (t) => {
     const { output } = await runToEnd(executor, aScript('files', 'ls /proc/$$/fd | tr "\\n" " "'))
