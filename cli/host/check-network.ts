@@ -1,4 +1,5 @@
 // Whether the kernel does what the data plane asks of it. Tried for real in a network namespace that ends with the try.
+import { nftFromInput } from '../../worker/network/nft-script.ts'
 import { type CheckResult, failed, passed } from './check-result.ts'
 import type { HostProbes } from './probes.ts'
 
@@ -37,7 +38,7 @@ const trial = `table inet tsswarm_trial {
 
 export async function checkNft({ run }: HostProbes): Promise<CheckResult> {
   const name = 'nftables'
-  const result = await run(['unshare', '--net', '--', 'nft', '-f', '-'], { input: trial })
+  const result = await run(['unshare', '--net', '--', ...nftFromInput], { input: trial })
   if (result.code === 0) return passed(name, 'with nat, fib, maps and connection tracking')
   return failed({
     name,

@@ -24,7 +24,7 @@ import {
   writeLab,
 } from './lab-record.ts'
 import { unmountBelow } from './mounts.ts'
-import { endProcess, killByArgument, runningPid, startDetached } from './processes.ts'
+import { endProcess, killByArgument, lastLines, runningPid, startDetached } from './processes.ts'
 import {
   pushArchive,
   type RegistryPlace,
@@ -162,7 +162,7 @@ export async function withDaemon<T>(
       if (existsSync(paths.pidFile) && runningPid(paths.pidFile) === undefined) {
         throw new SwarmError(
           'UNAVAILABLE',
-          `the daemon of ${host} ended at its start; see ${paths.logFile}`,
+          `the daemon of ${host} ended at its start:\n${lastLines(paths.logFile, 12)}`,
           { cause: err },
         )
       }
@@ -274,13 +274,22 @@ export async function untilReady(deps: LabDeps, record: LabRecord): Promise<void
     const reachable = nodes.filter(({ reachability }) => reachability === 2)
     if (ready.length === hostNames(record).length && reachable.length === record.managers) return
     if (deps.clock.monotonicMs() > endsAtMs || deps.signal.aborted) {
+      const late = hostNames(record).filter(
+        (host) => !ready.some(({ node }) => node?.description?.hostname === host),
+      )
       throw new SwarmError(
         'DEADLINE_EXCEEDED',
         `only ${ready.length} of ${hostNames(record).length} nodes are ready and ${reachable.length} of ` +
-          `${record.managers} managers reachable after ${readyMs / 1000} s; see the daemon.log files below ` +
-          labStateDir(deps.roots, record.name),
+          `${record.managers} managers reachable after ${readyMs / 1000} s${lastWords(deps, record, late)}`,
       )
     }
     await wait(deps.clock, 50, deps.signal)
   }
+}
+
+/** The log of a lab that failed is removed with it, so the error has its end. */
+function lastWords({ roots }: LabDeps, { name }: LabRecord, hosts: readonly string[]): string {
+  return hosts
+    .map((host) => `\n${host}: ${lastLines(hostPaths(roots, name, host).logFile, 3)}`)
+    .join('')
 }

@@ -41,6 +41,16 @@ export function startDetached(
   }
 }
 
+/** The end of a log file, at most 4,000 bytes of it; says so when there is none. */
+export function lastLines(file: string, count: number): string {
+  try {
+    const lines = readFileSync(file).subarray(-4000).toString('utf8').trim().split('\n')
+    return lines.slice(-count).join('\n') || '(it wrote nothing)'
+  } catch {
+    return '(it wrote nothing)'
+  }
+}
+
 /** The pid in the file when that very process still runs. */
 export function runningPid(pidFile: string): number | undefined {
   let text: string

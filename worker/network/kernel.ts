@@ -13,6 +13,7 @@ import type {
 } from './kernel-state.ts'
 import { createIpBatch, createNftShell, type LineError, type LineWriter } from './line-writer.ts'
 import { dataPlaneLink, hostLink } from './network-state.ts'
+import { nftFromInput } from './nft-script.ts'
 import { tableScript } from './nft-tables.ts'
 import {
   type ObservedLink,
@@ -179,7 +180,7 @@ class NodeKernel implements Kernel {
   }
 
   async #writeTable(namespace: NamespaceName, table: DesiredTable): Promise<readonly string[]> {
-    const written = await this.run(namespace, ['nft', '-f', '-'], tableScript(table))
+    const written = await this.run(namespace, nftFromInput, tableScript(table))
     if (written.code !== 0) {
       this.#shapes[namespace] = undefined
       return [`nft: ${written.stderr.trim()}`]

@@ -169,7 +169,7 @@ t.test('missing files of packages name them', async (t) => {
 t.test('a kernel that refuses is quoted', async (t) => {
   const commands = {
     'unshare --net -- ip': refusal('unshare: unshare failed: Operation not permitted\n'),
-    'unshare --net -- nft': refusal(''),
+    'unshare --net -- sh -c cat | nft': refusal(''),
   }
   t.match(await unmet({ commands }), [
     ['network namespaces', 'unshare: unshare failed: Operation not permitted', /CAP_SYS_ADMIN/],
