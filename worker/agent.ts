@@ -39,6 +39,8 @@ export interface AgentDeps {
   readonly advertiseAddress: string
   /** Where to begin when the database knows no managers. */
   readonly managers: readonly ManagerAddress[]
+  /** Calls the listener when the node's certificate was renewed; the result ends that. */
+  readonly onRenewal?: (listener: () => void) => () => void
   /** What the cluster tells this node: its role, the managers, the roots. */
   readonly onConfig?: (config: SessionConfig) => void
   /** How many containers are made or started at once; default 4. */
@@ -149,6 +151,7 @@ class RunningAgent implements Agent {
         nodeId,
         advertiseAddress,
         describe,
+        ...(this.#deps.onRenewal && { onRenewal: this.#deps.onRenewal }),
         graceMs: () => (this.#leaving.signal.aborted ? 0 : restartMs),
         reporter: this.#reporter,
         managers: () => this.#managers,

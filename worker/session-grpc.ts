@@ -2,32 +2,37 @@
 import { Client } from '@grpc/grpc-js'
 import { DispatcherService } from '../proto/gen/tsswarm/v1/dispatcher.ts'
 import type { MessageStream } from '../proto/lib/message-stream.ts'
+import type { TlsIdentity } from '../proto/objects/index.ts'
+import { channelCredentials, channelOptions, managerName } from '../proto/rpc/channel.ts'
 import { duplexCall } from '../proto/rpc/duplex.ts'
 import type { LogTransport } from './log-server.ts'
 import type { SessionTransport } from './session.ts'
 import type { ManagerAddress } from './state-records.ts'
 
-type Channel = ConstructorParameters<typeof Client>
-
 export interface GrpcTransportDeps {
-  /** How to reach that manager now, for example channelCredentials and channelOptions(managerName). */
-  readonly channel: (manager: ManagerAddress) => {
-    readonly credentials: Channel[1]
-    readonly options?: Channel[2]
-  }
+  /** What this node shows now; another one after a renewal. */
+  readonly identity: () => TlsIdentity
 }
 
-/** Opens sessions and log streams; a connection lives as long as a stream uses it. */
+interface Connection {
+  readonly client: Client
+  readonly identity: TlsIdentity
+  users: number
+}
+
+/** Opens sessions and log streams; a connection lives as long as a stream uses it, and none is shared across a renewal. */
 export function grpcSessionTransport(deps: GrpcTransportDeps): SessionTransport & LogTransport {
-  const shared = new Map<string, { readonly client: Client; users: number }>()
+  const shared = new Map<string, Connection>()
   const lease = (
     manager: ManagerAddress,
   ): { readonly client: Client; readonly end: () => void } => {
     const key = manager.address
+    const identity = deps.identity()
     let entry = shared.get(key)
-    if (entry === undefined) {
-      const { credentials, options } = deps.channel(manager)
-      entry = { client: new Client(manager.address, credentials, options ?? {}), users: 0 }
+    if (entry?.identity !== identity) {
+      const credentials = channelCredentials(identity)
+      const client = new Client(manager.address, credentials, channelOptions(managerName))
+      entry = { client, identity, users: 0 }
       shared.set(key, entry)
     }
     const held = entry

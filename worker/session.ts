@@ -1,4 +1,4 @@
-// The agent's session: one stream to any manager, opened again and again. Up go heartbeats, statuses and the node's
+// The agent's session: one stream to any manager, opened again and again; under a renewed certificate before the old one is let go. Up go heartbeats, statuses and the node's
 // description, down come assignments. Not for what assignments do (task-manager.ts) nor for gRPC (session-grpc.ts).
 import { assignmentUpdateFromProto, taskStatusToProto } from '../proto/codec/assignment.ts'
 import { nodeDescriptionToProto } from '../proto/codec/node.ts'
@@ -52,6 +52,8 @@ export interface SessionDeps {
   readonly onSession?: (manager: ManagerAddress | undefined) => void
   /** Asked when the signal aborts: how long until this agent is back, its containers running; 0: never. */
   readonly graceMs: () => number
+  /** Calls the listener when connections are to be made anew, as the certificate was renewed; the result ends that. */
+  readonly onRenewal?: (listener: () => void) => () => void
   /** Told why an attempt or a session ended. */
   readonly onFailure?: (err: unknown) => void
 }
@@ -67,20 +69,20 @@ const settledMs = 5_000
 
 /** Keeps a session open until the signal aborts. */
 export async function runSessions(deps: SessionDeps, signal: AbortSignal): Promise<void> {
-  const { clock, random, log } = deps
+  const { clock, random } = deps
   const backoff = createBackoff({ firstMs: backoffFirstMs, maxMs: backoffMaxMs, random })
   const picker = new ManagerPicker(random, deps.nodeId)
+  const elder = new Elder(deps)
   while (!signal.aborted) {
-    const manager = picker.pick(deps.managers())
+    const manager = elder.takeManager() ?? picker.pick(deps.managers())
     const startedMs = clock.monotonicMs()
     if (manager !== undefined) {
-      try {
-        const answerMs = Math.min(answerMaxMs, answerFirstMs * 2 ** picker.failures(manager))
-        await new Session(deps, manager, answerMs).run(signal)
-      } catch (err) {
-        if (signal.aborted) return
-        log.warn({ manager: manager.address, err }, 'session ended')
-        deps.onFailure?.(err)
+      const answerMs = Math.min(answerMaxMs, answerFirstMs * 2 ** picker.failures(manager))
+      const session = new Session(deps, manager, { answerMs, onStarted: () => elder.retire() })
+      if (await untilEndOrRenewal(deps, session, signal)) {
+        backoff.reset()
+        elder.follow(session)
+        continue
       }
       const hasSettled = clock.monotonicMs() - startedMs >= settledMs
       if (hasSettled) backoff.reset()
@@ -88,12 +90,89 @@ export async function runSessions(deps: SessionDeps, signal: AbortSignal): Promi
     }
     await wait(clock, backoff.nextMs(), signal)
   }
+  await elder.ended()
+}
+
+/** Whether the session goes on, but under a certificate that was renewed: another one is to take its place. */
+async function untilEndOrRenewal(
+  deps: SessionDeps,
+  session: Session,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const ended = session.run(signal).catch((err: unknown) => {
+    if (signal.aborted || session.isRetired) return
+    if (session.hasSuccessor) {
+      deps.log.debug({ manager: session.manager.address, err }, 'session ended before the next')
+      return
+    }
+    deps.log.warn({ manager: session.manager.address, err }, 'session ended')
+    deps.onFailure?.(err)
+  })
+  session.ended = ended
+  let stopWatching = (): void => {}
+  const renewed = new Promise<'renewed'>((resolve) => {
+    stopWatching = deps.onRenewal?.(() => resolve('renewed')) ?? stopWatching
+  })
+  const first = await Promise.race([ended, renewed])
+  stopWatching()
+  if (first !== 'renewed' || signal.aborted) {
+    await ended
+    return false
+  }
+  if (session.hasStarted) return true
+  // It has not begun, and would begin with the old certificate.
+  session.retire()
+  await ended
+  return false
+}
+
+/** The session that goes on until its successor has begun. */
+class Elder {
+  readonly #deps: SessionDeps
+  #session: Session | undefined
+  /** The first attempt at a successor goes to the same manager, which is alive. */
+  #isFirst = false
+
+  constructor(deps: SessionDeps) {
+    this.#deps = deps
+  }
+
+  follow(session: Session): void {
+    this.#deps.log.info({ manager: session.manager.address }, 'certificate renewed: new session')
+    session.hasSuccessor = true
+    this.#session = session
+    this.#isFirst = true
+    void session.ended.then(() => {
+      if (this.#session === session) this.#session = undefined
+    })
+  }
+
+  takeManager(): ManagerAddress | undefined {
+    const manager = this.#isFirst ? this.#session?.manager : undefined
+    this.#isFirst = false
+    return manager
+  }
+
+  retire(): void {
+    this.#session?.retire()
+    this.#session = undefined
+  }
+
+  async ended(): Promise<void> {
+    await this.#session?.ended
+  }
 }
 
 class Session {
   readonly #deps: SessionDeps
-  readonly #manager: ManagerAddress
+  readonly manager: ManagerAddress
   readonly #answerMs: number
+  readonly #onStarted: () => void
+  /** Resolves when it is over, for whatever reason. */
+  ended: Promise<void> = Promise.resolve()
+  /** Another session is being opened to take its place: its manager may end it when that one arrives. */
+  hasSuccessor = false
+  #isRetired = false
   #stream: SessionStream | undefined
   #heartbeatMs = 500
   #beats = 0
@@ -103,28 +182,51 @@ class Session {
   #hasStarted = false
   #described = ''
 
-  constructor(deps: SessionDeps, manager: ManagerAddress, answerMs: number) {
+  constructor(
+    deps: SessionDeps,
+    manager: ManagerAddress,
+    options: { readonly answerMs: number; readonly onStarted: () => void },
+  ) {
     this.#deps = deps
-    this.#manager = manager
-    this.#answerMs = answerMs
+    this.manager = manager
+    this.#answerMs = options.answerMs
+    this.#onStarted = options.onStarted
+  }
+
+  get hasStarted(): boolean {
+    return this.#hasStarted
+  }
+
+  get isRetired(): boolean {
+    return this.#isRetired
+  }
+
+  /** Another session has taken its place: it ends without a word, and what it still hears counts no more. */
+  retire(): void {
+    this.#isRetired = true
+    this.#cancelTimers()
+    this.#stream?.close()
   }
 
   /** Until the stream ends, which is always a failure unless the signal aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { controller } = childController()
-    const stream = this.#deps.transport.open(this.#manager, controller.signal)
+    const stream = this.#deps.transport.open(this.manager, controller.signal)
     this.#stream = stream
     const leave = (): void => this.#leave(stream)
     signal.addEventListener('abort', leave, { once: true })
     if (signal.aborted) leave()
     try {
       this.#answerTimer = this.#deps.clock.setTimer(this.#answerMs, () => {
-        const text = `manager ${this.#manager.address} did not answer within ${this.#answerMs} ms`
+        const text = `manager ${this.manager.address} did not answer within ${this.#answerMs} ms`
         stream.close(new SwarmError('DEADLINE_EXCEEDED', text))
       })
       this.#open()
-      for await (const message of stream.incoming) await this.#receive(message)
-      throw new SwarmError('UNAVAILABLE', `manager ${this.#manager.address} ended the session`)
+      for await (const message of stream.incoming) {
+        if (this.#isRetired) return
+        await this.#receive(message)
+      }
+      throw new SwarmError('UNAVAILABLE', `manager ${this.manager.address} ended the session`)
     } finally {
       signal.removeEventListener('abort', leave)
       this.#stop()
@@ -175,7 +277,7 @@ class Session {
         if (outcome !== 'reopen') return
         throw new SwarmError(
           'UNAVAILABLE',
-          `manager ${this.#manager.address} sent assignments that do not follow: asking for all`,
+          `manager ${this.manager.address} sent assignments that do not follow: asking for all`,
         )
       }
       default:
@@ -187,8 +289,9 @@ class Session {
   #started(sessionId: string, config: SessionConfig | undefined): void {
     this.#answerTimer?.cancel()
     this.#hasStarted = true
-    this.#deps.log.info({ manager: this.#manager.address, sessionId }, 'session started')
-    this.#deps.onSession?.(this.#manager)
+    this.#onStarted()
+    this.#deps.log.info({ manager: this.manager.address, sessionId }, 'session started')
+    this.#deps.onSession?.(this.manager)
     if (config !== undefined) this.#configure(config)
     this.#scheduleBeat(0)
     this.#scheduleDescription()
@@ -236,10 +339,16 @@ class Session {
   }
 
   #stop(): void {
+    this.#cancelTimers()
+    // Its successor reports by now, or it never did.
+    if (this.#isRetired || !this.#hasStarted) return
+    this.#deps.reporter.disconnect()
+    this.#deps.onSession?.(undefined)
+  }
+
+  #cancelTimers(): void {
     this.#answerTimer?.cancel()
     this.#beatTimer?.cancel()
     this.#describeTimer?.cancel()
-    this.#deps.reporter.disconnect()
-    this.#deps.onSession?.(undefined)
   }
 }

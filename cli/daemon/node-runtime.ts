@@ -10,7 +10,6 @@ import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { type NodeRole, nodeId } from '../../proto/objects/index.ts'
-import { channelCredentials, channelOptions, managerName } from '../../proto/rpc/channel.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { ContainerNetwork } from '../../worker/executor/network-attacher.ts'
@@ -149,12 +148,8 @@ export class NodeRuntime {
     return createAgent({
       nodeId: nodeId(identity.certificate().nodeId),
       executor: engine.executor,
-      transport: grpcSessionTransport({
-        channel: () => ({
-          credentials: channelCredentials(identity.current()),
-          options: channelOptions(managerName),
-        }),
-      }),
+      transport: grpcSessionTransport({ identity: () => identity.current() }),
+      onRenewal: (listener) => identity.onChange(listener),
       stateFile: openStateFile(this.#paths.tasks),
       clock,
       random,

@@ -18,12 +18,14 @@ export function followNodes(deps: FollowNodesDeps): Loop {
       try {
         const commits = deps.store.watch({ nodes: 'all' }, { signal, bufferMax: 1024 })
         tellPeers(deps)
+        // What was missed while no watch was open.
+        deps.cutList.cutChanged((id) => deps.store.view((tx) => tx.get('nodes', id)?.role))
         for await (const { changes } of commits) {
           if (changes.some(concernsMembers)) tellPeers(deps)
           for (const change of changes) cut(deps.cutList, change)
         }
       } catch (err) {
-        // Lagged: what was missed is only cuts, and those are refused again at their next call.
+        // Lagged: everything is looked at again.
         if (!(err instanceof WatchLagged)) throw err
       }
     }

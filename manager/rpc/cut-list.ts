@@ -1,10 +1,12 @@
 // Long calls by node, so that they are cut when the node is removed, demoted, or its certificate expires.
 import { SwarmError } from '../../proto/errors.ts'
-import type { Clock } from '../../proto/lib/clock.ts'
-import type { NodeId } from '../../proto/objects/index.ts'
+import type { Clock, Timer } from '../../proto/lib/clock.ts'
+import type { NodeId, NodeRole } from '../../proto/objects/index.ts'
 import type { AnyCall } from './adapter.ts'
 import { peerFacts } from './authorize.ts'
 import type { Caller } from './caller.ts'
+
+const lookMs = 60_000
 
 interface LongCall {
   readonly cut: (reason: SwarmError) => void
@@ -31,14 +33,22 @@ export class CutList {
     this.#calls.set(caller.nodeId, calls.add(entry))
     const cert = call.getAuthContext().sslPeerCertificate
     const notAfterMs = cert === undefined ? undefined : peerFacts(cert)?.notAfterMs
-    const timer = this.#clock.setTimer(
-      Math.min(Math.max(0, (notAfterMs ?? 0) - this.#clock.wallMs()), 2 ** 31 - 1),
-      () => cut(refusal(caller.nodeId, 'its certificate has expired')),
+    const stopWaiting = this.#atExpiry(notAfterMs ?? 0, () =>
+      cut(refusal(caller.nodeId, 'its certificate has expired')),
     )
     return () => {
-      timer.cancel()
+      stopWaiting()
       calls.delete(entry)
       if (calls.size === 0) this.#calls.delete(caller.nodeId)
+    }
+  }
+
+  /** Cuts whatever is not as it was when it was let in, after changes of nodes were missed. */
+  cutChanged(roleOf: (id: NodeId) => NodeRole | undefined): void {
+    for (const id of [...this.#calls.keys()]) {
+      const role = roleOf(id)
+      if (role === undefined) this.cutNode(id)
+      else if (role === 'worker') this.cutManager(id)
     }
   }
 
@@ -52,6 +62,18 @@ export class CutList {
     for (const call of this.#calls.get(id) ?? []) {
       if (call.isManager) call.cut(refusal(id, 'it is not a manager any more'))
     }
+  }
+
+  /** In steps: certificates live longer than a timer can wait, and the wall clock may be set meanwhile. */
+  #atExpiry(notAfterMs: number, fn: () => void): () => void {
+    let timer: Timer
+    const look = (): void => {
+      const leftMs = notAfterMs - this.#clock.wallMs()
+      if (leftMs <= 0) fn()
+      else timer = this.#clock.setTimer(Math.min(leftMs, lookMs), look)
+    }
+    timer = this.#clock.setTimer(0, look)
+    return () => timer.cancel()
   }
 }
 

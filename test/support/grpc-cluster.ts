@@ -12,6 +12,7 @@ import { serviceLogs } from '../../manager/logbroker/log-broker.ts'
 import { LogHub } from '../../manager/logbroker/log-hub.ts'
 import { createPeerHandlers } from '../../manager/membership/peer-handlers.ts'
 import { type HandlerTable, serviceImplementation } from '../../manager/rpc/adapter.ts'
+import { CutList } from '../../manager/rpc/cut-list.ts'
 import { type Listener, listenTls } from '../../manager/rpc/server.ts'
 import { tlsCallers } from '../../manager/rpc/tls-callers.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
@@ -26,7 +27,7 @@ import {
   nodeId,
   type TlsIdentity,
 } from '../../proto/objects/index.ts'
-import { channelCredentials, channelOptions, managerName } from '../../proto/rpc/channel.ts'
+import { channelCredentials, channelOptions } from '../../proto/rpc/channel.ts'
 import { duplexCall } from '../../proto/rpc/duplex.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
@@ -67,6 +68,9 @@ export class GrpcCluster {
   readonly managers = new Map<string, GrpcManager>()
   readonly #root: RootCa
   readonly #agents: (() => Promise<void>)[] = []
+  readonly #renewals = new Map<string, () => Promise<void>>()
+  readonly #clients: Client[] = []
+  readonly #cutList = new CutList(systemClock)
   #leader = ''
   #endTerm: () => Promise<void> = async () => {}
 
@@ -125,19 +129,24 @@ export class GrpcCluster {
     await manager?.done
   }
 
-  async startAgent(name: string, executor: Executor): Promise<Agent> {
-    const identity = await this.#identity(name, 'worker')
+  /** An agent; `lifeMs` is how long its certificate is valid, in whole seconds. */
+  async startAgent(name: string, executor: Executor, lifeMs = hourMs): Promise<Agent> {
+    let identity = await this.#identity(name, 'worker', lifeMs)
+    const listeners = new Set<() => void>()
+    this.#renewals.set(name, async () => {
+      identity = await this.#identity(name, 'worker')
+      for (const listener of listeners) listener()
+    })
     const life = new AbortController()
     const agent = await createAgent({
       ...basics,
       nodeId: nodeId(name),
       executor,
-      transport: grpcSessionTransport({
-        channel: () => ({
-          credentials: channelCredentials(identity),
-          options: channelOptions(managerName),
-        }),
-      }),
+      transport: grpcSessionTransport({ identity: () => identity }),
+      onRenewal: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
       stateFile: memoryStateFile(),
       describe: () => ({
         hostname: name,
@@ -160,6 +169,11 @@ export class GrpcCluster {
     return agent
   }
 
+  /** Gives the agent a new certificate for an hour. */
+  async renew(name: string): Promise<void> {
+    await this.#renewals.get(name)?.()
+  }
+
   serviceLogs(name: string): ReturnType<typeof serviceLogs> {
     const manager = this.#manager(name)
     return serviceLogs({
@@ -176,6 +190,7 @@ export class GrpcCluster {
     for (const end of this.#agents) await end()
     await this.#endTerm()
     for (const name of this.managers.keys()) await this.kill(name)
+    for (const client of this.#clients) client.close()
   }
 
   async #startManager(name: string): Promise<void> {
@@ -219,7 +234,8 @@ export class GrpcCluster {
       node: (id: string) => this.store.view((tx) => tx.get('nodes', id)),
       isRemoved: () => false,
     }
-    const deps = { callerOf: tlsCallers(directory, systemClock) }
+    const { track } = this.#cutList
+    const deps = { callerOf: tlsCallers(directory, systemClock), track }
     const served = (definition: ServiceDefinition, handlers: object) => ({
       definition,
       implementation: serviceImplementation(definition, handlers as HandlerTable, deps),
@@ -243,7 +259,10 @@ export class GrpcCluster {
 
   #client({ identity }: GrpcManager, to: string): Client {
     const port = this.managers.get(to)?.listener?.port ?? 1
-    return new Client(`127.0.0.1:${port}`, channelCredentials(identity), channelOptions(to))
+    const credentials = channelCredentials(identity)
+    const client = new Client(`127.0.0.1:${port}`, credentials, channelOptions(to))
+    this.#clients.push(client)
+    return client
   }
 
   #manager(name: string): GrpcManager {
@@ -252,10 +271,10 @@ export class GrpcCluster {
     return manager
   }
 
-  async #identity(name: string, role: NodeRole): Promise<TlsIdentity> {
+  async #identity(name: string, role: NodeRole, lifeMs = hourMs): Promise<TlsIdentity> {
     const { csrPem, keyPem } = await createNodeKey()
     const subject = { nodeId: name, role, clusterId: 'c1' }
-    const options = { subject, csrPem, nowMs: Date.now(), lifeMs: hourMs }
+    const options = { subject, csrPem, nowMs: Date.now(), lifeMs }
     const certPem = await issueCertificate(this.#root, options)
     return { certPem: certPem + this.#root.certPem, keyPem, caPem: this.#root.certPem }
   }

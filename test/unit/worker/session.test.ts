@@ -23,6 +23,8 @@ interface Attempt {
   readonly atMs: number
   readonly end: ManagerEnd
   readonly got: AgentMessage[]
+  /** The agent has ended it. */
+  isOver: boolean
 }
 
 const managers = ['m1', 'm2', 'm3'].map((id) => ({ nodeId: id, address: `${id}:2377` }))
@@ -35,6 +37,10 @@ class Fixture {
   outcome: UpdateOutcome = 'applied'
   applied: Stamp | undefined
   hostname = 'w1'
+  /** The node's certificate was renewed. */
+  renewed: () => void = () => {}
+  readonly failures: unknown[] = []
+  readonly sessions: (string | undefined)[] = []
   readonly #life = new AbortController()
   readonly #running: Promise<void>
 
@@ -60,6 +66,14 @@ class Fixture {
         applied: () => this.applied,
         onConfig: () => {},
         graceMs: () => 15_000,
+        onRenewal: (listener) => {
+          this.renewed = listener
+          return () => {
+            this.renewed = () => {}
+          }
+        },
+        onSession: (manager) => this.sessions.push(manager?.address),
+        onFailure: (err) => this.failures.push(err),
         onUpdate: async (update) => {
           this.updates.push(update)
           return this.outcome
@@ -106,9 +120,11 @@ class Fixture {
   #open(manager: ManagerAddress): MessageStream<AgentMessage, ManagerMessage> {
     const { near, far } = streamPair<AgentMessage, ManagerMessage>()
     const got: AgentMessage[] = []
-    this.attempts.push({ manager, atMs: this.clock.monotonicMs(), end: far, got })
+    const attempt = { manager, atMs: this.clock.monotonicMs(), end: far, got, isOver: false }
+    this.attempts.push(attempt)
     const read = async (): Promise<void> => {
       for await (const message of far.incoming) got.push(message)
+      attempt.isOver = true
     }
     read().catch(() => {})
     return near
@@ -274,3 +290,89 @@ t.test('an agent that is stopped does not wait long for a manager that says noth
   await fixture.clock.advance(1_000)
   t.equal(isDone, true)
 })
+
+t.test(
+  'under a renewed certificate a new session begins before the old one is let go',
+  async (t) => {
+    const fixture = aFixture(t)
+    const old = await fixture.started()
+    await fixture.clock.advance(60_000)
+    fixture.renewed()
+    await fixture.clock.advance(1_000)
+    const fresh = fixture.last
+    t.equal(fixture.attempts.length, 2, 'at once')
+    t.equal(fresh.manager.address, old.manager.address, 'at the same manager')
+    t.notOk(old.isOver)
+    const beats = cases(old).length
+    await fixture.clock.advance(500)
+    t.ok(cases(old).length > beats, 'the old one beats on until the new one has begun')
+
+    await fixture.started()
+    await fixture.clock.advance(1_000)
+    t.ok(old.isOver)
+    t.notOk(cases(old).includes('goodbye'), 'nobody takes it for leaving')
+    t.equal(cases(fresh).at(-1), 'heartbeat')
+    t.same(fixture.sessions, [old.manager.address, old.manager.address], 'there always was one')
+    t.same(fixture.failures, [])
+  },
+)
+
+t.test('what an old session still hears counts no more', async (t) => {
+  const fixture = aFixture(t)
+  const old = await fixture.started()
+  fixture.renewed()
+  await settle()
+  const value = { sessionId: 's2', managerNodeId: 'm1', config: undefined }
+  await fixture.last.end.send({ kind: { $case: 'started', value } })
+  const stamp = { epoch: 1, index: 5 }
+  await old.end
+    .send({ kind: { $case: 'set', value: { stamp, tasks: [], specs: [] } } })
+    .catch(() => {})
+  await settle()
+  t.same(fixture.updates, [])
+})
+
+t.test('while no successor can begin, the old session goes on, and others are asked', async (t) => {
+  const fixture = aFixture(t)
+  const old = await fixture.started()
+  await fixture.clock.advance(60_000)
+  fixture.renewed()
+  await settle()
+  fixture.last.end.close()
+  await fixture.clock.until(() => fixture.attempts.length === 3, 3_000, 'another attempt')
+  t.not(fixture.last.manager.address, old.manager.address)
+  t.same(fixture.sessions, [old.manager.address])
+  t.notOk(old.isOver)
+  await fixture.started()
+  await settle()
+  t.ok(old.isOver)
+})
+
+t.test('an old session that its manager ends first is no failure', async (t) => {
+  const fixture = aFixture(t)
+  const old = await fixture.started()
+  fixture.renewed()
+  await settle()
+  old.end.close(new Error('replaced by a newer session'))
+  await fixture.started()
+  await fixture.clock.advance(600)
+  t.same(fixture.failures, [])
+  t.equal(cases(fixture.last).at(-1), 'heartbeat')
+})
+
+t.test(
+  'an agent that is stopped amid a renewal says goodbye in the session that counts',
+  async (t) => {
+    const fixture = aFixture(t)
+    const old = await fixture.started()
+    fixture.renewed()
+    await settle()
+    fixture.abort()
+    await fixture.clock.advance(100)
+    t.equal(cases(old).at(-1), 'goodbye')
+    old.end.close()
+    await fixture.clock.advance(1)
+    await fixture.done
+    t.equal(fixture.attempts.length, 2)
+  },
+)

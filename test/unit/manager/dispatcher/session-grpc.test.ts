@@ -77,3 +77,41 @@ t.test('a removed node is told why, and what it does goes on', async (t) => {
   await until(() => agent.status().failure !== undefined, 'the session is cut')
   t.match(agent.status().failure, { code: 'PERMISSION_DENIED', message: /not part of the cluster/ })
 })
+
+t.test('a session is cut when its certificate expires', async (t) => {
+  const cluster = await GrpcCluster.start(['m1'], ['w1'])
+  t.teardown(() => cluster.stop())
+  const host = new FakeHost({ clock: systemClock, localImages: { hello: {} } })
+  const agent = await cluster.startAgent('w1', createFakeExecutor(host), 2_000)
+  await until(() => agent.status().manager !== undefined, 'a session')
+  await until(() => agent.status().failure !== undefined, 'the session is cut')
+  t.match(agent.status().failure, { code: 'PERMISSION_DENIED', message: /certificate.*expired/ })
+})
+
+t.test('a renewed certificate makes a new session before the old one is cut', async (t) => {
+  const cluster = await GrpcCluster.start(['m1'], ['w1'])
+  t.teardown(() => cluster.stop())
+  const host = new FakeHost({ clock: systemClock, localImages: { hello: {} } })
+  const agent = await cluster.startAgent('w1', createFakeExecutor(host), 3_000)
+  const expiresAtMs = systemClock.wallMs() + 3_000
+  const row = () => cluster.store.view((tx) => tx.get('nodes', 'w1'))
+  await until(() => row()?.state === 'ready', 'the node is ready')
+  const { sessionId, stateAtMs } = row() ?? {}
+  const seen: unknown[] = []
+  const stop = new AbortController()
+  const watching = (async () => {
+    const commits = cluster.store.watch({ nodes: 'all' }, { signal: stop.signal, bufferMax: 100 })
+    for await (const { changes } of commits) for (const { object } of changes) seen.push(object)
+  })()
+
+  await cluster.renew('w1')
+  await until(() => row()?.sessionId !== sessionId, 'another session')
+  t.ok(systemClock.wallMs() < expiresAtMs, 'before the first certificate expired')
+  t.ok(agent.status().manager)
+  await until(() => systemClock.wallMs() > expiresAtMs + 500, 'the first one has expired')
+  t.match(row(), { state: 'ready', stateAtMs })
+  t.equal(agent.status().failure, undefined, 'the new session was not cut')
+  stop.abort()
+  await watching
+  t.equal(seen.length, 1, 'the node changed its session once, and was never anything but ready')
+})
