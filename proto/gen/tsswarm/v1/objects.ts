@@ -257,7 +257,7 @@ export interface Service {
     | undefined;
   /** Hash of spec.task. */
   readonly specHash: string;
-  /** Version at which spec.task last changed. */
+  /** Rises by one whenever spec.task changes; from 1. */
   readonly specVersion: number;
 }
 
@@ -269,6 +269,7 @@ export interface Task {
   /** Empty: not assigned yet. */
   readonly nodeId: string;
   readonly specHash: string;
+  /** The service's when the task was made. */
   readonly specVersion: number;
   readonly desiredState: TaskState;
   readonly state: TaskState;
