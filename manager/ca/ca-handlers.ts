@@ -16,6 +16,7 @@ import {
 } from '../../proto/objects/index.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { Store } from '../store/store.ts'
+import { theCluster } from '../the-cluster.ts'
 import { issueCertificate } from './root-ca.ts'
 
 export interface CaDeps {
@@ -42,12 +43,6 @@ export function createCaHandlers(deps: CaDeps): CaHandlers {
   }
 }
 
-/** The cluster object. Errors: UNAVAILABLE before the store holds it. */
-export function theCluster(store: Store): Cluster {
-  for (const cluster of store.view((tx) => [...tx.all('cluster')])) return cluster
-  throw new SwarmError('UNAVAILABLE', 'the cluster state is not loaded yet: try again shortly')
-}
-
 function knownNode(deps: CaDeps, id: string): Node {
   const node = deps.store.view((tx) => tx.get('nodes', id))
   if (node !== undefined) return node
@@ -55,7 +50,7 @@ function knownNode(deps: CaDeps, id: string): Node {
 }
 
 async function admitNode(deps: CaDeps, request: IssueCertificateRequest): Promise<Node> {
-  const role = roleOfToken(theCluster(deps.store), request.token)
+  const role = roleOfToken(deps.store.view(theCluster), request.token)
   const { id } = await deps.store.update(
     (tx) => {
       const fresh = newNode(deps.newId(), role, request.availability)
@@ -107,7 +102,7 @@ async function certify(
   node: Node,
   csrPem: string,
 ): Promise<IssueCertificateResponse> {
-  const cluster = theCluster(deps.store)
+  const cluster = deps.store.view(theCluster)
   const lifeMs = cluster.spec.nodeCertExpiryMs
   const root = { certPem: cluster.rootCaCertPem, keyPem: cluster.rootCaKeyPem }
   const nowMs = deps.clock.wallMs()

@@ -1,10 +1,9 @@
 // GetCluster, UpdateCluster, GetJoinTokens, RotateJoinToken.
 import { clusterToPublicProto, parseClusterSpec } from '../../proto/codec/cluster.ts'
 import { nodeRoleFromProto } from '../../proto/codec/node.ts'
-import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { Cluster } from '../../proto/objects/index.ts'
 import type { ReadTx } from '../store/store.ts'
+import { theCluster } from '../the-cluster.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { checkVersion, repeatable } from './writing.ts'
 
@@ -58,15 +57,6 @@ export function clusterHandlers(deps: ControlDeps): ClusterHandlers {
       return store.view((tx) => joinTokens(deps, tx))
     },
   }
-}
-
-/** The one cluster object. Errors: UNAVAILABLE before it is replicated to this manager. */
-export function theCluster(tx: ReadTx): Cluster {
-  for (const cluster of tx.all('cluster')) return cluster
-  throw new SwarmError(
-    'UNAVAILABLE',
-    'this manager does not know the cluster yet: try again in a moment',
-  )
 }
 
 function joinTokens(deps: ControlDeps, tx: ReadTx): GetJoinTokensResponse {

@@ -11,7 +11,7 @@ export interface Service {
   readonly previousSpec: ServiceSpec | undefined
   /** Content address of spec.task. */
   readonly specHash: SpecHash
-  /** Store version at which spec.task last changed; orders generations of tasks. */
+  /** Rises by one whenever spec.task changes, from 1; orders generations of tasks. */
   readonly specVersion: number
 }
 

@@ -18,7 +18,7 @@ import { tlsCallers } from '../../manager/rpc/tls-callers.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
 import { DispatcherService } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
-import { systemClock, wait } from '../../proto/lib/clock.ts'
+import { systemClock } from '../../proto/lib/clock.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import {
@@ -50,18 +50,6 @@ interface GrpcManager {
 
 const basics = { clock: systemClock, random: systemRandom, log: silentLogger }
 const hourMs = 3_600_000
-
-/** Waits for a condition of the real world; throws after limitMs. */
-export async function until(holds: () => boolean, what: string, limitMs = 10_000): Promise<number> {
-  const startMs = systemClock.monotonicMs()
-  while (!holds()) {
-    if (systemClock.monotonicMs() - startMs > limitMs) {
-      throw new Error(`not within ${limitMs} ms: ${what}`)
-    }
-    await wait(systemClock, 2)
-  }
-  return systemClock.monotonicMs() - startMs
-}
 
 export class GrpcCluster {
   readonly store = createMemoryStore({ clock: systemClock, random: systemRandom })

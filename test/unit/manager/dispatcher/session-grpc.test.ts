@@ -5,8 +5,9 @@ import { systemClock } from '../../../../proto/lib/clock.ts'
 import { TaskState } from '../../../../proto/objects/index.ts'
 import { createFakeExecutor } from '../../../../worker/executor/fake/fake-executor.ts'
 import { FakeHost } from '../../../../worker/executor/fake/fake-host.ts'
-import { GrpcCluster, until } from '../../../support/grpc-cluster.ts'
+import { GrpcCluster } from '../../../support/grpc-cluster.ts'
 import { aService, aTask } from '../../../support/objects.ts'
+import { until } from '../../../support/until.ts'
 
 const S = TaskState
 

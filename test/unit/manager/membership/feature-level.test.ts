@@ -9,8 +9,9 @@ import { systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { seededRandom, systemRandom } from '../../../../proto/lib/random.ts'
 import { type Cluster, nodeId, raftId } from '../../../../proto/objects/index.ts'
-import { GrpcCluster, until } from '../../../support/grpc-cluster.ts'
+import { GrpcCluster } from '../../../support/grpc-cluster.ts'
 import { aCluster, aNode } from '../../../support/objects.ts'
+import { until } from '../../../support/until.ts'
 
 t.test('a manager that knows less than the cluster is refused clearly', async (t) => {
   const cluster = await GrpcCluster.start(['m1', 'm2'], [])

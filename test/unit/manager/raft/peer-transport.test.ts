@@ -8,6 +8,7 @@ import type { RaftCredentials, RaftPeer } from '../../../../manager/raft/raft-ha
 import { type Clock, systemClock } from '../../../../proto/lib/clock.ts'
 import { createNodeKey } from '../../../../worker/identity/node-key.ts'
 import { freeAddress, managerCredentials } from '../../../support/raft-members.ts'
+import { until } from '../../../support/until.ts'
 
 interface End {
   readonly transport: PeerTransport
@@ -73,7 +74,7 @@ t.test('members hear one another on every lane, in order', async (t) => {
   for (let round = 10; round < 60; round++) {
     t.ok(a.transport.send('bulk', heartbeat(a.peer.id, b.peer.id, round)))
   }
-  while (b.heard.length < from + 50) await new Promise((resolve) => setTimeout(resolve, 5))
+  await until(() => b.heard.length >= from + 50, 'all 50 messages are heard')
   const rounds = b.heard.slice(from).map((message) => message.kind === 'heartbeat' && message.round)
   t.same(
     rounds,
@@ -195,7 +196,7 @@ t.test('an unknown peer and a full lane are said at once', async (t) => {
   }
   const taken = Array.from({ length: 40 }, () => a.transport.send('bulk', append))
   t.ok(taken[0] === true && taken.at(-1) === false)
-  while (a.lost.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  await until(() => a.lost.length > 0, 'the silent member is given up')
   t.same(a.lost[0], 'raft-s')
 })
 

@@ -16,6 +16,7 @@ import { type RaftThreadOptions, startRaftThread } from '../../../../manager/raf
 import { SwarmError } from '../../../../proto/errors.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { freeAddress, managerCredentials } from '../../../support/raft-members.ts'
+import { until } from '../../../support/until.ts'
 
 class ListMachine implements StateMachine {
   items: string[] = []
@@ -99,16 +100,8 @@ async function aThread(
   return { raft, machine, announced }
 }
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const endMs = performance.now() + 10_000
-  while (!holds()) {
-    if (performance.now() > endMs) throw new Error(`not in time: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
 const leading = async (thread: Thread): Promise<Thread> => {
-  await until('it leads', () => thread.raft.leadership().role === 'leader')
+  await until(() => thread.raft.leadership().role === 'leader', 'it leads')
   return thread
 }
 
@@ -175,7 +168,7 @@ t.test('outcomes wait for a state machine that takes its time', async (t) => {
   })
   const status = raft.status()
   const before = machine.calls
-  await until('apply is called', () => machine.calls > before)
+  await until(() => machine.calls > before, 'apply is called')
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
   t.notOk(isAnswered)
   t.same(machine.items, [])
@@ -276,7 +269,7 @@ t.test('one survivor is made a cluster of its own', async (t) => {
   const first = await leading(await aThread(t, directory))
   await propose(first.raft, 'x')
   const outcome = first.raft.changeMembers([{ kind: 'add-voter', id: 'raft-b' }])
-  await until('nothing can be committed any more', () => first.raft.leadership().role !== 'leader')
+  await until(() => first.raft.leadership().role !== 'leader', 'nothing can be committed any more')
   t.match(await outcome, { kind: 'lost' })
   await first.raft.stop()
   const survivor = await leading(await aThread(t, directory, { beginning: { kind: 'force-new' } }))
