@@ -1,20 +1,15 @@
 // How long it takes until containers run: 50 replicas on five hosts, 200 on one, a single one, and what a plain listing
-// costs as typed. Real daemons, containers and command line on a fresh lab. Not the scheduler alone (scheduler.ts).
-import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { TestLab } from '../support/test-lab.ts'
+// costs as typed. Real daemons, containers and command lines on fresh clusters. Not the scheduler alone (scheduler.ts).
 import {
-  createRequest,
-  figure,
-  type LabBenchResult,
-  type LabClient,
-  type LabFigure,
-  onFreshLab,
-  onHost,
+  type BenchClient,
+  type BenchCluster,
   removeServices,
   rounds,
   seen,
   timed,
-} from './lab-bench.ts'
+} from './cluster.ts'
+import { type Measurement, measurement } from './figures.ts'
+import { type BenchContext, type BenchResult, sideBySide } from './side-by-side.ts'
 
 export interface DeployBenchOptions {
   /** Rounds of 50 replicas. Default 3. */
@@ -25,72 +20,83 @@ export interface DeployBenchOptions {
   readonly quickRounds?: number
 }
 
-/** Measures on a fresh lab of three managers and two workers. */
-export async function runDeployBench(options: DeployBenchOptions = {}): Promise<LabBenchResult> {
+/** Measures on fresh clusters of three managers and two workers. */
+export async function runDeployBench(
+  context: BenchContext,
+  options: DeployBenchOptions = {},
+): Promise<BenchResult> {
   const { manyRounds = 3, denseRounds = 1, quickRounds = 5 } = options
-  return await onFreshLab('deploy', { managers: 3, workers: 2 }, async (lab) => {
+  return await sideBySide('deploy', { managers: 3, workers: 2 }, context, async (cluster) => {
     // The first container of a host mounts the image; that is done before anything is measured.
-    await deploy(lab, 'warm', 5)
-    const quick = await measureQuick(lab, quickRounds)
-    const many = await rounds(manyRounds, () => deploy(lab, 'many', 50))
+    await deploy(cluster, 'warm', 5)
+    const quick = await measureQuick(cluster, quickRounds)
+    const many = await rounds(manyRounds, () => deploy(cluster, 'many', 50))
     const onOne = ['--constraint', 'node.hostname==w1']
-    const dense = await rounds(denseRounds, () => deploy(lab, 'dense', 200, onOne))
+    const dense = await rounds(denseRounds, () => deploy(cluster, 'dense', 200, onOne))
     return [
-      figure('50 replicas on 5 hosts, command to all running', 1_500, many),
-      figure('200 replicas on one host, command to all running', 5_000, dense),
+      measurement('50 replicas on 5 hosts, command to all running', 1_500, many),
+      measurement('200 replicas on one host, command to all running', 5_000, dense),
       ...quick,
     ]
   })
 }
 
-async function measureQuick(lab: TestLab, count: number): Promise<readonly LabFigure[]> {
-  const requested = await rounds(count, () => requestOne(lab))
-  const typed = await rounds(count, () => deploy(lab, 'typed', 1))
-  const listed = await rounds(count, () => timed(() => lab.cli('m1', 'service', 'ls')))
+async function measureQuick(cluster: BenchCluster, count: number): Promise<readonly Measurement[]> {
   const bare = [process.execPath, '-e', '0']
-  const started = await rounds(count, () => timed(() => lab.run('m1', ...bare)))
+  const requested = await rounds(count, () => requestOne(cluster))
+  const typed = await rounds(count, () => typeOne(cluster))
+  const listed = await rounds(count, () => timed(() => cluster.type('m1', 'service', 'ls')))
+  const started = await rounds(count, () => timed(() => cluster.run('m1', ...bare)))
   return [
-    figure('one container, request received to running', 60, requested),
-    figure('one container as typed, to running', 260, typed),
-    figure('tsswarm service ls as typed', 150, listed),
-    figure('bare Node as typed, for comparison', undefined, started),
+    measurement('one container, request received to running', 60, requested),
+    measurement('one container as typed, to running', 260, typed),
+    measurement('service ls as typed', 150, listed),
+    measurement('bare Node as typed, for comparison', undefined, started),
   ]
 }
 
 /** Types `service create` and looks until a manager tells that all run. */
 async function deploy(
-  lab: TestLab,
+  cluster: BenchCluster,
   name: string,
   replicas: number,
   flags: readonly string[] = [],
 ): Promise<number> {
-  const create = ['service', 'create', '--detach', '--name', name, '--replicas', String(replicas)]
-  const ms = await onHost(lab, 'm1', (client) =>
+  const named = ['--detach', '--name', name, '--replicas', String(replicas)]
+  const args = ['service', 'create', ...named, ...cluster.createFlags, ...flags, 'lab/hello']
+  const ms = await cluster.onHost('m1', (client) =>
     timed(async () => {
-      await lab.cli('m1', ...create, ...flags, 'lab/hello')
+      await cluster.type('m1', ...args)
       await untilRunning(client, name, replicas)
     }),
   )
-  await removeServices(lab, name)
+  await removeServices(cluster, name)
   return ms
 }
 
-/** The same by way of the API, without the start of a process. */
-async function requestOne(lab: TestLab): Promise<number> {
-  const ms = await onHost(lab, 'm1', (client) =>
+async function typeOne(cluster: BenchCluster): Promise<number> {
+  const ms = await timed(() => cluster.typeOne('typed'))
+  await cluster.removeOne('typed')
+  return ms
+}
+
+/** By way of the API, without the start of a process. */
+async function requestOne(cluster: BenchCluster): Promise<number> {
+  const ms = await cluster.onHost('m1', (client) =>
     timed(async () => {
-      await client.call(ControlService.createService, createRequest('one', 1))
+      await client.createService('one', 1)
       await untilRunning(client, 'one', 1)
     }),
   )
-  await removeServices(lab, 'one')
+  await removeServices(cluster, 'one')
   return ms
 }
 
 /** Looks every 5 ms at one, every 20 ms at many: the looking shall not be what takes the time. */
-async function untilRunning(client: LabClient, reference: string, replicas: number): Promise<void> {
-  await seen(`${replicas} tasks of ${reference} run`, replicas === 1 ? 5 : 20, async () => {
-    const { service } = await client.call(ControlService.getService, { reference })
-    return service?.runningTasks === replicas
-  })
+async function untilRunning(client: BenchClient, name: string, replicas: number): Promise<void> {
+  await seen(
+    `${replicas} tasks of ${name} run`,
+    replicas === 1 ? 5 : 20,
+    async () => (await client.runningCount(name)) === replicas,
+  )
 }

@@ -1,22 +1,12 @@
-// How long no write is accepted after the leader was killed with -9 under writes: three managers of a fresh lab, one
+// How long no write is accepted after the leader was killed with -9 under writes: three managers of fresh clusters, one
 // killed a try and started again. Not the proof that no write is lost (test/e2e/cluster.test.ts).
-import { untilReady } from '../../cli/lab/lab.ts'
 import { SwarmError } from '../../proto/errors.ts'
-import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
-import type { TestLab } from '../support/test-lab.ts'
-import {
-  createRequest,
-  figure,
-  type LabBenchResult,
-  type LabClient,
-  onFreshLab,
-  onHost,
-  rounds,
-  seen,
-} from './lab-bench.ts'
+import { type BenchClient, type BenchCluster, rounds, seen } from './cluster.ts'
+import { measurement } from './figures.ts'
+import { type BenchContext, type BenchResult, sideBySide } from './side-by-side.ts'
 
 export interface FailoverBenchOptions {
   /** Leaders killed. Default 5. */
@@ -28,35 +18,42 @@ const probeGapMs = 20
 const probesMax = 100
 const acceptedWithinMs = 60_000
 
-/** Measures on a fresh lab of three managers. */
-export async function runFailoverBench({
-  tries = 5,
-}: FailoverBenchOptions = {}): Promise<LabBenchResult> {
-  return await onFreshLab('failover', { managers: 3, workers: 0 }, async (lab) => {
-    const ms = await rounds(tries, () => killLeader(lab))
-    return [figure('leader killed (-9) to first write accepted', 1_000, ms)]
+/** Measures on fresh clusters of three managers. */
+export async function runFailoverBench(
+  context: BenchContext,
+  { tries = 5 }: FailoverBenchOptions = {},
+): Promise<BenchResult> {
+  return await sideBySide('failover', { managers: 3, workers: 0 }, context, async (cluster) => {
+    const ms = await rounds(tries, () => killLeader(cluster))
+    return [measurement('leader killed (-9) to first write accepted', 1_000, ms)]
   })
 }
 
-async function killLeader(lab: TestLab): Promise<number> {
-  const leader = await lab.leader('m1')
+async function killLeader(cluster: BenchCluster): Promise<number> {
+  const leader = await leaderOf(cluster)
   const [first = '', second = ''] = managers.filter((host) => host !== leader)
-  const ms = await onHost(lab, first, (one) =>
-    onHost(lab, second, (other) => killUnderWrites(lab, leader, [one, other])),
+  const ms = await cluster.onHost(first, (one) =>
+    cluster.onHost(second, (other) => killUnderWrites(cluster, leader, [one, other])),
   )
-  await lab.start(leader)
-  // A daemon answers before its manager part does.
-  await lab.until(`${leader} is a manager again`, () =>
-    onHost(lab, leader, (client) => client.call(ControlService.listNodes, { filters: [] })),
-  )
-  await untilReady(lab.deps, lab.record)
+  await cluster.restart(leader)
   return ms
 }
 
+async function leaderOf(cluster: BenchCluster): Promise<string> {
+  return await cluster.onHost('m1', async (client) => {
+    let leader: string | undefined
+    await seen('there is a leader', probeGapMs, async () => {
+      leader = await client.leader()
+      return leader !== undefined
+    })
+    return leader ?? ''
+  })
+}
+
 async function killUnderWrites(
-  lab: TestLab,
+  cluster: BenchCluster,
   leader: string,
-  clients: readonly LabClient[],
+  clients: readonly BenchClient[],
 ): Promise<number> {
   const writing = { stop: false, acknowledged: 0 }
   const writers = Promise.all(clients.map((client) => keepWriting(client, writing)))
@@ -65,7 +62,7 @@ async function killUnderWrites(
   try {
     await seen('writes go through', 5, async () => writing.acknowledged > 20)
     const startMs = systemClock.monotonicMs()
-    await lab.kill(leader)
+    await cluster.kill(leader)
     // Only writes begun from here on count: none of them can have been accepted by the old leader.
     return (await firstAcceptedAtMs(clients)) - startMs
   } finally {
@@ -76,18 +73,18 @@ async function killUnderWrites(
 
 /** A user's writes: one after the other, repeated by the client while their outcome is unknown. */
 async function keepWriting(
-  client: LabClient,
+  client: BenchClient,
   writing: { readonly stop: boolean; acknowledged: number },
 ): Promise<void> {
   while (!writing.stop) {
-    await client.call(ControlService.createService, aWrite())
+    await client.createService(aName(), 0)
     writing.acknowledged += 1
     await wait(systemClock, 10)
   }
 }
 
 /** Begins a new write every 20 ms, in turns at each manager left, until one of them is accepted. */
-async function firstAcceptedAtMs(clients: readonly LabClient[]): Promise<number> {
+async function firstAcceptedAtMs(clients: readonly BenchClient[]): Promise<number> {
   const endsAtMs = systemClock.monotonicMs() + acceptedWithinMs
   const open = new Set<Promise<void>>()
   let acceptedAtMs: number | undefined
@@ -96,7 +93,7 @@ async function firstAcceptedAtMs(clients: readonly LabClient[]): Promise<number>
     const client = clients[at % clients.length]
     if (client !== undefined && open.size < probesMax) {
       const probe = client
-        .call(ControlService.createService, aWrite(), { retry: false, timeoutMs: 10_000 })
+        .createService(aName(), 0, { once: true })
         .then(
           () => {
             acceptedAtMs ??= systemClock.monotonicMs()
@@ -119,6 +116,6 @@ async function firstAcceptedAtMs(clients: readonly LabClient[]): Promise<number>
   return acceptedAtMs
 }
 
-function aWrite(): ReturnType<typeof createRequest> {
-  return createRequest(`w-${newId(systemRandom)}`, 0)
+function aName(): string {
+  return `w-${newId(systemRandom)}`
 }

@@ -1,34 +1,34 @@
-// The benchmarks by name: `npm run bench -- NAME… [--json]`. Without names: all of them. Each is loaded when it is run.
+// The benchmarks by name: `npm run bench -- NAME… [--json] [--no-peer]`. Without names: all of them. Each is loaded when
+// it is run. Ctrl-C ends them; what they made is removed first.
+import { hasCode } from '../../proto/errors.ts'
+import { parseBenchArguments } from './arguments.ts'
+import { tableRows } from './figures.ts'
+import type { BenchContext } from './side-by-side.ts'
 
 /** To add a benchmark, add it here. Each resolves with its figures. */
-const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
+const benchmarks: Readonly<Record<string, (context: BenchContext) => Promise<object>>> = {
   scheduler: async () => (await import('./scheduler.ts')).runSchedulerBench(),
   store: async () => (await import('./store.ts')).runStoreBench(),
-  deploy: async () => (await import('./deploy.ts')).runDeployBench(),
-  failover: async () => (await import('./failover.ts')).runFailoverBench(),
-  nodeloss: async () => (await import('./nodeloss.ts')).runNodelossBench(),
+  deploy: async (context) => (await import('./deploy.ts')).runDeployBench(context),
+  failover: async (context) => (await import('./failover.ts')).runFailoverBench(context),
+  nodeloss: async (context) => (await import('./nodeloss.ts')).runNodelossBench(context),
   raft: async () => (await import('./raft.ts')).runRaftBench(),
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const asJson = args.includes('--json')
-  const named = args.filter((arg) => !arg.startsWith('--'))
-  const unknown = args.find(
-    (arg) => arg !== '--json' && (arg.startsWith('--') || benchmarks[arg] === undefined),
-  )
-  if (unknown !== undefined) {
-    const known = Object.keys(benchmarks).join(', ')
-    process.stderr.write(`unknown argument "${unknown}": benchmarks are ${known}; --json\n`)
+  const wish = parseBenchArguments(args, Object.keys(benchmarks))
+  if (typeof wish === 'string') {
+    process.stderr.write(`${wish}\n`)
     return 125
   }
   const results: Record<string, object> = {}
-  for (const name of named.length > 0 ? named : Object.keys(benchmarks)) {
-    const result = await benchmarks[name]?.()
+  for (const name of wish.names) {
+    const result = await benchmarks[name]?.({ peer: wish.peer })
     if (result === undefined) continue
     results[name] = result
-    if (!asJson) print(name, result)
+    if (!wish.asJson) print(name, result)
   }
-  if (asJson) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`)
+  if (wish.asJson) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`)
   return 0
 }
 
@@ -36,9 +36,16 @@ async function main(args: readonly string[]): Promise<number> {
 function print(name: string, result: object): void {
   process.stdout.write(`\n${name}\n`)
   for (const [part, value] of Object.entries(result)) {
-    if (Array.isArray(value)) console.table(value)
+    if (Array.isArray(value)) console.table(tableRows(value))
     else process.stdout.write(`${part}: ${JSON.stringify(value)}\n`)
   }
 }
 
-process.exitCode = await main(process.argv.slice(2))
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (err) {
+  if (!hasCode(err, 'CANCELLED')) throw err
+  process.stderr.write(`${err.message}\n`)
+  // What was still being measured would go on until its deadlines.
+  process.exit(130)
+}

@@ -36,6 +36,12 @@ export interface SchedulerFigure extends SchedulerCase {
   readonly roundsMs: string
 }
 
+export interface SchedulerBenchResult {
+  /** SwarmKit's own benchmark is not in Docker's package, so that there is none to run beside. */
+  readonly peer: 'unpackaged'
+  readonly figures: readonly SchedulerFigure[]
+}
+
 interface Round {
   readonly ms: number
   readonly cpuMs: number
@@ -60,14 +66,14 @@ const specs = [
 /** Runs the cases one after another. */
 export async function runSchedulerBench(
   options: SchedulerBenchOptions = {},
-): Promise<{ readonly figures: readonly SchedulerFigure[] }> {
+): Promise<SchedulerBenchResult> {
   const figures: SchedulerFigure[] = []
   for (const each of options.cases ?? goals) {
     const rounds: Round[] = []
     for (let turn = 0; turn < (options.rounds ?? 3); turn++) rounds.push(await runCase(each))
     figures.push(figureOf(each, rounds))
   }
-  return { figures }
+  return { peer: 'unpackaged', figures }
 }
 
 function figureOf(each: SchedulerCase, rounds: readonly Round[]): SchedulerFigure {
