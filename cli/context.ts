@@ -4,7 +4,8 @@ import type { Random } from '../proto/lib/random.ts'
 import type { Client } from './client.ts'
 
 export interface Output {
-  write(text: string): void
+  /** Bytes are written as they are. */
+  write(text: string | Uint8Array): void
   readonly isTerminal: boolean
   /** Width of the terminal in characters; 80 when it is none. */
   readonly columns: number

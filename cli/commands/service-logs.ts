@@ -71,6 +71,8 @@ export const command = defineCommand({
   },
 })
 
+const newline = 0x0a
+
 function tailOf(value: string | undefined): number | undefined {
   if (value === undefined || value === 'all') return undefined
   if (/^\d+$/.test(value) && Number(value) <= 4_294_967_295) return Number(value)
@@ -85,14 +87,19 @@ interface LogFlags {
   readonly 'no-resolve': boolean
 }
 
-function formatLine(line: LogLine, flags: LogFlags): string {
-  const body = new TextDecoder().decode(line.text).replace(/\n$/, '')
+/** The container's bytes stay as they are, whatever they mean. */
+function formatLine(line: LogLine, flags: LogFlags): Uint8Array {
+  const body = line.text.at(-1) === newline ? line.text.subarray(0, -1) : line.text
   const time = flags.timestamps ? `${logTimestamp(line)} ` : ''
-  if (flags.raw) return `${time}${body}\n`
+  if (flags.raw) return joined(time, body)
   const prefix = logPrefix(line, {
     taskIds: !flags['no-task-ids'],
     truncate: !flags['no-trunc'],
     resolve: !flags['no-resolve'],
   })
-  return `${time}${prefix}    | ${body}\n`
+  return joined(`${time}${prefix}    | `, body)
+}
+
+function joined(start: string, body: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(start), body, Buffer.from('\n')])
 }

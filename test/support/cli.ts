@@ -5,21 +5,28 @@ import { runCli } from '../../cli/run-cli.ts'
 import { type Clock, systemClock } from '../../proto/lib/clock.ts'
 import { seededRandom } from '../../proto/lib/random.ts'
 
+type OnWrite = (text: string, bytes: Uint8Array) => void
+
 export class MemoryOutput implements Output {
   readonly isTerminal: boolean
   readonly columns: number
-  readonly #onWrite: ((text: string) => void) | undefined
-  text = ''
+  readonly #onWrite: OnWrite | undefined
+  #bytes = Buffer.alloc(0)
 
-  constructor(isTerminal = false, columns = 80, onWrite?: (text: string) => void) {
+  get text(): string {
+    return this.#bytes.toString()
+  }
+
+  constructor(isTerminal = false, columns = 80, onWrite?: OnWrite) {
     this.isTerminal = isTerminal
     this.columns = columns
     this.#onWrite = onWrite
   }
 
-  write(text: string): void {
-    this.text += text
-    this.#onWrite?.(text)
+  write(chunk: string | Uint8Array): void {
+    const bytes = Buffer.from(chunk)
+    this.#bytes = Buffer.concat([this.#bytes, bytes])
+    this.#onWrite?.(bytes.toString(), bytes)
   }
 }
 
@@ -38,7 +45,7 @@ export interface CliSurroundings {
   readonly signal?: AbortSignal
   readonly terminal?: boolean
   /** Sees what is written to stdout as it is written. */
-  readonly onOutput?: (text: string) => void
+  readonly onOutput?: OnWrite
 }
 
 let runs = 0

@@ -252,6 +252,13 @@ t.test('service logs', async (t) => {
   t.match(await d.run('service logs --no-resolve --no-trunc web'), {
     stdout: `${id('t1')}@${id('n')}    | hello\n`,
   })
+  const binary = new Uint8Array([0xff, 0x00, 0x0a, 0xfe])
+  d.control['serviceLogs'] = async function* (): AsyncGenerator<LogLine> {
+    yield line({ text: binary })
+  }
+  const written: number[] = []
+  await d.run('service logs --raw web', { onOutput: (_, bytes) => written.push(...bytes) })
+  t.same(written, [...binary, 0x0a], 'bytes stay as they are')
   const controller = new AbortController()
   d.control['serviceLogs'] = async function* (_: unknown, __: unknown, signal: AbortSignal) {
     yield line({})
