@@ -73,19 +73,20 @@ export class Assembler {
       image,
       user,
       mounts,
-      bundleDir: paths.bundleDir,
+      etcDir: paths.etcDir,
       cgroupsPath: paths.cgroupPath,
       seccomp: await seccomp.choice(capabilities),
       hostSwaps,
       initPath,
     })
+    await mkdir(paths.etcDir, { mode: 0o711 })
     await Promise.all([
       mkdir(paths.upperDir),
       mkdir(paths.workDir),
       mkdir(paths.rootfsDir),
       mkdir(paths.persistDir),
       writeFile(`${paths.bundleDir}/config.json`, JSON.stringify(spec), { mode: 0o600 }),
-      writeFile(`${paths.bundleDir}/hostname`, `${containerHostname(config)}\n`),
+      writeFile(`${paths.etcDir}/hostname`, `${containerHostname(config)}\n`),
       writeEtcFiles(config, paths, undefined),
     ])
     return { layers, capabilities }
@@ -168,8 +169,8 @@ export async function writeEtcFiles(
     ? await Promise.all([hostText('/etc/hosts'), hostText('/etc/resolv.conf')])
     : ['', '']
   await Promise.all([
-    writeFile(`${paths.bundleDir}/hosts`, hostsFile(config, attachment, hosts)),
-    writeFile(`${paths.bundleDir}/resolv.conf`, resolvConf(config, attachment, resolv)),
+    writeFile(`${paths.etcDir}/hosts`, hostsFile(config, attachment, hosts)),
+    writeFile(`${paths.etcDir}/resolv.conf`, resolvConf(config, attachment, resolv)),
   ])
 }
 

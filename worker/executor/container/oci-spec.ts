@@ -14,7 +14,7 @@ export interface OciSpecInput {
   readonly user: ResolvedUser
   readonly mounts: readonly ResolvedMount[]
   /** Folder of the container's own hosts, hostname and resolv.conf. */
-  readonly bundleDir: string
+  readonly etcDir: string
   /** Below the cgroup root of every controller. */
   readonly cgroupsPath: string
   readonly seccomp: SeccompChoice
@@ -94,11 +94,11 @@ function rlimit(limit: { readonly name: string; readonly soft: number; readonly 
 }
 
 /** /etc files of our own, unless the user put something there. */
-function fileMounts({ config, mounts, bundleDir, initPath }: OciSpecInput): readonly OciMount[] {
+function fileMounts({ config, mounts, etcDir, initPath }: OciSpecInput): readonly OciMount[] {
   const taken = new Set(mounts.map((one) => ('mount' in one ? one.mount.target : one.target)))
   const files = ['hosts', 'hostname', 'resolv.conf']
     .filter((name) => !taken.has(`/etc/${name}`))
-    .map((name) => bindFile(`${bundleDir}/${name}`, `/etc/${name}`, 'rw'))
+    .map((name) => bindFile(`${etcDir}/${name}`, `/etc/${name}`, 'rw'))
   return config.init === true && initPath !== ''
     ? [...files, bindFile(initPath, initTarget, 'ro')]
     : files

@@ -29,6 +29,8 @@ export interface ContainerPaths {
   readonly upperDir: string
   readonly workDir: string
   readonly logPath: string
+  /** Its hosts, hostname and resolv.conf. It can write them: on tmpfs it could fill the memory of all. */
+  readonly etcDir: string
   /** What is known after the loss of runDir. */
   readonly diskRecordPath: string
   /** On tmpfs: OCI bundle and record. */
@@ -65,6 +67,7 @@ export function containerPaths(dirs: ExecutorDirs, id: string): ContainerPaths {
     upperDir: `${diskDir}/upper`,
     workDir: `${diskDir}/work`,
     logPath: `${diskDir}/log`,
+    etcDir: `${diskDir}/etc`,
     diskRecordPath: `${diskDir}/record.json`,
     bundleDir,
     rootfsDir: `${bundleDir}/rootfs`,

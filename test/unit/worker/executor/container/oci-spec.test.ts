@@ -26,7 +26,7 @@ function anInput(over: Partial<OciSpecInput> = {}): OciSpecInput {
     image,
     user: { uid: 0, gid: 0, additionalGids: [0], home: '/root' },
     mounts: [],
-    bundleDir: '/run/b',
+    etcDir: '/run/b',
     cgroupsPath: '/parent/id',
     seccomp: { kind: 'compiled', bpf: 'AAAA' },
     hostSwaps: false,
