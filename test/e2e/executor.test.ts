@@ -350,16 +350,17 @@ t.test('mounts', async (t) => {
     await writeFile(`${source}/greeting`, 'hello')
     const run = await runToEnd(
       executor,
-      aScript('bind', 'cat /in/greeting; echo back > /in/answer; touch /ro/x', {
+      aScript('bind', 'cat /in/greeting /file; echo >>/file; echo back >/in/answer; touch /ro/x', {
         mounts: [
           { kind: 'bind', source, target: '/in' },
           { kind: 'bind', source, target: '/ro', readOnly: true },
+          { kind: 'bind', source: `${source}/greeting`, target: '/file', readOnly: true },
           { kind: 'bind', source: `${source}/made`, target: '/made', createSource: true },
         ],
       }),
     )
-    t.match(run.output, 'hello')
-    t.match(run.output, /Read-only/)
+    t.match(run.output, 'hellohello')
+    for (const target of ['/file', '/ro/x']) t.match(run.output, `${target}: Read-only`)
     t.equal(await readFile(`${source}/answer`, 'utf8'), 'back\n')
     t.ok((await stat(`${source}/made`)).isDirectory())
   })

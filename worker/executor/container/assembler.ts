@@ -121,8 +121,7 @@ export class Assembler {
       case 'tmpfs':
         return { kind: 'tmpfs', mount }
       case 'bind':
-        await ensureBindSource(mount)
-        return { kind: 'bind', mount }
+        return { kind: 'bind', mount, isFolder: await ensureBindSource(mount) }
       case 'volume': {
         const path = await this.#volumePath(mount, request, layers)
         const readOnly = mount.readOnly ?? false
@@ -178,12 +177,10 @@ function hostText(path: string): Promise<string> {
   return readFile(path, 'utf8').catch(() => '')
 }
 
-async function ensureBindSource({ source, createSource }: BindMount): Promise<void> {
-  const exists = await stat(source).then(
-    () => true,
-    () => false,
-  )
-  if (exists) return
+/** Whether it is a folder. */
+async function ensureBindSource({ source, createSource }: BindMount): Promise<boolean> {
+  const found = await stat(source).catch(() => undefined)
+  if (found !== undefined) return found.isDirectory()
   if (createSource !== true) {
     throw new SwarmError(
       'INVALID_ARGUMENT',
@@ -196,4 +193,5 @@ async function ensureBindSource({ source, createSource }: BindMount): Promise<vo
       cause,
     })
   })
+  return true
 }

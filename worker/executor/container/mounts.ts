@@ -14,7 +14,7 @@ export interface OciMount {
 
 /** A mount whose source on this host is known. */
 export type ResolvedMount =
-  | { readonly kind: 'bind'; readonly mount: BindMount }
+  | { readonly kind: 'bind'; readonly mount: BindMount; readonly isFolder: boolean }
   | {
       readonly kind: 'volume'
       readonly target: string
@@ -94,7 +94,8 @@ function toOci(resolved: ResolvedMount): OciMount {
   switch (resolved.kind) {
     case 'bind': {
       const { mount } = resolved
-      const recursive = mount.nonRecursive !== true
+      // crun takes a file for neither: nothing can be mounted below it.
+      const recursive = resolved.isFolder && mount.nonRecursive !== true
       return {
         destination: mount.target,
         type: 'bind',

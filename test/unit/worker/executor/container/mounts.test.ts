@@ -51,9 +51,13 @@ t.test('what cannot be mounted is refused', async (t) => {
 
 t.test('a read-only bind is so with all below it, unless it is not recursive', async (t) => {
   const bind = { kind: 'bind' as const, source: '/s', target: '/t', readOnly: true }
-  const [one] = ociMounts([{ kind: 'bind', mount: bind }])
+  const [one] = ociMounts([{ kind: 'bind', mount: bind, isFolder: true }])
   t.same(one?.options, ['rbind', 'rprivate', 'rro'])
-  const [flat] = ociMounts([{ kind: 'bind', mount: { ...bind, nonRecursive: true } }])
+  const [file] = ociMounts([{ kind: 'bind', mount: bind, isFolder: false }])
+  t.same(file?.options, ['bind', 'rprivate', 'ro'])
+  const [flat] = ociMounts([
+    { kind: 'bind', mount: { ...bind, nonRecursive: true }, isFolder: true },
+  ])
   t.same(flat?.options, ['bind', 'rprivate', 'ro'])
 })
 

@@ -68,8 +68,13 @@ t.test('a container that asks for everything', async (t) => {
       {
         kind: 'bind',
         mount: { kind: 'bind', source: '/host', target: '/data', propagation: 'rslave' },
+        isFolder: true,
       },
-      { kind: 'bind', mount: { kind: 'bind', source: '/h', target: '/etc/hosts', readOnly: true } },
+      {
+        kind: 'bind',
+        mount: { kind: 'bind', source: '/h', target: '/etc/hosts', readOnly: true },
+        isFolder: true,
+      },
       { kind: 'tmpfs', mount: { kind: 'tmpfs', target: '/tmp', sizeBytes: 1024, mode: 0o700 } },
     ],
     seccomp: {
