@@ -10,6 +10,8 @@ import {
 import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
 import { ReplicatedStore } from '../../../../manager/store/replicated-store.ts'
 import { put } from '../../../../manager/store/row-codec.ts'
+import { encodeSnapshot } from '../../../../manager/store/snapshot.ts'
+import { State } from '../../../../manager/store/state.ts'
 import { StoreEntry, StoreSnapshotRecord } from '../../../../proto/gen/tsswarm/v1/store.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
 import { nodeId } from '../../../../proto/objects/index.ts'
@@ -105,6 +107,23 @@ t.test(
     t.equal(slices, chunks.length - 1)
   },
 )
+
+t.test('a snapshot that nobody reads to its end lets go of what it kept', async (t) => {
+  const state = new State()
+  for (let i = 0; i < 10; i++) state.write(put('tasks', aTask({ id: `t${i}` })))
+  const rows = (): number => [...state.table('tasks').rows()].length
+  for (const isBegun of [false, true]) {
+    const kept: string[] = []
+    const snapshot = encodeSnapshot(state, async () => {})[Symbol.asyncIterator]()
+    if (isBegun) await snapshot.next()
+    await snapshot.return?.(undefined)
+    for await (const chunk of { [Symbol.asyncIterator]: () => snapshot }) kept.push(`${chunk}`)
+    t.same(kept, [], isBegun ? 'begun' : 'not begun')
+    state.write({ table: 'tasks', id: 't0', row: undefined })
+    state.write(put('tasks', aTask({ id: 't0' })))
+    t.equal(rows(), 10)
+  }
+})
 
 t.test('a damaged snapshot is refused and the old state stays', async (t) => {
   const store = await filled(200)
