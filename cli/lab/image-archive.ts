@@ -1,4 +1,4 @@
-// Builds a container image of one layer as a docker-archive, byte for byte the same each time. No
+// Builds a container image as a docker-archive, byte for byte the same each time. No
 // registry, no build tool: the lab's image and the tests' images are made of files of this host.
 import { createHash } from 'node:crypto'
 import { type TarEntry, writeTar } from '../../proto/lib/tar.ts'
@@ -7,6 +7,8 @@ export interface ImageRecipe {
   /** `name:tag` in full or familiar form. */
   readonly names: readonly string[]
   readonly files: readonly TarEntry[]
+  /** Layers over the files, the last one on top; `.wh.NAME` takes NAME away. */
+  readonly layersAbove?: readonly (readonly TarEntry[])[]
   readonly entrypoint?: readonly string[]
   readonly command?: readonly string[]
   readonly env?: readonly string[]
@@ -19,19 +21,23 @@ export interface ImageRecipe {
 
 /** A tar that `docker load` and `tsswarm image load` accept. */
 export function buildImageArchive(recipe: ImageRecipe): Uint8Array {
-  const layer = writeTar(recipe.files)
-  const config = Buffer.from(JSON.stringify(imageConfig(recipe, sha256(layer))))
-  const layerName = `${sha256(layer)}.tar`
+  const layers = [recipe.files, ...(recipe.layersAbove ?? [])].map((files) => {
+    const data = writeTar(files)
+    return { data, digest: sha256(data) }
+  })
+  const digests = layers.map(({ digest }) => digest)
+  const config = Buffer.from(JSON.stringify(imageConfig(recipe, digests)))
   const configName = `${sha256(config)}.json`
-  const manifest = [{ Config: configName, RepoTags: recipe.names, Layers: [layerName] }]
+  const Layers = digests.map((digest) => `${digest}.tar`)
+  const manifest = [{ Config: configName, RepoTags: recipe.names, Layers }]
   return writeTar([
-    { kind: 'file', path: layerName, data: layer },
+    ...layers.map(({ data, digest }) => ({ kind: 'file' as const, path: `${digest}.tar`, data })),
     { kind: 'file', path: configName, data: config },
     { kind: 'file', path: 'manifest.json', data: Buffer.from(JSON.stringify(manifest)) },
   ])
 }
 
-function imageConfig(recipe: ImageRecipe, layerDigest: string): object {
+function imageConfig(recipe: ImageRecipe, layerDigests: readonly string[]): object {
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch
   return {
     architecture,
@@ -49,8 +55,8 @@ function imageConfig(recipe: ImageRecipe, layerDigest: string): object {
         ? {}
         : { Volumes: Object.fromEntries(recipe.volumes.map((path) => [path, {}])) }),
     },
-    rootfs: { type: 'layers', diff_ids: [`sha256:${layerDigest}`] },
-    history: [{ created: '1970-01-01T00:00:00Z', created_by: 'tsswarm' }],
+    rootfs: { type: 'layers', diff_ids: layerDigests.map((digest) => `sha256:${digest}`) },
+    history: layerDigests.map(() => ({ created: '1970-01-01T00:00:00Z', created_by: 'tsswarm' })),
   }
 }
 
