@@ -1,7 +1,7 @@
 // `tsswarm lab up`
 import { defineCommand, noArguments } from '../command.ts'
 import { bool, integer } from '../flags.ts'
-import { labDeps, labName, nameFlag } from '../lab/command-deps.ts'
+import { labDeps, labName, nameFlag, waitFlag } from '../lab/command-deps.ts'
 import { labUp } from '../lab/lab.ts'
 import { hostNames } from '../lab/lab-record.ts'
 
@@ -17,6 +17,7 @@ export const command = defineCommand({
     managers: integer('Managers', { min: 1, max: 50 }, { shown: '3' }),
     workers: integer('Workers', { min: 0, max: 100 }, { shown: '2' }),
     quiet: bool('No progress', { short: 'q' }),
+    wait: waitFlag,
   },
   examples: [
     { what: 'Three managers and two workers', command: 'tsswarm lab up' },
@@ -26,7 +27,7 @@ export const command = defineCommand({
     },
   ],
   run: async (ctx, { flags }) => {
-    const record = await labUp(labDeps(ctx, flags.quiet), {
+    const record = await labUp(labDeps(ctx, flags), {
       name: labName(flags.name),
       managers: flags.managers ?? 3,
       workers: flags.workers ?? 2,

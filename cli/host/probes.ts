@@ -24,7 +24,8 @@ export function systemProbes(): HostProbes {
     platform: process.platform,
     nodeVersion: process.versions.node,
     userId: process.getuid?.() ?? -1,
-    run: runCommand,
+    // A host is not unfit because it is slow: the first try loads modules of the kernel.
+    run: (argv, options) => runCommand(argv, { timeoutMs: 60_000, ...options }),
     read: async (file) => {
       try {
         return await readFile(file, 'utf8')

@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs'
 import { SwarmError } from '../../proto/errors.ts'
 import type { CommandContext } from '../context.ts'
-import { text } from '../flags.ts'
+import { duration, text } from '../flags.ts'
 import type { LabDeps } from './lab.ts'
 import {
   checkLabName,
@@ -14,6 +14,9 @@ import {
 
 export const nameFlag = text('Name of the lab', { short: 'n', shown: 'default' })
 
+/** For slow machines. */
+export const waitFlag = duration('How long a host may take to be ready', { shown: '1m0s' })
+
 /** The lab a command is about. Errors: INVALID_ARGUMENT. */
 export function labName(given: string | undefined): string {
   const name = given ?? 'default'
@@ -22,7 +25,10 @@ export function labName(given: string | undefined): string {
 }
 
 /** Errors: PERMISSION_DENIED when not root: namespaces and cgroups need it. */
-export function labDeps(ctx: CommandContext, quiet = false): LabDeps {
+export function labDeps(
+  ctx: CommandContext,
+  { quiet = false, wait }: { readonly quiet?: boolean; readonly wait?: number | undefined } = {},
+): LabDeps {
   if (process.getuid?.() !== 0) {
     throw new SwarmError('PERMISSION_DENIED', 'a lab makes network namespaces: run this as root')
   }
@@ -35,6 +41,7 @@ export function labDeps(ctx: CommandContext, quiet = false): LabDeps {
     progress: (line) => {
       if (!quiet) ctx.stderr.write(`${line}\n`)
     },
+    ...(wait === undefined ? {} : { readyMs: wait }),
   }
 }
 

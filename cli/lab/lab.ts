@@ -42,7 +42,7 @@ import {
   topologyExists,
 } from './topology.ts'
 
-const readyMs = 60_000
+const defaultReadyMs = 60_000
 
 export interface LabDeps {
   readonly roots: LabRoots
@@ -53,6 +53,8 @@ export interface LabDeps {
   readonly program: readonly string[]
   /** Tells the user what is going on. */
   readonly progress: (line: string) => void
+  /** How long daemons, registry and nodes may each take to be ready; default 60,000. */
+  readonly readyMs?: number
   /** More variables for the daemons, as for libfaketime. */
   readonly daemonEnv?: Readonly<Record<string, string>>
 }
@@ -147,7 +149,7 @@ export async function withDaemon<T>(
 ): Promise<T> {
   const { clock, random, signal } = deps
   const paths = hostPaths(deps.roots, record.name, host)
-  const endsAtMs = clock.monotonicMs() + readyMs
+  const endsAtMs = clock.monotonicMs() + (deps.readyMs ?? defaultReadyMs)
   while (true) {
     try {
       const client = await connectClient({ socketPath: paths.socket, clock, random, signal })
@@ -249,7 +251,7 @@ async function* chunks(file: string): AsyncGenerator<{ readonly chunk: Buffer },
 }
 
 async function publish(deps: LabDeps, registry: RegistryPlace, archive: string): Promise<void> {
-  const endsAtMs = deps.clock.monotonicMs() + readyMs
+  const endsAtMs = deps.clock.monotonicMs() + (deps.readyMs ?? defaultReadyMs)
   while (true) {
     try {
       await pushArchive(registry, archive, helloImageName)
@@ -264,6 +266,7 @@ async function publish(deps: LabDeps, registry: RegistryPlace, archive: string):
 
 /** Until every node is ready and every manager reachable. */
 export async function untilReady(deps: LabDeps, record: LabRecord): Promise<void> {
+  const { readyMs = defaultReadyMs } = deps
   const endsAtMs = deps.clock.monotonicMs() + readyMs
   const [first = 'm1'] = hostNames(record)
   while (true) {

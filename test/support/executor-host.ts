@@ -130,7 +130,10 @@ async function leftovers({ stateDir, runDir, cgroupParent }: ExecutorDirs): Prom
   ]
   const files = await Promise.all(
     folders.map(async (one) =>
-      (await readdir(one).catch(() => [])).map((name) => `${one}/${name}`),
+      (await readdir(one).catch(() => []))
+        // Compiled seccomp profiles, kept for all containers (crun 1.14 and newer).
+        .filter((name) => name !== '.cache')
+        .map((name) => `${one}/${name}`),
     ),
   )
   return {

@@ -1,9 +1,9 @@
 // What the runtime's complaints mean to a user. Pure.
 import { SwarmError } from '../../../proto/errors.ts'
 
-/** crun and runc say each in its own way that the command is not in the image, or is no program. */
+/** crun (1.8, 1.21) and runc say each in its own way that the command is not in the image, or is no program. */
 const isCommand =
-  /executable file .*not found|exec: .*(no such file|permission denied)|open executable:/i
+  /executable file .*not found|exec: .*(no such file|permission denied)|open executable:|exists but it is not executable/i
 
 /** INVALID_ARGUMENT where the user can mend it, else INTERNAL. */
 export function runtimeError(what: string, text: string): SwarmError {

@@ -102,6 +102,7 @@ t.test("the runtime's complaints", async (t) => {
     'time="t" level=error msg="runc create failed: exec: \\"nope\\": executable file not found in $PATH"',
     'time="t" level=error msg="exec: \\"/x\\": stat /x: no such file or directory"',
     'level=error msg="exec: \\"/etc/passwd\\": permission denied"',
+    'the path `/etc/passwd` exists but it is not executable: Operation not permitted',
   ]
   for (const text of mendable) t.equal(runtimeError('it', text).code, 'INVALID_ARGUMENT', text)
   t.match(runtimeError('it', 'time="t" level=error msg="a \\"b\\""\n'), {
