@@ -79,12 +79,15 @@ const programsApart: Plugin = {
   },
 }
 
+/** `--` keeps Node from taking flags of ours for its own: it looks for --env-file in all of a command line. */
+const shebang = '#!/usr/bin/env -S node --'
+
 async function bundleCommandLine(): Promise<void> {
   await build({
     ...shared,
     entryPoints: { tsswarm: 'cli/main.ts' },
     chunkNames: 'cli-[name]-[hash]',
-    banner: { js: `#!/usr/bin/env node\n${banner.js}` },
+    banner: { js: `${shebang}\n${banner.js}` },
     minify: true,
     plugins: [withoutGrpc, withoutLocales, programsApart],
   })

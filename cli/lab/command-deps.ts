@@ -37,7 +37,8 @@ export function labDeps(
     clock: ctx.clock,
     random: ctx.random,
     signal: ctx.signal,
-    program: [process.execPath, realpathSync(process.argv[1] ?? '')],
+    // Node takes flags of ours for its own (--env-file) unless told where its own end.
+    program: [process.execPath, '--', realpathSync(process.argv[1] ?? '')],
     progress: (line) => {
       if (!quiet) ctx.stderr.write(`${line}\n`)
     },
