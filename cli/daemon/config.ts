@@ -6,7 +6,10 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
 
-const path = z.string().regex(/^\//, 'must be an absolute path')
+/** Blanks, commas and colons separate what mount options and commands of `ip` name. */
+const path = z
+  .string()
+  .regex(/^\/[\w./-]*$/, 'must be an absolute path of letters, digits, ".", "_" and "-"')
 const labelMap = z.record(z.string(), z.string())
 
 const schema = z
@@ -22,7 +25,10 @@ const schema = z
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .default('info'),
-    hostname: z.string().min(1).max(253).default(hostname()),
+    hostname: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/, 'must be letters, digits, "-", "_" or "."')
+      .default(hostname()),
     /** Labels that constraints see as engine.labels.X. */
     labels: labelMap.default({}),
     /** Registries reached over plain HTTP, as host:port. */
@@ -50,22 +56,32 @@ export function loadDaemonConfig(
 ): DaemonConfig {
   const merged = { ...(file === undefined ? {} : fromFile(file)), ...fromEnv(env), ...given(flags) }
   const parsed = schema.safeParse(merged)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw new SwarmError(
-      'INVALID_ARGUMENT',
-      `daemon setting ${issue?.path.join('.') || 'file'}: ${issue?.message ?? 'invalid'}`,
-      { cause: parsed.error },
-    )
-  }
+  if (!parsed.success) throw invalidSetting(parsed.error, merged, file)
   const socket = parsed.data.socket ?? `${parsed.data.runDir}/tsswarm.sock`
   return Object.freeze({ ...parsed.data, socket })
 }
 
+/** Names the first setting that is wrong, what it was given, and what it may be. */
+function invalidSetting(
+  error: z.ZodError,
+  given: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): SwarmError {
+  const [issue] = error.issues
+  const name = String(issue?.path[0] ?? '')
+  const text =
+    issue?.code === 'unrecognized_keys'
+      ? `${file ?? 'the command line'} has no such setting: ${issue.keys.join(', ')}. The settings are ${settingNames.join(', ')}`
+      : `setting ${name} (${JSON.stringify(given[name])}): ${issue?.message ?? 'invalid'}`
+  return new SwarmError('INVALID_ARGUMENT', `daemon configuration: ${text}`, { cause: error })
+}
+
+const settingNames = Object.keys(schema.unwrap().shape)
+
 /** TSSWARM_STATE_DIR sets stateDir, and so on; lists are separated by commas, labels are key=value. */
 function fromEnv(env: Readonly<Record<string, string | undefined>>): Record<string, unknown> {
   const settings: Record<string, unknown> = {}
-  for (const name of Object.keys(schema.unwrap().shape)) {
+  for (const name of settingNames) {
     const value =
       env[`TSSWARM_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`]
     if (value !== undefined && value !== '') settings[name] = structured(name, value.split(','))
@@ -94,8 +110,17 @@ function structured(name: string, values: readonly string[]): unknown {
 }
 
 function fromFile(file: string): Record<string, unknown> {
+  const settings = z.record(z.string(), z.unknown()).safeParse(parseFile(file) ?? {})
+  if (settings.success) return settings.data
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `daemon configuration ${file}: it must hold settings as NAME: VALUE, one a line, such as "logLevel: debug"`,
+  )
+}
+
+function parseFile(file: string): unknown {
   try {
-    return (parse(readFileSync(file, 'utf8')) ?? {}) as Record<string, unknown>
+    return parse(readFileSync(file, 'utf8'))
   } catch (err) {
     throw new SwarmError(
       'INVALID_ARGUMENT',

@@ -7,6 +7,7 @@ import { createLogger, type Logger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import { hostUnfit } from '../host/render-checks.ts'
 import { checkHost } from '../host/requirements.ts'
+import { claimHost } from './claim-host.ts'
 import { composeManager } from './compose.ts'
 import { type DaemonConfig, type DaemonFlags, loadDaemonConfig } from './config.ts'
 import { Daemon } from './daemon.ts'
@@ -36,11 +37,12 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   if (await answers(config.socket)) {
     throw new SwarmError(
       'FAILED_PRECONDITION',
-      `another daemon serves ${config.socket} already: stop it, or choose other --run-dir and --state-dir`,
+      `another daemon serves ${config.socket} already: stop it before you start this one`,
     )
   }
-  mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
-  mkdirSync(config.runDir, { recursive: true, mode: 0o750 })
+  makeFolder(config.stateDir, 0o700, '--state-dir')
+  makeFolder(config.runDir, 0o750, '--run-dir')
+  await claimHost()
   const log = createLogger(config.logLevel, 'tsswarm')
   return await serve(config, log)
 }
@@ -75,6 +77,20 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   timer.cancel()
   log.info({}, 'daemon ended')
   return failed ? 1 : 0
+}
+
+/** Errors: INVALID_ARGUMENT naming flag, folder and reason. */
+function makeFolder(folder: string, mode: number, flag: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode })
+  } catch (err) {
+    const why = err instanceof Error ? err.message : String(err)
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `${flag} ${folder} cannot be used: ${why}. Name a folder, or one that can be made`,
+      { cause: err },
+    )
+  }
 }
 
 async function requireFitHost(): Promise<void> {

@@ -40,10 +40,21 @@ export function engineDirs(config: DaemonConfig): ExecutorDirs {
 }
 
 /** Makes or adopts the network, then adopts what runs. Errors: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
-export async function openEngine({ config, clock, random, log }: EngineDeps): Promise<Engine> {
+export async function openEngine(deps: EngineDeps): Promise<Engine> {
+  const network = openNetwork(deps)
+  try {
+    return await startEngine(deps, network)
+  } catch (err) {
+    // Its helpers would keep a process alive that has nothing to do.
+    network.close()
+    throw err
+  }
+}
+
+function openNetwork({ config, clock, random, log }: EngineDeps): NodeNetwork {
   const networkDir = join(config.runDir, 'network')
   mkdirSync(networkDir, { recursive: true, mode: 0o700 })
-  const network = createNodeNetwork({
+  return createNodeNetwork({
     runDir: networkDir,
     ...(config.localSubnet === undefined ? {} : { localSubnet: config.localSubnet }),
     run: runCommand,
@@ -51,6 +62,10 @@ export async function openEngine({ config, clock, random, log }: EngineDeps): Pr
     random,
     log: log.child({ part: 'network' }),
   })
+}
+
+async function startEngine(deps: EngineDeps, network: NodeNetwork): Promise<Engine> {
+  const { config, clock, random, log } = deps
   await network.start()
   const { executor, images } = await openExecutor({
     dirs: engineDirs(config),

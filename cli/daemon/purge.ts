@@ -7,6 +7,7 @@ import { systemClock } from '../../proto/lib/clock.ts'
 import { createLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import { releaseRunDir } from '../../worker/executor/container/run-dir.ts'
+import { claimHost } from './claim-host.ts'
 import type { DaemonConfig } from './config.ts'
 import { engineDirs, openEngine } from './engine.ts'
 
@@ -18,6 +19,7 @@ export async function purgeHost(config: DaemonConfig): Promise<void> {
       `a daemon serves ${config.socket}: leave the swarm with \`tsswarm swarm leave\`, stop the daemon, and purge then`,
     )
   }
+  await claimHost()
   const log = createLogger('warn', 'tsswarm')
   const engine = await openEngine({ config, clock: systemClock, random: systemRandom, log })
   for (const { id } of await engine.executor.list()) await engine.executor.remove(id)

@@ -19,10 +19,31 @@ t.test(
 
 t.test('a bad setting is named', async (t) => {
   t.throws(() => loadDaemonConfig({ stateDir: 'relative' }, {}), {
-    message: /stateDir: must be an absolute path/,
+    message: /stateDir \("relative"\): must be an absolute path/,
+  })
+  t.throws(() => loadDaemonConfig({ runDir: '/run/a b' }, {}), {
+    message: /runDir \("\/run\/a b"\): must be an absolute path of letters, digits/,
+  })
+  t.throws(() => loadDaemonConfig({ hostname: 'a b' }, {}), {
+    message: /hostname \("a b"\): must be letters, digits/,
   })
   t.throws(() => loadDaemonConfig({ nonsense: 'x' }, {}), { code: 'INVALID_ARGUMENT' })
   t.throws(() => loadDaemonConfig({}, {}, '/nonexistent.yml'), {
     message: /nonexistent\.yml cannot be read/,
   })
+})
+
+t.test('a file that is no list of settings, or has one too many, is refused', async (t) => {
+  const file = join(t.testdir(), 'tsswarm.yml')
+  for (const [text, message] of [
+    ['just text', /must hold settings as NAME: VALUE/],
+    ['- a\n', /must hold settings as NAME: VALUE/],
+    ['foo: 1\n', /tsswarm\.yml has no such setting: foo\. The settings are stateDir, runDir/],
+    ['stateDir: [1', /cannot be read/],
+  ] as const) {
+    writeFileSync(file, text)
+    t.throws(() => loadDaemonConfig({}, {}, file), { code: 'INVALID_ARGUMENT', message })
+  }
+  writeFileSync(file, '')
+  t.equal(loadDaemonConfig({}, {}, file).logLevel, 'info', 'an empty one says nothing')
 })
