@@ -1,4 +1,4 @@
-// A creation that hangs is ended: the runtime that never comes back, and the monitor that stands still.
+// What hangs is ended: the runtime that never comes back, and the monitor that stands still.
 import { readFile, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { identifyProcess } from '../../worker/executor/container/processes.ts'
@@ -8,6 +8,7 @@ import { aContainer, aScript } from '../support/container-configs.ts'
 import {
   createExecutorHost,
   type ExecutorHost,
+  hasLogged,
   loadImage,
   never,
   nothingLeft,
@@ -94,6 +95,23 @@ for (const [id, what] of [
     t.same(await host.leftovers(), nothingLeft)
   })
 }
+
+t.test('a container whose monitor stands still can be stopped and removed', async (t) => {
+  const { host, executor } = await aWorld(t, 60_000)
+  await executor.create(aScript('frozen', 'echo up; exec sleep 1000'), never)
+  const { state } = await executor.start('frozen', never)
+  await hasLogged(executor, 'frozen', 'up')
+  if (state.kind !== 'running') throw new Error('it does not run')
+  const status = await readFile(`/proc/${state.pid}/status`, 'utf8')
+  const monitor = Number(/^PPid:\t([0-9]+)/m.exec(status)?.[1])
+  process.kill(monitor, 'SIGSTOP')
+  const exit = await executor.stop('frozen', { graceMs: 0 })
+  t.match(exit, { exitCode: -1, error: /monitor/ })
+  await executor.remove('frozen')
+  t.ok(await isGone(host, 'frozen', [state.pid, monitor]), 'nothing of it is left')
+  await executor.close()
+  t.same(await host.leftovers(), nothingLeft)
+})
 
 t.test('a creation that nobody wants any more is not waited for', async (t) => {
   const { host, executor, stuck } = await aWorld(t, 60_000)

@@ -29,7 +29,7 @@ import { endCreation } from './creation-processes.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
-import { identifyProcess, signalProcess } from './processes.ts'
+import { identifyProcess, isAlive, signalProcess } from './processes.ts'
 import type { ContainerRecord } from './record.ts'
 import type { SeccompCache } from './seccomp-cache.ts'
 import { parseSignal } from './signals.ts'
@@ -50,6 +50,7 @@ export interface ContainerExecutorOptions {
 }
 
 const defaultGraceMs = 10_000
+const monitorWaitMs = 5_000
 const killWaitMs = 30_000
 const sigkill = 9
 
@@ -341,7 +342,8 @@ export class ContainerExecutor implements Executor {
   async #killAndWait(container: Container): Promise<ExitStatus> {
     if (container.record.exit === undefined) {
       signalProcess(container.process, sigkill)
-      await this.#exitWithin(container, killWaitMs)
+      await this.#exitWithin(container, monitorWaitMs)
+      await this.#endStuckMonitor(container)
     }
     const { exit } = container.record
     if (exit !== undefined) return exit
@@ -349,6 +351,14 @@ export class ContainerExecutor implements Executor {
       'DEADLINE_EXCEEDED',
       `container ${container.id} does not end although it was killed: a process of it hangs in the kernel`,
     )
+  }
+
+  /** One that says nothing of a process long dead stands still; the supervisor tells of its end then. */
+  async #endStuckMonitor(container: Container): Promise<void> {
+    const { exit, monitor } = container.record
+    if (exit !== undefined) return
+    if (monitor !== undefined && !isAlive(container.process)) signalProcess(monitor, sigkill)
+    await this.#exitWithin(container, killWaitMs)
   }
 
   async #removeNow(container: Container): Promise<void> {
