@@ -20,7 +20,18 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Cluster, ClusterSpec, Node, NodeRole, NodeSpec, Service, ServiceSpec, Task, TaskSpec } from "./objects.ts";
+import {
+  Cluster,
+  ClusterSpec,
+  Node,
+  NodeRole,
+  NodeSpec,
+  Service,
+  ServiceSpec,
+  Task,
+  TaskSpec,
+  TaskSpecRecord,
+} from "./objects.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -92,7 +103,7 @@ export interface ListNodesRequest {
 
 export interface ListNodesResponse {
   readonly nodes: readonly NodeView[];
-  /** The answering node. */
+  /** The node of the caller. In every message. */
   readonly selfNodeId: string;
 }
 
@@ -215,7 +226,10 @@ export interface TaskView {
 }
 
 export interface ListTasksResponse {
+  /** Without their specs, which very many of them share. */
   readonly tasks: readonly TaskView[];
+  /** Specs of these tasks that no message before held. */
+  readonly specs: readonly TaskSpecRecord[];
 }
 
 export interface GetTaskRequest {
@@ -2186,13 +2200,16 @@ export const TaskView: MessageFns<TaskView> = {
 };
 
 function createBaseListTasksResponse(): ListTasksResponse {
-  return { tasks: [] };
+  return { tasks: [], specs: [] };
 }
 
 export const ListTasksResponse: MessageFns<ListTasksResponse> = {
   encode(message: ListTasksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.tasks) {
       TaskView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.specs) {
+      TaskSpecRecord.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -2216,6 +2233,14 @@ export const ListTasksResponse: MessageFns<ListTasksResponse> = {
             }
 
             message.tasks.push(TaskView.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.specs.push(TaskSpecRecord.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2739,10 +2764,11 @@ export const ControlService = {
       Buffer.from(GetJoinTokensResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetJoinTokensResponse => GetJoinTokensResponse.decode(value),
   },
+  /** Lists come in as many messages as they need, at least one, all of one moment. */
   listNodes: {
     path: "/tsswarm.v1.Control/ListNodes" as const,
     requestStream: false as const,
-    responseStream: false as const,
+    responseStream: true as const,
     requestSerialize: (value: ListNodesRequest): Buffer => Buffer.from(ListNodesRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListNodesRequest => ListNodesRequest.decode(value),
     responseSerialize: (value: ListNodesResponse): Buffer => Buffer.from(ListNodesResponse.encode(value).finish()),
@@ -2797,7 +2823,7 @@ export const ControlService = {
   listServices: {
     path: "/tsswarm.v1.Control/ListServices" as const,
     requestStream: false as const,
-    responseStream: false as const,
+    responseStream: true as const,
     requestSerialize: (value: ListServicesRequest): Buffer => Buffer.from(ListServicesRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListServicesRequest => ListServicesRequest.decode(value),
     responseSerialize: (value: ListServicesResponse): Buffer =>
@@ -2838,7 +2864,7 @@ export const ControlService = {
   listTasks: {
     path: "/tsswarm.v1.Control/ListTasks" as const,
     requestStream: false as const,
-    responseStream: false as const,
+    responseStream: true as const,
     requestSerialize: (value: ListTasksRequest): Buffer => Buffer.from(ListTasksRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListTasksRequest => ListTasksRequest.decode(value),
     responseSerialize: (value: ListTasksResponse): Buffer => Buffer.from(ListTasksResponse.encode(value).finish()),
@@ -2880,17 +2906,18 @@ export interface ControlServer extends UntypedServiceImplementation {
   updateCluster: handleUnaryCall<UpdateClusterRequest, UpdateClusterResponse>;
   getJoinTokens: handleUnaryCall<GetJoinTokensRequest, GetJoinTokensResponse>;
   rotateJoinToken: handleUnaryCall<RotateJoinTokenRequest, GetJoinTokensResponse>;
-  listNodes: handleUnaryCall<ListNodesRequest, ListNodesResponse>;
+  /** Lists come in as many messages as they need, at least one, all of one moment. */
+  listNodes: handleServerStreamingCall<ListNodesRequest, ListNodesResponse>;
   getNode: handleUnaryCall<GetNodeRequest, GetNodeResponse>;
   updateNode: handleUnaryCall<UpdateNodeRequest, UpdateNodeResponse>;
   removeNode: handleUnaryCall<RemoveNodeRequest, RemoveNodeResponse>;
   createService: handleUnaryCall<CreateServiceRequest, CreateServiceResponse>;
   getService: handleUnaryCall<GetServiceRequest, GetServiceResponse>;
-  listServices: handleUnaryCall<ListServicesRequest, ListServicesResponse>;
+  listServices: handleServerStreamingCall<ListServicesRequest, ListServicesResponse>;
   updateService: handleUnaryCall<UpdateServiceRequest, UpdateServiceResponse>;
   removeService: handleUnaryCall<RemoveServiceRequest, RemoveServiceResponse>;
   explainService: handleUnaryCall<ExplainServiceRequest, ExplainServiceResponse>;
-  listTasks: handleUnaryCall<ListTasksRequest, ListTasksResponse>;
+  listTasks: handleServerStreamingCall<ListTasksRequest, ListTasksResponse>;
   getTask: handleUnaryCall<GetTaskRequest, GetTaskResponse>;
   /** Answers with the state now and again after each change that touches the service, for live progress. */
   watchService: handleServerStreamingCall<WatchServiceRequest, WatchServiceResponse>;
@@ -2958,21 +2985,13 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetJoinTokensResponse) => void,
   ): ClientUnaryCall;
+  /** Lists come in as many messages as they need, at least one, all of one moment. */
+  listNodes(request: ListNodesRequest, options?: Partial<CallOptions>): ClientReadableStream<ListNodesResponse>;
   listNodes(
     request: ListNodesRequest,
-    callback: (error: ServiceError | null, response: ListNodesResponse) => void,
-  ): ClientUnaryCall;
-  listNodes(
-    request: ListNodesRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListNodesResponse) => void,
-  ): ClientUnaryCall;
-  listNodes(
-    request: ListNodesRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListNodesResponse) => void,
-  ): ClientUnaryCall;
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListNodesResponse>;
   getNode(
     request: GetNodeRequest,
     callback: (error: ServiceError | null, response: GetNodeResponse) => void,
@@ -3050,19 +3069,13 @@ export interface ControlClient extends Client {
   ): ClientUnaryCall;
   listServices(
     request: ListServicesRequest,
-    callback: (error: ServiceError | null, response: ListServicesResponse) => void,
-  ): ClientUnaryCall;
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListServicesResponse>;
   listServices(
     request: ListServicesRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListServicesResponse) => void,
-  ): ClientUnaryCall;
-  listServices(
-    request: ListServicesRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListServicesResponse) => void,
-  ): ClientUnaryCall;
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListServicesResponse>;
   updateService(
     request: UpdateServiceRequest,
     callback: (error: ServiceError | null, response: UpdateServiceResponse) => void,
@@ -3108,21 +3121,12 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainServiceResponse) => void,
   ): ClientUnaryCall;
+  listTasks(request: ListTasksRequest, options?: Partial<CallOptions>): ClientReadableStream<ListTasksResponse>;
   listTasks(
     request: ListTasksRequest,
-    callback: (error: ServiceError | null, response: ListTasksResponse) => void,
-  ): ClientUnaryCall;
-  listTasks(
-    request: ListTasksRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListTasksResponse) => void,
-  ): ClientUnaryCall;
-  listTasks(
-    request: ListTasksRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListTasksResponse) => void,
-  ): ClientUnaryCall;
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListTasksResponse>;
   getTask(
     request: GetTaskRequest,
     callback: (error: ServiceError | null, response: GetTaskResponse) => void,
