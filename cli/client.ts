@@ -24,6 +24,12 @@ export interface Client {
     request: Request,
     options?: CallOptions,
   ): Promise<Response>
+  /** All answers of a list, as one. Repeated as a whole, like call. Errors: as call. */
+  collect<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options?: CallOptions,
+  ): Promise<readonly Response[]>
   /** Answers until the daemon ends them, or the user or the signal interrupts (CANCELLED). Not repeated. */
   stream<Request, Response>(
     method: Method<Request, Response>,
@@ -78,8 +84,18 @@ class DaemonClient implements Client {
   async call<Request, Response>(
     method: Method<Request, Response>,
     request: Request,
-    options: CallOptions = {},
+    options?: CallOptions,
   ): Promise<Response> {
+    const answer = (await this.collect(method, request, options)).at(-1)
+    if (answer !== undefined) return answer
+    throw new SwarmError('INTERNAL', `the daemon answered ${method.path} with nothing`)
+  }
+
+  async collect<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options: CallOptions = {},
+  ): Promise<readonly Response[]> {
     const { clock, random, signal, retryMs = defaultRetryMs } = this.#options
     const endMs = clock.monotonicMs() + retryMs
     const backoff = createBackoff({ firstMs: 50, maxMs: 500, random })
@@ -114,13 +130,12 @@ class DaemonClient implements Client {
     method: Method<Request, Response>,
     request: Request,
     timeoutMs: number,
-  ): Promise<Response> {
+  ): Promise<readonly Response[]> {
     const channel = await this.channel()
     const answers = channel.call(method, [request], { signal: this.#options.signal, timeoutMs })
-    let answer: { readonly value: Response } | undefined
-    for await (const value of answers) answer = { value }
-    if (answer !== undefined) return answer.value
-    throw new SwarmError('INTERNAL', `the daemon answered ${method.path} with nothing`)
+    const all: Response[] = []
+    for await (const value of answers) all.push(value)
+    return all
   }
 }
 

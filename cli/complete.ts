@@ -1,10 +1,10 @@
 // Candidates for the word under the cursor: commands and flags from the registry, names from the daemon.
-import { ControlService } from '../proto/gen/tsswarm/v1/control.ts'
 import { DaemonService } from '../proto/gen/tsswarm/v1/daemon.ts'
 import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
 import type { Completion, Flag, Flags } from './flags.ts'
 import { globalFlags } from './global-flags.ts'
+import { listNodes, listServices } from './lists.ts'
 import { type CommandGroup, groups, plainCommands } from './registry.ts'
 
 export interface Candidate {
@@ -124,14 +124,14 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
   const client = await ctx.connect()
   switch (kind) {
     case 'services': {
-      const { services } = await client.call(ControlService.listServices, { filters: [] }, once)
+      const services = await listServices(client, [], once)
       return services.map(({ service }) => ({
         word: service?.spec?.name ?? '',
         about: service?.spec?.task?.container?.image ?? '',
       }))
     }
     case 'nodes': {
-      const { nodes } = await client.call(ControlService.listNodes, { filters: [] }, once)
+      const { nodes } = await listNodes(client, [], once)
       const hosts = nodes.map(({ node }) => ({
         word: node?.description?.hostname ?? node?.id ?? '',
         about: node?.address ?? '',

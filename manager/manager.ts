@@ -26,7 +26,7 @@ import type { Leadership, RaftHandle, RaftPeer, StateMachine } from './raft/raft
 import { RaftProposer, storeStateMachine } from './raft/store-bridge.ts'
 import type { AdapterDeps, HandlerTable } from './rpc/adapter.ts'
 import { CutList } from './rpc/cut-list.ts'
-import { leaderForwarder, ManagerChannels } from './rpc/forward.ts'
+import { leaderForwarder, leaderStreams, ManagerChannels } from './rpc/forward.ts'
 import { openReports } from './rpc/open-reports.ts'
 import { type Listener, listenTls } from './rpc/server.ts'
 import { tlsServices } from './rpc/tls-services.ts'
@@ -63,6 +63,7 @@ export interface Manager {
   /** Handlers of the Control service by method name. */
   readonly control: HandlerTable
   readonly onLeader: NonNullable<AdapterDeps['onLeader']>
+  readonly onLeaderStream: NonNullable<AdapterDeps['onLeaderStream']>
   readonly store: ReplicatedStore
   readonly raft: RaftHandle
   peers(): readonly RaftPeer[]
@@ -103,6 +104,7 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
   return {
     control: parts.control,
     onLeader: parts.onLeader,
+    onLeaderStream: parts.onLeaderStream,
     store,
     raft,
     peers: () => parts.directory.peers(),
@@ -130,6 +132,7 @@ interface Parts {
   readonly hub: LogHub
   readonly control: HandlerTable
   readonly onLeader: NonNullable<AdapterDeps['onLeader']>
+  readonly onLeaderStream: NonNullable<AdapterDeps['onLeaderStream']>
   readonly cutList: CutList
 }
 
@@ -154,6 +157,7 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
       duplexCall(channels.client(manager), ManagerPeerService.relayLogs, signal),
     log: log.child({ part: 'logs' }),
   })
+  const forwarding = { locator: directory, identity, clock, random }
   const api = createControlApi({
     ...basics,
     cluster: directory,
@@ -168,7 +172,8 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     dispatcher,
     hub,
     control: { ...api, serviceLogs: logs },
-    onLeader: leaderForwarder({ locator: directory, identity, clock, random }, channels),
+    onLeader: leaderForwarder(forwarding, channels),
+    onLeaderStream: leaderStreams(forwarding, channels),
     cutList: new CutList(clock),
   }
 }

@@ -2,12 +2,12 @@
 
 import type { Json } from '../../proto/docker/json.ts'
 import { SwarmError } from '../../proto/errors.ts'
-import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import { DaemonService, type InfoResponse } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { NodeState } from '../../proto/gen/tsswarm/v1/objects.ts'
 import type { Client } from '../client.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { text } from '../flags.ts'
+import { listNodes } from '../lists.ts'
 import { binarySize, cpuCount } from '../render/human.ts'
 import { renderInspectOne } from '../render/inspect-format.ts'
 
@@ -48,11 +48,7 @@ type Counts =
 
 async function countNodes(client: Client): Promise<Counts> {
   try {
-    const { nodes } = await client.call(
-      ControlService.listNodes,
-      { filters: [] },
-      { retry: false, timeoutMs: 5_000 },
-    )
+    const { nodes } = await listNodes(client, [], { retry: false, timeoutMs: 5_000 })
     return {
       kind: 'known',
       nodes: nodes.length,

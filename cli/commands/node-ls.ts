@@ -1,7 +1,7 @@
 // tsswarm node ls
-import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { listFlags, parseFilters } from '../common.ts'
+import { listNodes } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
 import { nodeListView, nodeRows } from '../render/node-list.ts'
 
@@ -20,7 +20,7 @@ export const command = defineCommand({
   run: async (ctx, { flags }) => {
     const filters = parseFilters(flags.filter)
     const client = await ctx.connect()
-    const { nodes, selfNodeId } = await client.call(ControlService.listNodes, { filters })
+    const { nodes, selfNodeId } = await listNodes(client, filters)
     ctx.stdout.write(renderList(nodeListView, nodeRows(nodes, selfNodeId), flags))
     return 0
   },

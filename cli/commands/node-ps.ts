@@ -1,8 +1,9 @@
 // tsswarm node ps
-import { ControlService, type TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
+import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand } from '../command.ts'
 import { forEachArgument, getNode, listFlags, parseFilters } from '../common.ts'
 import { bool } from '../flags.ts'
+import { listTasks } from '../lists.ts'
 import { renderTasks } from '../render/task-list.ts'
 
 export const command = defineCommand({
@@ -29,8 +30,7 @@ export const command = defineCommand({
     const exit = await forEachArgument(ctx, args.length === 0 ? ['self'] : args, async (name) => {
       const { node } = await getNode(client, name)
       const onNode = { key: 'node', values: [node?.id ?? ''] }
-      const answer = await client.call(ControlService.listTasks, { filters: [...filters, onNode] })
-      tasks.push(...answer.tasks)
+      for (const task of await listTasks(client, [...filters, onNode])) tasks.push(task)
     })
     ctx.stdout.write(renderTasks(tasks, { ...flags, nowMs: ctx.clock.wallMs() }))
     return exit

@@ -1,7 +1,7 @@
 // tsswarm service ls
-import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { listFlags, parseFilters } from '../common.ts'
+import { listServices } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
 import { serviceListView, serviceRows } from '../render/service-list.ts'
 
@@ -19,7 +19,7 @@ export const command = defineCommand({
   run: async (ctx, { flags }) => {
     const filters = parseFilters(flags.filter)
     const client = await ctx.connect()
-    const { services } = await client.call(ControlService.listServices, { filters })
+    const services = await listServices(client, filters)
     ctx.stdout.write(renderList(serviceListView, serviceRows(services), flags))
     return 0
   },

@@ -1,8 +1,9 @@
 // tsswarm service ps
-import { ControlService, type TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
+import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand } from '../command.ts'
 import { forEachArgument, getService, listFlags, parseFilters } from '../common.ts'
 import { bool } from '../flags.ts'
+import { listTasks } from '../lists.ts'
 import { renderTasks } from '../render/task-list.ts'
 
 export const command = defineCommand({
@@ -30,10 +31,7 @@ export const command = defineCommand({
     const exit = await forEachArgument(ctx, args, async (reference) => {
       const { service } = await getService(client, reference)
       const ofService = { key: 'service', values: [service?.id ?? ''] }
-      const answer = await client.call(ControlService.listTasks, {
-        filters: [...filters, ofService],
-      })
-      tasks.push(...answer.tasks)
+      for (const task of await listTasks(client, [...filters, ofService])) tasks.push(task)
     })
     if (args.length > 1 && tasks.length === 0 && exit !== 0) return exit
     ctx.stdout.write(renderTasks(tasks, { ...flags, nowMs: ctx.clock.wallMs() }))

@@ -60,6 +60,7 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
   return {
     control: manager.control,
     onLeader: manager.onLeader,
+    onLeaderStream: manager.onLeaderStream,
     peers: manager.peers,
     stop: manager.stop,
     closed: manager.closed,

@@ -26,6 +26,7 @@ export function localServices(deps: LocalApiDeps): readonly ServedService[] {
   const control = serviceImplementation(ControlService, delegated(ControlService, deps), {
     callerOf,
     onLeader: (method, call, here) => requireManager(deps).onLeader(method, call, here),
+    onLeaderStream: (method, call, here) => requireManager(deps).onLeaderStream(method, call, here),
   })
   const daemon = serviceImplementation(DaemonService, deps.daemon, {
     callerOf,

@@ -7,6 +7,7 @@ export interface ManagerPart {
   readonly control: HandlerTable
   /** Runs what belongs on the leader there. */
   readonly onLeader: NonNullable<AdapterDeps['onLeader']>
+  readonly onLeaderStream: NonNullable<AdapterDeps['onLeaderStream']>
   /** Resolves when this manager is a voting member. Errors: DEADLINE_EXCEEDED; UNSUPPORTED when the cluster is too new. */
   untilVoter(signal: AbortSignal): Promise<void>
   /** Asks the leader to take this manager out of Raft. */

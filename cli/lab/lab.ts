@@ -9,6 +9,7 @@ import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { type Client, connectClient } from '../client.ts'
+import { listNodes } from '../lists.ts'
 import { removeCgroups } from './cgroups.ts'
 import { buildHelloImage, helloImageName } from './hello-image.ts'
 import {
@@ -270,9 +271,7 @@ export async function untilReady(deps: LabDeps, record: LabRecord): Promise<void
   const endsAtMs = deps.clock.monotonicMs() + readyMs
   const [first = 'm1'] = hostNames(record)
   while (true) {
-    const { nodes } = await withDaemon(deps, record, first, (client) =>
-      client.call(ControlService.listNodes, { filters: [] }),
-    )
+    const { nodes } = await withDaemon(deps, record, first, (client) => listNodes(client))
     const ready = nodes.filter(({ node }) => node?.state === 2)
     const reachable = nodes.filter(({ reachability }) => reachability === 2)
     if (ready.length === hostNames(record).length && reachable.length === record.managers) return

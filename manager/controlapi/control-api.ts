@@ -63,29 +63,32 @@ export type Handler<Request, Response> = (
   signal: AbortSignal,
 ) => Promise<Response>
 
+/** Answers one request with several messages. */
+export type StreamHandler<Request, Response> = (
+  caller: Caller,
+  request: Request,
+  signal: AbortSignal,
+) => AsyncIterable<Response>
+
 /** Writes (update, create, remove, rotate) and explainService are run on the leader; the rest on any manager. */
 export interface ControlApi {
   readonly getCluster: Handler<GetClusterRequest, GetClusterResponse>
   readonly updateCluster: Handler<UpdateClusterRequest, UpdateClusterResponse>
   readonly getJoinTokens: Handler<GetJoinTokensRequest, GetJoinTokensResponse>
   readonly rotateJoinToken: Handler<RotateJoinTokenRequest, GetJoinTokensResponse>
-  readonly listNodes: Handler<ListNodesRequest, ListNodesResponse>
+  readonly listNodes: StreamHandler<ListNodesRequest, ListNodesResponse>
   readonly getNode: Handler<GetNodeRequest, GetNodeResponse>
   readonly updateNode: Handler<UpdateNodeRequest, UpdateNodeResponse>
   readonly removeNode: Handler<RemoveNodeRequest, RemoveNodeResponse>
   readonly createService: Handler<CreateServiceRequest, CreateServiceResponse>
   readonly getService: Handler<GetServiceRequest, GetServiceResponse>
-  readonly listServices: Handler<ListServicesRequest, ListServicesResponse>
+  readonly listServices: StreamHandler<ListServicesRequest, ListServicesResponse>
   readonly updateService: Handler<UpdateServiceRequest, UpdateServiceResponse>
   readonly removeService: Handler<RemoveServiceRequest, RemoveServiceResponse>
   readonly explainService: Handler<ExplainServiceRequest, ExplainServiceResponse>
-  readonly listTasks: Handler<ListTasksRequest, ListTasksResponse>
+  readonly listTasks: StreamHandler<ListTasksRequest, ListTasksResponse>
   readonly getTask: Handler<GetTaskRequest, GetTaskResponse>
-  readonly watchService: (
-    caller: Caller,
-    request: WatchServiceRequest,
-    signal: AbortSignal,
-  ) => AsyncIterable<WatchServiceResponse>
+  readonly watchService: StreamHandler<WatchServiceRequest, WatchServiceResponse>
 }
 
 /** All handlers of Control but serviceLogs. */

@@ -1,10 +1,13 @@
 // ListNodes, GetNode, UpdateNode, RemoveNode, with what Swarm refuses.
 import { nodeToProto, parseNodeSpec } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
-import type {
-  RemoveNodeRequest,
-  UpdateNodeRequest,
-  UpdateNodeResponse,
+import {
+  type ListNodesRequest,
+  type ListNodesResponse,
+  NodeView,
+  type RemoveNodeRequest,
+  type UpdateNodeRequest,
+  type UpdateNodeResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import type { Node, NodeId } from '../../proto/objects/index.ts'
 import type { Caller } from '../rpc/caller.ts'
@@ -12,6 +15,7 @@ import type { ReadTx, Tx } from '../store/store.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { nodeFilter } from './filters.ts'
+import { listMessages, type Page } from './list-stream.ts'
 import { findNode, notFound } from './lookup.ts'
 import { nodeLabel, nodeView } from './views.ts'
 import { checkVersion, repeatable } from './writing.ts'
@@ -24,15 +28,7 @@ const removedKeepMs = 7 * 24 * 3_600_000
 export function nodeHandlers(deps: ControlDeps): NodeHandlers {
   const { store, cluster } = deps
   return {
-    listNodes: async (caller, request, signal) => {
-      const passes = nodeFilter(request.filters)
-      await cluster.readBarrier(signal)
-      const nodes = store.view((tx) => [...tx.all('nodes')].filter(passes))
-      return {
-        nodes: nodes.map((node) => nodeView(node, cluster)),
-        selfNodeId: selfOf(caller, cluster),
-      }
-    },
+    listNodes: (caller, request, signal) => listNodes(deps, caller, request, signal),
     getNode: async (caller, request, signal) => {
       await cluster.readBarrier(signal)
       const selfId = selfOf(caller, cluster)
@@ -48,6 +44,31 @@ export function nodeHandlers(deps: ControlDeps): NodeHandlers {
       return { nodeId }
     },
   }
+}
+
+async function* listNodes(
+  deps: ControlDeps,
+  caller: Caller,
+  { filters }: ListNodesRequest,
+  signal: AbortSignal,
+): AsyncGenerator<ListNodesResponse, void, undefined> {
+  const { store, cluster } = deps
+  const passes = nodeFilter(filters)
+  await cluster.readBarrier(signal)
+  const selfNodeId = selfOf(caller, cluster)
+  const open = (): Page<Node, ListNodesResponse> => {
+    const nodes: NodeView[] = []
+    return {
+      add: (_, node) => {
+        if (!passes(node)) return 0
+        const view = nodeView(node, cluster)
+        nodes.push(view)
+        return NodeView.encode(view).finish().length
+      },
+      message: () => ({ nodes, selfNodeId }),
+    }
+  }
+  yield* listMessages(deps, store.rows('nodes'), open, signal)
 }
 
 /** The node that a user on its local socket means by "self", also when another manager answers. */

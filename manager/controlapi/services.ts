@@ -2,11 +2,14 @@
 import { parseServiceSpec, serviceToProto } from '../../proto/codec/service.ts'
 import { hashTaskSpec } from '../../proto/codec/spec-hash.ts'
 import { SwarmError } from '../../proto/errors.ts'
-import type {
-  CreateServiceRequest,
-  CreateServiceResponse,
-  UpdateServiceRequest,
-  UpdateServiceResponse,
+import {
+  type CreateServiceRequest,
+  type CreateServiceResponse,
+  type ListServicesRequest,
+  type ListServicesResponse,
+  ServiceView,
+  type UpdateServiceRequest,
+  type UpdateServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { type Service, serviceId } from '../../proto/objects/index.ts'
@@ -15,6 +18,7 @@ import type { Tx } from '../store/store.ts'
 import { checkServiceSpec } from './check-service-spec.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { serviceFilter } from './filters.ts'
+import { listMessages, type Page } from './list-stream.ts'
 import { findService, notFound } from './lookup.ts'
 import { serviceView } from './views.ts'
 import { checkVersion, repeatable } from './writing.ts'
@@ -33,14 +37,7 @@ export function serviceHandlers(deps: ControlDeps): ServiceHandlers {
       await cluster.readBarrier(signal)
       return store.view((tx) => ({ service: serviceView(tx, findService(tx, request.reference)) }))
     },
-    listServices: async (_, request, signal) => {
-      const passes = serviceFilter(request.filters)
-      await cluster.readBarrier(signal)
-      return store.view((tx) => {
-        const services = [...tx.all('services')].filter(passes)
-        return { services: services.map((service) => serviceView(tx, service)) }
-      })
-    },
+    listServices: (_, request, signal) => listServices(deps, request, signal),
     removeService: async (_, request) => {
       const id = await store.update(
         (tx) => {
@@ -53,6 +50,28 @@ export function serviceHandlers(deps: ControlDeps): ServiceHandlers {
       return { serviceId: id }
     },
   }
+}
+
+async function* listServices(
+  deps: ControlDeps,
+  { filters }: ListServicesRequest,
+  signal: AbortSignal,
+): AsyncGenerator<ListServicesResponse, void, undefined> {
+  const passes = serviceFilter(filters)
+  await deps.cluster.readBarrier(signal)
+  const open = (): Page<Service, ListServicesResponse> => {
+    const services: ServiceView[] = []
+    return {
+      add: (tx, service) => {
+        if (!passes(service)) return 0
+        const view = serviceView(tx, service)
+        services.push(view)
+        return ServiceView.encode(view).finish().length
+      },
+      message: () => ({ services }),
+    }
+  }
+  yield* listMessages(deps, deps.store.rows('services'), open, signal)
 }
 
 async function createService(

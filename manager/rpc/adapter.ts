@@ -48,6 +48,12 @@ export interface AdapterDeps {
     call: { readonly caller: Caller; readonly request: unknown; readonly signal: AbortSignal },
     here: () => Promise<unknown>,
   ) => Promise<unknown>
+  /** The same for a method that answers with a stream; what `here` gives is read on the leader only. */
+  readonly onLeaderStream?: (
+    method: MethodDefinition<unknown, unknown>,
+    call: { readonly caller: Caller; readonly request: unknown; readonly signal: AbortSignal },
+    here: () => AsyncIterable<unknown>,
+  ) => AsyncIterable<unknown>
   /** Registers a long call of a node, so that it can be cut; returns how to unregister. */
   readonly track?: (caller: Caller, call: AnyCall, cut: (reason: SwarmError) => void) => () => void
   readonly policies?: Readonly<Record<string, MethodPolicy>>
@@ -99,10 +105,16 @@ function unary({ method, policy, deps }: Bound, handler: UnaryHandler) {
   return handle
 }
 
-function stream({ policy, deps }: Bound, handler: StreamHandler) {
+function stream({ method, policy, deps }: Bound, handler: StreamHandler) {
   const handle: handleServerStreamingCall<unknown, unknown> = (call) => {
     void runLong(call, { policy, deps }, async (caller, signal) => {
-      for await (const message of handler(caller, call.request as never, signal)) {
+      const here = (): AsyncIterable<unknown> => handler(caller, call.request as never, signal)
+      const { request } = call
+      const messages =
+        policy.onLeader && deps.onLeaderStream !== undefined
+          ? deps.onLeaderStream(method, { caller, request, signal }, here)
+          : here()
+      for await (const message of messages) {
         await write(call, message, signal)
         if (signal.aborted) return
       }

@@ -6,13 +6,15 @@ import { createBackoff } from '../../proto/lib/backoff.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { IdentitySource, NodeId } from '../../proto/objects/index.ts'
-import { unary } from '../../proto/rpc/call.ts'
+import { serverStream, unary } from '../../proto/rpc/call.ts'
 import { channelCredentials, channelOptions } from '../../proto/rpc/channel.ts'
 import type { Caller } from './caller.ts'
 import { encodeCaller, forwardedCallerKey } from './tls-callers.ts'
 
 const forwardMs = 10_000
 const attemptMs = 5_000
+/** The longest list, over a slow network. */
+const streamMs = 120_000
 
 /** Where the leader is. */
 export interface LeaderLocator {
@@ -99,13 +101,64 @@ export function leaderForwarder(deps: ForwarderDeps, channels: ManagerChannels) 
   }
 }
 
+/**
+ * Streams the answer of a method of the leader. It is asked again, or another one, until a first message came.
+ * Errors: the handler's; NO_LEADER when none was found in time.
+ */
+export function leaderStreams(deps: ForwarderDeps, channels: ManagerChannels) {
+  return async function* (
+    method: MethodDefinition<unknown, unknown>,
+    call: ForwardedCall,
+    here: () => AsyncIterable<unknown>,
+  ): AsyncGenerator<unknown, void, undefined> {
+    const { clock, locator } = deps
+    const backoff = createBackoff({ firstMs: 20, maxMs: 250, random: deps.random })
+    const endsAtMs = clock.monotonicMs() + forwardMs
+    let last: unknown
+    while (!call.signal.aborted && clock.monotonicMs() < endsAtMs) {
+      const leader = locator.leaderNodeId()
+      let hasBegun = false
+      try {
+        if (leader !== undefined) {
+          const isHere = leader === locator.selfNodeId()
+          const messages = isHere ? here() : forwardStream(method, call, channels.client(leader))
+          for await (const message of messages) {
+            hasBegun = true
+            yield message
+          }
+          return
+        }
+      } catch (err) {
+        if (hasBegun || !hasCode(err, 'NOT_LEADER', 'NO_LEADER', 'UNAVAILABLE')) throw err
+        last = err
+      }
+      await wait(clock, backoff.nextMs(), call.signal)
+    }
+    throw last ?? noLeader()
+  }
+}
+
+function forwardStream(
+  method: MethodDefinition<unknown, unknown>,
+  { caller, request, signal }: ForwardedCall,
+  client: Client,
+): AsyncIterable<unknown> {
+  const options = { deadlineMs: streamMs, signal, metadata: namingCaller(caller) }
+  return serverStream(client, method, request, options)
+}
+
+function namingCaller(caller: Caller): Metadata {
+  const metadata = new Metadata()
+  metadata.set(forwardedCallerKey, encodeCaller(caller))
+  return metadata
+}
+
 function forward(
   method: MethodDefinition<unknown, unknown>,
   { caller, request, signal }: ForwardedCall,
   client: Client,
 ): Promise<unknown> {
-  const metadata = new Metadata()
-  metadata.set(forwardedCallerKey, encodeCaller(caller))
+  const metadata = namingCaller(caller)
   return unary(client, method, request, { deadlineMs: attemptMs, signal, metadata })
 }
 

@@ -15,7 +15,8 @@ import type { NodeDirectory } from './authorize.ts'
 import type { ServedService } from './server.ts'
 import { tlsCallers } from './tls-callers.ts'
 
-export interface TlsServicesDeps extends Required<Pick<AdapterDeps, 'onLeader' | 'track'>> {
+export interface TlsServicesDeps
+  extends Required<Pick<AdapterDeps, 'onLeader' | 'onLeaderStream' | 'track'>> {
   readonly control: object
   readonly ca: CaHandlers
   readonly peers: PeerHandlers
@@ -27,8 +28,10 @@ export interface TlsServicesDeps extends Required<Pick<AdapterDeps, 'onLeader' |
 }
 
 export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
-  const { directory, clock, onLeader, track, dispatcher, hub, sessions, peers } = deps
-  const adapter: AdapterDeps = { callerOf: tlsCallers(directory, clock), onLeader, track }
+  const { directory, clock, onLeader, onLeaderStream, track } = deps
+  const { dispatcher, hub, sessions, peers } = deps
+  const callerOf = tlsCallers(directory, clock)
+  const adapter: AdapterDeps = { callerOf, onLeader, onLeaderStream, track }
   const serve = (definition: ServiceDefinition, handlers: object): ServedService => ({
     definition,
     implementation: serviceImplementation(definition, handlers as HandlerTable, adapter),

@@ -15,7 +15,10 @@ import { State, StateReader } from './state.ts'
 import type {
   Commit,
   ReadTx,
+  Row,
+  RowSource,
   Store,
+  TableName,
   Tx,
   UpdateOptions,
   WatchOptions,
@@ -69,6 +72,10 @@ export class ReplicatedStore implements Store {
 
   update<T>(fn: (tx: Tx) => T, options: UpdateOptions = {}): Promise<T> {
     return this.#commits.update(fn, options)
+  }
+
+  rows<T extends TableName>(table: T): RowSource<Row<T>> {
+    return this.#state.table(table).walk()
   }
 
   watch(selector: WatchSelector, options: WatchOptions): AsyncIterable<Commit> {

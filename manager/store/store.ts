@@ -89,6 +89,13 @@ export class WatchLagged extends Error {
   }
 }
 
+/** Rows one after another; to be read to the end or closed. */
+export interface RowSource<R> {
+  /** Undefined at the end. */
+  next(): R | undefined
+  close(): void
+}
+
 export interface Store {
   /** Raft index of the last applied entry. */
   readonly appliedIndex: number
@@ -102,6 +109,11 @@ export interface Store {
    * applied), RESOURCE_EXHAUSTED (too large, or too many are waiting).
    */
   update<T>(fn: (tx: Tx) => T, options?: UpdateOptions): Promise<T>
+  /**
+   * The rows of a table as they are now, to be read bit by bit whatever is committed meanwhile: what changes before it was read
+   * is kept until then.
+   */
+  rows<T extends TableName>(table: T): RowSource<Row<T>>
   /**
    * Commits from now on that touch the selection; subscribed when this returns, so that a view in the same tick
    * leaves no gap. For one consumer. Errors while iterating: WatchLagged.

@@ -51,7 +51,7 @@ export async function* serverStream<Request, Response>(
   client: Client,
   method: MethodDefinition<Request, Response>,
   request: Request,
-  options: { readonly signal?: AbortSignal; readonly metadata?: Metadata } = {},
+  options: Partial<UnaryOptions> = {},
 ): AsyncGenerator<Response, void, undefined> {
   const call: ClientReadableStream<Response> = client.makeServerStreamRequest(
     method.path,
@@ -59,6 +59,7 @@ export async function* serverStream<Request, Response>(
     method.responseDeserialize,
     request,
     options.metadata ?? new Metadata(),
+    options.deadlineMs === undefined ? {} : callOptions(options.deadlineMs),
   )
   const abort = (): void => call.cancel()
   options.signal?.addEventListener('abort', abort, { once: true })

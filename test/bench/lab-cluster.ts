@@ -2,6 +2,7 @@
 import { setMaxListeners } from 'node:events'
 import { existsSync } from 'node:fs'
 import { untilReady, withDaemon } from '../../cli/lab/lab.ts'
+import { listNodes, listTasks } from '../../cli/lists.ts'
 import { serviceSpecToProto } from '../../proto/codec/service.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import { ControlService, type CreateServiceRequest } from '../../proto/gen/tsswarm/v1/control.ts'
@@ -79,7 +80,7 @@ export class LabCluster implements BenchCluster {
   isIdle(): Promise<boolean> {
     const { deps, record } = this.#running()
     return withDaemon(deps, record, 'm1', async (client) => {
-      const { tasks } = await client.call(ControlService.listTasks, { filters: [] })
+      const tasks = await listTasks(client)
       return tasks.length === 0
     })
   }
@@ -93,9 +94,7 @@ export class LabCluster implements BenchCluster {
     await lab.start(host)
     // A daemon answers before its manager part does.
     await lab.until(`${host} is a manager again`, () =>
-      withDaemon(lab.deps, lab.record, host, (client) =>
-        client.call(ControlService.listNodes, { filters: [] }),
-      ),
+      withDaemon(lab.deps, lab.record, host, (client) => listNodes(client)),
     )
     await untilReady(lab.deps, lab.record)
   }
@@ -118,7 +117,7 @@ export class LabCluster implements BenchCluster {
 }
 
 function benchClient(client: LabClient): BenchClient {
-  const nodes = async () => (await client.call(ControlService.listNodes, { filters: [] })).nodes
+  const nodes = async () => (await listNodes(client)).nodes
   return {
     createService: async (name, replicas, { once = false } = {}) => {
       const options = once ? { retry: false, timeoutMs: 10_000 } : {}
@@ -129,7 +128,7 @@ function benchClient(client: LabClient): BenchClient {
       return service?.runningTasks ?? 0
     },
     runningHosts: async () => {
-      const { tasks } = await client.call(ControlService.listTasks, { filters: [] })
+      const tasks = await listTasks(client)
       return tasks
         .filter(({ task }) => task?.state === TaskState.RUNNING)
         .filter(({ task }) => task?.desiredState === TaskState.RUNNING)

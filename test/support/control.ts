@@ -127,3 +127,10 @@ export async function createService(world: ControlWorld, wish: ServiceWish) {
   if (service === undefined) throw new Error('no service')
   return service
 }
+
+/** All messages of a list. */
+export async function collect<T>(messages: AsyncIterable<T>): Promise<readonly T[]> {
+  const all: T[] = []
+  for await (const message of messages) all.push(message)
+  return all
+}

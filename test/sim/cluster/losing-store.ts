@@ -13,6 +13,7 @@ export function losingStore(store: Store, mayLose: () => boolean): Store {
     get appliedIndex() {
       return store.appliedIndex
     },
+    rows: (table) => store.rows(table),
     watch: (selector, options) => store.watch(selector, options),
     view: (fn) => store.view((tx) => fn(withRows(tx, lost))),
     update: async (fn, options = {}) => {

@@ -56,10 +56,10 @@ t.test('errors keep code, text and details', async (t) => {
     message: 'service "näh %" not found: "tsswarm service ls" lists what there is',
     details: { noun: 'service', reference: 'näh %' },
   })
-  daemon.control['listNodes'] = async () => {
+  daemon.control['getNode'] = async () => {
     throw new TypeError('a bug')
   }
-  await t.rejects(client.call(ControlService.listNodes, { filters: [] }), {
+  await t.rejects(client.call(ControlService.getNode, { reference: 'self' }), {
     code: 'INTERNAL',
     message: /a bug/,
   })
@@ -208,12 +208,12 @@ t.test(
 )
 
 t.test('deadlines and interrupts end a call', async (t) => {
-  daemon.control['listServices'] = () => new Promise(() => {})
+  daemon.control['getService'] = () => new Promise(() => {})
   const { controller } = childController()
   const client = await connect(controller.signal)
-  const call = client.call(ControlService.listServices, { filters: [] }, { timeoutMs: 50 })
+  const call = client.call(ControlService.getService, { reference: 'web' }, { timeoutMs: 50 })
   await t.rejects(call, { code: 'DEADLINE_EXCEEDED' })
-  const waiting = client.call(ControlService.listServices, { filters: [] })
+  const waiting = client.call(ControlService.getService, { reference: 'web' })
   setImmediate(() => controller.abort())
   await t.rejects(waiting, { code: 'CANCELLED' })
   await t.rejects(client.call(ControlService.getCluster, {}), { code: 'CANCELLED' })

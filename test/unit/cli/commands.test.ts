@@ -451,9 +451,13 @@ t.test('info and version', async (t) => {
     await d.run(['info', '-f', '{{.Swarm.LocalNodeState}} {{.Swarm.Nodes}}']),
     ok('active 1\n'),
   )
-  d.control['listNodes'] = async () => {
-    throw new SwarmError('NO_LEADER', 'the swarm does not have a leader')
-  }
+  d.control['listNodes'] = () => ({
+    [Symbol.asyncIterator]: () => ({
+      next: async () => {
+        throw new SwarmError('NO_LEADER', 'the swarm does not have a leader')
+      },
+    }),
+  })
   t.match(
     await d.run('info'),
     { code: 0, stdout: /Error: the swarm does not have a leader/ },

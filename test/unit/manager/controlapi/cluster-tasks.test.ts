@@ -9,6 +9,7 @@ import {
   addTask,
   aRequestId,
   type ControlWorld,
+  collect,
   createService,
 } from '../../../support/control.ts'
 import { aTask, type TaskFacts } from '../../../support/objects.ts'
@@ -106,15 +107,19 @@ async function aWorldWithTasks() {
 t.test('tasks are listed with names and specs, and filtered', async (t) => {
   const { w, service } = await aWorldWithTasks()
   const list = async (...filters: readonly Filter[]) =>
-    (await w.api.listTasks(w.caller, { filters }, w.signal)).tasks
+    (await collect(w.api.listTasks(w.caller, { filters }, w.signal))).flatMap(({ tasks }) => tasks)
   const ids = async (key: string, ...values: readonly string[]) =>
     (await list({ key, values })).map((view) => view.task?.id.replace(/0+$/, ''))
   const [first] = await list()
   t.match(first, {
     serviceName: 'web',
     nodeHostname: 'alpha',
-    spec: { container: { image: 'nginx' } },
   })
+  const [message] = await collect(w.api.listTasks(w.caller, { filters: [] }, w.signal))
+  t.match(
+    message?.specs.map(({ spec }) => spec?.container?.image),
+    ['nginx'],
+  )
   t.strictSame(await ids('service', 'web'), ['t1', 't2', 'u3'])
   t.strictSame(await ids('service', service.id, 'db'), ['t1', 't2', 'u3', 'd1'])
   t.strictSame(await ids('service', 'nope'), [])

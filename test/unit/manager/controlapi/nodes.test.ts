@@ -1,6 +1,6 @@
 // Nodes through the control API, with what Swarm refuses.
 import t from 'tap'
-import { Reachability } from '../../../../proto/gen/tsswarm/v1/control.ts'
+import { type Filter, Reachability } from '../../../../proto/gen/tsswarm/v1/control.ts'
 import {
   NodeAvailability,
   NodeRole,
@@ -11,6 +11,7 @@ import {
   addNode,
   aRequestId,
   type ControlWorld,
+  collect,
   selfId,
 } from '../../../support/control.ts'
 
@@ -30,6 +31,11 @@ async function update(w: ControlWorld, reference: string, change: Partial<NodeSp
     },
     w.signal,
   )
+}
+
+async function nodesOf(w: ControlWorld, filters: readonly Filter[]) {
+  const messages = await collect(w.api.listNodes(w.caller, { filters }, w.signal))
+  return messages.flatMap(({ nodes }) => nodes)
 }
 
 function remove(w: ControlWorld, reference: string, force = false) {
@@ -65,7 +71,7 @@ t.test('managers show whether they lead and can be reached', async (t) => {
   await addNode(w, { id: id('m3'), hostname: 'm3', role: 'manager' })
   await addNode(w, { id: id('w1'), hostname: 'w1' })
   w.unreachable.add(id('m3'))
-  const list = async () => (await w.api.listNodes(w.caller, { filters: [] }, w.signal)).nodes
+  const list = async () => nodesOf(w, [])
   t.strictSame(
     (await list()).map((view) => [
       view.node?.description?.hostname,
@@ -92,7 +98,7 @@ t.test('filters of nodes', async (t) => {
     engineLabels: { disk: 'ssd' },
   })
   const names = async (key: string, ...values: readonly string[]) => {
-    const { nodes } = await w.api.listNodes(w.caller, { filters: [{ key, values }] }, w.signal)
+    const nodes = await nodesOf(w, [{ key, values }])
     return nodes.map((view) => view.node?.description?.hostname)
   }
   t.strictSame(await names('role', 'manager'), ['m1'])

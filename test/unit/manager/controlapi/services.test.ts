@@ -2,16 +2,24 @@
 import t from 'tap'
 import { hashTaskSpec } from '../../../../proto/codec/spec-hash.ts'
 import { taskSpecFromProto } from '../../../../proto/codec/task-spec.ts'
+import type { Filter } from '../../../../proto/gen/tsswarm/v1/control.ts'
 import { TaskState } from '../../../../proto/objects/index.ts'
 import {
   aControlWorld,
   addTask,
   aRequestId,
+  type ControlWorld,
+  collect,
   createService,
   type ServiceWish,
   specOf,
 } from '../../../support/control.ts'
 import { aTask } from '../../../support/objects.ts'
+
+async function servicesOf(w: ControlWorld, filters: readonly Filter[] = []) {
+  const messages = await collect(w.api.listServices(w.caller, { filters }, w.signal))
+  return messages.flatMap(({ services }) => services)
+}
 
 t.test('a created service is stored with its task spec and comes back', async (t) => {
   const w = await aControlWorld()
@@ -35,7 +43,7 @@ t.test('a repeated request is applied once and answered with the first result', 
   const first = await w.api.createService(w.caller, request, w.signal)
   const second = await w.api.createService(w.caller, request, w.signal)
   t.equal(second.service?.id, first.service?.id)
-  const { services } = await w.api.listServices(w.caller, { filters: [] }, w.signal)
+  const services = await servicesOf(w)
   t.equal(services.length, 1)
 })
 
@@ -97,7 +105,7 @@ t.test('an update keeps the previous spec and counts generations of tasks', asyn
 t.test('removing by name, prefix or id; what is gone is not found', async (t) => {
   const w = await aControlWorld()
   for (const name of ['a', 'b', 'c']) await createService(w, { name })
-  const { services } = await w.api.listServices(w.caller, { filters: [] }, w.signal)
+  const services = await servicesOf(w)
   const [a, b, c] = services.map((view) => view.service)
   const remove = (reference: string) =>
     w.api.removeService(w.caller, { requestId: aRequestId(), reference }, w.signal)
@@ -144,7 +152,7 @@ t.test('filters', async (t) => {
   await createService(w, { name: 'worker', labels: { tier: 'back' } })
   const names = async (...filters: readonly (readonly [string, ...string[]])[]) => {
     const wanted = filters.map(([key, ...values]) => ({ key, values }))
-    const { services } = await w.api.listServices(w.caller, { filters: wanted }, w.signal)
+    const services = await servicesOf(w, wanted)
     return services.map((view) => view.service?.spec?.name)
   }
   t.strictSame(await names(), ['web', 'worker'])

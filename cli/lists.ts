@@ -1,0 +1,58 @@
+// Lists of the control API as a whole: they come in several messages (control.proto).
+import {
+  ControlService,
+  type Filter,
+  type ListNodesResponse,
+  type ServiceView,
+  type TaskView,
+} from '../proto/gen/tsswarm/v1/control.ts'
+import type { TaskSpec } from '../proto/gen/tsswarm/v1/objects.ts'
+import type { CallOptions, Client } from './client.ts'
+
+/** For a hundred thousand rows over a slow disk or a busy manager. */
+const listMs = 120_000
+
+type Lister = Pick<Client, 'collect'>
+
+/** All nodes that pass, in order of creation, and which one this is. Errors: as Client.call. */
+export async function listNodes(
+  client: Lister,
+  filters: readonly Filter[] = [],
+  options: CallOptions = {},
+): Promise<ListNodesResponse> {
+  const all = await client.collect(ControlService.listNodes, { filters }, within(options))
+  return {
+    nodes: all.flatMap(({ nodes }) => nodes),
+    selfNodeId: all[0]?.selfNodeId ?? '',
+  }
+}
+
+/** All services that pass, in order of creation. Errors: as Client.call. */
+export async function listServices(
+  client: Lister,
+  filters: readonly Filter[] = [],
+  options: CallOptions = {},
+): Promise<readonly ServiceView[]> {
+  const all = await client.collect(ControlService.listServices, { filters }, within(options))
+  return all.flatMap(({ services }) => services)
+}
+
+/** All tasks that pass, in order of creation, each with its spec. Errors: as Client.call. */
+export async function listTasks(
+  client: Lister,
+  filters: readonly Filter[] = [],
+  options: CallOptions = {},
+): Promise<readonly TaskView[]> {
+  const all = await client.collect(ControlService.listTasks, { filters }, within(options))
+  const specs = new Map<string, TaskSpec>()
+  for (const { hash, spec } of all.flatMap((message) => message.specs)) {
+    if (spec !== undefined) specs.set(hash, spec)
+  }
+  return all.flatMap(({ tasks }) =>
+    tasks.map((view) => ({ ...view, spec: specs.get(view.task?.specHash ?? '') })),
+  )
+}
+
+function within(options: CallOptions): CallOptions {
+  return { timeoutMs: listMs, ...options }
+}
