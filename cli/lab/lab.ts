@@ -7,6 +7,7 @@ import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
+import { childController } from '../../proto/lib/lifecycle.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { type Client, connectClient } from '../client.ts'
 import { listNodes } from '../lists.ts'
@@ -79,12 +80,17 @@ export async function labUp(
   const subnet = await chooseSubnet(taken)
   const record: LabRecord = { ...wish, subnet, createdAtMs: deps.clock.wallMs() }
   writeLab(deps.roots, record)
+  const { controller, release } = childController(deps.signal)
   try {
-    await build(deps, record)
+    await build({ ...deps, signal: controller.signal }, record)
   } catch (err) {
     deps.progress('lab up failed: removing what was made')
+    // What waits for the other hosts would go on until its time is over.
+    controller.abort()
     await labDown(deps, wish.name)
     throw err
+  } finally {
+    release()
   }
   return record
 }

@@ -38,14 +38,19 @@ export const runCommand: RunCommand = (argv, options = {}) =>
     })
     const stdout = collect(child.stdout)
     const stderr = collect(child.stderr)
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 10_000)
+    const timeoutMs = options.timeoutMs ?? 10_000
+    let tookTooLong = false
+    const timer = setTimeout(() => {
+      tookTooLong = child.kill('SIGKILL')
+    }, timeoutMs)
     const finish = (result: CommandResult): void => {
       clearTimeout(timer)
       resolve(result)
     }
     child.on('error', (err) => finish({ code: -1, stdout: '', stderr: err.message }))
     child.on('close', (code, signal) => {
-      const why = signal === null ? '' : `ended by ${signal}`
+      const ending = tookTooLong ? `it was killed after ${timeoutMs} ms` : `ended by ${signal}`
+      const why = signal === null ? '' : ending
       finish({ code: code ?? -1, stdout: stdout(), stderr: stderr() + why })
     })
     // A program that ends without reading its input is judged by its exit code.

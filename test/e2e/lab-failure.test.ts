@@ -1,8 +1,9 @@
-// A lab that cannot come up says why and leaves nothing.
+// A lab that cannot come up says why, leaves nothing and does not linger.
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { topologyExists } from '../../cli/lab/topology.ts'
+import { runCommand } from '../../proto/lib/command.ts'
 import { TestLab } from '../support/test-lab.ts'
 
 const lab = 'e2e-fails'
@@ -21,4 +22,11 @@ t.test('the error holds what the daemon said, for its log is removed', async (t)
   })
   t.notOk(topologyExists(lab))
   t.notOk(existsSync(join(base, 'state', lab)))
+})
+
+t.test('one host that fails ends the wait for the others', async (t) => {
+  const program = [process.execPath, 'build/test/support/failing-lab.js', lab, base, runRoot]
+  const result = await runCommand(program, { timeoutMs: 60_000 })
+  t.same(result, { code: 0, stdout: 'the daemon of m1 ended at its start:\nno luck', stderr: '' })
+  t.notOk(topologyExists(lab))
 })

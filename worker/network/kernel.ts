@@ -25,6 +25,9 @@ import {
 } from './parse-observed.ts'
 import type { ExpectedShapes, Step } from './plan.ts'
 
+/** A loaded host is slow, not broken; what hangs for good is ended. */
+const timeoutMs = 60_000
+
 export interface KernelOptions {
   /** File the data plane's namespace is bound to. */
   readonly dataPlaneFile: string
@@ -120,13 +123,14 @@ class NodeKernel implements Kernel {
 
   async ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined> {
     const argv = [...enterNamespace(netnsFile), 'ip', '-batch', '-']
-    const result = await this.#options.run(argv, { input: `${lines.join('\n')}\n` })
+    const input = `${lines.join('\n')}\n`
+    const result = await this.#options.run(argv, { input, timeoutMs })
     return result.code === 0 ? undefined : result.stderr.trim()
   }
 
   run(namespace: NamespaceName, argv: readonly string[], input?: string): Promise<CommandResult> {
     const full = [...this.#prefix(namespace), ...argv]
-    return this.#options.run(full, input === undefined ? {} : { input })
+    return this.#options.run(full, { timeoutMs, ...(input === undefined ? {} : { input }) })
   }
 
   async removeDataPlane(): Promise<void> {
