@@ -26,18 +26,15 @@ export async function runDeployBench(
   options: DeployBenchOptions = {},
 ): Promise<BenchResult> {
   const { manyRounds = 3, denseRounds = 1, quickRounds = 5 } = options
-  return await sideBySide('deploy', { managers: 3, workers: 2 }, context, async (cluster) => {
+  return await sideBySide('deploy', { managers: 3, workers: 2 }, context, async (cluster, tell) => {
     // The first container of a host mounts the image; that is done before anything is measured.
     await deploy(cluster, 'warm', 5)
-    const quick = await measureQuick(cluster, quickRounds)
+    for (const each of await measureQuick(cluster, quickRounds)) tell(each)
     const many = await rounds(manyRounds, () => deploy(cluster, 'many', 50))
+    tell(measurement('50 replicas on 5 hosts, command to all running', 1_500, many))
     const onOne = ['--constraint', 'node.hostname==w1']
     const dense = await rounds(denseRounds, () => deploy(cluster, 'dense', 200, onOne))
-    return [
-      measurement('50 replicas on 5 hosts, command to all running', 1_500, many),
-      measurement('200 replicas on one host, command to all running', 5_000, dense),
-      ...quick,
-    ]
+    tell(measurement('200 replicas on one host, command to all running', 5_000, dense))
   })
 }
 

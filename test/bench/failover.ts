@@ -23,10 +23,15 @@ export async function runFailoverBench(
   context: BenchContext,
   { tries = 5 }: FailoverBenchOptions = {},
 ): Promise<BenchResult> {
-  return await sideBySide('failover', { managers: 3, workers: 0 }, context, async (cluster) => {
-    const ms = await rounds(tries, () => killLeader(cluster))
-    return [measurement('leader killed (-9) to first write accepted', 1_000, ms)]
-  })
+  return await sideBySide(
+    'failover',
+    { managers: 3, workers: 0 },
+    context,
+    async (cluster, tell) => {
+      const ms = await rounds(tries, () => killLeader(cluster))
+      tell(measurement('leader killed (-9) to first write accepted', 1_000, ms))
+    },
+  )
 }
 
 async function killLeader(cluster: BenchCluster): Promise<number> {

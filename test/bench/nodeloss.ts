@@ -25,15 +25,18 @@ export async function runNodelossBench(
   context: BenchContext,
   { tries = 3 }: NodelossBenchOptions = {},
 ): Promise<BenchResult> {
-  return await sideBySide('nodeloss', { managers: 3, workers: 2 }, context, async (cluster) => {
-    const losses = await rounds(tries, (round) => loseNode(cluster, `web-${round}`))
-    const down = losses.map(({ downMs }) => downMs)
-    const replaced = losses.map(({ replacedMs }) => replacedMs)
-    return [
-      measurement('host cut off to seen down', 3_000, down),
-      measurement('host cut off to replacements running', 4_000, replaced),
-    ]
-  })
+  return await sideBySide(
+    'nodeloss',
+    { managers: 3, workers: 2 },
+    context,
+    async (cluster, tell) => {
+      const losses = await rounds(tries, (round) => loseNode(cluster, `web-${round}`))
+      const down = losses.map(({ downMs }) => downMs)
+      const replaced = losses.map(({ replacedMs }) => replacedMs)
+      tell(measurement('host cut off to seen down', 3_000, down))
+      tell(measurement('host cut off to replacements running', 4_000, replaced))
+    },
+  )
 }
 
 async function loseNode(cluster: BenchCluster, name: string): Promise<Loss> {

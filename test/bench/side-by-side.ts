@@ -20,12 +20,11 @@ export interface BenchResult {
   readonly figures: readonly Figure[]
 }
 
-export type Measure = (cluster: BenchCluster) => Promise<readonly Measurement[]>
-
-interface PeerSide {
-  readonly peer: string
-  readonly measurements: readonly Measurement[]
-}
+/** Tells each measurement when it is made, so that it stands whatever becomes of the next. */
+export type Measure = (
+  cluster: BenchCluster,
+  tell: (measurement: Measurement) => void,
+) => Promise<void>
 
 /**
  * Measures both sides, one after the other. Errors: those of ours, CANCELLED by SIGINT, SIGTERM or SIGHUP when what was
@@ -39,31 +38,37 @@ export async function sideBySide(
 ): Promise<BenchResult> {
   const machine = { cpus: cpus().length, load: Number((loadavg()[0] ?? 0).toFixed(1)) }
   return await interruptible(async (signal) => {
-    const ours = await onCluster(new LabCluster(name, size), signal, measure)
-    const { peer, measurements } = await peerSide(context, signal, () =>
-      onCluster(new DockerCluster(name, size), signal, measure),
+    const ours: Measurement[] = []
+    await onCluster(new LabCluster(name, size), signal, (cluster) =>
+      measure(cluster, (each) => ours.push(each)),
     )
-    return { machine, peer, figures: figures(ours, measurements) }
+    const dockers: Measurement[] = []
+    const peer = await peerSide(context, signal, () =>
+      onCluster(new DockerCluster(name, size), signal, (cluster) =>
+        measure(cluster, (each) => dockers.push(each)),
+      ),
+    )
+    return { machine, peer, figures: figures(ours, dockers) }
   })
 }
 
+/** Measures Docker's side where there is one; resolves with what was measured, or why it was not. */
 async function peerSide(
   { peer }: BenchContext,
   signal: AbortSignal,
-  measure: () => Promise<readonly Measurement[]>,
-): Promise<PeerSide> {
-  if (!peer) return { peer: 'left out (--no-peer)', measurements: [] }
+  measure: () => Promise<void>,
+): Promise<string> {
+  if (!peer) return 'left out (--no-peer)'
   const version = await installedDocker()
-  if (version === undefined) {
-    return { peer: 'not installed (apt-get install docker.io)', measurements: [] }
-  }
+  if (version === undefined) return 'not installed (apt-get install docker.io)'
   try {
-    return { peer: `Docker ${version}`, measurements: await measure() }
+    await measure()
+    return `Docker ${version}`
   } catch (err) {
     if (signal.aborted) throw err
     // Ours is measured already, and stands without it.
     const why = err instanceof Error ? err.message : String(err)
-    return { peer: `Docker ${version}, not measured: ${why}`, measurements: [] }
+    return `Docker ${version}, not measured to its end: ${why}`
   }
 }
 

@@ -111,15 +111,18 @@ export function dockerClient(
   }
 }
 
-/** Docker's API has no request id: that the name is taken says that an earlier try went through. */
+/**
+ * Docker's API has no request id: that the name is taken says that an earlier try went through. That may be one of
+ * dockerd itself, which repeats what it forwarded to a leader that is gone; so no name is used twice at a time.
+ */
 async function untilCreated(api: Pick<DockerApi, 'post'>, body: object): Promise<void> {
   const endsAtMs = systemClock.monotonicMs() + retryMs
-  for (let tries = 0; ; tries++) {
+  while (true) {
     try {
       await api.post('/services/create', body)
       return
     } catch (err) {
-      if (tries > 0 && hasCode(err, 'NAME_CONFLICT')) return
+      if (hasCode(err, 'NAME_CONFLICT')) return
       if (!hasCode(err, 'UNAVAILABLE') || systemClock.monotonicMs() > endsAtMs) throw err
     }
     await wait(systemClock, 50)

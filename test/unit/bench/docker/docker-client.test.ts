@@ -95,13 +95,12 @@ t.test(
   },
 )
 
-t.test('a name that is taken at the first try is an error, and so is a refusal', async (t) => {
+t.test('a name that dockerd itself got through is no error, a refusal is one', async (t) => {
   const refused = new SwarmError('INVALID_ARGUMENT', 'docker: 400')
-  for (const err of [taken, refused]) {
-    const api = answering(err)
-    await t.rejects(dockerClient(api, new Map()).createService('web', 3), err)
-    t.equal(api.sent.length, 1)
-  }
+  await dockerClient(answering(taken), new Map()).createService('web', 3)
+  const api = answering(refused)
+  await t.rejects(dockerClient(api, new Map()).createService('web', 3), refused)
+  t.equal(api.sent.length, 1)
 })
 
 t.test('a write sent once is not repeated', async (t) => {
