@@ -1,10 +1,12 @@
 // Carries task statuses to whatever session is open: the latest of each task, in batches, again until acknowledged,
 // and all of them on a new session. Not for making statuses (task-driver.ts).
 import type { Clock, Timer } from '../proto/lib/clock.ts'
-import type { TaskId, TaskStatus } from '../proto/objects/index.ts'
+import { type TaskId, TaskState, type TaskStatus } from '../proto/objects/index.ts'
 
-/** The first status goes at once, what follows within this window together. */
-const windowMs = 20
+/** A task that runs or has ended is told at once, what follows within this window together. */
+const windowMs = 50
+/** A step on the way there may wait so long for the next one: most are overtaken, which saves the cluster an entry each. */
+const passingMs = 150
 /** An unacknowledged status is sent again after this long, in case a change of leader lost it. */
 const resendMs = 5_000
 const statusesPerBatchMax = 1_000
@@ -28,11 +30,13 @@ export class StatusReporter {
   readonly #clock: Clock
   readonly #statuses = new Map<TaskId, TaskStatus>()
   readonly #open = new Map<TaskId, Unacknowledged>()
-  readonly #unsent = new Set<TaskId>()
+  /** When each is to be sent at the latest. */
+  readonly #unsent = new Map<TaskId, number>()
   #sink: StatusSink | undefined
   #sequence = 0
   #flushedAtMs = Number.NEGATIVE_INFINITY
   #flushTimer: Timer | undefined
+  #flushDueMs = Number.POSITIVE_INFINITY
   #resendTimer: Timer | undefined
 
   constructor(clock: Clock) {
@@ -65,6 +69,7 @@ export class StatusReporter {
     this.#flushTimer?.cancel()
     this.#resendTimer?.cancel()
     this.#flushTimer = undefined
+    this.#flushDueMs = Number.POSITIVE_INFINITY
     this.#resendTimer = undefined
   }
 
@@ -82,27 +87,42 @@ export class StatusReporter {
 
   #markUnsent(status: TaskStatus): void {
     this.#open.set(status.taskId, { status, sentAtMs: undefined, sequence: 0 })
-    this.#unsent.add(status.taskId)
-    this.#scheduleFlush()
+    const nowMs = this.#clock.monotonicMs()
+    const isPassing = status.state < TaskState.RUNNING
+    const dueMs = isPassing ? nowMs + passingMs : Math.max(nowMs, this.#flushedAtMs + windowMs)
+    this.#scheduleFlush(status.taskId, dueMs)
   }
 
-  #scheduleFlush(): void {
-    if (this.#sink === undefined || this.#flushTimer !== undefined) return
-    const sinceMs = this.#clock.monotonicMs() - this.#flushedAtMs
-    this.#flushTimer = this.#clock.setTimer(Math.max(0, windowMs - sinceMs), () => {
-      this.#flushTimer = undefined
-      this.#flush()
-    })
+  #scheduleFlush(id: TaskId, dueMs: number): void {
+    this.#unsent.set(id, Math.min(dueMs, this.#unsent.get(id) ?? dueMs))
+    if (this.#sink !== undefined && dueMs < this.#flushDueMs) this.#setFlushTimer(dueMs)
   }
 
+  #setFlushTimer(dueMs: number): void {
+    this.#flushTimer?.cancel()
+    this.#flushDueMs = dueMs
+    this.#flushTimer = this.#clock.setTimer(Math.max(0, dueMs - this.#clock.monotonicMs()), () =>
+      this.#flush(),
+    )
+  }
+
+  /** Sends what is due by now or within the window anyway. */
   #flush(): void {
+    this.#flushDueMs = Number.POSITIVE_INFINITY
     if (this.#sink === undefined) return
-    this.#flushedAtMs = this.#clock.monotonicMs()
-    const unsent = [...this.#unsent]
-    this.#unsent.clear()
-    for (let at = 0; at < unsent.length; at += statusesPerBatchMax) {
-      this.#send(this.#sink, unsent.slice(at, at + statusesPerBatchMax))
+    const nowMs = this.#clock.monotonicMs()
+    this.#flushedAtMs = nowMs
+    const due: TaskId[] = []
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const [id, dueMs] of this.#unsent) {
+      if (dueMs <= nowMs + windowMs) due.push(id)
+      else nextMs = Math.min(nextMs, dueMs)
     }
+    for (const id of due) this.#unsent.delete(id)
+    for (let at = 0; at < due.length; at += statusesPerBatchMax) {
+      this.#send(this.#sink, due.slice(at, at + statusesPerBatchMax))
+    }
+    if (nextMs < Number.POSITIVE_INFINITY) this.#setFlushTimer(nextMs)
     this.#scheduleResend()
   }
 
@@ -125,10 +145,11 @@ export class StatusReporter {
       this.#resendTimer = undefined
       const dueMs = this.#clock.monotonicMs() - resendMs
       for (const [id, open] of this.#open) {
-        if (open.sentAtMs !== undefined && open.sentAtMs <= dueMs) this.#unsent.add(id)
+        if (open.sentAtMs !== undefined && open.sentAtMs <= dueMs) {
+          this.#scheduleFlush(id, this.#clock.monotonicMs())
+        }
       }
-      if (this.#unsent.size > 0) this.#scheduleFlush()
-      else this.#scheduleResend()
+      if (this.#unsent.size === 0) this.#scheduleResend()
     })
   }
 }

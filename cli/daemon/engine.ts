@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../proto/lib/clock.ts'
-import { runCommand } from '../../proto/lib/command.ts'
+import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
 import type { Loop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
@@ -41,9 +41,10 @@ export function engineDirs(config: DaemonConfig): ExecutorDirs {
 
 /** Makes or adopts the network, then adopts what runs. Errors: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
 export async function openEngine(deps: EngineDeps): Promise<Engine> {
-  const network = openNetwork(deps)
+  const forks: Forks = { run: runCommand }
+  const network = openNetwork(deps, forks)
   try {
-    return await startEngine(deps, network)
+    return await startEngine(deps, network, forks)
   } catch (err) {
     // Its helpers would keep a process alive that has nothing to do.
     network.close()
@@ -51,23 +52,29 @@ export async function openEngine(deps: EngineDeps): Promise<Engine> {
   }
 }
 
-function openNetwork({ config, clock, random, log }: EngineDeps): NodeNetwork {
+/** Who forks for what is run often: this process until the executor's helper is there, which does it for less. */
+interface Forks {
+  run: RunCommand
+}
+
+function openNetwork({ config, clock, random, log }: EngineDeps, forks: Forks): NodeNetwork {
   const networkDir = join(config.runDir, 'network')
   mkdirSync(networkDir, { recursive: true, mode: 0o700 })
   return createNodeNetwork({
     runDir: networkDir,
     ...(config.localSubnet === undefined ? {} : { localSubnet: config.localSubnet }),
     run: runCommand,
+    runOften: (argv, options) => forks.run(argv, options),
     clock,
     random,
     log: log.child({ part: 'network' }),
   })
 }
 
-async function startEngine(deps: EngineDeps, network: NodeNetwork): Promise<Engine> {
+async function startEngine(deps: EngineDeps, network: NodeNetwork, forks: Forks): Promise<Engine> {
   const { config, clock, random, log } = deps
   await network.start()
-  const { executor, images } = await openExecutor({
+  const { executor, images, helper } = await openExecutor({
     dirs: engineDirs(config),
     clock,
     random,
@@ -75,6 +82,7 @@ async function startEngine(deps: EngineDeps, network: NodeNetwork): Promise<Engi
     network,
     insecureRegistries: config.insecureRegistries,
   })
+  forks.run = helper.run
   return {
     executor,
     images: createImagesEngine(images),

@@ -40,7 +40,7 @@ export async function attachContainer(
   signal: AbortSignal,
 ): Promise<NetworkAttachment> {
   const wanted = requireLocal(request)
-  const netns = await requireNetns(request)
+  const netns = requireNetns(request)
   await detachContainer(deps, request.containerId)
   const view = await readHost(deps, request.ports)
   // From here to the journal there is no await: two attachments never get the same address or port.
@@ -86,8 +86,8 @@ function requireLocal(request: AttachRequest): EndpointConfig | undefined {
   throw new SwarmError('INVALID_ARGUMENT', message)
 }
 
-async function requireNetns(request: AttachRequest): Promise<NetnsRef> {
-  const netns = await findNetns(request.pid)
+function requireNetns(request: AttachRequest): NetnsRef {
+  const netns = findNetns(request.pid)
   if (netns !== undefined) return netns
   const message = `container ${request.name} cannot be attached: its process ${request.pid} has ended`
   throw new SwarmError('UNAVAILABLE', message)
@@ -236,7 +236,7 @@ async function disconnect(kernel: Kernel, endpoint: Endpoint): Promise<void> {
     }
   }
   // Removing a device takes the kernel some 20 ms; with a container that has ended it goes by itself, many at once.
-  const line = (await isAlive(endpoint.netns))
+  const line = isAlive(endpoint.netns)
     ? `link del ${endpoint.link}`
     : `route del ${endpoint.address}`
   await kernel.ip('dataPlane', [line])
@@ -251,7 +251,7 @@ export async function readmit(
   deps: AttachmentDeps,
   { request, attachment }: RestoredAttachment,
 ): Promise<void> {
-  const netns = await findNetns(request.pid)
+  const netns = findNetns(request.pid)
   const own = attachment.endpoints.find(({ networkId }) => networkId === localNetworkId)
   const [address = '', prefix = ''] = (own?.addresses[0] ?? '').split('/')
   if (netns === undefined || address === '') return

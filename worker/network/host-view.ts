@@ -1,5 +1,6 @@
 // Reads what the network needs to know of its host: addresses, routes, waiting sockets, name servers. Decides nothing.
-import { readFile, stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { type ListeningSocket, parseListening } from './host-ports.ts'
 import { objects, parseJson, textOf } from './json.ts'
 import type { Kernel } from './kernel.ts'
@@ -56,19 +57,19 @@ async function readText(file: string): Promise<string> {
 }
 
 /** The network namespace of a process, or undefined when the process has ended. */
-export async function findNetns(pid: number): Promise<NetnsRef | undefined> {
+export function findNetns(pid: number): NetnsRef | undefined {
   const path = `/proc/${pid}/ns/net`
   try {
-    return { path, inode: (await stat(path)).ino }
+    return { path, inode: statSync(path).ino }
   } catch {
     return undefined
   }
 }
 
 /** Whether the namespace is still the one under its path. */
-export async function isAlive(netns: NetnsRef): Promise<boolean> {
+export function isAlive(netns: NetnsRef): boolean {
   try {
-    return (await stat(netns.path)).ino === netns.inode
+    return statSync(netns.path).ino === netns.inode
   } catch {
     return false
   }

@@ -34,6 +34,8 @@ export interface KernelOptions {
   /** File of the host's network namespace; undefined: the one this process is in. */
   readonly hostNamespaceFile: string | undefined
   readonly run: RunCommand
+  /** As in NodeNetworkOptions. */
+  readonly runOften: RunCommand
   readonly clock: Clock
 }
 
@@ -124,7 +126,7 @@ class NodeKernel implements Kernel {
   async ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined> {
     const argv = [...enterNamespace(netnsFile), 'ip', '-batch', '-']
     const input = `${lines.join('\n')}\n`
-    const result = await this.#options.run(argv, { input, timeoutMs })
+    const result = await this.#options.runOften(argv, { input, timeoutMs })
     return result.code === 0 ? undefined : result.stderr.trim()
   }
 

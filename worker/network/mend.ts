@@ -68,7 +68,7 @@ interface Compared {
 async function compareOnce(deps: MendDeps): Promise<Compared> {
   const { kernel, journal, dataPlaneFile } = deps
   await kernel.ensureDataPlane()
-  const alive = await livingEndpoints(requireRecord(journal).endpoints)
+  const alive = livingEndpoints(requireRecord(journal).endpoints)
   const before = desiredKernel(stateOf(requireRecord(journal), alive), dataPlaneFile)
   const observed = await kernel.observe(before)
   refuseForeignLink(observed)
@@ -78,9 +78,8 @@ async function compareOnce(deps: MendDeps): Promise<Compared> {
   return { plan: planNetwork(desired, observed, kernel.shapes()), state, observed }
 }
 
-async function livingEndpoints(endpoints: readonly Endpoint[]): Promise<readonly Endpoint[]> {
-  const alive = await Promise.all(endpoints.map((endpoint) => isAlive(endpoint.netns)))
-  return endpoints.filter((_, index) => alive[index])
+function livingEndpoints(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  return endpoints.filter((endpoint) => isAlive(endpoint.netns))
 }
 
 function refuseForeignLink(observed: ObservedKernel): void {

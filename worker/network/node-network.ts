@@ -42,6 +42,8 @@ export interface NodeNetworkOptions {
   /** File of the host's network namespace; undefined: the one this process is in. */
   readonly hostNamespaceFile?: string
   readonly run: RunCommand
+  /** For what is run for each container, where a fork of this process would cost too much. Default: run. */
+  readonly runOften?: RunCommand
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -96,6 +98,7 @@ class RoutedNetwork implements NodeNetwork {
       dataPlaneFile: this.#dataPlaneFile,
       hostNamespaceFile: options.hostNamespaceFile,
       run: options.run,
+      runOften: options.runOften ?? options.run,
       clock: options.clock,
     })
   }

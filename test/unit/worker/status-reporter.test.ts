@@ -14,25 +14,39 @@ const told = (batches: readonly StatusBatch[]): readonly string[] =>
       `${sequence}: ${statuses.map((status) => `${status.taskId}=${status.state}`).join(' ')}`,
   )
 
-t.test(
-  'the first status goes at once, what follows closely goes together, the latest only',
-  async (t) => {
-    const clock = new VirtualClock()
-    const reporter = new StatusReporter(clock)
-    const batches: StatusBatch[] = []
-    reporter.connect((batch) => batches.push(batch))
-    reporter.set(aStatus('a', TaskState.ACCEPTED))
-    await clock.advance(0)
-    t.same(told(batches), ['1: a=256'])
-    reporter.set(aStatus('a', TaskState.PREPARING))
-    reporter.set(aStatus('b', TaskState.ACCEPTED))
-    reporter.set(aStatus('a', TaskState.READY))
-    await clock.advance(19)
-    t.equal(batches.length, 1)
-    await clock.advance(1)
-    t.same(told(batches), ['1: a=256', '2: a=384 b=256'])
-  },
-)
+t.test('a task that runs is told at once, others that follow closely together', async (t) => {
+  const clock = new VirtualClock()
+  const reporter = new StatusReporter(clock)
+  const batches: StatusBatch[] = []
+  reporter.connect((batch) => batches.push(batch))
+  reporter.set(aStatus('a', TaskState.RUNNING))
+  await clock.advance(0)
+  t.same(told(batches), ['1: a=512'])
+  reporter.set(aStatus('b', TaskState.RUNNING))
+  await clock.advance(10)
+  reporter.set(aStatus('c', TaskState.FAILED))
+  await clock.advance(39)
+  t.equal(batches.length, 1)
+  await clock.advance(1)
+  t.same(told(batches), ['1: a=512', '2: b=512 c=704'])
+})
+
+t.test('a step that is overtaken soon is not told, one that lasts is', async (t) => {
+  const clock = new VirtualClock()
+  const reporter = new StatusReporter(clock)
+  const batches: StatusBatch[] = []
+  reporter.connect((batch) => batches.push(batch))
+  reporter.set(aStatus('slow', TaskState.PREPARING))
+  reporter.set(aStatus('quick', TaskState.PREPARING))
+  await clock.advance(60)
+  reporter.set(aStatus('quick', TaskState.RUNNING))
+  await clock.advance(0)
+  t.same(told(batches), ['1: quick=512'])
+  await clock.advance(89)
+  t.equal(batches.length, 1)
+  await clock.advance(1)
+  t.same(told(batches), ['1: quick=512', '2: slow=320'])
+})
 
 t.test('a status is sent again until acknowledged', async (t) => {
   const clock = new VirtualClock()

@@ -1,4 +1,5 @@
 // Puts together what a container is created from: image layers, user, mounts, the bundle's files. Starts nothing.
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import { newId } from '../../../proto/lib/ids.ts'
@@ -79,13 +80,14 @@ export class Assembler {
       hostSwaps,
       initPath,
     })
+    // The bundle is in memory, so it is written at once; the rest is on disk.
+    mkdirSync(paths.rootfsDir)
+    mkdirSync(paths.persistDir)
+    writeFileSync(`${paths.bundleDir}/config.json`, JSON.stringify(spec), { mode: 0o600 })
     await mkdir(paths.etcDir, { mode: 0o711 })
     await Promise.all([
       mkdir(paths.upperDir),
       mkdir(paths.workDir),
-      mkdir(paths.rootfsDir),
-      mkdir(paths.persistDir),
-      writeFile(`${paths.bundleDir}/config.json`, JSON.stringify(spec), { mode: 0o600 }),
       writeFile(`${paths.etcDir}/hostname`, `${containerHostname(config)}\n`),
       writeEtcFiles(config, paths, undefined),
     ])

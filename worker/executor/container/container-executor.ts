@@ -1,7 +1,7 @@
 // Runs containers for real: conmon and crun, images from containers-storage, root file systems by overlay. The order of
 // steps and who may do what when; the steps themselves are in the files beside this one.
-import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
@@ -266,7 +266,7 @@ export class ContainerExecutor implements Executor {
       stopSignal: parseSignal(stopSignal || 'SIGTERM'),
     })
     await mkdir(paths.diskDir, { mode: 0o711 })
-    await mkdir(paths.bundleDir, { mode: 0o711 })
+    mkdirSync(paths.bundleDir, { mode: 0o711 })
     await container.save('memory')
     const { layers, capabilities } = await assembler.assemble({
       config,
@@ -281,7 +281,7 @@ export class ContainerExecutor implements Executor {
     goOn()
     const tty = config.tty ?? false
     const pid = await tools.runtime.create({ id: config.id, paths, layers, tty }, signal)
-    await this.#identify(container, pid)
+    this.#identify(container, pid)
     await this.#attach(container, signal)
     goOn()
     container.update({ phase: 'created' })
@@ -304,8 +304,8 @@ export class ContainerExecutor implements Executor {
     await container.save(hasEnded ? 'disk' : 'memory')
   }
 
-  async #identify(container: Container, pid: number): Promise<void> {
-    const monitorPid = Number(await readFile(`${container.paths.bundleDir}/conmon.pid`, 'utf8'))
+  #identify(container: Container, pid: number): void {
+    const monitorPid = Number(readFileSync(`${container.paths.bundleDir}/conmon.pid`, 'utf8'))
     const process = identifyProcess(pid)
     const monitor = identifyProcess(monitorPid)
     if (process === undefined || monitor === undefined) {

@@ -6,7 +6,7 @@ import { invariant } from '../../../proto/lib/assert.ts'
 import type { ContainerInfo, ContainerState, ExitStatus } from '../executor.ts'
 import type { ContainerPaths } from './paths.ts'
 import type { ProcessIdentity } from './processes.ts'
-import { type ContainerRecord, withoutSecrets, writeRecord } from './record.ts'
+import { type ContainerRecord, withoutSecrets, writeRecord, writeRecordInMemory } from './record.ts'
 
 export class Container {
   readonly id: string
@@ -69,7 +69,7 @@ export class Container {
   /** Writes the record as it is then; one write after the other. `disk`: also where it outlives the host's restart. */
   save(where: 'memory' | 'disk'): Promise<void> {
     const write = async (): Promise<void> => {
-      await writeRecord(this.paths.recordPath, this.#record)
+      writeRecordInMemory(this.paths.recordPath, this.#record)
       if (where === 'disk') {
         await writeRecord(this.paths.diskRecordPath, withoutSecrets(this.#record))
       }

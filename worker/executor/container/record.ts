@@ -1,5 +1,6 @@
 // What is kept of a container for the next daemon: all of it on tmpfs, and on disk what a user may still ask after a
 // restart of the host. Not the environment: it may hold secrets.
+import { renameSync, writeFileSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import type { ContainerConfig, ExitStatus, ResolvedImage } from '../executor.ts'
 import type { NetworkAttachment } from '../network-attacher.ts'
@@ -31,6 +32,15 @@ export async function writeRecord(path: string, record: ContainerRecord): Promis
   const temporary = `${path}.new`
   await writeFile(temporary, JSON.stringify(record), { mode: 0o600 })
   await rename(temporary, path)
+}
+
+/**
+ * The same at once, for a record in memory: a tmpfs answers in 20 µs, less than it costs to have a thread do it.
+ */
+export function writeRecordInMemory(path: string, record: ContainerRecord): void {
+  const temporary = `${path}.new`
+  writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 })
+  renameSync(temporary, path)
 }
 
 /** Undefined when it is absent or damaged. */
