@@ -36,6 +36,32 @@ export function parseFilters(items: readonly string[]): readonly Filter[] {
   return [...values].map(([key, alternatives]) => ({ key, values: alternatives }))
 }
 
+/** The filters with the id of this host's node for `node=self`. */
+export async function withOwnNode(
+  client: Client,
+  filters: readonly Filter[],
+): Promise<readonly Filter[]> {
+  const isOwn = ({ key, values }: Filter): boolean => key === 'node' && values.includes('self')
+  if (!filters.some(isOwn)) return filters
+  const { node } = await getNode(client, 'self')
+  const ownId = node?.id ?? ''
+  return filters.map((filter) =>
+    isOwn(filter)
+      ? { ...filter, values: filter.values.map((value) => (value === 'self' ? ownId : value)) }
+      : filter,
+  )
+}
+
+/** Errors: USAGE when an inspect is asked for both of its layouts. */
+export function checkInspectFlags(flags: {
+  readonly format: string | undefined
+  readonly pretty: boolean
+}): void {
+  if (flags.pretty && flags.format !== undefined) {
+    throw usage('--format is incompatible with --pretty: give one of them')
+  }
+}
+
 /**
  * Does something for each argument. An argument that fails does not keep the others from their turn: its error goes
  * to stderr and the exit code becomes 1.

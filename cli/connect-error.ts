@@ -2,9 +2,17 @@
 import { readFileSync, statSync } from 'node:fs'
 import { type ErrorCode, SwarmError } from '../proto/errors.ts'
 
+/** The kernel's bound on the path of a socket; a longer one is cut, and then not found. */
+const socketPathMax = 107
+
 /** The error a user sees for a failed connection. */
 export function connectError(socketPath: string, cause: unknown): SwarmError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  const tooLong = Buffer.byteLength(socketPath) > socketPathMax
+  const code = tooLong
+    ? 'ENAMETOOLONG'
+    : cause instanceof Error && 'code' in cause
+      ? String(cause.code)
+      : ''
   const make = (kind: ErrorCode, message: string): SwarmError =>
     new SwarmError(kind, message, { cause, details: { socketPath } })
   switch (code) {
@@ -24,7 +32,10 @@ export function connectError(socketPath: string, cause: unknown): SwarmError {
       )
     case 'EINVAL':
     case 'ENAMETOOLONG':
-      return make('USAGE', `${socketPath} cannot be the path of a socket: it is too long`)
+      return make(
+        'USAGE',
+        `${socketPath} cannot be the path of a socket: it is longer than ${socketPathMax} bytes`,
+      )
     default:
       return make('UNAVAILABLE', `cannot connect to the tsswarm daemon on ${socketPath}: ${code}`)
   }

@@ -12,7 +12,8 @@ function output(stream: NodeJS.WriteStream): Output {
     },
     isTerminal: stream.isTTY === true,
     get columns() {
-      return stream.columns ?? 80
+      // A terminal that does not know its width says 0.
+      return stream.columns || 80
     },
   }
 }
@@ -34,9 +35,17 @@ function interruptSignal(): { readonly signal: AbortSignal; readonly release: ()
   return { signal: controller.signal, release }
 }
 
+/** A reader that went away, as in `tsswarm service logs web | head`, is no error; a full disk is. */
+function endWithoutOutput(err: Error): never {
+  if ('code' in err && err.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`Error: cannot write the output: ${err.message}\n`)
+  process.exit(1)
+}
+
 async function main(): Promise<void> {
-  // A reader that went away, as in `tsswarm service logs web | head`, is no error.
-  process.stdout.on('error', (err) => process.exit('code' in err && err.code === 'EPIPE' ? 0 : 1))
+  process.stdout.on('error', endWithoutOutput)
+  // Nobody is left to be told.
+  process.stderr.on('error', () => {})
   const { signal, release } = interruptSignal()
   const shared = { clock: systemClock, random: systemRandom, signal }
   process.exitCode = await runCli(

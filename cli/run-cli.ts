@@ -27,8 +27,8 @@ export async function runCli(env: CliEnvironment, argv: readonly string[]): Prom
       ctx.stdout.write(`tsswarm version ${version}\n`)
       return 0
     }
-    const words = parsed.args
-    if (parsed.help || words.length === 0) {
+    const words = parsed.args[0] === 'help' ? [...parsed.args.slice(1), '--help'] : parsed.args
+    if (parsed.help || words.length === 0 || words[0] === '--help') {
       ctx.stdout.write(programText())
       return 0
     }

@@ -1,6 +1,5 @@
 // tsswarm image load
-import { createReadStream } from 'node:fs'
-import { access } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { DaemonService, type LoadImageRequest } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { bool, text } from '../flags.ts'
@@ -40,12 +39,16 @@ export const command = defineCommand({
 
 async function openArchive(path: string): Promise<AsyncIterable<Uint8Array>> {
   try {
-    await access(path)
+    const file = await open(path)
+    if ((await file.stat()).isDirectory()) {
+      await file.close()
+      throw new Error('it is a folder, not an archive')
+    }
+    return file.createReadStream({ highWaterMark: chunkBytes })
   } catch (err) {
     const why = err instanceof Error ? err.message : String(err)
     throw usage(`cannot read ${path}: ${why}`, err)
   }
-  return createReadStream(path, { highWaterMark: chunkBytes })
 }
 
 async function* chunks(source: AsyncIterable<Uint8Array>): AsyncGenerator<LoadImageRequest> {

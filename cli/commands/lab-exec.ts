@@ -7,6 +7,7 @@ import { defineCommand } from '../command.ts'
 import { labAndHost, labDeps, nameFlag } from '../lab/command-deps.ts'
 import { hostPaths, labRunDir } from '../lab/lab-record.ts'
 import { inHost } from '../lab/topology.ts'
+import { parseFlags, usage } from '../parse-args.ts'
 
 export const command = defineCommand({
   name: 'lab exec',
@@ -21,8 +22,8 @@ export const command = defineCommand({
   ],
   run: async (ctx, { flags, args }) => {
     const [host = '', ...rest] = args
-    const argv = rest[0] === '--' ? rest.slice(1) : rest
-    const { name } = labAndHost(flags.name, host)
+    const { argv, lab } = splitCommand(rest, flags.name)
+    const { name } = labAndHost(lab, host)
     const deps = labDeps(ctx)
     const bin = shim(labRunDir(deps.roots, name), deps.program)
     const env = {
@@ -33,6 +34,21 @@ export const command = defineCommand({
     return await runInherited(inHost(name, host, argv), env)
   },
 })
+
+/** What stands before `--` are flags too: `lab exec m1 --name small -- ps`. Errors: USAGE. */
+function splitCommand(
+  words: readonly string[],
+  lab: string | undefined,
+): { readonly argv: readonly string[]; readonly lab: string | undefined } {
+  const end = words.indexOf('--')
+  const isFlagged = end === 0 || (words[0] ?? '').startsWith('-')
+  const { flags, args } = parseFlags({ name: nameFlag }, isFlagged ? words.slice(0, end) : [], {})
+  const argv = isFlagged ? words.slice(end + 1) : words
+  if (end === -1 && isFlagged) throw usage('put -- between the host and the command')
+  if (args.length > 0) throw usage(`unexpected argument ${JSON.stringify(args[0])} before --`)
+  if (argv.length === 0) throw usage('no command is given: write HOST -- COMMAND [ARG...]')
+  return { argv, lab: typeof flags['name'] === 'string' ? flags['name'] : lab }
+}
 
 /** A directory with a `tsswarm` that is this very program. */
 function shim(runDir: string, program: readonly string[]): string {

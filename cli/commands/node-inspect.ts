@@ -4,7 +4,7 @@ import type { Json } from '../../proto/docker/json.ts'
 import { nodeJson } from '../../proto/docker/node-json.ts'
 import type { NodeView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand } from '../command.ts'
-import { forEachArgument, getNode, incomplete, inspectFlags } from '../common.ts'
+import { checkInspectFlags, forEachArgument, getNode, incomplete, inspectFlags } from '../common.ts'
 import { renderInspect } from '../render/inspect-format.ts'
 import { managerStatus } from '../render/node-list.ts'
 import { prettyNode } from '../render/node-pretty.ts'
@@ -22,6 +22,7 @@ export const command = defineCommand({
     },
   ],
   run: async (ctx, { flags, args }) => {
+    checkInspectFlags(flags)
     const client = await ctx.connect()
     const objects: Json[] = []
     const pretty: string[] = []

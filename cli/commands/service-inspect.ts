@@ -3,7 +3,13 @@ import { serviceFromProto } from '../../proto/codec/service.ts'
 import type { Json } from '../../proto/docker/json.ts'
 import { serviceJson } from '../../proto/docker/service-json.ts'
 import { defineCommand } from '../command.ts'
-import { forEachArgument, getService, incomplete, inspectFlags } from '../common.ts'
+import {
+  checkInspectFlags,
+  forEachArgument,
+  getService,
+  incomplete,
+  inspectFlags,
+} from '../common.ts'
 import { renderInspect } from '../render/inspect-format.ts'
 import { prettyService } from '../render/service-pretty.ts'
 
@@ -24,6 +30,7 @@ export const command = defineCommand({
     },
   ],
   run: async (ctx, { flags, args }) => {
+    checkInspectFlags(flags)
     const client = await ctx.connect()
     const objects: Json[] = []
     const pretty: string[] = []

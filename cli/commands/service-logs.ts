@@ -15,6 +15,8 @@ export const command = defineCommand({
   description:
     'Logs come from the nodes that ran the tasks. A task whose node cannot be reached is named on stderr; the others go on.',
   args: { usage: 'SERVICE|TASK', min: 1, max: 1, completes: 'services' },
+  absent: (name) =>
+    name === 'details' ? 'logs carry no details beside the names of task and node' : undefined,
   flags: {
     follow: bool('Follow log output', { short: 'f' }),
     'no-resolve': bool('Do not map IDs to Names in output'),

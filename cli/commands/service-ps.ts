@@ -1,7 +1,7 @@
 // tsswarm service ps
 import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand } from '../command.ts'
-import { forEachArgument, getService, listFlags, parseFilters } from '../common.ts'
+import { forEachArgument, getService, listFlags, parseFilters, withOwnNode } from '../common.ts'
 import { bool } from '../flags.ts'
 import { listTasks } from '../lists.ts'
 import { renderTasks } from '../render/task-list.ts'
@@ -25,8 +25,9 @@ export const command = defineCommand({
     },
   ],
   run: async (ctx, { flags, args }) => {
-    const filters = parseFilters(flags.filter)
+    const given = parseFilters(flags.filter)
     const client = await ctx.connect()
+    const filters = await withOwnNode(client, given)
     const tasks: TaskView[] = []
     const exit = await forEachArgument(ctx, args, async (reference) => {
       const { service } = await getService(client, reference)

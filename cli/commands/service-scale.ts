@@ -26,24 +26,21 @@ export const command = defineCommand({
     },
   ],
   run: async (ctx, { flags, args }) => {
-    const wishes = args.map(parseWish)
+    // All are read before the first is carried out.
+    args.map(parseWish)
     const client = await ctx.connect()
-    const scaled: { readonly serviceId: string; readonly name: string }[] = []
-    const exit = await forEachArgument(
-      ctx,
-      wishes.map((wish) => wish.name),
-      async (name) => {
-        const replicas = wishes.find((wish) => wish.name === name)?.replicas ?? 0
-        const { serviceId } = await changeService(ctx, client, name, (spec) => ({
-          ...spec,
-          mode: { $case: 'replicated', value: { replicas } },
-        }))
-        ctx.stdout.write(`${name} scaled to ${replicas}\n`)
-        scaled.push({ serviceId, name })
-      },
-    )
+    const scaled = new Map<string, string>()
+    const exit = await forEachArgument(ctx, args, async (argument) => {
+      const { name, replicas } = parseWish(argument)
+      const { serviceId } = await changeService(ctx, client, name, (spec) => ({
+        ...spec,
+        mode: { $case: 'replicated', value: { replicas } },
+      }))
+      ctx.stdout.write(`${name} scaled to ${replicas}\n`)
+      scaled.set(serviceId, name)
+    })
     if (flags.detach) return exit
-    for (const { serviceId, name } of scaled) {
+    for (const [serviceId, name] of scaled) {
       if (!ctx.signal.aborted) await converge(ctx, client, { serviceId, name, quiet: false })
     }
     return exit

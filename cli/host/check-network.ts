@@ -38,13 +38,15 @@ const trial = `table inet tsswarm_trial {
 
 export async function checkNft({ run }: HostProbes): Promise<CheckResult> {
   const name = 'nftables'
+  const asRoot = 'start as root with CAP_SYS_ADMIN and CAP_NET_ADMIN (in a container: privileged)'
   const result = await run(['unshare', '--net', '--', ...nftFromInput], { input: trial })
   if (result.code === 0) return passed(name, 'with nat, fib, maps and connection tracking')
   return failed({
     name,
     found: firstLine(result.stderr),
-    remedy:
-      'load the modules nf_tables, nft_nat, nft_masq, nft_fib_inet, nft_ct, nft_reject_inet and nf_conntrack, or use a kernel that has them (Debian and Ubuntu kernels do)',
+    remedy: result.stderr.includes('not permitted')
+      ? asRoot
+      : 'load the modules nf_tables, nft_nat, nft_masq, nft_fib_inet, nft_ct, nft_reject_inet and nf_conntrack, or use a kernel that has them (Debian and Ubuntu kernels do)',
     packages: [],
   })
 }

@@ -81,8 +81,14 @@ export function readLab(roots: LabRoots, name: string): LabRecord | undefined {
     return schema.parse(JSON.parse(text))
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw err
+    throw unreadable(err)
   }
+}
+
+function unreadable(err: unknown): unknown {
+  if ((err as NodeJS.ErrnoException).code !== 'EACCES') return err
+  const text = 'only root may look at the labs of this machine: run this as root'
+  return new SwarmError('PERMISSION_DENIED', text, { cause: err })
 }
 
 /** Errors: NOT_FOUND naming the lab and the remedy. */
@@ -124,7 +130,7 @@ export function listLabs(roots: LabRoots): readonly LabRecord[] {
     names = readdirSync(roots.stateRoot)
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw err
+    throw unreadable(err)
   }
   return names
     .flatMap((name) => readLab(roots, name) ?? [])

@@ -185,7 +185,7 @@ async function build(deps: LabDeps, record: LabRecord): Promise<void> {
   deps.progress(`network: ${hosts.length} hosts in 10.${record.subnet.join('.')}.0/24`)
   await createTopology(labNetwork(record))
   const archive = join(labStateDir(deps.roots, record.name), 'hello.tar')
-  const registry = registryPlace(deps, record)
+  const registry = registryPlace(deps.roots, record)
   startRegistry(registry)
   writeFileSync(archive, await buildHelloImage())
   deps.progress(`daemons: ${hosts.join(' ')}`)
@@ -199,12 +199,13 @@ async function build(deps: LabDeps, record: LabRecord): Promise<void> {
   await untilReady(deps, record)
 }
 
-function registryPlace(deps: LabDeps, record: LabRecord): RegistryPlace {
+/** Where the registry of a lab is, and its files. */
+export function registryPlace(roots: LabRoots, record: LabRecord): RegistryPlace {
   return {
     lab: record.name,
     address: hostAddress(labNetwork(record), 'registry'),
-    stateDir: labStateDir(deps.roots, record.name),
-    runDir: labRunDir(deps.roots, record.name),
+    stateDir: labStateDir(roots, record.name),
+    runDir: labRunDir(roots, record.name),
   }
 }
 

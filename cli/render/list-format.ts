@@ -21,10 +21,10 @@ export interface ListOptions {
 
 /** The text of a listing, each row on its own line. Errors: INVALID_ARGUMENT on a bad template. */
 export function renderList(view: ListView, rows: readonly Row[], options: ListOptions): string {
-  if (options.format === undefined && options.quiet) {
+  const format = options.format?.trim() || 'table'
+  if (!options.format && options.quiet) {
     return rows.map((row) => `${row[view.quietField] ?? ''}\n`).join('')
   }
-  const format = options.format?.trim() ?? 'table'
   if (format === 'json') return rows.map((row) => `${sortedJson(row)}\n`).join('')
   if (format === 'table')
     return renderTable(view, options.quiet ? `{{.${view.quietField}}}` : view.table, rows)

@@ -57,7 +57,11 @@ const registry =
 
 const prefixes: readonly (readonly [RegExp, string])[] = [
   [/^(network|dns)(-.*)?$|^endpoint-mode$/, network],
-  [/^(update|rollback)(-.*)?$/, updates],
+  [
+    /^rollback$/,
+    'rolling back is not available in this version: give the earlier values to "tsswarm service update"; "service inspect" shows them in PreviousSpec',
+  ],
+  [/^(update|rollback)-.*$/, updates],
   [/^(secret|config)(-.*)?$/, files],
   [/^health-.*$|^no-healthcheck$/, health],
   [/^log-(driver|opt)$/, logging],

@@ -1,6 +1,7 @@
 // What a service spec must keep to beyond the schema: rules over several fields, and words with a grammar of their own.
 import { isIP } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
+import { withUnit } from '../../proto/spec/parse-spec.ts'
 import type {
   ContainerSpec,
   MountSpec,
@@ -127,7 +128,7 @@ function checkResources(field: string, resources: ResourceSpec): readonly Proble
   if (memoryBytes > 0 && memoryBytes < memoryBytesMin) {
     problems.push({
       field: `task.${field}.memoryBytes`,
-      reason: `(${memoryBytes} bytes) must be at least 4MiB`,
+      reason: `(${withUnit(memoryBytes, ['memoryBytes'])}) must be at least 4MiB`,
     })
   }
   return problems
@@ -138,7 +139,9 @@ function checkLimits({ limits, reservations }: TaskSpec): readonly Problem[] {
     .filter((field) => limits[field] > 0 && reservations[field] > limits[field])
     .map((field) => ({
       field: `task.reservations.${field}`,
-      reason: `(${reservations[field]}) is above the limit (${limits[field]}): raise the limit or reserve less`,
+      reason:
+        `(${withUnit(reservations[field], [field])}) is above the limit ` +
+        `(${withUnit(limits[field], [field])}): raise the limit or reserve less`,
     }))
 }
 

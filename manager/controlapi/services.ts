@@ -146,7 +146,7 @@ function refuseTakenName(tx: Tx, name: string): void {
     throw new SwarmError(
       'NAME_CONFLICT',
       `name "${name}" is already in use by service ${taken.id}` +
-        `${taken.spec.name === name ? '' : ` ("${taken.spec.name}": names differ by more than case)`}. ` +
+        `${taken.spec.name === name ? '' : ` ("${taken.spec.name}": names must differ by more than case)`}. ` +
         `Choose another with --name, or change that one with "tsswarm service update ${taken.spec.name}"`,
       { details: { name, serviceId: taken.id } },
     )

@@ -112,6 +112,7 @@ t.test('service ls, ps, inspect, rm', async (t) => {
     stdout: /t10000000000 +web\.1 +nginx +w1 +Running +Running /,
   })
   t.strictSame(await d.run('service ps -q web'), ok(`${id('t1')}\n`))
+  t.strictSame(await d.run('service ps -q --filter node=self web'), ok(''), 'it runs elsewhere')
   t.match(await d.run('service ps web nope'), {
     code: 1,
     stdout: /web\.1/,
@@ -171,6 +172,12 @@ t.test('service scale', async (t) => {
     d.world.store.view((tx) => [...tx.all('services')].map((s) => s.spec.mode.replicas))
   t.strictSame(replicas(), [3, 0])
   t.match(await d.run('service scale db=0'), { code: 0, stdout: /converged\n$/ })
+  t.strictSame(
+    await d.run('service scale -d web=4 web=5'),
+    ok('web scaled to 4\nweb scaled to 5\n'),
+    'one service twice: each in turn',
+  )
+  t.strictSame(replicas(), [5, 0])
   t.match(await d.run('service scale -d web=1000000 db=2'), {
     code: 1,
     stdout: 'db scaled to 2\n',
@@ -427,7 +434,10 @@ t.test('image ls, rm, pull, load', async (t) => {
   )
   t.strictSame(sent, [262_144, 262_144, 75_712])
   t.match(await d.run('image load -i package.json'), { code: 0 })
-  t.match(await d.run('image load -i /etc'), { code: 1 }, 'a directory is no archive')
+  t.match(await d.run('image load -i /etc'), {
+    code: 125,
+    stderr: /^cannot read \/etc: it is a folder, not an archive/,
+  })
 })
 
 t.test('info and version', async (t) => {

@@ -19,7 +19,10 @@ t.test('help of program and groups', async (t) => {
   const group = await runCommandLine('service')
   golden(t, 'test/golden/cli/help-service.txt', group.stdout)
   t.strictSame(await runCommandLine('service --help'), group)
+  t.strictSame(await runCommandLine('help'), program)
+  t.strictSame(await runCommandLine('help service'), group)
   const command = await runCommandLine('service list --help')
+  t.strictSame(await runCommandLine('help service list'), command)
   t.match(command.stdout, /^Usage: {2}tsswarm service ls \[OPTIONS\]/)
   t.match(command.stdout, /Aliases:\n {2}tsswarm service ls, tsswarm service list/)
 })
@@ -73,11 +76,19 @@ t.test('usage errors end with 125 and a way to help', async (t) => {
     ],
     [
       'image load -i /nonexistent/x',
-      "cannot read /nonexistent/x: ENOENT: no such file or directory, access '/nonexistent/x'\nSee 'tsswarm image load --help'.\n",
+      "cannot read /nonexistent/x: ENOENT: no such file or directory, open '/nonexistent/x'\nSee 'tsswarm image load --help'.\n",
     ],
     [
       'service logs --tail x web',
       'invalid argument "x" for "-n, --tail" flag: must be a number or "all"\nSee \'tsswarm service logs --help\'.\n',
+    ],
+    [
+      'service inspect --pretty -f json web',
+      "--format is incompatible with --pretty: give one of them\nSee 'tsswarm service inspect --help'.\n",
+    ],
+    [
+      'node inspect --pretty -f json self',
+      "--format is incompatible with --pretty: give one of them\nSee 'tsswarm node inspect --help'.\n",
     ],
     [
       'service logs --since x web',
@@ -101,6 +112,12 @@ t.test("Swarm's commands that are not there say what to do", async (t) => {
     code: 1,
     stderr: /flag --secret cannot be used/,
   })
+  t.match(await runCommandLine('service update --rollback web'), {
+    code: 1,
+    stderr: /rolling back is not available .* PreviousSpec/,
+  })
+  t.match(await runCommandLine('service update --update-delay 5s web'), { stderr: /one at a time/ })
+  t.match(await runCommandLine('service logs --details web'), { code: 1, stderr: /no details/ })
   t.match(await runCommandLine('swarm init --autolock'), {
     code: 1,
     stderr: /flag --autolock cannot be used/,
@@ -161,6 +178,10 @@ t.test('why a socket cannot be opened', async (t) => {
     message: /Run the command as root$/,
   })
   t.match(error('EINVAL'), { code: 'USAGE' })
+  t.match(connectError(`/${'x'.repeat(107)}`, Object.assign(new Error(''), { code: 'ENOENT' })), {
+    code: 'USAGE',
+    message: /longer than 107 bytes$/,
+  })
   t.match(error('EWHAT'), { code: 'UNAVAILABLE', message: /EWHAT/ })
 })
 

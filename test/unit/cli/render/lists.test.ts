@@ -45,6 +45,11 @@ t.test('service ls', async (t) => {
   golden(t, 'test/golden/cli/service-ls.txt', renderList(serviceListView, rows, {}))
   t.equal(renderList(serviceListView, rows, { quiet: true }), 'svc100000000\nsvc200000000\n')
   t.equal(
+    renderList(serviceListView, rows, { format: '' }),
+    renderList(serviceListView, rows, {}),
+    'an empty format is none',
+  )
+  t.equal(
     renderList(serviceListView, rows, { format: '{{.Name}} {{.Replicas}}' }),
     'web2 5/5 (max 1 per node)\nweb10 2/3\n',
   )

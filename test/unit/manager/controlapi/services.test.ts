@@ -226,11 +226,11 @@ t.test('specs that no task could follow are refused with field, reason and remed
     ],
     [
       { task: { reservations: { memoryBytes: 4096 } } },
-      /reservations\.memoryBytes \(4096 bytes\) must be at least 4MiB/,
+      /reservations\.memoryBytes \(4KiB\) must be at least 4MiB/,
     ],
     [
       { task: { limits: { memoryBytes: 2 ** 23 }, reservations: { memoryBytes: 2 ** 24 } } },
-      /is above the limit/,
+      /\(16MiB\) is above the limit \(8MiB\)/,
     ],
     [
       { task: { placement: { constraints: ['node.role=manager'] } } },

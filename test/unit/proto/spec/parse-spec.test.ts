@@ -74,6 +74,27 @@ t.test('node and cluster specs are checked alike', async (t) => {
   t.same(parseClusterSpec(cluster), cluster)
   t.throws(
     () => parseClusterSpec({ ...cluster, heartbeatMs: 5, scheduling: 'odd' }),
-    /heartbeatMs \(5\) must be at least 100 ms; scheduling \("odd"\) must be "spread" or/,
+    /heartbeatMs \(5ms\) must be at least 100 ms; scheduling \("odd"\) must be "spread" or/,
   )
 })
+
+t.test(
+  'numbers are told as users write them, each field once, and long names are cut',
+  async (t) => {
+    const { task } = valid
+    const limits = { nanoCpus: 1e29, memoryBytes: 2 ** 60, pids: 0 }
+    t.equal(
+      refusal({ ...valid, task: { ...task, limits } }),
+      'service "web" is not valid: task.limits.nanoCpus (100000000000000000000 CPUs) must be at most 1000000 CPUs; ' +
+        'task.limits.memoryBytes (1048576TiB) must be at most 1024TiB',
+    )
+    t.match(
+      refusal({ ...valid, task: { ...task, restart: { delayMs: 1e15 } } }),
+      /restart\.delayMs \(277777777\.78h\) must be at most 277777\.78h/,
+    )
+    t.throws(
+      () => parseSpec(serviceSpec, { ...valid, name: '' }, `service "${'a'.repeat(1_000)}"`),
+      /^.*service "a{51}… is not valid: name/,
+    )
+  },
+)
