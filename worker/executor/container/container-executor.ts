@@ -1,6 +1,6 @@
 // Runs containers for real: conmon and crun, images from containers-storage, root file systems by overlay. The order of
 // steps and who may do what when; the steps themselves are in the files beside this one.
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
@@ -25,7 +25,6 @@ import { type Assembler, writeEtcFiles } from './assembler.ts'
 import { cgroupDirs, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
-import { endCreation } from './creation-processes.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
@@ -227,7 +226,7 @@ export class ContainerExecutor implements Executor {
     try {
       await this.#createNow(container, signal)
     } catch (err) {
-      await this.#clearCreation(container).catch((cause: unknown) =>
+      await destroyContainer(this.#options.tools, container).catch((cause: unknown) =>
         this.#options.log.error(
           { err: cause, containerId: container.id },
           'creation left something',
@@ -236,17 +235,6 @@ export class ContainerExecutor implements Executor {
       if (this.#containers.get(container.id) === container) this.#containers.delete(container.id)
       throw err
     }
-  }
-
-  async #clearCreation(container: Container): Promise<void> {
-    const { tools, clock, log } = this.#options
-    const { id, paths } = container
-    // Before that nothing of it ran.
-    const hasRun = existsSync(paths.bundleDir)
-    if (hasRun && !(await endCreation(paths, tools.cgroups, clock))) {
-      log.warn({ containerId: id }, 'processes of a failed creation do not end')
-    }
-    await destroyContainer(tools, container)
   }
 
   async #createNow(container: Container, signal: AbortSignal): Promise<void> {

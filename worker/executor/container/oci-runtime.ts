@@ -2,9 +2,12 @@
 // or records.
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
+import type { Clock } from '../../../proto/lib/clock.ts'
+import type { Logger } from '../../../proto/lib/log.ts'
 import type { LowerLayers } from '../../image/image-store.ts'
 import type { SpawnHelper, SpawnResult } from '../spawn/spawn-helper.ts'
-import { rootfsVariable } from './creation-processes.ts'
+import type { CgroupVersion } from './cgroups.ts'
+import { endCreation, rootfsVariable } from './creation-processes.ts'
 import { runtimeError } from './oci-errors.ts'
 import type { ContainerPaths, HostPaths } from './paths.ts'
 
@@ -16,6 +19,9 @@ export interface OciRuntimeOptions {
   readonly conmonPath: string
   readonly host: HostPaths
   readonly helper: SpawnHelper
+  readonly cgroups: CgroupVersion
+  readonly clock: Clock
+  readonly log: Logger
   /** How long a creation may take. */
   readonly createTimeoutMs: number
 }
@@ -58,8 +64,7 @@ export class OciRuntime {
   }
 
   /**
-   * Makes the container: its first process waits for start. Its number. After a failure processes of it may be left:
-   * see endCreation.
+   * Makes the container: its first process waits for start. Its number. A failure leaves no process.
    * Errors: INVALID_ARGUMENT when the command is not in the image, DEADLINE_EXCEEDED, CANCELLED, INTERNAL.
    */
   async create(request: CreateRequest, signal: AbortSignal): Promise<number> {
@@ -84,11 +89,15 @@ export class OciRuntime {
         [rootfsVariable]: paths.rootfsDir,
       },
     })
+    const { data = 0, message } = syncLine(result)
+    if (data > 0) return data
+    // Nobody said that it is over: conmon and what it runs may be at it still.
+    if (message === undefined) await this.#endCreation(paths)
     if (signal.aborted) {
       throw new SwarmError('CANCELLED', `creation of container ${request.id} was given up`)
     }
     if (result.cutShort === 'timeout') throw hangs(request.id, createTimeoutMs)
-    return createdPid(result, request.id)
+    throw runtimeError(`creation of container ${request.id}`, message ?? result.stderr)
   }
 
   /** Errors: INVALID_ARGUMENT, INTERNAL. */
@@ -111,6 +120,12 @@ export class OciRuntime {
     const { status }: { readonly status: 'creating' | 'created' | 'running' | 'stopped' } =
       JSON.parse(result.stdout)
     return status
+  }
+
+  async #endCreation(paths: ContainerPaths): Promise<void> {
+    const { cgroups, clock, log } = this.#options
+    if (await endCreation(paths, cgroups, clock)) return
+    log.warn({ bundleDir: paths.bundleDir }, 'processes of a failed creation do not end')
   }
 
   #runtime(args: readonly string[]): Promise<SpawnResult> {
@@ -152,14 +167,16 @@ function hangs(id: string, ms: number): SwarmError {
   )
 }
 
-/** conmon's line on the sync pipe: `{"data": pid}` or `{"data": -1, "message": …}`. */
-function createdPid(result: SpawnResult, id: string): number {
-  let line: { readonly data?: number; readonly message?: string } = {}
+interface SyncLine {
+  readonly data?: number
+  readonly message?: string
+}
+
+/** conmon's line on the sync pipe: `{"data": pid}` or `{"data": -1, "message": …}`; empty when there was none. */
+function syncLine(result: SpawnResult): SyncLine {
   try {
-    line = JSON.parse(result.sync)
+    return JSON.parse(result.sync)
   } catch {
-    // It ended without a word: what it printed tells why.
+    return {}
   }
-  if (line.data !== undefined && line.data > 0) return line.data
-  throw runtimeError(`creation of container ${id}`, line.message ?? result.stderr)
 }

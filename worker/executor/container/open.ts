@@ -130,6 +130,9 @@ async function compose(
     conmonPath: binary('conmon'),
     host,
     helper,
+    cgroups: cgroupVersion(),
+    clock: options.clock,
+    log: options.log,
     createTimeoutMs: options.createTimeoutMs ?? defaultCreateTimeoutMs,
   })
   const seccomp = new SeccompCache({
