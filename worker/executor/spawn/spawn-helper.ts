@@ -139,8 +139,13 @@ class Runner {
     while (this.#running.size < runningMax) {
       const job = this.#waiting.shift()
       if (job === undefined) return
+      try {
+        this.#channel ??= this.#startHelper()
+      } catch (err) {
+        job.resolve(failure(err instanceof Error ? err.message : String(err)))
+        continue
+      }
       this.#running.set(job.request.id, job)
-      this.#channel ??= this.#startHelper()
       this.#channel.write(encodeFrame(job.request))
     }
   }
@@ -172,8 +177,18 @@ class Runner {
   #joinCgroups(child: ChildProcess): void {
     if (child.pid === undefined) return
     for (const dir of this.#options.cgroupDirs ?? []) {
-      mkdirSync(dir, { recursive: true })
-      writeFileSync(`${dir}/cgroup.procs`, `${child.pid}`)
+      try {
+        mkdirSync(dir, { recursive: true })
+        writeFileSync(`${dir}/cgroup.procs`, `${child.pid}`)
+      } catch (cause) {
+        child.kill('SIGKILL')
+        throw new SwarmError(
+          'HOST_UNFIT',
+          `cannot use the cgroup ${dir} (${cause instanceof Error ? cause.message : cause}): ` +
+            'it must be writable, and a daemon under a real-time policy cannot enter it: start it without one',
+          { cause },
+        )
+      }
     }
   }
 

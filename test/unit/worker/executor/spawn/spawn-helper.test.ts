@@ -127,3 +127,13 @@ t.test('closing ends it and what it runs', async (t) => {
     return status === ''
   }, 'the helper is gone')
 })
+
+t.test('a cgroup that cannot be entered is named, with what to do', async (t) => {
+  const helper = createSpawnHelper({ cgroupDirs: ['/proc/self/none'] })
+  t.teardown(() => helper.close())
+  for (const _ of [1, 2]) {
+    const { code, stderr } = await helper.spawn(['/bin/true'])
+    t.equal(code, -1)
+    t.match(stderr, /cannot use the cgroup \/proc\/self\/none .*must be writable/)
+  }
+})
