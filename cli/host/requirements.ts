@@ -1,7 +1,9 @@
 // What the daemon needs of its host, as a table of checks: looked at when it starts, and by `tsswarm doctor`.
 // Looks only; the programs it runs to try the kernel do so in namespaces that end with them.
+import { checkInput } from './check-input.ts'
 import { checkCgroups, checkKernel, checkOverlay, checkSeccomp } from './check-kernel.ts'
 import { checkNetNamespace, checkNft } from './check-network.ts'
+import { checkPorts } from './check-ports.ts'
 import { checkProgram, type Program } from './check-program.ts'
 import type { CheckResult } from './check-result.ts'
 import { failed, passed } from './check-result.ts'
@@ -55,12 +57,34 @@ const requirements: readonly Requirement[] = [
   { name: 'nftables', check: checkNft },
 ]
 
+const reach: readonly Requirement[] = [
+  { name: 'ports of a manager', check: checkPorts },
+  { name: 'firewall', check: checkInput },
+]
+
 /** Every check with its outcome, in the order of the table. A check that fails in an unforeseen way is one not met. */
 export async function checkHost(
   probes: HostProbes = systemProbes(),
 ): Promise<readonly CheckResult[]> {
+  return await checkAll(requirements, probes)
+}
+
+/**
+ * What a node needs beside that, so that other nodes reach it: for `tsswarm doctor`. The daemon does not ask: a worker
+ * needs no port of its own, and `--listen-addr` may name others.
+ */
+export async function checkReach(
+  probes: HostProbes = systemProbes(),
+): Promise<readonly CheckResult[]> {
+  return await checkAll(reach, probes)
+}
+
+async function checkAll(
+  wanted: readonly Requirement[],
+  probes: HostProbes,
+): Promise<readonly CheckResult[]> {
   return await Promise.all(
-    requirements.map(async ({ name, check }) => {
+    wanted.map(async ({ name, check }) => {
       try {
         return await check(probes)
       } catch (err) {

@@ -1,0 +1,56 @@
+// Whether the ports of a manager are free, or held by the daemon itself.
+import { type CheckResult, failed, passed } from './check-result.ts'
+import { managerPorts, portText } from './cluster-ports.ts'
+import type { HostProbes } from './probes.ts'
+
+interface Listener {
+  readonly port: number
+  /** Name and process id; undefined when the caller may not see them. */
+  readonly owner: { readonly program: string; readonly pid: string } | undefined
+}
+
+export async function checkPorts({ run, read }: HostProbes): Promise<CheckResult> {
+  const name = 'ports of a manager'
+  const listed = await run(['ss', '-H', '-lntp'])
+  const taken: string[] = []
+  let owners = ''
+  for (const at of managerPorts) {
+    const holder = parseListeners(listed.stdout).find(({ port }) => port === at.port)
+    if (holder === undefined) continue
+    if (await isDaemon(holder, read)) owners = ', in use by the daemon of this host'
+    else taken.push(`${portText(at)} is in use by ${ownerText(holder)}`)
+  }
+  if (taken.length === 0) return passed(name, `${managerPorts.map(portText).join(', ')}${owners}`)
+  const byDocker = taken.some((text) => text.includes('dockerd'))
+  return failed({
+    name,
+    found: taken.join('; '),
+    remedy:
+      `${byDocker ? 'leave the other swarm (`docker swarm leave`)' : 'stop that program'}, or choose another port with ` +
+      '--listen-addr of `tsswarm swarm init` and `tsswarm swarm join` (Raft listens one above it)',
+    packages: [],
+  })
+}
+
+/** Lines of `ss -H -lntp`: LISTEN 0 511 *:2377 *:* users:(("node",pid=12,fd=25)). */
+function parseListeners(text: string): readonly Listener[] {
+  return text.split('\n').flatMap((line) => {
+    const [, , , local = ''] = line.trim().split(/\s+/)
+    const port = Number(/:(\d+)$/.exec(local)?.[1])
+    if (Number.isNaN(port)) return []
+    const [, program, pid] = /\(\("([^"]*)",pid=(\d+)/.exec(line) ?? []
+    const owner = program === undefined || pid === undefined ? undefined : { program, pid }
+    return [{ port, owner }]
+  })
+}
+
+/** Node's processes are all called node: the command line tells. */
+async function isDaemon({ owner }: Listener, read: HostProbes['read']): Promise<boolean> {
+  if (owner === undefined) return false
+  const words = ((await read(`/proc/${owner.pid}/cmdline`)) ?? '').split('\0')
+  return words.includes('daemon') && words.some((word) => /(^|\/)tsswarm(\.js)?$/.test(word))
+}
+
+function ownerText({ owner }: Listener): string {
+  return owner === undefined ? 'another program' : `${owner.program} (process ${owner.pid})`
+}

@@ -1,0 +1,20 @@
+// The ports of a host that other nodes must reach.
+
+export interface ClusterPort {
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp'
+}
+
+/** A daemon that is a manager listens here; `--listen-addr` moves both. */
+export const managerPorts: readonly ClusterPort[] = [
+  { port: 2377, protocol: 'tcp' },
+  { port: 2378, protocol: 'tcp' },
+]
+
+/** VXLAN: the kernel's, between the overlay networks of nodes. */
+export const overlayPort: ClusterPort = { port: 4789, protocol: 'udp' }
+
+/** `2377/tcp`. */
+export function portText({ port, protocol }: ClusterPort): string {
+  return `${port}/${protocol}`
+}
