@@ -47,9 +47,11 @@ export interface ClientOptions {
   readonly signal: AbortSignal
   /** Retries end this long after the first try. */
   readonly retryMs?: number
+  /** How long a call may take that says nothing else; default 30,000. */
+  readonly callTimeoutMs?: number
 }
 
-const callTimeoutMs = 30_000
+const defaultCallTimeoutMs = 30_000
 const defaultRetryMs = 15_000
 
 /** Connects to the daemon of this host. Errors: DAEMON_NOT_RUNNING, PERMISSION_DENIED. */
@@ -97,11 +99,12 @@ class DaemonClient implements Client {
     options: CallOptions = {},
   ): Promise<readonly Response[]> {
     const { clock, random, signal, retryMs = defaultRetryMs } = this.#options
+    const timeoutMs = options.timeoutMs ?? this.#options.callTimeoutMs ?? defaultCallTimeoutMs
     const endMs = clock.monotonicMs() + retryMs
     const backoff = createBackoff({ firstMs: 50, maxMs: 500, random })
     while (true) {
       try {
-        return await this.#once(method, request, options.timeoutMs ?? callTimeoutMs)
+        return await this.#once(method, request, timeoutMs)
       } catch (err) {
         const delayMs = backoff.nextMs()
         const late = clock.monotonicMs() + delayMs > endMs

@@ -154,12 +154,13 @@ export async function withDaemon<T>(
   host: string,
   fn: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const { clock, random, signal } = deps
+  const { clock, random, signal, readyMs = defaultReadyMs } = deps
   const paths = hostPaths(deps.roots, record.name, host)
-  const endsAtMs = clock.monotonicMs() + (deps.readyMs ?? defaultReadyMs)
+  const endsAtMs = clock.monotonicMs() + readyMs
   while (true) {
     try {
-      const client = await connectClient({ socketPath: paths.socket, clock, random, signal })
+      const options = { clock, random, signal, callTimeoutMs: readyMs }
+      const client = await connectClient({ ...options, socketPath: paths.socket })
       try {
         return await fn(client)
       } finally {

@@ -18,7 +18,7 @@ t.test('the error holds what the daemon said, for its log is removed', async (t)
   const wish = { managers: 1, workers: 0, daemonEnv: { TSSWARM_LOG_LEVEL: 'loud' } }
   await t.rejects(TestLab.up(lab, wish), {
     code: 'UNAVAILABLE',
-    message: /^the daemon of m1 ended at its start:\n.*logLevel: Invalid option/,
+    message: /^the daemon of m1 ended at its start:\n.*logLevel.*Invalid option/,
   })
   t.notOk(topologyExists(lab))
   t.notOk(existsSync(join(base, 'state', lab)))
@@ -26,7 +26,7 @@ t.test('the error holds what the daemon said, for its log is removed', async (t)
 
 t.test('one host that fails ends the wait for the others', async (t) => {
   const program = [process.execPath, 'build/test/support/failing-lab.js', lab, base, runRoot]
-  const result = await runCommand(program, { timeoutMs: 60_000 })
+  const result = await runCommand(program, { timeoutMs: 20_000 })
   t.same(result, { code: 0, stdout: 'the daemon of m1 ended at its start:\nno luck', stderr: '' })
   t.notOk(topologyExists(lab))
 })

@@ -24,13 +24,18 @@ import { startTestDaemon } from '../../support/daemon-server.ts'
 const daemon = await startTestDaemon()
 t.teardown(() => daemon.close())
 
-const connect = (signal = childController().controller.signal, retryMs = 3_000) =>
+const connect = (
+  signal = childController().controller.signal,
+  retryMs = 3_000,
+  callTimeoutMs = 30_000,
+) =>
   connectClient({
     socketPath: daemon.socketPath,
     clock: systemClock,
     random: seededRandom(3),
     signal,
     retryMs,
+    callTimeoutMs,
   })
 
 t.test('calls one after another and at once over one connection', async (t) => {
@@ -213,6 +218,11 @@ t.test('deadlines and interrupts end a call', async (t) => {
   const client = await connect(controller.signal)
   const call = client.call(ControlService.getService, { reference: 'web' }, { timeoutMs: 50 })
   await t.rejects(call, { code: 'DEADLINE_EXCEEDED' })
+  const hasty = await connect(undefined, undefined, 1)
+  await t.rejects(hasty.call(ControlService.getService, { reference: 'web' }), {
+    code: 'DEADLINE_EXCEEDED',
+  })
+  hasty.close()
   const waiting = client.call(ControlService.getService, { reference: 'web' })
   setImmediate(() => controller.abort())
   await t.rejects(waiting, { code: 'CANCELLED' })
