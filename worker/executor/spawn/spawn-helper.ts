@@ -161,7 +161,13 @@ class Runner {
     if (channel === undefined || channel === null || !('write' in channel)) {
       throw new SwarmError('INTERNAL', `cannot start the spawn helper ${mainPath}: no channel`)
     }
-    this.#joinCgroups(child)
+    try {
+      this.#joinCgroups(child)
+    } catch (err) {
+      child.kill('SIGKILL')
+      channel.destroy()
+      throw err
+    }
     const frames = new FrameReader()
     channel.on('data', (chunk: Buffer) => {
       for (const text of frames.push(chunk)) this.#answered(JSON.parse(text))
@@ -181,7 +187,6 @@ class Runner {
         mkdirSync(dir, { recursive: true })
         writeFileSync(`${dir}/cgroup.procs`, `${child.pid}`)
       } catch (cause) {
-        child.kill('SIGKILL')
         throw new SwarmError(
           'HOST_UNFIT',
           `cannot use the cgroup ${dir} (${cause instanceof Error ? cause.message : cause}): ` +
