@@ -102,7 +102,7 @@ export interface PeerStatus {
   readonly match: Index
   /** Next index to send. */
   readonly next: Index
-  /** Heard from since the last quorum check. */
+  /** Heard from since the quorum check before the last: within the last one to two election time-outs. */
   readonly active: boolean
   readonly inflightMessages: number
 }

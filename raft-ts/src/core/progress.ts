@@ -20,6 +20,8 @@ export class Progress {
   next: Index
   /** Heard from since the last quorum check. A new peer is given the benefit of the doubt. */
   active = true
+  /** What `active` was at that check: right after it nobody can have answered yet. */
+  #wasActive = true
   /** Highest commit index told to the peer. */
   sentCommit: Index = 0
   /** Send an append even when there is nothing new: the answer tells what was lost. */
@@ -110,6 +112,13 @@ export class Progress {
     if (this.match < lastIndex) this.nudged = true
   }
 
+  /** A quorum check begins to count anew; whether the peer was heard from since the one before. */
+  check(): boolean {
+    this.#wasActive = this.active
+    this.active = false
+    return this.#wasActive
+  }
+
   /** The transport could not deliver: stop pipelining. */
   unreachable(): void {
     if (this.state !== 'replicate') return
@@ -139,7 +148,7 @@ export class Progress {
       state: this.state,
       match: this.match,
       next: this.next,
-      active: this.active,
+      active: this.active || this.#wasActive,
       inflightMessages: this.#inflights.length,
     }
   }

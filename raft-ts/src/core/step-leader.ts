@@ -122,10 +122,7 @@ function takeHeartbeatResponse(node: NodeState, message: HeartbeatResponse): voi
 function checkQuorum(node: NodeState): boolean {
   const { progress } = leadingOf(node)
   const heard = new Map<NodeId, boolean>([[node.id, true]])
-  for (const peer of progress.values()) {
-    heard.set(peer.id, peer.active)
-    peer.active = false
-  }
+  for (const peer of progress.values()) heard.set(peer.id, peer.check())
   if (!node.config.checkQuorum || voteResult(node.conf, heard) === 'won') return true
   node.note('quorum-lost')
   becomeFollower(node, node.term, undefined)
