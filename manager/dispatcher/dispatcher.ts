@@ -23,7 +23,7 @@ import { ReportLink, type ReportStream } from './report-link.ts'
 import { leaderless, removed, replaced, stopping } from './session-errors.ts'
 import { SharedBarrier } from './shared-barrier.ts'
 import { StallMeter } from './stall-meter.ts'
-import { withStatus } from './status-writer.ts'
+import { isKnown } from './status-writer.ts'
 
 export const sessionProtocol = 1
 
@@ -189,12 +189,7 @@ class RunningDispatcher implements Dispatcher {
       openedAtMs: this.#deps.clock.monotonicMs(),
       heardAtMs: this.#meter.nowMs(),
       send,
-      isKnown: (status) =>
-        this.#deps.store.view((tx) => {
-          const task = tx.get('tasks', status.taskId)
-          // Of a task that is not here yet only the leader knows.
-          return task !== undefined && withStatus(task, { nodeId, status }, 0) === undefined
-        }),
+      isKnown: (status) => this.#deps.store.view((tx) => isKnown(tx, { nodeId, status })),
       close: (reason) => controller.abort(reason),
     })
   }

@@ -11,14 +11,14 @@ import {
   TaskState,
   type TaskStatus,
 } from '../../proto/objects/index.ts'
-import type { Store } from '../store/store.ts'
+import type { ReadTx, Store } from '../store/store.ts'
 
 /** Statuses a transaction; the store allows 200 changes. */
 const statusesPerWriteMax = 100
 /** Transactions on their way; the store groups them into entries. */
 const writesMax = 8
 
-interface Report {
+export interface Report {
   readonly nodeId: NodeId
   readonly status: TaskStatus
 }
@@ -100,13 +100,7 @@ export class StatusWriter {
     while (true) {
       if (signal.aborted) throw new SwarmError('NOT_LEADER', 'this manager no longer leads')
       try {
-        if (
-          !store.view((tx) =>
-            reports.some((report) => hasNews(tx.get('tasks', report.status.taskId), report)),
-          )
-        ) {
-          return
-        }
+        if (store.view((tx) => reports.every((report) => isKnown(tx, report)))) return
         return await store.update((tx) => {
           for (const report of reports) {
             const task = tx.get('tasks', report.status.taskId)
@@ -122,8 +116,13 @@ export class StatusWriter {
   }
 }
 
-function hasNews(task: Task | undefined, report: Report): boolean {
-  return task !== undefined && withStatus(task, report, 0) !== undefined
+/**
+ * Whether the store has the status, or a later one, for certain. Of a task that is not on that node here it cannot tell: another
+ * manager may have applied the assignment, and the node acted on it, before this one did.
+ */
+export function isKnown(tx: ReadTx, report: Report): boolean {
+  const task = tx.get('tasks', report.status.taskId)
+  return task?.nodeId === report.nodeId && withStatus(task, report, 0) === undefined
 }
 
 /** The task with what its node says; undefined when that changes nothing. */
