@@ -5,6 +5,7 @@ import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { LeaderSessions } from './dispatcher/leader-sessions.ts'
 import { nodeTasksLoop } from './loops/node-tasks-loop.ts'
+import { removedNodeReaperLoop } from './loops/removed-node-reaper-loop.ts'
 import { replicatedLoop } from './loops/replicated-loop.ts'
 import { schedulerLoop } from './loops/scheduler-loop.ts'
 import { specReaperLoop } from './loops/spec-reaper-loop.ts'
@@ -33,5 +34,6 @@ export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
     schedulerLoop(part('scheduler')),
     taskReaperLoop(part('task-reaper')),
     specReaperLoop(part('spec-reaper')),
+    removedNodeReaperLoop(part('removed-node-reaper')),
   ]
 }

@@ -9,6 +9,7 @@ import type {
 } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { type Node, type NodeId, raftId } from '../../proto/objects/index.ts'
+import { repeatable } from '../controlapi/writing.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { ReadTx, Store } from '../store/store.ts'
 
@@ -36,8 +37,9 @@ export function createPeerHandlers(deps: PeerDeps): PeerHandlers {
       await announce(deps, callingNode(caller), request)
       return { members: members(deps.store) }
     },
-    leaveRaft: async (caller, _request, signal) => {
-      await leave(deps, callingNode(caller), signal)
+    leaveRaft: async (caller, { requestId }, signal) => {
+      await wishToLeave(deps, callingNode(caller), requestId)
+      await untilLeft(deps, callingNode(caller), signal)
       return {}
     },
     health: async () => {
@@ -87,19 +89,29 @@ function refuseLowerLevel(tx: ReadTx, id: NodeId, known: number): void {
   }
 }
 
-/** Wishes the node to be a worker and waits until Raft has let go of it. */
-async function leave(deps: PeerDeps, id: NodeId, signal: AbortSignal): Promise<void> {
-  const { store, clock } = deps
-  await store.update((tx) => {
-    const node = knownNode(tx.get('nodes', id), id)
-    const others = [...tx.all('nodes')].filter(
-      (one) => one.id !== id && one.spec.role === 'manager',
-    )
-    if (others.length === 0) {
-      throw new SwarmError('QUORUM_LOSS', `node ${id} is the last manager of the cluster`)
-    }
-    tx.update('nodes', { ...node, spec: { ...node.spec, role: 'worker' } })
-  })
+/** Errors: QUORUM_LOSS for the last manager. */
+async function wishToLeave({ store }: PeerDeps, id: NodeId, requestId: string): Promise<void> {
+  await store.update(
+    (tx) => {
+      const node = knownNode(tx.get('nodes', id), id)
+      const others = [...tx.all('nodes')].filter(
+        (one) => one.id !== id && one.spec.role === 'manager',
+      )
+      if (others.length === 0) {
+        throw new SwarmError('QUORUM_LOSS', `node ${id} is the last manager of the cluster`)
+      }
+      tx.update('nodes', { ...node, spec: { ...node.spec, role: 'worker' } })
+    },
+    repeatable(requestId, 'LeaveRaft'),
+  )
+}
+
+/** Until Raft has let go of the node. */
+async function untilLeft(
+  { store, clock }: PeerDeps,
+  id: NodeId,
+  signal: AbortSignal,
+): Promise<void> {
   const endsAtMs = clock.monotonicMs() + leaveMs
   while (!signal.aborted && clock.monotonicMs() < endsAtMs) {
     if (store.view((tx) => tx.get('nodes', id))?.role === 'worker') return
