@@ -3,6 +3,7 @@
 import { chmodSync, existsSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { build, type Plugin } from 'esbuild'
+import { nodeFlags } from './node-flags.ts'
 
 const outdir = 'dist'
 
@@ -79,8 +80,7 @@ const programsApart: Plugin = {
   },
 }
 
-/** `--` keeps Node from taking flags of ours for its own: it looks for --env-file in all of a command line. */
-const shebang = '#!/usr/bin/env -S node --'
+const shebang = `#!/usr/bin/env -S node ${nodeFlags.join(' ')}`
 
 async function bundleCommandLine(): Promise<void> {
   await build({

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs'
 import { SwarmError } from '../../proto/errors.ts'
 import type { CommandContext } from '../context.ts'
 import { duration, text } from '../flags.ts'
+import { nodeFlags } from '../node-flags.ts'
 import type { LabDeps } from './lab.ts'
 import {
   checkLabName,
@@ -37,8 +38,7 @@ export function labDeps(
     clock: ctx.clock,
     random: ctx.random,
     signal: ctx.signal,
-    // Node takes flags of ours for its own (--env-file) unless told where its own end.
-    program: [process.execPath, '--', realpathSync(process.argv[1] ?? '')],
+    program: [process.execPath, ...nodeFlags, realpathSync(process.argv[1] ?? '')],
     progress: (line) => {
       if (!quiet) ctx.stderr.write(`${line}\n`)
     },
