@@ -1,0 +1,4 @@
+// In a file of its own, so that two processors share the work.
+import { testSeeds } from './cluster-runs.ts'
+
+testSeeds('ninety more fixed fault scripts', 91, 90)
