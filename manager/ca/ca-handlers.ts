@@ -17,7 +17,7 @@ import {
 import type { Caller } from '../rpc/caller.ts'
 import type { Store } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
-import { issueCertificate } from './root-ca.ts'
+import { checkedRequest, issueCertificate } from './root-ca.ts'
 
 export interface CaDeps {
   readonly store: Store
@@ -36,6 +36,8 @@ export interface CaHandlers {
 export function createCaHandlers(deps: CaDeps): CaHandlers {
   return {
     issueCertificate: async (caller, request) => {
+      // Before anything is written: a bad request leaves no node behind.
+      await checkedRequest(request.csrPem)
       const node =
         caller.kind === 'node' ? knownNode(deps, caller.nodeId) : await admitNode(deps, request)
       return await certify(deps, node, request.csrPem)

@@ -4,7 +4,7 @@ import 'reflect-metadata' // what @peculiar/x509 needs before it is loaded
 import { webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { SwarmError } from '../../proto/errors.ts'
-import type { NodeRole } from '../../proto/objects/index.ts'
+import { certificateBackdateMs, type NodeRole } from '../../proto/objects/index.ts'
 import { managerName } from '../../proto/rpc/channel.ts'
 
 x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0])
@@ -12,8 +12,6 @@ x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoPro
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const yearMs = 365.25 * 24 * 3_600_000
 const rootLifeMs = 20 * yearMs
-/** Certificates begin to be valid this long before they are made, for clocks that run behind. */
-export const backdateMs = 3_600_000
 
 /** PEM texts of a root: its certificate and its secret key (PKCS 8). */
 export interface RootCa {
@@ -44,7 +42,7 @@ export async function createRootCa(nowMs: number): Promise<RootCa> {
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
     name: 'CN=swarm-ca',
-    notBefore: new Date(nowMs - backdateMs),
+    notBefore: new Date(nowMs - certificateBackdateMs),
     notAfter: new Date(nowMs + rootLifeMs),
     signingAlgorithm: algorithm,
     keys: keys as never,
@@ -74,7 +72,7 @@ export async function issueCertificate(root: RootCa, options: IssueOptions): Pro
     serialNumber: serialNumber(),
     subject: `CN=${nodeId}, OU=${organizationalUnit(role)}, O=${clusterId}`,
     issuer: issuer.subject,
-    notBefore: new Date(options.nowMs - backdateMs),
+    notBefore: new Date(options.nowMs - certificateBackdateMs),
     notAfter: new Date(options.nowMs + options.lifeMs),
     signingAlgorithm: algorithm,
     publicKey: request.publicKey,
@@ -100,7 +98,8 @@ export function organizationalUnit(role: NodeRole): string {
   return role === 'manager' ? managerName : 'swarm-worker'
 }
 
-async function checkedRequest(csrPem: string): Promise<x509.Pkcs10CertificateRequest> {
+/** Errors: INVALID_ARGUMENT when it is not PEM, not of a P-256 key, or not signed by it. */
+export async function checkedRequest(csrPem: string): Promise<x509.Pkcs10CertificateRequest> {
   const invalid = (cause?: unknown): SwarmError =>
     new SwarmError(
       'INVALID_ARGUMENT',

@@ -1,5 +1,8 @@
 // What a node proves itself with. Read anew for every connection, so that a renewal takes effect without a restart.
 
+/** Certificates begin to be valid this long before they are made, for clocks that run behind. */
+export const certificateBackdateMs = 3_600_000
+
 /** PEM texts; caPem may hold two roots during a rotation. */
 export interface TlsIdentity {
   readonly certPem: string

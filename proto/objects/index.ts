@@ -2,7 +2,7 @@
 export * from './assignment.ts'
 export type * from './cluster.ts'
 export * from './feature-level.ts'
-export type * from './identity.ts'
+export * from './identity.ts'
 export * from './ids.ts'
 export type * from './node.ts'
 export type * from './plan.ts'

@@ -1,7 +1,7 @@
 // What a node certificate says about its node.
 import { X509Certificate } from 'node:crypto'
 import { SwarmError } from '../../proto/errors.ts'
-import type { NodeRole } from '../../proto/objects/index.ts'
+import { certificateBackdateMs, type NodeRole } from '../../proto/objects/index.ts'
 
 export interface NodeCertificate {
   readonly nodeId: string
@@ -35,8 +35,8 @@ export function readNodeCertificate(certPem: string): NodeCertificate {
 
 /** When to renew: a random point between 50 and 80 % of the certificate's life. Source: Docker Swarm. */
 export function renewAtMs(cert: NodeCertificate, random: () => number): number {
-  const lifeMs = cert.notAfterMs - cert.notBeforeMs
-  return cert.notBeforeMs + lifeMs * (0.5 + 0.3 * random())
+  const madeMs = cert.notBeforeMs + certificateBackdateMs
+  return madeMs + (cert.notAfterMs - madeMs) * (0.5 + 0.3 * random())
 }
 
 function damaged(cause?: unknown): SwarmError {
