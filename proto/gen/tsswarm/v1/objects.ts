@@ -365,7 +365,6 @@ export interface ClusterSpec {
   readonly taskHistoryLimit: number;
   readonly heartbeatMs: number;
   readonly nodeCertExpiryMs: number;
-  readonly snapshotInterval: number;
   /** spread, binpack or random */
   readonly scheduling: string;
 }
@@ -2813,15 +2812,7 @@ export const RemovedNode: MessageFns<RemovedNode> = {
 };
 
 function createBaseClusterSpec(): ClusterSpec {
-  return {
-    name: "",
-    labels: {},
-    taskHistoryLimit: 0,
-    heartbeatMs: 0,
-    nodeCertExpiryMs: 0,
-    snapshotInterval: 0,
-    scheduling: "",
-  };
+  return { name: "", labels: {}, taskHistoryLimit: 0, heartbeatMs: 0, nodeCertExpiryMs: 0, scheduling: "" };
 }
 
 export const ClusterSpec: MessageFns<ClusterSpec> = {
@@ -2840,9 +2831,6 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     }
     if (message.nodeCertExpiryMs !== 0) {
       writer.uint32(40).uint64(message.nodeCertExpiryMs);
-    }
-    if (message.snapshotInterval !== 0) {
-      writer.uint32(48).uint64(message.snapshotInterval);
     }
     if (message.scheduling !== "") {
       writer.uint32(58).string(message.scheduling);
@@ -2904,14 +2892,6 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
             }
 
             message.nodeCertExpiryMs = longToNumber(reader.uint64());
-            continue;
-          }
-          case 6: {
-            if (tag !== 48) {
-              break;
-            }
-
-            message.snapshotInterval = longToNumber(reader.uint64());
             continue;
           }
           case 7: {
