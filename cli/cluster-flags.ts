@@ -20,11 +20,6 @@ export const clusterFlags = {
       shown: 'spread',
     },
   ),
-  'snapshot-interval': integer(
-    'Number of log entries between Raft snapshots',
-    { min: 0, max: 4_294_967_295 },
-    { shown: '10000' },
-  ),
   'task-history-limit': integer(
     'Task history retention limit',
     { min: -1, max: 4_294_967_295 },
@@ -45,7 +40,6 @@ export function clusterSpecOf(
       nodeCertExpiryMs: flags['cert-expiry'],
       heartbeatMs: flags['dispatcher-heartbeat'],
       scheduling: flags.scheduling,
-      snapshotInterval: flags['snapshot-interval'],
       taskHistoryLimit: flags['task-history-limit'],
     }),
   }
@@ -56,6 +50,7 @@ const instead: Readonly<Record<string, string>> = {
   autolock: 'locking managers is not available in this version; the Raft log is encrypted at rest',
   'external-ca': 'an external CA is not available in this version',
   'max-snapshots': 'old snapshots are not kept',
+  'snapshot-interval': 'a snapshot is made whenever the Raft log has grown by 64 MiB',
   'data-path-addr': 'overlay networks are not available in this version',
   'data-path-port': 'overlay networks are not available in this version',
   'default-addr-pool': 'overlay networks are not available in this version',

@@ -13,7 +13,6 @@ export const clusterSpec = z
     /** Wish for the time between an agent's heartbeats; stretched in large clusters. */
     heartbeatMs: durationMs.min(100, 'must be at least 100 ms').max(60_000).default(500),
     nodeCertExpiryMs: durationMs.min(hourMs, 'must be at least 1h').default(2160 * hourMs),
-    snapshotInterval: z.number().int().min(100).max(10_000_000).default(10_000),
     scheduling: z.enum(['spread', 'binpack', 'random']).default('spread'),
   })
   .readonly()

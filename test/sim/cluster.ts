@@ -8,10 +8,15 @@ const usage = `usage: cluster [--seeds N] [--from S] [--trace] [--bug B]
   --seeds N  how many seeds (default 20)
   --from S   the first one (default 1)
   --trace    prints all that is logged
-  --bug B    plants a bug, to see that it is found: skip-flush, new-request-ids or state-goes-back
+  --bug B    plants a bug, to see that it is found: skip-flush, new-request-ids, state-goes-back or lose-writes
 `
 
-const bugs: readonly PlantedBug[] = ['skip-flush', 'new-request-ids', 'state-goes-back']
+const bugs: readonly PlantedBug[] = [
+  'skip-flush',
+  'new-request-ids',
+  'state-goes-back',
+  'lose-writes',
+]
 
 interface Options {
   readonly seeds: number

@@ -258,7 +258,6 @@ export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record(
     taskHistoryLimit: fc.integer({ min: -1, max: 1000 }),
     heartbeatMs: timeMs,
     nodeCertExpiryMs: timeMs,
-    snapshotInterval: timeMs,
     scheduling: fc.constantFrom('spread' as const, 'binpack' as const, 'random' as const),
   },
   plain,
