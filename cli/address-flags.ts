@@ -3,7 +3,7 @@ import { NodeAvailability } from '../proto/gen/tsswarm/v1/objects.ts'
 import { choice, text } from './flags.ts'
 
 export const listenFlags = {
-  'advertise-addr': text('Advertised address (format: <ip|interface>[:port])'),
+  'advertise-addr': text('Advertised address (format: <ip|interface>)'),
   'listen-addr': text('Listen address (format: <ip|interface>[:port])', { shown: '0.0.0.0:2377' }),
 }
 

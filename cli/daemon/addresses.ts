@@ -47,9 +47,27 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
+/** Errors: INVALID_ARGUMENT when nobody would listen where the others are sent. */
+export function checkAdvertised(advertised: HostPort, listen: HostPort): void {
+  const isWildcard = ['', '0.0.0.0', '::'].includes(listen.host)
+  if (advertised.port !== listen.port) {
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `--advertise-addr names port ${advertised.port}, but the node listens on ${listen.port}: ` +
+        'advertise an address only, and choose the port with --listen-addr',
+    )
+  }
+  if (isWildcard || advertised.host === listen.host) return
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `the node would listen on ${formatHostPort(listen)} only, where nobody reaches the advertised ` +
+      `${advertised.host}: give both flags the same address, or --listen-addr 0.0.0.0:${listen.port}`,
+  )
+}
+
 /**
- * The address to advertise: the wish (an address or an interface name), else the only one there is. Errors:
- * INVALID_ARGUMENT when the wish is not of this host or, without one, there are several or none.
+ * The address to advertise: the wish (an address, maybe one that is translated to this host, or an interface name), else
+ * the only one there is. Errors: INVALID_ARGUMENT when the wish is neither or, without one, there are several or none.
  */
 export function chooseAdvertiseHost(wish: string, addresses: HostAddresses): string {
   const all = [...addresses.values()].flat()

@@ -13,10 +13,10 @@ import { IdentityStore } from '../../worker/identity/identity-store.ts'
 import { joinCluster } from '../../worker/identity/join-cluster.ts'
 import { createNodeKey } from '../../worker/identity/node-key.ts'
 import {
+  checkAdvertised,
   chooseAdvertiseHost,
   controlPort,
   formatHostPort,
-  type HostPort,
   hostAddresses,
   parseHostPort,
   raftPortOffset,
@@ -131,12 +131,10 @@ async function choosePlace(listen: string, advertise: string): Promise<Place> {
   const addresses = hostAddresses()
   const wish = parseHostPort(advertise, listenAt.port, '--advertise-addr')
   const isWildcard = ['', '0.0.0.0', '::'].includes(listenAt.host)
-  const advertised: HostPort = {
-    host: chooseAdvertiseHost(wish.host || (isWildcard ? '' : listenAt.host), addresses),
-    port: wish.port,
-  }
+  const host = chooseAdvertiseHost(wish.host || (isWildcard ? '' : listenAt.host), addresses)
   const at = { ...listenAt, host: addresses.get(listenAt.host)?.[0] ?? listenAt.host }
+  checkAdvertised({ host, port: wish.port }, at)
   await checkListen(at, '--listen-addr')
   await checkListen({ ...at, port: at.port + raftPortOffset }, '--listen-addr')
-  return { listenAddress: formatHostPort(at), advertiseHost: advertised.host }
+  return { listenAddress: formatHostPort(at), advertiseHost: host }
 }

@@ -46,7 +46,7 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
   throw new SwarmError(
     'UNAVAILABLE',
     `no manager could be reached at ${options.addresses.join(', ')}: ` +
-      `${last instanceof Error ? last.message : String(last)}; check the address, and that TCP port 2377 is open`,
+      `${last instanceof Error ? last.message : String(last)}; check the address, and that this TCP port is open there`,
     { cause: last },
   )
 }
@@ -120,7 +120,7 @@ function fetchRoot(address: string): Promise<string> {
     const fail = (err: Error): void => {
       socket.destroy()
       reject(
-        new SwarmError('UNAVAILABLE', `no TLS connection to ${address}: ${err.message}`, {
+        new SwarmError('UNAVAILABLE', `no TLS connection to ${address}: ${tlsProblem(err)}`, {
           cause: err,
         }),
       )
@@ -153,4 +153,12 @@ function splitAddress(address: string): { host: string; port: number } {
     )
   }
   return { host, port: Number(port) }
+}
+
+/** OpenSSL's own words for a peer that speaks no TLS help nobody. */
+function tlsProblem(err: Error): string {
+  const code = 'code' in err ? err.code : undefined
+  return code === 'ERR_SSL_WRONG_VERSION_NUMBER'
+    ? 'what listens there is no manager, it does not speak TLS'
+    : err.message.trim()
 }

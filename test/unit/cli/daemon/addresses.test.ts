@@ -1,6 +1,7 @@
 // Addresses as users write them.
 import t from 'tap'
 import {
+  checkAdvertised,
   chooseAdvertiseHost,
   formatHostPort,
   parseHostPort,
@@ -34,5 +35,20 @@ t.test('the address to advertise', async (t) => {
   })
   t.throws(() => chooseAdvertiseHost('nope', one), {
     message: /neither an IP address nor an interface/,
+  })
+})
+
+t.test('what is advertised must be listened on', async (t) => {
+  const at = (host: string, port = 2377) => ({ host, port })
+  t.doesNotThrow(() => checkAdvertised(at('10.0.0.1'), at('0.0.0.0')))
+  t.doesNotThrow(() => checkAdvertised(at('fd00::1'), at('::')))
+  t.doesNotThrow(() => checkAdvertised(at('10.0.0.1'), at('10.0.0.1')))
+  t.throws(() => checkAdvertised(at('10.0.0.1', 4377), at('0.0.0.0')), {
+    code: 'INVALID_ARGUMENT',
+    message: /--advertise-addr names port 4377, but the node listens on 2377: .*--listen-addr/,
+  })
+  t.throws(() => checkAdvertised(at('10.0.0.1'), at('127.0.0.1')), {
+    code: 'INVALID_ARGUMENT',
+    message: /would listen on 127\.0\.0\.1:2377 only.*--listen-addr 0\.0\.0\.0:2377/,
   })
 })
