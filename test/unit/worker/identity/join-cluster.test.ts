@@ -27,6 +27,7 @@ function listen(server: Server): Promise<number> {
 t.test('an address where nobody or somebody else listens is told with the reason', async (t) => {
   const server = createServer((socket) => {
     socket.on('error', () => {})
+    socket.resume()
     socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')
   })
   const port = await listen(server)
