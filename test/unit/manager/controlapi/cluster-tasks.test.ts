@@ -51,7 +51,7 @@ t.test('settings are updated under a version', async (t) => {
   }
   await t.rejects(w.api.updateCluster(w.caller, bad, w.signal), {
     code: 'INVALID_ARGUMENT',
-    message: /cluster "default" is not valid: heartbeatMs \(1\) must be at least 100 ms/,
+    message: /cluster "default" is not valid: heartbeatMs \(1ms\) must be at least 100 ms/,
   })
   const key = w.store.view((tx) => [...tx.all('cluster')][0]?.rootCaKeyPem)
   t.equal(key, 'secret key', 'an update leaves the secrets alone')
