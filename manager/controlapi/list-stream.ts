@@ -7,8 +7,9 @@ const messageRowsMax = 1_000
 const messageBytesMax = 1024 * 1024
 /** A reader that takes longer than this would make the store keep rows for it. */
 const listMs = 120_000
-/** Looked at in one go; about 2 ms of filtering. */
+/** Looked at in one go, and at most this long: a service is counted task by task. */
 const sliceRowsMax = 2_000
+const sliceMs = 5
 
 /** One message of a list as it fills. */
 export interface Page<R, Message> {
@@ -42,7 +43,9 @@ export async function* listMessages<R, Message>(
     let filling = { rows: 0, bytes: 0 }
     for (let isAtEnd = false; !isAtEnd; ) {
       if (isLate) throw tooSlow()
-      const end = store.view((tx) => fill(tx, rows, page, filling))
+      const untilMs = clock.monotonicMs() + sliceMs
+      const isOver = (): boolean => clock.monotonicMs() >= untilMs
+      const end = store.view((tx) => fill({ tx, rows, page, filling, isOver }))
       isAtEnd = end === 'rows'
       if (end === 'page') {
         yield page.message()
@@ -60,13 +63,20 @@ export async function* listMessages<R, Message>(
 }
 
 /** Which came to its end: the rows, the page, or the slice. */
-function fill<R, Message>(
-  tx: ReadTx,
-  rows: RowSource<R>,
-  page: Page<R, Message>,
-  filling: { rows: number; bytes: number },
-): 'rows' | 'page' | 'slice' {
-  for (let looked = 0; looked < sliceRowsMax; looked++) {
+function fill<R, Message>({
+  tx,
+  rows,
+  page,
+  filling,
+  isOver,
+}: {
+  readonly tx: ReadTx
+  readonly rows: RowSource<R>
+  readonly page: Page<R, Message>
+  readonly filling: { rows: number; bytes: number }
+  readonly isOver: () => boolean
+}): 'rows' | 'page' | 'slice' {
+  for (let looked = 0; looked < sliceRowsMax && !(looked > 0 && isOver()); looked++) {
     const row = rows.next()
     if (row === undefined) return 'rows'
     const bytes = page.add(tx, row)
