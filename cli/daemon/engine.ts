@@ -1,5 +1,4 @@
 // This host's engine: containers, images and the local network; alive with or without a swarm.
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
@@ -58,10 +57,8 @@ interface Forks {
 }
 
 function openNetwork({ config, clock, random, log }: EngineDeps, forks: Forks): NodeNetwork {
-  const networkDir = join(config.runDir, 'network')
-  mkdirSync(networkDir, { recursive: true, mode: 0o700 })
   return createNodeNetwork({
-    runDir: networkDir,
+    runDir: config.runDir,
     ...(config.localSubnet === undefined ? {} : { localSubnet: config.localSubnet }),
     run: runCommand,
     runOften: (argv, options) => forks.run(argv, options),
