@@ -65,7 +65,7 @@ export function labNetwork(record: LabRecord): LabNetwork {
   return { lab: record.name, subnet: record.subnet, hosts: hostNames(record) }
 }
 
-/** Makes a lab with a running cluster. On failure what was made is removed again. Errors: ALREADY_EXISTS. */
+/** Makes a lab with a running cluster. On failure what was made is removed again. Errors: ALREADY_EXISTS, CANCELLED. */
 export async function labUp(
   deps: LabDeps,
   wish: Pick<LabRecord, 'name' | 'managers' | 'workers'>,
@@ -84,11 +84,12 @@ export async function labUp(
   try {
     await build({ ...deps, signal: controller.signal }, record)
   } catch (err) {
-    deps.progress('lab up failed: removing what was made')
+    const isInterrupted = deps.signal.aborted
+    deps.progress(`lab up ${isInterrupted ? 'interrupted' : 'failed'}: removing what was made`)
     // What waits for the other hosts would go on until its time is over.
     controller.abort()
     await labDown(deps, wish.name)
-    throw err
+    throw isInterrupted ? new SwarmError('CANCELLED', 'interrupted', { cause: err }) : err
   } finally {
     release()
   }
