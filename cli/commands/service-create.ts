@@ -6,6 +6,7 @@ import { defineCommand } from '../command.ts'
 import { incomplete, printWarnings } from '../common.ts'
 import { converge } from '../converge.ts'
 import { createFlags, createSpec } from '../service/create-spec.ts'
+import { namingFlags } from '../service/flag-of-field.ts'
 import { randomServiceName } from '../service/random-name.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
 
@@ -45,15 +46,13 @@ export const command = defineCommand({
     },
   ],
   run: async (ctx, { flags, args }) => {
-    const spec = createSpec(flags, args, {
-      env: ctx.env,
-      newName: () => randomServiceName(ctx.random),
-    })
+    const surroundings = { env: ctx.env, newName: () => randomServiceName(ctx.random) }
+    const spec = await namingFlags(async () => createSpec(flags, args, surroundings))
     const client = await ctx.connect()
-    const { service, warnings } = await client.call(ControlService.createService, {
-      requestId: newId(ctx.random),
-      spec: serviceSpecToProto(spec),
-    })
+    const request = { requestId: newId(ctx.random), spec: serviceSpecToProto(spec) }
+    const { service, warnings } = await namingFlags(() =>
+      client.call(ControlService.createService, request),
+    )
     if (service === undefined) throw incomplete('service')
     printWarnings(ctx, warnings)
     ctx.stdout.write(`${service.id}\n`)

@@ -4,6 +4,7 @@ import { defineCommand } from '../command.ts'
 import { printWarnings } from '../common.ts'
 import { converge } from '../converge.ts'
 import { changeService } from '../service/change-service.ts'
+import { namingFlags } from '../service/flag-of-field.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
 import { updateFlags, updateSpec } from '../service/update-spec.ts'
 
@@ -29,8 +30,10 @@ export const command = defineCommand({
   run: async (ctx, { flags, args }) => {
     const [reference = ''] = args
     const client = await ctx.connect()
-    const { serviceId, warnings } = await changeService(ctx, client, reference, (spec) =>
-      serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), flags, ctx.env)),
+    const { serviceId, warnings } = await namingFlags(() =>
+      changeService(ctx, client, reference, (spec) =>
+        serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), flags, ctx.env)),
+      ),
     )
     printWarnings(ctx, warnings)
     ctx.stdout.write(`${reference}\n`)

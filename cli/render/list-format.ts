@@ -25,12 +25,12 @@ export function renderList(view: ListView, rows: readonly Row[], options: ListOp
   if (!options.format && options.quiet) {
     return rows.map((row) => `${row[view.quietField] ?? ''}\n`).join('')
   }
-  if (format === 'json') return rows.map((row) => `${sortedJson(row)}\n`).join('')
+  if (format === 'json') return rows.map((row) => `${JSON.stringify(sorted(row))}\n`).join('')
   if (format === 'table')
     return renderTable(view, options.quiet ? `{{.${view.quietField}}}` : view.table, rows)
   if (format.startsWith('table ')) return renderTable(view, format.slice(6).trim(), rows)
   const template = parseTemplate(unescapeFormat(options.format ?? ''))
-  return rows.map((row) => `${evaluateTemplate(template, row)}\n`).join('')
+  return rows.map((row) => `${evaluateTemplate(template, sorted(row))}\n`).join('')
 }
 
 function renderTable(view: ListView, source: string, rows: readonly Row[]): string {
@@ -44,8 +44,7 @@ export function unescapeFormat(format: string): string {
   return format.replaceAll('\\t', '\t').replaceAll('\\n', '\n')
 }
 
-function sortedJson(row: Row): string {
-  return JSON.stringify(
-    Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))),
-  )
+/** Docker's order of fields, in `json` and in `{{json .}}`. */
+function sorted(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

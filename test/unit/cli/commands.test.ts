@@ -164,6 +164,18 @@ t.test('service update reads, changes and writes; again when someone was faster'
   t.match(await d.run('service update --limit-cpu x web'), { code: 125 })
 })
 
+t.test('a refused field names its flag, whether refused here or by the daemon', async (t) => {
+  const d = await aDaemon(t)
+  await createService(d.world, { name: 'web' })
+  const refused = (line: string, stderr: RegExp) =>
+    d.run(line).then((run) => t.match(run, { code: 1, stdout: '', stderr }, line))
+  await refused('service create --replicas 1000000 x', /at most 100000 \(flag --replicas\)\n$/)
+  await refused('service create --limit-memory 1 x', /at least 4MiB \(flag --limit-memory\)\n$/)
+  await refused('service update --limit-cpu 0.0001 web', /0\.001 CPUs \(flag --limit-cpu\)\n$/)
+  await refused('service create --name a/b x', /letter or digit \(flag --name\)\n$/)
+  await refused('service create --constraint x y', /write KEY==VALUE or KEY!=VALUE\n$/)
+})
+
 t.test('service scale', async (t) => {
   const d = await aDaemon(t)
   for (const name of ['web', 'db']) await createService(d.world, { name })

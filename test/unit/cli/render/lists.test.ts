@@ -58,6 +58,10 @@ t.test('service ls', async (t) => {
     'NAME      MODE\nweb2      REPLICATED\nweb10     REPLICATED\n',
   )
   t.equal(
+    renderList(serviceListView, rows, { format: '{{json .}}' }),
+    renderList(serviceListView, rows, { format: 'json' }),
+  )
+  t.equal(
     renderList(serviceListView, rows.slice(1), { format: 'json' }),
     '{"ID":"svc200000000","Image":"nginx:1.27","Mode":"replicated","Name":"web10","Ports":"","Replicas":"2/3"}\n',
   )

@@ -1,0 +1,35 @@
+// Which flag a refused field of a service came from: users know flags, not the fields of a spec.
+import { SwarmError } from '../../proto/errors.ts'
+
+const flags: Readonly<Record<string, string>> = {
+  name: 'name',
+  'mode.replicas': 'replicas',
+  'task.container.hostname': 'hostname',
+  'task.container.stopGraceMs': 'stop-grace-period',
+  'task.container.stopSignal': 'stop-signal',
+  'task.container.user': 'user',
+  'task.container.workdir': 'workdir',
+  'task.limits.memoryBytes': 'limit-memory',
+  'task.limits.nanoCpus': 'limit-cpu',
+  'task.limits.pids': 'limit-pids',
+  'task.placement.maxReplicasPerNode': 'replicas-max-per-node',
+  'task.reservations.memoryBytes': 'reserve-memory',
+  'task.reservations.nanoCpus': 'reserve-cpu',
+  'task.restart.delayMs': 'restart-delay',
+  'task.restart.maxAttempts': 'restart-max-attempts',
+  'task.restart.windowMs': 'restart-window',
+}
+
+/** Runs what may refuse a spec; the refusal of a field that a flag sets names the flag too. */
+export async function namingFlags<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (err) {
+    if (!(err instanceof SwarmError) || err.code !== 'INVALID_ARGUMENT') throw err
+    const field = String(err.details['field'] ?? '')
+    const flag = Object.hasOwn(flags, field) ? flags[field] : undefined
+    if (flag === undefined) throw err
+    const message = `${err.message} (flag --${flag})`
+    throw new SwarmError(err.code, message, { details: err.details, cause: err })
+  }
+}
