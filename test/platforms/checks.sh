@@ -1,0 +1,45 @@
+# What the scripts that run inside a platform share. WAIT: how many seconds anything may take (60).
+wait=${WAIT:-60}
+failures=0
+started=$SECONDS
+
+# check WHAT COMMAND...: one line of the outcome.
+check() {
+  local what=$1
+  shift
+  if "$@"; then echo "ok    $((SECONDS - started)) s  $what"; else echo "FAIL  $((SECONDS - started)) s  $what" && failures=$((failures + 1)); fi
+}
+
+# in_time COMMAND...: waits until COMMAND succeeds.
+in_time() {
+  local end=$((SECONDS + wait))
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.5
+  done
+}
+
+same() { [ -n "$1" ] && [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; false; }; }
+
+# Directories of the container's cgroup in every hierarchy.
+cgroups_of() { find /sys/fs/cgroup -type d -path "*tsswarm*$1*" 2>/dev/null; }
+
+# limited ID FILE2 VALUE2 FILE1 VALUE1: the file of version 2, or that of version 1, holds the value.
+limited() {
+  local directory
+  for directory in $(cgroups_of "$1"); do
+    [ "$(cat "$directory/$2" 2>/dev/null)" = "$3" ] && return 0
+    [ "$(cat "$directory/$4" 2>/dev/null)" = "$5" ] && return 0
+  done
+  for directory in $(cgroups_of "$1"); do grep -H . "$directory/$2" "$directory/$4" 2>/dev/null; done
+  return 1
+}
+
+# The first process of the container, which its shell is.
+main_process_of() { cgroups_of "$1" | while read -r directory; do cat "$directory/cgroup.procs"; done | sort -n | head -1; }
+
+finish() {
+  echo "$failures failures on $(. /etc/os-release; echo "$PRETTY_NAME"), kernel $(uname -r), node $(node --version)"
+  [ "$failures" = 0 ] || exit 1
+  exit 0
+}
