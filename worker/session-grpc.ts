@@ -12,6 +12,8 @@ import type { ManagerAddress } from './state-records.ts'
 export interface GrpcTransportDeps {
   /** What this node shows now; another one after a renewal. */
   readonly identity: () => TlsIdentity
+  /** Where to connect for a manager of that address; default: there. */
+  readonly dial?: (address: string) => string
 }
 
 interface Connection {
@@ -31,7 +33,8 @@ export function grpcSessionTransport(deps: GrpcTransportDeps): SessionTransport 
     let entry = shared.get(key)
     if (entry?.identity !== identity) {
       const credentials = channelCredentials(identity)
-      const client = new Client(manager.address, credentials, channelOptions(managerName))
+      const target = deps.dial?.(manager.address) ?? manager.address
+      const client = new Client(target, credentials, channelOptions(managerName))
       entry = { client, identity, users: 0 }
       shared.set(key, entry)
     }

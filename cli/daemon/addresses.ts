@@ -47,9 +47,19 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
+/** Where a process of this host reaches what listens at `listenAddress`. */
+export function localAddress(listenAddress: string): string {
+  const { host, port } = parseHostPort(listenAddress, controlPort, 'listen address')
+  const loopback = host === '::' ? '::1' : '127.0.0.1'
+  return formatHostPort({ host: isWildcard(host) ? loopback : host, port })
+}
+
+function isWildcard(host: string): boolean {
+  return ['', '0.0.0.0', '::'].includes(host)
+}
+
 /** Errors: INVALID_ARGUMENT when nobody would listen where the others are sent. */
 export function checkAdvertised(advertised: HostPort, listen: HostPort): void {
-  const isWildcard = ['', '0.0.0.0', '::'].includes(listen.host)
   if (advertised.port !== listen.port) {
     throw new SwarmError(
       'INVALID_ARGUMENT',
@@ -57,7 +67,7 @@ export function checkAdvertised(advertised: HostPort, listen: HostPort): void {
         'advertise an address only, and choose the port with --listen-addr',
     )
   }
-  if (isWildcard || advertised.host === listen.host) return
+  if (isWildcard(listen.host) || advertised.host === listen.host) return
   throw new SwarmError(
     'INVALID_ARGUMENT',
     `the node would listen on ${formatHostPort(listen)} only, where nobody reaches the advertised ` +

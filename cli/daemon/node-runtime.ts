@@ -18,7 +18,7 @@ import { renewalLoop } from '../../worker/identity/renewal.ts'
 import { localNetworkId } from '../../worker/network/network-state.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
 import { openStateFile } from '../../worker/state-file.ts'
-import { controlPort, formatHostPort, parseHostPort } from './addresses.ts'
+import { controlPort, formatHostPort, localAddress, parseHostPort } from './addresses.ts'
 import type { DaemonConfig } from './config.ts'
 import { describeHost } from './describe-host.ts'
 import type { Engine } from './engine.ts'
@@ -148,7 +148,10 @@ export class NodeRuntime {
     return createAgent({
       nodeId: nodeId(identity.certificate().nodeId),
       executor: engine.executor,
-      transport: grpcSessionTransport({ identity: () => identity.current() }),
+      transport: grpcSessionTransport({
+        identity: () => identity.current(),
+        dial: (address) => this.#dial(address),
+      }),
       onRenewal: (listener) => identity.onChange(listener),
       stateFile: openStateFile(this.#paths.tasks),
       clock,
@@ -162,12 +165,18 @@ export class NodeRuntime {
     })
   }
 
+  /** Its own manager is reached directly: behind address translation a host cannot reach what it advertises. */
+  #dial(address: string): string {
+    const isOwn = this.#manager !== undefined && address === this.controlAddress()
+    return isOwn ? localAddress(this.#state.listenAddress) : address
+  }
+
   #renewal(): (signal: AbortSignal) => Promise<void> {
     const { identity, clock, random, log } = this.#deps
     return renewalLoop({
       identity,
       wantedRole: () => this.#wantedRole,
-      managers: () => this.#state.managers.map(({ address }) => address),
+      managers: () => this.#state.managers.map(({ address }) => this.#dial(address)),
       clock,
       random,
       log: log.child({ part: 'certificate' }),

@@ -4,6 +4,7 @@ import {
   checkAdvertised,
   chooseAdvertiseHost,
   formatHostPort,
+  localAddress,
   parseHostPort,
 } from '../../../../cli/daemon/addresses.ts'
 
@@ -51,4 +52,10 @@ t.test('what is advertised must be listened on', async (t) => {
     code: 'INVALID_ARGUMENT',
     message: /would listen on 127\.0\.0\.1:2377 only.*--listen-addr 0\.0\.0\.0:2377/,
   })
+})
+
+t.test('a manager of this host is reached where it listens', async (t) => {
+  t.equal(localAddress('0.0.0.0:2377'), '127.0.0.1:2377')
+  t.equal(localAddress('[::]:4000'), '[::1]:4000')
+  t.equal(localAddress('10.0.0.1:2377'), '10.0.0.1:2377')
 })
