@@ -129,6 +129,12 @@ const kinds = {
     },
     end: nothing,
   },
+  renewal: {
+    weight: 2,
+    lastsMs: [0, 0],
+    begin: (_, host) => host.renew(),
+    end: nothing,
+  },
   transfer: {
     weight: 1,
     lastsMs: [0, 0],

@@ -16,11 +16,18 @@ import type { StateFile } from '../../../worker/state-file.ts'
 import type { SimPart } from './sim-manager.ts'
 import type { StreamEnds } from './sim-stream.ts'
 
+export interface SimAgent {
+  readonly close: () => void
+  /** The node's certificate was renewed: the session is to be opened anew. */
+  readonly renew: () => void
+}
+
 export async function startSimAgent(
   part: SimPart,
   containers: FakeHost,
   stateFile: StateFile,
-): Promise<{ readonly close: () => void }> {
+): Promise<SimAgent> {
+  const renewals = new Set<() => void>()
   const { host, clock, random, log, managers, onFailed } = part
   const executor = createFakeExecutor(containers)
   const agent = await createAgent({
@@ -42,10 +49,19 @@ export async function startSimAgent(
     network: () => ({ kind: 'none' }),
     advertiseAddress: '10.0.0.1',
     managers: managers.map((address) => ({ nodeId: address, address })),
+    onRenewal: (listener) => {
+      renewals.add(listener)
+      return () => renewals.delete(listener)
+    },
   })
   const { controller } = childController()
   agent.run(controller.signal).catch(onFailed)
-  return { close: () => void executor.close() }
+  return {
+    close: () => void executor.close(),
+    renew: () => {
+      for (const listener of [...renewals]) listener()
+    },
+  }
 }
 
 function transport({ host, process, links, find }: SimPart): SessionTransport & LogTransport {

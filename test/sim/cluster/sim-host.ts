@@ -7,7 +7,7 @@ import { FakeHost } from '../../../worker/executor/fake/fake-host.ts'
 import type { Links } from './links.ts'
 import type { Oracle } from './oracle.ts'
 import type { Place } from './place.ts'
-import { startSimAgent } from './sim-agent.ts'
+import { type SimAgent, startSimAgent } from './sim-agent.ts'
 import { SimClock } from './sim-clock.ts'
 import { type SimManager, startSimManager } from './sim-manager.ts'
 import { type StoredState, simStateFile } from './sim-state-file.ts'
@@ -52,7 +52,7 @@ export class SimHost {
   #wallOffsetMs = 0
   #process: SimProcess | undefined
   #manager: SimManager | undefined
-  #closeExecutor: () => void = () => {}
+  #agent: SimAgent | undefined
 
   constructor(name: string, around: Surroundings) {
     this.name = name
@@ -110,6 +110,11 @@ export class SimHost {
     this.containers.reboot()
   }
 
+  /** Its certificate was renewed. */
+  renew(): void {
+    this.#process?.run(() => this.#agent?.renew())
+  }
+
   pause(): void {
     this.#process?.stop()
   }
@@ -131,8 +136,8 @@ export class SimHost {
     process.kill()
     this.#process = undefined
     this.#manager = undefined
-    this.#closeExecutor()
-    this.#closeExecutor = () => {}
+    this.#agent?.close()
+    this.#agent = undefined
     this.#around.links.died(process, isHostUp)
   }
 
@@ -154,7 +159,7 @@ export class SimHost {
       this.#manager = manager
     }
     const agent = await startSimAgent(part, this.containers, simStateFile(process, this.#state))
-    if (process.isAlive) this.#closeExecutor = agent.close
+    if (process.isAlive) this.#agent = agent
     else agent.close()
   }
 
