@@ -4,9 +4,9 @@ import type { Clock, Timer } from '../proto/lib/clock.ts'
 import { type TaskId, TaskState, type TaskStatus } from '../proto/objects/index.ts'
 
 /** A task that runs or has ended is told at once, what follows within this window together. */
-const windowMs = 50
+const windowMs = 100
 /** A step on the way there may wait so long for the next one: most are overtaken, which saves the cluster an entry each. */
-const passingMs = 150
+const passingMs = 250
 /** An unacknowledged status is sent again after this long, in case a change of leader lost it. */
 const resendMs = 5_000
 const statusesPerBatchMax = 1_000
