@@ -1,9 +1,10 @@
 // Refusals, joins and leaves, a full disk, a jumping clock. A lab of its own.
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { runCommand } from '../../proto/lib/command.ts'
+import { faketimeLibrary, hasFaketime, removeFaketimeFiles } from '../support/faketime.ts'
 import { TestLab } from '../support/test-lab.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'tsswarm-faults-'))
@@ -14,7 +15,7 @@ const lab = await TestLab.up('faults', {
   managers: 3,
   workers: 1,
   daemonEnv: {
-    LD_PRELOAD: '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1',
+    LD_PRELOAD: faketimeLibrary(),
     FAKETIME_TIMESTAMP_FILE: clockFile,
     FAKETIME_NO_CACHE: '1',
     DONT_FAKE_MONOTONIC: '1',
@@ -23,6 +24,7 @@ const lab = await TestLab.up('faults', {
 t.teardown(async () => {
   await lab.down()
   rmSync(scratch, { recursive: true, force: true })
+  removeFaketimeFiles(lab.daemonPids)
 })
 
 async function refused(host: string, text: RegExp, ...args: readonly string[]): Promise<string> {
@@ -253,18 +255,62 @@ t.test(
   },
 )
 
+/** All clocks of the daemons jump at once. The library reads the file at every look at the clock: it is replaced whole. */
+function jump(seconds: string): void {
+  const next = join(scratch, 'next')
+  writeFileSync(next, `${seconds}\n`)
+  renameSync(next, clockFile)
+}
+
+/** How far the clock of each node is off: its agent stamps the states of its tasks. */
+async function clocksOff(): Promise<ReadonlyMap<string, number>> {
+  const each = ['--replicas', '4', '--replicas-max-per-node', '1']
+  await lab.cli('m1', 'service', 'create', '--quiet', '--name', 'probe', ...each, 'lab/hello')
+  const views = await lab.taskViews('m1', 'probe')
+  const nowMs = Date.now()
+  await lab.cli('m1', 'service', 'rm', 'probe')
+  const off = new Map(
+    views.map(({ task }) => [task?.nodeId ?? '', (task?.stateAtMs ?? 0) - nowMs] as const),
+  )
+  if (off.size !== 4) throw new Error(`${off.size} nodes instead of 4 ran a task of the probe`)
+  return off
+}
+
 t.test('the clock jumps: no node is lost, no task is replaced, writes go on', async (t) => {
   await lab.cli('m1', 'service', 'create', '--name', 'clock', '--replicas', '4', 'lab/hello')
-  const before = await lab.untilRunning('m1', 'clock', 4)
-  for (const offset of ['+36000', '-1800', '+86400', '+0']) {
-    const next = join(scratch, 'next')
-    writeFileSync(next, `${offset}\n`)
-    copyFileSync(next, clockFile)
-    await lab.cli('m1', 'service', 'update', '--detach', '--label-add', `offset=${offset}`, 'clock')
-    const states = await lab.cli('m1', 'node', 'ls', '--format', '{{.Status}}')
-    t.same(new Set(states.split('\n')), new Set(['Ready']), `all ready at ${offset}`)
+  await lab.untilRunning('m1', 'clock', 4)
+  const view = async (): Promise<string> => {
+    const nodes = '{{.Hostname}} {{.Status}} {{.ManagerStatus}}'
+    const tasks = await lab.tasks('m1', 'clock')
+    return [
+      await lab.cli('m1', 'node', 'ls', '--format', nodes),
+      ...tasks.map(
+        ({ id, node, desired, state }) => `${id} ${node} ${desired} ${state.split(' ')[0]}`,
+      ),
+    ].join('\n')
   }
-  const after = await lab.untilRunning('m1', 'clock', 4)
-  t.same(after.map(({ id }) => id).sort(), before.map(({ id }) => id).sort())
+  const before = await view()
+  t.equal(before.match(/ Ready/g)?.length, 4)
+  t.equal(before.match(/ Leader$/gm)?.length, 1)
+  t.equal(before.match(/ Running Running$/gm)?.length, 4)
+  for (const host of ['m1', 'm2', 'm3', 'w1']) {
+    t.ok(hasFaketime(lab.pid(host) ?? 0), `${host} has the library`)
+  }
+  for (const offset of ['+36000', '-1800', '+86400', '+0']) {
+    jump(offset)
+    await lab.cli('m1', 'service', 'update', '--detach', '--label-add', `offset=${offset}`, 'clock')
+    const stamp = await lab.cli('m1', 'service', 'inspect', '--format', '{{.UpdatedAt}}', 'clock')
+    t.ok(Math.abs(Date.parse(stamp) - Date.now()) < 30_000, `the time of the cluster: ${stamp}`)
+    for (const [node, movedMs] of await clocksOff()) {
+      const isMoved = Math.abs(movedMs - Number(offset) * 1000) < 30_000
+      t.ok(isMoved, `the clock of ${node} is off by ${offset} s: ${movedMs} ms`)
+    }
+    // Longer than a node may be silent, so that one whose heartbeats no longer count is seen to be down.
+    const looks = await lab.steady(`at ${offset}`, 4_000, async () => {
+      const now = await view()
+      return now === before ? '' : `${now}\ninstead of\n${before}`
+    })
+    t.ok(looks > 1, `${looks} looks at ${offset}`)
+  }
   await lab.cli('m1', 'service', 'rm', 'clock')
 })

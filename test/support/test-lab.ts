@@ -1,9 +1,20 @@
 // A lab for end-to-end tests: real daemons, real containers, the real command line, conditions with a deadline.
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { endHost, type LabDeps, labDown, labNetwork, labUp, startHost } from '../../cli/lab/lab.ts'
-import { hostPaths, type LabRecord } from '../../cli/lab/lab-record.ts'
+import {
+  endHost,
+  type LabDeps,
+  labDown,
+  labNetwork,
+  labUp,
+  startHost,
+  withDaemon,
+} from '../../cli/lab/lab.ts'
+import { hostNames, hostPaths, type LabRecord } from '../../cli/lab/lab-record.ts'
+import { runningPid } from '../../cli/lab/processes.ts'
 import { cutHost, healHost, hostAddress, inHost } from '../../cli/lab/topology.ts'
+import { listTasks } from '../../cli/lists.ts'
+import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
@@ -29,10 +40,13 @@ export interface TestLabOptions {
 export class TestLab {
   readonly deps: LabDeps
   readonly record: LabRecord
+  /** Process ids of all daemons this lab has had. */
+  readonly daemonPids = new Set<number>()
 
   private constructor(deps: LabDeps, record: LabRecord) {
     this.deps = deps
     this.record = record
+    for (const host of hostNames(record)) this.#notePid(host)
   }
 
   /** Makes a lab; one of the same name that a crashed run left is removed first. */
@@ -85,8 +99,19 @@ export class TestLab {
     return endHost(this.deps, this.record, host, 'SIGTERM')
   }
 
-  start(host: string): Promise<void> {
-    return startHost(this.deps, this.record, host)
+  async start(host: string): Promise<void> {
+    await startHost(this.deps, this.record, host)
+    this.#notePid(host)
+  }
+
+  /** Process id of the daemon of a host; undefined when it does not run. */
+  pid(host: string): number | undefined {
+    return runningPid(this.paths(host).pidFile)
+  }
+
+  /** Lines of the log of a host's daemon, those of its predecessors first. */
+  log(host: string): readonly string[] {
+    return readFileSync(this.paths(host).logFile, 'utf8').trim().split('\n')
   }
 
   cut(host: string): Promise<void> {
@@ -109,6 +134,13 @@ export class TestLab {
           line.split('\t')
         return { id, name: name.replace(/^ *\\_ /, ''), node, desired, state, error }
       })
+  }
+
+  /** Tasks of a service as the control API has them, with times and process ids. */
+  async taskViews(host: string, service: string): Promise<readonly TaskView[]> {
+    const id = await this.cli(host, 'service', 'inspect', '--format', '{{.ID}}', service)
+    const filters = [{ key: 'service', values: [id] }]
+    return await withDaemon(this.deps, this.record, host, (client) => listTasks(client, filters))
   }
 
   /** Tasks that run and shall run. */
@@ -139,6 +171,21 @@ export class TestLab {
     throw new Error(`not within ${deadlineMs} ms: ${what}`, { cause: last })
   }
 
+  /**
+   * Looks again and again for forMs, and once after it; a look says what is wrong, or ''. Returns how many looks there
+   * were. Throws with the first thing that is wrong.
+   */
+  async steady(what: string, forMs: number, look: () => Promise<string>): Promise<number> {
+    const endsAtMs = systemClock.monotonicMs() + forMs
+    for (let looks = 1; ; looks++) {
+      const isLast = systemClock.monotonicMs() >= endsAtMs
+      const wrong = await look()
+      if (wrong !== '') throw new Error(`${what}: in look ${looks}: ${wrong}`)
+      if (isLast) return looks
+      await wait(systemClock, 50)
+    }
+  }
+
   /** Waits until exactly n tasks of the service run. */
   async untilRunning(host: string, service: string, n: number): Promise<readonly TaskRow[]> {
     return await this.until(`${n} tasks of ${service} run`, async () => {
@@ -162,6 +209,11 @@ export class TestLab {
         .find((line) => line.endsWith(' Leader'))
         ?.split(' ')[0]
     })
+  }
+
+  #notePid(host: string): void {
+    const pid = this.pid(host)
+    if (pid !== undefined) this.daemonPids.add(pid)
   }
 }
 
