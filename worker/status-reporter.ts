@@ -35,6 +35,8 @@ export class StatusReporter {
   #sink: StatusSink | undefined
   #sequence = 0
   #flushedAtMs = Number.NEGATIVE_INFINITY
+  /** When a task that runs or has ended was told last. */
+  #toldAtMs = Number.NEGATIVE_INFINITY
   #flushTimer: Timer | undefined
   #flushDueMs = Number.POSITIVE_INFINITY
   #resendTimer: Timer | undefined
@@ -88,8 +90,7 @@ export class StatusReporter {
   #markUnsent(status: TaskStatus): void {
     this.#open.set(status.taskId, { status, sentAtMs: undefined, sequence: 0 })
     const nowMs = this.#clock.monotonicMs()
-    const isPassing = status.state < TaskState.RUNNING
-    const dueMs = isPassing ? nowMs + passingMs : Math.max(nowMs, this.#flushedAtMs + windowMs)
+    const dueMs = isPassing(status) ? nowMs + passingMs : Math.max(nowMs, this.#toldAtMs + windowMs)
     this.#scheduleFlush(status.taskId, dueMs)
   }
 
@@ -134,6 +135,7 @@ export class StatusReporter {
       if (open === undefined) continue
       open.sentAtMs = this.#flushedAtMs
       open.sequence = this.#sequence
+      if (!isPassing(open.status)) this.#toldAtMs = this.#flushedAtMs
       statuses.push(open.status)
     }
     if (statuses.length > 0) sink({ sequence: this.#sequence, statuses })
@@ -152,4 +154,8 @@ export class StatusReporter {
       if (this.#unsent.size === 0) this.#scheduleResend()
     })
   }
+}
+
+function isPassing({ state }: TaskStatus): boolean {
+  return state < TaskState.RUNNING
 }

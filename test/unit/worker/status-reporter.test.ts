@@ -48,6 +48,19 @@ t.test('a step that is overtaken soon is not told, one that lasts is', async (t)
   t.same(told(batches), ['1: quick=512', '2: slow=320'])
 })
 
+t.test('a step on the way does not hold up what follows it', async (t) => {
+  const clock = new VirtualClock()
+  const reporter = new StatusReporter(clock)
+  const batches: StatusBatch[] = []
+  reporter.connect((batch) => batches.push(batch))
+  reporter.set(aStatus('a', TaskState.PREPARING))
+  await clock.advance(250)
+  t.same(told(batches), ['1: a=320'])
+  reporter.set(aStatus('a', TaskState.RUNNING))
+  await clock.advance(0)
+  t.same(told(batches), ['1: a=320', '2: a=512'])
+})
+
 t.test('a status is sent again until acknowledged', async (t) => {
   const clock = new VirtualClock()
   const reporter = new StatusReporter(clock)
