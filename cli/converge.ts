@@ -9,8 +9,11 @@ import type { CommandContext } from './context.ts'
 import {
   type Convergence,
   convergenceOf,
+  type Outcome,
+  outcomeOf,
   ProgressDisplay,
   progressLines,
+  stuckText,
 } from './render/progress.ts'
 
 /**
@@ -42,7 +45,8 @@ export async function converge(
 
 /**
  * Returns when the service has converged and stayed so, or when the user interrupts (the work goes on in the cluster).
- * Errors: NOT_FOUND when the service is removed meanwhile.
+ * Errors: NOT_FOUND when the service is removed meanwhile, FAILED_PRECONDITION when it cannot converge because tasks
+ * failed and will not be tried again.
  */
 export async function waitForConvergence(
   ctx: Pick<CommandContext, 'stdout' | 'clock' | 'signal' | 'random'>,
@@ -106,26 +110,29 @@ class StabilityWaiter {
   async run(updates: AsyncIterable<WatchServiceResponse>, signal: AbortSignal): Promise<void> {
     const iterator = updates[Symbol.asyncIterator]()
     let stableSinceMs: number | undefined
-    let lines = progressLines({ wanted: 0, running: 0, slots: [] })
+    let outcome: Outcome = 'moving'
+    let convergence: Convergence = { wanted: 0, running: 0, slots: [] }
     let next = iterator.next()
     try {
       while (true) {
         const found = await this.#nextOrStable(next, stableSinceMs, signal)
         if (found === 'stable') {
+          if (outcome === 'stuck') throw stuck(this.#options.name, convergence)
           this.#show([
-            ...lines,
+            ...progressLines(convergence),
             { key: 'verify', text: `verify: Service ${this.#options.name} converged` },
           ])
           return
         }
         if (found === 'aborted' || found.done === true) return
         if (found.value.removed) throw removedMeanwhile(this.#options.name)
-        const convergence = convergenceOf(found.value)
-        lines = progressLines(convergence)
-        stableSinceMs = isThere(convergence)
-          ? (stableSinceMs ?? this.#clock.monotonicMs())
-          : undefined
-        this.#show(stableSinceMs === undefined ? lines : [...lines, verifying])
+        convergence = convergenceOf(found.value)
+        const before: Outcome = outcome
+        outcome = outcomeOf(convergence)
+        if (outcome === 'moving') stableSinceMs = undefined
+        else if (outcome !== before) stableSinceMs = this.#clock.monotonicMs()
+        const lines = progressLines(convergence)
+        this.#show(outcome === 'there' ? [...lines, verifying] : lines)
         next = iterator.next()
       }
     } finally {
@@ -163,8 +170,8 @@ const verifying = {
   text: `verify: Waiting ${stableMs / 1_000} second to verify that tasks are stable...`,
 }
 
-function isThere(convergence: Convergence): boolean {
-  return convergence.running === convergence.wanted
+function stuck(name: string, convergence: Convergence): SwarmError {
+  return new SwarmError('FAILED_PRECONDITION', stuckText(name, convergence))
 }
 
 function removedMeanwhile(name: string): SwarmError {

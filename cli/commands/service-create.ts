@@ -15,6 +15,7 @@ export const command = defineCommand({
   summary: 'Create a new service',
   description:
     'Waits until all tasks have been running for a second, unless --detach is given; Ctrl-C ends the waiting, not the work.\n' +
+    'Ends with the reasons and exit code 1 when tasks failed and the restart policy tries them no more; the service stays.\n' +
     'What follows IMAGE belongs to the container.',
   args: {
     usage: 'IMAGE [COMMAND] [ARG...]',

@@ -1,17 +1,27 @@
 // Live convergence of a service: lines that are redrawn on a terminal, and plain lines elsewhere. Only words; the waiting
 // is in converge.ts.
 import type { WatchServiceResponse } from '../../proto/gen/tsswarm/v1/control.ts'
-import { isTaskState, TaskState, taskStateName } from '../../proto/objects/task-state.ts'
+import type { Task } from '../../proto/gen/tsswarm/v1/objects.ts'
+import {
+  isTaskState,
+  isTerminal,
+  TaskState,
+  taskStateName,
+} from '../../proto/objects/task-state.ts'
 import type { Output } from '../context.ts'
 
 /** Above this many replicas only the sum is shown. */
 const barsMax = 20
 const barWidth = 50
+/** Of more failed slots than these only the number is told. */
+const reasonsMax = 5
 
 /** One line of progress; the same key is the same line. */
 export interface ProgressLine {
   readonly key: string
   readonly text: string
+  /** Where lines are not redrawn the line is written again only when this is another one; absent: the text. */
+  readonly about?: string
 }
 
 /** Redraws lines in place on a terminal; elsewhere writes those that changed and are not bars. */
@@ -40,7 +50,8 @@ export class ProgressDisplay {
     for (const line of lines) {
       if (line.key.startsWith('slot ')) continue
       const before = this.#drawn.find((drawn) => drawn.key === line.key)
-      if (before?.text !== line.text) this.#output.write(`${line.text}\n`)
+      const isNew = (before?.about ?? before?.text) !== (line.about ?? line.text)
+      if (isNew) this.#output.write(`${line.text}\n`)
     }
   }
 }
@@ -49,41 +60,94 @@ export class ProgressDisplay {
 export interface Convergence {
   readonly wanted: number
   readonly running: number
+  /** By number. */
   readonly slots: readonly SlotProgress[]
 }
 
 export interface SlotProgress {
   readonly slot: number
   readonly state: TaskState
+  /** Why it does not run, or why its task before did not. */
   readonly err: string
+  /** Its task ended and is followed by no other. */
+  readonly isGivenUp: boolean
 }
 
 /** What an answer of the watch says about a service's convergence. */
 export function convergenceOf(update: WatchServiceResponse): Convergence {
   const service = update.service?.service
   const wanted = update.service?.desiredTasks ?? 0
+  const own = update.tasks
+    .flatMap(({ task }) => (task === undefined ? [] : [task]))
+    .filter((task) => task.specHash === service?.specHash)
+  const givenUp = new Set(update.givenUpSlots)
   const bySlot = new Map<number, SlotProgress>()
-  for (const { task } of update.tasks) {
-    if (task === undefined) continue
-    if (task.specHash !== service?.specHash || task.desiredState > TaskState.COMPLETE) continue
+  for (const task of own.sort((a, b) => rank(a) - rank(b))) {
+    const isOver = task.desiredState > TaskState.COMPLETE
+    // What was stopped on purpose says nothing about the slot; what failed does, until its successor is made.
+    if (isOver && (task.desiredState === TaskState.REMOVE || !isEnded(task))) continue
+    const { slot } = task
     const state = isTaskState(task.state) ? task.state : TaskState.NEW
-    const known = bySlot.get(task.slot)
-    if (known !== undefined && state <= known.state) continue
-    const err = task.err === '' ? lastError(update, task.slot) : task.err
-    bySlot.set(task.slot, { slot: task.slot, state, err })
+    const err = task.err === '' ? lastError(own, slot) : task.err
+    bySlot.set(slot, { slot, state, err, isGivenUp: givenUp.has(slot) })
   }
   const slots = [...bySlot.values()].sort((a, b) => a.slot - b.slot)
   return { wanted, running: Math.min(update.currentRunningTasks, wanted), slots }
 }
 
+/** What is wanted comes after what is not, what is further along after what is less so, then the later one. */
+function rank(task: Task): number {
+  const isOver = task.desiredState > TaskState.COMPLETE
+  return isOver ? (task.meta?.createdAtMs ?? 0) : 2 ** 50 + task.state
+}
+
+function isEnded(task: Task): boolean {
+  return isTaskState(task.state) && isTerminal(task.state)
+}
+
 /** Why the slot's last task ended, while its replacement is not running. */
-function lastError(update: WatchServiceResponse, slot: number): string {
+function lastError(tasks: readonly Task[], slot: number): string {
   let latest = { atMs: -1, err: '' }
-  for (const { task } of update.tasks) {
-    if (task?.slot !== slot || task.err === '' || task.stateAtMs < latest.atMs) continue
+  for (const task of tasks) {
+    if (task.slot !== slot || task.err === '' || task.stateAtMs < latest.atMs) continue
     latest = { atMs: task.stateAtMs, err: task.err }
   }
   return latest.err
+}
+
+/** What becomes of a service as it is now, if nothing else happens. */
+export type Outcome = 'there' | 'stuck' | 'moving'
+
+/**
+ * There: all tasks run, or ended well and are not meant to start again. Stuck: a slot gets no task any more, and all
+ * others run, have given up or fail.
+ */
+export function outcomeOf({ running, wanted, slots }: Convergence): Outcome {
+  const finished = slots.filter((slot) => slot.isGivenUp && slot.state === TaskState.COMPLETE)
+  if (Math.min(running + finished.length, wanted) === wanted) return 'there'
+  if (failedSlots(slots).length === 0) return 'moving'
+  const isOnItsWay = (slot: SlotProgress): boolean =>
+    slot.state < TaskState.RUNNING && slot.err === ''
+  return slots.some(isOnItsWay) ? 'moving' : 'stuck'
+}
+
+/** The slots that failed and get no task any more. */
+export function failedSlots(slots: readonly SlotProgress[]): readonly SlotProgress[] {
+  return slots.filter((slot) => slot.isGivenUp && slot.state !== TaskState.COMPLETE)
+}
+
+/** Why a service that is stuck will not come up, and how to look further. */
+export function stuckText(name: string, { slots, wanted }: Convergence): string {
+  const failed = failedSlots(slots)
+  const reasons = failed.slice(0, reasonsMax).map(({ slot, state, err }) => {
+    return `  ${name}.${slot}: ${err === '' ? `the task is ${taskStateName(state)}` : err}`
+  })
+  if (failed.length > reasonsMax) reasons.push(`  and ${failed.length - reasonsMax} more`)
+  return [
+    `service ${name}: ${failed.length} of ${wanted} tasks failed and will not be tried again (restart policy):`,
+    ...reasons,
+    `The service stays. See \`tsswarm service ps --no-trunc ${name}\`; mend it with \`tsswarm service update\` or remove it.`,
+  ].join('\n')
 }
 
 /** The lines of a convergence that is not there yet. */
@@ -97,10 +161,9 @@ export function progressLines(convergence: Convergence): readonly ProgressLine[]
   const bars = Array.from({ length: wanted }, (_, i): ProgressLine => {
     const slot = slots[i]
     const label = `${i + 1}/${wanted}:`.padEnd(`${wanted}/${wanted}: `.length)
-    return {
-      key: `${isFailing(slot) ? 'error' : 'slot'} ${i + 1}`,
-      text: `${label}${slotText(slot)}`,
-    }
+    const text = `${label}${slotText(slot)}`
+    if (!isFailing(slot)) return { key: `slot ${i + 1}`, text }
+    return { key: `error ${i + 1}`, text, about: slot.err }
   })
   return [overall, ...bars]
 }
@@ -113,15 +176,17 @@ function errorLines(slots: readonly SlotProgress[]): readonly ProgressLine[] {
 }
 
 /** Does not run, and there is a word on why. */
-function isFailing(slot: SlotProgress | undefined): boolean {
-  return slot !== undefined && slot.err !== '' && slot.state < TaskState.RUNNING
+function isFailing(
+  slot: SlotProgress | undefined,
+): slot is SlotProgress & { readonly err: string } {
+  return slot !== undefined && slot.err !== '' && slot.state !== TaskState.RUNNING
 }
 
 function slotText(slot: SlotProgress | undefined): string {
   if (slot === undefined) return ''
-  const word = taskStateName(slot.state).padEnd(10)
-  if (isFailing(slot)) return `${word} ${slot.err}`
-  return `${word}${bar(slot.state)}`
+  const { state, err } = slot
+  const word = taskStateName(state).padEnd(10)
+  return isFailing(slot) ? `${word} ${err}` : `${word}${bar(state)}`
 }
 
 const steps: readonly TaskState[] = [

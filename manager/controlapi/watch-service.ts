@@ -5,7 +5,17 @@ import type {
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { wait } from '../../proto/lib/clock.ts'
 import { childController } from '../../proto/lib/lifecycle.ts'
-import { isActive, type ServiceId, type Task } from '../../proto/objects/index.ts'
+import {
+  isActive,
+  isTerminal,
+  type ServiceId,
+  type Task,
+  TaskState,
+} from '../../proto/objects/index.ts'
+import { serviceViewOf } from '../loops/service-reconciler.ts'
+import { hasGivenUp } from '../orchestrator/restart.ts'
+import type { ServiceView } from '../orchestrator/service-view.ts'
+import { slotsOf } from '../orchestrator/slot.ts'
 import { type ReadTx, type Store, WatchLagged } from '../store/store.ts'
 import type { ControlDeps } from './control-api.ts'
 import { findService } from './lookup.ts'
@@ -33,7 +43,7 @@ export async function* watchService(
       const change = nextChange(store, id, controller.signal)
       // Awaited below, after the answer was taken; until then a failure must not end the process.
       change.catch(() => {})
-      const state = store.view((tx) => stateOf(tx, id))
+      const state = store.view((tx) => stateOf(tx, id, clock.wallMs()))
       yield state
       if (state.removed) return
       await change
@@ -63,25 +73,42 @@ async function nextChange(store: Store, id: ServiceId, signal: AbortSignal): Pro
   }
 }
 
-function stateOf(tx: ReadTx, id: ServiceId): WatchServiceResponse {
+function stateOf(tx: ReadTx, id: ServiceId, nowMs: number): WatchServiceResponse {
   const service = tx.get('services', id)
-  const tasks = [...tx.find('tasks', 'byService', id)]
+  const view = serviceViewOf(tx, id, 'all')
+  const { tasks } = view
   const current = tasks.filter((task) => task.specHash === service?.specHash && isRunning(task))
+  const givenUp = givenUpTasks(view, nowMs)
   return {
     service: service === undefined ? undefined : serviceView(tx, service),
-    tasks: shownTasks(tasks).map((task) => taskView(tx, task, false)),
+    tasks: shownTasks(tasks, givenUp).map((task) => taskView(tx, task, false)),
     removed: service === undefined,
     currentRunningTasks: current.length,
+    givenUpSlots: givenUp.slice(0, tasksMax).map((task) => task.slot),
   }
 }
 
+/** The last tasks of the slots that get no other one of the present spec. */
+function givenUpTasks(view: ServiceView, nowMs: number): readonly Task[] {
+  const ended = view.tasks.some(
+    (task) => isTerminal(task.state) && task.desiredState < TaskState.REMOVE,
+  )
+  // Spares the many updates of a service that is well the sorting of its tasks.
+  if (!ended) return []
+  return slotsOf(view.tasks)
+    .filter((slot) => slot.head.specHash === view.service?.specHash)
+    .filter((slot) => hasGivenUp(slot, view, nowMs))
+    .map((slot) => slot.head)
+}
+
 /** A watcher of very many tasks gets the sum and some of those that are of interest. */
-function shownTasks(tasks: readonly Task[]): readonly Task[] {
+function shownTasks(tasks: readonly Task[], givenUp: readonly Task[]): readonly Task[] {
   if (tasks.length <= tasksMax) return tasks
-  const waiting: Task[] = []
+  const waiting: Task[] = givenUp.slice(0, sampleMax)
+  const most = waiting.length + sampleMax
   for (const task of tasks) {
     if (isActive(task) && !isRunning(task)) waiting.push(task)
-    if (waiting.length === sampleMax) break
+    if (waiting.length === most) break
   }
   return waiting
 }

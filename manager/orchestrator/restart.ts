@@ -6,7 +6,7 @@ import { isTerminal, type Task, TaskState } from '../../proto/objects/index.ts'
 import { type RestartPolicy, restartPolicy } from '../../proto/spec/service-spec.ts'
 import type { TaskStart } from './new-task.ts'
 import type { ServiceView } from './service-view.ts'
-import { isOnLostNode, type Slot, taskInTheWay } from './slot.ts'
+import { isFilled, isOnLostNode, type Slot, taskInTheWay } from './slot.ts'
 
 /** A prepared task waits for its predecessor's end at most this long, or as long as that may take to stop. */
 const stopWaitMs = 60_000
@@ -26,6 +26,13 @@ export function shouldRestart(slot: Slot, task: Task, view: ServiceView, nowMs: 
   if (policy.condition === 'on-failure' && task.state === TaskState.COMPLETE) return false
   if (policy.maxAttempts === 0) return true
   return restartsBefore(slot, task, policy.windowMs, nowMs) < policy.maxAttempts
+}
+
+/** Whether the slot's place is held by a task that ended and gets no successor until the service is changed. */
+export function hasGivenUp(slot: Slot, view: ServiceView, nowMs: number): boolean {
+  const { head } = slot
+  if (!isFilled(slot) || !isTerminal(head.state)) return false
+  return !shouldRestart(slot, head, view, nowMs)
 }
 
 /** Restarts of this spec version up to the task's end, within the window if there is one. */

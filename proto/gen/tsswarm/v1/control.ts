@@ -255,6 +255,8 @@ export interface WatchServiceResponse {
   readonly removed: boolean;
   /** Running tasks of the present spec that are meant to run. */
   readonly currentRunningTasks: number;
+  /** Slots whose last task of the present spec ended and is not followed by another one; at most 1,000 of them. */
+  readonly givenUpSlots: readonly number[];
 }
 
 export interface ServiceLogsRequest {
@@ -2395,7 +2397,7 @@ export const WatchServiceRequest: MessageFns<WatchServiceRequest> = {
 };
 
 function createBaseWatchServiceResponse(): WatchServiceResponse {
-  return { service: undefined, tasks: [], removed: false, currentRunningTasks: 0 };
+  return { service: undefined, tasks: [], removed: false, currentRunningTasks: 0, givenUpSlots: [] };
 }
 
 export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
@@ -2411,6 +2413,13 @@ export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
     }
     if (message.currentRunningTasks !== 0) {
       writer.uint32(32).uint32(message.currentRunningTasks);
+    }
+    if (message.givenUpSlots.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.givenUpSlots) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -2459,6 +2468,24 @@ export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
 
             message.currentRunningTasks = reader.uint32();
             continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.givenUpSlots.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.givenUpSlots.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

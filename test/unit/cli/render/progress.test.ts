@@ -1,7 +1,12 @@
 // Progress of convergence: what is drawn, and when it counts as converged.
 import t from 'tap'
 import { stableMs, waitForConvergence } from '../../../../cli/converge.ts'
-import { convergenceOf, ProgressDisplay, progressLines } from '../../../../cli/render/progress.ts'
+import {
+  convergenceOf,
+  outcomeOf,
+  ProgressDisplay,
+  progressLines,
+} from '../../../../cli/render/progress.ts'
 import { SwarmError } from '../../../../proto/errors.ts'
 import type { WatchServiceResponse } from '../../../../proto/gen/tsswarm/v1/control.ts'
 import { BoundedQueue } from '../../../../proto/lib/queue.ts'
@@ -12,7 +17,11 @@ import { golden } from '../../../support/golden.ts'
 import { aServiceView, aTaskView, type TaskViewFacts } from '../../../support/views.ts'
 import { settle, VirtualClock } from '../../../support/virtual-clock.ts'
 
-function update(replicas: number, tasks: readonly TaskViewFacts[]): WatchServiceResponse {
+function update(
+  replicas: number,
+  tasks: readonly TaskViewFacts[],
+  givenUpSlots: readonly number[] = [],
+): WatchServiceResponse {
   return {
     service: aServiceView({ id: 'service-1', name: 'web', replicas }),
     tasks: tasks.map(aTaskView),
@@ -23,6 +32,7 @@ function update(replicas: number, tasks: readonly TaskViewFacts[]): WatchService
         task.specHash === undefined &&
         task.desiredState === undefined,
     ).length,
+    givenUpSlots,
   }
 }
 
@@ -54,9 +64,55 @@ t.test('counts the tasks of the present generation that are meant to run', async
   t.equal(wanted, 4)
   t.equal(count, 1)
   t.strictSame(slots, [
-    { slot: 1, state: TaskState.RUNNING, err: '' },
-    { slot: 4, state: TaskState.PREPARING, err: 'exit 1' },
+    { slot: 1, state: TaskState.RUNNING, err: '', isGivenUp: false },
+    { slot: 4, state: TaskState.PREPARING, err: 'exit 1', isGivenUp: false },
   ])
+})
+
+const rejected: TaskViewFacts = {
+  id: 'r',
+  slot: 1,
+  node: 'n',
+  state: TaskState.REJECTED,
+  desiredState: TaskState.SHUTDOWN,
+  err: 'no such image',
+}
+
+t.test('a slot without a live task shows why its last one ended', async (t) => {
+  const { slots } = convergenceOf(update(1, [rejected, { ...rejected, id: 'o', specHash: 'old' }]))
+  t.match(slots, [{ slot: 1, state: TaskState.REJECTED, err: 'no such image', isGivenUp: false }])
+  const old = update(1, [pending, { ...rejected, specHash: 'old', stateAtMs: 9 }])
+  t.match(convergenceOf(old).slots, [{ state: TaskState.PENDING, err: '' }], 'of this spec only')
+  const removed = update(1, [{ ...rejected, desiredState: TaskState.REMOVE }])
+  t.strictSame(convergenceOf(removed).slots, [])
+})
+
+t.test('an error that stays is written once where lines are not redrawn', async (t) => {
+  const output = new MemoryOutput()
+  const display = new ProgressDisplay(output)
+  const show = (...tasks: readonly TaskViewFacts[]) =>
+    display.show(progressLines(convergenceOf(update(1, tasks))))
+  show(rejected)
+  show(rejected, { ...pending, state: TaskState.READY })
+  show(rejected, { ...pending, state: TaskState.PREPARING })
+  show({ ...rejected, err: 'no such host' })
+  t.equal(
+    output.text,
+    'overall progress: 0 out of 1 tasks\n1/1: rejected   no such image\n1/1: rejected   no such host\n',
+  )
+})
+
+t.test('stuck is what has a slot given up while no other one is on its way', async (t) => {
+  const outcome = (...args: Parameters<typeof update>) => outcomeOf(convergenceOf(update(...args)))
+  const two: TaskViewFacts = { ...running, id: 'b', slot: 2 }
+  t.equal(outcome(2, [rejected, two]), 'moving', 'it will be tried again')
+  t.equal(outcome(2, [rejected, two], [1]), 'stuck')
+  t.equal(outcome(2, [rejected, { ...two, state: TaskState.PREPARING }], [1]), 'moving')
+  t.equal(outcome(2, [rejected, { ...two, state: TaskState.PENDING, err: 'full' }], [1]), 'stuck')
+  t.equal(outcome(2, [running, two]), 'there')
+  const done: TaskViewFacts = { ...rejected, state: TaskState.COMPLETE, err: '' }
+  t.equal(outcome(2, [done, two], [1]), 'there', 'it ended well and is not meant to run again')
+  t.equal(outcome(2, [done, two]), 'moving')
 })
 
 t.test('more running tasks than wanted count as those wanted', async (t) => {
@@ -146,6 +202,24 @@ t.test('a task that fails within the second starts it anew', async (t) => {
   t.equal(w.stdout.text, '', 'quiet')
 })
 
+t.test('a service whose tasks will not be tried again is an error with the reasons', async (t) => {
+  const w = waiting({ quiet: true })
+  w.updates.offer(update(8, [rejected], [1]))
+  await settle()
+  await w.clock.advance(stableMs - 1)
+  t.notOk(w.isDone(), 'what is not made yet has a second to show')
+  const others = Array.from({ length: 7 }, (_, i) => ({ ...rejected, id: `r${i}`, slot: i + 2 }))
+  w.updates.offer(update(8, [{ ...rejected, err: '' }, ...others], [1, 2, 3, 4, 5, 6, 7, 8]))
+  await settle()
+  const rejects = t.rejects(w.result, {
+    code: 'FAILED_PRECONDITION',
+    message:
+      /^service web: 8 of 8 tasks failed .*\n {2}web\.1: the task is rejected\n {2}web\.2: no such image\n(?:.*\n)*? {2}and 3 more\n.*service ps --no-trunc web/,
+  })
+  await w.clock.advance(1)
+  await rejects
+})
+
 t.test('Ctrl-C ends the waiting, not the work', async (t) => {
   const w = waiting()
   w.updates.offer(update(1, [pending]))
@@ -160,7 +234,7 @@ t.test('Ctrl-C ends the waiting, not the work', async (t) => {
 
 t.test('a service that is removed meanwhile is an error', async (t) => {
   const w = waiting()
-  w.updates.offer({ service: undefined, tasks: [], removed: true, currentRunningTasks: 0 })
+  w.updates.offer({ ...update(1, []), service: undefined, removed: true })
   await t.rejects(w.result, { code: 'NOT_FOUND' })
 })
 

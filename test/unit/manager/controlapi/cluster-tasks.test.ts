@@ -227,6 +227,26 @@ t.test('a watch tells the state now, after each change, and of the end', async (
   t.equal((await updates.next()).done, true)
 })
 
+t.test('a watch tells which slots get no task any more', async (t) => {
+  const w = await aControlWorld()
+  const service = await createService(w, {
+    name: 'once',
+    task: { restart: { condition: 'none' } },
+  })
+  const ended = {
+    service: service.id,
+    specHash: service.specHash,
+    desiredState: TaskState.SHUTDOWN,
+    state: TaskState.REJECTED,
+  }
+  await addTask(w, aTask({ ...ended, id: id('g1'), slot: 1 }))
+  await addTask(w, aTask({ ...ended, id: id('g2'), slot: 2, desiredState: TaskState.REMOVE }))
+  await addTask(w, aTask({ ...ended, id: id('g3'), slot: 3, specHash: 'old' }))
+  const alive = { state: TaskState.RUNNING, desiredState: TaskState.RUNNING }
+  await addTask(w, aTask({ ...ended, ...alive, id: id('g4'), slot: 4 }))
+  t.strictSame((await next(watch(w, 'once', w.signal))).givenUpSlots, [1])
+})
+
 t.test('a watch of very many tasks gets the sum and some that do not run', async (t) => {
   const w = await aControlWorld()
   const service = await createService(w, {
