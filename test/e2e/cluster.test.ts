@@ -169,20 +169,37 @@ t.test(
   async (t) => {
     await lab.cli('m1', 'service', 'create', '--name', 'cut', '--replicas', '5', 'lab/hello')
     await lab.untilRunning('m1', 'cut', 5)
-    await lab.cut('w2')
-    const moved = await lab.until('five run without w2', async () => {
-      const now = await lab.running('m1', 'cut')
-      return now.length === 5 && now.every(({ node }) => node !== 'w2') && now
-    })
-    t.equal(new Set(moved.map(({ name }) => name)).size, 5, 'one owner a slot')
-    const old = (await lab.tasks('m1', 'cut')).find(({ node }) => node === 'w2')
-    t.equal(old?.desired, 'Shutdown')
-    await lab.heal('w2')
-    await lab.until('the old task is stopped', async () => {
+    let replaced = 0
+    // The definition is in docs/task-model.md. An owner that is cut off is still reported running, but shall not run.
+    const owners = async (): Promise<string> => {
       const tasks = await lab.tasks('m1', 'cut')
-      const left = tasks.filter(({ node, state }) => node === 'w2' && state.startsWith('Running'))
-      return left.length === 0 && tasks.filter(({ desired }) => desired === 'Running').length === 5
+      const running = tasks.filter(({ state }) => state.startsWith('Running'))
+      const wanted = running.filter(({ desired }) => desired === 'Running')
+      if (running.length > wanted.length) replaced += 1
+      const names = wanted.map(({ name }) => name)
+      const twice = names.filter((name, at) => names.indexOf(name) !== at)
+      return twice.length === 0 ? '' : `two owners of ${twice.join()}: ${JSON.stringify(tasks)}`
+    }
+    const looks = await lab.during(owners, async () => {
+      await lab.cut('w2')
+      await lab.until('five run without w2', async () => {
+        const now = await lab.running('m1', 'cut')
+        return now.length === 5 && now.every(({ node }) => node !== 'w2')
+      })
+      const old = (await lab.tasks('m1', 'cut')).find(({ node }) => node === 'w2')
+      t.equal(old?.desired, 'Shutdown')
+      t.match(old?.state, /^Running/, 'the last that was reported')
+      await lab.heal('w2')
+      await lab.until('the old task is stopped', async () => {
+        const tasks = await lab.tasks('m1', 'cut')
+        const left = tasks.filter(({ node, state }) => node === 'w2' && state.startsWith('Running'))
+        return (
+          left.length === 0 && tasks.filter(({ desired }) => desired === 'Running').length === 5
+        )
+      })
     })
+    t.ok(looks > 3, `${looks} looks`)
+    t.ok(replaced > 0, `${replaced} of them saw the old owner reported running, but not meant to`)
     t.equal(await lab.cli('m1', 'node', 'inspect', '--format', '{{.Status.State}}', 'w2'), 'ready')
     await lab.cli('m1', 'service', 'rm', 'cut')
   },

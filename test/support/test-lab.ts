@@ -186,6 +186,27 @@ export class TestLab {
     }
   }
 
+  /**
+   * Looks again and again while act runs, and once after it; a look says what is wrong, or ''. Returns how many looks
+   * there were. Throws with the first thing that is wrong, and what act throws.
+   */
+  async during(look: () => Promise<string>, act: () => Promise<void>): Promise<number> {
+    let isOver = false
+    const acting = act().finally(() => {
+      isOver = true
+    })
+    const watching = (async (): Promise<number> => {
+      for (let looks = 1; ; looks++) {
+        const isLast = isOver
+        const wrong = await look()
+        if (wrong !== '') throw new Error(`in look ${looks}: ${wrong}`)
+        if (isLast) return looks
+      }
+    })()
+    const [looks] = await Promise.all([watching, acting])
+    return looks
+  }
+
   /** Waits until exactly n tasks of the service run. */
   async untilRunning(host: string, service: string, n: number): Promise<readonly TaskRow[]> {
     return await this.until(`${n} tasks of ${service} run`, async () => {
