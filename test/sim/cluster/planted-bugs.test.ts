@@ -15,15 +15,20 @@ async function reasonOf(bug: PlantedBug, seeds: number): Promise<string> {
   return `not noticed in ${seeds} runs`
 }
 
-/** The reasons of the runs that failed. */
-async function reasonsOf(bug: PlantedBug, seeds: number): Promise<readonly string[]> {
+/** The first lines of why runs failed, seed after seed, until each of the patterns was met. */
+async function reasonsUntil(
+  bug: PlantedBug,
+  patterns: readonly RegExp[],
+  seedsMax: number,
+): Promise<readonly string[]> {
   const reasons: string[] = []
-  for (let seed = 1; seed <= seeds; seed++) {
+  const isMet = (pattern: RegExp): boolean => reasons.some((reason) => pattern.test(reason))
+  for (let seed = 1; seed <= seedsMax && !patterns.every(isMet); seed++) {
     const noted = await simulateCluster({ seed, bug }).then(
-      () => undefined,
-      (err: unknown) => (err instanceof Error ? err.message.split('\n')[0] : String(err)),
+      () => 'nothing was noticed',
+      (err: unknown) => (err instanceof Error ? err.message.split('\n')[0] : undefined),
     )
-    if (noted !== undefined) reasons.push(noted)
+    reasons.push(noted ?? 'no reason')
   }
   return reasons
 }
@@ -49,9 +54,10 @@ t.test('an acknowledged write that was lost is missed, by a read or at the end',
   const read = /change \S+ was read after|was not found after it was acknowledged/
   const end =
     /was acknowledged and is gone|is not as it was acknowledged|is there and should not be/
-  const reasons = await reasonsOf('lose-writes', 6)
-  t.ok(reasons.length >= 5, `${reasons.length} of 6 runs lost one, and noticed it`)
-  for (const reason of reasons) t.ok(end.test(reason) || read.test(reason), reason)
+  // Two checks see it; which one does first depends on the seed.
+  const reasons = await reasonsUntil('lose-writes', [read, end], 40)
+  const noticed = reasons.filter((reason) => read.test(reason) || end.test(reason))
+  t.ok(noticed.length >= 0.8 * reasons.length, reasons.join('; '))
   t.ok(reasons.some((reason) => end.test(reason)))
   t.ok(reasons.some((reason) => read.test(reason)))
 })
