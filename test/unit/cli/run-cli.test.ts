@@ -1,8 +1,7 @@
 // From words to exit codes, without a daemon.
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
 import { connectError } from '../../../cli/connect-error.ts'
@@ -223,7 +222,7 @@ t.test('candidates for the word being typed', async (t) => {
 })
 
 t.test('bash completes with the printed script', async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'tsswarm-bash-'))
+  const directory = t.testdir()
   const program = join(directory, 'tsswarm')
   writeFileSync(
     program,

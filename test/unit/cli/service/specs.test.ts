@@ -1,6 +1,4 @@
 // From flags to specs: create and update.
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Command, defineCommand } from '../../../../cli/command.ts'
@@ -87,8 +85,7 @@ t.test('an image alone is one replica with every default', async (t) => {
 })
 
 t.test('every flag of create lands in its field', async (t) => {
-  const file = join(mkdtempSync(join(tmpdir(), 'tsswarm-env-')), 'env')
-  writeFileSync(file, 'FROM_FILE=1\nA=file\n')
+  const file = join(t.testdir({ env: 'FROM_FILE=1\nA=file\n' }), 'env')
   const spec = create(
     `--name web --label tier=front --replicas 3 --container-label c=1 --entrypoint "sh -c" --hostname h --env-file ${file} ` +
       '-e A=1 -e HOME -w /srv -u 1000:1000 --group video --init -t --read-only --stop-signal SIGINT --stop-grace-period 3s ' +
