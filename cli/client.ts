@@ -7,6 +7,7 @@ import type { Random } from '../proto/lib/random.ts'
 import { connectError } from './connect-error.ts'
 import { type CallStatus, type Channel, type Method, openChannel } from './grpc-channel.ts'
 
+/** How long one call may take, and whether it may be repeated. */
 export interface CallOptions {
   /** For one try. Default 30 s. */
   readonly timeoutMs?: number
@@ -17,6 +18,7 @@ export interface CallOptions {
   readonly retry?: boolean
 }
 
+/** A connection to the daemon's local socket, as commands use it. Errors are SwarmError. */
 export interface Client {
   /** One answer. Errors: those of the daemon; UNAVAILABLE and its kin only after retries. */
   call<Request, Response>(

@@ -37,8 +37,3 @@ export async function changeNode(
     }
   }
 }
-
-/** What the user knows a node by. */
-export function nodeName(node: Node): string {
-  return node.description?.hostname ?? node.id
-}

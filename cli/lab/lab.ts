@@ -46,6 +46,7 @@ import {
 
 const defaultReadyMs = 60_000
 
+/** What the lab takes from outside: where its files are, clock, randomness, how daemons are started. */
 export interface LabDeps {
   readonly roots: LabRoots
   readonly clock: Clock
@@ -61,6 +62,7 @@ export interface LabDeps {
   readonly daemonEnv?: Readonly<Record<string, string>>
 }
 
+/** The namespaces and addresses of a lab, as its record says. */
 export function labNetwork(record: LabRecord): LabNetwork {
   return { lab: record.name, subnet: record.subnet, hosts: hostNames(record) }
 }

@@ -25,9 +25,6 @@ export interface NodeLogs {
   close(): void
 }
 
-/** Where logs of a node can be had. */
-export type OpenNodeLogs = (id: NodeId, request: LogRequest) => NodeLogs
-
 interface AgentStream {
   readonly send: (message: ManagerLogMessage) => Promise<void>
   readonly readers: Map<string, Reader>

@@ -47,14 +47,10 @@ export function nodeRoleFromProto(value: number): NodeRole {
   return required(role.fromProto(value), 'Node', `role (${value})`)
 }
 
-export const nodeAvailabilityToProto = availability.toProto
-
 /** Errors: INVALID_ARGUMENT for an unknown number. */
 export function nodeAvailabilityFromProto(value: number): NodeSpec['availability'] {
   return required(availability.fromProto(value), 'NodeSpec', `availability (${value})`)
 }
-
-export const nodeStateToProto = state.toProto
 
 /** Errors: INVALID_ARGUMENT for an unknown number. */
 export function nodeStateFromProto(value: number): NodeState {
@@ -101,10 +97,6 @@ export function nodeDescriptionFromProto(proto: NodeDescriptionProto): NodeDescr
     platform: required(proto.platform, 'NodeDescription', 'platform'),
     resources: { nanoCpus: resources.nanoCpus, memoryBytes: resources.memoryBytes },
   }
-}
-
-export function managerInfoToProto(info: ManagerInfo): ManagerInfoProto {
-  return info
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields. */

@@ -35,12 +35,6 @@ export function isTaskState(value: number): value is TaskState {
   return names.has(value)
 }
 
-/** The state of that (lower-case) name, undefined when there is none. */
-export function taskStateNamed(name: string): TaskState | undefined {
-  for (const [value, known] of names) if (known === name && isTaskState(value)) return value
-  return undefined
-}
-
 /** Whether a task in this observed state has ended and never runs again. */
 export function isTerminal(state: TaskState): boolean {
   return state >= TaskState.COMPLETE

@@ -17,12 +17,6 @@ export interface SpawnRequest {
   readonly syncPipe: boolean
 }
 
-/** Kills the program of an earlier request. */
-export interface SpawnCancel {
-  readonly kind: 'cancel'
-  readonly id: number
-}
-
 export type CutShort = 'timeout' | 'cancel'
 
 export interface SpawnAnswer {
