@@ -12,8 +12,12 @@ export const command = defineCommand({
   examples: [{ what: 'Remove the lab named small', command: 'tsswarm lab down --name small' }],
   run: async (ctx, { flags }) => {
     const name = labName(flags.name)
-    await labDown(labDeps(ctx), name)
-    ctx.stdout.write(`lab ${name} is removed\n`)
+    const wasThere = await labDown(labDeps(ctx), name)
+    ctx.stdout.write(
+      wasThere
+        ? `lab ${name} is removed\n`
+        : `there is no lab ${name}, and nothing is left of one\n`,
+    )
     return 0
   },
 })

@@ -26,7 +26,14 @@ import {
   writeLab,
 } from './lab-record.ts'
 import { unmountBelow } from './mounts.ts'
-import { endProcess, killByArgument, lastLines, runningPid, startDetached } from './processes.ts'
+import {
+  endProcess,
+  killLeftovers,
+  labPrograms,
+  lastLines,
+  runningPid,
+  startDetached,
+} from './processes.ts'
 import {
   pushArchive,
   type RegistryPlace,
@@ -98,8 +105,9 @@ export async function labUp(
   return record
 }
 
-/** Removes everything of the lab; also what a crash left of it. */
-export async function labDown(deps: LabDeps, name: string): Promise<void> {
+/** Removes everything of the lab; also what a crash left of it. Returns whether there was such a lab or files of one. */
+export async function labDown(deps: LabDeps, name: string): Promise<boolean> {
+  const wasThere = [labRunDir(deps.roots, name), labStateDir(deps.roots, name)].some(existsSync)
   const record = readLab(deps.roots, name)
   const hosts = record === undefined ? [] : hostNames(record)
   await Promise.all(
@@ -110,8 +118,8 @@ export async function labDown(deps: LabDeps, name: string): Promise<void> {
   // Containers and their monitors name the lab's directories in their arguments.
   for (let rounds = 0; rounds < 50; rounds++) {
     const killed =
-      killByArgument(`${labRunDir(deps.roots, name)}/`) +
-      killByArgument(`${labStateDir(deps.roots, name)}/`) +
+      killLeftovers(labRunDir(deps.roots, name), labPrograms) +
+      killLeftovers(labStateDir(deps.roots, name), labPrograms) +
       removeCgroups(`tsswarm-lab-${name}`)
     if (killed === 0) break
     await wait(deps.clock, 20)
@@ -119,6 +127,7 @@ export async function labDown(deps: LabDeps, name: string): Promise<void> {
   await removeTopology(name)
   await unmountBelow([labRunDir(deps.roots, name), labStateDir(deps.roots, name)])
   removeLabFiles(deps.roots, name)
+  return wasThere
 }
 
 /** Starts the daemon of a host; resolves when it answers. No-op when it runs. */

@@ -6,10 +6,11 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { SwarmError } from '../../proto/errors.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 
@@ -87,12 +88,30 @@ export async function endProcess(
   rmSync(pidFile, { force: true })
 }
 
-/** Kills every process whose command line holds the text; for what a crash left behind. */
-export function killByArgument(text: string): number {
+/** Programs of a lab that outlive a crash of what started them, with the directories of the lab in their arguments. */
+export const labPrograms: ReadonlySet<string> = new Set([
+  'node',
+  'conmon',
+  'crun',
+  'unshare',
+  'skopeo',
+  'docker-registry',
+])
+
+/**
+ * Kills every process of one of the programs that has the directory, or what is below it, in its arguments; for what a
+ * crash left behind. Others that only look at the directory, a `tail` of a log for one, are let alone; of `node` only
+ * our daemons are meant.
+ */
+export function killLeftovers(directory: string, programs: ReadonlySet<string>): number {
   let killed = 0
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
-    if (!commandLine(name).includes(text)) continue
+    const argv = argumentsOf(name)
+    if (!argv.some((argument) => argument.includes(`${directory}/`))) continue
+    const program = programOf(name)
+    if (!programs.has(program)) continue
+    if (program === 'node' && !argv.includes('daemon')) continue
     try {
       process.kill(Number(name), 'SIGKILL')
       killed += 1
@@ -103,9 +122,18 @@ export function killByArgument(text: string): number {
   return killed
 }
 
-function commandLine(pid: string): string {
+function argumentsOf(pid: string): readonly string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
+}
+
+/** The file name of what the process runs, also when that was removed since; '' when it is gone or a zombie. */
+function programOf(pid: string): string {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''))
   } catch {
     return ''
   }

@@ -1,5 +1,6 @@
 // The flags that `service create` and `service update` share, and what becomes of Swarm's flags that are not there.
 
+import { replicasMax } from '../../proto/spec/service-spec.ts'
 import type { Flags, FlagValues } from '../flags.ts'
 import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
 
@@ -22,7 +23,7 @@ export const sharedServiceFlags = {
   ),
   quiet: bool('Suppress progress output', { short: 'q' }),
   'read-only': triBool("Mount the container's root filesystem as read only"),
-  replicas: integer('Number of tasks', many),
+  replicas: integer('Number of tasks', { min: 0, max: replicasMax }),
   'replicas-max-per-node': integer('Maximum number of tasks per node (0 = unlimited)', many),
   'reserve-cpu': cpus('Reserve CPUs'),
   'reserve-memory': bytes('Reserve memory'),

@@ -59,7 +59,7 @@ export function authorize(
   if (policy.admits === 'managers' && role !== 'manager') {
     throw new SwarmError(
       'PERMISSION_DENIED',
-      `node ${facts.nodeId} is not a manager: only managers may call this`,
+      `node ${facts.nodeId} is not a manager: only managers may call this. Run the command on a manager, for example one that \`tsswarm info\` names`,
     )
   }
   return { kind: 'node', nodeId: asNodeId(facts.nodeId), role }

@@ -37,7 +37,9 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
     try {
       const caPem = await fetchRoot(address)
       checkRoot(address, caPem, rootDigest)
-      return await askForCertificate(address, caPem, options)
+      return await askForCertificate(address, caPem, options).catch((err) => {
+        throw refusedAfterHello(address, err)
+      })
     } catch (err) {
       if (err instanceof SwarmError && err.code !== 'UNAVAILABLE') throw err
       last = err
@@ -46,9 +48,28 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
   throw new SwarmError(
     'UNAVAILABLE',
     `no manager could be reached at ${options.addresses.join(', ')}: ` +
-      `${last instanceof Error ? last.message : String(last)}; check the address, and that this TCP port is open there`,
+      `${last instanceof Error ? last.message : String(last)}${remedyOf(last)}`,
     { cause: last },
   )
+}
+
+/** A port of a manager that is not its control API, that of Raft for one, ends the connection for want of a certificate. */
+class OtherPort extends SwarmError {}
+
+/** The address showed a root certificate a moment ago; TLS trouble now means that it is no control API. */
+function refusedAfterHello(address: string, err: unknown): unknown {
+  // gRPC has no code for this: OpenSSL's words are all there is.
+  const isTls = err instanceof SwarmError && /SSL|TLS|HTTP\/?2|protocol/i.test(err.message)
+  if (!isTls || err.code !== 'UNAVAILABLE') return err
+  return new OtherPort(
+    'UNAVAILABLE',
+    `${address} answers, but not as the control API of a manager: give that port, which is 2377 unless set otherwise`,
+    { cause: err },
+  )
+}
+
+function remedyOf(err: unknown): string {
+  return err instanceof OtherPort ? '' : '; check the address, and that this TCP port is open there'
 }
 
 /** Renews the certificate of a node with its present one, under a new key. */

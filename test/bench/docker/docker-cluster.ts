@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { removeCgroups } from '../../../cli/lab/cgroups.ts'
 import { buildHelloImage } from '../../../cli/lab/hello-image.ts'
 import { unmountBelow } from '../../../cli/lab/mounts.ts'
-import { killByArgument } from '../../../cli/lab/processes.ts'
+import { killLeftovers } from '../../../cli/lab/processes.ts'
 import {
   chooseSubnet,
   createTopology,
@@ -29,6 +29,17 @@ import {
   startDockerd,
   startDockerHost,
 } from './docker-host.ts'
+
+/** What dockerd leaves behind when it is killed. */
+const programs: ReadonlySet<string> = new Set([
+  'dockerd',
+  'docker',
+  'containerd',
+  'containerd-shim-runc-v2',
+  'runc',
+  'docker-proxy',
+  'docker-init',
+])
 
 /** The package's own client, not one that was put before it on the path. */
 const packaged = '/usr/bin/docker'
@@ -194,7 +205,7 @@ export class DockerCluster implements BenchCluster {
   /** Mounts of the hosts are in namespaces of their own, which end with the last process in them. */
   async #remove(): Promise<void> {
     for (let tries = 0; tries < 200; tries++) {
-      const killed = killByArgument(`${this.#directory}/`) + removeCgroups(this.#cgroup)
+      const killed = killLeftovers(this.#directory, programs) + removeCgroups(this.#cgroup)
       if (killed === 0) break
       await wait(systemClock, 20)
     }
