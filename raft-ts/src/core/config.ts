@@ -69,6 +69,7 @@ export interface RaftTuning {
   readonly checkQuorum: boolean
 }
 
+/** What a driver uses for tuning that it is not given. */
 export const defaultRaftTuning: RaftTuning = {
   electionTicks: 10,
   heartbeatTicks: 2,
@@ -83,6 +84,7 @@ export const defaultRaftTuning: RaftTuning = {
   checkQuorum: true,
 }
 
+/** What a RaftNode begins with. */
 export interface RaftConfig extends RaftTuning {
   readonly id: NodeId
   readonly restored: RestoredState
@@ -91,6 +93,7 @@ export interface RaftConfig extends RaftTuning {
   readonly random: () => number
 }
 
+/** How a leader sends to a peer: one message at a time, pipelined, or not while a snapshot is on its way. */
 export type ProgressState = 'probe' | 'replicate' | 'snapshot'
 
 /** A leader's view of one peer. */
@@ -107,6 +110,7 @@ export interface PeerStatus {
   readonly inflightMessages: number
 }
 
+/** What a node shows of itself at one moment. */
 export interface Status {
   readonly id: NodeId
   readonly role: Role

@@ -149,6 +149,7 @@ export class RaftNode {
     if (this.#node.leading !== undefined && to !== this.#node.id) startTransfer(this.#node, to)
   }
 
+  /** Tries to become leader now. No-op for a leader, a learner and a member under repair. */
   campaign(): void {
     campaign(this.#node, 'asked')
   }
@@ -158,6 +159,7 @@ export class RaftNode {
     if (this.#node.leading !== undefined) stepDown(this.#node, 'asked')
   }
 
+  /** Whether ready() would hand out anything. Cheap. */
   hasReady(): boolean {
     const { log, outbox, leading } = this.#node
     return (
@@ -258,13 +260,16 @@ export class RaftNode {
   get role(): Role {
     return this.#node.role
   }
+  /** The leader of this term; undefined while it is not known. */
   get leader(): NodeId | undefined {
     return this.#node.leader
   }
+  /** The term this node is in, durable or not yet. */
   get term(): Term {
     return this.#node.term
   }
 
+  /** A copy of the node's state, for people and metrics. Cost: one step a peer. */
   status(): Status {
     const { id, role, term, vote, leader, log, conf, confs, leading, repair } = this.#node
     const progress = [...(leading?.progress.values() ?? [])]

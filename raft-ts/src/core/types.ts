@@ -8,6 +8,7 @@ export type Term = number
 /** Log index; the first entry has index 1. */
 export type Index = number
 
+/** One place of the replicated log. */
 export type Entry =
   | {
       readonly kind: 'data'
@@ -40,6 +41,7 @@ export type ConfChangeStep =
   | { readonly kind: 'add-learner'; readonly id: NodeId }
   | { readonly kind: 'remove'; readonly id: NodeId }
 
+/** A membership change: all steps or none. */
 export interface ConfChange {
   readonly steps: readonly ConfChangeStep[]
 }
@@ -59,6 +61,7 @@ export interface SnapshotMeta {
   readonly conf: ConfState
 }
 
+/** What a node is in its term. A learner is a follower that no quorum counts. */
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
 
 /** Why an append was refused. */
@@ -127,6 +130,7 @@ export interface ReadState {
   readonly context: bigint
 }
 
+/** The node's role, and who leads as far as it knows. Not durable. */
 export interface SoftState {
   readonly role: Role
   readonly leader: NodeId | undefined
@@ -167,10 +171,12 @@ export interface Ready {
   readonly notes: readonly Note[]
 }
 
+/** What became of asking for a read. */
 export type ReadIndexResult =
   /** A ReadState or an aborted read with this context always follows. */
   { readonly kind: 'pending' } | { readonly kind: 'no-leader' } | { readonly kind: 'busy' }
 
+/** What became of a proposal. Accepted is not committed: see RaftNode.propose. */
 export type ProposeResult =
   | { readonly kind: 'accepted'; readonly index: Index; readonly term: Term }
   | { readonly kind: 'not-leader'; readonly leader: NodeId | undefined }

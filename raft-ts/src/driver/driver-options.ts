@@ -6,6 +6,7 @@ import type { MonotonicClock, Randomness, StateMachine, Transport } from './envi
 import type { Leadership } from './outcomes.ts'
 import type { SnapshotPolicy } from './snapshot-maker.ts'
 
+/** What a driver is built from. */
 export interface DriverOptions {
   readonly id: NodeId
   readonly storage: Storage
@@ -32,6 +33,7 @@ export interface DriverOptions {
   readonly onFailed: (err: Error) => void
 }
 
+/** What a driver shows of itself: the core's status, and what is stored. */
 export interface DriverStatus extends Status {
   /** Index of the newest snapshot, 0 when there is none. */
   readonly snapshotIndex: Index

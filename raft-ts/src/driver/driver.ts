@@ -41,6 +41,7 @@ const defaultTickMs = 50
  */
 const ticksAtOnceMax = 2
 
+/** One member: ties the core to its storage, transport and state machine. Answers come by callback. */
 export class RaftDriver {
   readonly id: NodeId
   readonly #options: DriverOptions
@@ -171,6 +172,7 @@ export class RaftDriver {
     })
   }
 
+  /** Of the core and of what is stored. */
   status(): DriverStatus {
     const { snapshots, log } = this.#options.storage
     return {

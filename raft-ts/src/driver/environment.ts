@@ -11,6 +11,7 @@ export interface MonotonicClock {
   setTimer(delayMs: number, fn: () => void): { cancel(): void }
 }
 
+/** For election time-outs and the contexts of reads. */
 export interface Randomness {
   /** A float in [0, 1). */
   float(): number

@@ -7,6 +7,7 @@ export function laneOf(message: PeerMessage): Lane {
   return message.kind === 'append' || message.kind === 'append-response' ? 'bulk' : 'fast'
 }
 
+/** Whether the message is between drivers, about a snapshot's content, and none of the core's. */
 export function isSnapshotFrame(message: PeerMessage): message is SnapshotFrame {
   const { kind } = message
   return kind === 'snapshot-offer' || kind === 'snapshot-chunk' || kind === 'snapshot-ack'

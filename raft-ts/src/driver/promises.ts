@@ -3,6 +3,7 @@ import type { ConfChange, NodeId } from '../core/types.ts'
 import type { RaftDriver } from './driver.ts'
 import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './outcomes.ts'
 
+/** The requests of a driver, as promises. */
 export interface DriverRequests {
   /** Resolves after the entry was applied here. The bytes must not change any more. */
   propose(data: Uint8Array): Promise<ProposeOutcome>
@@ -12,6 +13,7 @@ export interface DriverRequests {
   transferLeadership(to?: NodeId): Promise<TransferOutcome>
 }
 
+/** The driver's requests as promises; the driver itself stays the caller's. */
 export function driverRequests(driver: RaftDriver): DriverRequests {
   return {
     propose: (data) => new Promise((resolve) => driver.propose(data, resolve)),

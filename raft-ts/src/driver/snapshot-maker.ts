@@ -6,6 +6,7 @@ import type { SnapshotDraft, SnapshotStore } from '../storage/snapshot-store.ts'
 import type { StateMachine } from './environment.ts'
 import { fillDraft } from './snapshot-source.ts'
 
+/** When snapshots are taken, and what is kept behind them. */
 export interface SnapshotPolicy {
   /** A snapshot is taken when the log grew by so much since the last one, or by the last one's size. */
   readonly logBytes: number
@@ -13,6 +14,7 @@ export interface SnapshotPolicy {
   readonly entriesKept: number
 }
 
+/** What a driver uses for a policy that it is not given. */
 export const defaultSnapshotPolicy: SnapshotPolicy = {
   logBytes: 64 * 1024 * 1024,
   entriesKept: 10_000,

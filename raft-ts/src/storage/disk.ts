@@ -7,6 +7,7 @@
 /** Called once, with the error if it failed. */
 export type Done = (err?: Error) => void
 
+/** One flat directory. */
 export interface Disk {
   /** Names of all files, in no order. Throws DiskError. */
   list(): readonly string[]
@@ -36,6 +37,7 @@ export interface DiskFile {
   close(done: Done): void
 }
 
+/** Why the disk refused; IO is everything that is not one of the others. */
 export type DiskErrorCode = 'NOT_FOUND' | 'EXISTS' | 'FULL' | 'IO'
 
 /** The device or the file system refused. FULL: no space or quota left. */

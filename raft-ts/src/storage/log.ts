@@ -26,6 +26,7 @@ interface ActiveSegment {
   end: SegmentEnd
 }
 
+/** The log and hard state of one member on disk: sealed, segmented, flushed in batches. */
 export class DurableLog implements LogReader {
   readonly #disk: Disk
   readonly #keyring: Keyring
@@ -106,6 +107,7 @@ export class DurableLog implements LogReader {
     if (this.#failure === undefined) this.#pending.add({ hardState, entries: [] }, undefined)
   }
 
+  /** The entry's term, without reading the disk; undefined when the log has no such entry. */
   term(index: Index): Term | undefined {
     return this.#index.term(index)
   }

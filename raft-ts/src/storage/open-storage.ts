@@ -13,8 +13,10 @@ import { removeAll, SnapshotStore } from './snapshot-store.ts'
 
 export type { ClusterBeginning, StorageOptions } from './examine.ts'
 
+/** A segment of the log is closed and a new one begun beyond this size. */
 export const defaultSegmentBytesMax = 16 * 1024 * 1024
 
+/** One member's directory, open. */
 export interface Storage {
   readonly log: DurableLog
   readonly snapshots: SnapshotStore

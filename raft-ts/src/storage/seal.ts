@@ -31,6 +31,7 @@ export interface WrappedKey {
 /** Fills with unpredictable bytes. Replaced in simulation. */
 export type RandomBytes = (length: number) => Uint8Array
 
+/** Of the operating system. */
 export const systemRandomBytes: RandomBytes = (length) => randomFillSync(new Uint8Array(length))
 
 export function wrapKey(kek: KeyEncryptionKey, dataKey: Uint8Array, nonce: Uint8Array): WrappedKey {

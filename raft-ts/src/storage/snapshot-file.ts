@@ -91,6 +91,7 @@ export class SnapshotWriter {
     })
   }
 
+  /** Closes the unfinished file; removing it is the caller's. */
   abort(done: () => void): void {
     this.#file.close(() => done())
   }

@@ -38,6 +38,7 @@ export interface HeldSnapshot {
   release(): void
 }
 
+/** The snapshots in one directory: at most one counts, older ones go when nobody reads them. */
 export class SnapshotStore {
   readonly #disk: Disk
   readonly #keyring: Keyring
