@@ -1,8 +1,8 @@
 // Refusals, joins and leaves, a full disk, a jumping clock. A lab of its own.
-import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { runCommand } from '../../proto/lib/command.ts'
 import { faketimeLibrary, hasFaketime, removeFaketimeFiles } from '../support/faketime.ts'
 import { TestLab } from '../support/test-lab.ts'
@@ -189,69 +189,105 @@ t.test('twenty joins and leaves in a row', async (t) => {
   await lab.cli('w1', 'swarm', 'join', '--token', token, at)
 })
 
+/** The folder of Raft of a manager, moved to a small disk of its own; resolves when the manager is back. */
+async function ontoSmallDisk(t: Test, host: string): Promise<string> {
+  const raft = join(lab.paths(host).stateDir, 'swarm/raft')
+  const aside = join(scratch, `raft-${host}`)
+  await lab.stop(host)
+  cpSync(raft, aside, { recursive: true })
+  const mounted = await runCommand([
+    ...['mount', '-t', 'tmpfs', '-o', 'size=64m,mode=700', 'tmpfs', raft],
+  ])
+  t.equal(mounted.code, 0, mounted.stderr)
+  t.teardown(() => runCommand(['umount', '-l', raft]))
+  cpSync(aside, raft, { recursive: true })
+  rmSync(aside, { recursive: true, force: true })
+  await lab.start(host)
+  await untilReachable(host)
+  return raft
+}
+
+async function offSmallDisk(host: string, raft: string): Promise<void> {
+  const aside = join(scratch, `raft-${host}`)
+  await lab.stop(host)
+  cpSync(raft, aside, { recursive: true })
+  await runCommand(['umount', raft])
+  cpSync(aside, raft, { recursive: true })
+  await lab.start(host)
+  await untilReachable(host)
+}
+
+async function untilReachable(host: string): Promise<void> {
+  await lab.until(`${host} is a manager again`, async () => {
+    const list = await lab.cli('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}')
+    return new RegExp(`^${host} (Reachable|Leader)$`, 'm').test(list)
+  })
+}
+
+/** Fills the disk until the kernel refuses, and proves that it is full. */
+async function fill(t: Test, directory: string): Promise<void> {
+  const dd = ['dd', 'if=/dev/zero', `of=${join(directory, 'filler')}`, 'bs=1M']
+  const filled = await runCommand(dd, { timeoutMs: 60_000 })
+  t.not(filled.code, 0)
+  t.match(filled.stderr, /No space left on device/)
+  t.equal(statfsSync(directory).bavail, 0, 'no block is free')
+}
+
+/** Services whose name begins so, as `host` lists them. */
+async function servicesOf(host: string, prefix: string): Promise<readonly string[]> {
+  const names = (await lab.cli(host, 'service', 'ls', '--format', '{{.Name}}')).split('\n')
+  return names.filter((name) => name.startsWith(prefix))
+}
+
+async function withFullDisk(t: Test, victim: string, raft: string): Promise<void> {
+  const formerly = lab.log(victim).length
+  const pid = lab.pid(victim)
+  t.ok(pid !== undefined, `${victim} runs`)
+  await fill(t, raft)
+  const prefix = `full-${victim}-`
+  const pad = ['--label', `pad=${'x'.repeat(3000)}`]
+  const create = ['service', 'create', '--detach', '--quiet', '--replicas', '0', ...pad]
+  for (let n = 0; n < 12; n++)
+    await lab.cli('m1', ...create, '--name', `${prefix}${n}`, 'lab/hello')
+  t.equal((await servicesOf('m1', prefix)).length, 12, 'all acknowledged writes are there')
+  const noticed = await lab.until(`${victim} has noticed`, async () =>
+    lab
+      .log(victim)
+      .slice(formerly)
+      .find((line) => /no space|disk is full|ENOSPC/i.test(line)),
+  )
+  t.match(noticed, /"level":(40|50|60)/)
+  await lab.until(`${victim} has ended`, async () => lab.pid(victim) !== pid)
+  t.not(await lab.leader('m1'), victim, 'another one leads')
+  rmSync(join(raft, 'filler'))
+  const caughtUp = async (): Promise<boolean> => {
+    // Its daemon may be ending still: then this does nothing, and the next look starts it.
+    await lab.start(victim)
+    return (await servicesOf(victim, prefix)).length === 12
+  }
+  await lab.until('it has caught up', caughtUp, 90_000)
+  await lab.cli('m1', 'service', 'rm', ...(await servicesOf('m1', prefix)))
+  await untilReachable(victim)
+}
+
 t.test(
   'a full disk under a manager: the others go on, it comes back when there is room',
   async (t) => {
-    const victim = ['m2', 'm3'].find((host) => host !== undefined) ?? 'm2'
-    const raft = join(lab.paths(victim).stateDir, 'swarm/raft')
-    await lab.stop(victim)
-    const aside = join(scratch, 'raft')
-    cpSync(raft, aside, { recursive: true })
-    t.equal(
-      (await runCommand(['mount', '-t', 'tmpfs', '-o', 'size=64m,mode=700', 'tmpfs', raft])).code,
-      0,
-    )
-    t.teardown(() => runCommand(['umount', '-l', raft]))
-    cpSync(aside, raft, { recursive: true })
-    await lab.start(victim)
-    await lab.until('it is back', async () =>
-      (await lab.cli('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}')).includes(
-        `${victim} Reachable`,
-      ),
-    )
-    const filler = join(raft, 'filler')
-    await runCommand(['dd', 'if=/dev/zero', `of=${filler}`, 'bs=1M'], { timeoutMs: 60_000 })
-    for (let n = 0; n < 30; n++) {
-      await lab.cli(
-        'm1',
-        'service',
-        'create',
-        '--detach',
-        '--quiet',
-        '--name',
-        `full${n}`,
-        '--replicas',
-        '0',
-        '--label',
-        `pad=${'x'.repeat(3000)}`,
-        'lab/hello',
-      )
+    const small = new Map<string, string>()
+    for (const host of ['m2', 'm3']) small.set(host, await ontoSmallDisk(t, host))
+    if ((await lab.leader('m2')) === 'm1') {
+      await lab.stop('m1')
+      await lab.until('one with a small disk leads', async () => (await lab.leader('m2')) !== 'm1')
+      await lab.start('m1')
+      await untilReachable('m1')
     }
-    const names = (await lab.cli('m1', 'service', 'ls', '--format', '{{.Name}}')).split('\n')
-    t.equal(
-      names.filter((name) => name.startsWith('full')).length,
-      30,
-      'all acknowledged writes are there',
-    )
-    rmSync(filler)
-    await lab.until(
-      'it has caught up',
-      async () => {
-        // Its daemon may be ending still: then this does nothing, and the next look starts it.
-        await lab.start(victim)
-        const list = await lab.cli(victim, 'service', 'ls', '--format', '{{.Name}}')
-        return list.split('\n').filter((name) => name.startsWith('full')).length === 30
-      },
-      90_000,
-    )
-    await lab.cli('m1', 'service', 'rm', ...names)
-    await lab.stop(victim)
-    rmSync(aside, { recursive: true, force: true })
-    cpSync(raft, aside, { recursive: true })
-    await runCommand(['umount', raft])
-    mkdirSync(raft, { recursive: true })
-    cpSync(aside, raft, { recursive: true })
-    await lab.start(victim)
+    const leader = await lab.leader('m1')
+    t.ok(small.has(leader), `${leader} leads, on a small disk`)
+    await withFullDisk(t, leader, small.get(leader) ?? '')
+    const next = await lab.leader('m1')
+    const follower = [...small.keys()].find((host) => host !== next) ?? ''
+    await withFullDisk(t, follower, small.get(follower) ?? '')
+    for (const [host, raft] of small) await offSmallDisk(host, raft)
   },
 )
 
