@@ -18,6 +18,7 @@ import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
+import { untilSeen } from './until.ts'
 
 const root = '/tmp/tsswarm-test-labs'
 const program = [process.execPath, resolve('dist/tsswarm.js')]
@@ -157,18 +158,7 @@ export class TestLab {
     look: () => Promise<T | undefined | false>,
     deadlineMs = 30_000,
   ): Promise<T> {
-    const endsAtMs = systemClock.monotonicMs() + deadlineMs
-    let last: unknown
-    while (systemClock.monotonicMs() < endsAtMs) {
-      try {
-        const value = await look()
-        if (value !== undefined && value !== false) return value
-      } catch (err) {
-        last = err
-      }
-      await wait(systemClock, 50)
-    }
-    throw new Error(`not within ${deadlineMs} ms: ${what}`, { cause: last })
+    return await untilSeen(what, look, deadlineMs)
   }
 
   /**

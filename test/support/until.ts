@@ -12,3 +12,23 @@ export async function until(holds: () => boolean, what: string, limitMs = 10_000
   }
   return systemClock.monotonicMs() - startMs
 }
+
+/** Resolves with the first value that is not undefined or false; throws with the last error seen after the deadline. */
+export async function untilSeen<T>(
+  what: string,
+  look: () => Promise<T | undefined | false>,
+  deadlineMs = 30_000,
+): Promise<T> {
+  const endsAtMs = systemClock.monotonicMs() + deadlineMs
+  let last: unknown
+  while (systemClock.monotonicMs() < endsAtMs) {
+    try {
+      const value = await look()
+      if (value !== undefined && value !== false) return value
+    } catch (err) {
+      last = err
+    }
+    await wait(systemClock, 50)
+  }
+  throw new Error(`not within ${deadlineMs} ms: ${what}`, { cause: last })
+}
