@@ -71,7 +71,11 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   await untilAborted(controller.signal)
   // Whatever hangs must not keep the process: all that matters is on disk.
   const timer = clock.setTimer(stopMs, () => process.exit(1))
-  await daemon.stop()
+  await daemon.stop().catch((err: unknown) => {
+    // A part that had failed before, as on a full disk: the rest is closed all the same, and nobody waits for the timer.
+    log.warn({ err }, 'a part of the daemon failed at its end')
+    failed = true
+  })
   await healing
   await engine.close()
   timer.cancel()
