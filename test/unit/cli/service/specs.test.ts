@@ -150,11 +150,7 @@ t.test('what cannot be is refused with flag, reason and remedy', async (t) => {
     ['--label =x nginx', /for "--label" flag/, 'USAGE'],
     ['--entrypoint "\'x" nginx', /for "--entrypoint" flag/, 'USAGE'],
     ['--name "a b" nginx', /service "a b" is not valid: name/, 'INVALID_ARGUMENT'],
-    [
-      '--replicas 1000000 nginx',
-      /mode\.replicas \(1000000\) must be at most 100000/,
-      'INVALID_ARGUMENT',
-    ],
+    ['--replicas 1000000 nginx', /for "--replicas" flag: must be from 0 to 100000/, 'USAGE'],
     ['--mode global nginx', /mode global is not available/, 'UNSUPPORTED'],
     ['--mode foo nginx', /must be replicated/, 'USAGE'],
   ]
