@@ -6,7 +6,7 @@ import type { Loop } from '../proto/lib/lifecycle.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { Node, NodeId } from '../proto/objects/index.ts'
 import type { ClusterView } from './controlapi/cluster-view.ts'
-import type { PeerStatus, RaftHandle, RaftPeer } from './raft/raft-handle.ts'
+import type { RaftHandle, RaftPeer, RaftStatus } from './raft/raft-handle.ts'
 import type { NodeDirectory } from './rpc/authorize.ts'
 import type { LeaderLocator } from './rpc/forward.ts'
 import type { Store } from './store/store.ts'
@@ -33,7 +33,7 @@ export interface ClusterDirectory extends ClusterView, LeaderLocator, NodeDirect
 
 export function createClusterDirectory(deps: DirectoryDeps): ClusterDirectory {
   const { store, raft, selfNodeId } = deps
-  let activePeers: ReadonlySet<string> = new Set()
+  let latest: RaftStatus | undefined
   const node = (id: string): Node | undefined => store.view((tx) => tx.get('nodes', id))
   return {
     selfNodeId: () => selfNodeId,
@@ -42,7 +42,7 @@ export function createClusterDirectory(deps: DirectoryDeps): ClusterDirectory {
     readBarrier: (signal) => readBarrier(deps, signal),
     reachable: (id) => {
       const raftId = node(id)?.manager?.raftId
-      return raftId !== undefined && (raftId === raft.id || activePeers.has(raftId))
+      return raftId !== undefined && (raftId === raft.id || isActive(raft, latest, raftId))
     },
     clusterId: () => deps.clusterId,
     node,
@@ -50,8 +50,7 @@ export function createClusterDirectory(deps: DirectoryDeps): ClusterDirectory {
     peers: () => peersOf(store),
     refresh: async (signal) => {
       while (!signal.aborted) {
-        const { peers } = await raft.status()
-        activePeers = new Set(peers.filter(isActive).map(({ id }) => id))
+        latest = await raft.status()
         await wait(deps.clock, refreshMs, signal)
       }
     },
@@ -69,8 +68,12 @@ export function peersOf(store: Store): readonly RaftPeer[] {
   )
 }
 
-function isActive(peer: PeerStatus): boolean {
-  return peer.isActive
+/** A new leader that was not asked yet gives the benefit of the doubt, as Raft does until somebody was silent for a while. */
+function isActive(raft: RaftHandle, latest: RaftStatus | undefined, raftId: string): boolean {
+  const isOfThisTerm =
+    latest?.leadership.role === 'leader' && latest.leadership.term === raft.leadership().term
+  if (!isOfThisTerm) return true
+  return latest.peers.some(({ id, isActive: active }) => id === raftId && active)
 }
 
 function leaderNode(store: Store, raft: RaftHandle): Node | undefined {
