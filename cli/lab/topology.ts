@@ -13,6 +13,9 @@ export interface LabNetwork {
   readonly hosts: readonly string[]
 }
 
+/** What a cut takes from a host: all it says (`out`), all it hears (`in`), or both. */
+export type CutDirection = 'both' | 'in' | 'out'
+
 const timeoutMs = 20_000
 const firstHost = 11
 const registryHost = 'registry'
@@ -97,18 +100,44 @@ export function topologyExists(lab: string): boolean {
   return namespacesOf(lab).length > 0
 }
 
-/** The host neither sends nor receives any more; its link stays up, as with a cable cut further away. */
-export async function cutHost(lab: string, host: string): Promise<void> {
-  await setPort(lab, host, '0')
+/**
+ * The host neither sends nor receives any more, or only one of the two; its link stays up, as with a cable cut further
+ * away. Cuts of both directions add up.
+ */
+export async function cutHost(
+  lab: string,
+  host: string,
+  direction: CutDirection = 'both',
+): Promise<void> {
+  if (direction === 'both') return await setPort(lab, host, '0')
+  // On the port of the bridge, where the host sees nothing of it: what it says comes in there.
+  const hook = direction === 'out' ? 'ingress' : 'egress'
+  const chain = `type filter hook ${hook} device "${host}" priority -500; policy drop;`
+  await inSwitch(
+    lab,
+    ['nft', '-f', '-'],
+    `table netdev ${cutTable(host)} { chain ${hook} { ${chain} }; }\n`,
+  )
 }
 
+/** Ends every cut of the host. */
 export async function healHost(lab: string, host: string): Promise<void> {
+  // Adding first makes the removal succeed when there is none.
+  const table = `table netdev ${cutTable(host)}`
+  await inSwitch(lab, ['nft', '-f', '-'], `add ${table}\ndelete ${table}\n`)
   await setPort(lab, host, '3')
 }
 
 async function setPort(lab: string, host: string, state: string): Promise<void> {
-  const inSwitch = inHost(lab, 'switch', ['bridge', 'link', 'set', 'dev', host, 'state', state])
-  await must(inSwitch)
+  await inSwitch(lab, ['bridge', 'link', 'set', 'dev', host, 'state', state])
+}
+
+async function inSwitch(lab: string, argv: readonly string[], input?: string): Promise<void> {
+  await must(inHost(lab, 'switch', argv), input)
+}
+
+function cutTable(host: string): string {
+  return `cut-${host}`
 }
 
 function namespacesOf(lab: string): readonly string[] {

@@ -12,7 +12,13 @@ import {
 } from '../../cli/lab/lab.ts'
 import { hostNames, hostPaths, type LabRecord } from '../../cli/lab/lab-record.ts'
 import { runningPid } from '../../cli/lab/processes.ts'
-import { cutHost, healHost, hostAddress, inHost } from '../../cli/lab/topology.ts'
+import {
+  type CutDirection,
+  cutHost,
+  healHost,
+  hostAddress,
+  inHost,
+} from '../../cli/lab/topology.ts'
 import { listTasks } from '../../cli/lists.ts'
 import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
@@ -115,8 +121,8 @@ export class TestLab {
     return readFileSync(this.paths(host).logFile, 'utf8').trim().split('\n')
   }
 
-  cut(host: string): Promise<void> {
-    return cutHost(this.record.name, host)
+  cut(host: string, direction?: CutDirection): Promise<void> {
+    return cutHost(this.record.name, host, direction)
   }
 
   heal(host: string): Promise<void> {
