@@ -43,6 +43,8 @@ export interface InfoResponse {
   readonly managerAddresses: readonly string[];
   readonly description: NodeDescription | undefined;
   readonly stateDir: string;
+  /** The node this manager takes for the leader, which may be itself; empty: none is known, or this is no manager. */
+  readonly leaderNodeId: string;
 }
 
 export interface InitSwarmRequest {
@@ -175,6 +177,7 @@ function createBaseInfoResponse(): InfoResponse {
     managerAddresses: [],
     description: undefined,
     stateDir: "",
+    leaderNodeId: "",
   };
 }
 
@@ -209,6 +212,9 @@ export const InfoResponse: MessageFns<InfoResponse> = {
     }
     if (message.stateDir !== "") {
       writer.uint32(82).string(message.stateDir);
+    }
+    if (message.leaderNodeId !== "") {
+      writer.uint32(90).string(message.leaderNodeId);
     }
     return writer;
   },
@@ -304,6 +310,14 @@ export const InfoResponse: MessageFns<InfoResponse> = {
             }
 
             message.stateDir = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.leaderNodeId = reader.string();
             continue;
           }
         }
