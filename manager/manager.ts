@@ -67,6 +67,8 @@ export interface Manager {
   readonly store: ReplicatedStore
   readonly raft: RaftHandle
   peers(): readonly RaftPeer[]
+  /** The node that leads as far as this manager knows; undefined while there is none. */
+  leaderNodeId(): NodeId | undefined
   /** Why the cluster does not take this manager as it is (UNSUPPORTED); undefined while it may. */
   refusal(): SwarmError | undefined
   /** Hands leadership over when it can, then ends. */
@@ -108,6 +110,7 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
     store,
     raft,
     peers: () => parts.directory.peers(),
+    leaderNodeId: () => parts.directory.leaderNodeId(),
     refusal: announcement.refusal,
     closed: Promise.race([running, raft.closed, leadership.failed]),
     stop: async () => {

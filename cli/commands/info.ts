@@ -80,6 +80,7 @@ function infoJson(info: InfoResponse, counts: Counts | undefined): Json {
       NodeAddr: info.nodeAddress,
       LocalNodeState: info.swarmState,
       ControlAvailable: info.controlAvailable,
+      LeaderNodeID: info.leaderNodeId,
       Error: counts?.kind === 'unknown' ? counts.why : info.error,
       RemoteManagers: info.managerAddresses.map((address) => ({ Addr: address })),
       Nodes: known?.nodes ?? 0,
@@ -111,6 +112,7 @@ function swarmLines(info: InfoResponse, counts: Counts | undefined): readonly st
     ` NodeID: ${info.nodeId}`,
     ` ClusterID: ${info.clusterId}`,
     ` Is Manager: ${info.controlAvailable}`,
+    ...(info.controlAvailable ? [` Leader: ${info.leaderNodeId || 'none known'}`] : []),
     ...(counts?.kind === 'known'
       ? [` Managers: ${counts.managers}`, ` Nodes: ${counts.nodes} (${counts.ready} ready)`]
       : []),

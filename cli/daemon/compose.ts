@@ -62,6 +62,7 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
     onLeader: manager.onLeader,
     onLeaderStream: manager.onLeaderStream,
     peers: manager.peers,
+    leaderNodeId: manager.leaderNodeId,
     stop: manager.stop,
     closed: manager.closed,
     untilVoter: (signal) => untilVoter(manager, clock, signal),

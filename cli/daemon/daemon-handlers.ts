@@ -55,6 +55,7 @@ function info({ config, swarm }: DaemonHandlerDeps): InfoResponse {
     managerAddresses: node?.state().managers.map(({ address }) => address) ?? [],
     description: nodeDescriptionToProto(describeHost(config)),
     stateDir: config.stateDir,
+    leaderNodeId: node?.manager()?.leaderNodeId() ?? '',
   }
 }
 

@@ -10,6 +10,8 @@ export interface ManagerPart {
   readonly onLeaderStream: NonNullable<AdapterDeps['onLeaderStream']>
   /** Resolves when this manager is a voting member. Errors: DEADLINE_EXCEEDED; UNSUPPORTED when the cluster is too new. */
   untilVoter(signal: AbortSignal): Promise<void>
+  /** The node that leads as far as this manager knows, without asking anyone; undefined while there is none. */
+  leaderNodeId(): string | undefined
   /** Asks the leader to take this manager out of Raft. */
   leaveRaft(signal: AbortSignal): Promise<void>
   /** Members of Raft as the store names them. */

@@ -44,6 +44,7 @@ export const anInfo: InfoResponse = {
     featureLevel: 1,
   },
   stateDir: '/var/lib/tsswarm',
+  leaderNodeId: '',
 }
 
 /** `at`: the socket of one that was closed. */

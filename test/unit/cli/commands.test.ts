@@ -467,15 +467,19 @@ t.test('info and version', async (t) => {
     swarmState: 'active',
     nodeId: selfId,
     controlAvailable: true,
+    leaderNodeId: selfId,
     managerAddresses: ['10.0.0.1:2377'],
   })
   t.match(await d.run('info'), {
-    stdout: /Is Manager: true\n Managers: 1\n Nodes: 1 \(1 ready\)\n/,
+    stdout: /Is Manager: true\n Leader: \w+\n Managers: 1\n Nodes: 1 \(1 ready\)\n/,
   })
   t.strictSame(
     await d.run(['info', '-f', '{{.Swarm.LocalNodeState}} {{.Swarm.Nodes}}']),
     ok('active 1\n'),
   )
+  const { stdout } = await d.run(['info', '-f', '{{.Swarm.LeaderNodeID}}'])
+  t.equal(stdout.trim(), selfId)
+  d.daemon['info'] = async () => ({ ...anInfo, swarmState: 'active', controlAvailable: true })
   d.control['listNodes'] = () => ({
     [Symbol.asyncIterator]: () => ({
       next: async () => {
@@ -485,7 +489,7 @@ t.test('info and version', async (t) => {
   })
   t.match(
     await d.run('info'),
-    { code: 0, stdout: /Error: the swarm does not have a leader/ },
+    { code: 0, stdout: /Leader: none known\n.*Error: the swarm does not have a leader/s },
     'information must not fail',
   )
   t.match(await d.run('version'), {
