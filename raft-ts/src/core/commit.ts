@@ -6,6 +6,7 @@ import { leaveJoint } from './confchange.ts'
 import type { Progress } from './progress.ts'
 import { isJoint, isVoter, membersOf, quorumReached } from './quorum.ts'
 import { appendConf, leadingOf, sendAppends } from './replication.ts'
+import { rules } from './rules.ts'
 import { becomeFollower, type NodeState } from './state.ts'
 import type { NodeId } from './types.ts'
 
@@ -16,7 +17,7 @@ export function advanceCommit(node: NodeState): void {
     id === node.id ? node.log.stable : (leading.progress.get(id)?.match ?? 0),
   )
   const before = node.log.commit
-  if (reached <= before || node.log.term(reached) !== node.term) return
+  if (reached <= before || !rules.mayCount(node.log.term(reached), node.term)) return
   node.log.commitTo(reached)
   leading.sendsDue = true
   // A configuration that an earlier leader committed is looked at once, with the first own commit.

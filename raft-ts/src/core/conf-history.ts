@@ -2,6 +2,7 @@
 // Source: thesis 4.1 ("a server always uses the latest configuration in its log").
 import { invariant, present } from './assert.ts'
 import type { ConfAt } from './config.ts'
+import { rules } from './rules.ts'
 import type { ConfState, Index } from './types.ts'
 
 export class ConfHistory {
@@ -12,9 +13,14 @@ export class ConfHistory {
     for (const { index, conf } of later) this.push(index, conf)
   }
 
-  /** The configuration that holds now. */
+  /** The newest configuration in the log. */
   get latest(): ConfAt {
-    return present(this.#confs.at(-1), 'configuration')
+    return present(this.#confs[this.#confs.length - 1], 'configuration')
+  }
+
+  /** The configuration that holds now. */
+  inUse(commit: Index): ConfAt {
+    return present(rules.inUse(this.#confs, commit), 'configuration')
   }
 
   push(index: Index, conf: ConfState): void {

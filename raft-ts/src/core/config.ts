@@ -110,6 +110,23 @@ export interface PeerStatus {
   readonly inflightMessages: number
 }
 
+/** A live view of a node: it shows the present, and every look costs hardly anything. */
+export interface NodeView {
+  readonly role: Role
+  readonly leader: NodeId | undefined
+  readonly term: Term
+  readonly vote: NodeId | undefined
+  readonly commit: Index
+  readonly firstIndex: Index
+  readonly lastIndex: Index
+  /** The configuration that holds, and the index of the newest one in the log. */
+  readonly conf: ConfState
+  readonly confIndex: Index
+  readonly isRepairing: boolean
+  /** Term of the entry at index; undefined when it is compacted or beyond the end. */
+  termAt(index: Index): Term | undefined
+}
+
 /** What a node shows of itself at one moment. */
 export interface Status {
   readonly id: NodeId

@@ -5,6 +5,7 @@ import { Progress } from './progress.ts'
 import { membersOf, voteResult } from './quorum.ts'
 import { ReadRounds } from './read-index.ts'
 import { appendData } from './replication.ts'
+import { rules } from './rules.ts'
 import { enterTerm, type NodeState } from './state.ts'
 import type { Message, NodeId } from './types.ts'
 
@@ -35,9 +36,7 @@ export function recordVote(node: NodeState, from: NodeId, granted: boolean): voi
 export function answerVote(node: NodeState, request: VoteRequest): void {
   const isPreVote = request.kind === 'pre-vote'
   const isFree =
-    node.vote === request.from ||
-    (node.vote === undefined && node.leader === undefined) ||
-    (isPreVote && request.term > node.term)
+    (isPreVote && request.term > node.term) || rules.mayVote(node.vote, request.from, node.leader)
   const granted =
     isFree && node.repair === undefined && node.log.isUpToDate(request.lastIndex, request.lastTerm)
   const term = isPreVote && granted ? request.term : node.term

@@ -6,6 +6,7 @@
 import { invariant, present } from './assert.ts'
 import type { LogReader, RaftTuning, RestoredState } from './config.ts'
 import { EntryCache, entryBytes } from './entry-cache.ts'
+import { rules } from './rules.ts'
 import { shiftWhile } from './shift-while.ts'
 import type { Entry, Index, SnapshotMeta, Term } from './types.ts'
 
@@ -136,7 +137,7 @@ export class RaftLog {
    * Returns those that were new. Source: Raft paper figure 2, AppendEntries 3 and 4.
    */
   merge(entries: readonly Entry[]): readonly Entry[] {
-    const newFrom = entries.findIndex((entry) => this.term(entry.index) !== entry.term)
+    const newFrom = entries.findIndex((entry) => !rules.holds(this.term(entry.index), entry.term))
     if (newFrom === -1) return []
     const added = entries.slice(newFrom)
     const first = present(added[0], 'entry')
@@ -248,7 +249,7 @@ export class RaftLog {
     this.#applying += taken.length
     this.#applies.push({ index: this.#applying, bytes })
     this.#applyingBytes += bytes
-    return taken
+    return rules.inOrder(taken)
   }
 
   appliedTo(index: Index): void {

@@ -4,7 +4,7 @@ import { admit } from './admit.ts'
 import { invariant } from './assert.ts'
 import { advanceCommit, advanceReads, stepDown } from './commit.ts'
 import { enterChange } from './confchange.ts'
-import type { ConfAt, RaftConfig, Status } from './config.ts'
+import type { ConfAt, NodeView, RaftConfig, Status } from './config.ts'
 import { answerVote, campaign, ownVoteDurable } from './election.ts'
 import {
   appendConf,
@@ -21,6 +21,7 @@ import { checkRepaired, stepFollower, tickFollower } from './step-follower.ts'
 import { startTransfer, stepLeader, tickLeader } from './step-leader.ts'
 import type {
   ConfChange,
+  ConfState,
   HardState,
   Index,
   Message,
@@ -40,7 +41,7 @@ interface HardFlight {
 }
 
 /** One Raft node. Every method is synchronous; effects come out of ready(). */
-export class RaftNode {
+export class RaftNode implements NodeView {
   readonly #node: NodeState
   #sequence = 0
   /** Hard and soft state as last taken. */
@@ -267,6 +268,27 @@ export class RaftNode {
   /** The term this node is in, durable or not yet. */
   get term(): Term {
     return this.#node.term
+  }
+  get vote(): NodeId | undefined {
+    return this.#node.vote
+  }
+  get commit(): Index {
+    return this.#node.log.commit
+  }
+  get firstIndex(): Index {
+    return this.#node.log.firstIndex
+  }
+  get lastIndex(): Index {
+    return this.#node.log.lastIndex
+  }
+  get conf(): ConfState {
+    return this.#node.conf
+  }
+  get confIndex(): Index {
+    return this.#node.confs.latest.index
+  }
+  get isRepairing(): boolean {
+    return this.#node.repair !== undefined
   }
 
   /** A copy of the node's state, for people and metrics. Cost: one step a peer. */

@@ -117,7 +117,7 @@ export class NodeState {
   }
 
   get conf(): ConfState {
-    return this.confs.latest.conf
+    return this.confs.inUse(this.log.commit).conf
   }
 
   /**

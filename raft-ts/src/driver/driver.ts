@@ -1,6 +1,6 @@
 // Runs one Raft node: time, durable log, peers, state machine and requests around the pure core.
 // Nothing here reads a clock or a random source of its own, so the simulator runs this very code.
-import { defaultRaftTuning, type RaftTuning } from '../core/config.ts'
+import { defaultRaftTuning, type NodeView, type RaftTuning } from '../core/config.ts'
 import { RaftNode } from '../core/raft-node.ts'
 import type {
   ConfChange,
@@ -10,7 +10,6 @@ import type {
   NodeId,
   Ready,
   SnapshotMeta,
-  Term,
 } from '../core/types.ts'
 import { Applier } from './applier.ts'
 import type { DriverOptions, DriverStatus } from './driver-options.ts'
@@ -190,9 +189,9 @@ export class RaftDriver {
     return { role, leader, term }
   }
 
-  /** Term of the log's entry at index; undefined when compacted or beyond the end. */
-  termAt(index: Index): Term | undefined {
-    return this.#core.termAt(index)
+  /** Of the core, live. */
+  get view(): NodeView {
+    return this.#core
   }
 
   /** Ends taking part and closes the storage; `done` gets a failure of the last flush. */

@@ -88,7 +88,7 @@ export class Member {
 
   /** Term of the entry at index in the log of this life. */
   termAt(index: Index): Term | undefined {
-    return this.#driver?.termAt(index)
+    return this.#driver?.view.termAt(index)
   }
 
   start(): void {
