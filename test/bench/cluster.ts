@@ -1,5 +1,6 @@
 // A cluster as the benchmarks on real daemons see it, so that one script measures ours (lab-cluster.ts) and Docker's
 // (docker/docker-cluster.ts) alike, and what those scripts share. Not the order of the two sides (side-by-side.ts).
+import type { CutDirection } from '../../cli/lab/topology.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 
@@ -11,12 +12,17 @@ export interface ClusterSize {
 export interface CreateOptions {
   /** The request is sent once, and its outcome is the answer's. Default: repeated until it is known. */
   readonly once?: boolean
+  /** For a request that is sent once; default 10,000. */
+  readonly timeoutMs?: number
 }
 
 /** The API of one host's daemon, over its local socket. */
 export interface BenchClient {
   /** Creates a service of lab/hello. */
   createService(name: string, replicas: number, options?: CreateOptions): Promise<void>
+  removeService(name: string): Promise<void>
+  /** Of all services. */
+  serviceNames(): Promise<readonly string[]>
   /** Running tasks of the service, as told by what the command `service ls` asks. */
   runningCount(service: string): Promise<number>
   /** The host of each task that runs and shall run, of all services. */
@@ -25,10 +31,13 @@ export interface BenchClient {
   downHosts(): Promise<readonly string[]>
   /** Host of the leader; undefined when there is none. */
   leader(): Promise<string | undefined>
+  /** Whether this very daemon takes itself for the leader; asks no other one. */
+  leads(): Promise<boolean>
 }
 
 /** Hosts are m1…, w1…: network namespaces of this machine on one bridge, each with a daemon and the image lab/hello. */
 export interface BenchCluster {
+  readonly side: 'tsswarm' | 'docker'
   /** What `service create` needs beside Swarm's own flags. */
   readonly createFlags: readonly string[]
   /** Makes it; what a crashed run left of it is removed first. */
@@ -50,10 +59,14 @@ export interface BenchCluster {
   kill(host: string): Promise<void>
   /** Starts a killed daemon; resolves when the cluster is whole. */
   restart(host: string): Promise<void>
-  /** The host neither sends nor receives. */
-  cut(host: string): Promise<void>
+  /** The host neither sends nor receives, or only one of the two. */
+  cut(host: string, direction?: CutDirection): Promise<void>
   /** Ends that; resolves when the cluster is whole. */
   heal(host: string): Promise<void>
+  /** SIGSTOP to the host's daemon. */
+  pause(host: string): Promise<void>
+  /** SIGCONT to it; resolves when the cluster is whole. */
+  resume(host: string): Promise<void>
 }
 
 /** Longer than the slowest figure of the slowest side on a busy machine. */

@@ -2,10 +2,12 @@
 import { setMaxListeners } from 'node:events'
 import { existsSync } from 'node:fs'
 import { untilReady, withDaemon } from '../../cli/lab/lab.ts'
-import { listNodes, listTasks } from '../../cli/lists.ts'
+import type { CutDirection } from '../../cli/lab/topology.ts'
+import { listNodes, listServices, listTasks } from '../../cli/lists.ts'
 import { serviceSpecToProto } from '../../proto/codec/service.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import { ControlService, type CreateServiceRequest } from '../../proto/gen/tsswarm/v1/control.ts'
+import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { NodeState, TaskState } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
@@ -23,6 +25,7 @@ import {
 type LabClient = Parameters<Parameters<typeof withDaemon>[3]>[0]
 
 export class LabCluster implements BenchCluster {
+  readonly side = 'tsswarm'
   readonly createFlags = []
   readonly #name: string
   readonly #size: ClusterSize
@@ -99,13 +102,23 @@ export class LabCluster implements BenchCluster {
     await untilReady(lab.deps, lab.record)
   }
 
-  cut(host: string): Promise<void> {
-    return this.#running().cut(host)
+  cut(host: string, direction?: CutDirection): Promise<void> {
+    return this.#running().cut(host, direction)
   }
 
   async heal(host: string): Promise<void> {
     const lab = this.#running()
     await lab.heal(host)
+    await untilReady(lab.deps, lab.record)
+  }
+
+  async pause(host: string): Promise<void> {
+    this.#running().signal(host, 'SIGSTOP')
+  }
+
+  async resume(host: string): Promise<void> {
+    const lab = this.#running()
+    lab.signal(host, 'SIGCONT')
     await untilReady(lab.deps, lab.record)
   }
 
@@ -119,9 +132,17 @@ export class LabCluster implements BenchCluster {
 function benchClient(client: LabClient): BenchClient {
   const nodes = async () => (await listNodes(client)).nodes
   return {
-    createService: async (name, replicas, { once = false } = {}) => {
-      const options = once ? { retry: false, timeoutMs: 10_000 } : {}
+    createService: async (name, replicas, { once = false, timeoutMs = 10_000 } = {}) => {
+      const options = once ? { retry: false, timeoutMs } : {}
       await client.call(ControlService.createService, createRequest(name, replicas), options)
+    },
+    removeService: async (reference) => {
+      const request = { requestId: newId(systemRandom), reference }
+      await client.call(ControlService.removeService, request)
+    },
+    serviceNames: async () => {
+      const services = await listServices(client)
+      return services.map(({ service }) => service?.spec?.name ?? '')
     },
     runningCount: async (reference) => {
       const { service } = await client.call(ControlService.getService, { reference })
@@ -139,6 +160,10 @@ function benchClient(client: LabClient): BenchClient {
         .filter(({ node }) => node?.state === NodeState.DOWN)
         .map(({ node }) => node?.description?.hostname ?? ''),
     leader: async () => (await nodes()).find(({ leader }) => leader)?.node?.description?.hostname,
+    leads: async () => {
+      const { nodeId, leaderNodeId } = await client.call(DaemonService.info, {}, { retry: false })
+      return leaderNodeId === nodeId
+    },
   }
 }
 

@@ -1,5 +1,5 @@
-// The benchmarks by name: `npm run bench -- NAME… [--json] [--no-peer]`. Without names: all of them. Each is loaded when
-// it is run. Ctrl-C ends them; what they made is removed first.
+// The benchmarks by name: `npm run bench -- NAME… [--json] [--no-peer] [--tries=N]`. Without names: all of them. Each is
+// loaded when it is run. Ctrl-C ends them; what they made is removed first.
 import { hasCode } from '../../proto/errors.ts'
 import { parseBenchArguments } from './arguments.ts'
 import { tableRows } from './figures.ts'
@@ -23,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const results: Record<string, object> = {}
   for (const name of wish.names) {
-    const result = await benchmarks[name]?.({ peer: wish.peer })
+    const result = await benchmarks[name]?.(wish)
     if (result === undefined) continue
     results[name] = result
     if (!wish.asJson) print(name, result)

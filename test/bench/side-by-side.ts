@@ -10,6 +10,8 @@ import { LabCluster } from './lab-cluster.ts'
 export interface BenchContext {
   /** Whether Docker is measured where it is installed. */
   readonly peer: boolean
+  /** How often each thing is tried, where the benchmark lets that be chosen; its own default when left out. */
+  readonly tries?: number
 }
 
 export interface BenchResult {

@@ -116,6 +116,12 @@ export class TestLab {
     return runningPid(this.paths(host).pidFile)
   }
 
+  /** To the daemon of a host; no-op when it does not run. */
+  signal(host: string, name: 'SIGSTOP' | 'SIGCONT'): void {
+    const pid = this.pid(host)
+    if (pid !== undefined) process.kill(pid, name)
+  }
+
   /** Lines of the log of a host's daemon, those of its predecessors first. */
   log(host: string): readonly string[] {
     return readFileSync(this.paths(host).logFile, 'utf8').trim().split('\n')

@@ -29,6 +29,11 @@ export class DockerApi {
     return (await this.#checked('POST', path, { body, timeoutMs })).body
   }
 
+  /** Errors: as get. */
+  async remove(path: string): Promise<void> {
+    await this.#checked('DELETE', path)
+  }
+
   close(): void {
     this.#agent.destroy()
   }

@@ -30,6 +30,8 @@ const servicesSchema = z.array(
   }),
 )
 
+const infoSchema = z.object({ Swarm: z.object({ NodeID: z.string() }) })
+
 /** As long as Docker may be without a leader, and half as long again. */
 const retryMs = 60_000
 
@@ -86,16 +88,19 @@ export function serviceBody(name: string, replicas: number): object {
 
 /** Needs a manager; `hosts` names the nodes by id, as they do not change under a benchmark. */
 export function dockerClient(
-  api: Pick<DockerApi, 'get' | 'post'>,
+  api: Pick<DockerApi, 'get' | 'post' | 'remove'>,
   hosts: ReadonlyMap<string, string>,
 ): BenchClient {
   const nodes = async (): Promise<readonly DockerNode[]> => parseNodes(await api.get('/nodes'))
   return {
-    createService: async (name, replicas, { once = false } = {}) => {
+    createService: async (name, replicas, { once = false, timeoutMs = 10_000 } = {}) => {
       const body = serviceBody(name, replicas)
-      if (once) await api.post('/services/create', body, 10_000)
+      if (once) await api.post('/services/create', body, timeoutMs)
       else await untilCreated(api, body)
     },
+    removeService: (name) => api.remove(`/services/${name}`),
+    serviceNames: async () =>
+      servicesSchema.parse(await api.get('/services')).map(({ Spec }) => Spec.Name),
     runningCount: async (service) => {
       const filters = encodeURIComponent(JSON.stringify({ name: [service] }))
       return runningOf(await api.get(`/services?status=true&filters=${filters}`), service)
@@ -108,6 +113,19 @@ export function dockerClient(
     downHosts: async () =>
       (await nodes()).filter(({ state }) => state === 'down').map(({ host }) => host),
     leader: async () => (await nodes()).find(({ leader }) => leader)?.host,
+    leads: () => leadsItself(api),
+  }
+}
+
+/** A manager without a leader refuses the list of nodes, one that leads has it at hand. */
+async function leadsItself(api: Pick<DockerApi, 'get'>): Promise<boolean> {
+  const { Swarm } = infoSchema.parse(await api.get('/info'))
+  try {
+    const nodes = parseNodes(await api.get('/nodes'))
+    return nodes.some(({ id, leader }) => leader && id === Swarm.NodeID)
+  } catch (err) {
+    if (hasCode(err, 'UNAVAILABLE')) return false
+    throw err
   }
 }
 

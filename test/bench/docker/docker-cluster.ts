@@ -7,6 +7,7 @@ import { buildHelloImage } from '../../../cli/lab/hello-image.ts'
 import { unmountBelow } from '../../../cli/lab/mounts.ts'
 import { killLeftovers } from '../../../cli/lab/processes.ts'
 import {
+  type CutDirection,
   chooseSubnet,
   createTopology,
   cutHost,
@@ -26,6 +27,7 @@ import {
   type DockerHost,
   dockerSocket,
   killDockerd,
+  signalDockerd,
   startDockerd,
   startDockerHost,
 } from './docker-host.ts'
@@ -55,6 +57,7 @@ export async function installedDocker(): Promise<string | undefined> {
 }
 
 export class DockerCluster implements BenchCluster {
+  readonly side = 'docker'
   /** There is no registry to ask for the image's digest. */
   readonly createFlags = ['--no-resolve-image']
   readonly #lab: string
@@ -137,12 +140,21 @@ export class DockerCluster implements BenchCluster {
     await this.#untilWhole()
   }
 
-  cut(host: string): Promise<void> {
-    return cutHost(this.#lab, host)
+  cut(host: string, direction?: CutDirection): Promise<void> {
+    return cutHost(this.#lab, host, direction)
   }
 
   async heal(host: string): Promise<void> {
     await healHost(this.#lab, host)
+    await this.#untilWhole()
+  }
+
+  async pause(host: string): Promise<void> {
+    signalDockerd(this.#host(host), 'SIGSTOP')
+  }
+
+  async resume(host: string): Promise<void> {
+    signalDockerd(this.#host(host), 'SIGCONT')
     await this.#untilWhole()
   }
 

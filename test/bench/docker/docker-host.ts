@@ -76,6 +76,12 @@ export function killDockerd(host: DockerHost): Promise<void> {
   return endProcess(processFiles(host, 'dockerd').pidFile, 'SIGKILL', systemClock)
 }
 
+/** To dockerd alone. No-op when it does not run. */
+export function signalDockerd(host: DockerHost, name: 'SIGSTOP' | 'SIGCONT'): void {
+  const pid = runningPid(processFiles(host, 'dockerd').pidFile)
+  if (pid !== undefined) process.kill(pid, name)
+}
+
 type Program = 'containerd' | 'dockerd'
 
 function processFiles({ directory }: DockerHost, program: Program) {

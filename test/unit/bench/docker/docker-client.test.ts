@@ -80,6 +80,7 @@ function answering(...answers: readonly (SwarmError | undefined)[]) {
       if (answer !== undefined) throw answer
       return {}
     },
+    remove: async () => {},
   }
 }
 
