@@ -12,7 +12,7 @@ const benchmarks: Readonly<Record<string, (context: BenchContext) => Promise<obj
   deploy: async (context) => (await import('./deploy.ts')).runDeployBench(context),
   failover: async (context) => (await import('./failover.ts')).runFailoverBench(context),
   nodeloss: async (context) => (await import('./nodeloss.ts')).runNodelossBench(context),
-  raft: async () => (await import('./raft.ts')).runRaftBench(),
+  raft: async (context) => (await import('./raft.ts')).runRaftBench(context),
 }
 
 async function main(args: readonly string[]): Promise<number> {

@@ -8,7 +8,7 @@ import { type Figure, figures, type Measurement } from './figures.ts'
 import { LabCluster } from './lab-cluster.ts'
 
 export interface BenchContext {
-  /** Whether Docker is measured where it is installed. */
+  /** Whether Docker, or etcd, is measured where it is installed. */
   readonly peer: boolean
   /** How often each thing is tried, where the benchmark lets that be chosen; its own default when left out. */
   readonly tries?: number
@@ -77,7 +77,7 @@ async function peerSide(
 const interrupts = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Runs fn with a signal that the user's Ctrl-C aborts, instead of ending the process. */
-async function interruptible<T>(fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupted = new AbortController()
   const interrupt = (): void => {
     if (interrupted.signal.aborted) return
@@ -123,7 +123,8 @@ async function unlessAborted<T>(signal: AbortSignal, fn: () => Promise<T>): Prom
   }
 }
 
-function throwIfAborted(signal: AbortSignal): void {
+/** Errors: CANCELLED. */
+export function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw cancelled()
 }
 

@@ -12,6 +12,7 @@ import type {
 } from '../../manager/raft/raft-handle.ts'
 import { startRaftThread } from '../../manager/raft/raft-thread.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
+import { serveProposals } from './propose-service.ts'
 
 export interface MemberConfig {
   readonly id: string
@@ -21,6 +22,8 @@ export interface MemberConfig {
   readonly peers: readonly RaftPeer[]
   readonly isFounder: boolean
   readonly snapshotLogBytes: number
+  /** Newest entries that the state machine keeps. */
+  readonly itemsMax: number
 }
 
 export type MemberOrder = { readonly kind: 'start'; readonly config: MemberConfig } | RunningOrder
@@ -38,6 +41,8 @@ type RunningOrder =
       readonly ms: number
       readonly size: number
     }
+  /** Proposals over gRPC. */
+  | { readonly kind: 'serve' }
   | { readonly kind: 'read' }
   | { readonly kind: 'state' }
   | { readonly kind: 'change'; readonly steps: readonly MemberStep[] }
@@ -72,7 +77,7 @@ class KeepingMachine implements StateMachine {
   items: Uint8Array[] = []
   index = 0
   restores = 0
-  onApplied: () => void = () => {}
+  itemsMax = Number.MAX_SAFE_INTEGER
 
   apply(entries: readonly CommittedEntry[]): void {
     for (const { index, data } of entries) {
@@ -80,6 +85,8 @@ class KeepingMachine implements StateMachine {
       this.index = index
       if (data.length > 0) this.items.push(Uint8Array.from(data))
     }
+    // Lazily: cutting the front costs what is kept.
+    if (this.items.length > 2 * this.itemsMax) this.items = this.items.slice(-this.itemsMax)
   }
 
   async *snapshot(): AsyncGenerator<Uint8Array, void, undefined> {
@@ -135,6 +142,8 @@ async function carryOutWith(raft: RaftHandle, order: RunningOrder): Promise<unkn
       return await proposeAll(raft, order)
     case 'load':
       return await load(raft, order)
+    case 'serve':
+      return await serveProposals(raft)
     case 'read':
       return await raft.readIndex()
     case 'state':
@@ -160,7 +169,8 @@ async function carryOutWith(raft: RaftHandle, order: RunningOrder): Promise<unkn
 }
 
 async function start(config: MemberConfig): Promise<void> {
-  const { isFounder, ...rest } = config
+  const { isFounder, itemsMax, ...rest } = config
+  machine.itemsMax = itemsMax
   raft = await startRaftThread({
     ...rest,
     keyFile: `${config.directory}.key`,

@@ -91,6 +91,7 @@ export class Member {
         peers: this.cluster.peers,
         isFounder: options.isFounder ?? false,
         snapshotLogBytes: this.cluster.snapshotLogBytes,
+        itemsMax: this.cluster.itemsMax,
       },
     })
   }
@@ -114,6 +115,11 @@ export class Member {
 
   async load(proposers: number, ms: number, size = 256): Promise<LoadResult> {
     return (await this.order({ kind: 'load', proposers, ms, size })) as LoadResult
+  }
+
+  /** Listens for proposals over gRPC; resolves with the address. */
+  async serve(): Promise<string> {
+    return (await this.order({ kind: 'serve' })) as string
   }
 
   async read(): Promise<ReadOutcome> {
@@ -163,10 +169,18 @@ export class Member {
   }
 }
 
+export interface MemberOptions {
+  /** Default 64 MiB. */
+  readonly snapshotLogBytes?: number
+  /** Newest entries that the state machine keeps; default all. */
+  readonly itemsMax?: number
+}
+
 export class MemberProcesses {
   readonly directory: string
   readonly members: readonly Member[]
   readonly snapshotLogBytes: number
+  readonly itemsMax: number
   readonly root: RootCa
   readonly #credentials = new Map<string, RaftCredentials>()
 
@@ -174,30 +188,23 @@ export class MemberProcesses {
     directory: string,
     addresses: readonly string[],
     root: RootCa,
-    snapshotLogBytes: number,
+    options: MemberOptions,
   ) {
     this.directory = directory
     this.root = root
-    this.snapshotLogBytes = snapshotLogBytes
+    this.snapshotLogBytes = options.snapshotLogBytes ?? 64 * 1024 * 1024
+    this.itemsMax = options.itemsMax ?? Number.MAX_SAFE_INTEGER
     this.members = addresses.map(
       (address, i) => new Member({ id: `raft-${i}`, nodeId: `node-${i}`, address }, this),
     )
   }
 
   /** Nothing runs yet. */
-  static async create(
-    count: number,
-    options: { readonly snapshotLogBytes?: number } = {},
-  ): Promise<MemberProcesses> {
+  static async create(count: number, options: MemberOptions = {}): Promise<MemberProcesses> {
     const directory = await mkdtemp(join(tmpdir(), 'tsswarm-raft-'))
     const addresses = await Promise.all(Array.from({ length: count }, freeAddress))
     const root = await createRootCa(Date.now())
-    return new MemberProcesses(
-      directory,
-      addresses,
-      root,
-      options.snapshotLogBytes ?? 64 * 1024 * 1024,
-    )
+    return new MemberProcesses(directory, addresses, root, options)
   }
 
   /** Starts all: the first one founds the cluster, the others are added as voters. */
