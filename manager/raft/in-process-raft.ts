@@ -31,7 +31,7 @@ import type {
   StateMachine,
   TransferOutcome,
 } from './raft-handle.ts'
-import { handleLeadership, handleStatus } from './raft-status.ts'
+import { handleLeadership, handleStatus, handleTransfer } from './raft-status.ts'
 import type { RaftTiming } from './thread-messages.ts'
 
 export interface InProcessRaftOptions {
@@ -144,8 +144,8 @@ class InProcessHandle implements RaftHandle {
     return this.#requests.change({ steps })
   }
 
-  transferLeadership(to?: RaftId): Promise<TransferOutcome> {
-    return this.#requests.transferLeadership(to)
+  async transferLeadership(to?: RaftId): Promise<TransferOutcome> {
+    return handleTransfer(await this.#requests.transferLeadership(to))
   }
 
   /** The network given knows its members. */

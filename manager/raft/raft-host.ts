@@ -17,7 +17,7 @@ import { PeerTransport } from './peer-transport.ts'
 import { PortStateMachine } from './port-state-machine.ts'
 import { raftError, raftErrorCode, raftErrorText } from './raft-errors.ts'
 import type { Leadership } from './raft-handle.ts'
-import { handleLeadership, handleStatus } from './raft-status.ts'
+import { handleLeadership, handleStatus, handleTransfer } from './raft-status.ts'
 import type {
   FromThread,
   Port,
@@ -228,7 +228,9 @@ export class RaftHost {
         driver.change({ steps: request.steps }, (outcome) => answer({ kind: 'change', outcome }))
         return
       case 'transfer':
-        driver.transferLeadership(request.to, (outcome) => answer({ kind: 'transfer', outcome }))
+        driver.transferLeadership(request.to, (outcome) =>
+          answer({ kind: 'transfer', outcome: handleTransfer(outcome) }),
+        )
         return
       case 'compact':
         driver.compact()

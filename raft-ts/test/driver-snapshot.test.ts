@@ -6,7 +6,8 @@ import t from 'tap'
 import { DriverCluster, type Host } from './support/driver-cluster.ts'
 import { open, powerCut } from './support/storage.ts'
 
-const policy = { snapshotPolicy: { logBytes: 10_000, entriesKept: 5 } }
+// Nothing is kept for those who are away.
+const policy = { snapshotPolicy: { logBytes: 10_000, entriesKept: 5, logBytesMax: 10_000 } }
 const item = (i: number): string => `${i} ${'x'.repeat(500)}`
 const range = (from: number, to: number): readonly string[] =>
   Array.from({ length: to - from + 1 }, (_, i) => item(from + i))

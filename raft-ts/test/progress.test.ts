@@ -142,6 +142,7 @@ t.test('status shows a copy', async (t) => {
     match: 5,
     next: 6,
     active: true,
+    silentTicks: 0,
     inflightMessages: 0,
   })
 })

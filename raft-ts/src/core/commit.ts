@@ -40,14 +40,19 @@ export function advanceReads(node: NodeState): void {
   }
 }
 
-/** Names the voter that should lead next: alive and with the longest log. */
+/** Names the voter that should lead next: alive and with the longest log, of equals the one of higher priority. */
 export function bestSuccessor(node: NodeState): NodeId | undefined {
   let best: Progress | undefined
   for (const progress of leadingOf(node).progress.values()) {
     if (!progress.active || !node.conf.voters.includes(progress.id)) continue
-    if (best === undefined || progress.match > best.match) best = progress
+    if (best === undefined || isBetter(node, progress, best)) best = progress
   }
   return best?.id
+}
+
+function isBetter(node: NodeState, one: Progress, other: Progress): boolean {
+  if (one.match !== other.match) return one.match > other.match
+  return node.priorityOf(one.id) > node.priorityOf(other.id)
 }
 
 /** Leads no more in this term, and asks the best voter to campaign at once. */

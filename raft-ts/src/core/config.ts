@@ -57,7 +57,10 @@ export interface RaftTuning {
   /** Unacknowledged append messages to one peer. */
   readonly inflightMessagesMax: number
   readonly inflightBytesMax: number
-  /** Entries not yet durable or not yet committed; above it propose answers busy. */
+  /**
+   * Entries not yet durable or not yet committed; above it propose answers busy. A follower takes no more than
+   * this beyond what its disk has flushed.
+   */
   readonly pendingBytesMax: number
   /** Durable entries kept in memory for slow peers. */
   readonly cacheBytesMax: number
@@ -91,6 +94,12 @@ export interface RaftConfig extends RaftTuning {
   readonly log: LogReader
   /** A float in [0, 1). */
   readonly random: () => number
+  /**
+   * Who should rather lead; the same on every node, as far as possible. A voter waits up to two election time-outs
+   * longer than those of higher priority, and a leader hands over to an able one. Default: all are equal.
+   * It never decides who may lead: a voter of the lowest priority leads when no other does.
+   */
+  readonly priorityOf?: (id: NodeId) => number
 }
 
 /** How a leader sends to a peer: one message at a time, pipelined, or not while a snapshot is on its way. */
@@ -107,6 +116,8 @@ export interface PeerStatus {
   readonly next: Index
   /** Heard from since the quorum check before the last: within the last one to two election time-outs. */
   readonly active: boolean
+  /** Ticks since its last answer in this leadership, or since it was added. */
+  readonly silentTicks: number
   readonly inflightMessages: number
 }
 

@@ -102,6 +102,9 @@ function becomeLeader(node: NodeState): void {
     transferee: undefined,
     transferTicks: 0,
     unprovenRound: 0,
+    preferred: undefined,
+    preferredTicks: 0,
+    commitSeen: node.log.commit,
     sendsDue: true,
   }
   // An entry of the own term, so that what earlier terms left can be committed. Source: Raft paper 5.4.2, 8.

@@ -33,6 +33,8 @@ export class RaftLog {
   /** Entries up to here no longer count as pending: durable and committed. */
   #settled: Index
   #pendingBytes = 0
+  /** Bytes of the entries after #stable. */
+  #unstableBytes = 0
   #flights: Flight[] = []
   #applies: { readonly index: Index; readonly bytes: number }[] = []
   #applyingBytes = 0
@@ -95,6 +97,11 @@ export class RaftLog {
     return this.#pendingBytes
   }
 
+  /** Bytes of entries that are not yet durable here, committed or not. */
+  get unstableBytes(): number {
+    return this.#unstableBytes
+  }
+
   /** The term of the entry at index; undefined when compacted or beyond the end. */
   term(index: Index): Term | undefined {
     if (index === 0) return 0
@@ -128,8 +135,21 @@ export class RaftLog {
 
   /** Leader: appends to the end. */
   push(entry: Entry): void {
+    const bytes = entryBytes(entry)
     this.#cache.push(entry)
-    this.#pendingBytes += entryBytes(entry)
+    this.#pendingBytes += bytes
+    this.#unstableBytes += bytes
+  }
+
+  /**
+   * Whether a follower may take these entries into memory: its leader may send faster than its disk flushes.
+   * What it has already costs nothing, and without anything unflushed there is always room, so that it gets on.
+   */
+  hasRoomFor(entries: readonly Entry[]): boolean {
+    const room = this.#tuning.pendingBytesMax - this.#unstableBytes
+    if (this.#unstableBytes === 0 || sumBytes(entries) <= room) return true
+    const added = entries.filter((entry) => this.term(entry.index) !== entry.term)
+    return added.length === 0 || sumBytes(added) <= room
   }
 
   /**
@@ -182,6 +202,7 @@ export class RaftLog {
     this.#applying = meta.index
     this.#settled = meta.index
     this.#pendingBytes = 0
+    this.#unstableBytes = 0
     // Nothing of the new log is durable yet, whatever flushes under way report.
     this.#stable = 0
     for (const flight of this.#flights) flight.last = 0
@@ -228,7 +249,7 @@ export class RaftLog {
   /** All up to this sequence is durable. */
   persisted(sequence: number): void {
     for (const flight of shiftWhile(this.#flights, (at) => at.sequence <= sequence)) {
-      this.#stable = Math.max(this.#stable, flight.last)
+      this.#stabilize(flight.last)
     }
     this.#settle()
   }
@@ -245,7 +266,7 @@ export class RaftLog {
     const to = Math.min(this.#commit, this.#stable)
     const taken = this.entries(this.#applying + 1, to, room)
     invariant(taken !== undefined, 'entries are compacted only after they were applied', { to })
-    const bytes = taken.reduce((sum, entry) => sum + entryBytes(entry), 0)
+    const bytes = sumBytes(taken)
     this.#applying += taken.length
     this.#applies.push({ index: this.#applying, bytes })
     this.#applyingBytes += bytes
@@ -270,11 +291,22 @@ export class RaftLog {
     for (let at = Math.max(index, this.#settled + 1); at <= this.lastIndex; at++) {
       this.#pendingBytes -= entryBytes(present(this.#cache.get(at), 'entry'))
     }
+    for (let at = Math.max(index, this.#stable + 1); at <= this.lastIndex; at++) {
+      this.#unstableBytes -= entryBytes(present(this.#cache.get(at), 'entry'))
+    }
     this.#cache.truncateFrom(index)
     this.#handed = Math.min(this.#handed, index - 1)
     this.#stable = Math.min(this.#stable, index - 1)
     this.#settled = Math.min(this.#settled, index - 1)
     for (const flight of this.#flights) flight.last = Math.min(flight.last, index - 1)
+  }
+
+  #stabilize(last: Index): void {
+    // After a restore, entries at and below the snapshot were never in this log.
+    for (let at = Math.max(this.#stable + 1, this.#cache.first); at <= last; at++) {
+      this.#unstableBytes -= entryBytes(present(this.#cache.get(at), 'entry'))
+    }
+    this.#stable = Math.max(this.#stable, last)
   }
 
   #settle(): void {
@@ -285,4 +317,8 @@ export class RaftLog {
     this.#settled = Math.max(this.#settled, settled)
     this.#cache.trim(this.#tuning.cacheBytesMax, this.#settled)
   }
+}
+
+function sumBytes(entries: readonly Entry[]): number {
+  return entries.reduce((sum, entry) => sum + entryBytes(entry), 0)
 }

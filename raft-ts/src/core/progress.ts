@@ -22,6 +22,8 @@ export class Progress {
   active = true
   /** What `active` was at that check: right after it nobody can have answered yet. */
   #wasActive = true
+  /** Since the last answer. */
+  silentTicks = 0
   /** Highest commit index told to the peer. */
   sentCommit: Index = 0
   /** Send an append even when there is nothing new: the answer tells what was lost. */
@@ -51,6 +53,22 @@ export class Progress {
       this.#inflights.length >= this.#tuning.inflightMessagesMax ||
       this.#inflightBytes >= this.#tuning.inflightBytesMax
     )
+  }
+
+  /** Heard from within the last one to two periods of the quorum check. */
+  get isActive(): boolean {
+    return this.active || this.#wasActive
+  }
+
+  /** Up to where the peer will need no entry any more, if what is under way arrives. */
+  get heldIndex(): Index {
+    return this.state === 'snapshot' ? this.#pendingSnapshot : this.match
+  }
+
+  /** It lives. */
+  answered(): void {
+    this.active = true
+    this.silentTicks = 0
   }
 
   /** An append with `count` entries (maybe none) of so many bytes left. */
@@ -106,7 +124,7 @@ export class Progress {
 
   /** Any sign of life may mean that a message or its answer was lost: send again. */
   heard(lastIndex: Index): void {
-    this.active = true
+    this.answered()
     this.#probeSent = false
     if (this.state === 'replicate' && this.#isFull) this.#freeFirst()
     if (this.match < lastIndex) this.nudged = true
@@ -148,7 +166,8 @@ export class Progress {
       state: this.state,
       match: this.match,
       next: this.next,
-      active: this.active || this.#wasActive,
+      active: this.isActive,
+      silentTicks: this.silentTicks,
       inflightMessages: this.#inflights.length,
     }
   }

@@ -18,7 +18,7 @@ import { shiftWhile } from './shift-while.ts'
 import { emptyOutbox, NodeState } from './state.ts'
 import { stepCandidate } from './step-candidate.ts'
 import { checkRepaired, stepFollower, tickFollower } from './step-follower.ts'
-import { startTransfer, stepLeader, tickLeader } from './step-leader.ts'
+import { abortTransfer, startTransfer, stepLeader, tickLeader } from './step-leader.ts'
 import type {
   ConfChange,
   ConfState,
@@ -61,6 +61,7 @@ export class RaftNode implements NodeView {
 
   /** Time passes by one tick. */
   tick(): void {
+    this.#node.handOvers.tick()
     if (this.#node.role === 'leader') tickLeader(this.#node)
     else tickFollower(this.#node)
   }
@@ -148,6 +149,17 @@ export class RaftNode implements NodeView {
   /** Leader only. Until it is done or an election time-out has passed, proposals answer transferring. */
   transferLeadership(to: NodeId): void {
     if (this.#node.leading !== undefined && to !== this.#node.id) startTransfer(this.#node, to)
+  }
+
+  /** Leader only: gives up a transfer that is under way; proposals are taken again at once. False: there was none. */
+  abortTransfer(): boolean {
+    return this.#node.leading !== undefined && abortTransfer(this.#node, 'asked')
+  }
+
+  /** Leader only: no hand-over to a voter of higher priority begins for the time being (some election time-outs). */
+  postponeHandOver(): void {
+    const { leading } = this.#node
+    if (leading !== undefined) leading.preferredTicks = 0
   }
 
   /** Tries to become leader now. No-op for a leader, a learner and a member under repair. */
@@ -239,6 +251,16 @@ export class RaftNode implements NodeView {
   /** The caller's snapshot is durable: it serves slow peers, and entries up to it may be compacted. */
   snapshotSaved(meta: SnapshotMeta): void {
     this.#node.log.saved(meta)
+  }
+
+  /**
+   * Entries after this index are still to be acknowledged by a peer that answers, or follow the snapshot that is on
+   * its way to one. The last index when there is no such peer, and when this node does not lead.
+   */
+  neededAfter(): Index {
+    const { log, leading } = this.#node
+    const active = [...(leading?.progress.values() ?? [])].filter((peer) => peer.isActive)
+    return Math.min(log.lastIndex, ...active.map((peer) => peer.heldIndex))
   }
 
   /** Entries up to and including index will be deleted; index <= the newest snapshot's. */

@@ -63,6 +63,8 @@ export class ReadRounds {
   /** Opens a round that only proves leadership; what waits goes on waiting. */
   startProof(): void {
     this.#latest += 1
+    // An earlier proof is proven by this one: however often it is asked for, one is open.
+    this.#open = this.#open.filter((round) => round.reads.length > 0)
     this.#open.push({ number: this.#latest, index: 0, reads: [] })
   }
 

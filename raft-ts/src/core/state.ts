@@ -3,6 +3,7 @@
 
 import { ConfHistory } from './conf-history.ts'
 import type { RaftConfig } from './config.ts'
+import { HandOvers } from './hand-overs.ts'
 import { RaftLog } from './log.ts'
 import type { Progress } from './progress.ts'
 import { emptyConf, isVoter } from './quorum.ts'
@@ -31,6 +32,11 @@ export interface Leading {
   transferTicks: number
   /** Read round that must be answered before proposals are taken again; 0: none. */
   unprovenRound: number
+  /** The voter of higher priority that could take over, since so many ticks. */
+  preferred: NodeId | undefined
+  preferredTicks: number
+  /** The commit index a heartbeat ago. */
+  commitSeen: Index
   /** Something may be sendable: appends are made when the Ready is taken, so that proposals share them. */
   sendsDue: boolean
 }
@@ -73,16 +79,21 @@ export class NodeState {
   readonly log: RaftLog
   readonly confs: ConfHistory
   readonly forwarded: ForwardedReads
+  readonly handOvers = new HandOvers()
   term: Term
   vote: NodeId | undefined
   role: Role = 'follower'
   leader: NodeId | undefined
+  /** Who led last as far as this node knows, perhaps still. */
+  lastLeader: NodeId | undefined
   leading: Leading | undefined
   repair: Repair | undefined
   /** Answers to the present campaign. */
   votes = new Map<NodeId, boolean>()
   /** Term and vote that are on disk: the own vote counts only from then on. */
   durable: { readonly term: Term; readonly vote: NodeId | undefined }
+  /** The last append with entries was dropped for want of room. */
+  isOverrun = false
   electionTicks: number
   electionElapsed = 0
   heartbeatElapsed = 0
@@ -114,6 +125,10 @@ export class NodeState {
         ticks: 0,
       }
     }
+  }
+
+  priorityOf(id: NodeId): number {
+    return this.config.priorityOf?.(id) ?? 0
   }
 
   get conf(): ConfState {
@@ -162,6 +177,7 @@ export class NodeState {
   setLeader(leader: NodeId | undefined): void {
     if (leader === this.leader) return
     this.leader = leader
+    this.lastLeader = leader ?? this.lastLeader
     this.abortReads(this.forwarded.abandon())
   }
 

@@ -2,6 +2,7 @@
 // Source: Raft paper figure 2 (AppendEntries receiver), 7 (InstallSnapshot); thesis 3.10, 6.4.
 import { invariant } from './assert.ts'
 import { campaign } from './election.ts'
+import { extraPatience } from './priority.ts'
 import { becomeFollower, type NodeState } from './state.ts'
 import type { Entry, Message, NodeId } from './types.ts'
 
@@ -54,6 +55,7 @@ export function tickFollower(node: NodeState): void {
   if (node.repair !== undefined) askForRepair(node)
   if (node.electionElapsed < node.patienceTicks) return
   if (node.isPromotable) {
+    if (node.electionElapsed < node.patienceTicks + extraPatience(node)) return
     campaign(node, 'timeout')
     return
   }
@@ -89,11 +91,22 @@ function acceptAppend(node: NodeState, message: Append): void {
     refuseAppend(node, message)
     return
   }
+  if (!hasRoomFor(node, message)) return
   noteConfs(node, log.merge(message.entries))
   const lastNew = message.prevIndex + message.entries.length
   log.commitTo(Math.min(message.commit, lastNew))
   checkRepaired(node)
   node.sendAfterPersist({ kind: 'append-response', to: message.from, index: lastNew })
+}
+
+/** What finds no room counts as lost on the way: the leader sends it again, and more slowly. */
+function hasRoomFor(node: NodeState, { entries, from }: Append): boolean {
+  const hasRoom = node.log.hasRoomFor(entries)
+  if (!hasRoom && !node.isOverrun) {
+    node.note('append-dropped', { from, unflushedBytes: node.log.unstableBytes })
+  }
+  if (entries.length > 0) node.isOverrun = !hasRoom
+  return hasRoom
 }
 
 function refuseAppend(node: NodeState, message: Append): void {

@@ -2,6 +2,7 @@
 // Source: Raft paper 5.3; thesis 3.10 (transfer), 6.2 (CheckQuorum), 6.4 (ReadIndex).
 import { invariant } from './assert.ts'
 import { advanceCommit, advanceReads } from './commit.ts'
+import { dueHandOver } from './priority.ts'
 import type { Progress } from './progress.ts'
 import { voteResult } from './quorum.ts'
 import { leadingOf, sendHeartbeats } from './replication.ts'
@@ -44,9 +45,10 @@ export function tickLeader(node: NodeState): void {
   const leading = leadingOf(node)
   node.electionElapsed += 1
   node.heartbeatElapsed += 1
+  for (const progress of leading.progress.values()) progress.silentTicks += 1
   if (leading.transferee !== undefined) {
     leading.transferTicks += 1
-    if (leading.transferTicks >= node.electionTicks) abortTransfer(node)
+    if (leading.transferTicks >= node.electionTicks) abortTransfer(node, 'timed out')
   }
   if (node.electionElapsed >= node.electionTicks) {
     node.electionElapsed = 0
@@ -55,6 +57,7 @@ export function tickLeader(node: NodeState): void {
   if (node.heartbeatElapsed >= node.config.heartbeatTicks) {
     node.heartbeatElapsed = 0
     sendHeartbeats(node)
+    handOverIfDue(node)
   }
 }
 
@@ -74,11 +77,20 @@ export function startTransfer(node: NodeState, to: NodeId): void {
   continueTransfer(node, progress)
 }
 
+/** To a voter of higher priority, if there is one that can take over. */
+function handOverIfDue(node: NodeState): void {
+  if (node.config.priorityOf === undefined) return
+  const to = dueHandOver(node)
+  if (to === undefined) return
+  node.note('hand-over', { to, priority: node.priorityOf(to), own: node.priorityOf(node.id) })
+  startTransfer(node, to)
+}
+
 function takeAppendResponse(node: NodeState, message: AppendResponse): void {
   const leading = leadingOf(node)
   const progress = leading.progress.get(message.from)
   if (progress === undefined) return
-  progress.active = true
+  progress.answered()
   leading.sendsDue = true
   if (message.reject !== undefined) {
     takeRefusal(node, progress, message)
@@ -134,8 +146,14 @@ function continueTransfer(node: NodeState, progress: Progress): void {
   if (progress.match === node.log.lastIndex) node.send({ kind: 'timeout-now', to: progress.id })
 }
 
-function abortTransfer(node: NodeState): void {
+/**
+ * Leads on and takes proposals again. A target that was told to campaign may still win, if its log is complete:
+ * what was proposed since is then lost or not, as with any change of leader. Returns whether there was one.
+ */
+export function abortTransfer(node: NodeState, why: string): boolean {
   const leading = leadingOf(node)
-  node.note('transfer-aborted', { to: leading.transferee ?? '' })
+  if (leading.transferee === undefined) return false
+  node.note('transfer-aborted', { to: leading.transferee, why })
   leading.transferee = undefined
+  return true
 }

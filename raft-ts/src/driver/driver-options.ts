@@ -18,6 +18,13 @@ export interface DriverOptions {
   readonly tickMs?: number
   readonly tuning?: Partial<RaftTuning>
   readonly snapshotPolicy?: Partial<SnapshotPolicy>
+  /** Proposals that wait for their entry to be applied; above it propose answers busy. Default 65,536. */
+  readonly pendingProposalsMax?: number
+  /**
+   * Who should rather lead, as RaftConfig.priorityOf: like addresses it is not replicated, but given on every member.
+   * Asked again all the time, so that it may change while running. Default: all are equal.
+   */
+  readonly priorityOf?: (id: NodeId) => number
   /**
    * Runs work soon, after the other input that has already come: so that it shares messages and flushes.
    * Default: at once.

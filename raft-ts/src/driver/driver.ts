@@ -18,6 +18,7 @@ import { FlushQueue } from './flush-queue.ts'
 import { isSnapshotFrame, laneOf } from './lanes.ts'
 import { LeadershipWatch } from './leadership-watch.ts'
 import type {
+  AddVoterOutcome,
   ChangeOutcome,
   Leadership,
   ProposeOutcome,
@@ -25,13 +26,14 @@ import type {
   TransferOutcome,
 } from './outcomes.ts'
 import { Pace } from './pace.ts'
-import { type Answer, PendingProposals, PendingReads, PendingTransfer, refusal } from './pending.ts'
+import { type Answer, PendingProposals, PendingReads, refusal } from './pending.ts'
 import { RoundTrips } from './round-trips.ts'
-import { defaultSnapshotPolicy, SnapshotMaker } from './snapshot-maker.ts'
+import { SnapshotMaker, snapshotPolicyOf } from './snapshot-maker.ts'
 import { SnapshotReceiver } from './snapshot-receiver.ts'
 import { SnapshotSender } from './snapshot-sender.ts'
 import { Ticker } from './ticker.ts'
-import { transferTarget } from './transfer-target.ts'
+import { Transfers } from './transfers.ts'
+import { VoterAddition } from './voter-addition.ts'
 
 const defaultTickMs = 50
 /**
@@ -56,9 +58,10 @@ export class RaftDriver {
   readonly #sender: SnapshotSender
   readonly #receiver: SnapshotReceiver
   readonly #watch: LeadershipWatch
-  readonly #proposals = new PendingProposals()
+  readonly #proposals: PendingProposals
   readonly #reads: PendingReads
-  readonly #transfer = new PendingTransfer()
+  readonly #transfers: Transfers
+  readonly #addition: VoterAddition
   #electionTicks: number
   #isPumpDue = false
   #isPumping = false
@@ -82,12 +85,16 @@ export class RaftDriver {
       restored: { ...storage.restored, applied },
       log: storage.log,
       random: () => random.float(),
+      ...(options.priorityOf && { priorityOf: options.priorityOf }),
     })
     this.#isRepairing = storage.restored.repairing
     this.#ticker = new Ticker(clock, this.#tickMs, (count) => this.#enter(() => this.#tick(count)))
     this.#pace = new Pace({ ...this.#tuning, tickMs: this.#tickMs })
     this.#roundTrips = new RoundTrips(this.#pace)
-    this.#reads = new PendingReads(firstReadContext(random.bytes(6)))
+    this.#reads = new PendingReads(random.bytes(6), this.#tuning.pendingReadsMax)
+    this.#proposals = new PendingProposals(options.pendingProposalsMax)
+    this.#transfers = new Transfers(id, this.#core, options.priorityOf)
+    this.#addition = new VoterAddition(this.#core, this.#proposals)
     this.#watch = new LeadershipWatch(id, (leadership) => options.onLeadership?.(leadership))
     this.#flushes = this.#makeFlushes()
     this.#applier = this.#makeApplier()
@@ -134,6 +141,7 @@ export class RaftDriver {
   /** Changes the membership; answered when the new configuration holds alone. */
   change(change: ConfChange, answer: Answer<ChangeOutcome>): void {
     const isTaken = this.#enter(() => {
+      if (this.#proposals.isFull) return answer({ kind: 'busy' })
       const result = this.#core.proposeConfChange(change)
       if (result.kind === 'accepted') this.#proposals.addChange(result, answer)
       else answer(refusal(result))
@@ -141,9 +149,19 @@ export class RaftDriver {
     if (!isTaken) answer({ kind: 'lost' })
   }
 
+  /**
+   * Makes a member a voter safely: adds it as a learner unless it is one, waits until it keeps up with the log, and
+   * promotes it. One at a time; ends with this leadership at the latest. Source: thesis 4.2.1.
+   */
+  addVoter(id: NodeId, answer: Answer<AddVoterOutcome>): void {
+    const isTaken = this.#enter(() => this.#addition.start(id, this.#electionTicks, answer))
+    if (!isTaken) answer({ kind: 'lost' })
+  }
+
   /** A linearizable read point, on any member. */
   readIndex(answer: Answer<ReadOutcome>): void {
     const isTaken = this.#enter(() => {
+      if (this.#reads.isFull) return answer({ kind: 'busy' })
       const context = this.#reads.nextContext()
       const result = this.#core.readIndex(context)
       if (result.kind === 'pending') this.#reads.add(context, answer)
@@ -152,10 +170,22 @@ export class RaftDriver {
     if (!isTaken) answer({ kind: 'no-leader' })
   }
 
-  /** Hands leadership to a voter; without one, to the voter that has most of the log. */
+  /** Hands leadership to a voter; without one, to the best: of highest priority and up to date. */
   transferLeadership(to: NodeId | undefined, answer: Answer<TransferOutcome>): void {
-    const isTaken = this.#enter(() => this.#startTransfer(to, answer))
+    const isTaken = this.#enter(() => this.#transfers.start(to, this.#electionTicks, answer))
     if (!isTaken) answer({ kind: 'failed', reason: 'this member has stopped' })
+  }
+
+  /**
+   * Gives up the transfer that is under way, so that proposals are taken again; its outcome is `aborted`. False: there
+   * was none, or it is too late.
+   */
+  abortTransfer(): boolean {
+    let isAborted = false
+    this.#enter(() => {
+      isAborted = this.#transfers.abort()
+    })
+    return isAborted
   }
 
   /** Leads no more in this term. */
@@ -264,10 +294,11 @@ export class RaftDriver {
     const { role, leader, term } = this.#core
     if (!isLeader) {
       this.#proposals.lose()
+      this.#addition.lose()
       this.#sender.stop()
     }
     this.#watch.changed({ role, leader, term })
-    this.#transfer.leaderIs(leader, this.id)
+    this.#transfers.leaderIs(leader)
   }
 
   #send(messages: readonly Message[]): void {
@@ -302,20 +333,10 @@ export class RaftDriver {
   }
 
   #propose(data: Uint8Array, answer: Answer<ProposeOutcome>): void {
-    const result = this.#core.propose(data)
+    const result = this.#proposals.isFull ? ({ kind: 'busy' } as const) : this.#core.propose(data)
     if (result.kind === 'accepted') this.#proposals.add(result, answer)
     else if (result.kind === 'not-leader') answer(result)
     else answer({ kind: 'busy' })
-  }
-
-  #startTransfer(to: NodeId | undefined, answer: Answer<TransferOutcome>): void {
-    const found = transferTarget(this.#core.status(), to)
-    if (found.kind === 'outcome') {
-      answer(found.outcome)
-      return
-    }
-    this.#core.transferLeadership(found.id)
-    this.#transfer.start(answer, this.#electionTicks * 4)
   }
 
   #tick(count: number): void {
@@ -326,10 +347,11 @@ export class RaftDriver {
     } else {
       for (let i = 0; i < Math.min(count, ticksAtOnceMax); i++) this.#core.tick()
     }
-    if (this.#transfer.isWaiting) {
-      const { role, transferringTo } = this.#core.status()
-      this.#transfer.tick(role === 'leader', transferringTo !== undefined)
-    }
+    this.#transfers.tick()
+    this.#addition.tick({
+      ticks: Math.min(count, ticksAtOnceMax),
+      electionTicks: this.#electionTicks,
+    })
     this.#electionTicks = this.#pace.electionTicks()
     this.#core.setElectionTicks(this.#electionTicks)
     if (this.#isRepairing && !this.#core.status().repairing) this.#repaired()
@@ -357,7 +379,8 @@ export class RaftDriver {
     this.#isStopped = true
     this.#proposals.lose()
     this.#reads.lose()
-    this.#transfer.end({ kind: 'failed', reason: 'this member has stopped' })
+    this.#addition.lose()
+    this.#transfers.end({ kind: 'failed', reason: 'this member has stopped' })
   }
 
   #makeFlushes(): FlushQueue {
@@ -420,8 +443,9 @@ export class RaftDriver {
       log: storage.log,
       snapshots: storage.snapshots,
       stateMachine,
-      policy: { ...defaultSnapshotPolicy, ...snapshotPolicy },
+      policy: snapshotPolicyOf(snapshotPolicy),
       metaAt: (index) => this.#core.snapshotMeta(index),
+      neededAfter: () => this.#core.neededAfter(),
       onSaved: (meta, compactTo) =>
         this.#enter(() => {
           this.#core.snapshotSaved(meta)
@@ -465,9 +489,4 @@ export class RaftDriver {
       onFailed: (err) => this.#fail(err),
     })
   }
-}
-
-/** Read contexts of two lives of a node hardly ever meet. */
-function firstReadContext(random: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(random).toString('hex')}`)
 }

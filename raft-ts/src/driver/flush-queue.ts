@@ -21,6 +21,12 @@ interface Item {
   isDurable: boolean
 }
 
+/**
+ * Readies without anything to flush that wait behind a flush, for their messages to leave. What comes beyond
+ * counts as lost on the network. Those with entries are bounded by the core in bytes.
+ */
+const waitingMax = 1024
+
 export class FlushQueue {
   readonly #options: FlushQueueOptions
   /** Taken and not yet let go of, oldest first. */
@@ -28,6 +34,8 @@ export class FlushQueue {
   /** Not yet given to the log: they wait for a snapshot to be published. */
   #unwritten: Item[] = []
   #isPublishing = false
+  /** Of #items, those with nothing to flush. */
+  #waiting = 0
 
   constructor(options: FlushQueueOptions) {
     this.#options = options
@@ -36,6 +44,8 @@ export class FlushQueue {
   take(ready: Ready): void {
     const { mustFlush, hardState, messagesAfterPersist } = ready
     if (!mustFlush && hardState === undefined && messagesAfterPersist.length === 0) return
+    if (!mustFlush && this.#waiting >= waitingMax) return
+    if (!mustFlush) this.#waiting += 1
     const item = { ready, isDurable: !mustFlush }
     this.#items.push(item)
     this.#unwritten.push(item)
@@ -85,6 +95,7 @@ export class FlushQueue {
   #letGo(): void {
     while (this.#items[0]?.isDurable === true) {
       const { ready } = this.#items.shift() as Item
+      if (!ready.mustFlush) this.#waiting -= 1
       if (ready.messagesAfterPersist.length > 0) this.#options.send(ready.messagesAfterPersist)
       if (ready.mustFlush) this.#options.onDurable(ready)
     }

@@ -1,7 +1,8 @@
 // Requests that wait: proposals for their entry, changes for their configuration, reads for their
-// index, one transfer for its end. Each is answered exactly once.
-import type { Entry, Index, NodeId, ProposeResult, Term } from '../core/types.ts'
-import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './outcomes.ts'
+// index. Each is answered exactly once.
+import { shiftWhile } from '../core/shift-while.ts'
+import type { Entry, Index, ProposeResult, Term } from '../core/types.ts'
+import type { ChangeOutcome, ProposeOutcome, ReadOutcome } from './outcomes.ts'
 
 export type Answer<T> = (outcome: T) => void
 
@@ -19,19 +20,29 @@ export function refusal(
 
 /** Proposals and membership changes of one leadership. */
 export class PendingProposals {
+  readonly #countMax: number
   readonly #entries = new Map<Index, Waiting<ProposeOutcome>>()
-  #change: (Waiting<ChangeOutcome> & { readonly index: Index }) | undefined
+  /** Ascending. The core allows one at a time, but the one before may be committed and not applied here yet. */
+  #changes: (Waiting<ChangeOutcome> & { readonly index: Index })[] = []
+
+  constructor(countMax = 65_536) {
+    this.#countMax = countMax
+  }
+
+  /** The state machine is so far behind that no more may wait for it. */
+  get isFull(): boolean {
+    return this.#entries.size + this.#changes.length >= this.#countMax
+  }
 
   add(at: { readonly index: Index; readonly term: Term }, answer: Answer<ProposeOutcome>): void {
     this.#entries.set(at.index, { term: at.term, answer })
   }
 
-  /** Core allows one change at a time. */
   addChange(
     at: { readonly index: Index; readonly term: Term },
     answer: Answer<ChangeOutcome>,
   ): void {
-    this.#change = { ...at, answer }
+    this.#changes.push({ ...at, answer })
   }
 
   /** Entries were applied, in order. */
@@ -49,21 +60,19 @@ export class PendingProposals {
 
   /** Leadership ended: what is under way may be committed by somebody else, or never. */
   lose(): void {
-    const all = [...this.#entries.values()]
+    const all = [...this.#entries.values(), ...this.#changes]
     this.#entries.clear()
+    this.#changes = []
     for (const { answer } of all) answer({ kind: 'lost' })
-    const change = this.#change
-    this.#change = undefined
-    change?.answer({ kind: 'lost' })
   }
 
   #appliedConf(entry: Extract<Entry, { kind: 'conf' }>): void {
-    const change = this.#change
-    if (change === undefined || entry.index < change.index) return
     // A joint configuration is left by an entry of its own.
     if (entry.conf.outgoing.length > 0) return
-    this.#change = undefined
-    change.answer({ kind: 'committed', index: entry.index, term: entry.term })
+    const done = shiftWhile(this.#changes, (change) => change.index <= entry.index)
+    for (const { answer } of done) {
+      answer({ kind: 'committed', index: entry.index, term: entry.term })
+    }
   }
 }
 
@@ -73,10 +82,17 @@ export class PendingReads {
   /** Confirmed, waiting until the index is applied; ascending is not given. */
   #confirmed: { readonly index: Index; readonly answer: Answer<ReadOutcome> }[] = []
   #context: bigint
+  readonly #countMax: number
 
-  /** Contexts count up from `firstContext`, which no earlier life of this node may have used lately. */
-  constructor(firstContext: bigint) {
-    this.#context = firstContext
+  /** Contexts count up from a random one: those of two lives of a node hardly ever meet. */
+  constructor(random: Uint8Array, countMax: number) {
+    this.#context = BigInt(`0x${Buffer.from(random).toString('hex')}`)
+    this.#countMax = countMax
+  }
+
+  /** The core bounds those that were asked; those that wait for the state machine count here. */
+  get isFull(): boolean {
+    return this.#asked.size + this.#confirmed.length >= this.#countMax
   }
 
   nextContext(): bigint {
@@ -114,43 +130,5 @@ export class PendingReads {
     this.#asked.clear()
     this.#confirmed = []
     for (const answer of all) answer({ kind: 'no-leader' })
-  }
-}
-
-/** At most one hand-over of leadership. */
-export class PendingTransfer {
-  #waiting: { readonly answer: Answer<TransferOutcome>; ticksLeft: number } | undefined
-
-  get isWaiting(): boolean {
-    return this.#waiting !== undefined
-  }
-
-  start(answer: Answer<TransferOutcome>, ticksMax: number): void {
-    this.#waiting = { answer, ticksLeft: ticksMax }
-  }
-
-  /** Somebody leads. */
-  leaderIs(leader: NodeId | undefined, own: NodeId): void {
-    if (leader !== undefined && leader !== own) this.end({ kind: 'done', leader })
-  }
-
-  /** `isTransferring`: the core still tries. */
-  tick(isLeader: boolean, isTransferring: boolean): void {
-    const waiting = this.#waiting
-    if (waiting === undefined) return
-    if (isLeader && !isTransferring) {
-      const reason = 'the member to take over did not, and this one leads on'
-      this.end({ kind: 'failed', reason })
-      return
-    }
-    waiting.ticksLeft -= 1
-    if (waiting.ticksLeft > 0) return
-    this.end({ kind: 'failed', reason: 'leadership was given up, and nobody is known to lead yet' })
-  }
-
-  end(outcome: TransferOutcome): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    waiting?.answer(outcome)
   }
 }

@@ -1,7 +1,13 @@
 // A driver's requests as promises, for callers that wait. None of them ever rejects.
 import type { ConfChange, NodeId } from '../core/types.ts'
 import type { RaftDriver } from './driver.ts'
-import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './outcomes.ts'
+import type {
+  AddVoterOutcome,
+  ChangeOutcome,
+  ProposeOutcome,
+  ReadOutcome,
+  TransferOutcome,
+} from './outcomes.ts'
 
 /** The requests of a driver, as promises. */
 export interface DriverRequests {
@@ -9,6 +15,7 @@ export interface DriverRequests {
   propose(data: Uint8Array): Promise<ProposeOutcome>
   readIndex(): Promise<ReadOutcome>
   change(change: ConfChange): Promise<ChangeOutcome>
+  addVoter(id: NodeId): Promise<AddVoterOutcome>
   /** Without `to`: to the voter that has most of the log. */
   transferLeadership(to?: NodeId): Promise<TransferOutcome>
 }
@@ -19,6 +26,7 @@ export function driverRequests(driver: RaftDriver): DriverRequests {
     propose: (data) => new Promise((resolve) => driver.propose(data, resolve)),
     readIndex: () => new Promise((resolve) => driver.readIndex(resolve)),
     change: (change) => new Promise((resolve) => driver.change(change, resolve)),
+    addVoter: (id) => new Promise((resolve) => driver.addVoter(id, resolve)),
     transferLeadership: (to) => new Promise((resolve) => driver.transferLeadership(to, resolve)),
   }
 }

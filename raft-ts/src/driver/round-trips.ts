@@ -3,6 +3,9 @@ import type { Message, NodeId } from '../core/types.ts'
 import { isSignOfLeader } from './lanes.ts'
 import type { Pace } from './pace.ts'
 
+/** Far more than any cluster has members: those who left are forgotten with the rest. */
+const peersMax = 256
+
 export class RoundTrips {
   readonly #pace: Pace
   /** When the heartbeat that is not answered yet was sent. */
@@ -16,6 +19,7 @@ export class RoundTrips {
 
   sent(message: Message, nowMs: number): void {
     if (message.kind !== 'heartbeat' || this.#sentMs.has(message.to)) return
+    if (this.#sentMs.size >= peersMax) this.#sentMs.clear()
     this.#sentMs.set(message.to, nowMs)
   }
 

@@ -12,12 +12,24 @@ export interface SnapshotPolicy {
   readonly logBytes: number
   /** Entries kept behind a snapshot, so that a follower that is a little behind needs none; logBytes at most. */
   readonly entriesKept: number
+  /**
+   * A leader keeps besides what a follower that answers has not acknowledged yet, so that one that is slow but gets on
+   * needs no snapshot, as long as the log takes no more than this. Looked at whenever a snapshot was taken.
+   */
+  readonly logBytesMax: number
 }
 
-/** What a driver uses for a policy that it is not given. */
+/** What a driver uses for a policy that it is not given; logBytesMax is four times logBytes also when that is given. */
 export const defaultSnapshotPolicy: SnapshotPolicy = {
   logBytes: 64 * 1024 * 1024,
   entriesKept: 10_000,
+  logBytesMax: 256 * 1024 * 1024,
+}
+
+/** A whole policy from what is given of it. */
+export function snapshotPolicyOf(given: Partial<SnapshotPolicy> = {}): SnapshotPolicy {
+  const { logBytes = defaultSnapshotPolicy.logBytes } = given
+  return { ...defaultSnapshotPolicy, logBytesMax: 4 * logBytes, ...given }
 }
 
 export interface SnapshotMakerOptions {
@@ -26,6 +38,8 @@ export interface SnapshotMakerOptions {
   readonly stateMachine: StateMachine
   readonly policy: SnapshotPolicy
   readonly metaAt: (index: Index) => SnapshotMeta
+  /** A follower that answers still needs the entries after this index. */
+  readonly neededAfter: () => Index
   /** The snapshot is durable: entries up to `compactTo` may go. */
   readonly onSaved: (meta: SnapshotMeta, compactTo: Index) => void
   /** One that was asked for while another was made is due: a pause is wanted. */
@@ -94,7 +108,8 @@ export class SnapshotMaker {
   #compactTo(index: Index): Index {
     const { log, policy } = this.#options
     const kept = Math.max(index - policy.entriesKept, log.indexKeeping(policy.logBytes))
-    return Math.min(index, kept)
+    const needed = Math.max(this.#options.neededAfter(), log.indexKeeping(policy.logBytesMax))
+    return Math.min(index, kept, needed)
   }
 
   #seal(draft: SnapshotDraft): void {

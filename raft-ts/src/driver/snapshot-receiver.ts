@@ -120,6 +120,9 @@ export class SnapshotReceiver {
       incoming.phase = 'open'
       if (err !== undefined) return this.#options.onFailed(err)
       incoming.nextOffset += chunk.bytes.length
+      // Of a leader that cuts its chunks elsewhere: they would take the place of others for good.
+      for (const at of incoming.early.keys())
+        if (at < incoming.nextOffset) incoming.early.delete(at)
       if (incoming.isAbandoned) return this.#discard(incoming)
       if (incoming.nextOffset >= incoming.offer.totalBytes) return this.#seal(incoming)
       this.#writeNext(incoming)

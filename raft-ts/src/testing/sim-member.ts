@@ -33,7 +33,8 @@ export interface MemberSurroundings {
 }
 
 const kek = { id: 'simulation', key: new Uint8Array(32).fill(7) }
-const snapshotPolicy = { logBytes: 12_000, entriesKept: 30 }
+/** A leader keeps a little for those who are slow, so that both ways to catch up come about. */
+const snapshotPolicy = { logBytes: 12_000, entriesKept: 30, logBytesMax: 16_000 }
 const segmentBytesMax = 4096
 const snapshotBytes = 2500
 

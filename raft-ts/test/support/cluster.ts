@@ -19,6 +19,7 @@ export interface PeerOptions {
   readonly repairing?: boolean
   /** What random() returns: 0 makes the election time-out the shortest. */
   readonly random?: () => number
+  readonly priorityOf?: (id: NodeId) => number
 }
 
 /** One node with its disk; `take` and `flush` by hand, or `pump` for both at once. */
@@ -45,6 +46,7 @@ export class Peer {
       log: this.disk,
       restored: this.disk.restored(options.repairing ?? false),
       random: options.random ?? (() => 0),
+      ...(options.priorityOf && { priorityOf: options.priorityOf }),
     })
   }
 

@@ -157,7 +157,9 @@ export class Host {
     const beginning = founders.includes(this.id)
       ? ({ kind: 'new', voters: founders } as const)
       : undefined
-    const storage = open(this.disk, { ...(beginning && { beginning }), segmentBytesMax: 20_000 })
+    const storage =
+      options.storage ??
+      open(this.disk, { ...(beginning && { beginning }), segmentBytesMax: 20_000 })
     const driver = new RaftDriver({
       id: this.id,
       storage,
