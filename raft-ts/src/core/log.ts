@@ -148,7 +148,7 @@ export class RaftLog {
   hasRoomFor(entries: readonly Entry[]): boolean {
     const room = this.#tuning.pendingBytesMax - this.#unstableBytes
     if (this.#unstableBytes === 0 || sumBytes(entries) <= room) return true
-    const added = entries.filter((entry) => this.term(entry.index) !== entry.term)
+    const added = entries.filter((entry) => !rules.holds(this.term(entry.index), entry.term))
     return added.length === 0 || sumBytes(added) <= room
   }
 
