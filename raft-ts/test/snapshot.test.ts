@@ -278,6 +278,23 @@ t.test('repair: it asks however often heartbeats come', async (t) => {
   t.ok(sent.includes('append-response'), 'and tells where its log ends')
 })
 
+t.test('repair: a heartbeat commits nothing that was not found to match', async (t) => {
+  const { cluster } = damaged()
+  // An entry of an old leader, which was overwritten later: the damage took the later one.
+  const stale = [{ kind: 'data', term: 1, index: 2, data: bytesOf('stale') } as const]
+  const disk = new MemoryLog()
+  disk.write(newCluster(abc))
+  disk.write({ entries: stale, hardState: { term: 2, vote: 'b', commit: 1 } })
+  const again = cluster.put(new Peer('a', { disk, repairing: true }))
+  again.node.step({ kind: 'heartbeat', from: 'b', to: 'a', term: 2, commit: 5, round: 0 })
+  again.pump()
+  t.equal(again.commit, 1)
+  t.same(again.texts, [])
+  cluster.tick(undefined, 12)
+  t.match(again.node.status(), { repairing: false, lastIndex: 5, commit: 5 })
+  t.same(again.texts, ['x', 'y', 'z'])
+})
+
 t.test('repair: an old append does not touch what is committed', async (t) => {
   const disk = diskWithTerms(abc, [1, 1, 1])
   disk.hardState = { term: 1, vote: undefined, commit: 4 }

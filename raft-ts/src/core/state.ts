@@ -45,6 +45,9 @@ export interface Leading {
 export interface Repair {
   readonly context: bigint
   target: Index | undefined
+  /** Up to here the log was found to match that of the leader of `matchedTerm`, in this life. */
+  matched: Index
+  matchedTerm: Term
   /** Since the leader was last told. */
   ticks: number
 }
@@ -122,6 +125,8 @@ export class NodeState {
       this.repair = {
         context: -1n - BigInt(Math.floor(config.random() * 2 ** 48)),
         target: undefined,
+        matched: 0,
+        matchedTerm: 0,
         ticks: 0,
       }
     }

@@ -4,7 +4,7 @@ import { invariant } from './assert.ts'
 import { campaign } from './election.ts'
 import { extraPatience } from './priority.ts'
 import { becomeFollower, type NodeState } from './state.ts'
-import type { Entry, Message, NodeId } from './types.ts'
+import type { Entry, Index, Message, NodeId } from './types.ts'
 
 type Append = Extract<Message, { kind: 'append' }>
 type Heartbeat = Extract<Message, { kind: 'heartbeat' }>
@@ -94,6 +94,7 @@ function acceptAppend(node: NodeState, message: Append): void {
   if (!hasRoomFor(node, message)) return
   noteConfs(node, log.merge(message.entries))
   const lastNew = message.prevIndex + message.entries.length
+  noteMatch(node, lastNew)
   log.commitTo(Math.min(message.commit, lastNew))
   checkRepaired(node)
   node.sendAfterPersist({ kind: 'append-response', to: message.from, index: lastNew })
@@ -132,8 +133,24 @@ function noteConfs(node: NodeState, added: readonly Entry[]): void {
   }
 }
 
+/** A log under repair holds what this leader's holds, up to here. */
+function noteMatch({ repair, term }: NodeState, index: Index): void {
+  if (repair === undefined) return
+  repair.matched = repair.matchedTerm === term ? Math.max(repair.matched, index) : index
+  repair.matchedTerm = term
+}
+
+/**
+ * Up to where a heartbeat's commit index may be trusted. The leader sends no more than it takes for matching,
+ * but a log under repair may hold something else by now than what an earlier life acknowledged.
+ */
+function trustedIndex({ repair, term, log }: NodeState): Index {
+  if (repair === undefined) return log.lastIndex
+  return repair.matchedTerm === term ? repair.matched : 0
+}
+
 function acceptHeartbeat(node: NodeState, message: Heartbeat): void {
-  node.log.commitTo(Math.min(message.commit, node.log.lastIndex))
+  node.log.commitTo(Math.min(message.commit, trustedIndex(node)))
   checkRepaired(node)
   node.send({ kind: 'heartbeat-response', to: message.from, round: message.round })
 }
@@ -173,7 +190,8 @@ function askForRepair(node: NodeState): void {
   if (repair.target === undefined) {
     node.send({ kind: 'read-index', to: leader, context: repair.context })
   }
-  if (log.lastIndex >= (repair.target ?? Number.POSITIVE_INFINITY)) return
+  // As long as the leader may take more for matching than does: it sends nothing that it takes to be here.
+  if (repair.target !== undefined && trustedIndex(node) >= repair.target) return
   node.sendAfterPersist({
     kind: 'append-response',
     to: leader,

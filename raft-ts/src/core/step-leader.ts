@@ -112,6 +112,8 @@ function takeRefusal(node: NodeState, progress: Progress, message: AppendRespons
     reject.hintTerm > 0
       ? node.log.findByTerm(reject.hintIndex, reject.hintTerm).index
       : Math.min(reject.hintIndex, node.log.lastIndex)
+  // Even when all seems to match: the peer trusts nothing that this append does not show it.
+  if (reject.lost) progress.nudged = true
   if (reject.lost && hint < progress.match) {
     node.note('peer-lost-entries', { id: progress.id, match: progress.match, hint })
     progress.lost(hint)
