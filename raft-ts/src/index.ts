@@ -24,6 +24,7 @@ export {
   DamagedLogError,
   ForeignLogError,
   LogFailedError,
+  LostVoteError,
   WrongKeyError,
 } from './storage/errors.ts'
 export { readOrCreateKeyFile } from './storage/key-file.ts'

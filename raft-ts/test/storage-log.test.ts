@@ -323,7 +323,7 @@ t.test('files of a newer format are refused, not taken for damage', async (t) =>
   const raise = (name: string, crcAt: number): MemoryDisk => {
     const copy = disk.copy()
     const bytes = copy.files.get(name)?.bytes ?? Buffer.alloc(0)
-    bytes.writeUInt16BE(2, 8)
+    bytes.writeUInt16BE(3, 8)
     bytes.writeUInt32BE(crc32(bytes.subarray(0, crcAt)), crcAt)
     return copy
   }
@@ -386,7 +386,8 @@ t.test('every flipped bit is noticed, or it hits what no longer counts', async (
         copy.flip(name, bit)
         const result = tryOpen(copy)
         if (result instanceof Error) continue
-        unnoticed += 1
+        const isMended = name === 'vote' && result.mended !== undefined
+        if (!isMended) unnoticed += 1
         if (JSON.stringify(contentOf(result)) !== JSON.stringify(expected)) {
           t.fail(`bit ${bit} of ${name} went unnoticed, closed: ${isClosed}`)
         }

@@ -121,18 +121,23 @@ class Model {
     this.check()
   }
 
-  /** The log is one of the versions not older than the last acknowledged one; it is the only one from now on. */
+  /**
+   * The log is one of the versions not older than the last acknowledged one; it is the only one from now on.
+   * Term and vote may be newer: their second copy may have been durable first.
+   */
   check(): void {
     const { log } = this.storage
     const { firstIndex, lastIndex, hardState } = log
     const found = log.entries(firstIndex, lastIndex, Number.POSITIVE_INFINITY)
     const shown = show({ entries: found, hardState })
-    const match = this.versions.find(
-      (version) => show({ ...version, entries: version.entries.slice(firstIndex - 1) }) === shown,
+    const match = this.versions.find(({ entries }, i) =>
+      this.versions
+        .slice(i)
+        .some((later) => show({ ...later, entries: entries.slice(firstIndex - 1) }) === shown),
     )
     if (match === undefined) throw new Error(`an acknowledged append is lost: ${shown}`)
     if (firstIndex > this.snapshotIndex + 1) throw new Error('entries are missing')
-    this.versions = [match]
+    this.versions = [{ entries: match.entries, hardState }]
     this.term = Math.max(this.term, match.hardState.term) + 1
   }
 }

@@ -17,7 +17,10 @@ export interface Disk {
   read(name: string, offset: number, length: number): Uint8Array
   /** Creates an empty file, which must not exist. Its name is durable when the callback is called. */
   create(name: string, done: (err: Error | undefined, file: DiskFile | undefined) => void): void
-  /** Replaces `to` atomically; durable when the callback is called. The file's content must be synced before. */
+  /**
+   * Replaces `to` atomically; durable when the callback is called. The file's content must be synced before.
+   * An open file stays open under its new name.
+   */
   rename(from: string, to: string, done: Done): void
   /** Removes a file; no error when it is gone already. */
   remove(name: string, done: Done): void
@@ -49,4 +52,13 @@ export class DiskError extends Error {
     this.name = 'DiskError'
     this.code = code
   }
+}
+
+/** Appends and makes it durable; both are under way at once. */
+export function appendAndSync(file: DiskFile, bytes: Uint8Array, done: Done): void {
+  let failure: Error | undefined
+  file.append(bytes, (err) => {
+    failure ??= err
+  })
+  file.sync((err) => done(failure ?? err))
 }

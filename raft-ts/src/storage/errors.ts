@@ -22,11 +22,27 @@ export class DamagedLogError extends Error {
   }
 }
 
-/** The key-encryption key given does not open the data key of this directory. */
+/**
+ * The log is damaged, and so is the copy of its newest vote, or it is missing: which terms this member
+ * voted in is not known, so that no repair lets it vote again under its id.
+ */
+export class LostVoteError extends DamagedLogError {
+  constructor(damage: DamagedLogError, copy: string) {
+    const { file, offset, reason } = damage
+    super(file, offset, reason, damage)
+    this.name = 'LostVoteError'
+    this.message =
+      `the Raft log is damaged: file ${file} at byte ${offset}: ${reason}; ${copy}, so it is not known ` +
+      'in which terms this member voted, and it is not repaired: remove this member and join it anew'
+  }
+}
+
+/** None of the key-encryption keys given opens the data keys of this directory. */
 export class WrongKeyError extends Error {
   constructor(cause?: unknown) {
     super(
-      'the key given does not open the Raft log of this directory; give the key it was made with',
+      'the key given does not open the Raft log of this directory; give the key that its data keys were ' +
+        'wrapped with last',
       cause === undefined ? {} : { cause },
     )
     this.name = 'WrongKeyError'

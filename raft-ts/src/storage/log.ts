@@ -3,7 +3,7 @@
 import type { ConfAt, LogReader } from '../core/config.ts'
 import type { Entry, HardState, Index, Term } from '../core/types.ts'
 import { type Batch, encodeBatch } from './batch.ts'
-import type { Disk, DiskFile, Done } from './disk.ts'
+import { appendAndSync, type Disk, type DiskFile, type Done } from './disk.ts'
 import { LogFailedError } from './errors.ts'
 import type { Keyring } from './keyring.ts'
 import type { LogIndex } from './log-index.ts'
@@ -11,7 +11,9 @@ import { PendingBatch } from './pending-batch.ts'
 import { frameRecord, recordBytes } from './record.ts'
 import { RecordReader } from './record-reader.ts'
 import type { Segment } from './replay.ts'
+import type { Sealer } from './seal.ts'
 import { encodeSegmentHeader, type SegmentEnd, segmentHeaderBytes, segmentName } from './segment.ts'
+import type { VoteCopy } from './vote-copy.ts'
 
 /** Where to go on: what replayLog found. */
 export interface LogStart {
@@ -19,10 +21,13 @@ export interface LogStart {
   readonly segments: readonly Segment[]
   readonly previous: SegmentEnd | undefined
   readonly nextSequence: number
+  readonly votes: VoteCopy
 }
 
 interface ActiveSegment {
   readonly file: DiskFile
+  readonly keyId: number
+  readonly sealer: Sealer
   end: SegmentEnd
 }
 
@@ -33,19 +38,23 @@ export class DurableLog implements LogReader {
   readonly #segmentBytesMax: number
   readonly #index: LogIndex
   readonly #records: RecordReader
+  readonly #votes: VoteCopy
   readonly #pending = new PendingBatch()
   /** All that count, ascending; the active one is last. */
   #segments: Segment[]
   #active: ActiveSegment | undefined
+  /** Data key of the segment that is being begun. */
+  #beginningKeyId: number | undefined
   /** What the next segment continues. */
   #previous: SegmentEnd | undefined
   #nextSequence: number
   #isFlushing = false
-  #removals: number[] = []
+  #removals: Segment[] = []
   #isRemoving = false
   #closing: Done | undefined
   #failure: Error | undefined
   #appendedBytes: number
+  #onRemoved: () => void = () => {}
 
   constructor(disk: Disk, keyring: Keyring, start: LogStart, segmentBytesMax: number) {
     this.#disk = disk
@@ -55,6 +64,7 @@ export class DurableLog implements LogReader {
     this.#segments = [...start.segments]
     this.#previous = start.previous
     this.#nextSequence = start.nextSequence
+    this.#votes = start.votes
     this.#appendedBytes = this.bytes
     this.#records = new RecordReader(disk, keyring)
     for (const { sequence, keyId } of start.segments) this.#records.keyOf(sequence, keyId)
@@ -87,6 +97,24 @@ export class DurableLog implements LogReader {
   /** Where the log ends; undefined while it is empty. */
   get end(): SegmentEnd | undefined {
     return this.#active?.end ?? this.#previous
+  }
+
+  /** Data keys that seal its segments, those that are being begun or removed included. */
+  get keyIds(): ReadonlySet<number> {
+    const keyIds = [...this.#segments, ...this.#removals].map(({ keyId }) => keyId)
+    if (this.#beginningKeyId !== undefined) keyIds.push(this.#beginningKeyId)
+    return new Set(keyIds)
+  }
+
+  /** Calls `listener` whenever a segment was removed. */
+  onRemoved(listener: () => void): void {
+    this.#onRemoved = listener
+  }
+
+  /** Takes nothing more: something else in the directory failed. */
+  fail(err: Error): void {
+    this.#failure ??= err
+    this.#dropPending(err)
   }
 
   /**
@@ -149,7 +177,7 @@ export class DurableLog implements LogReader {
       if (last !== undefined && last > through) break
       this.#index.dropThrough(oldest.sequence)
       this.#segments.shift()
-      this.#removals.push(oldest.sequence)
+      this.#removals.push(oldest)
     }
     this.#removeNext()
   }
@@ -168,19 +196,38 @@ export class DurableLog implements LogReader {
     }
     this.#isFlushing = true
     const { batch, dones } = this.#pending.take()
-    this.#write(batch, (err) => {
+    this.#writeWithVote(batch, (err) => {
       this.#isFlushing = false
-      if (err !== undefined) this.#failure ??= err
+      if (err === undefined) this.#votes.settle((settleErr) => this.fail(settleErr))
+      else this.#failure ??= err
       for (const done of dones) done(err)
       if (err !== undefined) this.#dropPending(err)
       this.#flush()
     })
   }
 
+  /** A new term or vote goes into the copy too, at the same time; nobody is called back before both are durable. */
+  #writeWithVote(batch: Batch, done: Done): void {
+    const { hardState } = batch
+    if (hardState === undefined || !this.#votes.lacks(hardState)) {
+      this.#write(batch, done)
+      return
+    }
+    let waiting = 2
+    let failure: Error | undefined
+    const both = (err?: Error): void => {
+      failure ??= err
+      waiting -= 1
+      if (waiting === 0) done(failure)
+    }
+    this.#votes.write(hardState, both)
+    this.#write(batch, both)
+  }
+
   #write(batch: Batch, done: Done): void {
     const plain = encodeBatch(batch)
     const active = this.#active
-    if (active !== undefined && this.#fits(active.end.offset, plain.length)) {
+    if (active !== undefined && this.#fits(active, plain.length)) {
       this.#writeRecord(active, { batch, plain }, done)
       return
     }
@@ -191,8 +238,9 @@ export class DurableLog implements LogReader {
     })
   }
 
-  #fits(offset: number, plainBytes: number): boolean {
-    return offset + recordBytes(plainBytes) <= this.#segmentBytesMax
+  #fits({ keyId, end }: ActiveSegment, plainBytes: number): boolean {
+    if (keyId !== this.#keyring.currentId) return false
+    return end.offset + recordBytes(plainBytes) <= this.#segmentBytesMax
   }
 
   #writeRecord(
@@ -208,7 +256,7 @@ export class DurableLog implements LogReader {
       part: 0,
     } as const
     const start = active.end
-    const framed = frameRecord(this.#keyring.current, place, record.plain, start.chain)
+    const framed = frameRecord(active.sealer, place, record.plain, start.chain)
     appendAndSync(active.file, framed.bytes, (err) => {
       if (err !== undefined) return done(err)
       const { sequence, offset } = start
@@ -230,7 +278,8 @@ export class DurableLog implements LogReader {
       this.#previous = before.end
     }
     const sequence = this.#nextSequence
-    const keyId = this.#keyring.currentId
+    const { currentId: keyId, current: sealer } = this.#keyring
+    this.#beginningKeyId = keyId
     const { bytes, chain } = encodeSegmentHeader({
       sequence,
       keyId,
@@ -244,8 +293,14 @@ export class DurableLog implements LogReader {
         if (file === undefined) return done(createErr, undefined)
         appendAndSync(file, bytes, (err) => {
           if (err !== undefined) return done(err, undefined)
-          this.#active = { file, end: { sequence, offset: segmentHeaderBytes, chain } }
+          this.#active = {
+            file,
+            keyId,
+            sealer,
+            end: { sequence, offset: segmentHeaderBytes, chain },
+          }
           this.#segments.push({ sequence, keyId, bytes: segmentHeaderBytes })
+          this.#beginningKeyId = undefined
           this.#records.keyOf(sequence, keyId)
           done(undefined, this.#active)
         })
@@ -255,16 +310,14 @@ export class DurableLog implements LogReader {
 
   /** Oldest first and one by one, so that a crash never leaves a hole between segments. */
   #removeNext(): void {
-    const sequence = this.#removals[0]
-    if (this.#isRemoving || sequence === undefined || this.#failure !== undefined) return
+    const oldest = this.#removals[0]
+    if (this.#isRemoving || oldest === undefined || this.#failure !== undefined) return
     this.#isRemoving = true
-    this.#disk.remove(segmentName(sequence), (err) => {
+    this.#disk.remove(segmentName(oldest.sequence), (err) => {
       this.#isRemoving = false
-      if (err !== undefined) {
-        this.#failure ??= err
-        this.#dropPending(err)
-      }
       this.#removals.shift()
+      if (err === undefined) this.#onRemoved()
+      else this.fail(err)
       this.#removeNext()
       this.#finish()
     })
@@ -281,16 +334,8 @@ export class DurableLog implements LogReader {
     if (closing === undefined || this.#isFlushing || this.#isRemoving) return
     if (this.#failure === undefined && !this.#pending.isEmpty) return
     this.#closing = undefined
-    closeQuietly(this.#active?.file, () => closing(this.#failure))
+    closeQuietly(this.#active?.file, () => this.#votes.close(() => closing(this.#failure)))
   }
-}
-
-function appendAndSync(file: DiskFile, bytes: Uint8Array, done: Done): void {
-  let failure: Error | undefined
-  file.append(bytes, (err) => {
-    failure ??= err
-  })
-  file.sync((err) => done(failure ?? err))
 }
 
 /** Closing makes nothing durable and its failure changes nothing: all that counts was synced. */

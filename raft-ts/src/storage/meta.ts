@@ -1,5 +1,6 @@
 // The directory's one small file that is replaced, not appended to: whose log this is, the boot
 // counter that keeps nonces unique, the wrapped data keys, and what a clean end left behind.
+// Changing it while the directory is open is meta-keeper.ts.
 import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter, MalformedBytesError, stringBytes, u64Bytes } from './bytes.ts'
 import type { Disk, Done } from './disk.ts'
@@ -18,6 +19,8 @@ export interface StoredKey {
 }
 
 export interface Meta {
+  /** Version it was read in; a new one is always written in the newest. */
+  readonly format: number
   readonly group: string
   /** Rises with every open, before anything is sealed. */
   readonly bootCounter: number
@@ -27,7 +30,12 @@ export interface Meta {
   readonly cleanEnd: SegmentEnd | undefined
   /** The log was damaged and cut: it may lack entries that were acknowledged. */
   readonly isRepairing: boolean
+  /** Damage was met when something was read. Since format 2. */
+  readonly isSuspect: boolean
 }
+
+const repairingFlag = 1
+const suspectFlag = 2
 
 function metaBytes(meta: Meta): number {
   let size = magic.length + 2 + stringBytes(meta.group) + 4 + 2
@@ -58,7 +66,7 @@ function encodeMeta(meta: Meta): Buffer {
     writer.u64(meta.cleanEnd.offset)
     writer.u32(meta.cleanEnd.chain)
   }
-  writer.u8(meta.isRepairing ? 1 : 0)
+  writer.u8((meta.isRepairing ? repairingFlag : 0) | (meta.isSuspect ? suspectFlag : 0))
   writer.u32(crc32(writer.buffer.subarray(0, writer.position)))
   return writer.buffer
 }
@@ -83,14 +91,14 @@ export function readMeta(disk: Disk): Meta | undefined {
     )
   }
   try {
-    return decodeMeta(reader)
+    return decodeMeta(reader, version)
   } catch (err) {
     if (err instanceof MalformedBytesError) throw damaged(err.message, err)
     throw err
   }
 }
 
-function decodeMeta(reader: ByteReader): Meta {
+function decodeMeta(reader: ByteReader, format: number): Meta {
   const group = reader.string()
   const bootCounter = reader.u32()
   const keys = Array.from({ length: reader.u16() }, () => ({
@@ -105,7 +113,16 @@ function decodeMeta(reader: ByteReader): Meta {
     reader.u8() === 0
       ? undefined
       : { sequence: reader.u64(), offset: reader.u64(), chain: reader.u32() }
-  return { group, bootCounter, keys, cleanEnd, isRepairing: reader.u8() === 1 }
+  const flags = reader.u8()
+  return {
+    format,
+    group,
+    bootCounter,
+    keys,
+    cleanEnd,
+    isRepairing: (flags & repairingFlag) !== 0,
+    isSuspect: (flags & suspectFlag) !== 0,
+  }
 }
 
 /** Replaces the meta file: written beside, synced, renamed. */

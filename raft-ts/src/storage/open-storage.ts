@@ -4,12 +4,16 @@ import { forceNewCluster, newCluster } from '../core/bootstrap.ts'
 import type { RestoredState } from '../core/config.ts'
 import type { SnapshotMeta } from '../core/types.ts'
 import type { Batch } from './batch.ts'
-import type { Disk, Done } from './disk.ts'
+import type { Done } from './disk.ts'
 import type { DamagedLogError } from './errors.ts'
 import { type ClusterBeginning, examine, type Plan, type StorageOptions } from './examine.ts'
+import { KeyRotation } from './key-rotation.ts'
 import { DurableLog } from './log.ts'
-import { type Meta, writeMeta } from './meta.ts'
+import { writeMeta } from './meta.ts'
+import { MetaKeeper } from './meta-keeper.ts'
+import type { KeyEncryptionKey } from './seal.ts'
 import { removeAll, SnapshotStore } from './snapshot-store.ts'
+import { type Ballot, isBehind, VoteCopy } from './vote-copy.ts'
 
 export type { ClusterBeginning, StorageOptions } from './examine.ts'
 
@@ -24,8 +28,26 @@ export interface Storage {
   readonly restored: Omit<RestoredState, 'applied'>
   /** Only with `repair`: what was found. */
   readonly damage: DamagedLogError | undefined
+  /** The copy of the vote was damaged or missing and was written anew: nothing is lost, but the device is suspect. */
+  readonly mended: DamagedLogError | undefined
+  /** The key-encryption key that wraps the data keys: of those given, the one that opened them. */
+  readonly kek: KeyEncryptionKey
   /** The member has caught up: it takes part again, also after a restart. */
   repaired(done: Done): void
+  /** Damage was met when something was read: the next opening refuses the directory, or repairs it. */
+  suspect(done: Done): void
+  /**
+   * Seals every segment and snapshot that is begun after the callback with a fresh data key; the next
+   * append begins one. Older keys are forgotten with the last file that needs them. Errors: the disk's;
+   * after one the log takes no more.
+   */
+  rotateDataKey(done: Done): void
+  /**
+   * Wraps all data keys with another key-encryption key, in one atomic step. The caller must have made
+   * that key durable before, and must give both at the next opening unless the callback came without an
+   * error: see rotateKeyFile. Errors: as rotateDataKey.
+   */
+  rewrap(kek: KeyEncryptionKey, done: Done): void
   /** Writes what waits and marks the end. No other call may follow. */
   close(done: Done): void
 }
@@ -47,19 +69,26 @@ export function openStorage(
   }
   const { disk } = options
   const { index, segments, previous, nextSequence, superseded } = plan.replayed
-  const start = { index, segments, previous, nextSequence }
+  const votes = new VoteCopy(disk, options.group)
+  const start = { index, segments, previous, nextSequence, votes }
   const log = new DurableLog(disk, plan.keyring, start, options.segmentBytesMax)
+  const { newest, settled } = plan.promised
+  const discard: Step = (next) => removeAll(disk, plan.discarded, next)
+  const mark: Step = (next) => writeMeta(disk, plan.meta, next)
   const steps: readonly Step[] = [
-    (next) => removeAll(disk, plan.discarded, next),
-    (next) => writeMeta(disk, plan.meta, next),
+    // What an interrupted snapshot left may be all the room that a full disk has.
+    ...(plan.damage === undefined ? [discard, mark] : [mark]),
+    (next) => votes.begin(newest, settled, next),
+    ...(plan.damage === undefined ? [] : [discard]),
     (next) => appendIfAny(log, plan.replayed.tail, next),
+    (next) => appendIfAny(log, adopted(log, newest), next),
     (next) => appendIfAny(log, snapshotBase(log, plan.snapshot?.meta), next),
     (next) => appendIfAny(log, firstBatch(log, plan, options.beginning), next),
     (next) => removeAll(disk, superseded, next),
   ]
   runSteps(steps, (err) => {
     if (err !== undefined) return done(err, undefined)
-    done(undefined, openedStorage(disk, plan, log))
+    done(undefined, openedStorage(options, plan, log))
   })
 }
 
@@ -80,6 +109,13 @@ function runSteps(steps: readonly Step[], done: Done): void {
 function appendIfAny(log: DurableLog, batch: Batch | undefined, done: Done): void {
   if (batch === undefined) done()
   else log.append(batch, done)
+}
+
+/** What the copy of the vote holds beyond the log: promised, as far as anybody knows. */
+function adopted(log: DurableLog, { term, vote }: Ballot): Batch | undefined {
+  const { hardState } = log
+  if (!isBehind(hardState, { term, vote })) return undefined
+  return { hardState: { term, vote, commit: hardState.commit }, entries: [] }
 }
 
 /**
@@ -111,29 +147,47 @@ function firstBatch(
   return newCluster(beginning.voters)
 }
 
-function openedStorage(disk: Disk, plan: Plan, log: DurableLog): Storage {
+function openedStorage(options: StorageOptions, plan: Plan, log: DurableLog): Storage {
+  const { disk, randomBytes } = options
+  const { keyring } = plan
   const snapshot = plan.snapshot?.meta
-  let meta: Meta = plan.meta
+  const snapshots = new SnapshotStore(disk, keyring, plan.snapshot)
+  const meta = new MetaKeeper(disk, plan.meta)
+  const keys = new KeyRotation({
+    meta,
+    keyring,
+    randomBytes,
+    usedKeyIds: () => [...log.keyIds, ...snapshots.keyIds],
+    onFailed: (err) => log.fail(err),
+  })
+  log.onRemoved(() => keys.sweep())
+  snapshots.onRemoved(() => keys.sweep())
+  // What a crash left between the removal of a file and the end of its key.
+  keys.sweep()
   return {
     log,
-    snapshots: new SnapshotStore(disk, plan.keyring, plan.snapshot),
+    snapshots,
     restored: {
       hardState: log.hardState,
       ...(snapshot === undefined ? {} : { snapshot }),
       firstIndex: log.firstIndex,
       lastIndex: log.lastIndex,
       confs: log.confs.filter((at) => at.index > (snapshot?.index ?? 0)),
-      repairing: meta.isRepairing,
+      repairing: plan.meta.isRepairing,
     },
     damage: plan.damage,
-    repaired: (done) => {
-      meta = { ...meta, isRepairing: false }
-      writeMeta(disk, meta, done)
+    mended: plan.mended,
+    get kek() {
+      return keyring.kek
     },
+    repaired: (done) => meta.update((now) => ({ ...now, isRepairing: false }), done),
+    suspect: (done) => meta.update((now) => ({ ...now, isSuspect: true }), done),
+    rotateDataKey: (done) => keys.rotateDataKey(done),
+    rewrap: (kek, done) => keys.rewrap(kek, done),
     close: (done) =>
       log.close((err) => {
         if (err !== undefined) return done(err)
-        writeMeta(disk, { ...meta, cleanEnd: log.end }, done)
+        meta.update((now) => ({ ...now, cleanEnd: log.end }), done)
       }),
   }
 }

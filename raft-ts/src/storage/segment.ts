@@ -7,7 +7,8 @@ import { ForeignLogError } from './errors.ts'
 import { isBlank } from './record.ts'
 
 export const segmentHeaderBytes = 72
-export const formatVersion = 1
+/** Written in every file. What each version holds is in the README, "Format on disk". */
+export const formatVersion = 2
 
 const magic = Buffer.from('rtslog\0\0')
 

@@ -34,6 +34,8 @@ export interface SnapshotContent {
 /** Writes one snapshot into a fresh file. One call at a time. */
 export class SnapshotWriter {
   readonly meta: SnapshotMeta
+  /** Data key that seals it. */
+  readonly keyId: number
   readonly #file: DiskFile
   readonly #sealer: Sealer
   readonly #hash = createHash('sha256')
@@ -48,8 +50,9 @@ export class SnapshotWriter {
   constructor(file: DiskFile, keyring: Keyring, meta: SnapshotMeta) {
     this.meta = meta
     this.#file = file
+    this.keyId = keyring.currentId
     this.#sealer = keyring.current
-    const header = encodeHeader(keyring.currentId)
+    const header = encodeHeader(this.keyId)
     this.#chain = header.chain
     this.#append(header.bytes)
     this.#record(encodeSnapshotMeta(meta))
@@ -149,6 +152,8 @@ function encodeHeader(keyId: number): { readonly bytes: Buffer; readonly chain: 
 export class SnapshotReader implements SnapshotContent {
   readonly name: string
   readonly meta: SnapshotMeta
+  /** Data key that seals it. */
+  readonly keyId: number
   readonly totalBytes: number
   readonly hash: string
   readonly #disk: Disk
@@ -161,6 +166,7 @@ export class SnapshotReader implements SnapshotContent {
     this.#disk = disk
     this.name = name
     const header = readHeader(disk, name)
+    this.keyId = header.keyId
     this.#sealer = keyring.sealer(header.keyId)
     this.#chunkBytes = header.chunkBytes
     const start = disk.read(name, headerBytes, metaReadBytes)

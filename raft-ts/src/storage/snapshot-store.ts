@@ -43,6 +43,9 @@ export class SnapshotStore {
   readonly #disk: Disk
   readonly #keyring: Keyring
   readonly #holds = new Map<string, number>()
+  /** Data keys of the files that are there or being written, by name. */
+  readonly #keyIds = new Map<string, number>()
+  #onRemoved: () => void = () => {}
   #newest: SnapshotReader | undefined
   #draftCount = 0
 
@@ -51,6 +54,17 @@ export class SnapshotStore {
     this.#disk = disk
     this.#keyring = keyring
     this.#newest = newest
+    if (newest !== undefined) this.#keyIds.set(newest.name, newest.keyId)
+  }
+
+  /** Data keys that seal its files, drafts included. */
+  get keyIds(): ReadonlySet<number> {
+    return new Set(this.#keyIds.values())
+  }
+
+  /** Calls `listener` whenever files were removed. */
+  onRemoved(listener: () => void): void {
+    this.#onRemoved = listener
   }
 
   /** Meta of the newest complete snapshot. */
@@ -71,7 +85,9 @@ export class SnapshotStore {
     const name = `snapshot.new-${this.#draftCount}`
     this.#disk.create(name, (err, file) => {
       if (file === undefined) return done(err, undefined)
-      done(undefined, { name, writer: new SnapshotWriter(file, this.#keyring, meta) })
+      const writer = new SnapshotWriter(file, this.#keyring, meta)
+      this.#keyIds.set(name, writer.keyId)
+      done(undefined, { name, writer })
     })
   }
 
@@ -88,6 +104,8 @@ export class SnapshotStore {
     const name = snapshotName(draft.writer.meta)
     this.#disk.rename(draft.name, name, (err) => {
       if (err !== undefined) return done(err)
+      this.#keyIds.delete(draft.name)
+      this.#keyIds.set(name, draft.writer.keyId)
       try {
         const reader = new SnapshotReader(this.#disk, this.#keyring, name)
         // A received one may overtake an own one that was begun earlier, and must not give way to it.
@@ -101,7 +119,7 @@ export class SnapshotStore {
 
   /** Gives up a draft, sealed or not. */
   discard(draft: SnapshotDraft, done: Done): void {
-    draft.writer.abort(() => this.#disk.remove(draft.name, done))
+    draft.writer.abort(() => this.#remove([draft.name], done))
   }
 
   /** Holds the newest snapshot for reading; undefined when there is none. */
@@ -126,7 +144,16 @@ export class SnapshotStore {
     const old = listSnapshots(this.#disk).filter(
       (name) => name !== newest && !this.#holds.has(name),
     )
-    removeAll(this.#disk, old, done)
+    this.#remove(old, done)
+  }
+
+  #remove(names: readonly string[], done: Done): void {
+    removeAll(this.#disk, names, (err) => {
+      if (err !== undefined) return done(err)
+      for (const name of names) this.#keyIds.delete(name)
+      done()
+      if (names.length > 0) this.#onRemoved()
+    })
   }
 }
 

@@ -1,6 +1,7 @@
 // What goes wrong in a simulated cluster, drawn at random: crashes, stops, partitions, bad weather on network
 // and disk, skewed clocks; and what operators do meanwhile: membership changes and transfers.
 import type { ConfChangeStep, NodeId } from '../core/types.ts'
+import { voteName } from '../storage/vote-copy.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { Member } from './sim-member.ts'
 import { calmDisk } from './virtual-disk.ts'
@@ -160,7 +161,10 @@ function rot(cluster: SimCluster, member: Member): void {
   const { oracle, members } = cluster
   if (oracle.conf === undefined || cluster.fewestVoters < 3) return
   if ([...members.values()].some((other) => other !== member && other.disk.hasRotted)) return
-  member.disk.rot(() => true)
+  // The copy of the vote or anything else, never both: who lost both is not repaired but joined anew.
+  const { rotten } = member.disk
+  const isCopy = rotten.size === 0 ? cluster.random.chance(0.2) : rotten.has(voteName)
+  member.disk.rot((name) => name.startsWith(voteName) === isCopy)
   if (cluster.random.chance(0.7)) crash(cluster, member)
 }
 

@@ -36,7 +36,7 @@ export class VirtualDisk implements Disk {
   readonly #files = new Map<string, StoredFile>()
   readonly #hook: DiskHook
   #process: SimProcess | undefined
-  #hasRotted = false
+  readonly #rotten = new Set<string>()
   /** Changes of the directory that are under way. */
   readonly #changes: (() => DiskError | undefined)[] = []
   weather: DiskWeather = calmDisk
@@ -63,17 +63,23 @@ export class VirtualDisk implements Disk {
     const names = [...this.#files.keys()].filter(
       (name) => isTarget(name) && (this.#files.get(name)?.syncedLength ?? 0) > 0,
     )
-    const file = this.#files.get(this.#random.pick(names) ?? '')
+    const name = this.#random.pick(names) ?? ''
+    const file = this.#files.get(name)
     if (file === undefined) return false
     const at = this.#random.below(file.syncedLength)
-    this.#hasRotted = true
+    this.#rotten.add(name)
     file.bytes[at] = (file.bytes[at] ?? 0) ^ (1 << this.#random.below(8))
     return true
   }
 
   /** Whether bits were ever flipped here. */
   get hasRotted(): boolean {
-    return this.#hasRotted
+    return this.#rotten.size > 0
+  }
+
+  /** Names of the files in which bits were flipped. */
+  get rotten(): ReadonlySet<string> {
+    return this.#rotten
   }
 
   list(): readonly string[] {
