@@ -167,8 +167,9 @@ function decodeMeta(meta: PeerSnapshotMeta | undefined): SnapshotMeta {
   return { index: meta.index, term: meta.term, conf: meta.conf }
 }
 
+/** Negative ones are the core's own: a member that is repaired asks how far it must catch up. */
 function decodeContext(text: string): bigint {
-  if (!/^\d{1,20}$/.test(text)) throw invalid('context')
+  if (!/^-?\d{1,20}$/.test(text)) throw invalid('context')
   return BigInt(text)
 }
 

@@ -9,7 +9,7 @@ const index = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 const id = fc.string({ minLength: 1, maxLength: 30 })
 const bytes = fc.uint8Array({ maxLength: 300 })
 const hash = fc.stringMatching(/^[0-9a-f]{64}$/)
-const context = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
+const context = fc.bigInt({ min: -(2n ** 64n), max: 2n ** 64n - 1n })
 const conf: fc.Arbitrary<ConfState> = fc.record({
   voters: fc.array(id, { maxLength: 5 }),
   outgoing: fc.array(id, { maxLength: 5 }),
@@ -121,7 +121,7 @@ t.test('frames that are incomplete or of unknown kind are refused', async (t) =>
   for (const bad of [
     { ...frame, kind: undefined },
     { ...frame, kind: { $case: 'snapshot', value: { meta: undefined } } },
-    { ...frame, kind: { $case: 'readIndex', value: { context: '-1' } } },
+    { ...frame, kind: { $case: 'readIndex', value: { context: '--1' } } },
     {
       ...frame,
       kind: { $case: 'snapshotAck', value: { contentHash, nextOffset: 0, state: 'maybe' } },
