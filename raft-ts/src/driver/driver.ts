@@ -108,6 +108,8 @@ export class RaftDriver {
     this.#enter(() => {
       const held = this.#options.storage.snapshots.hold()
       if (held !== undefined) this.#applier.restore(held.reader.meta, held)
+      // A state machine that refused it at once has ended this driver already.
+      if (this.#isStopped) return
       this.#ticker.start()
       const { conf } = this.#core.status()
       const isAlone = conf.voters.length === 1 && conf.voters[0] === this.id
