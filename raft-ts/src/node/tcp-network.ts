@@ -1,0 +1,159 @@
+// The network of one member over TCP: a connection for each lane to each peer, so that heartbeats never wait
+// behind appends, nor appends behind snapshots. With TLS both ends prove which member they are.
+import { createSecureContext, type SecureContext } from 'node:tls'
+import type { NodeId, Note } from '../core/types.ts'
+import type { Lane, PeerMessage } from '../driver/environment.ts'
+import { encodePeerMessage } from './peer-codec.ts'
+import type { PeerLink, PeerNetwork, PeerReceiver } from './peer-network.ts'
+import { TcpLane } from './tcp-lane.ts'
+import { TcpListener } from './tcp-listener.ts'
+import type { TcpNetworkOptions, TlsIdentity, TlsSecurity } from './tcp-options.ts'
+
+const noteEveryMs = 1000
+
+/** Joins one member to its peers over TCP, listening from `join` until the link is closed. */
+export class TcpNetwork implements PeerNetwork {
+  readonly #options: TcpNetworkOptions
+  readonly #security: TlsSecurity | undefined
+  #context: SecureContext | undefined
+  #end: TcpEnd | undefined
+  #port: number | undefined
+  /** When each kind of note was told last. */
+  readonly #notedMs = new Map<string, number>()
+
+  /** Throws when certificate, key or roots cannot be read. */
+  constructor(options: TcpNetworkOptions) {
+    this.#options = options
+    this.#security = options.security === 'plain' ? undefined : guarded(options.security)
+    this.#context = this.#security === undefined ? undefined : secureContext(this.#security)
+  }
+
+  /** Where it listens; undefined before `join`. */
+  get port(): number | undefined {
+    return this.#port
+  }
+
+  /** Listens. Rejects when the address is in use, and for a second member. */
+  async join(id: NodeId, receiver: PeerReceiver): Promise<PeerLink> {
+    if (this.#end?.isClosed === false) {
+      throw new Error(`a TCP network carries one member; make another one for member ${id}`)
+    }
+    const cluster = this.#options.cluster ?? 'raft'
+    const listener = new TcpListener({
+      id,
+      cluster,
+      security: this.#security,
+      onMessage: (message) => receiver.receive(message),
+      onRefused: (facts) => this.#note('peer-refused', facts),
+    })
+    this.#end = new TcpEnd(listener, (peer, lane) =>
+      this.#lane({ id, cluster, peer, lane }, receiver),
+    )
+    try {
+      this.#port = await listener.listen(this.#options.listen)
+    } catch (err) {
+      this.#end = undefined
+      throw err
+    }
+    return this.#end
+  }
+
+  /** New connections use this identity, and all that were dialled are made anew. Throws as the constructor does. */
+  renew(identity: TlsIdentity): void {
+    if (this.#security === undefined) throw new Error('a plain network has no identity to renew')
+    this.#context = secureContext(identity)
+    this.#end?.renew(identity)
+  }
+
+  #lane(
+    on: {
+      readonly id: NodeId
+      readonly cluster: string
+      readonly peer: NodeId
+      readonly lane: Lane
+    },
+    receiver: PeerReceiver,
+  ): TcpLane {
+    const { id, cluster, peer, lane } = on
+    return new TcpLane({
+      hello: { cluster, from: id, to: peer, lane },
+      addressOf: this.#options.addressOf,
+      secure: () =>
+        this.#context === undefined || this.#security === undefined
+          ? undefined
+          : { context: this.#context, security: this.#security },
+      onLost: (reason) => {
+        this.#note('peer-lost', { to: peer, lane, reason })
+        if (lane === 'bulk') receiver.unreachable(peer)
+      },
+    })
+  }
+
+  #note(kind: string, facts: Note['facts']): void {
+    const nowMs = performance.now()
+    if (nowMs - (this.#notedMs.get(kind) ?? Number.NEGATIVE_INFINITY) < noteEveryMs) return
+    this.#notedMs.set(kind, nowMs)
+    this.#options.onNote?.({ kind, facts })
+  }
+}
+
+class TcpEnd implements PeerLink {
+  readonly #listener: TcpListener
+  readonly #makeLane: (peer: NodeId, lane: Lane) => TcpLane
+  readonly #lanes = new Map<NodeId, Map<Lane, TcpLane>>()
+  isClosed = false
+
+  constructor(listener: TcpListener, makeLane: (peer: NodeId, lane: Lane) => TcpLane) {
+    this.#listener = listener
+    this.#makeLane = makeLane
+  }
+
+  send(lane: Lane, message: PeerMessage): boolean {
+    if (this.isClosed) return false
+    return this.#lane(message.to, lane).send(() => encodePeerMessage(message))
+  }
+
+  renew(identity: TlsIdentity): void {
+    this.#listener.renew(identity)
+    for (const lanes of this.#lanes.values()) for (const lane of lanes.values()) lane.redial()
+  }
+
+  close(): Promise<void> {
+    this.isClosed = true
+    for (const lanes of this.#lanes.values()) for (const lane of lanes.values()) lane.close()
+    return this.#listener.close()
+  }
+
+  #lane(peer: NodeId, lane: Lane): TcpLane {
+    let lanes = this.#lanes.get(peer)
+    if (lanes === undefined) {
+      lanes = new Map()
+      this.#lanes.set(peer, lanes)
+    }
+    let found = lanes.get(lane)
+    if (found === undefined) {
+      found = this.#makeLane(peer, lane)
+      lanes.set(lane, found)
+    }
+    return found
+  }
+}
+
+function secureContext({ ca, cert, key }: TlsIdentity): SecureContext {
+  const roots = typeof ca === 'string' ? ca : [...ca]
+  return createSecureContext({ ca: roots, cert, key, minVersion: 'TLSv1.3' })
+}
+
+/** A check that throws accepts nobody. */
+function guarded(security: TlsSecurity): TlsSecurity {
+  return {
+    ...security,
+    verifyPeer: (id, certificate) => {
+      try {
+        return security.verifyPeer(id, certificate) === true
+      } catch {
+        return false
+      }
+    },
+  }
+}
