@@ -59,7 +59,8 @@ export interface StateMachine {
   apply(entries: readonly CommittedEntry[]): void | Promise<void>
   /**
    * The state as of the last applied entry. References are taken before this returns, chunks are
-   * encoded as they are read (further entries may be applied meanwhile). Any chunk size.
+   * encoded as they are read (further entries may be applied meanwhile). Any chunk size. So it cannot be an
+   * async generator itself: the body of one runs only when the first chunk is read.
    */
   snapshot(): AsyncIterable<Uint8Array>
   /** Replaces the whole state by a snapshot; entries after `at` follow through apply. */

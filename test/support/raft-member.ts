@@ -89,13 +89,9 @@ class KeepingMachine implements StateMachine {
     if (this.items.length > 2 * this.itemsMax) this.items = this.items.slice(-this.itemsMax)
   }
 
-  async *snapshot(): AsyncGenerator<Uint8Array, void, undefined> {
-    for (const item of [...this.items]) {
-      const head = new Uint8Array(4)
-      new DataView(head.buffer).setUint32(0, item.length)
-      yield head
-      yield item
-    }
+  snapshot(): AsyncIterable<Uint8Array> {
+    // Outside of the generator, whose body runs only when the first chunk is wanted, entries later.
+    return encodedItems([...this.items])
   }
 
   async restore(at: SnapshotPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -116,6 +112,17 @@ class KeepingMachine implements StateMachine {
     const hash = createHash('sha256')
     for (const item of this.items) hash.update(item)
     return hash.digest('hex')
+  }
+}
+
+async function* encodedItems(
+  items: readonly Uint8Array[],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const item of items) {
+    const head = new Uint8Array(4)
+    new DataView(head.buffer).setUint32(0, item.length)
+    yield head
+    yield item
   }
 }
 

@@ -44,10 +44,11 @@ export async function managerCredentials(
   root: RootCa,
   nodeId: string,
   lifeMs = 3_600_000,
+  nowMs = Date.now(),
 ): Promise<RaftCredentials> {
   const { csrPem, keyPem } = await createNodeKey()
   const subject = { nodeId, role: 'manager', clusterId: 'test' } as const
-  const certPem = await issueCertificate(root, { subject, csrPem, nowMs: Date.now(), lifeMs })
+  const certPem = await issueCertificate(root, { subject, csrPem, nowMs, lifeMs })
   return { certPem: certPem + root.certPem, keyPem, caPem: root.certPem }
 }
 

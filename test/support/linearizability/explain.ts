@@ -34,12 +34,25 @@ export function explainViolation<Call, Result, State>(
     `  ${line(spec, failed)}`,
     `before it took effect the ${name} can only have been: ${possible}${more}`,
     ...(spec.note === undefined ? [] : [spec.note]),
+    ...unwritten(violation),
     'operations that overlap with it, that came shortly before, or that wrote what is in question:',
     ...omitted,
     ...shown
       .slice(-linesMax)
       .map((operation) => `${operation === failed ? '>' : ' '} ${line(spec, operation)}`),
   ].join('\n')
+}
+
+/** A value from nowhere tells more than any window. */
+function unwritten<Call, Result, State>({
+  spec,
+  history,
+  failed,
+  states,
+}: Violation<Call, Result, State>): readonly string[] {
+  const written = new Set(history.map((operation) => spec.writes(operation)))
+  const missing = [...spec.suspects(failed, states)].filter((value) => !written.has(value))
+  return missing.length === 0 ? [] : [`no operation of the history wrote: ${missing.join(' ')}`]
 }
 
 function windowOf<Call, Result, State>({

@@ -40,7 +40,8 @@ function prepare(
     stateKey: String,
     describeState: String,
     describe,
-    suspects: (failed, states) => new Set([...observed(failed), ...states]),
+    suspects: (failed, states) =>
+      new Set([...observed(failed), ...states].filter((value) => value !== registerInitial)),
     note: undefined,
     writes: ({ call }) => (call.kind === 'read' ? undefined : call.value),
   }

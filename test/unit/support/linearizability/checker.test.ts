@@ -196,6 +196,10 @@ t.test('the text of a violation names the operation, the states and what wrote t
   t.match(text, /#1 .*write 7[\s\S]*#2 .*write 8[\s\S]*> #3/)
   const lost = checkHistory(listModel, [append(1, [1, 2], 1), readList(2, [3, 4])])
   t.match(lost.kind === 'violation' ? lost.text : '', /append 1/)
+  const invented = checkHistory(registerModel, [write(1, [1, 2], 7), read(2, [3, 4], 9)])
+  t.match(invented, { text: /no operation of the history wrote: 9\n/ })
+  const inventedList = checkHistory(listModel, [append(1, [1, 2], 1), readList(2, [3, 4], 1, 5)])
+  t.match(inventedList, { text: /no operation of the history wrote: 5\n/ })
 })
 
 t.test('limits end the search, and say so', async (t) => {
