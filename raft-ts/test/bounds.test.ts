@@ -149,16 +149,26 @@ t.test('messages that wait for a flush are bounded, and go out in order after it
 t.test('reads that wait for the state machine are bounded', async (t) => {
   const reads = new PendingReads(new Uint8Array(6), 2)
   const outcomes: ReadOutcome[] = []
+  const ask = (): void => reads.ask((outcome) => outcomes.push(outcome))
+  const asked: bigint[] = []
+  const forward = (): boolean =>
+    reads.forward({
+      readIndex: (context) => {
+        asked.push(context)
+        return { kind: 'pending' }
+      },
+    })
   for (let i = 0; i < 2; i++) {
-    t.notOk(reads.isFull)
-    const context = reads.nextContext()
-    reads.add(context, (outcome) => outcomes.push(outcome))
-    reads.confirmed(context, 10, 5)
+    ask()
+    t.ok(forward())
+    reads.confirmed(asked[i] ?? 0n, 10, 5)
   }
-  t.ok(reads.isFull)
+  ask()
+  t.same(outcomes, [{ kind: 'busy' }])
   reads.applied(10)
-  t.notOk(reads.isFull)
-  t.equal(outcomes.length, 2)
+  t.equal(outcomes.length, 3)
+  ask()
+  t.ok(forward(), 'there is room again')
 })
 
 t.test('proposals that wait for the state machine are bounded', async (t) => {
@@ -202,8 +212,10 @@ t.test('heartbeats of members that left are forgotten', async (t) => {
   const send = (to: string): void =>
     trips.sent({ kind: 'heartbeat', from: 'a', to, term: 1, commit: 0, round: 0 }, 0)
   send('first')
-  for (let i = 0; i < 256; i++) send(`left ${i}`)
   trips.received({ kind: 'heartbeat-response', from: 'first', to: 'a', term: 1, round: 0 }, 400)
+  send('first')
+  for (let i = 0; i < 256; i++) send(`left ${i}`)
+  trips.received({ kind: 'heartbeat-response', from: 'first', to: 'a', term: 1, round: 0 }, 800)
   t.equal(pace.electionTicks(), 10, 'the first one too')
 })
 

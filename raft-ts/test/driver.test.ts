@@ -302,6 +302,81 @@ t.test(
   },
 )
 
+t.test('a slow network stretches them too, and the leader stays', async (t) => {
+  const cluster = three()
+  cluster.delayMs = 350
+  cluster.until('a leader in spite of slow messages', () => cluster.leader() !== undefined, 60_000)
+  cluster.time.pass(5000)
+  const leader = cluster.leader()
+  const { term } = leader.leadership
+  const slow = leader.driver?.status().electionTimeoutMs ?? 0
+  t.ok(slow > 1000, `${slow} ms`)
+  cluster.time.pass(60_000)
+  t.match(leader.leadership, { role: 'leader', term }, 'nobody campaigned')
+  cluster.delayMs = 1
+  cluster.time.pass(60_000)
+  t.equal(leader.driver?.status().electionTimeoutMs, 500)
+})
+
+t.test('a leader that takes itself out is told so, and leaves others in peace', async (t) => {
+  const cluster = three()
+  const old = cluster.leader()
+  cluster.commit('x')
+  const outcomes: string[] = []
+  const pending = Array.from({ length: 5 }, (_, i) => old.propose(`before ${i}`))
+  old.driver?.change({ steps: [{ kind: 'remove', id: old.id }] }, ({ kind }) => outcomes.push(kind))
+  const startMs = cluster.time.nowMs
+  cluster.until('another leads', () => cluster.leader() !== old)
+  t.ok(cluster.time.nowMs - startMs < 100, 'it handed over, nobody waited for a time-out')
+  t.same(outcomes, ['committed'])
+  t.ok(pending.every(({ outcome }) => outcome?.kind === 'committed'))
+  const { term } = cluster.leader().leadership
+  cluster.time.pass(60_000)
+  cluster.commit('y')
+  t.equal(cluster.leader().leadership.term, term, 'it never disturbs')
+  t.equal(old.leadership.role, 'follower')
+  t.notOk(old.machine.items.includes('y'))
+  t.same(cluster.leader().driver?.status().conf.voters.length, 2)
+})
+
+t.test('a change that is not committed when leadership ends is lost', async (t) => {
+  const cluster = three()
+  const old = cluster.leader()
+  cluster.commit('x')
+  cluster.isolate(old.id)
+  const outcomes: string[] = []
+  old.driver?.change({ steps: [{ kind: 'remove', id: old.id }] }, ({ kind }) => outcomes.push(kind))
+  cluster.until('it steps down', () => old.leadership.role !== 'leader')
+  t.same(outcomes, ['lost'])
+})
+
+t.test('reads that come together ask the leader once, on every kind of member', async (t) => {
+  const cluster = new DriverCluster(['a', 'b', 'c'], ['l'])
+  const waiting: (() => void)[] = []
+  const defer = (run: () => void): void => {
+    waiting.push(run)
+    cluster.time.after(0, () => waiting.shift()?.())
+  }
+  cluster.startAll({ defer })
+  cluster.host('l').start({ defer })
+  const leader = cluster.leader()
+  leader.driver?.change({ steps: [{ kind: 'add-learner', id: 'l' }] }, () => {})
+  cluster.commit('x')
+  cluster.time.pass(300)
+  let asked = 0
+  cluster.filter = (_, message) => {
+    if (message.kind === 'read-index') asked += 1
+    return true
+  }
+  for (const host of cluster.hosts.values()) {
+    const outcomes: ReadOutcome[] = []
+    for (let i = 0; i < 500; i++) host.driver?.readIndex((outcome) => outcomes.push(outcome))
+    cluster.until('all are answered', () => outcomes.length === 500)
+    t.ok(outcomes.every(({ kind }) => kind === 'ready'))
+  }
+  t.equal(asked, 3, 'one question from each member that does not lead')
+})
+
 t.test('a failing disk ends the driver, and requests with it', async (t) => {
   const cluster = three()
   const leader = cluster.leader()

@@ -1,7 +1,14 @@
 // Elections and terms, rule by rule. Each test names its section.
 import type { Message } from 'raft-ts'
 import t from 'tap'
-import { Cluster, diskWithTerms, foundedDisk, Peer, type PeerOptions } from './support/cluster.ts'
+import {
+  Cluster,
+  diskWithTerms,
+  foundedDisk,
+  Peer,
+  type PeerOptions,
+  plainConf,
+} from './support/cluster.ts'
 
 const abc = ['a', 'b', 'c']
 /** The rules of the paper alone. */
@@ -303,6 +310,76 @@ t.test('6.2 CheckQuorum: a leader without a quorum steps down', async (t) => {
   cluster.tick(['a'], 20)
   t.equal(a.role, 'follower')
   t.ok(a.notes.includes('quorum-lost'))
+})
+
+t.test('9.6 PreVote: a node that is heard but hears nothing does not disturb', async (t) => {
+  const cluster = new Cluster(abc)
+  const a = cluster.elect('a')
+  const { term } = a.node.status()
+  cluster.loses = (message) => message.to === 'c'
+  cluster.tick(undefined, 200)
+  t.match(a.node.status(), { role: 'leader', term })
+  t.equal(cluster.get('c').node.status().term, term, 'its term never rose')
+})
+
+t.test('9.6 PreVote: one who hears the leader refuses, one who does not may agree', async (t) => {
+  // b hears the leader, c and d do not: of five they are no majority with a candidate.
+  const cluster = new Cluster(['a', 'b', 'c', 'd', 'e'])
+  const a = cluster.elect('a')
+  cluster.loses = (message) => message.from === 'a' && ['c', 'd'].includes(message.to)
+  cluster.tick(undefined, 100)
+  t.match(a.node.status(), { role: 'leader', term: 2 })
+  t.ok(['pre-candidate', 'follower'].includes(cluster.get('c').role))
+})
+
+t.test(
+  '4.2.3: the lease alone, without PreVote, keeps the leader from a rising term',
+  async (t) => {
+    const cluster = new Cluster(abc, { tuning: { preVote: false } })
+    const a = cluster.elect('a')
+    a.node.proposeConfChange({ steps: [{ kind: 'remove', id: 'c' }] })
+    // c is not told, and campaigns in ever higher terms; what it says arrives.
+    cluster.loses = (message) => message.to === 'c'
+    cluster.tick(undefined, 200)
+    const c = cluster.get('c').node.status()
+    t.ok(c.term > 5, `${c.term}`)
+    t.match(a.node.status(), { role: 'leader', term: 2, conf: plainConf(['a', 'b']) })
+    cluster.heal()
+    cluster.tick(undefined, 100)
+    t.match(a.node.status(), { role: 'leader', term: 2 }, 'nor when it hears again')
+  },
+)
+
+t.test('6.2 CheckQuorum: during a joint configuration both majorities must answer', async (t) => {
+  for (const silent of [
+    ['b', 'c'],
+    ['d', 'e'],
+  ]) {
+    const joint = { ...plainConf(['a', 'd', 'e']), outgoing: abc }
+    const cluster = new Cluster([])
+    for (const id of ['a', 'b', 'c', 'd', 'e']) {
+      const disk = foundedDisk(abc)
+      disk.write({ entries: [{ kind: 'conf', term: 1, index: 2, conf: joint }] })
+      cluster.add(id, disk)
+    }
+    // Nothing is committed: the configuration stays joint.
+    cluster.loses = (message) => message.kind === 'append'
+    const a = cluster.elect('a')
+    cluster.tick(undefined, 40)
+    t.equal(a.role, 'leader')
+    cluster.isolate(...silent)
+    cluster.tick(['a'], 20)
+    t.equal(a.role, 'follower', `without ${silent.join()}`)
+    t.ok(a.notes.includes('quorum-lost'))
+  }
+})
+
+t.test('6.2 CheckQuorum: can be left out, then a leader leads on alone', async (t) => {
+  const cluster = new Cluster(abc, { tuning: { checkQuorum: false } })
+  const a = cluster.elect('a')
+  cluster.isolate('a')
+  cluster.tick(['a'], 100)
+  t.equal(a.role, 'leader')
 })
 
 t.test('6.2 CheckQuorum: learners are no quorum', async (t) => {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Pace } from '../build/driver/pace.js'
+import { RoundTrips } from '../build/driver/round-trips.js'
 
 /** 10 ticks of 50 ms: an election time-out of 500 ms. */
 function aPace(): Pace {
@@ -34,6 +35,72 @@ t.test('an outage is not slowness', async (t) => {
   const pace = aPace()
   pace.silenceTook(2000)
   pace.roundTripTook(3000)
+  t.equal(pace.electionTicks(), 10)
+})
+
+t.test('a round trip longer than the time-out counts, up to the longest time-out', async (t) => {
+  const pace = aPace()
+  pace.roundTripTook(600)
+  t.equal(pace.electionTicks(), 40)
+})
+
+const heartbeat = { kind: 'heartbeat', from: 'a', to: 'b', term: 1, commit: 0, round: 1 } as const
+const answer = { kind: 'heartbeat-response', from: 'b', to: 'a', term: 1, round: 1 } as const
+
+t.test('an answer counts for its own heartbeat, however many are under way', async (t) => {
+  const pace = aPace()
+  const trips = new RoundTrips(pace)
+  // A heartbeat every 100 ms, an answer 600 ms after each.
+  for (let round = 1; round <= 20; round++) {
+    const nowMs = round * 100
+    trips.sent({ ...heartbeat, round }, nowMs)
+    if (round > 6) trips.received({ ...answer, round: round - 6 }, nowMs)
+  }
+  t.equal(pace.electionTicks(), 40)
+})
+
+t.test('a lost heartbeat or answer is not a slow one', async (t) => {
+  const pace = aPace()
+  const trips = new RoundTrips(pace)
+  let nowMs = 0
+  for (let round = 1; round <= 100; round++) {
+    nowMs += 900
+    trips.sent({ ...heartbeat, round }, nowMs)
+    // Of every three two are lost.
+    if (round % 3 === 0) trips.received({ ...answer, round }, nowMs + 1)
+  }
+  t.equal(pace.electionTicks(), 10)
+})
+
+t.test('a new leadership counts its heartbeats anew', async (t) => {
+  const pace = aPace()
+  const trips = new RoundTrips(pace)
+  trips.sent({ ...heartbeat, round: 500 }, 0)
+  for (const round of [1, 2]) {
+    trips.sent({ ...heartbeat, term: 3, round }, 1000)
+    trips.received({ ...answer, round: 500 }, 1000)
+    trips.received({ ...answer, term: 3, round }, 1600)
+  }
+  t.equal(pace.electionTicks(), 40)
+})
+
+t.test('of two round trips in a row to one peer the shorter one counts', async (t) => {
+  const pace = aPace()
+  const trips = new RoundTrips(pace)
+  let nowMs = 0
+  const trip = (peer: string, ms: number): number => {
+    trips.sent({ ...heartbeat, to: peer }, nowMs)
+    nowMs += ms
+    trips.received({ ...answer, from: peer }, nowMs)
+    return pace.electionTicks()
+  }
+  t.equal(trip('b', 700), 10, 'of the first one nothing is known')
+  t.equal(trip('b', 1), 10)
+  t.equal(trip('b', 700), 10, 'a cut')
+  t.equal(trip('c', 700), 10, 'to all peers')
+  t.equal(trip('b', 700), 45, 'it is slow')
+  trips.forget()
+  for (let i = 0; i < 200; i++) trip('b', 1)
   t.equal(pace.electionTicks(), 10)
 })
 

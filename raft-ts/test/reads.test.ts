@@ -9,6 +9,13 @@ function heartbeats(messages: readonly Message[]): readonly Message[] {
   return messages.filter((message) => message.kind === 'heartbeat')
 }
 
+function latestHeartbeat(cluster: Cluster): { readonly round: number } {
+  const rounds = heartbeats(cluster.sent).map((message) =>
+    message.kind === 'heartbeat' ? message.round : 0,
+  )
+  return { round: Math.max(0, ...rounds) }
+}
+
 t.test('6.4: a leader answers after a quorum confirmed it, with its commit index', async (t) => {
   const cluster = new Cluster(abc)
   const a = cluster.elect('a')
@@ -93,6 +100,52 @@ t.test('6.4: a follower asks the leader', async (t) => {
   cluster.settle()
   t.same(b.reads, [{ index: 3, context: 5n }])
   t.same(a.reads, [])
+})
+
+t.test('6.4: a learner asks the leader too, and the voters confirm', async (t) => {
+  const cluster = new Cluster(abc)
+  const a = cluster.elect('a')
+  const l = cluster.add('l')
+  a.node.proposeConfChange({ steps: [{ kind: 'add-learner', id: 'l' }] })
+  a.propose('x')
+  cluster.tick(undefined, 4)
+  t.same(l.node.readIndex(5n), { kind: 'pending' })
+  cluster.settle()
+  t.same(l.reads, [{ index: a.commit, context: 5n }])
+  t.same(l.texts, ['x'])
+  cluster.isolate('b', 'c')
+  l.node.readIndex(6n)
+  cluster.tick(undefined, 4)
+  t.equal(l.reads.length, 1, 'leader and learner are no majority')
+})
+
+t.test('6.4: forwarded reads share a round with others', async (t) => {
+  const cluster = new Cluster(abc)
+  const a = cluster.elect('a')
+  const { round: before } = latestHeartbeat(cluster)
+  for (const id of ['b', 'c']) for (let i = 1n; i <= 20n; i++) cluster.get(id).node.readIndex(i)
+  const asked = ['b', 'c'].flatMap((id) => cluster.get(id).pump())
+  t.equal(asked.length, 40)
+  for (const message of asked) cluster.deliver(message)
+  a.node.readIndex(1n)
+  cluster.settle()
+  t.equal(latestHeartbeat(cluster).round, before + 1)
+  for (const id of ['b', 'c']) t.equal(cluster.get(id).reads.length, 20)
+  t.equal(a.reads.length, 1)
+})
+
+t.test('6.4: what a follower forwards to one that no longer leads is given up', async (t) => {
+  const cluster = new Cluster(abc)
+  cluster.elect('a')
+  const b = cluster.get('b')
+  b.node.readIndex(5n)
+  const asked = b.pump()
+  cluster.get('a').node.transferLeadership('c')
+  cluster.settle()
+  for (const message of asked) cluster.deliver(message)
+  cluster.settle()
+  t.same(b.aborted, [5n])
+  t.same(b.reads, [])
 })
 
 t.test('6.4: followers with equal contexts are told apart', async (t) => {

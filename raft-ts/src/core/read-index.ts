@@ -36,7 +36,7 @@ export class ReadRounds {
     this.#pendingMax = pendingMax
   }
 
-  /** Number of the latest round, 0 when none was started. */
+  /** Number of the latest round or heartbeat, 0 when there was none. */
   get latest(): number {
     return this.#latest
   }
@@ -58,6 +58,11 @@ export class ReadRounds {
     this.#open.push({ number: this.#latest, index: commit, reads: this.#waiting })
     this.#openReads += this.#waiting.length
     this.#waiting = []
+  }
+
+  /** A number of its own for the heartbeats that go out now: an answer tells which of them it answers. */
+  beat(): void {
+    this.#latest += 1
   }
 
   /** Opens a round that only proves leadership; what waits goes on waiting. */

@@ -43,8 +43,9 @@ export function sendAppends(node: NodeState): void {
   for (const progress of leading.progress.values()) sendAppendsTo(node, progress)
 }
 
-/** One heartbeat to everyone, with the latest read round. */
+/** One heartbeat to everyone. Its answer counts for all read rounds before. */
 export function sendHeartbeats(node: NodeState): void {
+  leadingOf(node).reads.beat()
   for (const progress of leadingOf(node).progress.values()) sendHeartbeat(node, progress)
 }
 

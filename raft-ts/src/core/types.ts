@@ -107,7 +107,7 @@ export type Message =
   | (Header & {
       readonly kind: 'heartbeat'
       readonly commit: Index
-      /** The leader's latest ReadIndex round, 0 when none; the response repeats it. */
+      /** Rises with every heartbeat and every ReadIndex round of a leader; the response repeats it. */
       readonly round: number
     })
   | (Header & { readonly kind: 'heartbeat-response'; readonly round: number })

@@ -162,13 +162,7 @@ export class RaftDriver {
 
   /** A linearizable read point, on any member. */
   readIndex(answer: Answer<ReadOutcome>): void {
-    const isTaken = this.#enter(() => {
-      if (this.#reads.isFull) return answer({ kind: 'busy' })
-      const context = this.#reads.nextContext()
-      const result = this.#core.readIndex(context)
-      if (result.kind === 'pending') this.#reads.add(context, answer)
-      else answer(result)
-    })
+    const isTaken = this.#enter(() => this.#reads.ask(answer))
     if (!isTaken) answer({ kind: 'no-leader' })
   }
 
@@ -273,7 +267,11 @@ export class RaftDriver {
     if (this.#isPumping) return
     this.#isPumping = true
     try {
-      while (!this.#isStopped && this.#core.hasReady()) this.#handle(this.#core.ready())
+      while (!this.#isStopped) {
+        const hasAsked = this.#reads.forward(this.#core)
+        if (this.#core.hasReady()) this.#handle(this.#core.ready())
+        else if (!hasAsked) break
+      }
     } finally {
       this.#isPumping = false
     }
@@ -295,7 +293,7 @@ export class RaftDriver {
   #changedRole(isLeader: boolean): void {
     const { role, leader, term } = this.#core
     if (!isLeader) {
-      this.#proposals.lose()
+      this.#proposals.lose(this.#core)
       this.#addition.lose()
       this.#sender.stop()
     }
@@ -342,16 +340,16 @@ export class RaftDriver {
   }
 
   #tick(count: number): void {
-    if (count > this.#electionTicks) {
+    const isResumed = count > this.#electionTicks
+    const ticks = isResumed ? 1 : Math.min(count, ticksAtOnceMax)
+    if (isResumed) {
       this.#roundTrips.forget()
       this.#core.resumed()
-      this.#core.tick()
-    } else {
-      for (let i = 0; i < Math.min(count, ticksAtOnceMax); i++) this.#core.tick()
     }
+    for (let i = 0; i < ticks; i++) this.#core.tick()
     this.#transfers.tick()
     this.#addition.tick({
-      ticks: Math.min(count, ticksAtOnceMax),
+      ticks,
       electionTicks: this.#electionTicks,
     })
     this.#electionTicks = this.#pace.electionTicks()

@@ -24,8 +24,10 @@ export class Pace {
     this.#flushMs = Math.max(ms, this.#flushMs * fading)
   }
 
+  /** May take longer than the present time-out: an election that is to succeed needs that long. */
   roundTripTook(ms: number): void {
-    if (!this.#isOutage(ms)) this.#roundTripMs = Math.max(ms, this.#roundTripMs * fading)
+    if (ms <= this.#ticksMax * this.#tickMs)
+      this.#roundTripMs = Math.max(ms, this.#roundTripMs * fading)
   }
 
   /** A leader's sign of life came this long after the one before. */
@@ -39,7 +41,11 @@ export class Pace {
     const wantedTicks = Math.max(exchangesMs, 2 * this.#silenceMs) / this.#tickMs
     const step = Math.max(1, Math.floor(this.#electionTicks / 2))
     const stepped = Math.ceil(wantedTicks / step) * step
-    return Math.max(this.#electionTicks, Math.min(stepped, this.#electionTicks * stretchMax))
+    return Math.max(this.#electionTicks, Math.min(stepped, this.#ticksMax))
+  }
+
+  get #ticksMax(): number {
+    return this.#electionTicks * stretchMax
   }
 
   /** Longer than anyone waits: a cut connection or a dead peer, not a slow one. */

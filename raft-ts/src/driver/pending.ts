@@ -1,5 +1,7 @@
 // Requests that wait: proposals for their entry, changes for their configuration, reads for their
 // index. Each is answered exactly once.
+import { isJoint } from '../core/quorum.ts'
+import type { RaftNode } from '../core/raft-node.ts'
 import { shiftWhile } from '../core/shift-while.ts'
 import type { Entry, Index, ProposeResult, Term } from '../core/types.ts'
 import type { ChangeOutcome, ProposeOutcome, ReadOutcome } from './outcomes.ts'
@@ -58,12 +60,21 @@ export class PendingProposals {
     }
   }
 
-  /** Leadership ended: what is under way may be committed by somebody else, or never. */
-  lose(): void {
-    const all = [...this.#entries.values(), ...this.#changes]
+  /**
+   * Leadership ended: what is under way may be committed by somebody else, or never. Of changes it may be known that
+   * they hold alone, though not applied here yet: that of a leader that took itself out.
+   */
+  lose(core?: Pick<RaftNode, 'conf' | 'confIndex' | 'commit' | 'termAt'>): void {
+    const entries = [...this.#entries.values()]
+    const changes = this.#changes
     this.#entries.clear()
     this.#changes = []
-    for (const { answer } of all) answer({ kind: 'lost' })
+    for (const { answer } of entries) answer({ kind: 'lost' })
+    const isSettled = core !== undefined && core.confIndex <= core.commit && !isJoint(core.conf)
+    for (const { index, term, answer } of changes) {
+      const isOwn = isSettled && index <= core.confIndex && core.termAt(index) === term
+      answer(isOwn ? { kind: 'committed', index: core.confIndex, term } : { kind: 'lost' })
+    }
   }
 
   #appliedConf(entry: Extract<Entry, { kind: 'conf' }>): void {
@@ -76,13 +87,17 @@ export class PendingProposals {
   }
 }
 
-/** Linearizable reads. */
+/** Linearizable reads. Those that come together share one question to the leader. */
 export class PendingReads {
-  readonly #asked = new Map<bigint, Answer<ReadOutcome>>()
-  /** Confirmed, waiting until the index is applied; ascending is not given. */
-  #confirmed: { readonly index: Index; readonly answer: Answer<ReadOutcome> }[] = []
-  #context: bigint
   readonly #countMax: number
+  /** Not yet asked for. */
+  #gathered: Answer<ReadOutcome>[] = []
+  readonly #asked = new Map<bigint, readonly Answer<ReadOutcome>[]>()
+  /** Confirmed, waiting until the index is applied; ascending is not given. */
+  #confirmed: { readonly index: Index; readonly answers: readonly Answer<ReadOutcome>[] }[] = []
+  #context: bigint
+  /** Reads not yet answered. */
+  #count = 0
 
   /** Contexts count up from a random one: those of two lives of a node hardly ever meet. */
   constructor(random: Uint8Array, countMax: number) {
@@ -90,45 +105,63 @@ export class PendingReads {
     this.#countMax = countMax
   }
 
-  /** The core bounds those that were asked; those that wait for the state machine count here. */
-  get isFull(): boolean {
-    return this.#asked.size + this.#confirmed.length >= this.#countMax
+  /** The core bounds what it is asked; also what waits for the state machine counts here. */
+  ask(answer: Answer<ReadOutcome>): void {
+    if (this.#count >= this.#countMax) {
+      answer({ kind: 'busy' })
+      return
+    }
+    this.#count += 1
+    this.#gathered.push(answer)
   }
 
-  nextContext(): bigint {
+  /** Asks once for all that have come since; what was committed until now covers them. False: none has. */
+  forward(core: Pick<RaftNode, 'readIndex'>): boolean {
+    const answers = this.#gathered
+    if (answers.length === 0) return false
+    this.#gathered = []
     this.#context += 1n
-    return this.#context
-  }
-
-  add(context: bigint, answer: Answer<ReadOutcome>): void {
-    this.#asked.set(context, answer)
+    const result = core.readIndex(this.#context)
+    if (result.kind === 'pending') this.#asked.set(this.#context, answers)
+    else this.#answer(answers, result)
+    return true
   }
 
   confirmed(context: bigint, index: Index, appliedIndex: Index): void {
-    const answer = this.#asked.get(context)
-    if (answer === undefined) return
+    const answers = this.#asked.get(context)
+    if (answers === undefined) return
     this.#asked.delete(context)
-    if (index <= appliedIndex) answer({ kind: 'ready', index })
-    else this.#confirmed.push({ index, answer })
+    if (index <= appliedIndex) this.#answer(answers, { kind: 'ready', index })
+    else this.#confirmed.push({ index, answers })
   }
 
   aborted(context: bigint): void {
-    const answer = this.#asked.get(context)
+    const answers = this.#asked.get(context) ?? []
     this.#asked.delete(context)
-    answer?.({ kind: 'no-leader' })
+    this.#answer(answers, { kind: 'no-leader' })
   }
 
   applied(appliedIndex: Index): void {
     if (this.#confirmed.length === 0) return
     const due = this.#confirmed.filter(({ index }) => index <= appliedIndex)
     this.#confirmed = this.#confirmed.filter(({ index }) => index > appliedIndex)
-    for (const { index, answer } of due) answer({ kind: 'ready', index })
+    for (const { index, answers } of due) this.#answer(answers, { kind: 'ready', index })
   }
 
   lose(): void {
-    const all = [...this.#asked.values(), ...this.#confirmed.map(({ answer }) => answer)]
+    const all = [
+      ...[...this.#asked.values()].flat(),
+      ...this.#confirmed.flatMap(({ answers }) => answers),
+      ...this.#gathered,
+    ]
     this.#asked.clear()
     this.#confirmed = []
-    for (const answer of all) answer({ kind: 'no-leader' })
+    this.#gathered = []
+    this.#answer(all, { kind: 'no-leader' })
+  }
+
+  #answer(answers: readonly Answer<ReadOutcome>[], outcome: ReadOutcome): void {
+    this.#count -= answers.length
+    for (const answer of answers) answer(outcome)
   }
 }

@@ -1,8 +1,8 @@
 // Runs a script of commands against nodes in memory and writes down every effect as text.
 // A script is lines beginning with `> `; `#` lines are kept; all else is output, made anew.
-// `> quietly ...` leaves its output out.
-import type { ConfChangeStep, ConfState, Message, NodeId, Ready } from 'raft-ts'
-import { foundedDisk, Peer, textOf } from './cluster.ts'
+// `> quietly ...` leaves its output out; `> pass N` is N ticks of every node, each with all that follows.
+import type { ConfChangeStep, ConfState, Message, NodeId, RaftTuning, Ready } from 'raft-ts'
+import { foundedDisk, Peer, type PeerOptions, textOf } from './cluster.ts'
 
 /** The script with the effects of each command below it. */
 export function runTranscript(text: string): string {
@@ -20,6 +20,8 @@ export function runTranscript(text: string): string {
 class Run {
   readonly #peers = new Map<NodeId, Peer>()
   readonly #unflushed = new Map<NodeId, Ready[]>()
+  readonly #priorities = new Map<NodeId, number>()
+  #tuning: Partial<RaftTuning> = {}
   #queue: Message[] = []
   #lines: string[] = []
 
@@ -34,15 +36,22 @@ class Run {
     return []
   }
 
+  get #options(): PeerOptions {
+    return { tuning: this.#tuning, priorityOf: (id) => this.#priorities.get(id) ?? 0 }
+  }
+
   #dispatch(name: string, args: readonly string[]): void {
     const [id = '', arg = ''] = args
     if (name === 'found') for (const founder of args) this.#found(founder, args)
-    else if (name === 'join') this.#peers.set(id, new Peer(id))
+    else if (name === 'join') this.#peers.set(id, new Peer(id, this.#options))
+    else if (name === 'bound') this.#tuning = { pendingBytesMax: Number(id) }
     else if (name === 'tick') for (let i = 0; i < Number(arg || 1); i++) this.#peer(id).node.tick()
     else if (name === 'campaign') this.#peer(id).node.campaign()
     else if (name === 'propose') this.#print(`${JSON.stringify(this.#peer(id).propose(arg))}`)
     else if (name === 'read') this.#print(this.#peer(id).node.readIndex(BigInt(arg)).kind)
     else if (name === 'transfer') this.#peer(id).node.transferLeadership(arg)
+    else if (name === 'abort') this.#print(`${this.#peer(id).node.abortTransfer()}`)
+    else if (name === 'prefer') this.#priorities.set(id, Number(arg))
     else if (name === 'change') this.#change(id, args.slice(1))
     else if (name === 'ready') this.#ready(id)
     else if (name === 'flush') this.#flush(id)
@@ -50,6 +59,7 @@ class Run {
     else if (name === 'deliver') this.#deliver(id, true)
     else if (name === 'drop') this.#deliver(id, false)
     else if (name === 'settle') this.#settle()
+    else if (name === 'pass') this.#pass(Number(id))
     else if (name === 'status') this.#status(id)
     else throw new Error(`unknown command: ${name}`)
   }
@@ -69,6 +79,7 @@ class Run {
       disk: foundedDisk(founders),
       // Time-outs of 10, 11, 12 ... ticks.
       random: () => founders.indexOf(id) / 10,
+      ...this.#options,
     })
     peer.pump()
     this.#peers.set(id, peer)
@@ -121,6 +132,13 @@ class Run {
     for (const message of meant) {
       this.#print(`${message.from}>${message.to} ${message.kind}${arrives ? '' : ' is lost'}`)
       if (arrives) this.#peers.get(message.to)?.node.step(message)
+    }
+  }
+
+  #pass(ticks: number): void {
+    for (let i = 0; i < ticks; i++) {
+      for (const peer of this.#peers.values()) peer.node.tick()
+      this.#settle()
     }
   }
 
