@@ -18,6 +18,20 @@ const table = [
     of: 'raft-ts/src/driver',
     may: ['raft-ts/src/driver', 'raft-ts/src/storage', 'raft-ts/src/core', 'node:'],
   },
+  {
+    of: 'raft-ts/src/node',
+    may: [
+      'raft-ts/src/node',
+      'raft-ts/src/driver',
+      'raft-ts/src/storage',
+      'raft-ts/src/core',
+      'node:',
+    ],
+  },
+  {
+    of: 'raft-ts/src/index.ts',
+    may: ['raft-ts/src/driver', 'raft-ts/src/storage', 'raft-ts/src/core'],
+  },
   { of: 'raft-ts/src', may: ['raft-ts/src', 'node:'] },
 
   { of: 'proto/lib', may: ['proto/lib', 'node:', 'pino'] },

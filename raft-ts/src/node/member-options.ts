@@ -38,6 +38,10 @@ export interface MemberOptions<Result> {
   /** Default 50. */
   readonly tickMs?: number
   readonly tuning?: Partial<RaftTuning>
+  /** Proposals that wait to be applied; above it propose answers `busy`. Default 65,536. */
+  readonly pendingProposalsMax?: number
+  /** Who should rather lead: see DriverOptions.priorityOf. Default: all are equal. */
+  readonly priorityOf?: (id: NodeId) => number
   readonly snapshotPolicy?: Partial<SnapshotPolicy>
   /** Roles and leaders, as they come. */
   readonly onLeadership?: (leadership: Leadership) => void

@@ -4,8 +4,14 @@ import { join } from 'node:path'
 import { isVoter } from '../core/quorum.ts'
 import type { ConfChange, NodeId } from '../core/types.ts'
 import { RaftDriver } from '../driver/driver.ts'
-import type { DriverStatus } from '../driver/driver-options.ts'
-import type { ChangeOutcome, Leadership, ReadOutcome, TransferOutcome } from '../driver/outcomes.ts'
+import type { DriverOptions, DriverStatus } from '../driver/driver-options.ts'
+import type {
+  AddVoterOutcome,
+  ChangeOutcome,
+  Leadership,
+  ReadOutcome,
+  TransferOutcome,
+} from '../driver/outcomes.ts'
 import { readOrCreateKeyFile } from '../storage/key-file.ts'
 import { openNodeDisk } from '../storage/node-disk.ts'
 import {
@@ -83,6 +89,19 @@ function beginningOf(options: MemberOptions<unknown>): ClusterBeginning | undefi
   return { kind: 'new', voters }
 }
 
+/** What is the driver's own. */
+function passedOn(options: MemberOptions<unknown>): Partial<DriverOptions> {
+  const { tickMs, tuning, pendingProposalsMax, priorityOf, snapshotPolicy, onNote } = options
+  return {
+    ...(tickMs === undefined ? {} : { tickMs }),
+    ...(tuning === undefined ? {} : { tuning }),
+    ...(pendingProposalsMax === undefined ? {} : { pendingProposalsMax }),
+    ...(priorityOf === undefined ? {} : { priorityOf }),
+    ...(snapshotPolicy === undefined ? {} : { snapshotPolicy }),
+    ...(onNote === undefined ? {} : { onNote }),
+  }
+}
+
 /**
  * A running member. What became of a request is its value: it rejects only for what the caller gave it, an empty
  * proposal or a function that throws.
@@ -103,13 +122,14 @@ export class RaftMember<Result> {
 
   /** Of startMember: takes part once its driver is started. */
   constructor(options: MemberOptions<Result>, storage: Storage, link: PeerLink) {
-    const { id, stateMachine, tickMs, tuning, snapshotPolicy, onNote } = options
+    const { id, stateMachine } = options
     this.id = id
     this.#options = options
     this.#storage = storage
     this.#link = link
     this.#requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs
     this.driver = new RaftDriver({
+      ...passedOn(options),
       id,
       storage,
       stateMachine,
@@ -118,10 +138,6 @@ export class RaftMember<Result> {
       random: systemRandomness,
       // What comes in one turn of the event loop shares messages and flushes.
       defer: (run) => setImmediate(run),
-      ...(tickMs === undefined ? {} : { tickMs }),
-      ...(tuning === undefined ? {} : { tuning }),
-      ...(snapshotPolicy === undefined ? {} : { snapshotPolicy }),
-      ...(onNote === undefined ? {} : { onNote }),
       onLeadership: (leadership) => this.#announced(leadership),
       onFailed: (err) => this.#failed(err),
     })
@@ -190,12 +206,25 @@ export class RaftMember<Result> {
     )
   }
 
-  /** Hands leadership to a voter; without one, to the voter that has most of the log. */
+  /**
+   * Adds a member as a learner, waits until it keeps up, and makes it a voter, on the leader. The member's process
+   * must run. Takes as long as catching up does; ends with this leadership at the latest.
+   */
+  addVoter(id: NodeId): Promise<AddVoterOutcome> {
+    return new Promise((resolve) => this.driver.addVoter(id, resolve))
+  }
+
+  /** Hands leadership to a voter; without one, to the best: of highest priority and up to date. */
   transferLeadership(to?: NodeId): Promise<TransferOutcome> {
     const reason = 'no outcome within the time for requests'
     return this.#request<TransferOutcome>({ kind: 'failed', reason }, (answer) =>
       this.driver.transferLeadership(to, answer),
     )
+  }
+
+  /** Gives up the transfer that is under way. False: there was none, or it is too late. */
+  abortTransfer(): boolean {
+    return this.driver.abortTransfer()
   }
 
   /** Takes a snapshot soon, and drops the log that it stands for. */
