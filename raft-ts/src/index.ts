@@ -1,4 +1,8 @@
-// raft-ts: the public entry. Re-exports the core, the durable log and the driver; nothing else is public.
+/**
+ * raft-ts: the public entry. Re-exports the core, the durable log and the driver; nothing else is public.
+ *
+ * @module raft-ts
+ */
 export { RaftInvariantError } from './core/assert.ts'
 export { type Beginning, forceNewCluster, newCluster } from './core/bootstrap.ts'
 export * from './core/config.ts'

@@ -30,6 +30,7 @@ export interface DriverOptions {
    * Default: at once.
    */
   readonly defer?: (run: () => void) => void
+  /** Roles and leaders, as they are announced. */
   readonly onLeadership?: (leadership: Leadership) => void
   /** Facts worth a log line. */
   readonly onNote?: (note: Note) => void

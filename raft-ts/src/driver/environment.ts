@@ -3,12 +3,18 @@
 import type { Entry, Message, NodeId, SnapshotMeta, Term } from '../core/types.ts'
 import type { Done } from '../storage/disk.ts'
 
+/** Something that is to happen later. */
+export interface Timer {
+  /** It does not happen any more; no error when it has. */
+  cancel(): void
+}
+
 /** Monotonic time only: wall clocks jump and decide nothing in Raft. */
 export interface MonotonicClock {
   /** Milliseconds from an arbitrary start. Never jumps; may stand still while the process is stopped. */
   monotonicMs(): number
   /** Calls fn once after delayMs. Never from within this call. */
-  setTimer(delayMs: number, fn: () => void): { cancel(): void }
+  setTimer(delayMs: number, fn: () => void): Timer
 }
 
 /** For election time-outs and the contexts of reads. */

@@ -13,8 +13,11 @@ import type {
 export interface DriverRequests {
   /** Resolves after the entry was applied here. The bytes must not change any more. */
   propose(data: Uint8Array): Promise<ProposeOutcome>
+  /** A linearizable read point, on any member. */
   readIndex(): Promise<ReadOutcome>
+  /** Resolves when the new configuration holds alone. */
   change(change: ConfChange): Promise<ChangeOutcome>
+  /** Adds a learner, and promotes it once it has caught up. */
   addVoter(id: NodeId): Promise<AddVoterOutcome>
   /** Without `to`: to the voter that has most of the log. */
   transferLeadership(to?: NodeId): Promise<TransferOutcome>

@@ -1,4 +1,8 @@
-// raft-ts/node: members that are ready to run on Node.js, with clock, randomness, key file and network.
+/**
+ * raft-ts/node: members that are ready to run on Node.js, with clock, randomness, key file and network.
+ *
+ * @module raft-ts/node
+ */
 export { LocalNetwork } from './local-network.ts'
 export type {
   MemberOptions,

@@ -37,6 +37,7 @@ export interface DiskFile {
   append(bytes: Uint8Array, done: Done): void
   /** Makes all appends before it durable (fdatasync). After an error the file must not be used again. */
   sync(done: Done): void
+  /** Gives the file back; nothing follows. */
   close(done: Done): void
 }
 

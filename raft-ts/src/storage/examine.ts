@@ -29,6 +29,7 @@ export type ClusterBeginning =
   | { readonly kind: 'new'; readonly voters: readonly NodeId[] }
   | { readonly kind: 'force-new'; readonly id: NodeId }
 
+/** What a member's directory is opened with. */
 export interface StorageOptions {
   readonly disk: Disk
   /** Opens the data keys. */

@@ -1,5 +1,9 @@
-// raft-ts/testing: the simulator, public so that users can prove their own state machines, and its parts, so that
-// they can simulate whole programs around Raft.
+/**
+ * raft-ts/testing: the simulator, public so that users can prove their own state machines, and its parts, so that
+ * they can simulate whole programs around Raft.
+ *
+ * @module raft-ts/testing
+ */
 export { extendDigest } from './digest.ts'
 export { Oracle, Violation, type WatchedNode } from './oracle.ts'
 export { ProcessFault, SimProcess } from './process.ts'

@@ -51,6 +51,7 @@ export interface Acknowledgement {
   readonly before: Index
 }
 
+/** Sees all that the nodes of a simulation do, and holds it against what Raft promises. */
 export class Oracle {
   readonly #leaders = new Map<Term, string>()
   readonly #votes = new Map<string, NodeId>()

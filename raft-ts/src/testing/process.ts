@@ -1,6 +1,6 @@
 // One life of a simulated process: nothing it started runs after its death, and nothing runs while it is
 // stopped. Its clock may run fast or slow.
-import type { MonotonicClock } from '../driver/environment.ts'
+import type { MonotonicClock, Timer } from '../driver/environment.ts'
 import type { SimEvent, World } from './world.ts'
 
 /** What a process' own code threw; the run fails with it. */
@@ -63,6 +63,7 @@ export class SimProcess implements MonotonicClock {
     return this.#world.after(delayMs, () => this.run(code))
   }
 
+  /** Ends it at once, as a crash would; nothing of it runs any more. */
   kill(): void {
     this.#isAlive = false
     this.#backlog = []
@@ -73,6 +74,7 @@ export class SimProcess implements MonotonicClock {
     this.#isStopped = true
   }
 
+  /** Goes on after a stop: what was due meanwhile runs now. */
   resume(): void {
     this.#isStopped = false
     const backlog = this.#backlog
@@ -91,7 +93,7 @@ export class SimProcess implements MonotonicClock {
     return this.#baseMs + (this.#world.nowMs - this.#sinceMs) * this.#rate
   }
 
-  setTimer(delayMs: number, fn: () => void): { cancel(): void } {
+  setTimer(delayMs: number, fn: () => void): Timer {
     // Never early by a rounding error: who looks at the clock then would wait for nothing, forever.
     const event = this.after(delayMs / this.#rate + 0.001, fn)
     return { cancel: () => this.#world.cancel(event) }

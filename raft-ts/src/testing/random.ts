@@ -35,6 +35,7 @@ export class SimRandom implements Randomness {
     return from + this.float() * (to - from)
   }
 
+  /** True with this probability. */
   chance(probability: number): boolean {
     return this.float() < probability
   }

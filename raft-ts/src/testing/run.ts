@@ -1,10 +1,12 @@
 // Runs many seeds over several threads and sums up. What is printed is the caller's.
 import { Worker } from 'node:worker_threads'
+import type { MonotonicClock } from '../driver/environment.ts'
 import { type SimOptions, type SimResult, simulate } from './simulate.ts'
 
 /** Options of a run that can cross to another thread. */
 export type PlainSimOptions = Omit<SimOptions, 'onTrace'>
 
+/** Which seeds to run, and how long. */
 export interface RunOptions {
   /** First seed. */
   readonly from: number
@@ -14,11 +16,12 @@ export interface RunOptions {
   /** No further seeds are begun after so many failures. Default 10. */
   readonly failuresMax?: number
   readonly sim?: PlainSimOptions
-  readonly clock: { monotonicMs(): number }
+  readonly clock: Pick<MonotonicClock, 'monotonicMs'>
   /** Every result as it comes, in no order. */
   readonly onResult?: (result: SimResult) => void
 }
 
+/** What came of a run over many seeds. */
 export interface RunSummary {
   readonly runs: number
   readonly failed: readonly SimResult[]

@@ -6,6 +6,7 @@ import { SimCluster } from './sim-cluster.ts'
 import type { PlantedBug } from './sim-member.ts'
 import { Workload } from './workload.ts'
 
+/** What one simulated run is like; all of it has defaults. */
 export interface SimOptions {
   /** Founding voters. Default: 3, 5 or (rarely) 1, by the seed. */
   readonly nodes?: number
@@ -23,6 +24,7 @@ export interface SimOptions {
   readonly onTrace?: (line: string) => void
 }
 
+/** What came of one simulated run. */
 export interface SimResult {
   readonly seed: number
   readonly outcome: 'passed' | 'violated'

@@ -21,6 +21,7 @@ export interface DiskWeather {
   readonly failing: number
 }
 
+/** A disk on which nothing goes wrong by itself. */
 export const calmDisk: DiskWeather = { appendMs: [0.01, 0.05], syncMs: [0.1, 0.5], failing: 0 }
 
 /** Lies for the sake of a test: a planted bug. */

@@ -13,6 +13,7 @@ export interface NetworkWeather {
   readonly reorderMs: number
 }
 
+/** A network on which nothing goes wrong by itself. */
 export const calmNetwork: NetworkWeather = {
   delayMs: [0.2, 1],
   losing: 0,
@@ -23,6 +24,7 @@ export const calmNetwork: NetworkWeather = {
 
 export type Receiver = (lane: Lane, message: PeerMessage) => void
 
+/** Carries messages between processes of a simulation, as badly as its weather says. */
 export class VirtualNetwork {
   readonly #world: World
   readonly #receivers = new Map<NodeId, Receiver>()
@@ -44,10 +46,12 @@ export class VirtualNetwork {
     else this.#receivers.set(id, receiver)
   }
 
+  /** Loses what goes from one to the other, in this direction only. */
   cut(from: NodeId, to: NodeId): void {
     this.#cuts.add(`${from}>${to}`)
   }
 
+  /** Ends every cut. */
   healAll(): void {
     this.#cuts.clear()
   }

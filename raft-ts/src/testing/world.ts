@@ -1,9 +1,11 @@
 // Virtual time: everything that happens is an event, run one after another in order of time.
 import { SimRandom } from './random.ts'
 
+/** What is to happen at a moment of virtual time. */
 export interface SimEvent {
   readonly atMs: number
   readonly order: number
+  /** Undefined: it was cancelled. */
   run: (() => void) | undefined
 }
 
@@ -38,6 +40,7 @@ export class World {
     return event
   }
 
+  /** The event does not happen any more. */
   cancel(event: SimEvent): void {
     event.run = undefined
   }
