@@ -54,13 +54,53 @@ export interface InitSwarmRequest {
   /** host:port */
   readonly listenAddress: string;
   readonly availability: NodeAvailability;
-  readonly spec: ClusterSpec | undefined;
+  readonly spec:
+    | ClusterSpec
+    | undefined;
+  /** This manager goes on as the only one, with what it knows of the cluster. */
+  readonly forceNewCluster: boolean;
+  /** Also while more than half of the managers can be reached. */
+  readonly force: boolean;
 }
 
 export interface InitSwarmResponse {
   readonly nodeId: string;
   readonly workerJoinToken: string;
   readonly advertiseAddress: string;
+  /** Set with force_new_cluster. */
+  readonly recovery: SwarmRecovery | undefined;
+}
+
+export interface SwarmRecovery {
+  readonly epoch: number;
+  /** Nothing was done: this manager leads a cluster of which it is the only manager. */
+  readonly wasAlone: boolean;
+  readonly services: number;
+  readonly tasks: number;
+  readonly nodes: number;
+  /** When the last change was made that this manager knew of. 0: unknown. */
+  readonly newestAtMs: number;
+  readonly lost: readonly LostManager[];
+}
+
+export interface LostManager {
+  readonly nodeId: string;
+  readonly hostname: string;
+}
+
+export interface ReconnectSwarmRequest {
+  /** host:port of managers. */
+  readonly addresses: readonly string[];
+}
+
+export interface ReconnectSwarmProgress {
+  /** Of the request; empty on the last message, which says how it ended. */
+  readonly address: string;
+  readonly nodeId: string;
+  /** Why the address was of no use, or the swarm was not found again; empty: it went well. */
+  readonly error: string;
+  /** On the last message: host:port of the manager that leads, or with which this worker has its session. */
+  readonly found: string;
 }
 
 export interface JoinSwarmRequest {
@@ -334,7 +374,15 @@ export const InfoResponse: MessageFns<InfoResponse> = {
 };
 
 function createBaseInitSwarmRequest(): InitSwarmRequest {
-  return { requestId: "", advertiseAddress: "", listenAddress: "", availability: 0, spec: undefined };
+  return {
+    requestId: "",
+    advertiseAddress: "",
+    listenAddress: "",
+    availability: 0,
+    spec: undefined,
+    forceNewCluster: false,
+    force: false,
+  };
 }
 
 export const InitSwarmRequest: MessageFns<InitSwarmRequest> = {
@@ -353,6 +401,12 @@ export const InitSwarmRequest: MessageFns<InitSwarmRequest> = {
     }
     if (message.spec !== undefined) {
       ClusterSpec.encode(message.spec, writer.uint32(42).fork()).join();
+    }
+    if (message.forceNewCluster !== false) {
+      writer.uint32(48).bool(message.forceNewCluster);
+    }
+    if (message.force !== false) {
+      writer.uint32(56).bool(message.force);
     }
     return writer;
   },
@@ -410,6 +464,22 @@ export const InitSwarmRequest: MessageFns<InitSwarmRequest> = {
             message.spec = ClusterSpec.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.forceNewCluster = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -424,7 +494,7 @@ export const InitSwarmRequest: MessageFns<InitSwarmRequest> = {
 };
 
 function createBaseInitSwarmResponse(): InitSwarmResponse {
-  return { nodeId: "", workerJoinToken: "", advertiseAddress: "" };
+  return { nodeId: "", workerJoinToken: "", advertiseAddress: "", recovery: undefined };
 }
 
 export const InitSwarmResponse: MessageFns<InitSwarmResponse> = {
@@ -437,6 +507,9 @@ export const InitSwarmResponse: MessageFns<InitSwarmResponse> = {
     }
     if (message.advertiseAddress !== "") {
       writer.uint32(26).string(message.advertiseAddress);
+    }
+    if (message.recovery !== undefined) {
+      SwarmRecovery.encode(message.recovery, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -476,6 +549,308 @@ export const InitSwarmResponse: MessageFns<InitSwarmResponse> = {
             }
 
             message.advertiseAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.recovery = SwarmRecovery.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSwarmRecovery(): SwarmRecovery {
+  return { epoch: 0, wasAlone: false, services: 0, tasks: 0, nodes: 0, newestAtMs: 0, lost: [] };
+}
+
+export const SwarmRecovery: MessageFns<SwarmRecovery> = {
+  encode(message: SwarmRecovery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint32(message.epoch);
+    }
+    if (message.wasAlone !== false) {
+      writer.uint32(16).bool(message.wasAlone);
+    }
+    if (message.services !== 0) {
+      writer.uint32(24).uint32(message.services);
+    }
+    if (message.tasks !== 0) {
+      writer.uint32(32).uint32(message.tasks);
+    }
+    if (message.nodes !== 0) {
+      writer.uint32(40).uint32(message.nodes);
+    }
+    if (message.newestAtMs !== 0) {
+      writer.uint32(48).uint64(message.newestAtMs);
+    }
+    for (const v of message.lost) {
+      LostManager.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SwarmRecovery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSwarmRecovery() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wasAlone = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.services = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tasks = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nodes = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.newestAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.lost.push(LostManager.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLostManager(): LostManager {
+  return { nodeId: "", hostname: "" };
+}
+
+export const LostManager: MessageFns<LostManager> = {
+  encode(message: LostManager, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.hostname !== "") {
+      writer.uint32(18).string(message.hostname);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LostManager {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLostManager() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hostname = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReconnectSwarmRequest(): ReconnectSwarmRequest {
+  return { addresses: [] };
+}
+
+export const ReconnectSwarmRequest: MessageFns<ReconnectSwarmRequest> = {
+  encode(message: ReconnectSwarmRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addresses) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReconnectSwarmRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconnectSwarmRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReconnectSwarmProgress(): ReconnectSwarmProgress {
+  return { address: "", nodeId: "", error: "", found: "" };
+}
+
+export const ReconnectSwarmProgress: MessageFns<ReconnectSwarmProgress> = {
+  encode(message: ReconnectSwarmProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.nodeId !== "") {
+      writer.uint32(18).string(message.nodeId);
+    }
+    if (message.error !== "") {
+      writer.uint32(26).string(message.error);
+    }
+    if (message.found !== "") {
+      writer.uint32(34).string(message.found);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReconnectSwarmProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconnectSwarmProgress() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.found = reader.string();
             continue;
           }
         }
@@ -1258,6 +1633,18 @@ export const DaemonService = {
     responseSerialize: (value: LeaveSwarmResponse): Buffer => Buffer.from(LeaveSwarmResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LeaveSwarmResponse => LeaveSwarmResponse.decode(value),
   },
+  /** Tells this node where managers are reached now, after so many moved that none finds the others. */
+  reconnectSwarm: {
+    path: "/tsswarm.v1.Daemon/ReconnectSwarm" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReconnectSwarmRequest): Buffer =>
+      Buffer.from(ReconnectSwarmRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReconnectSwarmRequest => ReconnectSwarmRequest.decode(value),
+    responseSerialize: (value: ReconnectSwarmProgress): Buffer =>
+      Buffer.from(ReconnectSwarmProgress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReconnectSwarmProgress => ReconnectSwarmProgress.decode(value),
+  },
   pullImage: {
     path: "/tsswarm.v1.Daemon/PullImage" as const,
     requestStream: false as const,
@@ -1301,6 +1688,8 @@ export interface DaemonServer extends UntypedServiceImplementation {
   initSwarm: handleUnaryCall<InitSwarmRequest, InitSwarmResponse>;
   joinSwarm: handleUnaryCall<JoinSwarmRequest, JoinSwarmResponse>;
   leaveSwarm: handleUnaryCall<LeaveSwarmRequest, LeaveSwarmResponse>;
+  /** Tells this node where managers are reached now, after so many moved that none finds the others. */
+  reconnectSwarm: handleServerStreamingCall<ReconnectSwarmRequest, ReconnectSwarmProgress>;
   pullImage: handleServerStreamingCall<PullImageRequest, ImageProgress>;
   loadImage: handleBidiStreamingCall<LoadImageRequest, ImageProgress>;
   listImages: handleUnaryCall<ListImagesRequest, ListImagesResponse>;
@@ -1365,6 +1754,16 @@ export interface DaemonClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LeaveSwarmResponse) => void,
   ): ClientUnaryCall;
+  /** Tells this node where managers are reached now, after so many moved that none finds the others. */
+  reconnectSwarm(
+    request: ReconnectSwarmRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReconnectSwarmProgress>;
+  reconnectSwarm(
+    request: ReconnectSwarmRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReconnectSwarmProgress>;
   pullImage(request: PullImageRequest, options?: Partial<CallOptions>): ClientReadableStream<ImageProgress>;
   pullImage(
     request: PullImageRequest,

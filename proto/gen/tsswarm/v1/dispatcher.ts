@@ -102,6 +102,8 @@ export interface SessionConfig {
   /** The role the cluster wants this node to have. */
   readonly role: NodeRole;
   readonly rootCaCertPem: string;
+  /** Agents do not listen to a manager of an earlier epoch than they know. 0: it does not say. */
+  readonly clusterEpoch: number;
 }
 
 export interface ManagerAddress {
@@ -889,7 +891,7 @@ export const SessionStarted: MessageFns<SessionStarted> = {
 };
 
 function createBaseSessionConfig(): SessionConfig {
-  return { heartbeatMs: 0, managers: [], role: 0, rootCaCertPem: "" };
+  return { heartbeatMs: 0, managers: [], role: 0, rootCaCertPem: "", clusterEpoch: 0 };
 }
 
 export const SessionConfig: MessageFns<SessionConfig> = {
@@ -905,6 +907,9 @@ export const SessionConfig: MessageFns<SessionConfig> = {
     }
     if (message.rootCaCertPem !== "") {
       writer.uint32(34).string(message.rootCaCertPem);
+    }
+    if (message.clusterEpoch !== 0) {
+      writer.uint32(40).uint32(message.clusterEpoch);
     }
     return writer;
   },
@@ -952,6 +957,14 @@ export const SessionConfig: MessageFns<SessionConfig> = {
             }
 
             message.rootCaCertPem = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.clusterEpoch = reader.uint32();
             continue;
           }
         }

@@ -124,6 +124,18 @@ export interface HealthResponse {
   readonly leaderNodeId: string;
 }
 
+export interface ExchangeAddressesRequest {
+  readonly self:
+    | RaftMember
+    | undefined;
+  /** Other managers that the caller has just spoken with. */
+  readonly members: readonly RaftMember[];
+}
+
+export interface ExchangeAddressesResponse {
+  readonly self: RaftMember | undefined;
+}
+
 function createBaseJoinRaftRequest(): JoinRaftRequest {
   return { requestId: "", manager: undefined, featureLevel: 0 };
 }
@@ -1090,6 +1102,109 @@ export const HealthResponse: MessageFns<HealthResponse> = {
   },
 };
 
+function createBaseExchangeAddressesRequest(): ExchangeAddressesRequest {
+  return { self: undefined, members: [] };
+}
+
+export const ExchangeAddressesRequest: MessageFns<ExchangeAddressesRequest> = {
+  encode(message: ExchangeAddressesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.self !== undefined) {
+      RaftMember.encode(message.self, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.members) {
+      RaftMember.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExchangeAddressesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExchangeAddressesRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.self = RaftMember.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.members.push(RaftMember.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExchangeAddressesResponse(): ExchangeAddressesResponse {
+  return { self: undefined };
+}
+
+export const ExchangeAddressesResponse: MessageFns<ExchangeAddressesResponse> = {
+  encode(message: ExchangeAddressesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.self !== undefined) {
+      RaftMember.encode(message.self, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExchangeAddressesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExchangeAddressesResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.self = RaftMember.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** Between managers, on :2377, mTLS with a manager's certificate. */
 export type ManagerPeerService = typeof ManagerPeerService;
 export const ManagerPeerService = {
@@ -1142,6 +1257,18 @@ export const ManagerPeerService = {
     responseSerialize: (value: HealthResponse): Buffer => Buffer.from(HealthResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): HealthResponse => HealthResponse.decode(value),
   },
+  /** Needs no leader: the caller says where it is reached now, and learns the same of the called manager. */
+  exchangeAddresses: {
+    path: "/tsswarm.v1.ManagerPeer/ExchangeAddresses" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExchangeAddressesRequest): Buffer =>
+      Buffer.from(ExchangeAddressesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExchangeAddressesRequest => ExchangeAddressesRequest.decode(value),
+    responseSerialize: (value: ExchangeAddressesResponse): Buffer =>
+      Buffer.from(ExchangeAddressesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExchangeAddressesResponse => ExchangeAddressesResponse.decode(value),
+  },
 } as const;
 
 export interface ManagerPeerServer extends UntypedServiceImplementation {
@@ -1154,6 +1281,8 @@ export interface ManagerPeerServer extends UntypedServiceImplementation {
   /** Logs of tasks whose node has its session on the called manager. The caller ends it by cancelling. */
   relayLogs: handleBidiStreamingCall<RelayLogsRequest, RelayLogsResponse>;
   health: handleUnaryCall<HealthRequest, HealthResponse>;
+  /** Needs no leader: the caller says where it is reached now, and learns the same of the called manager. */
+  exchangeAddresses: handleUnaryCall<ExchangeAddressesRequest, ExchangeAddressesResponse>;
 }
 
 export interface ManagerPeerClient extends Client {
@@ -1217,6 +1346,22 @@ export interface ManagerPeerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: HealthResponse) => void,
+  ): ClientUnaryCall;
+  /** Needs no leader: the caller says where it is reached now, and learns the same of the called manager. */
+  exchangeAddresses(
+    request: ExchangeAddressesRequest,
+    callback: (error: ServiceError | null, response: ExchangeAddressesResponse) => void,
+  ): ClientUnaryCall;
+  exchangeAddresses(
+    request: ExchangeAddressesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExchangeAddressesResponse) => void,
+  ): ClientUnaryCall;
+  exchangeAddresses(
+    request: ExchangeAddressesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExchangeAddressesResponse) => void,
   ): ClientUnaryCall;
 }
 
