@@ -55,8 +55,6 @@ const instead: Readonly<Record<string, string>> = {
   'data-path-port': 'overlay networks are not available in this version',
   'default-addr-pool': 'overlay networks are not available in this version',
   'default-addr-pool-mask-length': 'overlay networks are not available in this version',
-  'force-new-cluster':
-    'it is not available in this version: bring back more than half of the managers, or make a new cluster',
 }
 
 /** What to do instead of a flag that Swarm has. */

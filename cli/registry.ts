@@ -26,6 +26,7 @@ export const groups: readonly CommandGroup[] = [
       join: async () => (await import('./commands/swarm-join.ts')).command,
       'join-token': async () => (await import('./commands/swarm-join-token.ts')).command,
       leave: async () => (await import('./commands/swarm-leave.ts')).command,
+      reconnect: async () => (await import('./commands/swarm-reconnect.ts')).command,
       update: async () => (await import('./commands/swarm-update.ts')).command,
     },
     aliases: {},

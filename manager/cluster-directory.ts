@@ -6,6 +6,7 @@ import type { Loop } from '../proto/lib/lifecycle.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { Node, NodeId } from '../proto/objects/index.ts'
 import type { ClusterView } from './controlapi/cluster-view.ts'
+import { AddressBook } from './membership/address-book.ts'
 import type { RaftHandle, RaftPeer, RaftStatus } from './raft/raft-handle.ts'
 import type { NodeDirectory } from './rpc/authorize.ts'
 import type { LeaderLocator } from './rpc/forward.ts'
@@ -17,6 +18,8 @@ export interface DirectoryDeps {
   readonly clusterId: string
   readonly store: Store
   readonly raft: RaftHandle
+  /** Where managers are; what the store says when left out. */
+  readonly book?: AddressBook
   readonly clock: Clock
   readonly random: Random
 }
@@ -25,7 +28,7 @@ const barrierMs = 5_000
 const refreshMs = 250
 
 export interface ClusterDirectory extends ClusterView, LeaderLocator, NodeDirectory {
-  /** Members of Raft as the store names them. */
+  /** Members of Raft as the store names them, where they are now. */
   peers(): readonly RaftPeer[]
   /** Keeps the leader's view of the others fresh. */
   readonly refresh: Loop
@@ -33,12 +36,13 @@ export interface ClusterDirectory extends ClusterView, LeaderLocator, NodeDirect
 
 export function createClusterDirectory(deps: DirectoryDeps): ClusterDirectory {
   const { store, raft, selfNodeId } = deps
+  const book = deps.book ?? new AddressBook({ store, self: selfNodeId })
   let latest: RaftStatus | undefined
   const node = (id: string): Node | undefined => store.view((tx) => tx.get('nodes', id))
   return {
     selfNodeId: () => selfNodeId,
     leaderNodeId: () => leaderNode(store, raft)?.id,
-    controlAddress: (id) => node(id)?.manager?.address,
+    controlAddress: (id) => book.controlAddress(id),
     readBarrier: (signal) => readBarrier(deps, signal),
     reachable: (id) => {
       const raftId = node(id)?.manager?.raftId
@@ -47,7 +51,7 @@ export function createClusterDirectory(deps: DirectoryDeps): ClusterDirectory {
     clusterId: () => deps.clusterId,
     node,
     isRemoved: (id) => store.view((tx) => tx.get('removedNodes', id)) !== undefined,
-    peers: () => peersOf(store),
+    peers: () => book.peers(),
     refresh: async (signal) => {
       while (!signal.aborted) {
         latest = await raft.status()
@@ -55,17 +59,6 @@ export function createClusterDirectory(deps: DirectoryDeps): ClusterDirectory {
       }
     },
   }
-}
-
-/** Members as the store names them. */
-export function peersOf(store: Store): readonly RaftPeer[] {
-  return store.view((tx) =>
-    [...tx.all('nodes')].flatMap(({ id, manager }) =>
-      manager === undefined
-        ? []
-        : [{ id: manager.raftId, nodeId: id, address: manager.raftAddress }],
-    ),
-  )
 }
 
 /** A new leader that was not asked yet gives the benefit of the doubt, as Raft does until somebody was silent for a while. */

@@ -1,7 +1,7 @@
 // One manager, composed: Raft, store, who is who, handlers, listener, dispatcher, and the loops of the leader.
 import { newJoinToken } from '../proto/codec/join-token.ts'
-import type { SwarmError } from '../proto/errors.ts'
-import { ManagerPeerService } from '../proto/gen/tsswarm/v1/membership.ts'
+import { SwarmError } from '../proto/errors.ts'
+import { ManagerPeerService, type RaftMember } from '../proto/gen/tsswarm/v1/membership.ts'
 import type { Clock } from '../proto/lib/clock.ts'
 import { newId } from '../proto/lib/ids.ts'
 import { childController, type NamedLoop, runAll } from '../proto/lib/lifecycle.ts'
@@ -19,9 +19,13 @@ import { leaderLoops } from './leader-loops.ts'
 import { LeadershipRunner } from './leadership-runner.ts'
 import { serviceLogs } from './logbroker/log-broker.ts'
 import { LogHub } from './logbroker/log-hub.ts'
-import { type Announcement, announceLoop } from './membership/announce.ts'
-import { followNodes } from './membership/follow-nodes.ts'
-import { createPeerHandlers } from './membership/peer-handlers.ts'
+import { AddressBook, type MovedManager } from './membership/address-book.ts'
+import { type Announcement, announceLoop, isAnnounced } from './membership/announce.ts'
+import type { ExchangeDeps } from './membership/exchange-addresses.ts'
+import { followNodes, tellPeers } from './membership/follow-nodes.ts'
+import { createPeerHandlers, type PeerHandlers } from './membership/peer-handlers.ts'
+import { type Reconnected, reconnect } from './membership/reconnect.ts'
+import { type Recovered, recoverCluster } from './membership/recover-cluster.ts'
 import type { Leadership, RaftHandle, RaftPeer, StateMachine } from './raft/raft-handle.ts'
 import { RaftProposer, storeStateMachine } from './raft/store-bridge.ts'
 import type { AdapterDeps, HandlerTable } from './rpc/adapter.ts'
@@ -32,6 +36,11 @@ import { type Listener, listenTls } from './rpc/server.ts'
 import { tlsServices } from './rpc/tls-services.ts'
 import { ReplicatedStore } from './store/replicated-store.ts'
 
+/** A cluster of one elects its leader within an election timeout, after its log was applied. */
+const recoverMs = 60_000
+/** Agents tried managers that are gone, each for up to 10 s, and come back meanwhile. */
+const recoveryGraceMs = 30_000
+
 export interface RaftOpening {
   readonly stateMachine: StateMachine
   readonly onLeadership: (leadership: Leadership) => void
@@ -40,7 +49,7 @@ export interface RaftOpening {
 export interface ManagerDeps {
   readonly nodeId: NodeId
   readonly clusterId: string
-  /** Addresses under which the others reach this manager. */
+  /** Addresses under which the others reach this manager at first. */
   readonly info: ManagerInfo
   /** host:port it listens on. */
   readonly listenAddress: string
@@ -49,6 +58,13 @@ export interface ManagerDeps {
   readonly openRaft: (opening: RaftOpening) => Promise<RaftHandle>
   /** Set for the first manager of a new cluster. */
   readonly founding: Founding | undefined
+  /** Set when this manager goes on alone; of the same id as long as that has not succeeded. */
+  readonly recovery: { readonly id: string } | undefined
+  /** Members of Raft that were left behind in a recovery. */
+  readonly lostRaftIds: readonly string[]
+  /** Managers that were somewhere else than the store says when this one last ran, and what is to be kept of that. */
+  readonly moved: readonly MovedManager[]
+  readonly onMoved: (moved: readonly MovedManager[]) => void
   /** Members known from before, until the store is loaded. */
   readonly knownPeers: readonly RaftPeer[]
   /** host:port of managers known from before. */
@@ -69,6 +85,14 @@ export interface Manager {
   peers(): readonly RaftPeer[]
   /** The node that leads as far as this manager knows; undefined while there is none. */
   leaderNodeId(): NodeId | undefined
+  /** What became of a recovery that was asked for. */
+  readonly recovered: Recovered | undefined
+  /** This manager is reached somewhere else from now on. */
+  readdress(info: ManagerInfo): void
+  /** Asks managers at these addresses where all are now; see `isConnected` for whether that was enough. */
+  reconnect(addresses: readonly string[], signal: AbortSignal): AsyncIterable<Reconnected>
+  /** Where the leader is, once there is one that has written down where this manager is. */
+  isConnected(): string | undefined
   /** Why the cluster does not take this manager as it is (UNSUPPORTED); undefined while it may. */
   refusal(): SwarmError | undefined
   /** Hands leadership over when it can, then ends. */
@@ -77,7 +101,7 @@ export interface Manager {
   readonly closed: Promise<void>
 }
 
-/** Starts a manager. Errors: ADDRESS_IN_USE, INVALID_ARGUMENT (address), DATA_LOSS (log). */
+/** Starts a manager. Errors: ADDRESS_IN_USE, INVALID_ARGUMENT (address), DATA_LOSS (log), DEADLINE_EXCEEDED (recovery). */
 export async function startManager(deps: ManagerDeps): Promise<Manager> {
   const { clock, random, log, identity } = deps
   const { controller } = childController()
@@ -89,10 +113,16 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
     onLeadership: (now) => leadership.follow(now),
   })
   proposer.open(raft)
-  raft.setPeers(deps.knownPeers)
-  const stopWatching = identity.onChange((fresh) => raft.setCredentials(fresh))
   const parts = createParts(deps, store, raft)
+  raft.setPeers(parts.book.permitted(deps.knownPeers))
+  const stopWatching = identity.onChange((fresh) => raft.setCredentials(fresh))
   const listener = await serve(deps, parts).catch(async (err: unknown) => {
+    await raft.stop()
+    throw err
+  })
+  // Before any loop of the leader looks at nodes that are lost.
+  const recovered = await recover(deps, parts, leadership).catch(async (err: unknown) => {
+    listener.close()
     await raft.stop()
     throw err
   })
@@ -102,16 +132,11 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
     await foundCluster(store, deps.founding, deps.info, random)
   }
   const announcement = announcementOf(deps, parts)
+  parts.place.onMoved = announcement.now
   const running = runAll(controller.signal, [...loops(parts), announcement])
   return {
-    control: parts.control,
-    onLeader: parts.onLeader,
-    onLeaderStream: parts.onLeaderStream,
-    store,
-    raft,
-    peers: () => parts.directory.peers(),
-    leaderNodeId: () => parts.directory.leaderNodeId(),
-    refusal: announcement.refusal,
+    ...managerOf(deps, parts, announcement),
+    recovered,
     closed: Promise.race([running, raft.closed, leadership.failed]),
     stop: async () => {
       listener.close()
@@ -125,10 +150,76 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
   }
 }
 
+function managerOf(
+  { nodeId: self, identity }: ManagerDeps,
+  parts: Parts,
+  announcement: Announcement,
+): Omit<Manager, 'recovered' | 'closed' | 'stop'> {
+  const { store, raft, directory, book, place } = parts
+  return {
+    control: parts.control,
+    onLeader: parts.onLeader,
+    onLeaderStream: parts.onLeaderStream,
+    store,
+    raft,
+    peers: () => directory.peers(),
+    leaderNodeId: () => directory.leaderNodeId(),
+    readdress: (info) => {
+      place.info = info
+      // Whatever is open has an end at the old address.
+      raft.setCredentials(identity.current())
+      parts.channels.redial()
+      announcement.now()
+    },
+    reconnect: (addresses, signal) => reconnect(parts.exchange, addresses, signal),
+    isConnected: () => {
+      const leader = directory.leaderNodeId()
+      const isWritten = isAnnounced({ store, self, info: () => place.info })
+      return leader !== undefined && isWritten ? book.controlAddress(leader) : undefined
+    },
+    refusal: announcement.refusal,
+  }
+}
+
+/** Errors: DEADLINE_EXCEEDED; those of Raft and the store. */
+async function recover(
+  { nodeId, info, recovery, clock, log }: ManagerDeps,
+  { store, raft }: Parts,
+  leadership: LeadershipRunner,
+): Promise<Recovered | undefined> {
+  if (recovery === undefined) return undefined
+  const { controller } = childController()
+  const timer = clock.setTimer(recoverMs, () => controller.abort())
+  try {
+    await Promise.race([leadership.untilLeading(controller.signal), raft.closed])
+    if (controller.signal.aborted) {
+      const text = `this manager does not lead ${recoverMs / 1000} s after it was made the only one`
+      throw new SwarmError('DEADLINE_EXCEEDED', text)
+    }
+    const recovered = await recoverCluster(store, { nodeId, info }, recovery.id)
+    log.warn({ ...recovered }, 'the cluster was recovered from this manager alone')
+    return recovered
+  } finally {
+    controller.abort()
+    timer.cancel()
+  }
+}
+
+interface Place {
+  info: ManagerInfo
+  /** Others were found, or have moved. */
+  onMoved: () => void
+}
+
 interface Parts {
   readonly store: ReplicatedStore
   readonly raft: RaftHandle
   readonly directory: ClusterDirectory
+  readonly book: AddressBook
+  /** Where this manager is reached now. */
+  readonly place: Place
+  readonly exchange: ExchangeDeps
+  readonly peers: PeerHandlers
   readonly channels: ManagerChannels
   readonly sessions: LeaderSessions
   readonly dispatcher: Dispatcher
@@ -142,9 +233,16 @@ interface Parts {
 function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle): Parts {
   const { clock, random, log, nodeId, identity, clusterId } = deps
   const basics = { store, clock, random }
-  const directory = createClusterDirectory({ ...basics, selfNodeId: nodeId, clusterId, raft })
+  const place: Place = { info: deps.info, onMoved: () => {} }
+  const book = bookOf(deps, { store, raft, place })
+  const directory = createClusterDirectory({ ...basics, selfNodeId: nodeId, clusterId, raft, book })
+  const self = (): RaftMember => ({ nodeId, ...place.info })
   const channels = new ManagerChannels({ locator: directory, identity })
-  const sessions = createLeaderSessions({ ...basics, log: log.child({ part: 'sessions' }) })
+  const sessions = createLeaderSessions({
+    ...basics,
+    ...(deps.recovery && { firstTermGraceMs: recoveryGraceMs }),
+    log: log.child({ part: 'sessions' }),
+  })
   const dispatcher = createDispatcher({
     ...basics,
     cluster: directory,
@@ -170,6 +268,10 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     store,
     raft,
     directory,
+    book,
+    place,
+    exchange: { self, book, identity },
+    peers: createPeerHandlers({ store, clock, leaderNodeId: directory.leaderNodeId, self, book }),
     channels,
     sessions,
     dispatcher,
@@ -181,13 +283,32 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
   }
 }
 
+function bookOf(
+  deps: ManagerDeps,
+  { store, raft, place }: Pick<Parts, 'store' | 'raft' | 'place'>,
+): AddressBook {
+  const { nodeId: self, moved, lostRaftIds, onMoved, log } = deps
+  const book: AddressBook = new AddressBook({
+    store,
+    self,
+    moved,
+    lostRaftIds,
+    onMoved: (now) => {
+      log.info({ moved: now.map(({ nodeId, address }) => ({ nodeId, address })) }, 'managers moved')
+      tellPeers({ book, raft })
+      onMoved(now)
+      place.onMoved()
+    },
+  })
+  return book
+}
+
 function serve(deps: ManagerDeps, parts: Parts): Promise<Listener> {
   const { clock, random } = deps
-  const { store, directory } = parts
+  const { store } = parts
   const services = tlsServices({
     ...parts,
     ca: createCaHandlers({ store, clock, newId: () => newId(random) }),
-    peers: createPeerHandlers({ store, clock, leaderNodeId: directory.leaderNodeId }),
     clock,
     track: parts.cutList.track,
   })
@@ -195,23 +316,28 @@ function serve(deps: ManagerDeps, parts: Parts): Promise<Listener> {
 }
 
 /** What every manager runs, leader or not, besides its announcement. */
-function loops({ store, raft, directory, dispatcher, cutList }: Parts): readonly NamedLoop[] {
+function loops(parts: Parts): readonly NamedLoop[] {
+  const { store, raft, directory, dispatcher, cutList, book } = parts
   return [
     { name: 'directory', run: directory.refresh },
     { name: 'dispatcher', run: dispatcher.run },
-    { name: 'nodes', run: followNodes({ store, raft, cutList }) },
+    { name: 'nodes', run: followNodes({ store, raft, cutList, book }) },
   ]
 }
 
-function announcementOf(deps: ManagerDeps, { store, raft }: Parts): Announcement {
-  const { nodeId, info, identity, featureLevel, clock, random, log } = deps
+function announcementOf(deps: ManagerDeps, parts: Parts): Announcement {
+  const { nodeId, identity, featureLevel, clock, random, log } = deps
+  const { store, raft, book, place, peers } = parts
   return announceLoop({
     self: nodeId,
-    info,
+    info: () => place.info,
     store,
+    book,
     identity,
     known: deps.knownManagers,
-    onMembers: (peers) => raft.setPeers(peers),
+    onMembers: (members) => raft.setPeers(book.permitted(members)),
+    leads: () => store.isLeader,
+    joinHere: (request) => peers.joinRaft({ kind: 'node', nodeId, role: 'manager' }, request),
     featureLevel,
     clock,
     random,

@@ -35,11 +35,11 @@ export interface AgentDeps {
   readonly describe: () => NodeDescription
   /** The networks of a task's container. */
   readonly network: (spec: TaskSpec) => ContainerNetwork
-  /** Address without port under which others reach this node. */
-  readonly advertiseAddress: string
+  /** Address without port under which others reach this node now. */
+  readonly advertiseAddress: () => string
   /** Where to begin when the database knows no managers. */
   readonly managers: readonly ManagerAddress[]
-  /** Calls the listener when the node's certificate was renewed; the result ends that. */
+  /** Calls the listener when connections are to be made anew: another certificate, another address; the result ends that. */
   readonly onRenewal?: (listener: () => void) => () => void
   /** What the cluster tells this node: its role, the managers, the roots. */
   readonly onConfig?: (config: SessionConfig) => void
@@ -49,6 +49,9 @@ export interface AgentDeps {
 
 /** A daemon that is stopped in order is expected back within this time; until then its tasks are left to it. */
 const restartMs = 15_000
+
+/** More than a cluster has, some of them out of date. */
+const managersMax = 64
 
 export interface AgentStatus {
   /** The manager it has a session with. */
@@ -64,6 +67,8 @@ export interface Agent {
   /** Until the signal aborts; containers live on. */
   readonly run: Loop
   status(): AgentStatus
+  /** Managers to try besides those it knows, until a session says better. */
+  learnManagers(managers: readonly ManagerAddress[]): void
   /** Stops and removes all task containers, while `run` is running. For leaving the cluster. */
   clear(signal: AbortSignal): Promise<void>
 }
@@ -130,6 +135,12 @@ class RunningAgent implements Agent {
     }
   }
 
+  learnManagers(managers: readonly ManagerAddress[]): void {
+    const addresses = new Set(managers.map(({ address }) => address))
+    const others = this.#managers.filter(({ address }) => !addresses.has(address))
+    this.#setManagers([...managers, ...others].slice(0, managersMax))
+  }
+
   async clear(signal: AbortSignal): Promise<void> {
     // Without a session nothing new is assigned.
     this.#leaving.abort()
@@ -170,12 +181,14 @@ class RunningAgent implements Agent {
   }
 
   #configure(config: SessionConfig): void {
-    const { managers } = config
-    if (managers.length > 0 && JSON.stringify(managers) !== JSON.stringify(this.#managers)) {
-      this.#managers = managers
-      this.#db.saveManagers(managers).catch((err: unknown) => this.#notSaved(err))
-    }
+    if (config.managers.length > 0) this.#setManagers(config.managers)
     this.#deps.onConfig?.(config)
+  }
+
+  #setManagers(managers: readonly ManagerAddress[]): void {
+    if (JSON.stringify(managers) === JSON.stringify(this.#managers)) return
+    this.#managers = managers
+    this.#db.saveManagers(managers).catch((err: unknown) => this.#notSaved(err))
   }
 
   async #update(update: AssignmentUpdate): Promise<UpdateOutcome> {

@@ -12,17 +12,20 @@ import type { ManagerAddress } from './state-records.ts'
 export interface GrpcTransportDeps {
   /** What this node shows now; another one after a renewal. */
   readonly identity: () => TlsIdentity
-  /** Where to connect for a manager of that address; default: there. */
-  readonly dial?: (address: string) => string
+  /** Where to connect for a manager; default: its address. */
+  readonly dial?: (manager: ManagerAddress) => string
+  /** Another number: connections made before are of no use to new streams, as this node has moved. */
+  readonly generation?: () => number
 }
 
 interface Connection {
   readonly client: Client
   readonly identity: TlsIdentity
+  readonly generation: number
   users: number
 }
 
-/** Opens sessions and log streams; a connection lives as long as a stream uses it, and none is shared across a renewal. */
+/** Opens sessions and log streams; a connection lives as long as a stream uses it, and none is shared across a renewal or a move. */
 export function grpcSessionTransport(deps: GrpcTransportDeps): SessionTransport & LogTransport {
   const shared = new Map<string, Connection>()
   const lease = (
@@ -30,12 +33,13 @@ export function grpcSessionTransport(deps: GrpcTransportDeps): SessionTransport 
   ): { readonly client: Client; readonly end: () => void } => {
     const key = manager.address
     const identity = deps.identity()
+    const generation = deps.generation?.() ?? 0
     let entry = shared.get(key)
-    if (entry?.identity !== identity) {
+    if (entry?.identity !== identity || entry.generation !== generation) {
       const credentials = channelCredentials(identity)
-      const target = deps.dial?.(manager.address) ?? manager.address
+      const target = deps.dial?.(manager) ?? manager.address
       const client = new Client(target, credentials, channelOptions(managerName))
-      entry = { client, identity, users: 0 }
+      entry = { client, identity, generation, users: 0 }
       shared.set(key, entry)
     }
     const held = entry

@@ -39,7 +39,7 @@ export interface SessionDeps {
   readonly nodeId: NodeId
   readonly reporter: StatusReporter
   /** Empty: managers see where the connection comes from. */
-  readonly advertiseAddress: string
+  readonly advertiseAddress: () => string
   /** Asked at the start of a session and every 20 s. */
   readonly describe: () => NodeDescription
   /** The last known managers; asked before each attempt. */
@@ -52,7 +52,7 @@ export interface SessionDeps {
   readonly onSession?: (manager: ManagerAddress | undefined) => void
   /** Asked when the signal aborts: how long until this agent is back, its containers running; 0: never. */
   readonly graceMs: () => number
-  /** Calls the listener when connections are to be made anew, as the certificate was renewed; the result ends that. */
+  /** Calls the listener when connections are to be made anew: another certificate, another address; the result ends that. */
   readonly onRenewal?: (listener: () => void) => () => void
   /** Told why an attempt or a session ended. */
   readonly onFailure?: (err: unknown) => void
@@ -138,7 +138,10 @@ class Elder {
   }
 
   follow(session: Session): void {
-    this.#deps.log.info({ manager: session.manager.address }, 'certificate renewed: new session')
+    this.#deps.log.info(
+      { manager: session.manager.address },
+      'connections are made anew: new session',
+    )
     session.hasSuccessor = true
     this.#session = session
     this.#isFirst = true
@@ -256,7 +259,7 @@ class Session {
         value: {
           description: nodeDescriptionToProto(description),
           applied: this.#deps.applied(),
-          advertiseAddress: this.#deps.advertiseAddress,
+          advertiseAddress: this.#deps.advertiseAddress(),
           protocol: sessionProtocol,
         },
       },
@@ -266,8 +269,10 @@ class Session {
   async #receive({ kind }: ManagerMessage): Promise<void> {
     switch (kind?.$case) {
       case 'started':
+        this.#refuseOlder(kind.value.config)
         return this.#started(kind.value.sessionId, kind.value.config)
       case 'config':
+        this.#refuseOlder(kind.value)
         return this.#configure(kind.value)
       case 'ack':
         return this.#deps.reporter.acknowledge(kind.value.sequence)
@@ -284,6 +289,18 @@ class Session {
         // A newer manager may say more than this program knows.
         return
     }
+  }
+
+  /** After the cluster was recovered without that manager, its word counts no more: not even on who the managers are. */
+  #refuseOlder(config: SessionConfig | undefined): void {
+    const known = this.#deps.applied()?.epoch ?? 0
+    const epoch = config?.clusterEpoch ?? 0
+    if (epoch === 0 || epoch >= known) return
+    throw new SwarmError(
+      'FAILED_PRECONDITION',
+      `manager ${this.manager.address} holds an old history of the swarm (epoch ${epoch}, this node knows ${known}): ` +
+        'the swarm was recovered without it. Make that host leave with `tsswarm swarm leave --force`, and join it anew',
+    )
   }
 
   #started(sessionId: string, config: SessionConfig | undefined): void {

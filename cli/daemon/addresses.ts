@@ -15,16 +15,29 @@ export interface HostPort {
 /** Interface name -> its addresses, loopback and link-local ones left out. */
 export type HostAddresses = ReadonlyMap<string, readonly string[]>
 
+export interface InterfaceAddress {
+  readonly interface: string
+  readonly address: string
+  /** address/bits */
+  readonly cidr: string
+}
+
 /** The addresses of this host, in its present network namespace. */
 export function hostAddresses(): HostAddresses {
   const result = new Map<string, readonly string[]>()
-  for (const [name, entries] of Object.entries(networkInterfaces())) {
-    const usable = (entries ?? [])
-      .filter(({ internal, address }) => !internal && !/^(fe80:|169\.254\.)/i.test(address))
-      .map(({ address }) => address)
-    if (usable.length > 0) result.set(name, usable)
+  for (const { interface: name, address } of interfaceAddresses()) {
+    result.set(name, [...(result.get(name) ?? []), address])
   }
   return result
+}
+
+/** The same one by one, in the kernel's order, which has the primary address of an interface first. */
+export function interfaceAddresses(): readonly InterfaceAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, entries = []]) =>
+    entries
+      .filter(({ internal, address }) => !internal && !/^(fe80:|169\.254\.)/i.test(address))
+      .map(({ address, cidr }) => ({ interface: name, address, cidr: cidr ?? `${address}/32` })),
+  )
 }
 
 /** Splits host[:port], [v6]:port or v6. Errors: INVALID_ARGUMENT naming the flag. */

@@ -1,7 +1,9 @@
 // A manager of this host: joins the manager's parts with this host's files, addresses and Raft thread.
 import type { Founding as StoreFounding } from '../../manager/found-cluster.ts'
 import { type Manager, startManager } from '../../manager/manager.ts'
+import { countStore } from '../../manager/membership/recover-cluster.ts'
 import { startRaftThread } from '../../manager/raft/raft-thread.ts'
+import type { ThreadBeginning } from '../../manager/raft/thread-messages.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
@@ -14,6 +16,8 @@ import type { DaemonConfig } from './config.ts'
 import type { StartManager } from './daemon.ts'
 import { daemonPaths } from './host-paths.ts'
 import type { ManagerPart } from './manager-part.ts'
+import type { Standing } from './recovery.ts'
+import type { SwarmState } from './swarm-state.ts'
 import { featureLevel } from './version.ts'
 
 export interface ComposeDeps {
@@ -33,7 +37,7 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
   const manager = await startManager({
     nodeId: nodeId(self),
     clusterId: clusterId(cluster),
-    info: managerInfo(start),
+    info: managerInfo(state, start.raftId),
     listenAddress: state.listenAddress,
     identity,
     openRaft: (opening) =>
@@ -43,15 +47,20 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
         directory: daemonPaths(config).raft,
         keyFile: daemonPaths(config).raftKey,
         group: cluster,
-        ...(start.founding === undefined ? {} : { beginning: { kind: 'new' } as const }),
+        ...beginningOf(start),
         listenAddress: raftListen,
         credentials: identity.current(),
         peers: state.peers,
         log: log.child({ part: 'raft' }),
       }),
     founding: start.founding === undefined ? undefined : storeFounding(start),
+    recovery: state.recovery,
+    lostRaftIds: state.lostRaftIds,
+    moved: state.moved,
+    onMoved: start.onMoved,
     knownPeers: state.peers,
-    knownManagers: () => state.managers.map(({ address }) => address),
+    knownManagers: () =>
+      state.managers.flatMap(({ nodeId: id, address }) => (id === self ? [] : [address])),
     featureLevel,
     clock,
     random,
@@ -65,12 +74,51 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
     leaderNodeId: manager.leaderNodeId,
     stop: manager.stop,
     closed: manager.closed,
+    recovered: manager.recovered,
+    standing: () => standing(manager, self, clock),
+    readdress: (now) => manager.readdress(managerInfo(now, start.raftId)),
+    reconnect: manager.reconnect,
+    isConnected: manager.isConnected,
     untilVoter: (signal) => untilVoter(manager, clock, signal),
     leaveRaft: (signal) => leaveRaft(manager, { self, random }, signal),
   }
 }
 
-function managerInfo({ state, raftId: id }: StartManager): ManagerInfo {
+function beginningOf({ founding, state }: StartManager): { readonly beginning?: ThreadBeginning } {
+  if (founding !== undefined) return { beginning: { kind: 'new' } }
+  return state.recovery === undefined ? {} : { beginning: { kind: 'force-new' } }
+}
+
+const quorumMs = 3_000
+
+async function standing(manager: Manager, self: string, clock: Clock): Promise<Standing> {
+  const { raft, store } = manager
+  const late = wait(clock, quorumMs).then(() => ({ kind: 'no-leader' }) as const)
+  const [{ kind }, { members }] = await Promise.all([
+    Promise.race([raft.readIndex(), late]),
+    raft.status(),
+  ])
+  return store.view((tx) => {
+    const nodes = [...tx.all('nodes')]
+    const named = nodes.flatMap(({ manager: info }) => info?.raftId ?? [])
+    const all = [...members.voters, ...members.outgoing, ...members.learners, ...named]
+    const others = [...new Set(all)].filter((id) => id !== raft.id)
+    const isManager = (one: string): boolean => tx.get('nodes', one)?.role === 'manager'
+    const [cluster] = tx.all('cluster')
+    const hasQuorum = kind === 'ready'
+    const isOnly = !nodes.some(({ id }) => id !== self && isManager(id))
+    return {
+      hasState: cluster !== undefined && isManager(self),
+      hasQuorum,
+      isAlone: hasQuorum && others.length === 0 && isOnly,
+      others,
+      epoch: cluster?.epoch ?? 0,
+      count: countStore(store),
+    }
+  })
+}
+
+function managerInfo(state: SwarmState, id: string): ManagerInfo {
   const { port } = parseHostPort(state.listenAddress, controlPort, 'listen address')
   const host = state.advertiseHost
   return {

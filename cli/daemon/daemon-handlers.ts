@@ -10,13 +10,16 @@ import type {
   JoinSwarmRequest,
   JoinSwarmResponse,
   LeaveSwarmRequest,
+  ReconnectSwarmProgress,
+  ReconnectSwarmRequest,
 } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { childController } from '../../proto/lib/lifecycle.ts'
 import type { DaemonDeps, SwarmControl } from './daemon.ts'
 import { describeHost } from './describe-host.ts'
 import type { DaemonPaths } from './host-paths.ts'
 import { imageHandlers } from './image-handlers.ts'
-import { found, join } from './membership.ts'
+import { choosePlaceAgain, found, join } from './membership.ts'
+import type { NodeRuntime } from './node-runtime.ts'
 import { version } from './version.ts'
 
 export interface DaemonHandlerDeps extends DaemonDeps {
@@ -32,11 +35,20 @@ export function createDaemonHandlers(deps: DaemonHandlerDeps): HandlerTable {
   return {
     info: async () => info(deps),
     initSwarm: async (_: Caller, request: InitSwarmRequest) =>
-      await deps.swarm.exclusively(() => initSwarm(deps, request)),
+      await deps.swarm.exclusively(() =>
+        request.forceNewCluster ? recoverSwarm(deps, request) : initSwarm(deps, request),
+      ),
     joinSwarm: async (_: Caller, request: JoinSwarmRequest, signal: AbortSignal) =>
       await deps.swarm.exclusively(() => joinSwarm(deps, request, signal)),
     leaveSwarm: async (_: Caller, request: LeaveSwarmRequest) =>
       await deps.swarm.exclusively(() => leaveSwarm(deps, request)),
+    async *reconnectSwarm(
+      _: Caller,
+      { addresses }: ReconnectSwarmRequest,
+      signal: AbortSignal,
+    ): AsyncGenerator<ReconnectSwarmProgress> {
+      yield* nodeInSwarm(deps, 'there are no managers to find').reconnect(addresses, signal)
+    },
     ...imageHandlers(deps.engine.images),
   }
 }
@@ -79,7 +91,32 @@ async function initSwarm(
     nodeId: deps.swarm.nodeId(),
     workerJoinToken: await node.workerJoinToken(),
     advertiseAddress: node.controlAddress(),
+    recovery: undefined,
   }
+}
+
+async function recoverSwarm(
+  deps: DaemonHandlerDeps,
+  request: InitSwarmRequest,
+): Promise<InitSwarmResponse> {
+  const advice = 'there is nothing to recover. Begin a swarm without --force-new-cluster'
+  const node = nodeInSwarm(deps, advice)
+  const { listenAddress, advertiseAddress } = request
+  const place = await choosePlaceAgain(node.state(), listenAddress, advertiseAddress)
+  const recovery = await node.recover(request.force, place)
+  return {
+    nodeId: deps.swarm.nodeId(),
+    workerJoinToken: '',
+    advertiseAddress: node.controlAddress(),
+    recovery,
+  }
+}
+
+/** Errors: NOT_IN_SWARM. */
+function nodeInSwarm({ swarm }: DaemonHandlerDeps, why: string): NodeRuntime {
+  const node = swarm.node()
+  if (node !== undefined) return node
+  throw new SwarmError('NOT_IN_SWARM', `this node is not part of a swarm: ${why}`)
 }
 
 async function joinSwarm(
@@ -107,13 +144,7 @@ async function leaveSwarm(
   deps: DaemonHandlerDeps,
   { force }: LeaveSwarmRequest,
 ): Promise<Record<string, never>> {
-  const node = deps.swarm.node()
-  if (node === undefined) {
-    throw new SwarmError(
-      'NOT_IN_SWARM',
-      'this node is not part of a swarm: there is nothing to leave',
-    )
-  }
+  const node = nodeInSwarm(deps, 'there is nothing to leave')
   const manager = node.manager()
   if (manager !== undefined && !force) {
     throw new SwarmError(

@@ -23,6 +23,8 @@ export interface StartManager {
   readonly raftId: string
   /** Set for the first manager of a new cluster. */
   readonly founding: Founding | undefined
+  /** What is to be kept of where the other managers are. */
+  readonly onMoved: (moved: SwarmState['moved']) => void
 }
 
 export interface DaemonDeps {
@@ -114,15 +116,15 @@ export class Daemon implements SwarmControl {
     const nodeDeps: NodeDeps = {
       ...this.#deps,
       identity,
-      startManager: (current, raftId) =>
-        startManager({ identity, state: current, raftId, founding: undefined }),
+      startManager: (start) => startManager({ ...start, identity, founding: undefined }),
     }
+    const onMoved: StartManager['onMoved'] = (moved) => this.#node?.keepMoved(moved)
     try {
       const raftId = state.raftId ?? ''
       const first =
         founding === undefined
           ? undefined
-          : await startManager({ identity, state, raftId, founding })
+          : await startManager({ identity, state, raftId, founding, onMoved })
       writeSwarmState(this.#paths.swarmState, state)
       this.#node = new NodeRuntime(nodeDeps, state, first)
       await this.#node.start()

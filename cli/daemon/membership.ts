@@ -17,6 +17,7 @@ import {
   chooseAdvertiseHost,
   controlPort,
   formatHostPort,
+  type HostPort,
   hostAddresses,
   parseHostPort,
   raftPortOffset,
@@ -59,9 +60,10 @@ export async function found(deps: MembershipDeps, request: InitSwarmRequest): Pr
   const nowMs = clock.wallMs()
   const root = await createRootCa(nowMs)
   const clusterId = newId(random)
+  const nodeId = newId(random)
   const { csrPem, keyPem } = await createNodeKey()
   const certPem = await issueCertificate(root, {
-    subject: { nodeId: newId(random), role: 'manager', clusterId },
+    subject: { nodeId, role: 'manager', clusterId },
     csrPem,
     nowMs,
     lifeMs: spec.nodeCertExpiryMs,
@@ -74,7 +76,7 @@ export async function found(deps: MembershipDeps, request: InitSwarmRequest): Pr
   await rm(paths.swarm, { recursive: true, force: true })
   return {
     identity: IdentityStore.create(paths.certificates, identity),
-    state: { ...place, raftId: newId(random), peers: [], managers: [itself(place)] },
+    state: { ...freshState(place), raftId: newId(random), managers: [itself(nodeId, place)] },
     founding: {
       clusterId,
       rootCaCertPem: root.certPem,
@@ -110,23 +112,57 @@ export async function join(
   return {
     identity: IdentityStore.create(deps.paths.certificates, identity),
     state: {
-      ...place,
-      peers: [],
+      ...freshState(place),
       managers: known.map((address) => ({ nodeId: '', address })),
     },
   }
 }
 
-/** The agent of the first manager has its session with that very manager. */
-function itself({ listenAddress, advertiseHost: host }: Place): SwarmState['managers'][number] {
-  const { port } = parseHostPort(listenAddress, controlPort, '--listen-addr')
-  return { nodeId: '', address: formatHostPort({ host, port }) }
+function freshState(place: Place): SwarmState {
+  return { ...place, peers: [], moved: [], lostRaftIds: [], managers: [] }
 }
 
-type Place = Pick<SwarmState, 'listenAddress' | 'advertiseHost'>
+/** The agent of the first manager has its session with that very manager. */
+export function itself(
+  nodeId: string,
+  { listenAddress, advertiseHost: host }: Place,
+): SwarmState['managers'][number] {
+  const { port } = parseHostPort(listenAddress, controlPort, '--listen-addr')
+  return { nodeId, address: formatHostPort({ host, port }) }
+}
+
+export type Place = Pick<SwarmState, 'listenAddress' | 'advertiseHost'>
+
+/**
+ * Where a manager that exists is to be from now on, when flags say so: what they leave out stays. Errors: those of choosePlace.
+ */
+export async function choosePlaceAgain(
+  present: Place,
+  listen: string,
+  advertise: string,
+): Promise<Place> {
+  const { listenAddress, advertiseHost } = present
+  if (listen === '' && advertise === '') return { listenAddress, advertiseHost }
+  const { host, port } = parseHostPort(listen || listenAddress, controlPort, '--listen-addr')
+  const at = formatHostPort({ host, port })
+  if (at !== listenAddress) return await choosePlace(at, advertise || advertiseHost)
+  // It listens there itself.
+  const place = placeOf(at, advertise || advertiseHost)
+  return { listenAddress: formatHostPort(place.at), advertiseHost: place.host }
+}
 
 /** Where to listen and what to advertise, checked before anything is changed. */
 async function choosePlace(listen: string, advertise: string): Promise<Place> {
+  const { at, host } = placeOf(listen, advertise)
+  await checkListen(at, '--listen-addr')
+  await checkListen({ ...at, port: at.port + raftPortOffset }, '--listen-addr')
+  return { listenAddress: formatHostPort(at), advertiseHost: host }
+}
+
+function placeOf(
+  listen: string,
+  advertise: string,
+): { readonly at: HostPort; readonly host: string } {
   const listenAt = parseHostPort(listen || '0.0.0.0', controlPort, '--listen-addr')
   const addresses = hostAddresses()
   const wish = parseHostPort(advertise, listenAt.port, '--advertise-addr')
@@ -134,7 +170,5 @@ async function choosePlace(listen: string, advertise: string): Promise<Place> {
   const host = chooseAdvertiseHost(wish.host || (isWildcard ? '' : listenAt.host), addresses)
   const at = { ...listenAt, host: addresses.get(listenAt.host)?.[0] ?? listenAt.host }
   checkAdvertised({ host, port: wish.port }, at)
-  await checkListen(at, '--listen-addr')
-  await checkListen({ ...at, port: at.port + raftPortOffset }, '--listen-addr')
-  return { listenAddress: formatHostPort(at), advertiseHost: host }
+  return { at, host }
 }

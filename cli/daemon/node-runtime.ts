@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import type { UnaryHandler } from '../../manager/rpc/adapter.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
+import type { ReconnectSwarmProgress, SwarmRecovery } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { SessionConfig } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
@@ -18,12 +19,25 @@ import { renewalLoop } from '../../worker/identity/renewal.ts'
 import { localNetworkId } from '../../worker/network/network-state.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
 import { openStateFile } from '../../worker/state-file.ts'
-import { controlPort, formatHostPort, localAddress, parseHostPort } from './addresses.ts'
+import type { ManagerAddress } from '../../worker/state-records.ts'
+import { AddressWatch } from './address-watch.ts'
+import {
+  controlPort,
+  formatHostPort,
+  interfaceAddresses,
+  localAddress,
+  parseHostPort,
+} from './addresses.ts'
+import type { Advertised } from './advertise.ts'
 import type { DaemonConfig } from './config.ts'
+import type { StartManager } from './daemon.ts'
 import { describeHost } from './describe-host.ts'
 import type { Engine } from './engine.ts'
 import { type DaemonPaths, daemonPaths } from './host-paths.ts'
 import type { ManagerPart } from './manager-part.ts'
+import { itself, type Place } from './membership.ts'
+import { reconnectNode } from './reconnect-node.ts'
+import { recoveryRefusal, recoveryReport } from './recovery.ts'
 import { removeSwarmState, type SwarmState, writeSwarmState } from './swarm-state.ts'
 
 export interface NodeDeps {
@@ -34,7 +48,9 @@ export interface NodeDeps {
   readonly random: Random
   readonly log: Logger
   /** Starts the manager of this node; `raftId` is new when it just became one. */
-  readonly startManager: (state: SwarmState, raftId: string) => Promise<ManagerPart>
+  readonly startManager: (
+    start: Pick<StartManager, 'state' | 'raftId' | 'onMoved'>,
+  ) => Promise<ManagerPart>
   /** A part failed for good: the daemon must end. */
   readonly onFailure: (err: unknown) => void
 }
@@ -63,6 +79,10 @@ export class NodeRuntime {
   #manager: ManagerPart | undefined
   #roleChange: Promise<void> = Promise.resolve()
   #wantedRole: NodeRole | undefined
+  readonly #addresses: AddressWatch
+  /** How often this node has moved, and who wants to know. */
+  #moves = 0
+  readonly #onMove = new Set<() => void>()
 
   constructor(deps: NodeDeps, state: SwarmState, manager?: ManagerPart) {
     this.#deps = deps
@@ -70,11 +90,20 @@ export class NodeRuntime {
     this.#state = state
     this.#manager = manager
     if (manager !== undefined) this.#watchManager(manager)
+    this.#addresses = new AddressWatch({
+      state: () => this.#state,
+      addresses: interfaceAddresses,
+      settle: (next) => this.#save({ ...this.#state, ...next }),
+      move: (next) => this.#inTurn(() => this.#move(next)),
+      clock: deps.clock,
+      log: deps.log.child({ part: 'address' }),
+    })
   }
 
   /** Adopts containers, then runs agent, renewal and, when the certificate says so, the manager. */
   async start(): Promise<void> {
     const { identity, log, onFailure } = this.#deps
+    await this.#addresses.look(true)
     this.#agent = await this.#createAgent()
     const agent = this.#agent
     identity.onChange(() => this.#followRole())
@@ -82,6 +111,7 @@ export class NodeRuntime {
     this.#running = runAll(this.#controller.signal, [
       { name: 'agent', run: agent.run },
       { name: 'certificate', run: this.#renewal() },
+      { name: 'address', run: this.#addresses.run },
     ]).catch((err: unknown) => {
       log.fatal({ err }, 'the agent ended')
       onFailure(err)
@@ -122,14 +152,36 @@ export class NodeRuntime {
     return this.#agent?.status().failure
   }
 
+  /** What is to be kept of where the other managers are. */
+  keepMoved(moved: SwarmState['moved']): void {
+    this.#save({ ...this.#state, moved })
+  }
+
+  /**
+   * Makes the manager of this node the only one, with what it knows; agent and containers go on. A daemon that is killed
+   * meanwhile goes on with it when it starts. Errors: NOT_A_MANAGER, FAILED_PRECONDITION, those of starting a manager.
+   */
+  recover(isForced: boolean, place: Place): Promise<SwarmRecovery> {
+    return this.#inTurn(() => this.#recover(isForced, place))
+  }
+
+  /** Makes use of where managers are said to be. Errors: INVALID_ARGUMENT. */
+  async *reconnect(
+    addresses: readonly string[],
+    signal: AbortSignal,
+  ): AsyncGenerator<ReconnectSwarmProgress, void, undefined> {
+    await this.#addresses.look(true)
+    const { identity, clock } = this.#deps
+    const deps = { manager: this.#manager, agent: this.#agent, identity, clock }
+    yield* reconnectNode(deps, addresses, signal)
+  }
+
   /** Ends agent and manager; containers go on. */
   async stop(): Promise<void> {
     this.#controller.abort()
     await this.#running
     await this.#roleChange
-    const manager = this.#manager
-    this.#manager = undefined
-    await manager?.stop()
+    await this.#stopManager()
   }
 
   /** Stops and removes all task containers, ends, and forgets the membership. */
@@ -150,24 +202,33 @@ export class NodeRuntime {
       executor: engine.executor,
       transport: grpcSessionTransport({
         identity: () => identity.current(),
-        dial: (address) => this.#dial(address),
+        dial: (manager) => this.#dial(manager),
+        generation: () => this.#moves,
       }),
-      onRenewal: (listener) => identity.onChange(listener),
+      onRenewal: (listener) => {
+        const ignoreRenewal = identity.onChange(listener)
+        this.#onMove.add(listener)
+        return () => {
+          ignoreRenewal()
+          this.#onMove.delete(listener)
+        }
+      },
       stateFile: openStateFile(this.#paths.tasks),
       clock,
       random,
       log: log.child({ part: 'agent' }),
       describe: () => describeHost(config),
       network: containerNetwork,
-      advertiseAddress: this.#state.advertiseHost,
+      advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,
       onConfig: (received) => this.#onConfig(received),
     })
   }
 
   /** Its own manager is reached directly: behind address translation a host cannot reach what it advertises. */
-  #dial(address: string): string {
-    const isOwn = this.#manager !== undefined && address === this.controlAddress()
+  #dial({ nodeId: id, address }: ManagerAddress): string {
+    const self = this.#deps.identity.certificate().nodeId
+    const isOwn = this.#manager !== undefined && (id === self || address === this.controlAddress())
     return isOwn ? localAddress(this.#state.listenAddress) : address
   }
 
@@ -176,7 +237,7 @@ export class NodeRuntime {
     return renewalLoop({
       identity,
       wantedRole: () => this.#wantedRole,
-      managers: () => this.#state.managers.map(({ address }) => this.#dial(address)),
+      managers: () => this.#state.managers.map((manager) => this.#dial(manager)),
       clock,
       random,
       log: log.child({ part: 'certificate' }),
@@ -202,26 +263,99 @@ export class NodeRuntime {
       .catch((err: unknown) => this.#deps.onFailure(err))
   }
 
+  /** Runs fn when the changes to the manager before it are done. */
+  async #inTurn<T>(fn: () => Promise<T>): Promise<T> {
+    const result = this.#roleChange.then(fn)
+    this.#roleChange = result.then(
+      () => {},
+      () => {},
+    )
+    return await result
+  }
+
   /** Brings the manager into line with the certificate. */
   async #applyRole(): Promise<void> {
-    const { identity, random, log, startManager } = this.#deps
+    const { identity, log } = this.#deps
     const { role } = identity.certificate()
     if (role === 'manager' && this.#manager === undefined && !this.#controller.signal.aborted) {
-      const raftId = this.#state.raftId ?? newId(random)
-      this.#save({ ...this.#state, raftId })
-      log.info({ raftId }, 'this node is a manager')
-      this.#manager = await startManager(this.#state, raftId)
-      this.#watchManager(this.#manager)
+      await this.#startManager()
     }
     if (role === 'worker' && this.#manager !== undefined) {
       log.info({}, 'this node is a manager no more')
-      const manager = this.#manager
-      this.#manager = undefined
-      await manager.stop()
+      await this.#stopManager()
       await rm(this.#paths.raft, { recursive: true, force: true })
       const { raftId: _, ...rest } = this.#state
-      this.#save({ ...rest, peers: [] })
+      this.#save({ ...rest, peers: [], moved: [], lostRaftIds: [] })
     }
+  }
+
+  async #startManager(): Promise<void> {
+    const { identity, random, log, startManager } = this.#deps
+    const raftId = this.#state.raftId ?? newId(random)
+    this.#save({ ...this.#state, raftId })
+    log.info({ raftId }, 'this node is a manager')
+    const onMoved: StartManager['onMoved'] = (moved) => this.keepMoved(moved)
+    const manager = await startManager({ state: this.#state, raftId, onMoved })
+    if (this.#state.recovery !== undefined) {
+      const { recovery: _, ...rest } = this.#state
+      this.#save({ ...rest, managers: [itself(identity.certificate().nodeId, rest)] })
+    }
+    this.#manager = manager
+    this.#watchManager(manager)
+  }
+
+  async #stopManager(): Promise<void> {
+    const manager = this.#manager
+    this.#manager = undefined
+    await manager?.stop()
+  }
+
+  async #recover(isForced: boolean, place: Place): Promise<SwarmRecovery> {
+    const { random, log, onFailure } = this.#deps
+    const manager = this.#manager
+    if (manager === undefined) {
+      throw new SwarmError(
+        'NOT_A_MANAGER',
+        'this node is not a swarm manager: the swarm can only be recovered from a manager, which has its state',
+      )
+    }
+    const standing = await manager.standing()
+    if (standing.isAlone) return recoveryReport(standing, undefined)
+    const refusal = recoveryRefusal(standing, isForced)
+    if (refusal !== undefined) throw refusal
+    const lostRaftIds = [...new Set([...this.#state.lostRaftIds, ...standing.others])]
+    const recovery = { id: newId(random) }
+    log.warn({ ...recovery, lostRaftIds }, 'this manager is made the only one')
+    // From here on there is no way back: a daemon that dies goes on with it.
+    const isSame = place.advertiseHost === this.#state.advertiseHost
+    const advertiseHome = isSame ? this.#state.advertiseHome : undefined
+    const forgotten = { peers: [], moved: [] }
+    this.#save({ ...this.#state, ...place, advertiseHome, ...forgotten, lostRaftIds, recovery })
+    try {
+      await this.#stopManager()
+      await this.#startManager()
+    } catch (err) {
+      onFailure(err)
+      throw err
+    }
+    return recoveryReport(standing, this.#manager?.recovered)
+  }
+
+  async #move(next: Advertised): Promise<void> {
+    const { onFailure } = this.#deps
+    const isRebound = next.listenAddress !== this.#state.listenAddress
+    this.#save({ ...this.#state, ...next })
+    this.#moves += 1
+    try {
+      if (!isRebound) this.#manager?.readdress(this.#state)
+      else if (this.#manager !== undefined) {
+        await this.#stopManager()
+        await this.#startManager()
+      }
+    } catch (err) {
+      onFailure(err)
+    }
+    for (const listener of [...this.#onMove]) listener()
   }
 
   #watchManager(manager: ManagerPart): void {

@@ -13,12 +13,24 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
 
+const movedManager = z
+  .object({
+    raftId: z.string(),
+    nodeId: z.string(),
+    address: z.string(),
+    raftAddress: z.string(),
+    replaces: z.string(),
+  })
+  .readonly()
+
 const schema = z
   .object({
     /** host:port this node listens on when it is a manager. */
     listenAddress: z.string(),
     /** Host others reach this node at. Empty: as its connections show. */
     advertiseHost: z.string(),
+    /** Where that host is found on this one, once it was: this node follows it to another address. */
+    advertiseHome: z.object({ interface: z.string(), cidr: z.string() }).readonly().optional(),
     /** Its member id in Raft; undefined until it first became a manager. */
     raftId: z.string().optional(),
     /** Members of Raft last heard of, so that a restarted manager reaches them before its store is loaded. */
@@ -26,6 +38,12 @@ const schema = z
       .array(z.object({ id: z.string(), nodeId: z.string(), address: z.string() }).readonly())
       .readonly()
       .default([]),
+    /** Managers that are somewhere else than the store says. */
+    moved: z.array(movedManager).readonly().default([]),
+    /** Members of Raft that a recovery left behind: never listened to again. */
+    lostRaftIds: z.array(z.string()).readonly().default([]),
+    /** Set from the wish to go on as the only manager until that is done; a daemon that finds it goes on with it. */
+    recovery: z.object({ id: z.string() }).readonly().optional(),
     /** host:port of the managers last heard of. */
     managers: z.array(z.object({ nodeId: z.string(), address: z.string() }).readonly()).readonly(),
   })

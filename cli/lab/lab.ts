@@ -234,6 +234,8 @@ async function formCluster(deps: LabDeps, record: LabRecord): Promise<void> {
       listenAddress: '',
       availability: 0,
       spec: undefined,
+      forceNewCluster: false,
+      force: false,
     })
     return await client.call(ControlService.getJoinTokens, {})
   })

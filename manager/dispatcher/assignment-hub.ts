@@ -15,7 +15,7 @@ export interface AssignmentHubDeps {
   readonly onNodeRemoved: (id: NodeId) => void
 }
 
-type ClusterConfig = Pick<SessionConfig, 'managers' | 'rootCaCertPem'>
+type ClusterConfig = Pick<SessionConfig, 'managers' | 'rootCaCertPem' | 'clusterEpoch'>
 
 export class AssignmentHub {
   readonly #deps: AssignmentHubDeps
@@ -49,16 +49,19 @@ export class AssignmentHub {
     for (const feeds of this.#feeds.values()) for (const feed of feeds) feed.markConfig()
   }
 
-  /** Managers and roots as they are now; O(nodes) after a change of them, else O(1). */
+  /** Managers, roots and epoch as they are now; O(nodes) after a change of them, else O(1). */
   clusterConfig(): ClusterConfig {
     this.#config ??= this.#deps.store.view((tx) => {
       const managers: { nodeId: string; address: string }[] = []
       for (const { id, manager } of tx.all('nodes')) {
         if (manager !== undefined) managers.push({ nodeId: id, address: manager.address })
       }
-      let rootCaCertPem = ''
-      for (const cluster of tx.all('cluster')) rootCaCertPem = cluster.rootCaCertPem
-      return { managers, rootCaCertPem }
+      let [rootCaCertPem, clusterEpoch] = ['', 0]
+      for (const cluster of tx.all('cluster')) {
+        rootCaCertPem = cluster.rootCaCertPem
+        clusterEpoch = cluster.epoch
+      }
+      return { managers, rootCaCertPem, clusterEpoch }
     })
     return this.#config
   }

@@ -20,7 +20,7 @@ import { AssignmentHub } from './assignment-hub.ts'
 import { heartbeatPeriodMs } from './liveness.ts'
 import { NodeFeed } from './node-feed.ts'
 import { ReportLink, type ReportStream } from './report-link.ts'
-import { leaderless, removed, replaced, stopping } from './session-errors.ts'
+import { leaderless, overtaken, removed, replaced, stopping } from './session-errors.ts'
 import { SharedBarrier } from './shared-barrier.ts'
 import { StallMeter } from './stall-meter.ts'
 import { isKnown } from './status-writer.ts'
@@ -140,6 +140,7 @@ class RunningDispatcher implements Dispatcher {
     if (this.#link.silentMs() > leaderlessMs) throw leaderless()
     const messages = incoming[Symbol.asyncIterator]()
     const open = await this.#opening(messages, signal)
+    this.#refuseNewer(caller.nodeId, open.applied?.epoch ?? 0)
     const { controller, release } = childController(signal)
     const id = sessionId(newId(this.#deps.random))
     try {
@@ -150,6 +151,14 @@ class RunningDispatcher implements Dispatcher {
       controller.abort()
       release()
     }
+  }
+
+  /** A node that obeys a cluster which was recovered without this manager. */
+  #refuseNewer(id: NodeId, epoch: number): void {
+    const own = this.#hub.clusterConfig().clusterEpoch
+    if (epoch <= own) return
+    this.#deps.log.error({ nodeId: id, epoch, own }, 'this manager holds an old history')
+    throw overtaken(epoch, own)
   }
 
   /** The first message, which opens the session. */

@@ -33,6 +33,8 @@ export interface LeaderSessionsDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+  /** In the first term nodes may take so much longer to come back; default 0. */
+  readonly firstTermGraceMs?: number
 }
 
 export interface LeaderSessions {
@@ -53,6 +55,7 @@ export interface LeaderSessions {
 /** One for each manager; its loop is among those of the leader. */
 export function createLeaderSessions(deps: LeaderSessionsDeps): LeaderSessions {
   let term: LeaderTerm | undefined
+  let graceMs = deps.firstTermGraceMs ?? 0
   return {
     handleReports: async (caller, incoming, send, signal) => {
       if (caller.kind !== 'node' || caller.role !== 'manager') {
@@ -64,7 +67,8 @@ export function createLeaderSessions(deps: LeaderSessionsDeps): LeaderSessions {
     loop: {
       name: 'sessions',
       run: async (signal) => {
-        const own = new LeaderTerm(deps, signal)
+        const own = new LeaderTerm(deps, signal, graceMs)
+        graceMs = 0
         term = own
         try {
           await own.run()
@@ -86,7 +90,7 @@ class LeaderTerm {
   readonly #dirtyNodes = new Set<NodeId>()
   #wakeWriter: () => void = () => {}
 
-  constructor(deps: LeaderSessionsDeps, leading: AbortSignal) {
+  constructor(deps: LeaderSessionsDeps, leading: AbortSignal, graceMs: number) {
     const { store, clock, random } = deps
     const { signal } = childController(leading).controller
     this.#deps = deps
@@ -100,7 +104,7 @@ class LeaderTerm {
       const expected = [...tx.all('nodes')].filter(
         ({ state }) => state === 'ready' || state === 'disconnected',
       )
-      return new SessionTable(expected, this.#meter.nowMs(), heartbeatMs)
+      return new SessionTable(expected, this.#meter.nowMs() + graceMs, heartbeatMs)
     })
   }
 

@@ -23,3 +23,11 @@ export function leaderless(): SwarmError {
 export function stopping(): SwarmError {
   return new SwarmError('UNAVAILABLE', 'this manager is stopping: try another one')
 }
+
+export function overtaken(known: number, own: number): SwarmError {
+  return new SwarmError(
+    'UNAVAILABLE',
+    `the swarm was recovered without this manager: the node knows its epoch ${known}, this manager only ${own}. ` +
+      'Make this host leave with `tsswarm swarm leave --force`, and join it anew',
+  )
+}

@@ -58,7 +58,10 @@ export class SessionTable {
   readonly #managers = new Map<NodeId, { readonly atMs: number; readonly heartbeatMs: number }>()
   readonly #heartbeatMs: number
 
-  /** `expected`: nodes that were ready, or expected back, when the term began. `heartbeatMs`: what agents are told at least. */
+  /**
+   * `expected`: nodes that were ready, or expected back, when the term began. `startedAtMs`: when their time begins, which may
+   * still be to come. `heartbeatMs`: what agents are told at least.
+   */
   constructor(expected: Iterable<Node>, startedAtMs: number, heartbeatMs: number) {
     this.#heartbeatMs = heartbeatMs
     for (const node of expected) {
@@ -105,7 +108,10 @@ export class SessionTable {
       sessionId: id,
       managerId,
       openedAtMs: isNew ? openedAtMs : before.openedAtMs,
-      beatAtMs: Math.max(now.judgedMs - beat.ageMs, before?.beatAtMs ?? Number.NEGATIVE_INFINITY),
+      beatAtMs: Math.max(
+        now.judgedMs - beat.ageMs,
+        Math.min(before?.beatAtMs ?? Number.NEGATIVE_INFINITY, now.judgedMs),
+      ),
       description: beat.description ?? (isNew ? undefined : before.description),
       address: beat.address,
       isDown: beat.leavingGraceMs === 0,

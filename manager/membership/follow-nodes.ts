@@ -1,13 +1,14 @@
 // What every manager does when nodes change: tell Raft who the members are, and cut those who are none any more.
 import type { Loop } from '../../proto/lib/lifecycle.ts'
-import { peersOf } from '../cluster-directory.ts'
 import type { RaftHandle } from '../raft/raft-handle.ts'
 import type { CutList } from '../rpc/cut-list.ts'
 import { type Change, type Store, WatchLagged } from '../store/store.ts'
+import type { AddressBook } from './address-book.ts'
 
 export interface FollowNodesDeps {
   readonly store: Store
   readonly raft: RaftHandle
+  readonly book: AddressBook
   readonly cutList: CutList
 }
 
@@ -33,8 +34,8 @@ export function followNodes(deps: FollowNodesDeps): Loop {
 }
 
 /** Before the store holds any member (this manager just joined) the ones it was told stay. */
-function tellPeers({ store, raft }: FollowNodesDeps): void {
-  const peers = peersOf(store)
+export function tellPeers({ book, raft }: Pick<FollowNodesDeps, 'book' | 'raft'>): void {
+  const peers = book.peers()
   if (peers.length > 0) raft.setPeers(peers)
 }
 

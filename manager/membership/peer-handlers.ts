@@ -1,17 +1,23 @@
-// JoinRaft, LeaveRaft and Health of the ManagerPeer service: wishes go into the store, the membership loop does the rest.
+// JoinRaft, LeaveRaft, Health and ExchangeAddresses of the ManagerPeer service: wishes go into the store, the membership loop
+// does the rest.
 import { SwarmError } from '../../proto/errors.ts'
 import type {
+  ExchangeAddressesRequest,
+  ExchangeAddressesResponse,
   HealthResponse,
   JoinRaftRequest,
   JoinRaftResponse,
   LeaveRaftRequest,
   LeaveRaftResponse,
+  RaftMember,
 } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { type Node, type NodeId, raftId } from '../../proto/objects/index.ts'
 import { repeatable } from '../controlapi/writing.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { ReadTx, Store } from '../store/store.ts'
+import type { AddressBook } from './address-book.ts'
+import { takeAddresses } from './exchange-addresses.ts'
 
 const leaveMs = 8_000
 
@@ -19,6 +25,9 @@ export interface PeerDeps {
   readonly store: Store
   readonly clock: Clock
   readonly leaderNodeId: () => NodeId | undefined
+  /** This manager and where it is reached now. */
+  readonly self: () => RaftMember
+  readonly book: AddressBook
 }
 
 export interface PeerHandlers {
@@ -29,13 +38,17 @@ export interface PeerHandlers {
     signal: AbortSignal,
   ): Promise<LeaveRaftResponse>
   health(): Promise<HealthResponse>
+  exchangeAddresses(
+    caller: Caller,
+    request: ExchangeAddressesRequest,
+  ): Promise<ExchangeAddressesResponse>
 }
 
 export function createPeerHandlers(deps: PeerDeps): PeerHandlers {
   return {
     joinRaft: async (caller, request) => {
       await announce(deps, callingNode(caller), request)
-      return { members: members(deps.store) }
+      return { members: members(deps.book) }
     },
     leaveRaft: async (caller, { requestId }, signal) => {
       await wishToLeave(deps, callingNode(caller), requestId)
@@ -46,12 +59,16 @@ export function createPeerHandlers(deps: PeerDeps): PeerHandlers {
       const leaderNodeId = deps.leaderNodeId()
       return { hasLeader: leaderNodeId !== undefined, leaderNodeId: leaderNodeId ?? '' }
     },
+    exchangeAddresses: async (caller, request) => {
+      takeAddresses(deps.book, callingNode(caller), request)
+      return { self: deps.self() }
+    },
   }
 }
 
 function callingNode(caller: Caller): NodeId {
   if (caller.kind === 'node' && caller.role === 'manager') return caller.nodeId
-  throw new SwarmError('PERMISSION_DENIED', 'only managers may join or leave Raft')
+  throw new SwarmError('PERMISSION_DENIED', 'only managers speak with Raft and of where they are')
 }
 
 async function announce({ store }: PeerDeps, id: NodeId, request: JoinRaftRequest): Promise<void> {
@@ -125,19 +142,6 @@ function knownNode(node: Node | undefined, id: NodeId): Node {
   throw new SwarmError('PERMISSION_DENIED', `node ${id} is not part of the cluster`)
 }
 
-function members(store: Store): JoinRaftResponse['members'] {
-  return store.view((tx) =>
-    [...tx.all('nodes')].flatMap(({ id, manager }) =>
-      manager === undefined
-        ? []
-        : [
-            {
-              nodeId: id,
-              raftId: manager.raftId,
-              raftAddress: manager.raftAddress,
-              address: manager.address,
-            },
-          ],
-    ),
-  )
+function members(book: AddressBook): RaftMember[] {
+  return book.managers().map(({ nodeId, info }) => ({ nodeId, ...info }))
 }

@@ -64,6 +64,11 @@ export class ManagerChannels {
     return client
   }
 
+  /** Every connection is made anew when it is next needed. */
+  redial(): void {
+    this.#closeAll()
+  }
+
   close(): void {
     this.#stopWatching()
     this.#closeAll()

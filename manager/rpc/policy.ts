@@ -45,6 +45,7 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.ManagerPeer/ReportSessions': read,
   '/tsswarm.v1.ManagerPeer/RelayLogs': read,
   '/tsswarm.v1.ManagerPeer/Health': read,
+  '/tsswarm.v1.ManagerPeer/ExchangeAddresses': read,
   '/tsswarm.v1.Dispatcher/Session': { admits: 'nodes', onLeader: false },
   '/tsswarm.v1.Dispatcher/Logs': { admits: 'nodes', onLeader: false },
 }

@@ -10,6 +10,7 @@ import {
 } from '../../manager/dispatcher/leader-sessions.ts'
 import { serviceLogs } from '../../manager/logbroker/log-broker.ts'
 import { LogHub } from '../../manager/logbroker/log-hub.ts'
+import { AddressBook } from '../../manager/membership/address-book.ts'
 import { createPeerHandlers } from '../../manager/membership/peer-handlers.ts'
 import { type HandlerTable, serviceImplementation } from '../../manager/rpc/adapter.ts'
 import { CutList } from '../../manager/rpc/cut-list.ts'
@@ -17,7 +18,7 @@ import { type Listener, listenTls } from '../../manager/rpc/server.ts'
 import { tlsCallers } from '../../manager/rpc/tls-callers.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
 import { DispatcherService } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
-import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
+import { ManagerPeerService, type RaftMember } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
@@ -44,6 +45,8 @@ interface GrpcManager {
   readonly leading: LeaderSessions
   readonly logs: LogHub
   readonly life: AbortController
+  /** Where it knows the others to be. */
+  readonly book: AddressBook
   listener: Listener | undefined
   done: Promise<void>
 }
@@ -93,6 +96,13 @@ export class GrpcCluster {
   identityOf(name: string): IdentitySource {
     const { identity } = this.#manager(name)
     return { current: () => identity, onChange: () => () => {} }
+  }
+
+  /** How that manager names itself to others. */
+  memberOf(name: string): RaftMember {
+    const port = this.managers.get(name)?.listener?.port ?? 1
+    const [address, raftAddress] = [`127.0.0.1:${port}`, `127.0.0.1:${port + 1}`]
+    return { nodeId: name, raftId: `raft-${name}`, address, raftAddress }
   }
 
   async lead(name: string): Promise<void> {
@@ -145,7 +155,7 @@ export class GrpcCluster {
         featureLevel: 1,
       }),
       network: () => ({ kind: 'none' }),
-      advertiseAddress: '127.0.0.1',
+      advertiseAddress: () => '127.0.0.1',
       managers: this.addresses(),
     })
     const running = agent.run(life.signal)
@@ -208,6 +218,7 @@ export class GrpcCluster {
       leading,
       logs,
       life,
+      book: new AddressBook({ store, self: nodeId(name) }),
       listener: undefined,
       done: Promise.resolve(),
     }
@@ -216,7 +227,7 @@ export class GrpcCluster {
     manager.done = dispatcher.run(life.signal)
   }
 
-  #listen({ identity, dispatcher, leading, logs }: GrpcManager): Promise<Listener> {
+  #listen({ name, identity, dispatcher, leading, logs, book }: GrpcManager): Promise<Listener> {
     const directory = {
       clusterId: () => 'c1',
       node: (id: string) => this.store.view((tx) => tx.get('nodes', id)),
@@ -240,6 +251,8 @@ export class GrpcCluster {
           store: this.store,
           clock: systemClock,
           leaderNodeId: () => nodeId(this.#leader),
+          self: () => this.memberOf(name),
+          book,
         }),
       }),
     ])

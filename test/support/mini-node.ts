@@ -63,7 +63,7 @@ export class MiniNode {
         featureLevel: 1,
       }),
       network: () => ({ kind: 'none' }),
-      advertiseAddress: '10.0.0.1',
+      advertiseAddress: () => '10.0.0.1',
       managers: this.#managers.map((address) => ({ nodeId: address, address })),
     })
     this.#done = this.#agent.run(this.#life.signal)

@@ -20,7 +20,7 @@ import {
   inHost,
 } from '../../cli/lab/topology.ts'
 import { listTasks } from '../../cli/lists.ts'
-import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
+import { ControlService, type NodeView, type TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
@@ -49,6 +49,8 @@ export class TestLab {
   readonly record: LabRecord
   /** Process ids of all daemons this lab has had. */
   readonly daemonPids = new Set<number>()
+  /** Hosts that are not where the lab put them. */
+  readonly #moved = new Map<string, string>()
 
   private constructor(deps: LabDeps, record: LabRecord) {
     this.deps = deps
@@ -91,7 +93,23 @@ export class TestLab {
   }
 
   address(host: string): string {
-    return hostAddress(labNetwork(this.record), host)
+    return this.#moved.get(host) ?? hostAddress(labNetwork(this.record), host)
+  }
+
+  /** Takes the address of a host away and gives it another one, with that last byte. */
+  async readdress(host: string, lastByte: number): Promise<void> {
+    const [a, b] = this.record.subnet
+    const next = `10.${a}.${b}.${lastByte}`
+    const gateway = hostAddress(labNetwork(this.record), 'machine')
+    const lines = [
+      `addr del ${this.address(host)}/24 dev eth0`,
+      `addr add ${next}/24 dev eth0`,
+      `route replace default via ${gateway}`,
+    ]
+    const argv = inHost(this.record.name, host, ['ip', '-batch', '-'])
+    const { code, stderr } = await runCommand(argv, { input: `${lines.join('\n')}\n` })
+    if (code !== 0) throw new Error(`${host} cannot have the address ${next}: ${stderr}`)
+    this.#moved.set(host, next)
   }
 
   paths(host: string): ReturnType<typeof hostPaths> {
@@ -154,6 +172,14 @@ export class TestLab {
     const id = await this.cli(host, 'service', 'inspect', '--format', '{{.ID}}', service)
     const filters = [{ key: 'service', values: [id] }]
     return await withDaemon(this.deps, this.record, host, (client) => listTasks(client, filters))
+  }
+
+  /** A node as the control API of a host has it. One try. */
+  async nodeView(host: string, reference: string): Promise<NodeView | undefined> {
+    const { node } = await withDaemon(this.deps, this.record, host, (client) =>
+      client.call(ControlService.getNode, { reference }, { retry: false, timeoutMs: 2_000 }),
+    )
+    return node
   }
 
   /** Tasks that run and shall run. */

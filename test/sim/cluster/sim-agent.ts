@@ -47,7 +47,7 @@ export async function startSimAgent(
       featureLevel: 1,
     }),
     network: () => ({ kind: 'none' }),
-    advertiseAddress: '10.0.0.1',
+    advertiseAddress: () => '10.0.0.1',
     managers: managers.map((address) => ({ nodeId: address, address })),
     onRenewal: (listener) => {
       renewals.add(listener)

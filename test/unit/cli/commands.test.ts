@@ -2,7 +2,11 @@
 import t, { type Test } from 'tap'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { GetJoinTokensResponse, LogLine } from '../../../proto/gen/tsswarm/v1/control.ts'
-import type { ImageProgress, LoadImageRequest } from '../../../proto/gen/tsswarm/v1/daemon.ts'
+import type {
+  ImageProgress,
+  LoadImageRequest,
+  SwarmRecovery,
+} from '../../../proto/gen/tsswarm/v1/daemon.ts'
 import { NodeAvailability, NodeRole } from '../../../proto/gen/tsswarm/v1/objects.ts'
 import { type Task, TaskState } from '../../../proto/objects/index.ts'
 import { addNode, addTask, createService, selfId } from '../../support/control.ts'
@@ -340,12 +344,80 @@ t.test('node ls, ps, inspect, update, promote, demote, rm', async (t) => {
   t.strictSame(await d.run('node rm --force w1'), ok('w1\n'))
 })
 
+t.test('swarm init --force-new-cluster', async (t) => {
+  const d = await aDaemon(t)
+  const recovery = {
+    epoch: 2,
+    wasAlone: false,
+    services: 1,
+    tasks: 3,
+    nodes: 5,
+    newestAtMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+    lost: [
+      { nodeId: 'n2', hostname: 'm2' },
+      { nodeId: 'n3', hostname: '' },
+    ],
+  }
+  let answer: SwarmRecovery = recovery
+  d.daemon['initSwarm'] = async () => ({
+    nodeId: 'n1',
+    workerJoinToken: '',
+    advertiseAddress: '10.0.0.1:2377',
+    recovery: answer,
+  })
+  const run = (line: string) => d.run(`swarm init --force-new-cluster ${line}`)
+  golden(t, 'test/golden/cli/swarm-recovery.txt', (await run('--listen-addr 0.0.0.0:9')).stdout)
+  t.match(asked(d, 'initSwarm'), {
+    forceNewCluster: true,
+    force: false,
+    listenAddress: '0.0.0.0:9',
+    spec: undefined,
+  })
+  answer = { ...recovery, newestAtMs: 0, lost: [] }
+  const nobody = await run('--force')
+  t.match(nobody.stdout, /No other manager was known/)
+  t.notMatch(nobody.stdout, /changes up to/)
+  t.match(asked(d, 'initSwarm'), { force: true })
+  answer = { ...recovery, wasAlone: true }
+  t.match((await run('')).stdout, /^Nothing to recover: node n1 is the only manager .*epoch 2/)
+  t.match(await run('--availability drain'), { code: 125, stderr: /leave out --availability/ })
+  t.match(await run('--scheduling spread'), { code: 125, stderr: /leave out --scheduling/ })
+  t.match(await d.run('swarm init --force'), { code: 125, stderr: /--force-new-cluster only/ })
+})
+
+t.test('swarm reconnect', async (t) => {
+  const d = await aDaemon(t)
+  const step = { address: '', nodeId: '', error: '', found: '' }
+  let steps = [
+    { ...step, address: '10.0.0.2:2377', nodeId: 'n2' },
+    { ...step, found: '10.0.0.2:2377' },
+  ]
+  d.daemon['reconnectSwarm'] = async function* () {
+    yield* steps
+  }
+  t.strictSame(
+    await d.run('swarm reconnect 10.0.0.2'),
+    ok('10.0.0.2:2377: manager n2\nConnected: 10.0.0.2:2377 answers for the swarm.\n'),
+  )
+  t.match(asked(d, 'reconnectSwarm'), { addresses: ['10.0.0.2'] })
+  steps = [{ ...step, address: '10.0.0.9:2377', error: 'no answer' }, ...steps]
+  t.match(await d.run('swarm reconnect 10.0.0.9 10.0.0.2'), {
+    code: 1,
+    stdout: /^10\.0\.0\.9:2377: no answer$/m,
+    stderr: /no manager of this swarm was found at 10\.0\.0\.9:2377/,
+  })
+  steps = [{ ...step, error: 'the managers have no leader yet' }]
+  t.match(await d.run('swarm reconnect 10.0.0.2'), { code: 1, stderr: /no leader yet/ })
+  t.match(await d.run('swarm reconnect'), { code: 125 })
+})
+
 t.test('swarm init, join, leave, join-token, update', async (t) => {
   const d = await aDaemon(t)
   d.daemon['initSwarm'] = async () => ({
     nodeId: 'n1',
     workerJoinToken: 'SWMTKN-1-x',
     advertiseAddress: '10.0.0.1:2377',
+    recovery: undefined,
   })
   const init = await d.run(
     'swarm init --advertise-addr 10.0.0.1 --availability drain --task-history-limit 3',

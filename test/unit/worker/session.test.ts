@@ -53,7 +53,7 @@ class Fixture {
         log: silentLogger,
         nodeId: nodeId(self),
         reporter: this.reporter,
-        advertiseAddress: '10.0.0.9',
+        advertiseAddress: () => '10.0.0.9',
         describe: () => ({
           hostname: this.hostname,
           platform: { os: 'linux', architecture: 'x86_64' },
@@ -104,9 +104,9 @@ class Fixture {
     return attempt
   }
 
-  async started(heartbeatMs = 500): Promise<Attempt> {
+  async started(heartbeatMs = 500, clusterEpoch = 1): Promise<Attempt> {
     await settle()
-    const config = { heartbeatMs, managers: [], role: 0, rootCaCertPem: '' } as const
+    const config = { heartbeatMs, managers: [], role: 0, rootCaCertPem: '', clusterEpoch } as const
     const value = { sessionId: 's1', managerNodeId: 'm1', config }
     await this.send({ kind: { $case: 'started', value } })
     return this.last
@@ -163,7 +163,13 @@ t.test('heartbeats follow the period the manager names', async (t) => {
   const { got } = await fixture.started(500)
   await fixture.clock.advance(2_000)
   t.equal(got.filter(({ kind }) => kind?.$case === 'heartbeat').length, 5)
-  const value = { heartbeatMs: 2_000, managers: [], role: 0, rootCaCertPem: '' } as const
+  const value = {
+    heartbeatMs: 2_000,
+    managers: [],
+    role: 0,
+    rootCaCertPem: '',
+    clusterEpoch: 1,
+  } as const
   await fixture.send({ kind: { $case: 'config', value } })
   const before = got.length
   await fixture.clock.advance(4_000)
@@ -202,6 +208,31 @@ t.test('a manager that does not answer is given up after 2 s', async (t) => {
   const fixture = aFixture(t)
   await fixture.clock.until(() => fixture.attempts.length === 2, 5_000, 'a second attempt')
   t.ok(fixture.last.atMs >= 2_000 && fixture.last.atMs <= 2_100, `${fixture.last.atMs} ms`)
+})
+
+t.test('a manager that the cluster was recovered without is not listened to', async (t) => {
+  const fixture = aFixture(t)
+  fixture.applied = { epoch: 2, index: 9 }
+  await fixture.started(500, 1)
+  t.match(fixture.failures, [
+    { code: 'FAILED_PRECONDITION', message: /old history .*epoch 1, this node knows 2/ },
+  ])
+  t.same(fixture.sessions, [], 'no session began')
+  await fixture.clock.advance(100)
+  t.equal(fixture.attempts.length, 2, 'another one is tried')
+  await fixture.started(500, 2)
+  t.equal(fixture.sessions.length, 1)
+  const stale = {
+    heartbeatMs: 500,
+    managers: [],
+    role: 0,
+    rootCaCertPem: '',
+    clusterEpoch: 1,
+  } as const
+  await fixture.send({ kind: { $case: 'config', value: { ...stale, clusterEpoch: 0 } } })
+  t.equal(fixture.failures.length, 1, 'one that does not say is believed')
+  await fixture.send({ kind: { $case: 'config', value: stale } })
+  t.equal(fixture.failures.length, 2)
 })
 
 t.test('a manager node prefers its own manager', async (t) => {

@@ -1,7 +1,11 @@
 import t, { type Test } from 'tap'
 import { WatchLagged } from '../../../../manager/store/store.ts'
 import { hasCode } from '../../../../proto/errors.ts'
-import type { TaskStatus } from '../../../../proto/gen/tsswarm/v1/dispatcher.ts'
+import type {
+  AgentMessage,
+  SessionOpen,
+  TaskStatus,
+} from '../../../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { TaskState } from '../../../../proto/objects/index.ts'
 import { type FakeAgent, MiniCluster, opening } from '../../../support/mini-cluster.ts'
 import { aSpecRecord, aTask } from '../../../support/objects.ts'
@@ -360,6 +364,23 @@ t.test('after missed commits every agent gets everything anew', async (t) => {
   await cluster.addTask({ id: 'b', node: 'w1', state: S.ASSIGNED })
   await cluster.clock.advance(50)
   t.match(agent.all('changes').at(-1), { update: [{ id: 'b' }] }, 'and changes follow again')
+})
+
+t.test('a node that knows a later epoch is sent to the managers of it', async (t) => {
+  const cluster = await aMiniCluster(t, 'm1')
+  const first = opening('w1')
+  if (first.kind?.$case !== 'open') throw new Error('it opens nothing')
+  const open = (epoch: number): AgentMessage => {
+    const value = { ...first.kind?.value, applied: { epoch, index: 1 } }
+    return { kind: { $case: 'open', value: value as SessionOpen } }
+  }
+  const newer = cluster.open('w1', 'm1', { open: open(2) })
+  await cluster.clock.advance(10)
+  t.match(newer.end?.err, { code: 'UNAVAILABLE', message: /recovered without this manager/ })
+  t.equal(newer.all('started').length, 0)
+  const same = cluster.open('w1', 'm1', { open: open(1) })
+  await cluster.clock.advance(10)
+  t.match(same.all('started'), [{ config: { clusterEpoch: 1 } }])
 })
 
 t.test('whoever does not begin as agreed is sent away', async (t) => {

@@ -1,8 +1,10 @@
 import t from 'tap'
 import { downAtMs, type Heard, heartbeatPeriodMs } from '../../../../manager/dispatcher/liveness.ts'
+import { SessionTable } from '../../../../manager/dispatcher/session-table.ts'
 import { SharedBarrier } from '../../../../manager/dispatcher/shared-barrier.ts'
 import { StallMeter } from '../../../../manager/dispatcher/stall-meter.ts'
 import { nodeId } from '../../../../proto/objects/index.ts'
+import { aNode } from '../../../support/objects.ts'
 import { settle, VirtualClock } from '../../../support/virtual-clock.ts'
 
 const heard: Heard = {
@@ -23,6 +25,32 @@ t.test('it has longer when its manager is silent too, unless that is itself', as
   t.equal(downAtMs({ ...heard, managerAtMs: undefined }, 12_100), 16_000)
   t.equal(downAtMs({ ...heard, managerId: nodeId('w1') }, 13_001), 12_800)
   t.equal(downAtMs({ ...heard, managerId: undefined }, 13_001), 12_800)
+})
+
+t.test('nodes may be given more time at the start of a term, until they are heard', async (t) => {
+  const startMs = 1_000
+  const graceMs = 30_000
+  const nodes = ['w1', 'w2'].map((id) => aNode({ id }))
+  const table = new SessionTable(nodes, startMs + graceMs, 500)
+  t.same(table.judge(startMs + graceMs).down, [])
+  const beat = {
+    nodeId: nodeId('w1'),
+    sessionId: 's1',
+    ageMs: 0,
+    description: undefined,
+    address: '',
+    openedAgeMs: 0,
+    leavingGraceMs: undefined,
+  }
+  const now = { monotonicMs: 2_000, judgedMs: 2_000 }
+  t.equal(
+    table.noteBeat(nodeId('w1'), beat, now, () => true),
+    'write',
+  )
+  table.noteManager(nodeId('w1'), 500, 2_000)
+  t.same(table.judge(4_800).down, ['w1'], 'whoever was heard has it no more')
+  table.markDown(nodeId('w1'))
+  t.same(table.judge(startMs + graceMs + 2_800).down, ['w2'])
 })
 
 t.test(

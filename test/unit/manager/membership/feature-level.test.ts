@@ -1,6 +1,7 @@
 // A manager whose program knows less than the cluster writes is told so, and is not let in.
 import t from 'tap'
 import { newNode } from '../../../../manager/ca/ca-handlers.ts'
+import { AddressBook } from '../../../../manager/membership/address-book.ts'
 import { announceLoop } from '../../../../manager/membership/announce.ts'
 import { membershipLoop } from '../../../../manager/membership/membership-loop.ts'
 import type { RaftHandle } from '../../../../manager/raft/raft-handle.ts'
@@ -18,11 +19,15 @@ t.test('a manager that knows less than the cluster is refused clearly', async (t
   t.teardown(() => cluster.stop())
   const [m1] = cluster.addresses()
   const info = { raftId: raftId('r2'), address: 'm2:2377', raftAddress: 'm2:2378' }
+  const store = createMemoryStore({ clock: systemClock, random: seededRandom(1) })
   const announcing = (featureLevel: number) =>
     announceLoop({
       self: nodeId('m2'),
-      info,
-      store: createMemoryStore({ clock: systemClock, random: seededRandom(1) }),
+      info: () => info,
+      store,
+      book: new AddressBook({ store, self: nodeId('m2') }),
+      leads: () => false,
+      joinHere: () => Promise.reject(new Error('it does not lead')),
       identity: cluster.identityOf('m2'),
       known: () => [m1?.address ?? ''],
       onMembers: () => {},

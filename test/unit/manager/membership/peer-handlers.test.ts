@@ -1,6 +1,7 @@
 // What managers ask of the leader about their own membership.
 import t from 'tap'
 import { newNode } from '../../../../manager/ca/ca-handlers.ts'
+import { AddressBook } from '../../../../manager/membership/address-book.ts'
 import { createPeerHandlers } from '../../../../manager/membership/peer-handlers.ts'
 import type { Caller } from '../../../../manager/rpc/caller.ts'
 import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
@@ -19,9 +20,12 @@ async function aWorld(...managers: readonly string[]) {
       tx.create('nodes', { ...newNode(id, 'manager', 0), manager })
     }
   })
-  const handlers = createPeerHandlers({ store, clock, leaderNodeId: () => nodeId('m1') })
+  const book = new AddressBook({ store, self: nodeId('m1') })
+  const self = () => ({ nodeId: 'm1', raftId: 'r-m1', address: 'm1:2377', raftAddress: 'm1:2378' })
+  const leaderNodeId = () => nodeId('m1')
+  const handlers = createPeerHandlers({ store, clock, leaderNodeId, self, book })
   const node = (id: string) => store.view((tx) => tx.get('nodes', id))
-  return { clock, store, handlers, node, signal: new AbortController().signal }
+  return { clock, store, book, handlers, node, signal: new AbortController().signal }
 }
 
 const callerOf = (id: string, role: NodeRole = 'manager'): Caller => ({

@@ -1,5 +1,6 @@
 // Long calls end with what let them in.
 import t from 'tap'
+import { AddressBook } from '../../../../manager/membership/address-book.ts'
 import { followNodes } from '../../../../manager/membership/follow-nodes.ts'
 import type { RaftHandle } from '../../../../manager/raft/raft-handle.ts'
 import type { AnyCall } from '../../../../manager/rpc/adapter.ts'
@@ -65,7 +66,8 @@ t.test('a manager that missed changes of nodes cuts what they would have cut', a
     const call = tracked(list, clock, 'manager')
     const raft = { setPeers: () => {} } as unknown as RaftHandle
     const life = new AbortController()
-    const done = followNodes({ store, raft, cutList: list })(life.signal)
+    const book = new AddressBook({ store, self: nodeId('m1') })
+    const done = followNodes({ store, raft, cutList: list, book })(life.signal)
     await settle()
     t.same(call.reasons, [])
 
