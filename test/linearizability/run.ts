@@ -52,7 +52,9 @@ export async function runLinearizability(options: RunOptions): Promise<RunResult
     readsLocally: options.readsLocally ?? false,
   })
   try {
+    const startMs = performance.now()
     await cluster.found()
+    options.say?.(`founded in ${Math.round(performance.now() - startMs)} ms`)
     return await new Run(options, cluster).run()
   } finally {
     await cluster.end()
