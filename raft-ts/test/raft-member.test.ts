@@ -50,6 +50,11 @@ t.test('what the caller gave wrongly rejects, and the member goes on', async (t)
   await t.rejects(thrown, { message: 'mine' })
   await t.rejects(members.start('a', network), /member a is part of this network already/)
   await t.rejects(members.start('', network), /id of a member is of 1 to 255 bytes/)
+  for (const id of ['', 'x'.repeat(256), '\ud800']) {
+    await t.rejects(member.change({ steps: [{ kind: 'add-voter', id }] }), RangeError)
+    await t.rejects(member.addVoter(id), RangeError)
+    await t.rejects(members.start('b', network, { voters: ['b', id] }), RangeError)
+  }
   t.match(await member.propose(Buffer.from('x')), { kind: 'committed', result: 1 })
   t.same(failures, [])
 })
@@ -78,7 +83,10 @@ t.test(
 t.test('a learner is added, caught up, made a voter, and a voter removed', async (t) => {
   const members = new Members(t)
   const network = new LocalNetwork()
-  const all = await three(members, network)
+  const snapshotPolicy = { entriesKept: 0 }
+  const all = await Promise.all(
+    voters.map((id) => members.start(id, network, { voters, snapshotPolicy })),
+  )
   await propose(all, 'one')
   const leader = await leaderOf(all)
   // From a snapshot, because the log is gone.
@@ -89,6 +97,7 @@ t.test('a learner is added, caught up, made a voter, and a voter removed', async
     kind: 'committed',
   })
   await until('the learner has it', () => d.words.words.length === 1)
+  t.ok(d.member.status().snapshotIndex > 0)
   const removed = all.find(({ member }) => !member.isLeader) as Held
   const outcome = await leader.member.change({
     steps: [

@@ -369,6 +369,8 @@ t.test('an address in use, a second member, and unreadable keys are refused at o
   ports.set('b', 99_999_999)
   t.equal(a.send('bulk', heartbeat('a', 'b', 1)), false)
   await until('told', () => a.unreachable.includes('b'))
+  // Nor by a message that cannot be carried.
+  t.equal(a.send('fast', heartbeat('a', 'b', 0.5)), false)
   await a.close()
   t.equal(a.send('fast', heartbeat('a', 'b', 1)), false)
   // After the link is closed it may be joined again.

@@ -50,7 +50,12 @@ export class LocalNetwork implements PeerNetwork {
   #send(from: NodeId, message: PeerMessage): boolean {
     const to = this.#stations.get(message.to)
     if (to === undefined || this.#isCut(from, message.to)) return false
-    const bytes = encodePeerMessage(message)
+    let bytes: Uint8Array
+    try {
+      bytes = encodePeerMessage(message)
+    } catch {
+      return false // a message that no wire carries
+    }
     if (to.waitingBytes + bytes.length > waitingBytesMax) return false
     to.waitingBytes += bytes.length
     setImmediate(() => {

@@ -37,12 +37,7 @@ const idBytesMax = 255
 export async function startMember<Result>(
   options: MemberOptions<Result>,
 ): Promise<RaftMember<Result>> {
-  const idBytes = Buffer.byteLength(options.id)
-  if (idBytes === 0 || idBytes > idBytesMax) {
-    throw new RangeError(
-      `the id of a member is of 1 to ${idBytesMax} bytes, and this of ${idBytes}`,
-    )
-  }
+  for (const id of [options.id, ...(options.voters ?? [])]) checkId(id)
   const member: { started?: RaftMember<Result> } = {}
   // First of all: a second process that was started by mistake ends here, before it touches the log.
   const link = await options.network.join(options.id, {
@@ -58,6 +53,18 @@ export async function startMember<Result>(
   }
   member.started.driver.start()
   return member.started
+}
+
+/** An id that no message could carry would end every member that is told of it, again and again. */
+function checkId(id: NodeId): void {
+  const bytes = Buffer.from(id)
+  if (bytes.length === 0 || bytes.length > idBytesMax) {
+    const text = `the id of a member is of 1 to ${idBytesMax} bytes, and this of ${bytes.length}`
+    throw new RangeError(text)
+  }
+  if (bytes.toString() !== id) {
+    throw new RangeError(`the id of a member is well-formed text, and ${JSON.stringify(id)} is not`)
+  }
 }
 
 function openDirectory(options: MemberOptions<unknown>): Promise<Storage> {
@@ -103,8 +110,8 @@ function passedOn(options: MemberOptions<unknown>): Partial<DriverOptions> {
 }
 
 /**
- * A running member. What became of a request is its value: it rejects only for what the caller gave it, an empty
- * proposal or a function that throws.
+ * A running member. What became of a request is its value: it rejects only for what the caller gave it: an empty
+ * proposal, an id that is none, a function that throws.
  */
 export class RaftMember<Result> {
   readonly id: NodeId
@@ -201,9 +208,10 @@ export class RaftMember<Result> {
 
   /** Changes the membership, on the leader; answered when the new configuration holds alone. */
   change(change: ConfChange): Promise<ChangeOutcome> {
-    return this.#request<ChangeOutcome>({ kind: 'lost' }, (answer) =>
-      this.driver.change(change, answer),
-    )
+    return this.#request<ChangeOutcome>({ kind: 'lost' }, (answer) => {
+      for (const { id } of change.steps) checkId(id)
+      this.driver.change(change, answer)
+    })
   }
 
   /**
@@ -211,7 +219,10 @@ export class RaftMember<Result> {
    * must run. Takes as long as catching up does; ends with this leadership at the latest.
    */
   addVoter(id: NodeId): Promise<AddVoterOutcome> {
-    return new Promise((resolve) => this.driver.addVoter(id, resolve))
+    return new Promise((resolve) => {
+      checkId(id)
+      this.driver.addVoter(id, resolve)
+    })
   }
 
   /** Hands leadership to a voter; without one, to the best: of highest priority and up to date. */

@@ -46,8 +46,11 @@ export class TcpNetwork implements PeerNetwork {
       onMessage: (message) => receiver.receive(message),
       onRefused: (facts) => this.#note('peer-refused', facts),
     })
-    this.#end = new TcpEnd(listener, (peer, lane) =>
-      this.#lane({ id, cluster, peer, lane }, receiver),
+    this.#end = new TcpEnd(
+      listener,
+      (peer, lane) => this.#lane({ id, cluster, peer, lane }, receiver),
+      ({ kind, to }, { message }) =>
+        this.#note('message-not-sent', { message: kind, to, reason: message }),
     )
     try {
       this.#port = await listener.listen(this.#options.listen)
@@ -100,17 +103,29 @@ export class TcpNetwork implements PeerNetwork {
 class TcpEnd implements PeerLink {
   readonly #listener: TcpListener
   readonly #makeLane: (peer: NodeId, lane: Lane) => TcpLane
+  /** It cannot be carried: with an id that is none, or too large a number. */
+  readonly #onNoMessage: (message: PeerMessage, err: Error) => void
   readonly #lanes = new Map<NodeId, Map<Lane, TcpLane>>()
   isClosed = false
 
-  constructor(listener: TcpListener, makeLane: (peer: NodeId, lane: Lane) => TcpLane) {
+  constructor(
+    listener: TcpListener,
+    makeLane: (peer: NodeId, lane: Lane) => TcpLane,
+    onNoMessage: (message: PeerMessage, err: Error) => void,
+  ) {
     this.#listener = listener
     this.#makeLane = makeLane
+    this.#onNoMessage = onNoMessage
   }
 
   send(lane: Lane, message: PeerMessage): boolean {
     if (this.isClosed) return false
-    return this.#lane(message.to, lane).send(() => encodePeerMessage(message))
+    try {
+      return this.#lane(message.to, lane).send(() => encodePeerMessage(message))
+    } catch (err) {
+      this.#onNoMessage(message, err as Error)
+      return false
+    }
   }
 
   renew(identity: TlsIdentity): void {
