@@ -21,6 +21,8 @@ export interface PeerListenerOptions {
   readonly identity: IdentitySource
   readonly clock: Clock
   readonly onMessage: (message: PeerMessage) => void
+  /** A stream of that node is over, whoever ended it. */
+  readonly onStreamEnded: (nodeId: string) => void
 }
 
 type Call = ServerReadableStream<PeerFrame, DeliverResponse>
@@ -90,7 +92,7 @@ export class PeerListener {
     }
     this.#calls.set(call, facts.nodeId)
     const end = (): void => {
-      this.#calls.delete(call)
+      if (this.#calls.delete(call)) this.#options.onStreamEnded(facts.nodeId)
     }
     call.on('data', (frame: PeerFrame) => this.#deliver(call, facts, frame))
     call.on('end', () => {

@@ -3,6 +3,7 @@
 import type { PeerMessage, Transport } from 'raft-ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { IdentitySource, TlsIdentity } from '../../proto/objects/identity.ts'
+import { askWhetherRefused } from './ask-whether-refused.ts'
 import { PeerListener } from './peer-listener.ts'
 import { PeerSender } from './peer-sender.ts'
 import type { RaftCredentials, RaftId, RaftPeer } from './raft-handle.ts'
@@ -16,17 +17,31 @@ export interface PeerTransportOptions {
   readonly onMessage: (message: PeerMessage) => void
   /** A lane to the peer broke. */
   readonly onUnreachable: (id: RaftId) => void
+  /** The peer's process has ended. Not told of one whose host is silent. */
+  readonly onGone?: (id: RaftId) => void
 }
 
 export class PeerTransport implements Transport {
   readonly #identity: ChangingIdentity
   readonly #sender: PeerSender
   readonly #listener: PeerListener
+  readonly #onGone: (id: RaftId) => void
+  readonly #clock: Clock
+  /** Peers that are being asked whether they are still there. */
+  readonly #asked = new Set<RaftId>()
+  #peers: readonly RaftPeer[] = []
+  #isClosed = false
 
   private constructor(options: PeerTransportOptions, identity: ChangingIdentity) {
     this.#identity = identity
     this.#sender = new PeerSender(identity, options.onUnreachable)
-    this.#listener = new PeerListener({ ...options, identity })
+    this.#onGone = options.onGone ?? (() => {})
+    this.#clock = options.clock
+    this.#listener = new PeerListener({
+      ...options,
+      identity,
+      onStreamEnded: (nodeId) => this.#askWhetherGone(nodeId),
+    })
   }
 
   /** Listens; peers are dialled when there is something to send. Errors: ADDRESS_IN_USE, INVALID_ARGUMENT. */
@@ -38,6 +53,7 @@ export class PeerTransport implements Transport {
 
   /** Members that are dialled and accepted, whole each time. */
   setPeers(peers: readonly RaftPeer[]): void {
+    this.#peers = peers
     this.#sender.setPeers(peers)
     this.#listener.setPeers(peers)
   }
@@ -53,8 +69,20 @@ export class PeerTransport implements Transport {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#sender.close()
     this.#listener.close()
+  }
+
+  /** A stream ends with the process, but also for a new certificate or a lost packet. */
+  #askWhetherGone(nodeId: string): void {
+    const peer = this.#peers.find((one) => one.nodeId === nodeId)
+    if (peer === undefined || this.#isClosed || this.#asked.has(peer.id)) return
+    this.#asked.add(peer.id)
+    askWhetherRefused(peer.address, this.#clock, (isRefused) => {
+      this.#asked.delete(peer.id)
+      if (isRefused && !this.#isClosed) this.#onGone(peer.id)
+    })
   }
 }
 

@@ -75,6 +75,7 @@ export class RaftHost {
         clock: this.#options.clock,
         onMessage: (message) => this.#driver?.receive(message),
         onUnreachable: (id) => this.#driver?.unreachable(id),
+        onGone: (id) => this.#driver?.gone(id),
       })
       this.#transport.setPeers(config.peers)
       this.#driver = this.#makeDriver(this.#storage, this.#transport)

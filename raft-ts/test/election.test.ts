@@ -4,6 +4,7 @@ import t from 'tap'
 import {
   Cluster,
   diskWithTerms,
+  drawOf,
   foundedDisk,
   Peer,
   type PeerOptions,
@@ -85,7 +86,7 @@ t.test('figure 2: the vote survives a restart', async (t) => {
 })
 
 t.test('5.2: a follower campaigns after its time-out without a leader, not before', async (t) => {
-  const a = peerOf({ ...plain, random: () => 0.5 })
+  const a = peerOf({ ...plain, random: () => drawOf(0.5) })
   for (let i = 0; i < 14; i++) a.node.tick()
   t.equal(a.role, 'follower')
   a.node.step(heartbeat('b', 1))
@@ -103,7 +104,7 @@ t.test('5.2: a follower campaigns after its time-out without a leader, not befor
 t.test('5.2: time-outs are drawn anew between one and two election time-outs', async (t) => {
   const seen = new Set<number>()
   for (let draw = 0; draw < 10; draw++) {
-    const a = peerOf({ ...plain, random: () => draw / 10 })
+    const a = peerOf({ ...plain, random: () => drawOf(draw / 10) })
     let ticks = 0
     while (a.role === 'follower') {
       a.node.tick()
@@ -115,6 +116,21 @@ t.test('5.2: time-outs are drawn anew between one and two election time-outs', a
     [...seen].sort((x, y) => x - y),
     [10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
   )
+})
+
+t.test('9.3: short time-outs are more likely than long ones', async (t) => {
+  const patience = (draw: number): number => {
+    const a = peerOf({ ...plain, random: () => draw })
+    let ticks = 0
+    while (a.role === 'follower') {
+      a.node.tick()
+      ticks += 1
+    }
+    return ticks
+  }
+  const draws = Array.from({ length: 100 }, (_, i) => patience(i / 100))
+  t.ok(draws.filter((ticks) => ticks < 12).length > 40, 'four in ten within a tick or two')
+  t.ok(draws.filter((ticks) => ticks >= 15).length > 25, 'and a quarter much later')
 })
 
 t.test('5.2: a candidate wins with a majority, its own vote included', async (t) => {
@@ -292,12 +308,148 @@ t.test('4.2.3: after an election time-out without a leader it listens again', as
   cluster.elect('a')
   const b = cluster.get('b')
   const ask = { kind: 'pre-vote', from: 'c', to: 'b', term: 3, lastIndex: 9, lastTerm: 2 } as const
-  for (let i = 0; i < 9; i++) b.node.tick()
+  for (let i = 0; i < 8; i++) b.node.tick()
   b.node.step({ ...ask, force: false })
   t.same(b.pump(), [])
   b.node.tick()
   b.node.step({ ...ask, force: false })
-  t.match(b.pump(), [{ kind: 'pre-vote-response', granted: true }])
+  t.match(
+    b.pump(),
+    [{ kind: 'pre-vote-response', granted: true }],
+    'a tick before its own patience',
+  )
+})
+
+t.test('4.2.3: the first to miss a leader is not refused by those a tick behind', async (t) => {
+  const cluster = new Cluster(abc)
+  cluster.elect('a')
+  const [b, c] = [cluster.get('b'), cluster.get('c')]
+  for (let i = 0; i < 9; i++) b.node.tick()
+  for (let i = 0; i < 10; i++) c.node.tick()
+  cluster.isolate('a')
+  cluster.settle()
+  while (c.role === 'follower') c.node.tick()
+  cluster.settle()
+  t.equal(c.role, 'leader', 'b had one tick of patience left')
+})
+
+t.test('9.6 PreVote: who was refused for a lease asks again within half a time-out', async (t) => {
+  const cluster = new Cluster(abc)
+  cluster.elect('a')
+  const [b, c] = [cluster.get('b'), cluster.get('c')]
+  while (c.role === 'follower') c.node.tick()
+  cluster.isolate('a')
+  cluster.settle()
+  t.equal(c.role, 'pre-candidate', 'b still hears from a')
+  for (let i = 0; i < 9; i++) b.node.tick()
+  for (let i = 0; i < 5; i++) c.node.tick()
+  cluster.settle()
+  t.equal(c.role, 'leader')
+})
+
+t.test('9.6 PreVote: who finds no quorum again and again slows down', async (t) => {
+  const a = peerOf()
+  const rounds: number[] = []
+  let ticks = 0
+  for (let asked = 0; asked < 6; ticks++) {
+    a.node.tick()
+    if (a.pump().length === 0) continue
+    rounds.push(ticks)
+    asked += 1
+  }
+  const gaps = rounds.slice(1).map((tick, i) => tick - (rounds[i] ?? 0))
+  t.same(gaps, [3, 3, 3, 10, 10])
+  a.node.step(heartbeat('b', 1))
+  t.equal(a.node.status().leader, 'b')
+  ticks = 0
+  while (a.role === 'follower') a.node.tick()
+  a.pump()
+  for (; a.pump().length === 0; ticks++) a.node.tick()
+  t.equal(ticks, 3, 'a leader was known in between')
+})
+
+t.test(
+  '9.6 PreVote: of two that ask at once one gives way, so that the vote is not split',
+  async (t) => {
+    const cluster = new Cluster(abc)
+    cluster.elect('a')
+    cluster.isolate('a')
+    const [b, c] = [cluster.get('b'), cluster.get('c')]
+    const { term } = b.node.status()
+    for (const peer of [b, c]) while (peer.role === 'follower') peer.node.tick()
+    cluster.settle()
+    t.same([b.role, c.role], ['follower', 'leader'], 'the one of higher id goes on')
+    t.equal(c.node.status().term, term + 1)
+  },
+)
+
+t.test('9.6 PreVote: who gave way to one that is not elected asks again soon', async (t) => {
+  const b = new Peer('b', { disk: foundedDisk(abc) })
+  b.node.campaign()
+  b.pump()
+  const ask = { from: 'c', to: 'b', term: 2, lastIndex: 1, lastTerm: 1, force: false } as const
+  b.node.step({ kind: 'pre-vote', ...ask })
+  t.match(b.pump(), [{ kind: 'pre-vote-response', to: 'c', granted: true }])
+  t.equal(b.role, 'follower')
+  b.node.step({ kind: 'pre-vote-response', from: 'c', to: 'b', term: 2, granted: true })
+  t.equal(b.role, 'follower', 'answers to the round it gave up do not count')
+  for (let i = 0; i < 3; i++) b.node.tick()
+  t.equal(b.role, 'pre-candidate')
+  b.node.step({ kind: 'pre-vote', ...ask, from: 'a' })
+  t.equal(b.role, 'pre-candidate', 'not to one behind it')
+})
+
+t.test('5.4.1, 9.6: who refuses a shorter log campaigns in its place', async (t) => {
+  const longer = new Peer('a', { disk: diskWithTerms(abc, [1, 1]), random: () => drawOf(0.9) })
+  longer.node.step(heartbeat('b', 1))
+  longer.pump()
+  const ask = { from: 'c', to: 'a', term: 2, lastIndex: 1, lastTerm: 1, force: false } as const
+  for (let i = 0; i < 9; i++) longer.node.tick()
+  longer.node.step({ kind: 'pre-vote', ...ask })
+  t.match(longer.pump(), [{ kind: 'pre-vote-response', granted: false }])
+  longer.node.tick()
+  longer.node.tick()
+  t.equal(longer.role, 'pre-candidate', 'long before the end of its own time-out')
+})
+
+t.test('5.4.1: who has just voted does not campaign against that candidate', async (t) => {
+  const voter = new Peer('a', { disk: diskWithTerms(abc, [1, 1]), random: () => drawOf(0.9) })
+  voter.node.step(vote({ lastIndex: 3, lastTerm: 1 }))
+  t.match(voter.pump(), [{ kind: 'vote-response', granted: true }])
+  const ask = { from: 'c', to: 'a', term: 3, lastIndex: 1, lastTerm: 1, force: false } as const
+  voter.node.step({ kind: 'pre-vote', ...ask })
+  for (let i = 0; i < 5; i++) voter.node.tick()
+  t.equal(voter.role, 'follower')
+})
+
+t.test('9.6 PreVote: a leader whose process has ended is replaced at once', async (t) => {
+  const cluster = new Cluster(abc)
+  cluster.elect('a')
+  cluster.isolate('a')
+  const [b, c] = [cluster.get('b'), cluster.get('c')]
+  b.node.reportGone('c')
+  b.node.tick()
+  cluster.settle()
+  t.equal(b.role, 'follower', 'another follower means nothing')
+  for (const peer of [b, c]) peer.node.reportGone('a')
+  cluster.tick(['b', 'c'], 5)
+  t.same([b.role, c.role].sort(), ['follower', 'leader'])
+  t.ok(b.notes.includes('leader-gone'))
+})
+
+t.test('9.6 PreVote: a false report that the leader is gone elects nobody', async (t) => {
+  const cluster = new Cluster(abc)
+  const a = cluster.elect('a')
+  const { term } = a.node.status()
+  const b = cluster.get('b')
+  b.node.reportGone('a')
+  cluster.tick(['b'], 2)
+  t.equal(b.role, 'pre-candidate')
+  cluster.tick(undefined, 30)
+  t.match(a.node.status(), { role: 'leader', term })
+  t.equal(b.soft.leader, 'a')
+  a.node.reportGone('a')
+  t.equal(a.role, 'leader')
 })
 
 t.test('6.2 CheckQuorum: a leader without a quorum steps down', async (t) => {
@@ -307,9 +459,25 @@ t.test('6.2 CheckQuorum: a leader without a quorum steps down', async (t) => {
   cluster.tick(undefined, 40)
   t.equal(a.role, 'leader', 'three of five are a quorum')
   cluster.isolate('a')
-  cluster.tick(['a'], 20)
+  cluster.tick(['a'], 9)
+  t.equal(a.role, 'leader')
+  cluster.tick(['a'], 1)
+  t.equal(a.role, 'follower', 'an election time-out after it heard the last of them')
+  t.ok(a.notes.includes('stepped-down'))
+})
+
+t.test('6.2 CheckQuorum: whoever may still hear the leader is asked to lead', async (t) => {
+  const cluster = new Cluster(abc)
+  const a = cluster.elect('a')
+  // It says, but hears nothing.
+  cluster.loses = (message) => message.to === 'a'
+  cluster.tick(undefined, 10)
   t.equal(a.role, 'follower')
-  t.ok(a.notes.includes('quorum-lost'))
+  const others = ['b', 'c'].map((id) => cluster.get(id))
+  t.ok(
+    others.some(({ role }) => role === 'leader'),
+    'no time-out had to pass',
+  )
 })
 
 t.test('9.6 PreVote: a node that is heard but hears nothing does not disturb', async (t) => {
@@ -368,7 +536,7 @@ t.test('6.2 CheckQuorum: during a joint configuration both majorities must answe
     cluster.tick(undefined, 40)
     t.equal(a.role, 'leader')
     cluster.isolate(...silent)
-    cluster.tick(['a'], 20)
+    cluster.tick(['a'], 10)
     t.equal(a.role, 'follower', `without ${silent.join()}`)
     t.ok(a.notes.includes('quorum-lost'))
   }
@@ -382,6 +550,25 @@ t.test('6.2 CheckQuorum: can be left out, then a leader leads on alone', async (
   t.equal(a.role, 'leader')
 })
 
+t.test('6.2 CheckQuorum: a new leader waits twice as long for a first answer', async (t) => {
+  const cluster = new Cluster(abc)
+  const a = cluster.get('a')
+  const isAnswer = ({ to, kind }: Message): boolean =>
+    to === 'a' && kind !== 'pre-vote-response' && kind !== 'vote-response'
+  // As on a network whose round trips take longer than is known yet.
+  cluster.loses = isAnswer
+  cluster.elect('a')
+  cluster.tick(['a'], 17)
+  t.equal(a.role, 'leader')
+  cluster.heal()
+  cluster.tick(['a'], 1)
+  cluster.loses = isAnswer
+  cluster.tick(['a'], 9)
+  t.equal(a.role, 'leader')
+  cluster.tick(['a'], 1)
+  t.equal(a.role, 'follower', 'but not for the next one')
+})
+
 t.test('6.2 CheckQuorum: learners are no quorum', async (t) => {
   const disk = foundedDisk(['a', 'b'], ['l'])
   const cluster = new Cluster([])
@@ -390,8 +577,23 @@ t.test('6.2 CheckQuorum: learners are no quorum', async (t) => {
   cluster.add('l', foundedDisk(['a', 'b'], ['l']))
   const a = cluster.elect('a')
   cluster.isolate('b')
-  cluster.tick(undefined, 20)
+  cluster.tick(undefined, 10)
   t.equal(a.role, 'follower')
+})
+
+t.test('6.2 CheckQuorum: a peer counts as active until it was silent for a time-out', async (t) => {
+  const cluster = new Cluster(['a', 'b', 'c'])
+  const a = cluster.elect('a')
+  cluster.isolate('c')
+  const isActive = (id: string): boolean | undefined =>
+    a.node.status().peers.find((peer) => peer.id === id)?.active
+  cluster.tick(undefined, 9)
+  t.same([isActive('b'), isActive('c')], [true, true])
+  cluster.tick(undefined, 1)
+  t.same([isActive('b'), isActive('c')], [true, false])
+  cluster.heal()
+  cluster.tick(undefined, 2)
+  t.equal(isActive('c'), true)
 })
 
 t.test('a leader of an older term is told, though nobody can campaign against it', async (t) => {

@@ -120,22 +120,8 @@ t.test('a peer that lost entries is believed', async (t) => {
   t.same([progress.state, progress.match, progress.next], ['probe', 20, 21])
 })
 
-t.test('a peer counts as active until it was silent for a whole period', async (t) => {
-  const progress = replicating(5)
-  const isActive = (): boolean => progress.status(false).active
-  t.ok(progress.check())
-  t.ok(isActive(), 'right after a check nobody can have answered yet')
-  progress.heard(5)
-  t.ok(progress.check())
-  t.ok(isActive())
-  t.notOk(progress.check(), 'silent since the last one')
-  t.notOk(isActive())
-  progress.heard(5)
-  t.ok(isActive())
-})
-
 t.test('status shows a copy', async (t) => {
-  t.same(replicating(5).status(true), {
+  t.same(replicating(5).status(true, true), {
     id: 'b',
     learner: true,
     state: 'replicate',

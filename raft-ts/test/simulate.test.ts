@@ -32,7 +32,9 @@ t.test('no progress in peace is a failure', async (t) => {
 })
 
 t.test('planted bugs are found', async (t) => {
-  t.match(simulate(1, { bug: 'vote-twice' }).reason, /a node votes once a term/)
+  // With PreVote candidates seldom meet, so that only one run in ten sees this one.
+  const twice = { bug: 'vote-twice', tuning: { preVote: false } } as const
+  t.match(simulate(1, twice).reason, /a node votes once a term/)
   const reasons = [1, 2, 3].map((seed) => simulate(seed, { bug: 'skip-flush' }).reason)
   t.notOk(reasons.includes(undefined))
 })
@@ -64,7 +66,7 @@ t.test('no seeds are begun after too many failures', async (t) => {
     seeds: 50,
     threads: 0,
     failuresMax: 2,
-    sim: { bug: 'vote-twice' },
+    sim: { bug: 'vote-twice', tuning: { preVote: false } },
     clock: { monotonicMs: () => 0 },
   })
   t.equal(summary.failed.length, 2)

@@ -29,9 +29,13 @@ function admitNewer(node: NodeState, message: Message): boolean {
   return true
 }
 
+/**
+ * Whether a leader was heard from lately. One tick less than anyone's patience: ticks of two members are out of step by
+ * up to one, and the first to miss a leader must not be refused by those who are about to.
+ */
 function hearsFromLeader(node: NodeState): boolean {
   const { config, leader, electionElapsed, electionTicks } = node
-  return config.checkQuorum && leader !== undefined && electionElapsed < electionTicks
+  return config.checkQuorum && leader !== undefined && electionElapsed < electionTicks - 1
 }
 
 function isFromLeader(message: Message): boolean {

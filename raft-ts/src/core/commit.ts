@@ -5,7 +5,7 @@
 import { leaveJoint } from './confchange.ts'
 import type { Progress } from './progress.ts'
 import { isJoint, isVoter, membersOf, quorumReached } from './quorum.ts'
-import { appendConf, leadingOf, sendAppends } from './replication.ts'
+import { appendConf, isActive, leadingOf, sendAppends } from './replication.ts'
 import { rules } from './rules.ts'
 import { becomeFollower, type NodeState } from './state.ts'
 import type { NodeId } from './types.ts'
@@ -40,17 +40,22 @@ export function advanceReads(node: NodeState): void {
   }
 }
 
-/** Names the voter that should lead next: alive and with the longest log, of equals the one of higher priority. */
+/**
+ * Names the voter that should lead next: alive, if one is, with the longest log, of equals the one of higher
+ * priority.
+ */
 export function bestSuccessor(node: NodeState): NodeId | undefined {
   let best: Progress | undefined
   for (const progress of leadingOf(node).progress.values()) {
-    if (!progress.active || !node.conf.voters.includes(progress.id)) continue
+    if (!node.conf.voters.includes(progress.id)) continue
     if (best === undefined || isBetter(node, progress, best)) best = progress
   }
   return best?.id
 }
 
 function isBetter(node: NodeState, one: Progress, other: Progress): boolean {
+  const isAlive = isActive(node, one)
+  if (isAlive !== isActive(node, other)) return isAlive
   if (one.match !== other.match) return one.match > other.match
   return node.priorityOf(one.id) > node.priorityOf(other.id)
 }

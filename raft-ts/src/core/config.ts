@@ -114,7 +114,7 @@ export interface PeerStatus {
   readonly match: Index
   /** Next index to send. */
   readonly next: Index
-  /** Heard from since the quorum check before the last: within the last one to two election time-outs. */
+  /** Heard from within the last election time-out. */
   readonly active: boolean
   /** Ticks since its last answer in this leadership, or since it was added. */
   readonly silentTicks: number

@@ -37,11 +37,14 @@ export function answerVote(node: NodeState, request: VoteRequest): void {
   const isPreVote = request.kind === 'pre-vote'
   const isFree =
     (isPreVote && request.term > node.term) || rules.mayVote(node.vote, request.from, node.leader)
-  const granted =
-    isFree && node.repair === undefined && node.log.isUpToDate(request.lastIndex, request.lastTerm)
+  const isUpToDate = node.log.isUpToDate(request.lastIndex, request.lastTerm)
+  const granted = isFree && node.repair === undefined && isUpToDate
   const term = isPreVote && granted ? request.term : node.term
   if (isPreVote) {
+    // Neither who asks nor this node hears from a leader, and only this one may be elected.
+    if (!isUpToDate && isLeaderless(node)) campaignSoon(node, 2)
     node.send({ kind: 'pre-vote-response', to: request.from, term, granted })
+    if (granted && node.role === 'pre-candidate' && isAhead(node, request)) giveWay(node)
     return
   }
   if (granted) {
@@ -52,11 +55,41 @@ export function answerVote(node: NodeState, request: VoteRequest): void {
   node.sendAfterPersist({ kind: 'vote-response', to: request.from, granted })
 }
 
+/** Of two that ask for pre-votes at once, one is ahead of the other: the longer log, of equals the higher id. */
+function isAhead(node: NodeState, { lastIndex, lastTerm, from }: VoteRequest): boolean {
+  const isEqual = lastIndex === node.log.lastIndex && lastTerm === node.log.lastTerm
+  return !isEqual || from > node.id
+}
+
+/**
+ * Lets another one campaign: both would be granted each other's pre-vote and then split the vote. It is tried again
+ * soon, if nothing came of it.
+ */
+function giveWay(node: NodeState): void {
+  node.role = 'follower'
+  node.votes.clear()
+  node.resetTimers()
+  node.patienceTicks = node.drawPreVotePatience()
+}
+
+/** Whether there was neither a leader nor an election for an election time-out. */
+function isLeaderless({ role, electionElapsed, electionTicks }: NodeState): boolean {
+  return role === 'follower' && electionElapsed >= electionTicks - 1
+}
+
+/** The leader is known to be gone: it is not waited for any longer. Within some ticks, so that not all campaign at once. */
+export function campaignSoon(node: NodeState, withinTicks: number): void {
+  const inTicks = 1 + Math.floor(node.config.random() * withinTicks)
+  node.patienceTicks = Math.min(node.patienceTicks, node.electionElapsed + inTicks)
+}
+
 function becomePreCandidate(node: NodeState): void {
   node.role = 'pre-candidate'
   node.setLeader(undefined)
   node.votes.clear()
   node.resetTimers()
+  node.preVoteRounds += 1
+  node.patienceTicks = node.drawPreVotePatience()
   const { lastIndex, lastTerm } = node.log
   for (const to of votersBesides(node)) {
     // Asks about the next term without entering it.
@@ -73,6 +106,7 @@ function becomeCandidate(node: NodeState, force: boolean): void {
   node.setLeader(undefined)
   node.votes.clear()
   node.resetTimers()
+  node.patienceTicks = node.drawCampaignPatience()
   const { lastIndex, lastTerm } = node.log
   for (const to of votersBesides(node)) {
     // Not before the log it boasts of is durable: after a crash the same term could be campaigned for again,

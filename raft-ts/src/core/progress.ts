@@ -18,12 +18,10 @@ export class Progress {
   state: ProgressState = 'probe'
   match: Index = 0
   next: Index
-  /** Heard from since the last quorum check. A new peer is given the benefit of the doubt. */
-  active = true
-  /** What `active` was at that check: right after it nobody can have answered yet. */
-  #wasActive = true
-  /** Since the last answer. */
+  /** Since the last answer. A new peer is given the benefit of the doubt. */
   silentTicks = 0
+  /** Since this leader was elected. */
+  hasAnswered = false
   /** Highest commit index told to the peer. */
   sentCommit: Index = 0
   /** Send an append even when there is nothing new: the answer tells what was lost. */
@@ -55,11 +53,6 @@ export class Progress {
     )
   }
 
-  /** Heard from within the last one to two periods of the quorum check. */
-  get isActive(): boolean {
-    return this.active || this.#wasActive
-  }
-
   /** Up to where the peer will need no entry any more, if what is under way arrives. */
   get heldIndex(): Index {
     return this.state === 'snapshot' ? this.#pendingSnapshot : this.match
@@ -67,7 +60,7 @@ export class Progress {
 
   /** It lives. */
   answered(): void {
-    this.active = true
+    this.hasAnswered = true
     this.silentTicks = 0
   }
 
@@ -130,13 +123,6 @@ export class Progress {
     if (this.match < lastIndex) this.nudged = true
   }
 
-  /** A quorum check begins to count anew; whether the peer was heard from since the one before. */
-  check(): boolean {
-    this.#wasActive = this.active
-    this.active = false
-    return this.#wasActive
-  }
-
   /** The transport could not deliver: stop pipelining. */
   unreachable(): void {
     if (this.state !== 'replicate') return
@@ -159,14 +145,14 @@ export class Progress {
     this.#probeSent = true
   }
 
-  status(learner: boolean): PeerStatus {
+  status(learner: boolean, active: boolean): PeerStatus {
     return {
       id: this.id,
       learner,
       state: this.state,
       match: this.match,
       next: this.next,
-      active: this.isActive,
+      active,
       silentTicks: this.silentTicks,
       inflightMessages: this.#inflights.length,
     }

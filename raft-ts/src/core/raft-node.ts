@@ -5,10 +5,11 @@ import { invariant } from './assert.ts'
 import { advanceCommit, advanceReads, stepDown } from './commit.ts'
 import { enterChange } from './confchange.ts'
 import type { ConfAt, NodeView, RaftConfig, Status } from './config.ts'
-import { answerVote, campaign, ownVoteDurable } from './election.ts'
+import { answerVote, campaign, campaignSoon, ownVoteDurable } from './election.ts'
 import {
   appendConf,
   appendData,
+  isActive,
   leadingOf,
   sendAppends,
   sendHeartbeats,
@@ -77,8 +78,11 @@ export class RaftNode implements NodeView {
       node.electionElapsed = 0
       return
     }
-    for (const progress of leading.progress.values()) progress.active = false
-    node.electionElapsed = Math.max(0, node.electionTicks - 2 * node.config.heartbeatTicks)
+    const silentTicks = node.electionTicks - 2 * node.config.heartbeatTicks
+    for (const progress of leading.progress.values()) {
+      progress.hasAnswered = true
+      progress.silentTicks = Math.max(progress.silentTicks, silentTicks)
+    }
     leading.reads.startProof()
     leading.unprovenRound = leading.reads.latest
     sendHeartbeats(node)
@@ -172,6 +176,19 @@ export class RaftNode implements NodeView {
     if (this.#node.leading !== undefined) stepDown(this.#node, 'asked')
   }
 
+  /**
+   * The process of this peer has ended, which its host told: its followers need not wait until it was silent for long
+   * enough. They ask one another all the same, if PreVote is on, so that a false report alone elects nobody.
+   */
+  reportGone(id: NodeId): void {
+    const node = this.#node
+    if (node.leading !== undefined || node.leader !== id) return
+    node.note('leader-gone', { leader: id })
+    node.electionElapsed = Math.max(node.electionElapsed, node.electionTicks)
+    // All its followers are told at about the same moment.
+    campaignSoon(node, Math.ceil(node.electionTicks / 4))
+  }
+
   /** Whether ready() would hand out anything. Cheap. */
   hasReady(): boolean {
     const { log, outbox, leading } = this.#node
@@ -258,8 +275,11 @@ export class RaftNode implements NodeView {
    * its way to one. The last index when there is no such peer, and when this node does not lead.
    */
   neededAfter(): Index {
-    const { log, leading } = this.#node
-    const active = [...(leading?.progress.values() ?? [])].filter((peer) => peer.isActive)
+    const { log, leading, electionTicks } = this.#node
+    // More patient than the quorum check: a snapshot costs more than a few entries kept.
+    const active = [...(leading?.progress.values() ?? [])].filter(
+      (peer) => peer.silentTicks < 2 * electionTicks,
+    )
     return Math.min(log.lastIndex, ...active.map((peer) => peer.heldIndex))
   }
 
@@ -315,7 +335,8 @@ export class RaftNode implements NodeView {
 
   /** A copy of the node's state, for people and metrics. Cost: one step a peer. */
   status(): Status {
-    const { id, role, term, vote, leader, log, conf, confs, leading, repair } = this.#node
+    const node = this.#node
+    const { id, role, term, vote, leader, log, conf, confs, leading, repair } = node
     const progress = [...(leading?.progress.values() ?? [])]
     return {
       id,
@@ -333,7 +354,9 @@ export class RaftNode implements NodeView {
       transferringTo: leading?.transferee,
       repairing: repair !== undefined,
       pendingBytes: log.pendingBytes,
-      peers: progress.map((peer) => peer.status(conf.learners.includes(peer.id))),
+      peers: progress.map((peer) =>
+        peer.status(conf.learners.includes(peer.id), isActive(node, peer)),
+      ),
     }
   }
 

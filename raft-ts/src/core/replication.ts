@@ -13,6 +13,14 @@ export function leadingOf(node: NodeState): Leading {
   return node.leading
 }
 
+/**
+ * Whether the peer was heard from within the last election time-out. Its first answer may take two: on a slow network a
+ * round trip takes longer than is known yet, later ones follow each other as fast as they are asked for.
+ */
+export function isActive(node: NodeState, progress: Progress): boolean {
+  return progress.silentTicks < node.electionTicks * (progress.hasAnswered ? 1 : 2)
+}
+
 /** Appends the caller's bytes as an entry of this term. */
 export function appendData(node: NodeState, data: Uint8Array): Index {
   const index = node.log.lastIndex + 1
@@ -102,7 +110,7 @@ function nextEntries(node: NodeState, progress: Progress): readonly Entry[] | un
 
 function sendSnapshot(node: NodeState, progress: Progress): void {
   // Its content is large: not towards a peer that does not answer.
-  if (!progress.active) return
+  if (!isActive(node, progress)) return
   const meta = node.log.snapshot
   invariant(meta !== undefined, 'a snapshot covers what was compacted')
   node.note('snapshot-sent', { to: progress.id, index: meta.index, match: progress.match })

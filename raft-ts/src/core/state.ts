@@ -61,6 +61,12 @@ export interface Outbox {
   snapshot: SnapshotMeta | undefined
 }
 
+/**
+ * Rounds of pre-votes that are repeated quickly: whoever refused one because it still heard from the leader hears from it
+ * no more soon after. Who finds no quorum for longer is cut off, and slows down.
+ */
+const quickPreVotesMax = 3
+
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 /** A message without sender and term, which the node fills in. */
 export type Draft = DistributiveOmit<Message, 'from' | 'term'> & { readonly term?: Term }
@@ -99,6 +105,8 @@ export class NodeState {
   isOverrun = false
   electionTicks: number
   electionElapsed = 0
+  /** Since a leader was known. */
+  preVoteRounds = 0
   heartbeatElapsed = 0
   forwardedElapsed = 0
   /** This follower's own time-out, drawn anew every time. */
@@ -167,9 +175,26 @@ export class NodeState {
     this.outbox.notes.push({ kind, facts: { term: this.term, ...facts } })
   }
 
-  /** Between one and two election time-outs, so that candidates seldom meet. Source: Raft paper 5.2. */
+  /**
+   * Between one and two election time-outs, so that candidates seldom meet; nearer to one, as the first to lose
+   * patience decides how long there is no leader. Source: Raft paper 5.2 and 9.3.
+   */
   drawPatience(): number {
+    return this.electionTicks + Math.floor(this.config.random() ** 2 * this.electionTicks)
+  }
+
+  /** How long a candidate waits for votes, which wait for two disks and a round trip. */
+  drawCampaignPatience(): number {
     return this.electionTicks + Math.floor(this.config.random() * this.electionTicks)
+  }
+
+  /** For a round of pre-votes, which waits for no disk: between a quarter and half of an election time-out. */
+  drawPreVotePatience(): number {
+    if (this.preVoteRounds > quickPreVotesMax) return this.drawCampaignPatience()
+    const quarter = Math.ceil(this.electionTicks / 4)
+    return (
+      Math.max(quarter, this.config.heartbeatTicks) + Math.floor(this.config.random() * quarter)
+    )
   }
 
   resetTimers(): void {
@@ -180,6 +205,7 @@ export class NodeState {
 
   /** Whoever leads now is another one: reads under way with the old one are lost. */
   setLeader(leader: NodeId | undefined): void {
+    if (leader !== undefined) this.preVoteRounds = 0
     if (leader === this.leader) return
     this.leader = leader
     this.lastLeader = leader ?? this.lastLeader

@@ -1,12 +1,12 @@
 // What a leader does with its peers' answers, and with the passing of time.
 // Source: Raft paper 5.3; thesis 3.10 (transfer), 6.2 (CheckQuorum), 6.4 (ReadIndex).
 import { invariant } from './assert.ts'
-import { advanceCommit, advanceReads } from './commit.ts'
+import { advanceCommit, advanceReads, stepDown } from './commit.ts'
 import { dueHandOver } from './priority.ts'
 import type { Progress } from './progress.ts'
 import { voteResult } from './quorum.ts'
-import { leadingOf, sendHeartbeats } from './replication.ts'
-import { becomeFollower, type NodeState } from './state.ts'
+import { isActive, leadingOf, sendHeartbeats } from './replication.ts'
+import type { NodeState } from './state.ts'
 import type { Message, NodeId } from './types.ts'
 
 type AppendResponse = Extract<Message, { kind: 'append-response' }>
@@ -43,17 +43,13 @@ export function stepLeader(node: NodeState, message: Message): void {
 /** One tick of a leader. */
 export function tickLeader(node: NodeState): void {
   const leading = leadingOf(node)
-  node.electionElapsed += 1
   node.heartbeatElapsed += 1
   for (const progress of leading.progress.values()) progress.silentTicks += 1
   if (leading.transferee !== undefined) {
     leading.transferTicks += 1
     if (leading.transferTicks >= node.electionTicks) abortTransfer(node, 'timed out')
   }
-  if (node.electionElapsed >= node.electionTicks) {
-    node.electionElapsed = 0
-    if (!checkQuorum(node)) return
-  }
+  if (!checkQuorum(node)) return
   if (node.heartbeatElapsed >= node.config.heartbeatTicks) {
     node.heartbeatElapsed = 0
     sendHeartbeats(node)
@@ -132,14 +128,23 @@ function takeHeartbeatResponse(node: NodeState, message: HeartbeatResponse): voi
   advanceReads(node)
 }
 
-/** Without a quorum heard from since the last check, leads no longer. Source: thesis 6.2. */
+/**
+ * Without a quorum heard from within an election time-out, leads no longer. Looked at in every tick: a leader that hears
+ * nobody is known for none as soon as its followers may have elected another. Source: thesis 6.2.
+ */
 function checkQuorum(node: NodeState): boolean {
   const { progress } = leadingOf(node)
+  let isAnySilent = false
+  for (const peer of progress.values()) {
+    isAnySilent ||= !isActive(node, peer)
+  }
+  if (!isAnySilent || !node.config.checkQuorum) return true
   const heard = new Map<NodeId, boolean>([[node.id, true]])
-  for (const peer of progress.values()) heard.set(peer.id, peer.check())
-  if (!node.config.checkQuorum || voteResult(node.conf, heard) === 'won') return true
+  for (const peer of progress.values()) heard.set(peer.id, isActive(node, peer))
+  if (voteResult(node.conf, heard) === 'won') return true
   node.note('quorum-lost')
-  becomeFollower(node, node.term, undefined)
+  // Whoever is asked to lead may hear this though its answers are lost.
+  stepDown(node, 'quorum lost')
   return false
 }
 

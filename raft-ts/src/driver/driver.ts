@@ -134,6 +134,11 @@ export class RaftDriver {
     this.#enter(() => this.#core.reportUnreachable(id))
   }
 
+  /** The peer's process has ended: its host refuses connections to it. Followers elect another leader at once. */
+  gone(id: NodeId): void {
+    this.#enter(() => this.#core.reportGone(id))
+  }
+
   /** Replicates bytes, which are not empty and must not change any more. */
   propose(data: Uint8Array, answer: Answer<ProposeOutcome>): void {
     if (data.length === 0) throw new RangeError('a proposal is not empty')

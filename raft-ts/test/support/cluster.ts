@@ -132,7 +132,7 @@ export class Cluster {
   add(id: NodeId, disk: MemoryLog = new MemoryLog()): Peer {
     // Each of the first ten has another time-out: no split votes unless a test wants them.
     const order = this.peers.size / 10
-    return this.put(new Peer(id, { random: () => order % 1, ...this.#options, disk }))
+    return this.put(new Peer(id, { random: () => drawOf(order % 1), ...this.#options, disk }))
   }
 
   put(peer: Peer): Peer {
@@ -239,4 +239,9 @@ export function bytesOf(text: string): Uint8Array {
 
 export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes)
+}
+
+/** What random() must return for a time-out that far between the shortest and the longest. */
+export function drawOf(part: number): number {
+  return Math.sqrt(part + 1e-9)
 }

@@ -2,7 +2,7 @@
 // A script is lines beginning with `> `; `#` lines are kept; all else is output, made anew.
 // `> quietly ...` leaves its output out; `> pass N` is N ticks of every node, each with all that follows.
 import type { ConfChangeStep, ConfState, Message, NodeId, RaftTuning, Ready } from 'raft-ts'
-import { foundedDisk, Peer, type PeerOptions, textOf } from './cluster.ts'
+import { drawOf, foundedDisk, Peer, type PeerOptions, textOf } from './cluster.ts'
 
 /** The script with the effects of each command below it. */
 export function runTranscript(text: string): string {
@@ -78,7 +78,7 @@ class Run {
     const peer = new Peer(id, {
       disk: foundedDisk(founders),
       // Time-outs of 10, 11, 12 ... ticks.
-      random: () => founders.indexOf(id) / 10,
+      random: () => drawOf(founders.indexOf(id) / 10),
       ...this.#options,
     })
     peer.pump()

@@ -15,6 +15,7 @@ interface End {
   readonly peer: RaftPeer
   readonly heard: PeerMessage[]
   readonly lost: string[]
+  readonly gone: string[]
 }
 
 const heartbeat = (from: string, to: string, round = 1): PeerMessage => ({
@@ -35,6 +36,7 @@ async function anEnd(
   const peer = { id: `raft-${name}`, nodeId: `node-${name}`, address: await freeAddress() }
   const heard: PeerMessage[] = []
   const lost: string[] = []
+  const gone: string[] = []
   const transport = await PeerTransport.listen({
     selfId: peer.id,
     listenAddress: peer.address,
@@ -42,9 +44,10 @@ async function anEnd(
     clock: options.clock ?? systemClock,
     onMessage: (message) => heard.push(message),
     onUnreachable: (id) => lost.push(id),
+    onGone: (id) => gone.push(id),
   })
   t.teardown(() => transport.close())
-  return { transport, peer, heard, lost }
+  return { transport, peer, heard, lost, gone }
 }
 
 /** Sends a heartbeat again and again until one is heard; whether one was within the time. */
@@ -80,6 +83,22 @@ t.test('members hear one another on every lane, in order', async (t) => {
     rounds,
     Array.from({ length: 50 }, (_, i) => i + 10),
   )
+})
+
+t.test('a member whose process ends is gone, one that connects anew is not', async (t) => {
+  const root = await createRootCa(Date.now())
+  const a = await anEnd(t, root, 'a')
+  const b = await anEnd(t, root, 'b')
+  const c = await anEnd(t, root, 'c')
+  introduce(a, b, c)
+  t.ok(await getsThrough(a, b))
+  a.transport.setCredentials(await managerCredentials(root, a.peer.nodeId))
+  t.ok(await getsThrough(a, b))
+  t.ok(await getsThrough(c, b))
+  c.transport.close()
+  await until(() => b.gone.length > 0, 'it is gone')
+  t.same(b.gone, [c.peer.id])
+  t.same(a.gone, [], 'who never heard it says nothing')
 })
 
 t.test('nobody else is heard', async (t) => {
