@@ -28,13 +28,15 @@ export interface MemberConfig {
 
 export type MemberOrder = { readonly kind: 'start'; readonly config: MemberConfig } | RunningOrder
 
+/** Entries with the content of `memberItem`. */
+export interface Batch {
+  readonly from: number
+  readonly count: number
+  readonly size: number
+}
+
 type RunningOrder =
-  | {
-      readonly kind: 'propose'
-      readonly from: number
-      readonly count: number
-      readonly size: number
-    }
+  | ({ readonly kind: 'propose' } & Batch)
   | {
       readonly kind: 'load'
       readonly proposers: number
@@ -50,8 +52,10 @@ type RunningOrder =
   | { readonly kind: 'compact' }
   | { readonly kind: 'set-peers'; readonly peers: readonly RaftPeer[] }
   | { readonly kind: 'set-credentials'; readonly credentials: RaftCredentials }
-  /** Blocks the main thread. */
-  | { readonly kind: 'block'; readonly ms: number }
+  /** Blocks the main thread; what is to be proposed is on its way to the Raft thread before. */
+  | { readonly kind: 'block'; readonly ms: number; readonly propose?: Batch }
+  /** Which of these entries are applied here. */
+  | { readonly kind: 'find'; readonly batch: Batch }
   | { readonly kind: 'stop' }
 
 export interface MemberState {
@@ -61,6 +65,19 @@ export interface MemberState {
   readonly restores: number
   readonly leadership: ReturnType<RaftHandle['leadership']>
   readonly raft: Awaited<ReturnType<RaftHandle['status']>>
+}
+
+export interface Found {
+  readonly count: number
+  /** Whether each is there once at most, in the order of their numbers. */
+  readonly isInOrder: boolean
+}
+
+/** What a block of the main thread did. */
+export interface BlockResult {
+  /** Of what was proposed, when the block was over and before anything else could run. */
+  readonly foundAtEnd: Found
+  readonly outcomes: Readonly<Record<string, number>>
 }
 
 /** What a load did: outcomes by kind, and the latencies of those that were committed. */
@@ -165,11 +182,10 @@ async function carryOutWith(raft: RaftHandle, order: RunningOrder): Promise<unkn
       return raft.setPeers(order.peers)
     case 'set-credentials':
       return raft.setCredentials(order.credentials)
-    case 'block': {
-      const until = performance.now() + order.ms
-      while (performance.now() < until);
-      return undefined
-    }
+    case 'block':
+      return await block(raft, order)
+    case 'find':
+      return find(order.batch)
     case 'stop':
       return await raft.stop()
   }
@@ -194,13 +210,37 @@ async function start(config: MemberConfig): Promise<void> {
 
 async function proposeAll(
   handle: RaftHandle,
-  order: Extract<MemberOrder, { kind: 'propose' }>,
+  order: Batch,
 ): Promise<Readonly<Record<string, number>>> {
   const numbers = Array.from({ length: order.count }, (_, i) => order.from + i)
   const outcomes = await Promise.all(
     numbers.map((number) => handle.propose(memberItem(number, order.size))),
   )
   return tally(outcomes.map(({ kind }) => kind))
+}
+
+async function block(
+  handle: RaftHandle,
+  { ms, propose = { from: 0, count: 0, size: 0 } }: Extract<MemberOrder, { kind: 'block' }>,
+): Promise<BlockResult> {
+  const outcomes = proposeAll(handle, propose)
+  // The proposals leave in a microtask of this turn; nothing of their outcomes is heard before the next one.
+  await Promise.resolve()
+  await Promise.resolve()
+  const until = performance.now() + ms
+  while (performance.now() < until);
+  return { foundAtEnd: find(propose), outcomes: await outcomes }
+}
+
+function find({ from, count, size }: Batch): Found {
+  const numbers = new Map<string, number>()
+  for (let i = 0; i < count; i++) numbers.set(textOf(memberItem(from + i, size)), i)
+  const found = machine.items.flatMap((item) => numbers.get(textOf(item)) ?? [])
+  return { count: found.length, isInOrder: found.every((number, at) => number === at) }
+}
+
+function textOf(item: Uint8Array): string {
+  return Buffer.from(item).toString('latin1')
 }
 
 async function load(

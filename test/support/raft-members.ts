@@ -15,7 +15,14 @@ import type {
   TransferOutcome,
 } from '../../manager/raft/raft-handle.ts'
 import { createNodeKey } from '../../worker/identity/node-key.ts'
-import type { LoadResult, MemberOrder, MemberState } from './raft-member.ts'
+import type {
+  Batch,
+  BlockResult,
+  Found,
+  LoadResult,
+  MemberOrder,
+  MemberState,
+} from './raft-member.ts'
 
 const script = new URL('./raft-member.js', import.meta.url).pathname
 
@@ -121,6 +128,15 @@ export class Member {
   /** Listens for proposals over gRPC; resolves with the address. */
   async serve(): Promise<string> {
     return (await this.order({ kind: 'serve' })) as string
+  }
+
+  /** Blocks its main thread right after it proposed. */
+  async block(ms: number, propose?: Batch): Promise<BlockResult> {
+    return (await this.order({ kind: 'block', ms, ...(propose && { propose }) })) as BlockResult
+  }
+
+  async find(batch: Batch): Promise<Found> {
+    return (await this.order({ kind: 'find', batch })) as Found
   }
 
   async read(): Promise<ReadOutcome> {

@@ -130,28 +130,6 @@ t.test('three processes elect, replicate, survive kill -9, catch up and hand ove
     await cluster.until('all agree', () => digestsAgree(cluster, total))
   })
 
-  await t.test('a busy main thread does not cost the leadership', async (t) => {
-    const leader = await cluster.leader()
-    const { leadership } = await leader.state()
-    await leader.order({ kind: 'block', ms: 2000 })
-    const after = (await leader.state()).leadership
-    t.same(after, leadership)
-  })
-
-  await t.test('a main thread that is dead costs it', async (t) => {
-    const leader = await cluster.leader()
-    const blocked = leader.order({ kind: 'block', ms: 8000 })
-    const others = await cluster.others(leader)
-    await cluster.until('another leads', async () => {
-      const states = await Promise.all(others.map((member) => member.state()))
-      return states.some((state) => state.leadership.role === 'leader')
-    })
-    t.pass()
-    await blocked
-    await propose(await cluster.leader(), 5)
-    await cluster.until('all agree', () => digestsAgree(cluster, total))
-  })
-
   await t.test('a member that was removed is heard no more', async (t) => {
     const leader = await cluster.leader()
     const [gone] = await cluster.others(leader)
