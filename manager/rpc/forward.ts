@@ -4,6 +4,7 @@ import { Client, Metadata, type MethodDefinition } from '@grpc/grpc-js'
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import { createBackoff } from '../../proto/lib/backoff.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
+import { childController } from '../../proto/lib/lifecycle.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { IdentitySource, NodeId } from '../../proto/objects/index.ts'
 import { serverStream, unary } from '../../proto/rpc/call.ts'
@@ -13,6 +14,10 @@ import { encodeCaller, forwardedCallerKey } from './tls-callers.ts'
 
 const forwardMs = 10_000
 const attemptMs = 5_000
+/** Between two looks whether the manager that was asked still leads. */
+const lookMs = 100
+/** Longest pause between two tries: about how long a new leader may be overlooked. */
+const pauseMaxMs = 100
 /** The longest list, over a slow network. */
 const streamMs = 120_000
 
@@ -88,14 +93,18 @@ export function leaderForwarder(deps: ForwarderDeps, channels: ManagerChannels) 
     here: () => Promise<unknown>,
   ): Promise<unknown> => {
     const { clock, locator } = deps
-    const backoff = createBackoff({ firstMs: 20, maxMs: 250, random: deps.random })
+    const backoff = createBackoff({ firstMs: 20, maxMs: pauseMaxMs, random: deps.random })
     const endsAtMs = clock.monotonicMs() + forwardMs
     let last: unknown
     while (!call.signal.aborted && clock.monotonicMs() < endsAtMs) {
       const leader = locator.leaderNodeId()
       try {
         if (leader === locator.selfNodeId()) return await here()
-        if (leader !== undefined) return await forward(method, call, channels.client(leader))
+        if (leader !== undefined) {
+          return await forwardWhileItLeads(deps, leader, call, (signal) =>
+            forward(method, { ...call, signal }, channels.client(leader)),
+          )
+        }
       } catch (err) {
         if (!mayRetry(err, call.request)) throw err
         last = err
@@ -117,7 +126,7 @@ export function leaderStreams(deps: ForwarderDeps, channels: ManagerChannels) {
     here: () => AsyncIterable<unknown>,
   ): AsyncGenerator<unknown, void, undefined> {
     const { clock, locator } = deps
-    const backoff = createBackoff({ firstMs: 20, maxMs: 250, random: deps.random })
+    const backoff = createBackoff({ firstMs: 20, maxMs: pauseMaxMs, random: deps.random })
     const endsAtMs = clock.monotonicMs() + forwardMs
     let last: unknown
     while (!call.signal.aborted && clock.monotonicMs() < endsAtMs) {
@@ -140,6 +149,35 @@ export function leaderStreams(deps: ForwarderDeps, channels: ManagerChannels) {
       await wait(clock, backoff.nextMs(), call.signal)
     }
     throw last ?? noLeader()
+  }
+}
+
+/**
+ * Gives up as soon as another one leads: an answer of one that is cut off would be waited for up to the deadline. Only
+ * for what may be asked again. Errors: those of the call; OUTCOME_UNKNOWN when given up.
+ */
+async function forwardWhileItLeads<T>(
+  { clock, locator }: ForwarderDeps,
+  leader: NodeId,
+  { request, signal }: ForwardedCall,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (!isRepeatable(request)) return await ask(signal)
+  const { controller, release } = childController(signal)
+  const look = (): void => {
+    if (locator.leaderNodeId() === leader) timer = clock.setTimer(lookMs, look)
+    else controller.abort()
+  }
+  let timer = clock.setTimer(lookMs, look)
+  try {
+    return await ask(controller.signal)
+  } catch (err) {
+    if (!controller.signal.aborted || signal.aborted) throw err
+    const text = `manager ${leader} leads no more, and had not answered; the request may be made again`
+    throw new SwarmError('OUTCOME_UNKNOWN', text, { cause: err })
+  } finally {
+    timer.cancel()
+    release()
   }
 }
 
@@ -170,9 +208,14 @@ function forward(
 /** Not applied for certain, or repeatable because the leader knows the request id. */
 function mayRetry(err: unknown, request: unknown): boolean {
   if (hasCode(err, 'NOT_LEADER', 'NO_LEADER')) return true
+  return (
+    isRepeatable(request) && hasCode(err, 'OUTCOME_UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED')
+  )
+}
+
+function isRepeatable(request: unknown): boolean {
   const { requestId } = request as { readonly requestId?: unknown }
-  if (typeof requestId !== 'string' || requestId === '') return false
-  return hasCode(err, 'OUTCOME_UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED')
+  return typeof requestId === 'string' && requestId !== ''
 }
 
 function noLeader(): SwarmError {
