@@ -20,6 +20,8 @@ export interface FailoverTry {
   readonly acceptedMs: number
   /** Until the old leader took itself for none: since the fault, of a stopped one since it went on. */
   readonly steppedDownMs: number | undefined
+  /** The longest that a user's write took which was under way at the loss, or begun after it. */
+  readonly longestWriteMs: number
   readonly acknowledged: number
 }
 
@@ -107,7 +109,8 @@ async function underWrites(
     const [one = own] = others
     await load.checkNoneLost(one)
     await removeWrites(one)
-    return { ...times, acknowledged: load.acknowledged.length }
+    const { acknowledged, longestWriteMs } = load
+    return { ...times, longestWriteMs, acknowledged: acknowledged.length }
   } finally {
     await load.stop()
   }
@@ -118,7 +121,7 @@ async function lose(
   fault: Fault,
   { old, own, others }: Parties,
   load: WriteLoad,
-): Promise<Omit<FailoverTry, 'acknowledged'>> {
+): Promise<Pick<FailoverTry, 'acceptedMs' | 'steppedDownMs'>> {
   const startMs = systemClock.monotonicMs()
   await fault.begin(cluster, old)
   const cutOff = fault.oldLeader === 'cut' ? untilNoLeader(own, startMs) : undefined

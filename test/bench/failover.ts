@@ -33,6 +33,8 @@ async function measure(
   const { what, oldLeader } = fault
   const accepted = all.map(({ acceptedMs }) => acceptedMs)
   tell(measurement(`leader ${what}: first write accepted`, 1_000, accepted))
+  const longest = all.map(({ longestWriteMs }) => longestWriteMs)
+  tell(measurement(`leader ${what}: longest write of a user`, undefined, longest))
   if (oldLeader === 'killed') return
   const since = oldLeader === 'stopped' ? 'continued' : what
   const steppedDown = all.flatMap(({ steppedDownMs }) => steppedDownMs ?? [])

@@ -37,6 +37,11 @@ export class LabCluster implements BenchCluster {
     this.#size = size
   }
 
+  /** For what the benchmarks do not need. Errors: CANCELLED when it is not up. */
+  get lab(): TestLab {
+    return this.#running()
+  }
+
   /** Errors: FAILED_PRECONDITION before `npm run build`. */
   async up(): Promise<void> {
     if (!existsSync('dist/tsswarm.js')) {

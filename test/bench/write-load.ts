@@ -16,6 +16,19 @@ export class WriteLoad {
   readonly #acknowledged: string[] = []
   readonly #writers: Promise<void>[] = []
   #isOver = false
+  #acknowledgedAtMs: number | undefined
+  #longestGapMs = 0
+  #longestWriteMs = 0
+
+  /** The longest time in which nobody was told that a write is accepted. */
+  get longestGapMs(): number {
+    return this.#longestGapMs
+  }
+
+  /** The longest that a write took which was repeated until it was accepted. */
+  get longestWriteMs(): number {
+    return this.#longestWriteMs
+  }
 
   /** Writes that were told to be accepted, whoever told it. */
   get acknowledged(): readonly string[] {
@@ -25,7 +38,12 @@ export class WriteLoad {
   /** Users' writes: one after the other, each repeated by the client while its outcome is unknown. */
   keepWriting(clients: readonly BenchClient[]): void {
     for (const client of clients) {
-      this.#start(() => this.#write(client))
+      this.#start(async () => {
+        const startMs = systemClock.monotonicMs()
+        await this.#write(client)
+        const ms = systemClock.monotonicMs() - startMs
+        this.#longestWriteMs = Math.max(this.#longestWriteMs, ms)
+      })
     }
   }
 
@@ -116,6 +134,9 @@ export class WriteLoad {
     const name = `w-${newId(systemRandom)}`
     await client.createService(name, 0, options)
     this.#acknowledged.push(name)
+    const nowMs = systemClock.monotonicMs()
+    this.#longestGapMs = Math.max(this.#longestGapMs, nowMs - (this.#acknowledgedAtMs ?? nowMs))
+    this.#acknowledgedAtMs = nowMs
   }
 }
 
