@@ -116,3 +116,35 @@ t.test('hosts that are down and the leader are named', async (t) => {
   t.strictSame(await client.downHosts(), ['w1'])
   t.equal(await client.leader(), 'm1')
 })
+
+t.test('services are named and removed', async (t) => {
+  const removed: string[] = []
+  const api = {
+    ...answering(),
+    get: async () => [{ Spec: { Name: 'web' } }, { Spec: { Name: 'db' } }],
+    remove: async (path: string) => {
+      removed.push(path)
+    },
+  }
+  const client = dockerClient(api, new Map())
+  t.strictSame(await client.serviceNames(), ['web', 'db'])
+  await client.removeService('web')
+  t.strictSame(removed, ['/services/web'])
+})
+
+t.test('a manager leads when it says so of itself, and not when it finds no leader', async (t) => {
+  const leads = (nodeId: string, nodes: () => Promise<unknown>): Promise<boolean> => {
+    const info = { Swarm: { NodeID: nodeId } }
+    const get = async (path: string): Promise<unknown> => (path === '/info' ? info : nodes())
+    return dockerClient({ ...answering(), get }, new Map()).leads()
+  }
+  const own = parseNodes(rawNodes).find(({ leader }) => leader)?.id ?? ''
+  t.equal(await leads(own, async () => rawNodes), true)
+  t.equal(await leads('other', async () => rawNodes), false)
+  t.equal(await leads(own, () => Promise.reject(leaderless)), false)
+  const refused = new SwarmError('INVALID_ARGUMENT', 'docker: 400')
+  await t.rejects(
+    leads(own, () => Promise.reject(refused)),
+    refused,
+  )
+})

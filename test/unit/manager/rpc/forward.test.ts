@@ -1,10 +1,13 @@
-// Streams that only the leader can answer.
-import t from 'tap'
-import { leaderStreams, ManagerChannels } from '../../../../manager/rpc/forward.ts'
+// Calls and streams that only the leader can answer.
+import { createServer, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { createRootCa } from '../../../../manager/ca/root-ca.ts'
+import { leaderForwarder, leaderStreams, ManagerChannels } from '../../../../manager/rpc/forward.ts'
 import { SwarmError } from '../../../../proto/errors.ts'
 import { ControlService } from '../../../../proto/gen/tsswarm/v1/control.ts'
 import { systemRandom } from '../../../../proto/lib/random.ts'
 import { type NodeId, nodeId } from '../../../../proto/objects/index.ts'
+import { managerCredentials } from '../../../support/raft-members.ts'
 import { settle, VirtualClock } from '../../../support/virtual-clock.ts'
 
 const self = nodeId('m1')
@@ -76,4 +79,67 @@ t.test('without a leader it ends, and says so', async (t) => {
   await settle()
   await clock.advance(11_000)
   await t.rejects(again, { code: 'UNAVAILABLE' })
+})
+
+/** A manager that takes connections and never answers, as one does that is cut off. */
+async function aSilentManager(t: Test): Promise<string> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket.on('error', () => {}))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  const address = server.address()
+  return `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+}
+
+async function aForwarder(t: Test, leader: () => NodeId | undefined) {
+  const address = await aSilentManager(t)
+  const root = await createRootCa(Date.now())
+  const credentials = await managerCredentials(root, self)
+  const clock = new VirtualClock()
+  const locator = { selfNodeId: () => self, leaderNodeId: leader, controlAddress: () => address }
+  const identity = { current: () => credentials, onChange: () => () => {} }
+  const deps = { locator, identity, clock, random: systemRandom }
+  const channels = new ManagerChannels(deps)
+  t.teardown(() => channels.close())
+  const forward = leaderForwarder(deps, channels)
+  const controller = new AbortController()
+  const caller = { kind: 'local-admin', nodeId: self } as const
+  const ask = (request: object): Promise<unknown> => {
+    const call = { caller, request, signal: controller.signal }
+    return forward(ControlService.createService as never, call, async () => 'done here')
+  }
+  return { clock, ask, controller }
+}
+
+t.test('a write that waits for a leader that is cut off goes to the next one', async (t) => {
+  let leader: NodeId | undefined = nodeId('m2')
+  const { clock, ask } = await aForwarder(t, () => leader)
+  const asked = ask({ requestId: 'r1' })
+  asked.catch(() => {})
+  await clock.advance(1_000)
+  // First nobody is known to lead, then this manager does.
+  leader = undefined
+  await clock.advance(500)
+  leader = self
+  await clock.advance(500)
+  t.equal(await asked, 'done here', 'long before the deadline of the call')
+})
+
+t.test('what may not be asked again is waited for, and the caller may give up', async (t) => {
+  let leader = nodeId('m2')
+  const { clock, ask, controller } = await aForwarder(t, () => leader)
+  const once = ask({ requestId: '' })
+  const repeatable = ask({ requestId: 'r1' })
+  for (const asked of [once, repeatable]) asked.catch(() => {})
+  await clock.advance(500)
+  controller.abort()
+  await t.rejects(repeatable, { code: 'CANCELLED' })
+  leader = self
+  await clock.advance(2_000)
+  await t.rejects(once, { code: 'CANCELLED' })
 })
