@@ -1,6 +1,6 @@
 // Outgoing streams: one a lane and peer. Heartbeats and votes have a connection of their own, so that they never
-// wait in a socket behind appends and snapshots.
-import { Client, type ClientWritableStream, Metadata } from '@grpc/grpc-js'
+// wait in a socket behind appends and snapshots; and so has a leader's request to campaign in its place.
+import { type ChannelOptions, Client, type ClientWritableStream, Metadata } from '@grpc/grpc-js'
 import type { Lane, PeerMessage } from 'raft-ts'
 import { type PeerFrame, RaftTransportService } from '../../proto/gen/tsswarm/v1/raft_transport.ts'
 import type { IdentitySource } from '../../proto/objects/identity.ts'
@@ -15,6 +15,9 @@ const waitingBytesMax: Readonly<Record<Lane, number>> = {
   snapshot: 4 * 1024 * 1024,
 }
 
+/** Practically never: the longest that a timer takes. */
+const quietMs = 2 ** 31 - 1
+
 interface OpenLane {
   readonly call: ClientWritableStream<PeerFrame>
   waitingBytes: number
@@ -26,6 +29,12 @@ interface Connection {
   readonly fast: Client
   readonly bulk: Client
   readonly lanes: Map<Lane, OpenLane>
+  /**
+   * On which nothing else is said: a leader that is heard but hears nothing has words on all others that nobody
+   * acknowledges, and the kernel sends nothing new behind them.
+   */
+  readonly parting: Client
+  partingCall: ClientWritableStream<PeerFrame> | undefined
 }
 
 export class PeerSender {
@@ -59,9 +68,12 @@ export class PeerSender {
     if (open === undefined || open.waitingBytes > waitingBytesMax[lane]) return false
     const size = approximateBytes(message)
     open.waitingBytes += size
-    open.call.write(encodePeerMessage(message), () => {
+    const frame = encodePeerMessage(message)
+    open.call.write(frame, () => {
       open.waitingBytes -= size
     })
+    // Twice is once: the second one comes to a member that has entered the next term.
+    if (message.kind === 'timeout-now') this.#connections.get(message.to)?.partingCall?.write(frame)
     return true
   }
 
@@ -75,20 +87,20 @@ export class PeerSender {
     if (connection === undefined) return undefined
     const known = connection.lanes.get(lane)
     if (known !== undefined) return known
-    const { path, requestSerialize, responseDeserialize } = RaftTransportService.deliver
     const client = lane === 'fast' ? connection.fast : connection.bulk
-    const done = (): void => this.#laneEnded(connection, lane, open)
-    const call = client.makeClientStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      new Metadata(),
-      done,
-    )
-    call.on('error', done)
+    const call = openStream(client, () => this.#laneEnded(connection, lane, open))
     const open: OpenLane = { call, waitingBytes: 0 }
     connection.lanes.set(lane, open)
+    this.#openParting(connection)
     return open
+  }
+
+  /** Before it is needed: then nothing could be opened any more. */
+  #openParting(connection: Connection): void {
+    if (connection.partingCall !== undefined) return
+    connection.partingCall = openStream(connection.parting, () => {
+      connection.partingCall = undefined
+    })
   }
 
   #laneEnded(connection: Connection, lane: Lane, open: OpenLane): void {
@@ -102,14 +114,23 @@ export class PeerSender {
     if (known !== undefined) return known
     const peer = this.#peers.get(id)
     if (peer === undefined || this.#isClosed) return undefined
-    const client = (): Client =>
+    const client = (more: ChannelOptions = {}): Client =>
       new Client(peer.address, channelCredentials(this.#identity.current()), {
         ...channelOptions(peer.nodeId),
+        ...more,
         // A member that comes back must be reached within an election time-out.
         'grpc.max_reconnect_backoff_ms': 500,
         'grpc.max_send_message_length': frameBytesMax,
       })
-    const connection = { peer, fast: client(), bulk: client(), lanes: new Map() }
+    const connection: Connection = {
+      peer,
+      fast: client(),
+      bulk: client(),
+      lanes: new Map(),
+      // It would say its pings. The listener's are answered only where they arrive.
+      parting: client({ 'grpc.keepalive_time_ms': quietMs }),
+      partingCall: undefined,
+    }
     this.#connections.set(id, connection)
     return connection
   }
@@ -121,9 +142,24 @@ export class PeerSender {
     const lanes = [...connection.lanes.values()]
     connection.lanes.clear()
     for (const { call } of lanes) call.cancel()
+    connection.partingCall?.cancel()
     connection.fast.close()
     connection.bulk.close()
+    connection.parting.close()
   }
+}
+
+function openStream(client: Client, ended: () => void): ClientWritableStream<PeerFrame> {
+  const { path, requestSerialize, responseDeserialize } = RaftTransportService.deliver
+  const call = client.makeClientStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    new Metadata(),
+    ended,
+  )
+  call.on('error', ended)
+  return call
 }
 
 function approximateBytes(message: PeerMessage): number {

@@ -101,6 +101,23 @@ t.test('a member whose process ends is gone, one that connects anew is not', asy
   t.same(a.gone, [], 'who never heard it says nothing')
 })
 
+t.test('a request to campaign is said on a connection of its own as well', async (t) => {
+  const root = await createRootCa(Date.now())
+  const a = await anEnd(t, root, 'a')
+  const b = await anEnd(t, root, 'b')
+  introduce(a, b)
+  t.ok(await getsThrough(a, b))
+  const request = { kind: 'timeout-now', from: a.peer.id, to: b.peer.id, term: 1 } as const
+  const heard = (): number => b.heard.filter(({ kind }) => kind === 'timeout-now').length
+  a.transport.send('fast', request)
+  await until(() => heard() === 2, 'both are heard')
+  // With new credentials it is there again before it is needed.
+  a.transport.setCredentials(await managerCredentials(root, a.peer.nodeId))
+  t.ok(await getsThrough(a, b))
+  a.transport.send('fast', request)
+  await until(() => heard() === 4, 'and again')
+})
+
 t.test('nobody else is heard', async (t) => {
   const root = await createRootCa(Date.now())
   const other = await createRootCa(Date.now())
