@@ -31,10 +31,10 @@ t.test('a minute of every fault', async (t) => {
   }
 })
 
-t.test('reads from local state are noticed', async (t) => {
+t.test('reads that a leader answers without asking the quorum are noticed', async (t) => {
   const { verdict } = await run({
     seed: 2,
-    seconds: 30,
+    seconds: 60,
     voters: 3,
     kinds: ['cut-leader', 'stop-leader'],
     readsLocally: true,
@@ -45,7 +45,7 @@ t.test('reads from local state are noticed', async (t) => {
 t.test('a lost acknowledgement that counts as a failure is noticed', async (t) => {
   const { verdict } = await run({
     seed: 3,
-    seconds: 45,
+    seconds: 60,
     voters: 3,
     kinds: ['kill-leader', 'stop-leader', 'cut-leader'],
     takesUnknownForFailed: true,

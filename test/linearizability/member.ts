@@ -69,7 +69,7 @@ async function call(
   { object, key, call }: Extract<RunningOrder, { kind: 'call' }>,
 ): Promise<CallAnswer> {
   if (call.kind === 'read') {
-    if (!config.readsLocally) {
+    if (!config.readsLocally || raft.leadership().role !== 'leader') {
       const outcome = await raft.readIndex()
       if (outcome.kind !== 'ready') return { kind: 'failed', leader: raft.leadership().leader }
     }

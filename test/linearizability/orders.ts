@@ -16,7 +16,7 @@ export interface MemberConfig {
   readonly peers: readonly RaftPeer[]
   readonly isFounder: boolean
   readonly snapshotLogBytes: number
-  /** Wrong on purpose: reads are answered from this member's state without asking the quorum. */
+  /** Wrong on purpose: while this member believes that it leads, it answers reads without asking the quorum. */
   readonly readsLocally: boolean
 }
 

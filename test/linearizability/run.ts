@@ -14,7 +14,7 @@ export interface RunOptions extends RecorderOptions {
   readonly clients?: number
   /** Default: all. */
   readonly kinds?: readonly FaultKind[]
-  /** Wrong on purpose: members answer reads from their own state. */
+  /** Wrong on purpose: a member that believes that it leads answers reads from its own state. */
   readonly readsLocally?: boolean
   /** What happens, a line each. */
   readonly say?: (line: string) => void
