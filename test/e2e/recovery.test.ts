@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Reachability } from '../../proto/gen/tsswarm/v1/control.ts'
+import { TaskState } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { processMark } from '../support/process-mark.ts'
 import { TestLab } from '../support/test-lab.ts'
@@ -162,7 +163,6 @@ t.test(
     before = await containers('m1', kept)
     t.ok(before.length > 0, `${before.length} containers on what is left`)
     await Promise.all(['m2', 'm3'].map((host) => lab.kill(host)))
-    rmSync(join(lab.paths('m2').stateDir, 'swarm'), { recursive: true })
     const fromMs = systemClock.monotonicMs()
     const first = lab.try('m1', 'swarm', 'init', '--force-new-cluster')
     const state = join(lab.paths('m1').stateDir, 'swarm/state.json')
@@ -195,8 +195,35 @@ t.test(
   },
 )
 
+t.test(
+  'two lost managers that come back go on with the old swarm, and command nobody else',
+  async (t) => {
+    before = await containers('m1', ['w1', 'w2'])
+    await Promise.all(['m2', 'm3'].map((host) => lab.start(host)))
+    // They are a majority of the three of before.
+    await lab.cli('m2', 'service', 'scale', '--detach', 'web=20')
+    await lab.kill('m1')
+    const formerly = lab.log('w1').length
+    const lost = lab.try('w1', 'swarm', 'reconnect', lab.address('m2'))
+    await lab.until('w1 has asked m2', async () =>
+      lab
+        .log('w1')
+        .slice(formerly)
+        .some((line) => line.includes('recovered without this manager')),
+    )
+    await lab.start('m1')
+    await lab.until('w1 is back', async () => (await nodeLines('m1')).includes('w1 Ready .'))
+    t.match((await lost).stdout, new RegExp(`^${lab.address('m2')}:2377: manager `, 'm'))
+    const views = await lab.taskViews('m1', 'web')
+    t.equal(views.filter(({ task }) => task?.desiredState === TaskState.RUNNING).length, 8)
+    t.same(await containers('m1', ['w1', 'w2']), before, 'the workers did nothing')
+    await lab.kill('m2')
+    rmSync(join(lab.paths('m2').stateDir, 'swarm'), { recursive: true })
+  },
+)
+
 t.test('a lost manager that comes back alone becomes a worker, new managers join', async () => {
-  await Promise.all(['m2', 'm3'].map((host) => lab.start(host)))
+  await lab.start('m2')
   const token = await lab.cli('m1', 'swarm', 'join-token', '-q', 'manager')
   const own = lab.address('m2')
   const listen = ['--listen-addr', own, '--advertise-addr', own]

@@ -116,6 +116,24 @@ t.test('when its manager dies the session moves on and nothing else happens', as
   t.equal(node.agent.status().unconfirmed, 0)
 })
 
+t.test('an agent that is told of managers tries those first, and keeps the others', async (t) => {
+  const { cluster, node } = await aWorld(t)
+  await node.kill()
+  const lost = new MiniNode(cluster, 'w2', ['gone'])
+  t.teardown(() => lost.kill())
+  await lost.start()
+  await cluster.clock.advance(5_000)
+  t.equal(lost.agent.status().manager, undefined)
+  t.ok(lost.agent.status().failure instanceof Error)
+  lost.agent.learnManagers([{ nodeId: 'm2', address: 'm2' }])
+  t.same(
+    lost.agent.status().managers.map(({ address }) => address),
+    ['m2', 'gone'],
+  )
+  await cluster.clock.until(() => lost.agent.status().manager !== undefined, 15_000, 'a session')
+  t.equal(lost.agent.status().manager?.address, 'm2')
+})
+
 t.test('leaving stops everything, and nothing assigned meanwhile comes back', async (t) => {
   const { cluster, node } = await aWorld(t)
   await cluster.addTask({ id: 'a', node: 'w1', state: S.ASSIGNED })
