@@ -84,6 +84,37 @@ t.test('a new leadership counts its heartbeats anew', async (t) => {
   t.equal(pace.electionTicks(), 40)
 })
 
+t.test(
+  'requests for votes count too: without a leader nothing else tells of the network',
+  async (t) => {
+    const pace = aPace()
+    const trips = new RoundTrips(pace)
+    const vote = {
+      kind: 'vote',
+      from: 'a',
+      to: 'b',
+      lastIndex: 1,
+      lastTerm: 1,
+      force: false,
+    } as const
+    const given = { kind: 'vote-response', from: 'b', to: 'a', granted: true } as const
+    for (const term of [2, 3]) {
+      trips.sent({ ...vote, term }, term * 1000)
+      // Answers of another campaign say nothing.
+      trips.received({ ...given, term: term - 1 }, term * 1000 + 1)
+      trips.received({ ...given, term }, term * 1000 + 600)
+    }
+    t.equal(pace.electionTicks(), 40)
+    // One that is never answered does not keep heartbeats from being measured.
+    trips.sent({ ...vote, term: 4 }, 5000)
+    for (let round = 1; round <= 200; round++) {
+      trips.sent({ ...heartbeat, term: 4, round }, 5000)
+      trips.received({ ...answer, term: 4, round }, 5001)
+    }
+    t.equal(pace.electionTicks(), 10)
+  },
+)
+
 t.test('of two round trips in a row to one peer the shorter one counts', async (t) => {
   const pace = aPace()
   const trips = new RoundTrips(pace)

@@ -33,6 +33,7 @@ function addVoter(cluster: DriverCluster, id: string): AddVoterOutcome | undefin
 
 t.test('without it the survivor waits, and loses nothing by waiting', async (t) => {
   const { cluster, survivor } = lost()
+  survivor.diskMs = 2
   survivor.start()
   cluster.time.pass(20_000)
   t.not(survivor.leadership.role, 'leader')

@@ -1,9 +1,7 @@
-// Measures round trips by heartbeats and the silence between a leader's messages. Times are given.
+// Measures round trips by heartbeats and votes, and the silence between a leader's messages. Times are given.
 import type { Message, NodeId, Term } from '../core/types.ts'
 import { isSignOfLeader } from './lanes.ts'
 import type { Pace } from './pace.ts'
-
-type HeartbeatResponse = Extract<Message, { kind: 'heartbeat-response' }>
 
 /** Far more than any cluster has members: those who left are forgotten with the rest. */
 const peersMax = 256
@@ -11,13 +9,14 @@ const peersMax = 256
 interface Trip {
   /** Rounds begin anew with every leadership. */
   readonly term: Term
+  /** 0: a request for a vote, of which a term has one to each peer. */
   readonly round: number
   readonly sentMs: number
 }
 
 export class RoundTrips {
   readonly #pace: Pace
-  /** The heartbeat whose answer is waited for. */
+  /** The heartbeat or request for a vote whose answer is waited for. */
   readonly #trips = new Map<NodeId, Trip>()
   /** What the last round trip took. */
   readonly #tookMs = new Map<NodeId, number>()
@@ -29,15 +28,17 @@ export class RoundTrips {
   }
 
   sent(message: Message, nowMs: number): void {
-    if (message.kind !== 'heartbeat') return
-    const { to, term, round } = message
+    if (message.kind !== 'heartbeat' && message.kind !== 'vote') return
+    const { to, term } = message
+    const round = message.kind === 'vote' ? 0 : message.round
     if (this.#trips.get(to)?.term === term) return
     if (this.#trips.size >= peersMax) this.forget()
     this.#trips.set(to, { term, round, sentMs: nowMs })
   }
 
   received(message: Message, nowMs: number): void {
-    if (message.kind === 'heartbeat-response') this.#answered(message, nowMs)
+    if (message.kind === 'heartbeat-response') this.#answered(message, message.round, nowMs)
+    if (message.kind === 'vote-response') this.#answered(message, 0, nowMs)
     if (!isSignOfLeader(message)) return
     if (message.from === this.#leader) this.#pace.silenceTook(nowMs - this.#leaderMs)
     this.#leader = message.from
@@ -51,7 +52,7 @@ export class RoundTrips {
     this.#leader = undefined
   }
 
-  #answered({ from: peer, term, round }: HeartbeatResponse, nowMs: number): void {
+  #answered({ from: peer, term }: Message, round: number, nowMs: number): void {
     const trip = this.#trips.get(peer)
     if (trip?.term !== term || round < trip.round) return
     this.#trips.delete(peer)
