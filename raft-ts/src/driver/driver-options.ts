@@ -22,7 +22,8 @@ export interface DriverOptions {
   readonly pendingProposalsMax?: number
   /**
    * Who should rather lead, as RaftConfig.priorityOf: like addresses it is not replicated, but given on every member.
-   * Asked again all the time, so that it may change while running. Default: all are equal.
+   * Asked again all the time, so that it may change while running. Lower it for a member before you transfer
+   * leadership away from it for longer than some seconds: its successor would hand it back. Default: all are equal.
    */
   readonly priorityOf?: (id: NodeId) => number
   /**
