@@ -352,14 +352,19 @@ t.test('a leader that takes itself out is told so, and leaves others in peace', 
 })
 
 t.test('a change that is not committed when leadership ends is lost', async (t) => {
-  const cluster = three()
-  const old = cluster.leader()
-  cluster.commit('x')
-  cluster.isolate(old.id)
-  const outcomes: string[] = []
-  old.driver?.change({ steps: [{ kind: 'remove', id: old.id }] }, ({ kind }) => outcomes.push(kind))
-  cluster.until('it steps down', () => old.leadership.role !== 'leader')
-  t.same(outcomes, ['lost'])
+  for (const step of [
+    { kind: 'remove', id: 'a' },
+    { kind: 'add-learner', id: 'd' },
+  ] as const) {
+    const cluster = three()
+    const old = cluster.leader()
+    cluster.commit('x')
+    cluster.isolate(old.id)
+    const outcomes: string[] = []
+    old.driver?.change({ steps: [step] }, ({ kind }) => outcomes.push(kind))
+    cluster.until('it steps down', () => old.leadership.role !== 'leader')
+    t.same(outcomes, ['lost'], step.kind)
+  }
 })
 
 t.test('reads that come together ask the leader once, on every kind of member', async (t) => {

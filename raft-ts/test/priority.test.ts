@@ -99,6 +99,7 @@ t.test('not to a learner, however preferred', async (t) => {
   a.node.proposeConfChange({ steps: [{ kind: 'add-learner', id: 'd' }] })
   cluster.tick(undefined, 10 * T)
   t.same(leaders(cluster), ['a'])
+  t.notOk(a.notes.includes('hand-over'))
   a.node.proposeConfChange({ steps: [{ kind: 'add-voter', id: 'd' }] })
   cluster.tick(undefined, 5 * T)
   t.same(leaders(cluster), ['d'], 'as a voter it is')
