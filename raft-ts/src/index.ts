@@ -31,7 +31,13 @@ export {
   LostVoteError,
   WrongKeyError,
 } from './storage/errors.ts'
-export { readOrCreateKeyFile } from './storage/key-file.ts'
+export {
+  type KeyFile,
+  openKeyFile,
+  readOrCreateKeyFile,
+  rotateKeyFile,
+  settleKeyFile,
+} from './storage/key-file.ts'
 export { DurableLog } from './storage/log.ts'
 export { openNodeDisk } from './storage/node-disk.ts'
 export {

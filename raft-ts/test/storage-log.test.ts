@@ -353,6 +353,48 @@ t.test('a log shorter than what its hard state says is committed is refused', as
   t.match(tryOpen(disk), { name: 'DamagedLogError', reason: /ends at entry 1.*up to 2/ })
 })
 
+t.test('a log shorter than when its next segment was begun is refused', async (t) => {
+  const disk = new MemoryDisk()
+  const storage = open(disk)
+  append(disk, storage, someEntries(1, 3))
+  const short = disk.size(newestSegment(disk))
+  append(disk, storage, someEntries(4, 6))
+  storage.log.append({ entries: [anEntry(7, 1, 'x'.repeat(5000))] }, () => t.fail('not durable'))
+  // The next segment is there, and its header durable, but nothing in it.
+  while (disk.list().filter((name) => name.startsWith('log-')).length < 2) disk.run(1)
+  disk.run(2)
+  disk.crash(powerCut)
+  t.equal(disk.size(newestSegment(disk)), 72)
+  t.equal(open(disk.copy()).log.lastIndex, 6)
+  const [older] = disk.list().filter((name) => name.startsWith('log-'))
+  disk.truncate(older ?? '', short)
+  t.match(tryOpen(disk), { name: 'DamagedLogError', reason: /when the next segment was begun/ })
+})
+
+t.test('what is short, blank or flipped when it is read is noticed then', async (t) => {
+  const harms = [
+    (disk: MemoryDisk, name: string) => disk.flip(name, (72 + 100) * 8),
+    (disk: MemoryDisk, name: string) => disk.truncate(name, 72 + 60),
+    (disk: MemoryDisk, name: string) => disk.truncate(name, 72),
+    // A write that the device said was done and never did.
+    (disk: MemoryDisk, name: string) => disk.files.get(name)?.bytes.fill(0, 72, 400),
+    // Another record, sound in itself, at the same place.
+    (disk: MemoryDisk, name: string) => {
+      const bytes = disk.files.get(name)?.bytes
+      const next = bytes?.indexOf('rRec', 73) ?? 0
+      bytes?.copy(bytes, 72, next)
+    },
+  ]
+  for (const harm of harms) {
+    const disk = new MemoryDisk()
+    const storage = open(disk)
+    append(disk, storage, someEntries(1, 5))
+    append(disk, storage, someEntries(6, 9))
+    harm(disk, newestSegment(disk))
+    t.throws(() => storage.log.entries(1, 5, 1e6), { name: 'DamagedLogError' })
+  }
+})
+
 t.test('a missing meta file or a missing segment is damage', async (t) => {
   const disk = new MemoryDisk()
   const storage = open(disk)

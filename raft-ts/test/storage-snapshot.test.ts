@@ -267,6 +267,39 @@ t.test('every flipped bit of a snapshot is noticed', async (t) => {
   }
 })
 
+t.test('what is short, blank or exchanged in a snapshot is noticed when it is read', async (t) => {
+  const harms = [
+    (bytes: Buffer) => bytes.fill(0, 300, 700),
+    (bytes: Buffer) => bytes.fill(0, bytes.length - 60),
+    (bytes: Buffer) => {
+      // The second chunk in the place of the first: both sound, in the wrong order.
+      const chunk = 256 * 1024 + 60
+      const first = bytes.indexOf('rRec', bytes.indexOf('rRec') + 4)
+      bytes.copy(bytes, first, first + chunk, first + 2 * chunk)
+    },
+  ]
+  for (const harm of harms) {
+    const disk = new MemoryDisk()
+    const storage = open(disk)
+    append(disk, storage, someEntries(1, 10), aHardState({ commit: 10 }))
+    save(disk, storage, aMeta(8), { content: someBytes(600_000), pieceBytes: 1e6 })
+    const name = disk.list().find((file) => file.startsWith('snapshot-')) ?? ''
+    harm(disk.files.get(name)?.bytes ?? Buffer.alloc(0))
+    // Its end was read when it was published.
+    const isNoticed = ((): boolean => {
+      try {
+        load(storage)
+        return false
+      } catch (err) {
+        return err instanceof DamagedLogError
+      }
+    })()
+    const atOpen = tryOpen(disk)
+    t.ok(isNoticed || atOpen instanceof DamagedLogError)
+    t.equal(open(disk, { repair: true }).restored.repairing, true)
+  }
+})
+
 t.test('repair of a damaged snapshot begins with nothing but the term', async (t) => {
   const disk = new MemoryDisk()
   const storage = open(disk)

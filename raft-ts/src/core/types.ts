@@ -117,6 +117,7 @@ export type Message =
   | (Header & { readonly kind: 'pre-vote-response'; readonly granted: boolean })
   | (Header & { readonly kind: 'snapshot'; readonly meta: SnapshotMeta })
   | (Header & { readonly kind: 'timeout-now' })
+  /** The context is the caller's, or negative: the question of a member under repair. */
   | (Header & { readonly kind: 'read-index'; readonly context: bigint })
   | (Header & {
       readonly kind: 'read-index-response'

@@ -184,7 +184,8 @@ class NodeDiskFile implements DiskFile {
   }
 }
 
-function diskError(message: string, cause: unknown): DiskError {
+/** An error of the operating system as a DiskError; `cause` is kept. */
+export function diskError(message: string, cause: unknown): DiskError {
   const system = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   const text = cause instanceof Error ? cause.message : String(cause)
   return new DiskError(errorCode(system), `${message}: ${text}`, cause)

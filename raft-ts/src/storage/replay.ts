@@ -85,6 +85,8 @@ class LogReplay {
   #index = new LogIndex(0, 0)
   /** The last record read, held back until another follows. */
   #held: Located | undefined
+  /** Where segments that do not count say that the one before them ended. */
+  #claims: SegmentEnd[] = []
   /** Segments read to their end, or to the damage. */
   #read: Segment[] = []
 
@@ -162,7 +164,10 @@ class LogReplay {
       return header.kind === 'torn' && content.length <= segmentHeaderBytes
     }
     const first = parseRecord(content, segmentHeaderBytes, header.chain)
-    return first.kind === 'end' || first.kind === 'torn'
+    const isUnproven = first.kind === 'end' || first.kind === 'torn'
+    if (isUnproven && header.header.previous !== undefined)
+      this.#claims.push(header.header.previous)
+    return isUnproven
   }
 
   #readLink(sequence: number): Link {
@@ -201,6 +206,17 @@ class LogReplay {
       this.#readSegment(link, this.#chain[i + 1]?.header.previous)
     }
     if (this.#held !== undefined) this.#checkGap(this.#held)
+    this.#checkClaims()
+  }
+
+  /** A header was begun only once all before it was durable, whether or not a record followed. */
+  #checkClaims(): void {
+    const last = this.#chain.at(-1)?.sequence
+    const offset = this.#held?.end.offset ?? segmentHeaderBytes
+    if (last === undefined || (this.#held?.end.sequence ?? last) !== last) return
+    if (!this.#claims.some((claim) => claim.sequence === last && claim.offset > offset)) return
+    const reason = 'records that were there when the next segment was begun are missing'
+    throw new DamagedLogError(segmentName(last), offset, reason)
   }
 
   /** `limit`: where the next segment says that this one ends; undefined for the last one. */
