@@ -56,6 +56,8 @@ export interface NodeDeps {
 }
 
 const clearMs = 30_000
+/** How often in its life a daemon starts its manager anew because the Raft log was damaged: more is no accident. */
+const repairsMax = 3
 
 /** Every container is on its host's local network; its ports are in host mode. */
 function containerNetwork(spec: TaskSpec): ContainerNetwork {
@@ -83,6 +85,7 @@ export class NodeRuntime {
   /** How often this node has moved, and who wants to know. */
   #moves = 0
   readonly #onMove = new Set<() => void>()
+  #repairs = 0
 
   constructor(deps: NodeDeps, state: SwarmState, manager?: ManagerPart) {
     this.#deps = deps
@@ -360,11 +363,32 @@ export class NodeRuntime {
 
   #watchManager(manager: ManagerPart): void {
     manager.closed.catch((err: unknown) => {
-      if (this.#manager === manager) {
-        this.#deps.onFailure(
-          new SwarmError('INTERNAL', 'the manager of this node ended by itself', { cause: err }),
-        )
+      if (this.#manager !== manager) return
+      if (this.#isRepairable(err)) {
+        this.#repair(manager, err)
+        return
       }
+      this.#deps.onFailure(
+        new SwarmError('INTERNAL', 'the manager of this node ended by itself', { cause: err }),
+      )
     })
+  }
+
+  /** Opening the log again repairs it, when there are others to repair it from. */
+  #isRepairable(err: unknown): boolean {
+    const isDamage = err instanceof SwarmError && err.code === 'DATA_LOSS'
+    return isDamage && this.#repairs < repairsMax && this.#state.peers.length > 1
+  }
+
+  #repair(manager: ManagerPart, err: unknown): void {
+    const { log, onFailure } = this.#deps
+    this.#repairs += 1
+    log.error({ err }, 'the manager met damaged data: starting it anew')
+    this.#manager = undefined
+    this.#roleChange = this.#roleChange
+      .then(() => manager.stop())
+      .catch((stopErr: unknown) => log.warn({ err: stopErr }, 'the damaged manager is stopped'))
+      .then(() => this.#applyRole())
+      .catch(onFailure)
   }
 }

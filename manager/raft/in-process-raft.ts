@@ -168,6 +168,13 @@ class InProcessHandle implements RaftHandle {
     })
   }
 
+  /** The key-encryption key is the simulation's and stays. */
+  rotateKeys(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#storage.rotateDataKey((err) => (err === undefined ? resolve() : reject(raftError(err))))
+    })
+  }
+
   stop(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.driver.stop((err) => {

@@ -102,7 +102,7 @@ export class PortStateMachine implements StateMachine {
   #pulled(): void {
     this.#restoring?.source.read((err, chunk) => {
       if (err !== undefined) {
-        this.#post({ kind: 'restore-failed', reason: err.message })
+        // Ends the driver, and so the main thread's wait for the next chunk: the reason is told there.
         this.#restored(err)
         return
       }

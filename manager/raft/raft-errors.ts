@@ -15,8 +15,21 @@ export function raftErrorCode(err: unknown): ErrorCode {
 /** What happened and what to do, for people. */
 export function raftErrorText(err: unknown): string {
   const text = err instanceof Error ? err.message : String(err)
-  if (raftErrorCode(err) !== 'RESOURCE_EXHAUSTED') return text
-  return `${text}; free space on the file system of the state directory and start the daemon again`
+  if (raftErrorCode(err) === 'RESOURCE_EXHAUSTED') {
+    return `${text}; free space on the file system of the state directory and start the daemon again`
+  }
+  if (!isOfDevice(err)) return text
+  return (
+    `${text}; the device of the state directory failed and nothing is written to it any more: ` +
+    'see the kernel log, and start the daemon again once the device is sound'
+  )
+}
+
+/** The device refused to read or to write, or the file system was made read-only because it did. */
+function isOfDevice(err: unknown): boolean {
+  if (err instanceof LogFailedError) return isOfDevice(err.cause)
+  const system = err instanceof DiskError ? err.cause : undefined
+  return system instanceof Error && 'code' in system && /^(EIO|EROFS)$/.test(String(system.code))
 }
 
 /** `cause` is kept. */

@@ -151,6 +151,11 @@ export interface RaftHandle extends Proposer {
   setCredentials(credentials: RaftCredentials): void
   /** Asks for a snapshot and log compaction now; resolves with its index. */
   compact(): Promise<SnapshotPoint>
+  /**
+   * Exchanges the key that seals log and snapshots, and the one that wraps it, while all goes on. Rejects when Raft
+   * has ended; a disk that fails meanwhile ends it.
+   */
+  rotateKeys(): Promise<void>
   /** Hands leadership over if it can, flushes, closes. Outstanding proposals end as `lost`. */
   stop(): Promise<void>
   /**

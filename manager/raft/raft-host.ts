@@ -1,10 +1,8 @@
 // What runs in the Raft thread: storage, driver and peer transport, spoken to through a port.
 import {
-  defaultSegmentBytesMax,
-  openNodeDisk,
-  openStorage,
+  DamagedLogError,
   RaftDriver,
-  readOrCreateKeyFile,
+  rotateKeyFile,
   type Storage,
   systemRandomBytes,
 } from 'raft-ts'
@@ -12,6 +10,7 @@ import { unreachable } from '../../proto/lib/assert.ts'
 import type { Clock, Timer } from '../../proto/lib/clock.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { unpackProposals } from './entry-pack.ts'
+import { isRepairable, openLog } from './open-log.ts'
 import { OutcomeBatch } from './outcome-batch.ts'
 import { PeerTransport } from './peer-transport.ts'
 import { PortStateMachine } from './port-state-machine.ts'
@@ -34,6 +33,8 @@ const pingsUnansweredMax = 10
 const handOverMs = 2_000
 /** Between two looks for a snapshot that was asked for. */
 const compactPollMs = 10
+/** How long damage that was met may take to be written down. */
+const suspectMs = 2_000
 
 export interface HostOptions {
   readonly config: ThreadConfig
@@ -48,17 +49,21 @@ export class RaftHost {
   readonly #options: HostOptions
   readonly #machine: PortStateMachine
   readonly #outcomes = new OutcomeBatch()
+  #peers: ThreadConfig['peers']
   #storage: Storage | undefined
   #transport: PeerTransport | undefined
   #driver: RaftDriver | undefined
   #leadership: Leadership = { role: 'follower', leader: undefined, term: 0 }
   #isFlushDue = false
   #isEnded = false
+  #isFailing = false
+  #rotating: Promise<void> = Promise.resolve()
   #pingsUnanswered = 0
   #pingTimer: Timer | undefined
 
   constructor(options: HostOptions) {
     this.#options = options
+    this.#peers = options.config.peers
     this.#machine = new PortStateMachine((message, transfer) => this.#post(message, transfer))
     options.port.on('message', (message) => this.#heard(message))
   }
@@ -67,7 +72,7 @@ export class RaftHost {
   async start(): Promise<void> {
     const { config } = this.#options
     try {
-      this.#storage = await this.#openStorage()
+      this.#storage = await openLog(config, (level, fields, text) => this.#log(level, fields, text))
       this.#transport = await PeerTransport.listen({
         selfId: config.id,
         listenAddress: config.listenAddress,
@@ -85,37 +90,6 @@ export class RaftHost {
     } catch (err) {
       this.#fail(raftError(err))
     }
-  }
-
-  #openStorage(): Promise<Storage> {
-    const { config } = this.#options
-    const beginning =
-      config.beginning?.kind === 'new'
-        ? ({ kind: 'new', voters: [config.id] } as const)
-        : config.beginning && ({ kind: 'force-new', id: config.id } as const)
-    return new Promise((resolve, reject) => {
-      openStorage(
-        {
-          disk: openNodeDisk(config.directory),
-          kek: readOrCreateKeyFile(config.keyFile, systemRandomBytes),
-          // A directory of an earlier membership is refused: it holds promises under another id.
-          group: `${config.group}/${config.id}`,
-          randomBytes: systemRandomBytes,
-          // Whole segments are dropped: small enough that compaction has something to drop.
-          segmentBytesMax: Math.min(defaultSegmentBytesMax, config.snapshotLogBytes / 4),
-          repair: config.isRepair,
-          ...(beginning && { beginning }),
-        },
-        (err, storage) => {
-          if (storage === undefined) return reject(err)
-          if (storage.damage !== undefined) {
-            const { file, offset, reason } = storage.damage
-            this.#log('warn', { file, offset, reason }, 'damaged Raft log cut: catching up first')
-          }
-          resolve(storage)
-        },
-      )
-    })
   }
 
   #makeDriver(storage: Storage, transport: PeerTransport): RaftDriver {
@@ -136,7 +110,10 @@ export class RaftHost {
         this.#leadership = handleLeadership(leadership)
         this.#post({ kind: 'leadership', leadership: this.#leadership })
       },
-      onNote: ({ kind, facts }) => this.#log('info', { note: kind, ...facts }, 'raft'),
+      onNote: ({ kind, facts }) => {
+        // Who was told of the damage wants to know when it is over.
+        this.#log(kind === 'repaired' ? 'warn' : 'info', { note: kind, ...facts }, 'raft')
+      },
       onFailed: (err) => this.#fail(err),
     })
   }
@@ -150,6 +127,7 @@ export class RaftHost {
         this.#request(message.id, message.request)
         return
       case 'set-peers':
+        this.#peers = message.peers
         this.#transport?.setPeers(message.peers)
         return
       case 'set-credentials':
@@ -233,6 +211,9 @@ export class RaftHost {
           answer({ kind: 'transfer', outcome: handleTransfer(outcome) }),
         )
         return
+      case 'rotate-keys':
+        this.#rotateKeys(() => answer({ kind: 'rotate-keys' }))
+        return
       case 'compact':
         driver.compact()
         this.#whenCompacted(driver, driver.status().applied, answer)
@@ -240,6 +221,17 @@ export class RaftHost {
       default:
         unreachable(request, 'request to the Raft thread')
     }
+  }
+
+  /** One rotation after the other. A failure is the disk's, and ends the host. */
+  #rotateKeys(done: () => void): void {
+    const storage = this.#storage
+    if (storage === undefined) return
+    const { keyFile } = this.#options.config
+    this.#rotating = this.#rotating
+      .then(() => rotateKeyFile(keyFile, storage, systemRandomBytes))
+      .then(() => settled((rotated) => storage.rotateDataKey(rotated)))
+      .then(done, (err: Error) => this.#fail(err))
   }
 
   #status(driver: RaftDriver): ReturnType<typeof handleStatus> {
@@ -308,9 +300,33 @@ export class RaftHost {
   }
 
   #fail(err: Error): void {
-    if (this.#isEnded) return
-    this.#post({ kind: 'failed', code: raftErrorCode(err), reason: raftErrorText(err) })
-    this.#end()
+    if (this.#isEnded || this.#isFailing) return
+    this.#isFailing = true
+    this.#remember(err, () => {
+      if (this.#isEnded) return
+      this.#post({ kind: 'failed', code: raftErrorCode(err), reason: raftErrorText(err) })
+      this.#end()
+    })
+  }
+
+  /** Damage that was met while running is repaired at the next start, whether or not it is seen again. */
+  #remember(err: Error, done: () => void): void {
+    const storage = this.#storage
+    const isDamage = err instanceof DamagedLogError
+    const { config } = this.#options
+    if (!isDamage || storage === undefined || !isRepairable({ ...config, peers: this.#peers })) {
+      done()
+      return
+    }
+    let isOver = false
+    const over = (): void => {
+      if (isOver) return
+      isOver = true
+      timer.cancel()
+      done()
+    }
+    const timer = this.#options.clock.setTimer(suspectMs, over)
+    storage.suspect(over)
   }
 
   #end(): void {
@@ -333,4 +349,10 @@ export class RaftHost {
   ): void {
     this.#post({ kind: 'log', level, fields, message })
   }
+}
+
+function settled(run: (done: (err?: Error) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    run((err) => (err === undefined ? resolve() : reject(err)))
+  })
 }

@@ -50,11 +50,10 @@ export interface RaftThreadOptions {
   /** host:port for peers. */
   readonly listenAddress: string
   readonly credentials: RaftCredentials
+  /** Members known from before, this one included or not. A damaged log is repaired when there are others. */
   readonly peers: readonly RaftPeer[]
   /** Absent: the directory holds a log, or others will add this member. */
   readonly beginning?: ThreadBeginning
-  /** Cut a damaged log and catch up from the others, instead of refusing it. */
-  readonly isRepair?: boolean
   readonly timing?: RaftTiming
   /** A snapshot is taken when the log grew by so much. Default 64 MiB. */
   readonly snapshotLogBytes?: number
@@ -65,7 +64,8 @@ export interface RaftThreadOptions {
 
 /**
  * Starts the thread; resolves when the log is open and peers are listened for. Errors: DATA_LOSS (damaged
- * log), FAILED_PRECONDITION (foreign directory, wrong key), ADDRESS_IN_USE, RESOURCE_EXHAUSTED, INTERNAL.
+ * log, and nobody to repair it from), FAILED_PRECONDITION (foreign directory, wrong key), ADDRESS_IN_USE,
+ * RESOURCE_EXHAUSTED, INTERNAL.
  */
 export async function startRaftThread(options: RaftThreadOptions): Promise<RaftHandle> {
   const thread = new RaftThread(options)
@@ -182,6 +182,12 @@ class RaftThread implements RaftHandle {
     throw this.#failure ?? new SwarmError('UNAVAILABLE', 'Raft has stopped on this manager')
   }
 
+  async rotateKeys(): Promise<void> {
+    const answer = await this.#request({ kind: 'rotate-keys' })
+    if (answer?.kind === 'rotate-keys') return
+    throw this.#failure ?? new SwarmError('UNAVAILABLE', 'Raft has stopped on this manager')
+  }
+
   async stop(): Promise<void> {
     if (!this.#isStopping) {
       this.#isStopping = true
@@ -253,9 +259,6 @@ class RaftThread implements RaftHandle {
         return
       case 'restore-chunk':
         this.#queue.restoreChunk(message.bytes, undefined)
-        return
-      case 'restore-failed':
-        this.#queue.restoreChunk(undefined, new Error(message.reason))
         return
       case 'log':
         this.#options.log[message.level](message.fields, message.message)
@@ -334,7 +337,6 @@ function threadConfig(options: RaftThreadOptions): ThreadConfig {
     credentials,
     peers,
     beginning: options.beginning,
-    isRepair: options.isRepair ?? false,
     timing: options.timing ?? defaultRaftTiming,
     snapshotLogBytes: options.snapshotLogBytes ?? defaultSnapshotLogBytes,
   }

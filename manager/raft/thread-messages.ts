@@ -24,7 +24,6 @@ export interface ThreadConfig {
   readonly credentials: RaftCredentials
   readonly peers: readonly RaftPeer[]
   readonly beginning: ThreadBeginning | undefined
-  readonly isRepair: boolean
   readonly timing: RaftTiming
   readonly snapshotLogBytes: number
 }
@@ -46,6 +45,7 @@ export type RaftRequest =
   | { readonly kind: 'change'; readonly steps: readonly MemberStep[] }
   | { readonly kind: 'transfer'; readonly to: string | undefined }
   | { readonly kind: 'compact' }
+  | { readonly kind: 'rotate-keys' }
   | { readonly kind: 'stop' }
 
 export type RaftAnswer =
@@ -54,6 +54,7 @@ export type RaftAnswer =
   | { readonly kind: 'change'; readonly outcome: ChangeOutcome }
   | { readonly kind: 'transfer'; readonly outcome: TransferOutcome }
   | { readonly kind: 'compact'; readonly at: SnapshotPoint }
+  | { readonly kind: 'rotate-keys' }
   | { readonly kind: 'stop' }
 
 export type ToThread =
@@ -89,7 +90,6 @@ export type FromThread =
   | { readonly kind: 'snapshot-cancel' }
   | { readonly kind: 'restore'; readonly at: SnapshotPoint }
   | { readonly kind: 'restore-chunk'; readonly bytes: ArrayBuffer | undefined }
-  | { readonly kind: 'restore-failed'; readonly reason: string }
   | {
       readonly kind: 'log'
       readonly level: 'debug' | 'info' | 'warn' | 'error'

@@ -11,7 +11,7 @@ import type {
   StateMachine,
 } from '../../manager/raft/raft-handle.ts'
 import { startRaftThread } from '../../manager/raft/raft-thread.ts'
-import { silentLogger } from '../../proto/lib/log.ts'
+import { type Logger, silentLogger } from '../../proto/lib/log.ts'
 import { serveProposals } from './propose-service.ts'
 
 export interface MemberConfig {
@@ -50,6 +50,7 @@ type RunningOrder =
   | { readonly kind: 'change'; readonly steps: readonly MemberStep[] }
   | { readonly kind: 'transfer'; readonly to: string | undefined }
   | { readonly kind: 'compact' }
+  | { readonly kind: 'rotate-keys' }
   | { readonly kind: 'set-peers'; readonly peers: readonly RaftPeer[] }
   | { readonly kind: 'set-credentials'; readonly credentials: RaftCredentials }
   /** Blocks the main thread; what is to be proposed is on its way to the Raft thread before. */
@@ -88,6 +89,26 @@ export interface LoadResult {
   readonly cpuMs: number
   readonly p50Ms: number
   readonly p99Ms: number
+}
+
+/** A line of the member's log. */
+export interface MemberLine {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly message: string
+  readonly fields: object
+}
+
+const say =
+  (level: MemberLine['level']) =>
+  (fields: object, message: string): void => {
+    process.send?.({ kind: 'log', line: { level, message, fields } satisfies MemberLine })
+  }
+
+const log: Logger = {
+  ...silentLogger,
+  info: say('info'),
+  warn: say('warn'),
+  error: say('error'),
 }
 
 class KeepingMachine implements StateMachine {
@@ -178,6 +199,8 @@ async function carryOutWith(raft: RaftHandle, order: RunningOrder): Promise<unkn
       return await raft.transferLeadership(order.to)
     case 'compact':
       return await raft.compact()
+    case 'rotate-keys':
+      return await raft.rotateKeys()
     case 'set-peers':
       return raft.setPeers(order.peers)
     case 'set-credentials':
@@ -201,7 +224,7 @@ async function start(config: MemberConfig): Promise<void> {
     ...(isFounder && { beginning: { kind: 'new' } }),
     stateMachine: machine,
     onLeadership: () => {},
-    log: silentLogger,
+    log,
   })
   raft.closed.catch((err) => {
     process.send?.({ kind: 'closed', code: err.code, message: err.message })

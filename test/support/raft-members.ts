@@ -20,6 +20,7 @@ import type {
   BlockResult,
   Found,
   LoadResult,
+  MemberLine,
   MemberOrder,
   MemberState,
 } from './raft-member.ts'
@@ -35,6 +36,7 @@ type Reply =
       readonly message: string
     }
   | { readonly kind: 'closed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'log'; readonly line: MemberLine }
 
 /** An order that was refused. */
 export class OrderError extends Error {
@@ -64,6 +66,8 @@ export class Member {
   readonly cluster: MemberProcesses
   /** How the handle ended by itself. */
   closed: { readonly code: string; readonly message: string } | undefined
+  /** What the present or last process logged. */
+  lines: MemberLine[] = []
   #child: ChildProcess | undefined
   #nextId = 0
   readonly #waiting = new Map<
@@ -84,8 +88,17 @@ export class Member {
     return join(this.cluster.directory, this.peer.id)
   }
 
-  async start(options: { readonly isFounder?: boolean } = {}): Promise<void> {
-    const child = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  /** `preload`: a module that its threads load first. */
+  async start(
+    options: { readonly isFounder?: boolean; readonly preload?: string } = {},
+  ): Promise<void> {
+    const { preload } = options
+    const child = fork(script, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      execArgv: [...process.execArgv, ...(preload === undefined ? [] : [`--import=${preload}`])],
+    })
+    this.closed = undefined
+    this.lines = []
     this.#child = child
     child.on('message', (reply: Reply) => this.#heard(reply))
     child.on('exit', () => this.#gone(child))
@@ -108,8 +121,12 @@ export class Member {
     const id = this.#nextId
     this.#nextId += 1
     return new Promise((resolve, reject) => {
+      if (this.#child === undefined) {
+        reject(new Error('the process does not run'))
+        return
+      }
       this.#waiting.set(id, { resolve, reject })
-      this.#child?.send({ id, order })
+      this.#child.send({ id, order })
     })
   }
 
@@ -155,6 +172,17 @@ export class Member {
     return (await this.order({ kind: 'compact' })) as SnapshotPoint
   }
 
+  async rotateKeys(): Promise<void> {
+    await this.order({ kind: 'rotate-keys' })
+  }
+
+  /** Whether a line says this; a note of Raft by its kind. */
+  hasSaid(text: string): boolean {
+    return this.lines.some(
+      ({ message, fields }) => message.includes(text) || ('note' in fields && fields.note === text),
+    )
+  }
+
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child?.kill(signal)
   }
@@ -171,6 +199,10 @@ export class Member {
   #heard(reply: Reply): void {
     if (reply.kind === 'closed') {
       this.closed = { code: reply.code, message: reply.message }
+      return
+    }
+    if (reply.kind === 'log') {
+      this.lines.push(reply.line)
       return
     }
     const waiting = this.#waiting.get(reply.id)
@@ -232,8 +264,11 @@ export class MemberProcesses {
       await member.start()
       for (const kind of ['add-learner', 'add-voter'] as const) {
         await this.until(`${kind} ${member.peer.id}`, async () => {
-          const outcome = await (await this.leader()).change(kind, member.peer.id)
-          return outcome.kind === 'committed'
+          const leader = await this.leader()
+          const outcome = await leader.change(kind, member.peer.id)
+          // A change whose outcome was lost may have been committed: asked for again, it is refused.
+          const { voters } = (await leader.state()).raft.members
+          return outcome.kind === 'committed' || voters.includes(member.peer.id)
         })
       }
     }
@@ -270,7 +305,7 @@ export class MemberProcesses {
   }
 
   /** Asks again and again until it holds. Throws after `withinMs`. */
-  async until(what: string, holds: () => Promise<boolean>, withinMs = 20_000): Promise<void> {
+  async until(what: string, holds: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
     const endMs = performance.now() + withinMs
     while (!(await holds())) {
       if (performance.now() > endMs) throw new Error(`not within ${withinMs} ms: ${what}`)

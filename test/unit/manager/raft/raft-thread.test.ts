@@ -231,19 +231,69 @@ t.test('a snapshot that fails while being made ends the handle', async (t) => {
   await t.rejects(compacting)
 })
 
-t.test('a damaged log is refused with DATA_LOSS, and repaired only on request', async (t) => {
+t.test(
+  'a damaged log is refused with DATA_LOSS, and repaired only if there are others',
+  async (t) => {
+    const directory = await aDirectory(t)
+    const { raft } = await leading(await aThread(t, directory))
+    for (let i = 0; i < 20; i++) await propose(raft, `item ${i}`)
+    await raft.stop()
+    const name = readdirSync(join(directory, 'raft')).find((file) => file.startsWith('log-')) ?? ''
+    const path = join(directory, 'raft', name)
+    const content = readFileSync(path)
+    content[600] = (content[600] ?? 0) ^ 4
+    writeFileSync(path, content)
+    await t.rejects(aThread(t, directory), { code: 'DATA_LOSS', message: /remove it and join it/ })
+    const self = { id: 'raft-a', nodeId: 'node-a', address: await freeAddress() }
+    await t.rejects(aThread(t, directory, { peers: [self] }), { code: 'DATA_LOSS' })
+    const other = { id: 'raft-b', nodeId: 'node-b', address: await freeAddress() }
+    const repaired = await aThread(t, directory, { peers: [self, other] })
+    t.equal((await repaired.raft.status()).leadership.role, 'follower', 'it does not lead alone')
+  },
+)
+
+t.test('both keys are exchanged under load, and only the new one opens the log', async (t) => {
   const directory = await aDirectory(t)
-  const { raft } = await leading(await aThread(t, directory))
-  for (let i = 0; i < 20; i++) await propose(raft, `item ${i}`)
+  const key = join(directory, 'key')
+  const { raft, machine } = await leading(await aThread(t, directory))
+  const old = readFileSync(key, 'utf8')
+  let isRotating = true
+  let written = 0
+  let slowestMs = 0
+  const write = async (writer: number): Promise<void> => {
+    while (isRotating) {
+      const startMs = performance.now()
+      const { kind } = await propose(raft, `writer ${writer} ${written}`)
+      if (kind !== 'committed') throw new Error(kind)
+      written += 1
+      slowestMs = Math.max(slowestMs, performance.now() - startMs)
+    }
+  }
+  const writers = Array.from({ length: 8 }, (_, i) => write(i))
+  const during: number[] = []
+  for (let i = 0; i < 10; i++) {
+    const since = written
+    await Promise.all([raft.rotateKeys(), raft.rotateKeys()])
+    await raft.compact()
+    during.push(written - since)
+  }
+  isRotating = false
+  await Promise.all(writers)
+  t.comment(
+    `${written} writes meanwhile, ${during} a turn, the slowest ${Math.round(slowestMs)} ms`,
+  )
+  t.ok(during.every((count) => count > 0))
   await raft.stop()
-  const name = readdirSync(join(directory, 'raft')).find((file) => file.startsWith('log-')) ?? ''
-  const path = join(directory, 'raft', name)
-  const content = readFileSync(path)
-  content[600] = (content[600] ?? 0) ^ 4
-  writeFileSync(path, content)
-  await t.rejects(aThread(t, directory), { code: 'DATA_LOSS', message: /remove it and join it/ })
-  const repaired = await aThread(t, directory, { isRepair: true })
-  t.equal((await repaired.raft.status()).leadership.role, 'follower', 'it does not lead alone')
+  await t.rejects(raft.rotateKeys(), { code: 'UNAVAILABLE' })
+  const fresh = readFileSync(key, 'utf8')
+  t.not(fresh, old)
+  t.notOk(readdirSync(directory).some((name) => name.startsWith('key.')))
+  writeFileSync(key, old)
+  await t.rejects(aThread(t, directory), { code: 'FAILED_PRECONDITION', message: /key/ })
+  writeFileSync(key, fresh)
+  const again = await leading(await aThread(t, directory))
+  t.equal(again.machine.items.length, machine.items.length)
+  t.equal(again.machine.items.length, written)
 })
 
 t.test('a foreign directory and a lost key are refused', async (t) => {
