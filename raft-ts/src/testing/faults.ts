@@ -28,6 +28,7 @@ const faults: readonly Fault[] = [
   { name: 'failing-disk', weight: 0.3, strike: failingDisk },
   { name: 'rot', weight: 0.3, strike: rot },
   { name: 'calm-disk', weight: 1, strike: (_cluster, member) => calmTheDisk(member) },
+  { name: 'rotate-keys', weight: 1, strike: (_cluster, member) => member.rotateKeys() },
   { name: 'skew', weight: 1, strike: skew },
   { name: 'transfer', weight: 1, strike: transfer },
   { name: 'change', weight: 2, strike: change },

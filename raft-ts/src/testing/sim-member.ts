@@ -33,6 +33,7 @@ export interface MemberSurroundings {
 }
 
 const kek = { id: 'simulation', key: new Uint8Array(32).fill(7) }
+const otherKek = { id: 'simulation', key: new Uint8Array(32).fill(8) }
 /** A leader keeps a little for those who are slow, so that both ways to catch up come about. */
 const snapshotPolicy = { logBytes: 12_000, entriesKept: 30, logBytesMax: 16_000 }
 const segmentBytesMax = 4096
@@ -47,6 +48,7 @@ export class Member {
   #life = 0
   #process: SimProcess | undefined
   #driver: RaftDriver | undefined
+  #storage: Storage | undefined
   #machine: CheckedMachine | undefined
   #rate = 1
   #votedIn: Term = 0
@@ -112,6 +114,7 @@ export class Member {
     // Repair rests on connections: what a damaged member said in its earlier life comes before what it says now.
     if (this.disk.hasRotted) this.#around.network.dropUnderWay(this.id)
     this.#driver = undefined
+    this.#storage = undefined
     this.#machine = undefined
   }
 
@@ -163,6 +166,17 @@ export class Member {
     )
   }
 
+  /** Exchanges the data key, or the key that wraps it, while all goes on. */
+  rotateKeys(): void {
+    this.#process?.run(() => {
+      const storage = this.#storage
+      const traced = (err?: Error): void =>
+        this.#around.trace(() => `${this.id} exchanged a key: ${err?.message ?? 'done'}`)
+      if (this.#around.random.chance(0.5)) storage?.rotateDataKey(traced)
+      else storage?.rewrap(storage.kek.key[0] === kek.key[0] ? otherKek : kek, traced)
+    })
+  }
+
   #run(request: (driver: RaftDriver) => void): void {
     this.#process?.run(() => {
       if (this.#driver !== undefined) request(this.#driver)
@@ -175,6 +189,7 @@ export class Member {
       {
         disk: this.disk,
         kek,
+        otherKeks: [otherKek],
         group: 'simulation',
         randomBytes: (length) => random.bytes(length),
         segmentBytesMax,
@@ -214,6 +229,7 @@ export class Member {
     })
     this.#machine = machine
     this.#driver = driver
+    this.#storage = storage
     network.listen(this.id, (_lane, message) => process.run(() => driver.receive(message)))
     driver.start()
   }
