@@ -208,6 +208,47 @@ t.test('a directory of another cluster and another key are refused', async (t) =
   await until('applied', () => again.words.words.length === 1)
 })
 
+t.test('keys are exchanged while the member goes on', async (t) => {
+  const members = new Members(t)
+  const network = new LocalNetwork()
+  const first = await members.start('a', network, { voters: ['a'] })
+  await propose([first], 'one')
+  const file = join(members.directory, 'a', 'raft.key')
+  const before = readFileSync(file, 'utf8')
+  const [two] = await Promise.all([
+    propose([first], 'two'),
+    first.member.rotateKeys(),
+    first.member.rotateKeys(),
+  ])
+  t.equal(two, 2)
+  t.not(readFileSync(file, 'utf8'), before)
+  await propose([first], 'three')
+  const key = { id: 'mine', key: new Uint8Array(32) }
+  await t.rejects(first.member.rotateKeys(key), RangeError)
+  await members.stop(first)
+  await t.rejects(first.member.rotateKeys(), /member a has ended/)
+  const again = await members.start('a', network)
+  await until('all is applied', () => again.words.words.length === 3)
+  t.same(again.failures, [])
+})
+
+t.test('a key of the caller is exchanged for the next one', async (t) => {
+  const members = new Members(t)
+  const network = new LocalNetwork()
+  const key = { id: 'one', key: new Uint8Array(32).fill(1) }
+  const next = { id: 'two', key: new Uint8Array(32).fill(2) }
+  const first = await members.start('a', network, { voters: ['a'], key })
+  await propose([first], 'one')
+  await t.rejects(first.member.rotateKeys(), RangeError)
+  await first.member.rotateKeys(next)
+  await propose([first], 'two')
+  await members.stop(first)
+  await t.rejects(members.start('a', network, { key }), WrongKeyError)
+  const again = await members.start('a', network, { key: next })
+  await until('all is applied', () => again.words.words.length === 2)
+  t.same(readdirSync(join(members.directory, 'a')), ['log'])
+})
+
 t.test('a state machine that throws ends the member, and says so once', async (t) => {
   const members = new Members(t)
   class Broken extends Words {

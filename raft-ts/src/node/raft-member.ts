@@ -12,15 +12,18 @@ import type {
   ReadOutcome,
   TransferOutcome,
 } from '../driver/outcomes.ts'
-import { readOrCreateKeyFile } from '../storage/key-file.ts'
+import type { Disk } from '../storage/disk.ts'
+import { DamagedLogError } from '../storage/errors.ts'
+import { openKeyFile, rotateKeyFile, settleKeyFile } from '../storage/key-file.ts'
 import { openNodeDisk } from '../storage/node-disk.ts'
 import {
   type ClusterBeginning,
   defaultSegmentBytesMax,
   openStorage,
   type Storage,
+  type StorageOptions,
 } from '../storage/open-storage.ts'
-import { systemRandomBytes } from '../storage/seal.ts'
+import { type KeyEncryptionKey, systemRandomBytes } from '../storage/seal.ts'
 import type { MemberOptions, MemberProposeOutcome, MemberReadOutcome } from './member-options.ts'
 import type { PeerLink } from './peer-network.ts'
 import { systemClock, systemRandomness } from './system.ts'
@@ -67,15 +70,36 @@ function checkId(id: NodeId): void {
   }
 }
 
-function openDirectory(options: MemberOptions<unknown>): Promise<Storage> {
-  const { directory, key, cluster = 'raft', recovery } = options
+async function openDirectory(options: MemberOptions<unknown>): Promise<Storage> {
+  const { directory, key } = options
   const disk = openNodeDisk(join(directory, 'log'))
-  const kek = key ?? readOrCreateKeyFile(join(directory, 'raft.key'), systemRandomBytes)
+  const path = keyPath(options)
+  const keys = key === undefined ? openKeyFile(path, systemRandomBytes) : { kek: key }
+  const storage = await opened(options, disk, keys)
+  try {
+    if (key === undefined) await settleKeyFile(path, storage.kek)
+  } catch (err) {
+    await new Promise<void>((resolve) => storage.close(() => resolve()))
+    throw err
+  }
+  return storage
+}
+
+function keyPath({ directory }: MemberOptions<unknown>): string {
+  return join(directory, 'raft.key')
+}
+
+function opened(
+  options: MemberOptions<unknown>,
+  disk: Disk,
+  keys: Pick<StorageOptions, 'kek' | 'otherKeks'>,
+): Promise<Storage> {
+  const { cluster = 'raft', recovery } = options
   const beginning = beginningOf(options)
   return new Promise((resolve, reject) => {
     const storageOptions = {
+      ...keys,
       disk,
-      kek,
       group: cluster,
       randomBytes: systemRandomBytes,
       segmentBytesMax: defaultSegmentBytesMax,
@@ -94,6 +118,13 @@ function beginningOf(options: MemberOptions<unknown>): ClusterBeginning | undefi
   if (recovery === 'force-new-cluster') return { kind: 'force-new', id }
   if (voters === undefined || !voters.includes(id)) return undefined
   return { kind: 'new', voters }
+}
+
+/** A call with a callback as a promise. */
+function settled(call: (done: (err?: Error) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    call((err) => (err === undefined ? resolve() : reject(err)))
+  })
 }
 
 /** What is the driver's own. */
@@ -125,6 +156,8 @@ export class RaftMember<Result> {
   /** Told at every change of leadership, and at the end. */
   readonly #watchers = new Set<() => void>()
   #hasEnded = false
+  #failure: Error | undefined
+  #rotating: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
   /** Of startMember: takes part once its driver is started. */
@@ -243,6 +276,23 @@ export class RaftMember<Result> {
     this.driver.compact()
   }
 
+  /**
+   * Seals what is written from now on with a fresh data key, and exchanges the key-encryption key: that of the key
+   * file, or the one that was given at start for `key`, which must lie somewhere durable before. The member goes on
+   * meanwhile. Rejects with DiskError, and then the log takes no more; with RangeError when `key` is missing or too many.
+   */
+  rotateKeys(key?: KeyEncryptionKey): Promise<void> {
+    if ((key === undefined) !== (this.#options.key === undefined)) {
+      const text = 'a member that was started with a key is given the next one, and any other none'
+      return Promise.reject(new RangeError(text))
+    }
+    // One after the other.
+    const before = this.#rotating ?? Promise.resolve()
+    const rotated = before.then(() => this.#rotate(key))
+    this.#rotating = rotated.catch(() => {}) // told to its own caller
+    return rotated
+  }
+
   /** Resolves with the leader once one is known here, or with undefined after the time or when the member ends. */
   waitForLeader(timeoutMs: number = this.#requestTimeoutMs): Promise<NodeId | undefined> {
     return new Promise((resolve) => {
@@ -272,6 +322,7 @@ export class RaftMember<Result> {
 
   async #stop(): Promise<void> {
     if (!this.#hasEnded) await this.#handOver()
+    await this.#rotating
     const err = await this.#close()
     this.#end()
     await this.#link.close()
@@ -281,6 +332,10 @@ export class RaftMember<Result> {
   /** A driver that ended by itself leaves its storage open. */
   async #close(): Promise<Error | undefined> {
     if (!this.#hasEnded) return await new Promise((resolve) => this.driver.stop(resolve))
+    // The next start must not take a log for sound that was met as damaged.
+    if (this.#failure instanceof DamagedLogError) {
+      await new Promise<void>((resolve) => this.#storage.suspect(() => resolve()))
+    }
     // What it failed with was told already.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
     return undefined
@@ -296,6 +351,15 @@ export class RaftMember<Result> {
         resolve()
       })
     })
+  }
+
+  async #rotate(key: KeyEncryptionKey | undefined): Promise<void> {
+    const storage = this.#storage
+    if (this.#hasEnded || this.#stopping !== undefined)
+      throw new Error(`member ${this.id} has ended`)
+    await settled((done) => storage.rotateDataKey(done))
+    if (key !== undefined) await settled((done) => storage.rewrap(key, done))
+    else await rotateKeyFile(keyPath(this.#options), storage, systemRandomBytes)
   }
 
   /** Every wait has an end: `late` is the answer when none has come in time. */
@@ -328,6 +392,7 @@ export class RaftMember<Result> {
   }
 
   #failed(err: Error): void {
+    this.#failure = err
     this.#end()
     void this.#link.close()
     this.#options.onFailed(err)
