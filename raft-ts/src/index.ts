@@ -18,11 +18,13 @@ export type * from './driver/outcomes.ts'
 export { type DriverRequests, driverRequests } from './driver/promises.ts'
 export { defaultSnapshotPolicy, type SnapshotPolicy } from './driver/snapshot-maker.ts'
 export {
+  type Created,
   type Disk,
   DiskError,
   type DiskErrorCode,
   type DiskFile,
   type Done,
+  type Journal,
 } from './storage/disk.ts'
 export {
   DamagedLogError,

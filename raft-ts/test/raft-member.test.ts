@@ -185,7 +185,8 @@ t.test('a damaged log is refused, and mended from the peers with repair', async 
   const log = join(members.directory, id, 'log')
   const segment = readdirSync(log).find((name) => name.startsWith('log-')) as string
   const bytes = readFileSync(join(log, segment))
-  const at = Math.floor(bytes.length / 2)
+  // Behind the head of the segment, in its first record: most of the file is zeros.
+  const at = 150
   bytes[at] = (bytes[at] as number) ^ 1
   writeFileSync(join(log, segment), bytes)
   await t.rejects(members.start(id, network), DamagedLogError)

@@ -50,6 +50,31 @@ t.test('files are created, appended to in order, read, renamed and removed', asy
   t.same(disk.list(), [])
 })
 
+t.test('a journal grows in steps of zeros, and its appends follow one another', async (t) => {
+  const disk = openNodeDisk(aDirectory(t))
+  const journal = { stepBytes: 100, bytesMax: 250 }
+  const file = await new Promise<DiskFile>((resolve, reject) => {
+    const done = (err: Error | undefined, made: DiskFile | undefined): void =>
+      made === undefined ? reject(err) : resolve(made)
+    disk.create('journal', done, journal)
+  })
+  await settled((done) => file.sync(done))
+  const append = async (length: number): Promise<number> => {
+    await settled((done) => file.append(Buffer.alloc(length, 'x'), done))
+    await settled((done) => file.sync(done))
+    return disk.size('journal')
+  }
+  t.equal(await append(30), 100)
+  t.equal(await append(70), 100, 'exactly full')
+  t.equal(await append(1), 200)
+  t.equal(await append(149), 250, 'not beyond the bound')
+  t.equal(await append(20), 270, 'but for what is appended')
+  const content = Buffer.from(disk.read('journal', 0, 1000)).toString()
+  t.equal(content, 'x'.repeat(270))
+  t.equal(await append(1), 271)
+  await settled((done) => file.close(done))
+})
+
 t.test('what is missing, exists already or cannot be used is said by code', async (t) => {
   const directory = aDirectory(t)
   const disk = openNodeDisk(directory)

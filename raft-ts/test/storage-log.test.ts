@@ -174,6 +174,56 @@ t.test('blank sectors in a torn append are cut', async (t) => {
   }
 })
 
+/** What a journal has behind its appends. */
+function padWithZeros(disk: MemoryDisk, name: string): void {
+  const file = disk.files.get(name)
+  if (file === undefined) throw new Error(`no file ${name}`)
+  const bytes = Buffer.concat([file.bytes, Buffer.alloc(5000)])
+  disk.files.set(name, { bytes, durable: bytes.length })
+}
+
+t.test(
+  'a torn append into zeros written ahead is cut, whichever sectors are missing',
+  async (t) => {
+    for (let missing = 0; missing < 1 << 6; missing += 3) {
+      const disk = new MemoryDisk()
+      const storage = open(disk)
+      append(disk, storage, [anEntry(1)], aHardState())
+      storage.log.append({ entries: [anEntry(2, 1, 'x'.repeat(2500))] }, () => {})
+      disk.run(1)
+      disk.crash({ ...processCrash, blank: (_, sector) => ((missing >> sector) & 1) === 1 })
+      padWithZeros(disk, newestSegment(disk))
+      const again = open(disk)
+      t.equal(again.log.lastIndex, (missing & 0b111111) === 0 ? 2 : 1)
+      append(disk, again, [anEntry(again.log.lastIndex + 1, 2, 'later')])
+      disk.crash(powerCut)
+      t.same(contentOf(open(disk)).at(0), '1/1 entry 1')
+      t.match(contentOf(open(disk)).at(-1), 'later')
+    }
+  },
+)
+
+t.test('a segment that is nothing but zeros yet does not count', async (t) => {
+  const disk = new MemoryDisk()
+  append(disk, open(disk), [anEntry(1)], aHardState())
+  disk.crash(powerCut)
+  const bytes = Buffer.alloc(4096)
+  disk.files.set('log-000000000009', { bytes, durable: bytes.length })
+  t.same(contentOf(open(disk)), ['1/1 entry 1'])
+})
+
+t.test('a flipped bit is damage although zeros follow', async (t) => {
+  const disk = new MemoryDisk()
+  const storage = open(disk)
+  append(disk, storage, [anEntry(1)], aHardState())
+  append(disk, storage, [anEntry(2, 1, 'x'.repeat(2500))])
+  const name = newestSegment(disk)
+  const bit = (disk.size(name) - 1000) * 8
+  padWithZeros(disk, name)
+  disk.flip(name, bit)
+  t.throws(() => open(disk), { name: 'DamagedLogError' })
+})
+
 t.test('a record that only the page cache held is made durable before it counts', async (t) => {
   const disk = new MemoryDisk()
   const storage = open(disk)

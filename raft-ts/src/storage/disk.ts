@@ -7,6 +7,18 @@
 /** Called once, with the error if it failed. */
 export type Done = (err?: Error) => void
 
+export type Created = (err: Error | undefined, file: DiskFile | undefined) => void
+
+/**
+ * A file of many small appends, each of which is synced. Zeros may be written behind an append, up to the next multiple
+ * of `stepBytes` but not beyond `bytesMax`: they read as part of the file, and spare the device the new size that it
+ * otherwise has to record with every sync.
+ */
+export interface Journal {
+  readonly stepBytes: number
+  readonly bytesMax: number
+}
+
 /** One flat directory. */
 export interface Disk {
   /** Names of all files, in no order. Throws DiskError. */
@@ -16,7 +28,7 @@ export interface Disk {
   /** Up to `length` bytes from `offset`; shorter only at the end of the file. A fresh buffer. Throws DiskError. */
   read(name: string, offset: number, length: number): Uint8Array
   /** Creates an empty file, which must not exist. Its name is durable when the callback is called. */
-  create(name: string, done: (err: Error | undefined, file: DiskFile | undefined) => void): void
+  create(name: string, done: Created, journal?: Journal): void
   /**
    * Replaces `to` atomically; durable when the callback is called. The file's content must be synced before.
    * An open file stays open under its new name.
@@ -30,10 +42,10 @@ export interface Disk {
  * An open file. Calls may overlap; they take effect in order.
  *
  * What a crash leaves of appends that were not synced: any prefix of them, in which whole 512-byte
- * sectors (aligned in the file) may read as zeros. Synced bytes stay.
+ * sectors (aligned in the file) may read as zeros. Synced bytes stay. In a journal zeros may follow.
  */
 export interface DiskFile {
-  /** Appends at the end. The bytes must not be changed before the callback. After an error the content past the last sync is unknown. */
+  /** Appends at the end, in a journal behind the last append. The bytes must not be changed before the callback. After an error the content past the last sync is unknown. */
   append(bytes: Uint8Array, done: Done): void
   /** Makes all appends before it durable (fdatasync). After an error the file must not be used again. */
   sync(done: Done): void

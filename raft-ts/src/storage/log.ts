@@ -3,7 +3,14 @@
 import type { ConfAt, LogReader } from '../core/config.ts'
 import type { Entry, HardState, Index, Term } from '../core/types.ts'
 import { type Batch, encodeBatch } from './batch.ts'
-import { appendAndSync, type Disk, type DiskFile, type Done } from './disk.ts'
+import {
+  appendAndSync,
+  type Created,
+  type Disk,
+  type DiskFile,
+  type Done,
+  type Journal,
+} from './disk.ts'
 import { LogFailedError } from './errors.ts'
 import type { Keyring } from './keyring.ts'
 import type { LogIndex } from './log-index.ts'
@@ -24,6 +31,9 @@ export interface LogStart {
   readonly votes: VoteCopy
 }
 
+/** A segment grows in steps of this size: writing the zeros ahead costs little beside what it spares each flush. */
+const journalStepBytes = 1024 * 1024
+
 interface ActiveSegment {
   readonly file: DiskFile
   readonly keyId: number
@@ -36,6 +46,7 @@ export class DurableLog implements LogReader {
   readonly #disk: Disk
   readonly #keyring: Keyring
   readonly #segmentBytesMax: number
+  readonly #journal: Journal
   readonly #index: LogIndex
   readonly #records: RecordReader
   readonly #votes: VoteCopy
@@ -60,6 +71,8 @@ export class DurableLog implements LogReader {
     this.#disk = disk
     this.#keyring = keyring
     this.#segmentBytesMax = segmentBytesMax
+    const stepBytes = Math.min(journalStepBytes, segmentBytesMax)
+    this.#journal = { stepBytes, bytesMax: segmentBytesMax }
     this.#index = start.index
     this.#segments = [...start.segments]
     this.#previous = start.previous
@@ -289,7 +302,7 @@ export class DurableLog implements LogReader {
     })
     this.#nextSequence += 1
     closeQuietly(before?.file, () => {
-      this.#disk.create(segmentName(sequence), (createErr, file) => {
+      const created: Created = (createErr, file) => {
         if (file === undefined) return done(createErr, undefined)
         appendAndSync(file, bytes, (err) => {
           if (err !== undefined) return done(err, undefined)
@@ -304,7 +317,8 @@ export class DurableLog implements LogReader {
           this.#records.keyOf(sequence, keyId)
           done(undefined, this.#active)
         })
-      })
+      }
+      this.#disk.create(segmentName(sequence), created, this.#journal)
     })
   }
 

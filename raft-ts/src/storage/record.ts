@@ -129,9 +129,9 @@ function judgeHeader(file: Buffer, offset: number): ParsedRecord {
   return judgeTail(file, offset, 'a header is blank')
 }
 
-/** A whole body that does not match: torn when a sector of it was never written and nothing follows. */
+/** A whole body that does not match: torn when a sector of it was never written and nothing but zeros follows. */
 function judgeBody(file: Buffer, offset: number, end: number): ParsedRecord {
-  if (end === file.length && hasBlankSector(file, offset, end)) return { kind: 'torn' }
+  if (hasBlankSector(file, offset, end) && isBlank(file, end, file.length)) return { kind: 'torn' }
   return { kind: 'damaged', reason: 'the content does not match its checksum' }
 }
 

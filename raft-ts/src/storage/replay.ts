@@ -6,7 +6,7 @@ import type { Disk } from './disk.ts'
 import { DamagedLogError } from './errors.ts'
 import type { Keyring } from './keyring.ts'
 import { LogIndex } from './log-index.ts'
-import { openRecord, type ParsedRecord, parseRecord } from './record.ts'
+import { isBlank, openRecord, type ParsedRecord, parseRecord } from './record.ts'
 import {
   parseSegmentHeader,
   type SegmentEnd,
@@ -161,7 +161,7 @@ class LogReplay {
     const content = this.#disk.read(name, 0, this.#disk.size(name))
     const header = parseSegmentHeader(content)
     if (header.kind !== 'header') {
-      return header.kind === 'torn' && content.length <= segmentHeaderBytes
+      return header.kind === 'torn' && isBlank(content, segmentHeaderBytes, content.length)
     }
     const first = parseRecord(content, segmentHeaderBytes, header.chain)
     const isUnproven = first.kind === 'end' || first.kind === 'torn'

@@ -1,16 +1,29 @@
 // A disk in memory that survives its process: keeps what was synced, and after a crash of what was not only
 // what a real one might keep. The contract is storage/disk.ts.
-import { type Disk, DiskError, type DiskFile, type Done } from '../storage/disk.ts'
+import {
+  type Created,
+  type Disk,
+  DiskError,
+  type DiskFile,
+  type Done,
+  type Journal,
+} from '../storage/disk.ts'
 import type { SimProcess } from './process.ts'
 import type { SimRandom } from './random.ts'
 
 const sectorBytes = 512
 
 interface StoredFile {
-  /** All appended bytes, in a buffer that grows. */
+  /** All appended bytes and the zeros behind them, in a buffer that grows. */
   bytes: Uint8Array
+  /** As it reads: in a journal zeros behind the appends included. */
   length: number
+  /** Where the next append goes. */
+  appended: number
   syncedLength: number
+  /** What `length` is for certain after a crash. */
+  syncedSize: number
+  readonly journal: Journal | undefined
 }
 
 /** How the disk behaves at present; may be changed at any time. */
@@ -96,8 +109,15 @@ export class VirtualDisk implements Disk {
     return file.bytes.slice(offset, Math.min(offset + length, file.length))
   }
 
-  create(name: string, done: (err: Error | undefined, file: DiskFile | undefined) => void): void {
-    const stored: StoredFile = { bytes: new Uint8Array(4096), length: 0, syncedLength: 0 }
+  create(name: string, done: Created, journal?: Journal): void {
+    const stored: StoredFile = {
+      bytes: new Uint8Array(4096),
+      length: 0,
+      appended: 0,
+      syncedLength: 0,
+      syncedSize: 0,
+      journal,
+    }
     this.#change(
       () => {
         if (this.#files.has(name)) return new DiskError('EXISTS', `file ${name} exists already`)
@@ -158,6 +178,10 @@ export class VirtualDisk implements Disk {
 
   #tear(file: StoredFile): void {
     const { syncedLength, length } = file
+    if (file.journal !== undefined) {
+      this.#tearJournal(file)
+      return
+    }
     if (length === syncedLength) return
     const kept = syncedLength + this.#random.below(length - syncedLength + 1)
     const firstSector = Math.ceil(syncedLength / sectorBytes)
@@ -166,7 +190,24 @@ export class VirtualDisk implements Disk {
       file.bytes.fill(0, sector * sectorBytes, Math.min((sector + 1) * sectorBytes, kept))
     }
     file.length = kept
+    file.appended = kept
     file.syncedLength = kept
+    file.syncedSize = kept
+  }
+
+  /** Any sector of what was not synced may be as it was before, and the file as long as it was when it was synced. */
+  #tearJournal(file: StoredFile): void {
+    const { syncedLength, appended } = file
+    const lostFrom = syncedLength + this.#random.below(appended - syncedLength + 1)
+    for (let at = syncedLength; at < appended; ) {
+      const end = Math.min(appended, (Math.floor(at / sectorBytes) + 1) * sectorBytes)
+      if (end > lostFrom || this.#random.chance(0.2)) file.bytes.fill(0, at, end)
+      at = end
+    }
+    const isCut = file.length > file.syncedSize && this.#random.chance(0.5)
+    if (isCut) file.length = Math.max(file.syncedSize, lostFrom)
+    file.syncedLength = Math.min(appended, file.length)
+    file.syncedSize = file.length
   }
 }
 
@@ -198,22 +239,24 @@ class VirtualFile implements DiskFile {
       )
       return
     }
-    const { length } = this.#stored
-    this.#reserve(length + bytes.length)
-    this.#stored.bytes.set(bytes, length)
-    this.#stored.length = length + bytes.length
+    const { appended } = this.#stored
+    const end = appended + bytes.length
+    this.#extend(end)
+    this.#stored.bytes.set(bytes, appended)
+    this.#stored.appended = end
     this.#enqueue(this.#disk.weather.appendMs, () => done())
   }
 
   sync(done: Done): void {
-    const { length } = this.#stored
+    const { appended, length } = this.#stored
     this.#enqueue(this.#disk.weather.syncMs, () => {
       if (this.#disk.isFailing) {
         done(new DiskError('IO', 'the device failed'))
         return
       }
       if (!this.#skipsFlush) {
-        this.#stored.syncedLength = Math.max(this.#stored.syncedLength, length)
+        this.#stored.syncedLength = Math.max(this.#stored.syncedLength, appended)
+        this.#stored.syncedSize = Math.max(this.#stored.syncedSize, length)
       }
       done()
     })
@@ -235,6 +278,16 @@ class VirtualFile implements DiskFile {
     if (next === undefined) this.#isBusy = false
     else next()
     effect()
+  }
+
+  /** The file reaches to `end` at least; a journal to its next step. */
+  #extend(end: number): void {
+    if (end <= this.#stored.length) return
+    const { journal } = this.#stored
+    const step = journal?.stepBytes ?? 1
+    const stepped = Math.min(Math.ceil(end / step) * step, journal?.bytesMax ?? end)
+    this.#stored.length = Math.max(end, stepped)
+    this.#reserve(this.#stored.length)
   }
 
   #reserve(length: number): void {
