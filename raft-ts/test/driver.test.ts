@@ -56,6 +56,46 @@ t.test('an outcome comes after the entry was applied, in the order of the propos
   t.same(seen, range(1, 30))
 })
 
+t.test(
+  'what is committed is told with the next entries, and alone only when none come',
+  async (t) => {
+    const cluster = three()
+    const leader = cluster.leader()
+    cluster.time.pass(100)
+    const commits: { readonly commit: number; readonly entries: number }[] = []
+    cluster.filter = (_lane, message) => {
+      if (message.kind === 'append' && message.to !== leader.id) {
+        commits.push({ commit: message.commit, entries: message.entries.length })
+      }
+      return true
+    }
+    cluster.delayMs = 0.1
+    const first = cluster.commit('one')
+    for (const item of range(2, 20)) cluster.commit(item)
+    const alone = commits.filter(({ entries }) => entries === 0)
+    t.equal(alone.length, 0, 'no message that says nothing but what is committed')
+    t.ok(commits.some(({ commit }) => commit > first))
+    cluster.time.pass(5)
+    for (const host of cluster.hosts.values()) t.equal(host.machine.items.length, 20)
+    t.ok(commits.some(({ entries }) => entries === 0))
+  },
+)
+
+t.test('what is held back is not told by a driver that has stopped', async (t) => {
+  const cluster = three()
+  const leader = cluster.leader()
+  cluster.time.pass(100)
+  cluster.commit('one')
+  leader.driver?.stop(() => {})
+  const before = cluster.sent
+  cluster.filter = (_lane, message) => {
+    if (message.from === leader.id) t.fail(`sent ${message.kind}`)
+    return true
+  }
+  cluster.time.pass(50)
+  t.ok(cluster.sent >= before)
+})
+
 t.test('a follower proposes nothing and names the leader', async (t) => {
   const cluster = three()
   const leader = cluster.leader()

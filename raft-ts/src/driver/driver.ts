@@ -15,6 +15,7 @@ import { Applier } from './applier.ts'
 import type { DriverOptions, DriverStatus } from './driver-options.ts'
 import type { PeerMessage, SnapshotFrame } from './environment.ts'
 import { FlushQueue } from './flush-queue.ts'
+import { HeldAppends } from './held-appends.ts'
 import { isSnapshotFrame, laneOf } from './lanes.ts'
 import { LeadershipWatch } from './leadership-watch.ts'
 import type {
@@ -52,6 +53,7 @@ export class RaftDriver {
   readonly #ticker: Ticker
   readonly #pace: Pace
   readonly #roundTrips: RoundTrips
+  readonly #held: HeldAppends
   readonly #flushes: FlushQueue
   readonly #applier: Applier
   readonly #maker: SnapshotMaker
@@ -96,6 +98,7 @@ export class RaftDriver {
     this.#transfers = new Transfers(id, this.#core, options.priorityOf)
     this.#addition = new VoterAddition(this.#core, this.#proposals)
     this.#watch = new LeadershipWatch(id, (leadership) => options.onLeadership?.(leadership))
+    this.#held = new HeldAppends(clock, (message) => this.#enter(() => this.#sendNow(message)))
     this.#flushes = this.#makeFlushes()
     this.#applier = this.#makeApplier()
     this.#maker = this.#makeMaker()
@@ -312,10 +315,14 @@ export class RaftDriver {
         this.#sender.start(message.to, message.term)
         continue
       }
-      this.#roundTrips.sent(message, this.#options.clock.monotonicMs())
-      const isTaken = this.#options.transport.send(laneOf(message), message)
-      if (!isTaken && message.kind === 'append') this.#core.reportUnreachable(message.to)
+      if (!this.#held.holds(message)) this.#sendNow(message)
     }
+  }
+
+  #sendNow(message: Message): void {
+    this.#roundTrips.sent(message, this.#options.clock.monotonicMs())
+    const isTaken = this.#options.transport.send(laneOf(message), message)
+    if (!isTaken && message.kind === 'append') this.#core.reportUnreachable(message.to)
   }
 
   #sendFrame(frame: SnapshotFrame): void {
@@ -378,6 +385,7 @@ export class RaftDriver {
 
   #end(): void {
     this.#ticker.stop()
+    this.#held.stop()
     this.#maker.stop()
     this.#applier.stop()
     this.#sender.stop()
