@@ -1,12 +1,16 @@
 // Outgoing streams: one a lane and peer. Heartbeats and votes have a connection of their own, so that they never
 // wait in a socket behind appends and snapshots; and so has a leader's request to campaign in its place.
-import { type ChannelOptions, Client, type ClientWritableStream, Metadata } from '@grpc/grpc-js'
+import type { ClientHttp2Stream } from 'node:http2'
 import type { Lane, PeerMessage } from 'raft-ts'
-import { type PeerFrame, RaftTransportService } from '../../proto/gen/tsswarm/v1/raft_transport.ts'
+import { PeerFrame, RaftTransportService } from '../../proto/gen/tsswarm/v1/raft_transport.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
 import type { IdentitySource } from '../../proto/objects/identity.ts'
-import { channelCredentials, channelOptions } from '../../proto/rpc/channel.ts'
-import { encodePeerMessage, frameBytesMax } from './peer-codec.ts'
+import { framed } from './grpc-frames.ts'
+import { encodePeerMessage } from './peer-codec.ts'
+import { PeerConnection } from './peer-connection.ts'
 import type { RaftId, RaftPeer } from './raft-handle.ts'
+
+const { path } = RaftTransportService.deliver
 
 /** What may wait on one lane to one peer. */
 const waitingBytesMax: Readonly<Record<Lane, number>> = {
@@ -15,38 +19,44 @@ const waitingBytesMax: Readonly<Record<Lane, number>> = {
   snapshot: 4 * 1024 * 1024,
 }
 
-/** Practically never: the longest that a timer takes. */
-const quietMs = 2 ** 31 - 1
-
 interface OpenLane {
-  readonly call: ClientWritableStream<PeerFrame>
+  readonly stream: ClientHttp2Stream
   waitingBytes: number
 }
 
 interface Connection {
   readonly peer: RaftPeer
   /** For the fast lane, and for the others. */
-  readonly fast: Client
-  readonly bulk: Client
+  readonly fast: PeerConnection
+  readonly bulk: PeerConnection
   readonly lanes: Map<Lane, OpenLane>
   /**
    * On which nothing else is said: a leader that is heard but hears nothing has words on all others that nobody
    * acknowledges, and the kernel sends nothing new behind them.
    */
-  readonly parting: Client
-  partingCall: ClientWritableStream<PeerFrame> | undefined
+  readonly parting: PeerConnection
+  partingStream: ClientHttp2Stream | undefined
+}
+
+export interface PeerSenderOptions {
+  readonly identity: IdentitySource
+  readonly clock: Clock
+  /** The lane of appends to the peer broke. */
+  readonly onUnreachable: (id: RaftId) => void
 }
 
 export class PeerSender {
   readonly #identity: IdentitySource
+  readonly #clock: Clock
   readonly #onUnreachable: (id: RaftId) => void
   readonly #connections = new Map<RaftId, Connection>()
   #peers: ReadonlyMap<RaftId, RaftPeer> = new Map()
   #isClosed = false
 
-  constructor(identity: IdentitySource, onUnreachable: (id: RaftId) => void) {
-    this.#identity = identity
-    this.#onUnreachable = onUnreachable
+  constructor(options: PeerSenderOptions) {
+    this.#identity = options.identity
+    this.#clock = options.clock
+    this.#onUnreachable = options.onUnreachable
   }
 
   setPeers(peers: readonly RaftPeer[]): void {
@@ -66,14 +76,15 @@ export class PeerSender {
   send(lane: Lane, message: PeerMessage): boolean {
     const open = this.#lane(message.to, lane)
     if (open === undefined || open.waitingBytes > waitingBytesMax[lane]) return false
-    const size = approximateBytes(message)
-    open.waitingBytes += size
-    const frame = encodePeerMessage(message)
-    open.call.write(frame, () => {
-      open.waitingBytes -= size
+    const frame = framed(PeerFrame.encode(encodePeerMessage(message)).finish())
+    open.waitingBytes += frame.length
+    open.stream.write(frame, () => {
+      open.waitingBytes -= frame.length
     })
     // Twice is once: the second one comes to a member that has entered the next term.
-    if (message.kind === 'timeout-now') this.#connections.get(message.to)?.partingCall?.write(frame)
+    if (message.kind === 'timeout-now') {
+      this.#connections.get(message.to)?.partingStream?.write(frame)
+    }
     return true
   }
 
@@ -87,9 +98,10 @@ export class PeerSender {
     if (connection === undefined) return undefined
     const known = connection.lanes.get(lane)
     if (known !== undefined) return known
-    const client = lane === 'fast' ? connection.fast : connection.bulk
-    const call = openStream(client, () => this.#laneEnded(connection, lane, open))
-    const open: OpenLane = { call, waitingBytes: 0 }
+    const from = lane === 'fast' ? connection.fast : connection.bulk
+    const stream = openStream(from, () => this.#laneEnded(connection, lane, open))
+    if (stream === undefined) return undefined
+    const open: OpenLane = { stream, waitingBytes: 0 }
     connection.lanes.set(lane, open)
     this.#openParting(connection)
     return open
@@ -97,9 +109,8 @@ export class PeerSender {
 
   /** Before it is needed: then nothing could be opened any more. */
   #openParting(connection: Connection): void {
-    if (connection.partingCall !== undefined) return
-    connection.partingCall = openStream(connection.parting, () => {
-      connection.partingCall = undefined
+    connection.partingStream ??= openStream(connection.parting, () => {
+      connection.partingStream = undefined
     })
   }
 
@@ -114,22 +125,14 @@ export class PeerSender {
     if (known !== undefined) return known
     const peer = this.#peers.get(id)
     if (peer === undefined || this.#isClosed) return undefined
-    const client = (more: ChannelOptions = {}): Client =>
-      new Client(peer.address, channelCredentials(this.#identity.current()), {
-        ...channelOptions(peer.nodeId),
-        ...more,
-        // A member that comes back must be reached within an election time-out.
-        'grpc.max_reconnect_backoff_ms': 500,
-        'grpc.max_send_message_length': frameBytesMax,
-      })
+    const options = { peer, identity: this.#identity, clock: this.#clock }
     const connection: Connection = {
       peer,
-      fast: client(),
-      bulk: client(),
+      fast: new PeerConnection(options),
+      bulk: new PeerConnection(options),
       lanes: new Map(),
-      // It would say its pings. The listener's are answered only where they arrive.
-      parting: client({ 'grpc.keepalive_time_ms': quietMs }),
-      partingCall: undefined,
+      parting: new PeerConnection({ ...options, isQuiet: true }),
+      partingStream: undefined,
     }
     this.#connections.set(id, connection)
     return connection
@@ -141,33 +144,28 @@ export class PeerSender {
     this.#connections.delete(id)
     const lanes = [...connection.lanes.values()]
     connection.lanes.clear()
-    for (const { call } of lanes) call.cancel()
-    connection.partingCall?.cancel()
+    for (const { stream } of lanes) stream.close()
+    connection.partingStream?.close()
     connection.fast.close()
     connection.bulk.close()
     connection.parting.close()
   }
 }
 
-function openStream(client: Client, ended: () => void): ClientWritableStream<PeerFrame> {
-  const { path, requestSerialize, responseDeserialize } = RaftTransportService.deliver
-  const call = client.makeClientStreamRequest(
-    path,
-    requestSerialize,
-    responseDeserialize,
-    new Metadata(),
-    ended,
-  )
-  call.on('error', ended)
-  return call
-}
-
-function approximateBytes(message: PeerMessage): number {
-  if (message.kind === 'append') {
-    return message.entries.reduce(
-      (sum, entry) => sum + 32 + (entry.kind === 'data' ? entry.data.length : 256),
-      64,
-    )
+/** Nothing is answered while it is open: whatever comes is its end, and `ended` is called once. */
+function openStream(on: PeerConnection, ended: () => void): ClientHttp2Stream | undefined {
+  const stream = on.open(path)
+  if (stream === undefined) return undefined
+  let isOver = false
+  const end = (): void => {
+    if (isOver) return
+    isOver = true
+    stream.close()
+    ended()
   }
-  return message.kind === 'snapshot-chunk' ? message.bytes.length + 128 : 128
+  stream.resume()
+  stream.on('error', end)
+  stream.once('end', end)
+  stream.once('close', end)
+  return stream
 }

@@ -34,7 +34,8 @@ export class PeerTransport implements Transport {
 
   private constructor(options: PeerTransportOptions, identity: ChangingIdentity) {
     this.#identity = identity
-    this.#sender = new PeerSender(identity, options.onUnreachable)
+    const { clock, onUnreachable } = options
+    this.#sender = new PeerSender({ identity, clock, onUnreachable })
     this.#onGone = options.onGone ?? (() => {})
     this.#clock = options.clock
     this.#listener = new PeerListener({
