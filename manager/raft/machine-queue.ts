@@ -1,6 +1,7 @@
 // The state machine's side in the main thread: does what the Raft thread asks strictly in the order
 // it was asked, at once where nothing waits. Chunks are produced and consumed as they are pulled.
 import { unpackEntries, wholeBuffer } from './entry-pack.ts'
+import { toldBytes } from './port-state-machine.ts'
 import type { SnapshotPoint, StateMachine } from './raft-handle.ts'
 import type { ToThread } from './thread-messages.ts'
 
@@ -14,6 +15,8 @@ export class MachineQueue {
   readonly #post: Post
   readonly #onFailed: (err: unknown) => void
   #steps: Step[] = []
+  /** Applied since the other side was told. */
+  #untoldBytes = 0
   #isBusy = false
   #isEnded = false
   #snapshot: AsyncIterator<Uint8Array> | undefined
@@ -29,12 +32,17 @@ export class MachineQueue {
   apply(packed: ArrayBuffer): void {
     this.run(() => {
       const applied = this.#machine.apply(unpackEntries(packed))
-      if (applied === undefined) {
-        this.#post({ kind: 'applied' })
-        return undefined
-      }
-      return applied.then(() => this.#post({ kind: 'applied' }))
+      if (applied === undefined) return this.#applied(packed.byteLength)
+      return applied.then(() => this.#applied(packed.byteLength))
     })
+  }
+
+  /** Tells it from time to time: what matters is only that the other side does not wait. */
+  #applied(bytes: number): void {
+    this.#untoldBytes += bytes
+    if (this.#untoldBytes < toldBytes) return
+    this.#post({ kind: 'applied', bytes: this.#untoldBytes })
+    this.#untoldBytes = 0
   }
 
   /** The snapshot's references are taken in order; its chunks are made later, as they are pulled. */

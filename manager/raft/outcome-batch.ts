@@ -11,13 +11,18 @@ export class OutcomeBatch {
     else this.#others.push({ sequence, outcome })
   }
 
+  /** Takes the triples of those that were committed; undefined when there are none. */
+  takeCommitted(): Float64Array<ArrayBuffer> | undefined {
+    if (this.#committed.length === 0) return undefined
+    const triples = Float64Array.from(this.#committed)
+    this.#committed = []
+    return triples
+  }
+
   /** Hands over and forgets what was added. */
   flush(post: (message: FromThread, transfer?: readonly ArrayBuffer[]) => void): void {
-    if (this.#committed.length > 0) {
-      const triples = Float64Array.from(this.#committed)
-      this.#committed = []
-      post({ kind: 'committed', triples }, [triples.buffer])
-    }
+    const triples = this.takeCommitted()
+    if (triples !== undefined) post({ kind: 'committed', triples }, [triples.buffer])
     if (this.#others.length > 0) {
       const outcomes = this.#others
       this.#others = []

@@ -7,6 +7,9 @@ import type { FromThread, ToThread } from './thread-messages.ts'
 /** Sent and not yet applied by the main thread; beyond, the driver waits. */
 const creditBytes = 8 * 1024 * 1024
 
+/** Told of what was applied at least so often; far below the credit, so that it never waits for what was not told. */
+export const toldBytes = creditBytes / 8
+
 type Done = (err?: Error) => void
 type ChunkDone = Parameters<SnapshotSource['read']>[0]
 
@@ -14,8 +17,7 @@ const noData = new Uint8Array(0)
 
 export class PortStateMachine implements StateMachine {
   readonly #post: (message: FromThread, transfer?: readonly ArrayBuffer[]) => void
-  /** Sizes of the batches that are not applied yet, oldest first. */
-  readonly #unapplied: number[] = []
+  /** Sent, and not known to be applied. */
   #unappliedBytes = 0
   #waiting: Done | undefined
   #snapshotRead: ChunkDone | undefined
@@ -37,9 +39,9 @@ export class PortStateMachine implements StateMachine {
         data: entry.kind === 'data' ? entry.data : noData,
       })),
     )
-    this.#unapplied.push(packed.byteLength)
+    // Before it is posted: a transferred buffer has no length any more.
     this.#unappliedBytes += packed.byteLength
-    this.#post({ kind: 'apply', packed }, [packed])
+    this.#post({ kind: 'apply', packed, committed: undefined }, [packed])
     if (this.#unappliedBytes < creditBytes) done()
     else this.#waiting = done
   }
@@ -67,7 +69,7 @@ export class PortStateMachine implements StateMachine {
   heard(message: ToThread): void {
     switch (message.kind) {
       case 'applied':
-        this.#applied()
+        this.#applied(message.bytes)
         return
       case 'snapshot-chunk':
         this.#chunk(undefined, message.bytes)
@@ -85,8 +87,8 @@ export class PortStateMachine implements StateMachine {
     }
   }
 
-  #applied(): void {
-    this.#unappliedBytes -= this.#unapplied.shift() ?? 0
+  #applied(bytes: number): void {
+    this.#unappliedBytes -= bytes
     if (this.#unappliedBytes >= creditBytes) return
     const waiting = this.#waiting
     this.#waiting = undefined

@@ -54,6 +54,7 @@ export class RaftHost {
   #transport: PeerTransport | undefined
   #driver: RaftDriver | undefined
   #leadership: Leadership = { role: 'follower', leader: undefined, term: 0 }
+  #heldApply: Extract<FromThread, { readonly kind: 'apply' }> | undefined
   #isFlushDue = false
   #isEnded = false
   #isFailing = false
@@ -164,24 +165,37 @@ export class RaftHost {
 
   #outcome(sequence: number, outcome: Parameters<OutcomeBatch['add']>[1]): void {
     this.#outcomes.add(sequence, outcome)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
     if (this.#isFlushDue) return
     this.#isFlushDue = true
     queueMicrotask(() => {
       this.#isFlushDue = false
-      this.#flushOutcomes()
+      this.#flush()
     })
   }
 
-  /** Outcomes never overtake what was posted before them, nor the other way round. */
+  /** Nothing overtakes what was posted before. Entries wait for the outcomes that mostly follow at once. */
   #post(message: FromThread, transfer: readonly ArrayBuffer[] = []): void {
-    this.#flushOutcomes()
-    this.#options.port.postMessage(message, transfer)
+    this.#flush()
+    if (message.kind === 'apply') {
+      this.#heldApply = message
+      this.#flushSoon()
+    } else this.#options.port.postMessage(message, transfer)
   }
 
-  #flushOutcomes(): void {
-    this.#outcomes.flush((message, transfer = []) =>
-      this.#options.port.postMessage(message, transfer),
-    )
+  #flush(): void {
+    const { port } = this.#options
+    const apply = this.#heldApply
+    this.#heldApply = undefined
+    if (apply !== undefined) {
+      const committed = this.#outcomes.takeCommitted()
+      const transfer = committed === undefined ? [apply.packed] : [apply.packed, committed.buffer]
+      port.postMessage({ ...apply, committed }, transfer)
+    }
+    this.#outcomes.flush((message, transfer = []) => port.postMessage(message, transfer))
   }
 
   #request(id: number, request: RaftRequest): void {

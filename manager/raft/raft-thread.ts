@@ -224,9 +224,10 @@ class RaftThread implements RaftHandle {
     switch (message.kind) {
       case 'apply':
         this.#queue.apply(message.packed)
+        this.#committed(message.committed)
         return
       case 'committed':
-        this.#queue.run(() => this.#committed(message.triples))
+        this.#committed(message.triples)
         return
       case 'outcomes':
         this.#queue.run(() => {
@@ -274,11 +275,16 @@ class RaftThread implements RaftHandle {
     }
   }
 
-  #committed(triples: Float64Array): void {
-    for (let at = 0; at + 2 < triples.length; at += 3) {
-      const [sequence = 0, index = 0, term = 0] = triples.subarray(at, at + 3)
-      this.#settle(sequence, { kind: 'committed', index, term })
-    }
+  /** In order behind the entries. */
+  #committed(triples: Float64Array | undefined): void {
+    if (triples === undefined) return
+    this.#queue.run(() => {
+      for (let at = 0; at + 2 < triples.length; at += 3) {
+        const sequence = triples[at] ?? 0
+        const [index = 0, term = 0] = [triples[at + 1], triples[at + 2]]
+        this.#settle(sequence, { kind: 'committed', index, term })
+      }
+    })
   }
 
   #settle(sequence: number, outcome: ProposeOutcome): void {

@@ -61,8 +61,8 @@ export type ToThread =
   /** Packed proposals. */
   | { readonly kind: 'propose'; readonly packed: ArrayBuffer }
   | { readonly kind: 'request'; readonly id: number; readonly request: RaftRequest }
-  /** The next packed batch of entries was applied. */
-  | { readonly kind: 'applied' }
+  /** Batches of so many bytes, as they were packed, were applied. Not told of every single one. */
+  | { readonly kind: 'applied'; readonly bytes: number }
   | { readonly kind: 'set-peers'; readonly peers: readonly RaftPeer[] }
   | { readonly kind: 'set-credentials'; readonly credentials: RaftCredentials }
   /** Answers a ping: the main thread is alive. */
@@ -78,7 +78,12 @@ export type FromThread =
   | { readonly kind: 'started'; readonly status: RaftStatus }
   /** The thread ends by itself. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly reason: string }
-  | { readonly kind: 'apply'; readonly packed: ArrayBuffer }
+  /** `committed`: triples of sequence, index, term of proposals that are answered once the entries are applied. */
+  | {
+      readonly kind: 'apply'
+      readonly packed: ArrayBuffer
+      readonly committed: Float64Array | undefined
+    }
   | { readonly kind: 'outcomes'; readonly outcomes: readonly SequencedOutcome[] }
   /** Triples of sequence, index, term. */
   | { readonly kind: 'committed'; readonly triples: Float64Array }
