@@ -2,14 +2,14 @@
 // message. Source: gRPC over HTTP/2, "Length-Prefixed-Message". Nothing here compresses.
 import { SwarmError } from '../../proto/errors.ts'
 
-const prefixBytes = 5
+export const grpcPrefixBytes = 5
 
 /** One message with its prefix. */
 export function framed(message: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(prefixBytes + message.length)
+  const frame = Buffer.allocUnsafe(grpcPrefixBytes + message.length)
   frame[0] = 0
   frame.writeUInt32BE(message.length, 1)
-  frame.set(message, prefixBytes)
+  frame.set(message, grpcPrefixBytes)
   return frame
 }
 
@@ -21,7 +21,7 @@ export class FrameReader {
   #parts: Buffer[] = []
   #bytes = 0
   /** Prefix included; until the prefix is there, the prefix. */
-  #wanted = prefixBytes
+  #wanted = grpcPrefixBytes
   #hasPrefix = false
 
   constructor(bytesMax: number, onMessage: (message: Buffer) => void) {
@@ -33,10 +33,10 @@ export class FrameReader {
   push(chunk: Buffer): void {
     let rest = chunk
     while (rest.length > 0) {
-      if (this.#bytes === 0 && rest.length >= prefixBytes) {
-        const end = prefixBytes + this.#length(rest)
+      if (this.#bytes === 0 && rest.length >= grpcPrefixBytes) {
+        const end = grpcPrefixBytes + this.#length(rest)
         if (rest.length >= end) {
-          this.#onMessage(rest.subarray(prefixBytes, end))
+          this.#onMessage(rest.subarray(grpcPrefixBytes, end))
           rest = rest.subarray(end)
           continue
         }
@@ -59,15 +59,15 @@ export class FrameReader {
       const prefix = Buffer.concat(this.#parts)
       this.#parts = [prefix]
       this.#hasPrefix = true
-      this.#wanted = prefixBytes + this.#length(prefix)
+      this.#wanted = grpcPrefixBytes + this.#length(prefix)
       if (this.#bytes < this.#wanted) return
     }
     const whole = Buffer.concat(this.#parts)
     this.#parts = []
     this.#bytes = 0
-    this.#wanted = prefixBytes
+    this.#wanted = grpcPrefixBytes
     this.#hasPrefix = false
-    this.#onMessage(whole.subarray(prefixBytes))
+    this.#onMessage(whole.subarray(grpcPrefixBytes))
   }
 
   #length(prefix: Buffer): number {

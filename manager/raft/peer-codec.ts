@@ -138,7 +138,8 @@ export function decodePeerMessage({ from, to, term, kind }: PeerFrame): PeerMess
   }
 }
 
-function encodeEntry(entry: Entry): PeerEntry {
+/** A view of the entry's bytes. */
+export function encodeEntry(entry: Entry): PeerEntry {
   const { term, index } = entry
   if (entry.kind === 'conf') {
     return { term, index, data: Buffer.alloc(0), conf: encodeConf(entry.conf) }

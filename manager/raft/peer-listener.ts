@@ -16,6 +16,7 @@ import { PeerFrame, RaftTransportService } from '../../proto/gen/tsswarm/v1/raft
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { IdentitySource, TlsIdentity } from '../../proto/objects/identity.ts'
 import { type PeerFacts, peerFacts } from '../rpc/authorize.ts'
+import { readAppend } from './append-reader.ts'
 import { FrameReader, framed } from './grpc-frames.ts'
 import { keepAlive } from './keepalive.ts'
 import { decodePeerMessage, frameBytesMax } from './peer-codec.ts'
@@ -161,11 +162,18 @@ export class PeerListener {
       stream.close(constants.NGHTTP2_CANCEL)
       return
     }
+    const append = readAppend(bytes)
+    if (append !== undefined) {
+      if (this.#isForUs(append, facts)) this.#options.onMessage(append)
+      return
+    }
     const frame = decodedFrame(bytes)
-    // Not a member, or not yet known here as one: dropped, and heard as soon as it is known.
-    const isMember = this.#peers.get(frame.from)?.nodeId === facts.nodeId
-    if (!isMember || frame.to !== this.#options.selfId) return
-    this.#options.onMessage(decodePeerMessage(frame))
+    if (this.#isForUs(frame, facts)) this.#options.onMessage(decodePeerMessage(frame))
+  }
+
+  /** Who is not a member, or not yet known here as one, is dropped, and heard as soon as it is known. */
+  #isForUs(head: Pick<PeerFrame, 'from' | 'to'>, { nodeId }: PeerFacts): boolean {
+    return this.#peers.get(head.from)?.nodeId === nodeId && head.to === this.#options.selfId
   }
 }
 

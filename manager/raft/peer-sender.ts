@@ -5,6 +5,7 @@ import type { Lane, PeerMessage } from 'raft-ts'
 import { PeerFrame, RaftTransportService } from '../../proto/gen/tsswarm/v1/raft_transport.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { IdentitySource } from '../../proto/objects/identity.ts'
+import { AppendFrames } from './append-frames.ts'
 import { framed } from './grpc-frames.ts'
 import { encodePeerMessage } from './peer-codec.ts'
 import { PeerConnection } from './peer-connection.ts'
@@ -49,6 +50,7 @@ export class PeerSender {
   readonly #identity: IdentitySource
   readonly #clock: Clock
   readonly #onUnreachable: (id: RaftId) => void
+  readonly #appends = new AppendFrames()
   readonly #connections = new Map<RaftId, Connection>()
   #peers: ReadonlyMap<RaftId, RaftPeer> = new Map()
   #isClosed = false
@@ -76,7 +78,10 @@ export class PeerSender {
   send(lane: Lane, message: PeerMessage): boolean {
     const open = this.#lane(message.to, lane)
     if (open === undefined || open.waitingBytes > waitingBytesMax[lane]) return false
-    const frame = framed(PeerFrame.encode(encodePeerMessage(message)).finish())
+    const frame =
+      message.kind === 'append'
+        ? this.#appends.encode(message)
+        : framed(PeerFrame.encode(encodePeerMessage(message)).finish())
     open.waitingBytes += frame.length
     open.stream.write(frame, () => {
       open.waitingBytes -= frame.length

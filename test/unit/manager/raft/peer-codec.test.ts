@@ -2,6 +2,8 @@
 import fc from 'fast-check'
 import type { ConfState, Entry, PeerMessage } from 'raft-ts'
 import t from 'tap'
+import { AppendFrames } from '../../../../manager/raft/append-frames.ts'
+import { readAppend } from '../../../../manager/raft/append-reader.ts'
 import { decodePeerMessage, encodePeerMessage } from '../../../../manager/raft/peer-codec.ts'
 import { PeerFrame } from '../../../../proto/gen/tsswarm/v1/raft_transport.ts'
 
@@ -130,3 +132,70 @@ t.test('frames that are incomplete or of unknown kind are refused', async (t) =>
     t.throws(() => decodePeerMessage(bad), { code: 'INVALID_ARGUMENT' })
   }
 })
+
+t.test(
+  'appends written by hand are what the generated code writes, to every follower',
+  async (t) => {
+    const frames = new AppendFrames()
+    const number = fc.oneof(index, fc.constantFrom(0, 127, 128, 2 ** 31 - 1, 2 ** 31, 2 ** 32))
+    const numbers = { term: number, prevIndex: number, prevTerm: number, commit: number }
+    const content = fc.oneof(
+      fc.record({ kind: kind('data'), term: number, data: bytes }),
+      fc.record({ kind: kind('conf'), term: number, conf }),
+    )
+    const followers = fc.array(id, { minLength: 1, maxLength: 3 })
+    const first = fc.integer({ min: 1, max: 2 ** 52 })
+    fc.assert(
+      fc.property(
+        fc.record({ from: id, ...numbers }),
+        followers,
+        fc.array(content, { maxLength: 5 }),
+        first,
+        (head, all, contents, from) => {
+          const entries = contents.map((each, i): Entry => ({ ...each, index: from + i }))
+          for (const to of all) {
+            const append = { ...head, to, kind: 'append', entries } as const
+            const frame = frames.encode(append)
+            t.equal(frame.readUInt8(0), 0)
+            t.equal(frame.readUInt32BE(1), frame.length - 5)
+            t.same(decodePeerMessage(PeerFrame.decode(frame.subarray(5))), append)
+          }
+          // A part of the same entries is not taken for all of them.
+          const part = { ...head, to: 'x', kind: 'append', entries: entries.slice(1) } as const
+          t.same(decodePeerMessage(PeerFrame.decode(frames.encode(part).subarray(5))), part)
+        },
+      ),
+    )
+  },
+)
+
+t.test(
+  'appends read by hand are what the generated code reads; all else is left to it',
+  async (t) => {
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        const bytes = Buffer.from(PeerFrame.encode(encodePeerMessage(message)).finish())
+        const isPlain =
+          message.kind === 'append' && message.entries.every((entry) => entry.kind === 'data')
+        t.same(readAppend(bytes), isPlain ? message : undefined)
+      }),
+    )
+  },
+)
+
+t.test(
+  'damaged bytes are read by hand as the generated code reads them, or not at all',
+  async (t) => {
+    const append = anyMessage.filter(({ kind }) => kind === 'append')
+    const change = fc.record({ at: fc.nat(), to: fc.nat({ max: 255 }) })
+    fc.assert(
+      fc.property(append, fc.array(change, { maxLength: 3 }), fc.nat(), (message, changes, cut) => {
+        const whole = Buffer.from(PeerFrame.encode(encodePeerMessage(message)).finish())
+        const bytes = whole.subarray(0, whole.length - (cut % 4))
+        for (const { at, to } of changes) if (bytes.length > 0) bytes[at % bytes.length] = to
+        const read = readAppend(bytes)
+        if (read !== undefined) t.same(read, decodePeerMessage(PeerFrame.decode(bytes)))
+      }),
+    )
+  },
+)
