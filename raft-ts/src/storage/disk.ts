@@ -7,6 +7,7 @@
 /** Called once, with the error if it failed. */
 export type Done = (err?: Error) => void
 
+/** Called once, with the new file, open, or the error. */
 export type Created = (err: Error | undefined, file: DiskFile | undefined) => void
 
 /**
