@@ -1,5 +1,5 @@
 // The peer listener and sender with real certificates on loopback: who gets through, and who does not.
-import { connect } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { Client, Server, ServerCredentials, type ServerReadableStream, status } from '@grpc/grpc-js'
 import type { PeerMessage } from 'raft-ts'
 import t, { type Test } from 'tap'
@@ -348,6 +348,35 @@ t.test('a member that comes back is reached again, and its silence is noticed', 
   t.teardown(() => again.close())
   again.setPeers([a.peer, first.peer])
   t.ok(await getsThrough(a, { ...first, heard }))
+})
+
+t.test('a connection that goes silent is given up long before TCP does', async (t) => {
+  const root = await createRootCa(Date.now())
+  const a = await anEnd(t, root, 'a')
+  const b = await anEnd(t, root, 'b')
+  introduce(a, b)
+  const sockets: Socket[] = []
+  const [host = '', port = ''] = b.peer.address.split(':')
+  const between = createServer((near) => {
+    const far = connect(Number(port), host)
+    near.pipe(far).pipe(near)
+    for (const socket of [near, far]) sockets.push(socket.on('error', () => {}))
+  })
+  const address = await freeAddress()
+  await new Promise<void>((resolve) => {
+    between.listen(Number(address.split(':')[1]), '127.0.0.1', resolve)
+  })
+  t.teardown(() => {
+    between.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  a.transport.setPeers([a.peer, { ...b.peer, address }])
+  a.transport.send('bulk', heartbeat(a.peer.id, b.peer.id))
+  await until(() => b.heard.length > 0, 'it is heard through the middle')
+  t.same(a.lost, [])
+  for (const socket of sockets) socket.unpipe().pause()
+  await until(() => a.lost.length > 0, 'the silence is noticed')
+  t.same(a.lost, [b.peer.id])
 })
 
 t.test('an address that is in use or not ours is said clearly', async (t) => {
