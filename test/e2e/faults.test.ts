@@ -245,7 +245,9 @@ async function withFullDisk(t: Test, victim: string, raft: string): Promise<void
   t.ok(pid !== undefined, `${victim} runs`)
   await fill(t, raft)
   const prefix = `full-${victim}-`
-  const pad = ['--label', `pad=${'x'.repeat(3000)}`]
+  // 1.1 MB in all, more than a log writes ahead: until then it goes on in what it has.
+  const pads = Array.from({ length: 24 }, (_, i) => `pad${i}=${'x'.repeat(4000)}`)
+  const pad = pads.flatMap((label) => ['--label', label])
   const create = ['service', 'create', '--detach', '--quiet', '--replicas', '0', ...pad]
   for (let n = 0; n < 12; n++)
     await lab.cli('m1', ...create, '--name', `${prefix}${n}`, 'lab/hello')
