@@ -15,8 +15,8 @@ export interface LogReader {
   /** The term of a durable entry (or of the newest snapshot's index); undefined when it was compacted. */
   term(index: Index): Term | undefined
   /**
-   * Durable entries from `from` to `to`, both included, ascending, cut before `maxBytes` of data is exceeded
-   * but at least one. Empty when `from` was compacted.
+   * Durable entries from `from` to `to`, both included, ascending, cut before `maxBytes` by entryBytes is
+   * exceeded but at least one. Empty when `from` was compacted.
    */
   entries(from: Index, to: Index, maxBytes: number): readonly Entry[]
 }

@@ -1,6 +1,7 @@
 // The durable log of one node: appends with group commit, rotation, compaction by whole segments,
 // and reads of what is durable. Opening is open-storage.ts; the state machine is not in here.
 import type { ConfAt, LogReader } from '../core/config.ts'
+import { entryBytes } from '../core/entry-cache.ts'
 import type { Entry, HardState, Index, Term } from '../core/types.ts'
 import { type Batch, encodeBatch } from './batch.ts'
 import {
@@ -163,7 +164,7 @@ export class DurableLog implements LogReader {
       if (located === undefined) return found
       const until = Math.min(located.last, to)
       for (const entry of this.#records.entries(located.place, next, until)) {
-        bytes += entry.kind === 'data' ? entry.data.length : 0
+        bytes += entryBytes(entry)
         if (bytes > maxBytes && found.length > 0) return found
         found.push(entry)
       }
