@@ -642,3 +642,25 @@ t.test('longer time-outs can be set while running', async (t) => {
   t.equal(a.role, 'pre-candidate')
   t.throws(() => a.node.setElectionTicks(1), /slower than heartbeats/)
 })
+
+t.test(
+  'figure 2, followers: who is only asked for a vote does not wait longer (simulation seed 43)',
+  async (t) => {
+    const a = peerOf(plain)
+    for (let i = 0; i < 9; i++) a.node.tick()
+    // Of a shorter log, so that it is not granted; and again in every term.
+    a.node.step(vote({ term: 2, lastIndex: 0, lastTerm: 0 }))
+    t.match(a.pump(), [{ kind: 'vote-response', granted: false }])
+    a.node.tick()
+    t.match(a.node.status(), { role: 'candidate', term: 3 })
+  },
+)
+
+t.test('figure 2, followers: who gives its vote waits for the one who got it', async (t) => {
+  const a = peerOf(plain)
+  for (let i = 0; i < 9; i++) a.node.tick()
+  a.node.step(vote({ term: 2 }))
+  t.match(a.pump(), [{ kind: 'vote-response', granted: true }])
+  a.node.tick()
+  t.match(a.node.status(), { role: 'follower', term: 2 })
+})

@@ -25,7 +25,11 @@ function admitNewer(node: NodeState, message: Message): boolean {
   }
   // A granted pre-vote carries the term asked about, which nobody has entered.
   if (message.kind === 'pre-vote-response' && message.granted) return true
+  const { role, electionElapsed } = node
   becomeFollower(node, message.term, isFromLeader(message) ? message.from : undefined)
+  // A follower is made patient by a leader or by the vote it gives, not by being asked: a candidate that cannot win
+  // would keep those that could from ever campaigning. Source: Raft paper figure 2, rules for followers.
+  if (message.kind === 'vote' && role === 'follower') node.electionElapsed = electionElapsed
   return true
 }
 
