@@ -1,35 +1,46 @@
 // Sees everything that happens in a simulation and knows what must never happen. Any broken promise is thrown
 // as a Violation. It only watches: nothing it does changes the run.
 // Source: Raft paper figure 3 (the five properties); thesis 4.1, 4.3 (configurations), 6.4 (reads).
-import { membersOf, voteResult } from '../core/quorum.ts'
+import { isJoint, membersOf } from '../core/quorum.ts'
 import type { ConfState, Entry, Index, Message, NodeId, SnapshotMeta, Term } from '../core/types.ts'
 import type { PeerMessage } from '../driver/environment.ts'
-import { emptyDigest, entryDigest, extendDigest } from './digest.ts'
+import type { CoverageName } from './coverage.ts'
+import { extendDigest } from './digest.ts'
+import { Overlaps } from './overlap.ts'
+import { type ConfEntry, SeenLogs } from './seen-logs.ts'
 
 /** A promise of Raft was broken. */
 export class Violation extends Error {
+  /** What was promised, the same words for every breach of it. */
+  readonly promise: string
   readonly facts: Readonly<Record<string, unknown>>
 
   constructor(promise: string, facts: Readonly<Record<string, unknown>>) {
     super(`${promise} ${JSON.stringify(facts)}`)
     this.name = 'Violation'
+    this.promise = promise
     this.facts = facts
   }
 }
 
-/** What is known of an entry wherever it was seen. */
-interface SeenEntry {
-  readonly prevTerm: Term
+/** A committed entry: below some node's commit index. */
+interface Committed {
+  readonly term: Term
+  /** A term in which it was known to be committed. */
+  readonly knownIn: Term
+}
+
+/** An entry that was applied somewhere. */
+interface Applied {
+  readonly entry: Entry
+  /** Of the state after it. */
   readonly digest: number
 }
 
-/** A committed entry: applied somewhere. */
-interface Committed {
-  readonly term: Term
-  /** Of the state after it. */
+/** A state machine's state before an entry is applied. */
+export interface StateBefore {
+  readonly index: Index
   readonly digest: number
-  /** A term in which it was known to be committed. */
-  readonly knownIn: Term
 }
 
 /** A life of a node, as far as the oracle looks into it. */
@@ -49,39 +60,54 @@ export interface Acknowledgement {
   readonly term: Term
   /** The highest index acknowledged to anyone when it was proposed. */
   readonly before: Index
+  readonly data: Uint8Array
 }
 
 /** Sees all that the nodes of a simulation do, and holds it against what Raft promises. */
 export class Oracle {
   readonly #leaders = new Map<Term, string>()
   readonly #votes = new Map<string, NodeId>()
-  readonly #seen = new Map<Index, Map<Term, SeenEntry>>()
-  /** By index; 0 is the empty state. */
-  readonly #committed: Committed[] = [{ term: 0, digest: emptyDigest, knownIn: 0 }]
-  readonly #overlaps = new Map<string, boolean>()
+  readonly #logs = new SeenLogs()
+  /** By index, from 1 on; 0 is nothing. */
+  readonly #committed: Committed[] = [{ term: 0, knownIn: 0 }]
+  readonly #applied: Applied[] = []
+  readonly #overlaps = new Overlaps()
   readonly #configuredIds = new Set<NodeId>()
   #conf: ConfState | undefined
+  #confEntry: Entry | undefined
+  /** Where a cluster that lost its quorum began anew, maybe in several attempts: whatever held before. */
+  #forced: { readonly from: Index; readonly to: Index } | undefined
   #violation: Violation | undefined
   #acknowledged: Index = 0
+  readonly #count: (name: CoverageName) => void
   acknowledgements = 0
   reads = 0
+
+  constructor(count: (name: CoverageName) => void = () => {}) {
+    this.#count = count
+  }
 
   /** The first broken promise: kept, because whoever caused it may catch what is thrown. */
   get violation(): Violation | undefined {
     return this.#violation
   }
 
-  /** The newest committed configuration. */
+  /** The newest configuration that was applied. */
   get conf(): ConfState | undefined {
     return this.#conf
   }
 
-  /** Whether a committed configuration ever named this node. */
+  /** Whether a configuration that was applied ever named this node. */
   wasMember(id: NodeId): boolean {
     return this.#configuredIds.has(id)
   }
 
   /** Highest index that was applied anywhere. */
+  get lastApplied(): Index {
+    return this.#applied.length
+  }
+
+  /** Highest index that is known to be committed. */
   get lastCommitted(): Index {
     return this.#committed.length - 1
   }
@@ -95,87 +121,96 @@ export class Oracle {
     return this.#leaders.size
   }
 
-  /** Every message, when it is sent. */
-  sent(message: PeerMessage): void {
-    if (message.kind === 'append') this.#appended(message)
-    if (message.kind !== 'vote-response' || !message.granted) return
-    const key = `${message.from} ${message.term}`
-    const earlier = this.#votes.get(key)
-    if (earlier !== undefined && earlier !== message.to) {
-      this.#fail('a node votes once a term', {
-        node: message.from,
-        term: message.term,
-        for: [earlier, message.to],
-      })
+  /** Every message, when it is sent, by this life of its sender. */
+  sent(message: PeerMessage, life: number): void {
+    if (message.kind === 'append') {
+      this.#leading(message.term, `${message.from}#${life}`)
+      this.#appended(message)
+    } else if (message.kind === 'heartbeat') {
+      this.#leading(message.term, `${message.from}#${life}`)
+    } else if (message.kind === 'vote') {
+      this.#voted(message.from, message.term, message.from)
+    } else if (message.kind === 'vote-response' && message.granted) {
+      this.#voted(message.from, message.term, message.to)
     }
-    this.#votes.set(key, message.to)
   }
 
-  /** Whether this life is known to lead in the term. */
-  knowsLeader(term: Term, node: Pick<WatchedNode, 'id' | 'life'>): boolean {
-    return this.#leaders.get(term) === `${node.id}#${node.life}`
-  }
-
-  /** A node was seen leading. */
+  /** A node has become leader. */
   leads(node: WatchedNode): void {
-    const life = `${node.id}#${node.life}`
-    const known = this.#leaders.get(node.term)
-    if (known === life) return
-    if (known !== undefined) {
-      this.#fail('a term has one leader', { term: node.term, leaders: [known, life] })
-    }
-    this.#leaders.set(node.term, life)
+    this.#leading(node.term, `${node.id}#${node.life}`)
     this.#holdsAllCommitted(node)
   }
 
-  /** A node's state machine applies an entry to a state with this digest. Returns the next one. */
+  /** A node's commit index is `commit`. */
+  committedTo(node: WatchedNode, commit: Index): void {
+    const term = node.termAt(commit)
+    const known = this.#committed[commit]
+    if (known !== undefined) {
+      if (term === undefined || term === known.term) return
+      this.fail('nodes commit the same entries', {
+        node: node.id,
+        index: commit,
+        terms: [known.term, term],
+      })
+    }
+    for (let index = this.#committed.length; index <= commit; index++) {
+      const knownIn = node.term
+      this.#committed.push({ term: node.termAt(index) ?? 0, knownIn })
+    }
+  }
+
+  /** The committed entry at index, if it is known. */
+  committedAt(index: Index): Committed | undefined {
+    return this.#committed[index]
+  }
+
+  /** A node's state machine applies an entry. Returns the digest of the state after it. */
   applied(
     node: { readonly id: NodeId; readonly term: Term },
     entry: Entry,
-    digest: number,
+    before: StateBefore,
   ): number {
-    const next = extendDigest(digest, entry)
-    const known = this.#committed[entry.index]
-    if (known !== undefined) {
-      if (known.term !== entry.term || known.digest !== next) {
-        this.#fail('state machines apply the same entries', {
-          node: node.id,
-          index: entry.index,
-          terms: [known.term, entry.term],
-        })
-      }
-      return next
-    }
-    if (entry.index !== this.#committed.length) {
-      this.#fail('state machines apply without gaps', {
+    const { index } = entry
+    if (index !== before.index + 1) {
+      this.fail('state machines apply in order, without gaps', {
         node: node.id,
-        index: entry.index,
+        index,
+        after: before.index,
       })
     }
-    this.#committed.push({ term: entry.term, digest: next, knownIn: node.term })
-    if (entry.kind === 'conf') this.#configured(entry.conf, entry.index)
-    return next
+    const digest = extendDigest(before.digest, entry)
+    const known = this.#applied[index - 1]
+    if (known === undefined) {
+      this.#appliedFirst(node, entry, digest)
+      return digest
+    }
+    if (known.entry.term === entry.term && known.digest === digest) return digest
+    return this.fail('state machines apply the same entries', {
+      node: node.id,
+      index,
+      terms: [known.entry.term, entry.term],
+    })
   }
 
   /** A node's state machine was replaced by a snapshot's content. */
   restored(id: NodeId, meta: SnapshotMeta, digest: number): void {
-    const known = this.#committed[meta.index]
-    if (known?.term === meta.term && known.digest === digest) return
-    this.#fail('a snapshot is a committed state', {
+    const known = this.#applied[meta.index - 1]
+    if (known?.entry.term === meta.term && known.digest === digest) return
+    this.fail('a snapshot is a committed state', {
       node: id,
       index: meta.index,
-      terms: [known?.term, meta.term],
+      terms: [known?.entry.term, meta.term],
     })
   }
 
   /** A client was told that its proposal, made when `before` was the highest acknowledged index, was applied. */
-  acknowledged({ index, term, before }: Acknowledgement): void {
+  acknowledged({ index, term, before, data }: Acknowledgement): void {
     if (index <= before) {
-      this.#fail('what is proposed later is applied later', { index, before })
+      this.fail('what is proposed later is applied later', { index, before })
     }
-    if (this.#committed[index]?.term !== term) {
-      this.#fail('what is acknowledged is committed', { index, term })
-    }
+    const entry = this.#applied[index - 1]?.entry
+    const isThere = entry?.kind === 'data' && entry.term === term && isEqual(entry.data, data)
+    if (!isThere) this.fail('what is acknowledged is committed', { index, term })
     this.#acknowledged = Math.max(this.#acknowledged, index)
     this.acknowledgements += 1
   }
@@ -184,10 +219,72 @@ export class Oracle {
   read(acknowledgedBefore: Index, index: Index): void {
     this.reads += 1
     if (index >= acknowledgedBefore) return
-    this.#fail('a read sees all that was acknowledged before it', {
+    this.fail('a read sees all that was acknowledged before it', {
       index,
       acknowledgedBefore,
     })
+  }
+
+  /** Of the configurations seen anywhere, those that this node's log holds from an index on. */
+  confsOf(node: WatchedNode, from: Index): readonly ConfEntry[] {
+    return this.#logs.confs.filter(
+      ({ index, term }) => index >= from && node.termAt(index) === term,
+    )
+  }
+
+  /**
+   * The cluster is lost but for this node, which begins a new one of its own with all that its log holds: what it
+   * did not hold may be lost.
+   */
+  forcedNew(node: WatchedNode, last: Index): void {
+    let kept = 0
+    while (kept < Math.min(last, this.lastCommitted) && this.#keeps(node, kept + 1)) kept += 1
+    this.#committed.length = kept + 1
+    this.#applied.length = Math.min(this.#applied.length, kept)
+    this.#acknowledged = Math.min(this.#acknowledged, kept)
+    this.#leaders.clear()
+    this.#votes.clear()
+    this.#logs.forget()
+    this.#forced = { from: kept, to: last + 1 }
+  }
+
+  /** Throws a Violation of the promise, and remembers the first one. */
+  fail(promise: string, facts: Readonly<Record<string, unknown>>): never {
+    const violation = new Violation(promise, facts)
+    this.#violation ??= violation
+    throw violation
+  }
+
+  #keeps(node: WatchedNode, index: Index): boolean {
+    return index < node.firstIndex || node.termAt(index) === this.#committed[index]?.term
+  }
+
+  #leading(term: Term, life: string): void {
+    const known = this.#leaders.get(term)
+    if (known === undefined) this.#leaders.set(term, life)
+    else if (known !== life) this.fail('a term has one leader', { term, leaders: [known, life] })
+  }
+
+  #voted(node: NodeId, term: Term, candidate: NodeId): void {
+    const key = `${node} ${term}`
+    const earlier = this.#votes.get(key)
+    if (earlier !== undefined && earlier !== candidate) {
+      this.fail('a node votes once a term', { node, term, for: [earlier, candidate] })
+    }
+    this.#votes.set(key, candidate)
+  }
+
+  #appliedFirst(node: { readonly id: NodeId }, entry: Entry, digest: number): void {
+    const { index } = entry
+    if (this.#committed[index]?.term !== entry.term || index !== this.#applied.length + 1) {
+      this.fail('only committed entries are applied', {
+        node: node.id,
+        index,
+        terms: [this.#committed[index]?.term, entry.term],
+      })
+    }
+    this.#applied.push({ entry, digest })
+    if (entry.kind === 'conf') this.#configured(entry)
   }
 
   /**
@@ -200,7 +297,7 @@ export class Oracle {
     if (index === 0 || index < node.firstIndex) return
     const term = node.termAt(index)
     if (term === this.#committed[index]?.term) return
-    this.#fail('a leader holds all committed entries', {
+    this.fail('a leader holds all committed entries', {
       leader: node.id,
       term: node.term,
       index,
@@ -210,62 +307,30 @@ export class Oracle {
 
   /** Log matching: index and term determine an entry and the one before it. */
   #appended(message: Extract<Message, { kind: 'append' }>): void {
-    let prevTerm = message.prevTerm
-    for (const entry of message.entries) {
-      let byTerm = this.#seen.get(entry.index)
-      if (byTerm === undefined) {
-        byTerm = new Map()
-        this.#seen.set(entry.index, byTerm)
-      }
-      const known = byTerm.get(entry.term)
-      const digest = entryDigest(entry)
-      if (known === undefined) byTerm.set(entry.term, { prevTerm, digest })
-      else if (known.prevTerm !== prevTerm || known.digest !== digest) {
-        this.#fail('index and term determine the log up to there', {
-          from: message.from,
-          index: entry.index,
-          term: entry.term,
-        })
-      }
-      prevTerm = entry.term
-    }
+    const other = this.#logs.appended(message)
+    if (other === undefined) return
+    const { index, term } = other
+    this.fail('index and term determine the log up to there', { from: message.from, index, term })
   }
 
   /** Every quorum of a configuration shares a voter with every quorum of the next. */
-  #configured(conf: ConfState, index: Index): void {
+  #configured(entry: ConfEntry): void {
     const before = this.#conf
+    const { conf, index } = entry
+    if (conf.outgoing.length === 0) this.#count('changesCommitted')
+    if (before !== undefined && isJoint(before) && this.#confEntry?.term !== entry.term) {
+      this.#count('jointsLeftByAnotherLeader')
+    }
     this.#conf = conf
+    this.#confEntry = entry
     for (const id of membersOf(conf)) this.#configuredIds.add(id)
-    if (before === undefined || this.#overlap(before, conf)) return
-    this.#fail('successive configurations overlap', { index, before, conf })
-  }
-
-  #fail(promise: string, facts: Readonly<Record<string, unknown>>): never {
-    const violation = new Violation(promise, facts)
-    this.#violation ??= violation
-    throw violation
-  }
-
-  #overlap(one: ConfState, other: ConfState): boolean {
-    const key = [one, other]
-      .map((conf) => `${conf.voters.join()}/${conf.outgoing.join()}`)
-      .join(' ')
-    const known = this.#overlaps.get(key)
-    if (known !== undefined) return known
-    const result = quorumsOverlap(one, other)
-    this.#overlaps.set(key, result)
-    return result
+    const { from, to } = this.#forced ?? { from: 0, to: 0 }
+    if (before === undefined || (index > from && index <= to)) return
+    if (this.#overlaps.has(before, conf)) return
+    this.fail('successive configurations overlap', { index, before, conf })
   }
 }
 
-/** True when no quorum of one avoids all quorums of the other. Tries all sets of voters: for few nodes only. */
-export function quorumsOverlap(one: ConfState, other: ConfState): boolean {
-  const ids = [...new Set([...membersOf(one), ...membersOf(other)])]
-  for (let bits = 0; bits < 2 ** ids.length; bits++) {
-    const votes = new Map<NodeId, boolean>()
-    const rest = new Map<NodeId, boolean>()
-    for (const [i, id] of ids.entries()) (bits & (1 << i) ? votes : rest).set(id, true)
-    if (voteResult(one, votes) === 'won' && voteResult(other, rest) === 'won') return false
-  }
-  return true
+function isEqual(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0
 }

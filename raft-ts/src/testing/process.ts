@@ -18,6 +18,8 @@ export class ProcessFault extends Error {
 
 export class SimProcess implements MonotonicClock {
   readonly name: string
+  /** Called after every piece of its code that it survived. */
+  onRan: () => void = () => {}
   readonly #world: World
   #isAlive = true
   #isStopped = false
@@ -53,7 +55,10 @@ export class SimProcess implements MonotonicClock {
     }
     try {
       code()
+      if (this.#isAlive) this.onRan()
     } catch (err) {
+      // Killed in the middle: what its code did after that never happened.
+      if (!this.#isAlive && !(err instanceof ProcessFault)) return
       throw err instanceof ProcessFault ? err : new ProcessFault(this.name, err)
     }
   }

@@ -15,6 +15,17 @@ export class SimRandom implements Randomness {
     for (let i = 0; i < 15; i++) this.#next()
   }
 
+  /** The stream of a seed that has this name: what one part draws never shifts another's. */
+  static named(seed: number, name: string): SimRandom {
+    let low = 0x811c9dc5 ^ (seed >>> 0)
+    let high = Math.floor(seed / 2 ** 32) ^ name.length
+    for (let i = 0; i < name.length; i++) {
+      low = Math.imul(low ^ name.charCodeAt(i), 0x01000193)
+      high = Math.imul(high ^ name.charCodeAt(i), 0x5bd1e995)
+    }
+    return new SimRandom((high >>> 11) * 2 ** 32 + (low >>> 0))
+  }
+
   float(): number {
     return this.#next() / 2 ** 32
   }

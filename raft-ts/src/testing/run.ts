@@ -1,6 +1,7 @@
 // Runs many seeds over several threads and sums up. What is printed is the caller's.
 import { Worker } from 'node:worker_threads'
 import type { MonotonicClock } from '../driver/environment.ts'
+import { type Coverage, CoverageCounts } from './coverage.ts'
 import { type SimOptions, type SimResult, simulate } from './simulate.ts'
 
 /** Options of a run that can cross to another thread. */
@@ -28,6 +29,10 @@ export interface RunSummary {
   readonly seconds: number
   readonly runsPerSecond: number
   readonly eventsPerRun: number
+  /** Of the run that had the fewest. */
+  readonly eventsMin: number
+  /** What happened how often, in all runs together. */
+  readonly coverage: Coverage
 }
 
 /** What a thread is asked for, and what its run-worker.ts answers with. */
@@ -49,12 +54,16 @@ export async function runSeeds(options: RunOptions): Promise<RunSummary> {
     seconds,
     runsPerSecond: run.runs / seconds,
     eventsPerRun: run.runs === 0 ? 0 : run.events / run.runs,
+    eventsMin: run.runs === 0 ? 0 : run.eventsMin,
+    coverage: run.coverage.counts(),
   }
 }
 
 class Run {
   runs = 0
   events = 0
+  eventsMin = Number.POSITIVE_INFINITY
+  readonly coverage = new CoverageCounts()
   readonly failed: SimResult[] = []
   readonly #options: RunOptions
   #next: number
@@ -102,6 +111,8 @@ class Run {
   #took(result: SimResult): void {
     this.runs += 1
     this.events += result.events
+    this.eventsMin = Math.min(this.eventsMin, result.events)
+    this.coverage.addAll(result.coverage)
     if (result.outcome === 'violated') this.failed.push(result)
     this.#options.onResult?.(result)
   }

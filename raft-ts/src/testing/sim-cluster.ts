@@ -1,10 +1,10 @@
 // A simulated cluster: its members, what is between them, and the oracle that watches.
 import type { RaftTuning } from '../core/config.ts'
-import type { NodeId } from '../core/types.ts'
-import type { PeerMessage } from '../driver/environment.ts'
+import type { Index, NodeId, Term } from '../core/types.ts'
+import { Ambush } from './ambush.ts'
+import { CoverageCounts, type CoverageName } from './coverage.ts'
 import { Oracle } from './oracle.ts'
-import type { SimRandom } from './random.ts'
-import { Member, type MemberSurroundings, type PlantedBug } from './sim-member.ts'
+import { Member, type MemberSurroundings } from './sim-member.ts'
 import { VirtualNetwork } from './virtual-network.ts'
 import { World } from './world.ts'
 
@@ -12,41 +12,44 @@ export interface ClusterOptions {
   readonly seed: number
   readonly nodes: number
   readonly tuning: Partial<RaftTuning>
-  readonly bug: PlantedBug | undefined
+  /** A planted bug: flushes of logs do nothing. */
+  readonly skipsFlush: boolean
   /** Gets a line for everything that happens. */
   readonly onTrace: ((line: string) => void) | undefined
 }
 
 export class SimCluster {
   readonly world: World
-  readonly random: SimRandom
   readonly network: VirtualNetwork
-  readonly oracle = new Oracle()
+  readonly oracle = new Oracle((name) => this.count(name))
+  readonly coverage = new CoverageCounts()
   readonly members = new Map<NodeId, Member>()
+  readonly ambush = new Ambush<Member>()
   /** The smallest number of voters that was ever proposed. */
   fewestVoters: number
   readonly #options: ClusterOptions
   readonly #around: MemberSurroundings
-  #named = 0
+  #named: number
 
   constructor(options: ClusterOptions) {
     this.#options = options
     this.fewestVoters = options.nodes
     this.world = new World(options.seed)
-    this.random = this.world.random.fork()
     this.network = new VirtualNetwork(this.world)
-    this.network.onSend = (message) => this.#sent(message)
     const { world, network, oracle } = this
     this.#around = {
       world,
       network,
       oracle,
-      random: world.random.fork(),
       tuning: options.tuning,
-      bug: options.bug,
+      skipsFlush: options.skipsFlush,
+      count: (name) => this.count(name),
+      isDurableAt: (id, index, term) => this.#isDurableAt(id, index, term),
       trace: (text) => this.trace(text),
+      onAppend: (member, term) => this.ambush.met(member, term),
     }
-    const founders = Array.from({ length: options.nodes }, () => this.#nextId())
+    const founders = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`)
+    this.#named = options.nodes
     for (const id of founders) this.#add(id, founders)
   }
 
@@ -54,22 +57,35 @@ export class SimCluster {
     this.#options.onTrace?.(`${this.world.nowMs.toFixed(2).padStart(9)} ${text()}`)
   }
 
-  /** A new member with an empty disk, which somebody must add to the configuration. */
-  join(): Member {
-    return this.#add(this.#nextId(), [])
+  count(name: CoverageName): void {
+    this.coverage.count(name)
   }
 
-  /** Takes away for good who is no longer in the committed configuration, by chance. */
-  forgetRemoved(): void {
+  /** An id that nobody had yet. */
+  nextId(): NodeId {
+    return `n${this.#named + 1}`
+  }
+
+  /** A new member with an empty disk, which somebody must add to the configuration. */
+  join(id: NodeId): void {
+    this.#named = Math.max(this.#named, Number(id.slice(1)))
+    this.#add(id, [])
+  }
+
+  /** Takes a member away for good, with its disk and all that is under way from it. */
+  remove(id: NodeId): void {
+    this.members.get(id)?.lose()
+    this.members.delete(id)
+    this.network.dropUnderWay(id)
+  }
+
+  /** Whether the newest configuration that was applied names it. */
+  isConfigured(id: NodeId): boolean {
     const { conf } = this.oracle
-    if (conf === undefined || conf.outgoing.length > 0) return
-    for (const member of this.members.values()) {
-      if (conf.voters.includes(member.id) || conf.learners.includes(member.id)) continue
-      // One that is just being added is not in it yet.
-      if (!this.oracle.wasMember(member.id) || this.random.chance(0.5)) continue
-      member.crash()
-      this.members.delete(member.id)
-    }
+    if (conf === undefined) return false
+    return [conf.voters, conf.outgoing, conf.learners, conf.learnersNext].some((ids) =>
+      ids.includes(id),
+    )
   }
 
   /** Who leads in the highest term, as far as is known outside. */
@@ -77,40 +93,23 @@ export class SimCluster {
     let found: Member | undefined
     let highest = -1
     for (const member of this.members.values()) {
-      const { leadership } = member
-      if (leadership?.role !== 'leader' || leadership.term <= highest) continue
+      const { view } = member
+      if (view?.role !== 'leader' || view.term <= highest) continue
       found = member
-      highest = leadership.term
+      highest = view.term
     }
     return found
   }
 
-  #nextId(): NodeId {
-    this.#named += 1
-    return `n${this.#named}`
-  }
-
-  #add(id: NodeId, founders: readonly NodeId[]): Member {
+  #add(id: NodeId, founders: readonly NodeId[]): void {
     const member = new Member(id, founders, this.#around)
     this.members.set(id, member)
     member.start()
-    return member
   }
 
-  #sent(message: PeerMessage): void {
-    this.oracle.sent(message)
-    if (message.kind !== 'append' && message.kind !== 'heartbeat') return
-    const member = this.members.get(message.from)
-    if (member !== undefined && !this.oracle.knowsLeader(message.term, member)) {
-      this.#seenLeading(member)
-    }
-  }
-
-  #seenLeading(member: Member): void {
-    const status = member.status()
-    if (status?.role !== 'leader') return
-    const { id, life } = member
-    const { term, firstIndex } = status
-    this.oracle.leads({ id, life, term, firstIndex, termAt: (index) => member.termAt(index) })
+  #isDurableAt(id: NodeId, index: Index, term: Term): boolean {
+    const member = this.members.get(id)
+    if (member === undefined || member.disk.hasRotted) return true
+    return index < member.durableFirstIndex || member.durableTermAt(index) === term
   }
 }

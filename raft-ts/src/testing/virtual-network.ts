@@ -1,6 +1,7 @@
 // A network in memory: loses, repeats, reorders and delays messages, and can be cut one way or both.
 import type { NodeId } from '../core/types.ts'
 import type { Lane, PeerMessage } from '../driver/environment.ts'
+import type { SimRandom } from './random.ts'
 import type { World } from './world.ts'
 
 /** How the network behaves at present; may be changed at any time. */
@@ -32,6 +33,8 @@ export class VirtualNetwork {
   readonly #cuts = new Set<string>()
   /** How often what was under way from and to a node was dropped. */
   readonly #drops = new Map<NodeId, number>()
+  /** Chance by direction, so that a fault on one link changes nothing on the others. */
+  readonly #streams = new Map<NodeId, Map<NodeId, SimRandom>>()
   weather: NetworkWeather = calmNetwork
   /** Sees every message when it is handed over. */
   onSend: (message: PeerMessage) => void = () => {}
@@ -64,13 +67,27 @@ export class VirtualNetwork {
   /** As a transport: false when nobody can be reached. */
   send(lane: Lane, message: PeerMessage): boolean {
     this.onSend(message)
-    const { random } = this.#world
     const { from, to } = message
+    const random = this.#stream(from, to)
     if (!this.#receivers.has(to)) return random.chance(0.5)
     if (this.#isCut(from, to) || random.chance(this.weather.losing)) return random.chance(0.9)
-    this.#deliverLater(lane, message)
-    if (random.chance(this.weather.repeating)) this.#deliverLater(lane, message)
+    this.#deliverLater(lane, message, random)
+    if (random.chance(this.weather.repeating)) this.#deliverLater(lane, message, random)
     return true
+  }
+
+  #stream(from: NodeId, to: NodeId): SimRandom {
+    let ofSender = this.#streams.get(from)
+    if (ofSender === undefined) {
+      ofSender = new Map()
+      this.#streams.set(from, ofSender)
+    }
+    let stream = ofSender.get(to)
+    if (stream === undefined) {
+      stream = this.#world.stream(`link ${from}>${to}`)
+      ofSender.set(to, stream)
+    }
+    return stream
   }
 
   /** Changes when the connection between the two breaks. */
@@ -83,8 +100,7 @@ export class VirtualNetwork {
     return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`)
   }
 
-  #deliverLater(lane: Lane, message: PeerMessage): void {
-    const { random } = this.#world
+  #deliverLater(lane: Lane, message: PeerMessage, random: SimRandom): void {
     const { delayMs, reordering, reorderMs } = this.weather
     const heldMs = random.chance(reordering) ? random.between(0, reorderMs) : 0
     const connection = this.#connection(message)

@@ -12,6 +12,7 @@ export interface SimEvent {
 /** Time and chance of one simulation. */
 export class World {
   readonly random: SimRandom
+  readonly #seed: number
   #nowMs = 0
   #scheduled = 0
   #events = 0
@@ -19,7 +20,13 @@ export class World {
   readonly #heap: SimEvent[] = []
 
   constructor(seed: number) {
+    this.#seed = seed
     this.random = new SimRandom(seed)
+  }
+
+  /** Chance for one part of the simulation: the same whatever the others draw. */
+  stream(name: string): SimRandom {
+    return SimRandom.named(this.#seed, name)
   }
 
   get nowMs(): number {
