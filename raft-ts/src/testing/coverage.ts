@@ -1,5 +1,6 @@
 // What a simulation reached: events worth having, counted, so that nobody trusts runs in which nothing happened.
 
+/** All that is counted. Crashes by moment are those that were aimed at it. */
 export const coverageNames = [
   'electionsWon',
   'electionsLost',
@@ -39,6 +40,7 @@ export const coverageNames = [
   'clustersForcedNew',
 ] as const
 
+/** One of them. */
 export type CoverageName = (typeof coverageNames)[number]
 
 /** How often each happened. */

@@ -32,6 +32,7 @@ export interface Blow {
   readonly downMs: number
 }
 
+/** What strikes, with all that was drawn for it. */
 export type Fault =
   /** Comes back after downMs. */
   | { readonly kind: 'crash'; readonly who: Who; readonly downMs: number }
@@ -85,6 +86,7 @@ export type Fault =
   /** All but one are lost for good, and that one begins a cluster of its own. */
   | { readonly kind: 'lose-quorum'; readonly survivor: NodeId }
 
+/** A fault and its time. */
 export type FaultStep = Fault & { readonly atMs: number }
 
 /** All faults of a run, in order of time. */

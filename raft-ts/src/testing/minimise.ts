@@ -3,11 +3,13 @@
 import type { FaultScript, FaultStep } from './fault.ts'
 import { type SimOptions, type SimResult, simulate } from './simulate.ts'
 
+/** What the failed run was given, and how much may be spent. */
 export interface MinimiseOptions extends Omit<SimOptions, 'script' | 'onTrace'> {
   /** Runs that may be spent. Default 300. */
   readonly runsMax?: number
 }
 
+/** What was found. */
 export interface Minimised {
   /** The shortest run found: it breaks the same promise; its script plays it again. */
   readonly result: SimResult

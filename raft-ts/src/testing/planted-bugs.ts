@@ -18,6 +18,7 @@ export const plantedBugs = [
   'forget-truncation',
 ] as const
 
+/** One of them. */
 export type PlantedBug = (typeof plantedBugs)[number]
 
 /** The rules of the core that a bug breaks; skipped flushes are the disk's. */
