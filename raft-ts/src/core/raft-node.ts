@@ -226,12 +226,9 @@ export class RaftNode implements NodeView {
       node.log.handedIn(this.#sequence)
       this.#flights.push({ sequence: this.#sequence, hardState: this.#hardState })
     }
-    return {
+    const ready: { -readonly [Key in keyof Ready]: Ready[Key] } = {
       sequence: this.#sequence,
       mustFlush,
-      ...(hardState && { hardState }),
-      ...(softState && { softState }),
-      ...(outbox.snapshot && { snapshot: outbox.snapshot }),
       entries,
       messages: outbox.messages,
       messagesAfterPersist: outbox.messagesAfterPersist,
@@ -240,6 +237,11 @@ export class RaftNode implements NodeView {
       abortedReads: outbox.abortedReads,
       notes: outbox.notes,
     }
+    // Set one by one: to spread what is mostly absent costs as much as all the rest.
+    if (hardState !== undefined) ready.hardState = hardState
+    if (softState !== undefined) ready.softState = softState
+    if (outbox.snapshot !== undefined) ready.snapshot = outbox.snapshot
+    return ready
   }
 
   /** Every Ready with mustFlush up to this sequence is durable. */

@@ -217,7 +217,8 @@ export class NodeState {
   }
 
   #address(draft: Draft): Message {
-    return { term: this.term, ...draft, from: this.id } as Message
+    // What is spread first is copied as a whole, not key by key.
+    return { ...draft, from: this.id, term: draft.term ?? this.term } as Message
   }
 }
 
