@@ -109,7 +109,8 @@ const rareMoments: readonly CrashMoment[] = ['rename', 'snapshot']
 function aimed(sight: Sight): AimedCrash {
   const { random } = sight
   const moment = random.pick(random.chance(0.3) ? rareMoments : moments) ?? 'sync'
-  return { moment, skip: random.below(6), downMs: downMs(sight) }
+  // A snapshot has few pieces.
+  return { moment, skip: random.below(moment === 'snapshot' ? 2 : 6), downMs: downMs(sight) }
 }
 
 const acts = ['crash', 'cut', 'cut-out', 'roll', 'roll', 'roll'] as const

@@ -35,6 +35,9 @@ export interface RunSummary {
   readonly coverage: Coverage
 }
 
+/** A run leaves little behind and much garbage: room for it saves collecting it often. */
+const youngMb = 64
+
 /** What a thread is asked for, and what its run-worker.ts answers with. */
 export interface WorkerTask {
   readonly seed: number
@@ -85,7 +88,9 @@ class Run {
 
   #onThread(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(new URL('./run-worker.js', import.meta.url))
+      const worker = new Worker(new URL('./run-worker.js', import.meta.url), {
+        resourceLimits: { maxYoungGenerationSizeMb: youngMb },
+      })
       const next = (): void => {
         const task = this.#take()
         if (task !== undefined) worker.postMessage(task)
