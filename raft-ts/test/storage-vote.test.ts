@@ -1,6 +1,12 @@
 // The second copy of term and vote: a member whose log is damaged never votes twice, and a log that
 // lost a write with its newest vote is noticed.
-import { DamagedLogError, type HardState, LostVoteError, type Storage } from 'raft-ts'
+import {
+  DamagedLogError,
+  type HardState,
+  LostVoteError,
+  type Storage,
+  type StorageOptions,
+} from 'raft-ts'
 import t from 'tap'
 import { MemoryDisk } from './support/memory-disk.ts'
 import {
@@ -209,6 +215,24 @@ t.test('a crash between any two steps of a vote forgets no acknowledged one', as
   }
 })
 
+t.test(
+  'crashes in a vote and in the open after it are no lost write (simulation seed 134)',
+  async (t) => {
+    for (let first = 0; first < 10; first++) {
+      for (let second = 0; second < 30; second++) {
+        const { disk, storage } = voted()
+        storage.log.append({ hardState: aHardState({ term: 7, vote: 'c' }), entries: [] }, () => {})
+        disk.run(first)
+        disk.crash(powerCut)
+        tryOpenSteps(disk, second, {})
+        disk.crash(powerCut)
+        const again = tryOpen(disk)
+        if (again instanceof Error) t.fail(`${first} and ${second} steps: ${again.message}`)
+      }
+    }
+  },
+)
+
 t.test('a crash between any two steps of a repair keeps the vote', async (t) => {
   const damages = [
     (disk: MemoryDisk) => disk.flip('meta', 100),
@@ -225,7 +249,7 @@ t.test('a crash between any two steps of a repair keeps the vote', async (t) => 
       disk.crash(powerCut)
       harm(disk)
       t.type(tryOpen(disk.copy()), DamagedLogError)
-      const stop = tryOpenSteps(disk, steps)
+      const stop = tryOpenSteps(disk, steps, { repair: true })
       disk.crash(steps % 2 === 0 ? powerCut : processCrash)
       const plain = tryOpen(disk.copy())
       if (!(plain instanceof Error)) {
@@ -239,11 +263,11 @@ t.test('a crash between any two steps of a repair keeps the vote', async (t) => 
   }
 })
 
-function tryOpenSteps(disk: MemoryDisk, steps: number): boolean {
+function tryOpenSteps(disk: MemoryDisk, steps: number, options: Partial<StorageOptions>): boolean {
   let isOpen = false
   const run = disk.run.bind(disk)
   disk.run = () => run(steps)
-  isOpen = !(tryOpen(disk, { repair: true }) instanceof Error)
+  isOpen = !(tryOpen(disk, options) instanceof Error)
   disk.run = run
   return isOpen
 }

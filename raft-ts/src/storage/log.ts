@@ -212,12 +212,18 @@ export class DurableLog implements LogReader {
     const { batch, dones } = this.#pending.take()
     this.#writeWithVote(batch, (err) => {
       this.#isFlushing = false
-      if (err === undefined) this.#votes.settle((settleErr) => this.fail(settleErr))
+      if (err === undefined) this.#settleVote()
       else this.#failure ??= err
       for (const done of dones) done(err)
       if (err !== undefined) this.#dropPending(err)
       this.#flush()
     })
+  }
+
+  /** Not at open, when the log's own tail is written anew before what only the copy holds. */
+  #settleVote(): void {
+    if (this.#votes.lacks(this.#index.hardState)) return
+    this.#votes.settle((err) => this.fail(err))
   }
 
   /** A new term or vote goes into the copy too, at the same time; nobody is called back before both are durable. */
