@@ -46,6 +46,8 @@ const snapshotPolicy = { logBytes: 12_000, entriesKept: 30, logBytesMax: 16_000 
 const segmentBytesMax = 4096
 const snapshotBytes = 2500
 
+const flushedSurvives = 'what was flushed survives a crash'
+
 const crashNames: Readonly<Record<CrashMoment, CoverageName>> = {
   append: 'crashesAfterAppend',
   sync: 'crashesAfterFlushIssued',
@@ -296,7 +298,7 @@ export class Member {
     const isVoteKept = hardState.vote === before.vote || before.vote === undefined
     const isKept = hardState.term > before.term || (hardState.term === before.term && isVoteKept)
     if (isKept && hardState.commit >= before.commit && lastIndex >= before.commit) return
-    this.#around.oracle.fail('what was flushed survives a crash', {
+    this.#around.oracle.fail(flushedSurvives, {
       node: this.id,
       before,
       after: hardState,
@@ -375,8 +377,12 @@ export class Member {
     if (!process.isAlive) return
     this.#around.trace(() => `${process.name} failed: ${err.message}`)
     const isOfDisk = err instanceof DiskError || err instanceof LogFailedError
-    const isOfRot = err instanceof DamagedLogError && this.disk.hasRotted
-    if (!isOfDisk && !isOfRot) throw err
+    const isOfDamage = err instanceof DamagedLogError
+    if (!isOfDisk && !isOfDamage) throw err
+    if (isOfDamage && !this.disk.hasRotted) {
+      // No bit has flipped: the log misses what it believes to have flushed.
+      this.#around.oracle.fail(flushedSurvives, { node: this.id, damage: err.message })
+    }
     if (isOfDisk) this.#around.count('disksFailed')
     this.#around.world.after(1, () => {
       if (this.#process !== process) return
