@@ -1,5 +1,5 @@
 // Real processes whose files are damaged: they heal from the others, and meanwhile neither vote nor serve.
-import { statSync, truncateSync } from 'node:fs'
+import { readFileSync, statSync, truncateSync } from 'node:fs'
 import t from 'tap'
 import { catchingUp, damaged, filesOf, flip } from '../../../support/raft-damage.ts'
 import { type Member, MemberProcesses } from '../../../support/raft-members.ts'
@@ -46,7 +46,11 @@ t.test('a member whose files are damaged heals from the others', async (t) => {
     await cluster.until('that is durable: a restart is an ordinary one', async () => {
       await member.kill()
       await member.start()
-      return !member.hasSaid(damaged) && !member.hasSaid(catchingUp)
+      if (!member.hasSaid(damaged) && !member.hasSaid(catchingUp)) return true
+      // Killed before it had noted that it is repaired: it has to be again.
+      await cluster.until('it is repaired again', async () => member.hasSaid('repaired'))
+      await agree()
+      return false
     })
     await agree()
   })
@@ -68,7 +72,11 @@ t.test('a member whose files are damaged heals from the others', async (t) => {
     await member.order({ kind: 'stop' })
     await member.kill()
     const newest = filesOf(member, 'log-').at(-1) ?? ''
-    truncateSync(newest, statSync(newest).size - 1)
+    // Behind what was written are the zeros that were written ahead.
+    truncateSync(
+      newest,
+      readFileSync(newest).findLastIndex((byte) => byte !== 0),
+    )
     await heal(member)
   })
 
