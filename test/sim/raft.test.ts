@@ -17,7 +17,7 @@ const clock = systemClock
 const threads = availableParallelism()
 const fixedSeeds = 200
 /** New seeds are begun for so long: with the fixed ones about two thousand runs on two quiet cores. */
-const newSeedsMs = 60_000
+const newSeedsMs = 120_000
 const batchSeeds = 50
 
 /** Why they failed; of the first one the shortest script is printed. */
