@@ -89,15 +89,26 @@ function beginningOf({ founding, state }: StartManager): { readonly beginning?: 
   return state.recovery === undefined ? {} : { beginning: { kind: 'force-new' } }
 }
 
-const quorumMs = 3_000
+/** Longer than a daemon that was just started takes to hear of a leader, and than an election. */
+const quorumMs = 5_000
+const quorumPollMs = 50
+
+/** Takes as long as it has no leader, up to that. */
+async function reachesQuorum({ raft }: Manager, clock: Clock): Promise<boolean> {
+  const endsAtMs = clock.monotonicMs() + quorumMs
+  const late = wait(clock, quorumMs).then(() => ({ kind: 'no-leader' }) as const)
+  while (clock.monotonicMs() < endsAtMs) {
+    const { kind } = await Promise.race([raft.readIndex(), late])
+    if (kind === 'ready') return true
+    await wait(clock, quorumPollMs)
+  }
+  return false
+}
 
 async function standing(manager: Manager, self: string, clock: Clock): Promise<Standing> {
   const { raft, store } = manager
-  const late = wait(clock, quorumMs).then(() => ({ kind: 'no-leader' }) as const)
-  const [{ kind }, { members }] = await Promise.all([
-    Promise.race([raft.readIndex(), late]),
-    raft.status(),
-  ])
+  const hasQuorum = await reachesQuorum(manager, clock)
+  const { members } = await raft.status()
   return store.view((tx) => {
     const nodes = [...tx.all('nodes')]
     const named = nodes.flatMap(({ manager: info }) => info?.raftId ?? [])
@@ -105,7 +116,6 @@ async function standing(manager: Manager, self: string, clock: Clock): Promise<S
     const others = [...new Set(all)].filter((id) => id !== raft.id)
     const isManager = (one: string): boolean => tx.get('nodes', one)?.role === 'manager'
     const [cluster] = tx.all('cluster')
-    const hasQuorum = kind === 'ready'
     const isOnly = !nodes.some(({ id }) => id !== self && isManager(id))
     return {
       hasState: cluster !== undefined && isManager(self),
