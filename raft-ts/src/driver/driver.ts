@@ -331,16 +331,10 @@ export class RaftDriver {
 
   #receiveFrame(frame: SnapshotFrame): void {
     if (frame.to !== this.id) return
-    if (frame.kind === 'snapshot-ack') {
-      this.#sender.acknowledged(frame)
-      return
-    }
-    if (frame.kind === 'snapshot-chunk') {
-      this.#receiver.chunk(frame)
-      return
-    }
-    const { term, commit } = this.#core.status()
-    if (frame.term < term) this.#receiver.refuse(frame)
+    const { term, commit } = this.#core
+    if (frame.kind === 'snapshot-ack') this.#sender.acknowledged(frame)
+    else if (frame.kind === 'snapshot-chunk') this.#receiver.chunk(frame)
+    else if (frame.term < term) this.#receiver.refuse(frame)
     else this.#receiver.offered(frame, frame.meta.index <= commit)
   }
 
@@ -360,10 +354,7 @@ export class RaftDriver {
     }
     for (let i = 0; i < ticks; i++) this.#core.tick()
     this.#transfers.tick()
-    this.#addition.tick({
-      ticks,
-      electionTicks: this.#electionTicks,
-    })
+    this.#addition.tick({ ticks, electionTicks: this.#electionTicks })
     this.#electionTicks = this.#pace.electionTicks()
     this.#core.setElectionTicks(this.#electionTicks)
     if (this.#isRepairing && !this.#core.status().repairing) this.#repaired()
