@@ -4,9 +4,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  DamagedLogError,
   type Done,
   type KeyEncryptionKey,
   openKeyFile,
+  openStorage,
   rotateKeyFile,
   type Storage,
   settleKeyFile,
@@ -26,6 +28,7 @@ import {
   powerCut,
   processCrash,
   someEntries,
+  storageOptions,
   testKek,
   tryOpen,
 } from './support/storage.ts'
@@ -382,3 +385,35 @@ t.test('a key file that cannot be exchanged is said', async (t) => {
   const storage = { kek: testKek, rewrap: (_: KeyEncryptionKey, done: Done) => done() }
   await t.rejects(rotateKeyFile(nowhere, storage, systemRandomBytes), { name: 'DiskError' })
 })
+
+t.test(
+  'a repair that lost the keys goes on after a crash between any two of its steps (simulation seed 241617663870)',
+  async (t) => {
+    let interrupted = 0
+    // Other keys than before.
+    const repair = { repair: true, randomBytes: systemRandomBytes }
+    for (let steps = 0; steps < 40; steps++) {
+      const disk = new MemoryDisk()
+      const storage = open(disk)
+      // Nothing is sealed with the first key, as after a compaction.
+      storage.rotateDataKey(() => {})
+      disk.run()
+      append(disk, storage, someEntries(1, 5))
+      disk.crash(powerCut)
+      disk.flip('meta', 100)
+      openStorage(storageOptions(disk, repair), () => {})
+      disk.run(steps)
+      disk.crash(powerCut)
+      const again = tryOpen(disk)
+      if (again instanceof Error) {
+        t.type(again, DamagedLogError, `${steps} steps`)
+        interrupted += 1
+      }
+      disk.crash(powerCut)
+      const repaired = open(disk, repair)
+      t.equal(repaired.restored.repairing, true)
+      t.equal(repaired.log.lastIndex, 0)
+    }
+    t.ok(interrupted > 2, `${interrupted} times in the middle`)
+  },
+)

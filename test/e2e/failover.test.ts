@@ -117,8 +117,8 @@ t.test('a leader that is demoted hands over first', async (t) => {
 t.test('a leader that is removed, and one that leaves, hand over first', async (t) => {
   const { gone, next, left } = await makeGo(t, all, async (leader, other) => {
     await cluster.type(other, 'node', 'demote', leader)
-    await cluster.type(other, 'node', 'rm', '--force', leader)
     await untilManagers(other, 2)
+    await cluster.type(other, 'node', 'rm', '--force', leader)
   })
   const hosts = await cluster.lab.cli(next, 'node', 'ls', '--format', '{{.Hostname}}')
   t.notOk(hosts.split('\n').includes(gone), `${gone} is gone`)

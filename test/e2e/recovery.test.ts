@@ -139,7 +139,9 @@ t.test('a swarm that needs no recovery is not recovered', async (t) => {
   // One that was just started knows of no leader yet.
   await lab.kill('m1')
   await lab.start('m1')
-  await refused(t, 'm1', lives, ...force)
+  await lab.until('it is refused again, once it is in the swarm', async () => {
+    return lives.test((await lab.try('m1', ...force)).stderr)
+  })
   await refused(t, 'w1', /not a swarm manager: .*only be recovered from a manager/, ...force)
   await lab.cli('w2', 'swarm', 'leave')
   await refused(t, 'w2', /not part of a swarm: there is nothing to recover/, ...force)

@@ -1,7 +1,7 @@
 // The data keys of one directory, opened: one sealer each. Which of them the meta file holds, and
 // until when, is key-rotation.ts.
-import { ForeignLogError, WrongKeyError } from './errors.ts'
-import type { StoredKey } from './meta.ts'
+import { DamagedLogError, ForeignLogError, WrongKeyError } from './errors.ts'
+import { metaName, type StoredKey } from './meta.ts'
 import {
   type KeyEncryptionKey,
   keyBytes,
@@ -21,6 +21,8 @@ export function newStoredKey(kek: KeyEncryptionKey, keyId: number, random: Rando
 export interface SealScope {
   readonly bootCounter: number
   readonly group: string
+  /** A repair was begun, perhaps with a meta file made anew: files of before may be sealed with keys that were lost. */
+  readonly isRepairing?: boolean
 }
 
 interface OpenKey {
@@ -60,10 +62,17 @@ export class Keyring {
     return this.sealer(this.#currentId)
   }
 
-  /** Throws ForeignLogError when the directory does not hold the key. */
+  /** Throws ForeignLogError when the directory does not hold the key, DamagedLogError when a repair lost it. */
   sealer(keyId: number): Sealer {
     const found = this.#keys.get(keyId)
     if (found !== undefined) return found.sealer
+    if (this.#scope.isRepairing === true) {
+      throw new DamagedLogError(
+        metaName,
+        0,
+        `data key ${keyId}, with which a file is sealed, is lost`,
+      )
+    }
     throw new ForeignLogError(
       `a Raft file is sealed with data key ${keyId}, which the meta file does not hold; ` +
         'the file was copied from another directory: remove it or restore the whole directory',
