@@ -7,6 +7,7 @@ export type ClusterId = Id<'cluster'>
 export type NodeId = Id<'node'>
 export type ServiceId = Id<'service'>
 export type TaskId = Id<'task'>
+export type NetworkId = Id<'network'>
 /** Content address of a TaskSpec. */
 export type SpecHash = Id<'spec-hash'>
 export type SessionId = Id<'session'>
@@ -17,6 +18,7 @@ export const clusterId = (text: string): ClusterId => text as ClusterId
 export const nodeId = (text: string): NodeId => text as NodeId
 export const serviceId = (text: string): ServiceId => text as ServiceId
 export const taskId = (text: string): TaskId => text as TaskId
+export const networkId = (text: string): NetworkId => text as NetworkId
 export const specHash = (text: string): SpecHash => text as SpecHash
 export const sessionId = (text: string): SessionId => text as SessionId
 export const raftId = (text: string): RaftId => text as RaftId

@@ -1,0 +1,83 @@
+// What a node knows of the overlay networks: the networks, who is on them, and through which nodes. Made by the managers from the
+// store, carried to the nodes, and turned into kernel state and names there. Addresses are text without prefix length.
+import type { NetworkId, NodeId, ServiceId, TaskId } from './ids.ts'
+
+export type EndpointMode = 'vip' | 'dnsrr'
+export type EndpointProtocol = 'tcp' | 'udp' | 'sctp'
+
+/** One network as of one stamp, whole. */
+export interface NetworkView {
+  readonly network: OverlayNetwork
+  readonly services: readonly ServiceEndpoint[]
+  readonly tasks: readonly TaskEndpoint[]
+}
+
+export interface OverlayNetwork {
+  readonly id: NetworkId
+  readonly name: string
+  /** VXLAN network identifier, 1,048,576 or more. */
+  readonly vni: number
+  /** With prefix length; one of IPv4 and at most one of IPv6. */
+  readonly subnets: readonly string[]
+  /** The most; a path may carry less. */
+  readonly mtu: number
+  /** Nothing leaves it but to its own members. */
+  readonly isInternal: boolean
+  /** Carries published ports. */
+  readonly isIngress: boolean
+}
+
+/** A service on one network. */
+export interface ServiceEndpoint {
+  readonly serviceId: ServiceId
+  /** Also a name in the DNS of the network. */
+  readonly name: string
+  readonly aliases: readonly string[]
+  readonly mode: EndpointMode
+  /** One of each family of the network with mode vip, none with dnsrr. */
+  readonly vips: readonly string[]
+  /** On the ingress network only. */
+  readonly ports: readonly IngressPort[]
+}
+
+/** Open on every node, and led to a task of the service. */
+export interface IngressPort {
+  readonly protocol: EndpointProtocol
+  readonly targetPort: number
+  readonly publishedPort: number
+  /** Only on this address of each node; empty: on all. */
+  readonly bindAddress: string
+  /** Only clients of these subnets; empty: all. */
+  readonly sources: readonly string[]
+  /** The task sees the entering node instead of the client. */
+  readonly isMasqueraded: boolean
+  /** A task of the entering node before all others. */
+  readonly isLocalFirst: boolean
+}
+
+/** A task on one network. Known from its assignment to a node until it is gone from there. */
+export interface TaskEndpoint {
+  readonly taskId: TaskId
+  readonly serviceId: ServiceId
+  readonly nodeId: NodeId
+  /** 0 for a task of a global service. */
+  readonly slot: number
+  /** One of each family of the network. */
+  readonly addresses: readonly string[]
+  readonly aliases: readonly string[]
+  /** Gets new connections and has a name: running, healthy, and not about to be stopped. */
+  readonly isServing: boolean
+}
+
+/** How packets for tasks of a node reach it. */
+export interface NodePath {
+  readonly nodeId: NodeId
+  /** Outer address of its VXLAN packets. */
+  readonly dataPathAddress: string
+  /** Its transit addresses: gateway of its containers and next hop towards them. */
+  readonly transit: readonly string[]
+  /** Of its VXLAN devices and of its end of each container's link. */
+  readonly mac: string
+  /** Marks connections that entered the cluster through it, 1 to 65,535; not reused soon. */
+  readonly mark: number
+}
