@@ -1,5 +1,5 @@
 // Damage done to the files of a Raft member, and what it says about it.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Member } from './raft-members.ts'
 
@@ -13,9 +13,19 @@ export const filesOf = (member: Member, prefix: string): readonly string[] =>
     .sort()
     .map((name) => join(member.directory, name))
 
-/** Changes one bit of the byte there. */
-export function flip(path: string, at: number): void {
+/** Where what was written ends: behind it are zeros that were written ahead, which nobody reads. */
+export const contentBytes = (path: string): number =>
+  readFileSync(path).findLastIndex((byte) => byte !== 0) + 1
+
+/** Changes one bit in the middle of what was written. */
+export function flip(path: string): void {
   const bytes = readFileSync(path)
+  const at = Math.floor(contentBytes(path) / 2)
   bytes[at] = (bytes[at] ?? 0) ^ 16
   writeFileSync(path, bytes)
+}
+
+/** Cuts off the second half of what was written. */
+export function halve(path: string): void {
+  truncateSync(path, Math.floor(contentBytes(path) / 2))
 }

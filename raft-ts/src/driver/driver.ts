@@ -364,6 +364,7 @@ export class RaftDriver {
     this.#isRepairing = false
     this.#options.storage.repaired((err) => {
       if (err !== undefined) this.#fail(err)
+      else this.#options.onNote?.({ kind: 'repair-durable', facts: { term: this.#core.term } })
     })
   }
 
