@@ -88,7 +88,11 @@ export interface ServiceSpec {
   readonly name: string;
   readonly labels: { [key: string]: string };
   readonly mode: { readonly $case: "replicated"; readonly value: ReplicatedMode } | undefined;
-  readonly task: TaskSpec | undefined;
+  readonly task:
+    | TaskSpec
+    | undefined;
+  /** vip or dnsrr; empty: vip. */
+  readonly endpointMode: string;
 }
 
 export interface ServiceSpec_LabelsEntry {
@@ -109,6 +113,15 @@ export interface TaskSpec {
   readonly ports: readonly PortSpec[];
   /** Raised to replace tasks although nothing else changed. */
   readonly forceUpdate: number;
+  readonly networks: readonly NetworkUse[];
+}
+
+/** A network that the tasks of a service are on. */
+export interface NetworkUse {
+  /** Its id in the store; from a user also its name or the beginning of its id. */
+  readonly target: string;
+  /** More names for the service there. */
+  readonly aliases: readonly string[];
 }
 
 export interface ContainerSpec {
@@ -229,13 +242,19 @@ export interface PortSpec {
   readonly targetPort: number;
   /** 0: any free one. */
   readonly publishedPort: number;
-  /** Host mode only in this version. */
+  /** ingress: on every node; host: on the nodes of the tasks. Empty: ingress. */
   readonly mode: string;
   /** Empty: every address of the node. */
   readonly bindAddress: string;
+  /** Only clients of these subnets. Empty: all. */
+  readonly sources: readonly string[];
+  /** Ingress only: the task sees the entering node instead of the client. */
+  readonly masqueraded: boolean;
+  /** Ingress only: a task of the entering node before all others. */
+  readonly localFirst: boolean;
 }
 
-export const PortSpec_Protocol = { UNSPECIFIED: 0, TCP: 1, UDP: 2 } as const;
+export const PortSpec_Protocol = { UNSPECIFIED: 0, TCP: 1, UDP: 2, SCTP: 3 } as const;
 
 export type PortSpec_Protocol = typeof PortSpec_Protocol[keyof typeof PortSpec_Protocol];
 
@@ -243,6 +262,7 @@ export namespace PortSpec_Protocol {
   export type UNSPECIFIED = typeof PortSpec_Protocol.UNSPECIFIED;
   export type TCP = typeof PortSpec_Protocol.TCP;
   export type UDP = typeof PortSpec_Protocol.UDP;
+  export type SCTP = typeof PortSpec_Protocol.SCTP;
 }
 
 export interface Service {
@@ -259,6 +279,27 @@ export interface Service {
   readonly specHash: string;
   /** Rises by one whenever spec.task changes; from 1. */
   readonly specVersion: number;
+  readonly endpoint: Endpoint | undefined;
+}
+
+/** What a service was given to be reached at. */
+export interface Endpoint {
+  /** One entry a network, with mode vip. */
+  readonly vips: readonly NetworkAddresses[];
+  /** Its ingress ports; none is 0. */
+  readonly ports: readonly PublishedPort[];
+}
+
+export interface NetworkAddresses {
+  readonly networkId: string;
+  /** Without prefix length, one of each family of the network. */
+  readonly addresses: readonly string[];
+}
+
+export interface PublishedPort {
+  readonly protocol: PortSpec_Protocol;
+  readonly targetPort: number;
+  readonly publishedPort: number;
 }
 
 export interface Task {
@@ -290,6 +331,8 @@ export interface Task {
   readonly startAfterTaskId: string;
   /** Host ports that were taken, as "tcp/8080". */
   readonly hostPorts: readonly string[];
+  /** Its addresses, one entry a network. Of a task that has ended they may be another's by now. */
+  readonly attachments: readonly NetworkAddresses[];
 }
 
 /** A task's spec, kept once for all tasks that share it. */
@@ -319,6 +362,8 @@ export interface NodeDescription {
   readonly engineLabels: { [key: string]: string };
   /** Highest feature level this node's program knows. */
   readonly featureLevel: number;
+  /** Outer address of its VXLAN packets. Empty: the address of its session. */
+  readonly dataPathAddress: string;
 }
 
 export interface NodeDescription_EngineLabelsEntry {
@@ -350,12 +395,74 @@ export interface Node {
   readonly sessionManagerId: string;
   readonly sessionId: string;
   readonly certificateExpiresAtMs: number;
+  readonly path: PathAllocation | undefined;
+}
+
+/** What a node was given to take part in overlay networks. */
+export interface PathAllocation {
+  /** Gateway of its containers and next hop towards them: one IPv4 and one IPv6 address. */
+  readonly transit: readonly string[];
+  readonly mac: string;
+  /** Marks connections that entered through it, 1 to 65,535. */
+  readonly mark: number;
 }
 
 /** A removed node: refused until its certificate can no longer be valid. */
 export interface RemovedNode {
   readonly id: string;
   readonly expiresAtMs: number;
+  /** Its path's, not given to another node meanwhile; 0: none. */
+  readonly mark: number;
+}
+
+export interface NetworkSpec {
+  readonly name: string;
+  readonly labels: { [key: string]: string };
+  /** overlay */
+  readonly driver: string;
+  /** In a spec only the wished ones. */
+  readonly subnets: readonly SubnetSpec[];
+  /** A subnet of each family: IPv4 always, IPv6 when this is set or a subnet of it is given. */
+  readonly ipv6: boolean;
+  /** Nothing leaves it but to its own members. */
+  readonly internal: boolean;
+  /** Containers without a service may join. */
+  readonly attachable: boolean;
+  /** Carries published ports; there is one. */
+  readonly ingress: boolean;
+  /** Options of the driver. */
+  readonly options: { [key: string]: string };
+}
+
+export interface NetworkSpec_LabelsEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface NetworkSpec_OptionsEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface SubnetSpec {
+  /** CIDR. Empty: taken from the cluster's pools. */
+  readonly subnet: string;
+  /** Part of the subnet that addresses are taken from. Empty: all of it. */
+  readonly ipRange: string;
+  /** Kept free. Empty: the first address. */
+  readonly gateway: string;
+}
+
+export interface Network {
+  readonly id: string;
+  readonly meta: Meta | undefined;
+  readonly spec:
+    | NetworkSpec
+    | undefined;
+  /** VXLAN network identifier. */
+  readonly vni: number;
+  /** What it was given: complete, with its gateway. */
+  readonly subnets: readonly SubnetSpec[];
 }
 
 export interface ClusterSpec {
@@ -367,6 +474,12 @@ export interface ClusterSpec {
   readonly nodeCertExpiryMs: number;
   /** spread, binpack or random */
   readonly scheduling: string;
+  /** Subnets of networks that name none are taken from these CIDRs. Empty: 10.0.0.0/8. */
+  readonly defaultAddressPools: readonly string[];
+  /** Prefix length of such a subnet. 0: 24. */
+  readonly subnetSize: number;
+  /** UDP port of VXLAN. 0: 4789. */
+  readonly dataPathPort: number;
 }
 
 export interface ClusterSpec_LabelsEntry {
@@ -456,7 +569,7 @@ export const Meta: MessageFns<Meta> = {
 };
 
 function createBaseServiceSpec(): ServiceSpec {
-  return { name: "", labels: {}, mode: undefined, task: undefined };
+  return { name: "", labels: {}, mode: undefined, task: undefined, endpointMode: "" };
 }
 
 export const ServiceSpec: MessageFns<ServiceSpec> = {
@@ -474,6 +587,9 @@ export const ServiceSpec: MessageFns<ServiceSpec> = {
     }
     if (message.task !== undefined) {
       TaskSpec.encode(message.task, writer.uint32(34).fork()).join();
+    }
+    if (message.endpointMode !== "") {
+      writer.uint32(42).string(message.endpointMode);
     }
     return writer;
   },
@@ -524,6 +640,14 @@ export const ServiceSpec: MessageFns<ServiceSpec> = {
             }
 
             message.task = TaskSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.endpointMode = reader.string();
             continue;
           }
         }
@@ -651,6 +775,7 @@ function createBaseTaskSpec(): TaskSpec {
     placement: undefined,
     ports: [],
     forceUpdate: 0,
+    networks: [],
   };
 }
 
@@ -676,6 +801,9 @@ export const TaskSpec: MessageFns<TaskSpec> = {
     }
     if (message.forceUpdate !== 0) {
       writer.uint32(56).uint64(message.forceUpdate);
+    }
+    for (const v of message.networks) {
+      NetworkUse.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -747,6 +875,71 @@ export const TaskSpec: MessageFns<TaskSpec> = {
             }
 
             message.forceUpdate = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.networks.push(NetworkUse.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkUse(): NetworkUse {
+  return { target: "", aliases: [] };
+}
+
+export const NetworkUse: MessageFns<NetworkUse> = {
+  encode(message: NetworkUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.target !== "") {
+      writer.uint32(10).string(message.target);
+    }
+    for (const v of message.aliases) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkUse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.aliases.push(reader.string());
             continue;
           }
         }
@@ -1665,7 +1858,17 @@ export const Platform: MessageFns<Platform> = {
 };
 
 function createBasePortSpec(): PortSpec {
-  return { name: "", protocol: 0, targetPort: 0, publishedPort: 0, mode: "", bindAddress: "" };
+  return {
+    name: "",
+    protocol: 0,
+    targetPort: 0,
+    publishedPort: 0,
+    mode: "",
+    bindAddress: "",
+    sources: [],
+    masqueraded: false,
+    localFirst: false,
+  };
 }
 
 export const PortSpec: MessageFns<PortSpec> = {
@@ -1687,6 +1890,15 @@ export const PortSpec: MessageFns<PortSpec> = {
     }
     if (message.bindAddress !== "") {
       writer.uint32(50).string(message.bindAddress);
+    }
+    for (const v of message.sources) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.masqueraded !== false) {
+      writer.uint32(64).bool(message.masqueraded);
+    }
+    if (message.localFirst !== false) {
+      writer.uint32(72).bool(message.localFirst);
     }
     return writer;
   },
@@ -1752,6 +1964,30 @@ export const PortSpec: MessageFns<PortSpec> = {
             message.bindAddress = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sources.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.masqueraded = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.localFirst = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1766,7 +2002,15 @@ export const PortSpec: MessageFns<PortSpec> = {
 };
 
 function createBaseService(): Service {
-  return { id: "", meta: undefined, spec: undefined, previousSpec: undefined, specHash: "", specVersion: 0 };
+  return {
+    id: "",
+    meta: undefined,
+    spec: undefined,
+    previousSpec: undefined,
+    specHash: "",
+    specVersion: 0,
+    endpoint: undefined,
+  };
 }
 
 export const Service: MessageFns<Service> = {
@@ -1788,6 +2032,9 @@ export const Service: MessageFns<Service> = {
     }
     if (message.specVersion !== 0) {
       writer.uint32(48).uint64(message.specVersion);
+    }
+    if (message.endpoint !== undefined) {
+      Endpoint.encode(message.endpoint, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1853,6 +2100,196 @@ export const Service: MessageFns<Service> = {
             message.specVersion = longToNumber(reader.uint64());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.endpoint = Endpoint.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEndpoint(): Endpoint {
+  return { vips: [], ports: [] };
+}
+
+export const Endpoint: MessageFns<Endpoint> = {
+  encode(message: Endpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.vips) {
+      NetworkAddresses.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.ports) {
+      PublishedPort.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Endpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpoint() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vips.push(NetworkAddresses.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ports.push(PublishedPort.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkAddresses(): NetworkAddresses {
+  return { networkId: "", addresses: [] };
+}
+
+export const NetworkAddresses: MessageFns<NetworkAddresses> = {
+  encode(message: NetworkAddresses, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.networkId !== "") {
+      writer.uint32(10).string(message.networkId);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkAddresses {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkAddresses() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePublishedPort(): PublishedPort {
+  return { protocol: 0, targetPort: 0, publishedPort: 0 };
+}
+
+export const PublishedPort: MessageFns<PublishedPort> = {
+  encode(message: PublishedPort, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.protocol !== 0) {
+      writer.uint32(8).int32(message.protocol);
+    }
+    if (message.targetPort !== 0) {
+      writer.uint32(16).uint32(message.targetPort);
+    }
+    if (message.publishedPort !== 0) {
+      writer.uint32(24).uint32(message.publishedPort);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublishedPort {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublishedPort() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.protocol = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.targetPort = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.publishedPort = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1887,6 +2324,7 @@ function createBaseTask(): Task {
     startAtMs: 0,
     startAfterTaskId: "",
     hostPorts: [],
+    attachments: [],
   };
 }
 
@@ -1948,6 +2386,9 @@ export const Task: MessageFns<Task> = {
     }
     for (const v of message.hostPorts) {
       writer.uint32(154).string(v!);
+    }
+    for (const v of message.attachments) {
+      NetworkAddresses.encode(v!, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -2115,6 +2556,14 @@ export const Task: MessageFns<Task> = {
             }
 
             message.hostPorts.push(reader.string());
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.attachments.push(NetworkAddresses.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2334,6 +2783,7 @@ function createBaseNodeDescription(): NodeDescription {
     engineVersion: "",
     engineLabels: {},
     featureLevel: 0,
+    dataPathAddress: "",
   };
 }
 
@@ -2356,6 +2806,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     });
     if (message.featureLevel !== 0) {
       writer.uint32(48).uint32(message.featureLevel);
+    }
+    if (message.dataPathAddress !== "") {
+      writer.uint32(58).string(message.dataPathAddress);
     }
     return writer;
   },
@@ -2422,6 +2875,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             }
 
             message.featureLevel = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.dataPathAddress = reader.string();
             continue;
           }
         }
@@ -2577,6 +3038,7 @@ function createBaseNode(): Node {
     sessionManagerId: "",
     sessionId: "",
     certificateExpiresAtMs: 0,
+    path: undefined,
   };
 }
 
@@ -2620,6 +3082,9 @@ export const Node: MessageFns<Node> = {
     }
     if (message.certificateExpiresAtMs !== 0) {
       writer.uint32(104).uint64(message.certificateExpiresAtMs);
+    }
+    if (message.path !== undefined) {
+      PathAllocation.encode(message.path, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -2741,6 +3206,82 @@ export const Node: MessageFns<Node> = {
             message.certificateExpiresAtMs = longToNumber(reader.uint64());
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.path = PathAllocation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePathAllocation(): PathAllocation {
+  return { transit: [], mac: "", mark: 0 };
+}
+
+export const PathAllocation: MessageFns<PathAllocation> = {
+  encode(message: PathAllocation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.transit) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.mac !== "") {
+      writer.uint32(18).string(message.mac);
+    }
+    if (message.mark !== 0) {
+      writer.uint32(24).uint32(message.mark);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PathAllocation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePathAllocation() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.transit.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mark = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2755,7 +3296,7 @@ export const Node: MessageFns<Node> = {
 };
 
 function createBaseRemovedNode(): RemovedNode {
-  return { id: "", expiresAtMs: 0 };
+  return { id: "", expiresAtMs: 0, mark: 0 };
 }
 
 export const RemovedNode: MessageFns<RemovedNode> = {
@@ -2765,6 +3306,9 @@ export const RemovedNode: MessageFns<RemovedNode> = {
     }
     if (message.expiresAtMs !== 0) {
       writer.uint32(16).uint64(message.expiresAtMs);
+    }
+    if (message.mark !== 0) {
+      writer.uint32(24).uint32(message.mark);
     }
     return writer;
   },
@@ -2798,6 +3342,436 @@ export const RemovedNode: MessageFns<RemovedNode> = {
             message.expiresAtMs = longToNumber(reader.uint64());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mark = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkSpec(): NetworkSpec {
+  return {
+    name: "",
+    labels: {},
+    driver: "",
+    subnets: [],
+    ipv6: false,
+    internal: false,
+    attachable: false,
+    ingress: false,
+    options: {},
+  };
+}
+
+export const NetworkSpec: MessageFns<NetworkSpec> = {
+  encode(message: NetworkSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      NetworkSpec_LabelsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    if (message.driver !== "") {
+      writer.uint32(26).string(message.driver);
+    }
+    for (const v of message.subnets) {
+      SubnetSpec.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.ipv6 !== false) {
+      writer.uint32(40).bool(message.ipv6);
+    }
+    if (message.internal !== false) {
+      writer.uint32(48).bool(message.internal);
+    }
+    if (message.attachable !== false) {
+      writer.uint32(56).bool(message.attachable);
+    }
+    if (message.ingress !== false) {
+      writer.uint32(64).bool(message.ingress);
+    }
+    globalThis.Object.entries(message.options).forEach(([key, value]: [string, string]) => {
+      NetworkSpec_OptionsEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkSpec() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = NetworkSpec_LabelsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.labels[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.driver = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.subnets.push(SubnetSpec.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ipv6 = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.internal = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.attachable = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.ingress = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            const entry9 = NetworkSpec_OptionsEntry.decode(reader, reader.uint32());
+            if (entry9.value !== undefined) {
+              message.options[entry9.key] = entry9.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkSpec_LabelsEntry(): NetworkSpec_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const NetworkSpec_LabelsEntry: MessageFns<NetworkSpec_LabelsEntry> = {
+  encode(message: NetworkSpec_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkSpec_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkSpec_LabelsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkSpec_OptionsEntry(): NetworkSpec_OptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const NetworkSpec_OptionsEntry: MessageFns<NetworkSpec_OptionsEntry> = {
+  encode(message: NetworkSpec_OptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkSpec_OptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkSpec_OptionsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSubnetSpec(): SubnetSpec {
+  return { subnet: "", ipRange: "", gateway: "" };
+}
+
+export const SubnetSpec: MessageFns<SubnetSpec> = {
+  encode(message: SubnetSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subnet !== "") {
+      writer.uint32(10).string(message.subnet);
+    }
+    if (message.ipRange !== "") {
+      writer.uint32(18).string(message.ipRange);
+    }
+    if (message.gateway !== "") {
+      writer.uint32(26).string(message.gateway);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubnetSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubnetSpec() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subnet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ipRange = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetwork(): Network {
+  return { id: "", meta: undefined, spec: undefined, vni: 0, subnets: [] };
+}
+
+export const Network: MessageFns<Network> = {
+  encode(message: Network, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.meta !== undefined) {
+      Meta.encode(message.meta, writer.uint32(18).fork()).join();
+    }
+    if (message.spec !== undefined) {
+      NetworkSpec.encode(message.spec, writer.uint32(26).fork()).join();
+    }
+    if (message.vni !== 0) {
+      writer.uint32(32).uint32(message.vni);
+    }
+    for (const v of message.subnets) {
+      SubnetSpec.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Network {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetwork() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.meta = Meta.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.spec = NetworkSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.vni = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.subnets.push(SubnetSpec.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2812,7 +3786,17 @@ export const RemovedNode: MessageFns<RemovedNode> = {
 };
 
 function createBaseClusterSpec(): ClusterSpec {
-  return { name: "", labels: {}, taskHistoryLimit: 0, heartbeatMs: 0, nodeCertExpiryMs: 0, scheduling: "" };
+  return {
+    name: "",
+    labels: {},
+    taskHistoryLimit: 0,
+    heartbeatMs: 0,
+    nodeCertExpiryMs: 0,
+    scheduling: "",
+    defaultAddressPools: [],
+    subnetSize: 0,
+    dataPathPort: 0,
+  };
 }
 
 export const ClusterSpec: MessageFns<ClusterSpec> = {
@@ -2834,6 +3818,15 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     }
     if (message.scheduling !== "") {
       writer.uint32(58).string(message.scheduling);
+    }
+    for (const v of message.defaultAddressPools) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.subnetSize !== 0) {
+      writer.uint32(72).uint32(message.subnetSize);
+    }
+    if (message.dataPathPort !== 0) {
+      writer.uint32(80).uint32(message.dataPathPort);
     }
     return writer;
   },
@@ -2900,6 +3893,30 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
             }
 
             message.scheduling = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.defaultAddressPools.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.subnetSize = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.dataPathPort = reader.uint32();
             continue;
           }
         }

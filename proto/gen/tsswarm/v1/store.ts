@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Cluster, Node, RemovedNode, Service, Task, TaskSpecRecord } from "./objects.ts";
+import { Cluster, Network, Node, RemovedNode, Service, Task, TaskSpecRecord } from "./objects.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -47,6 +47,7 @@ export interface StoreChange {
     | { readonly $case: "task"; readonly value: Task }
     | { readonly $case: "removedNode"; readonly value: RemovedNode }
     | { readonly $case: "removed"; readonly value: RemovedRow }
+    | { readonly $case: "network"; readonly value: Network }
     | undefined;
 }
 
@@ -283,6 +284,9 @@ export const StoreChange: MessageFns<StoreChange> = {
       case "removed":
         RemovedRow.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
+      case "network":
+        Network.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -354,6 +358,14 @@ export const StoreChange: MessageFns<StoreChange> = {
             }
 
             message.kind = { $case: "removed", value: RemovedRow.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "network", value: Network.decode(reader, reader.uint32()) };
             continue;
           }
         }
