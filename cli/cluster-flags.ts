@@ -1,5 +1,5 @@
 // The settings of the cluster that `swarm init` and `swarm update` take, and Swarm's that are not there.
-import { clusterSpecToProto } from '../proto/codec/cluster.ts'
+import { clusterSpecFromProto, clusterSpecToProto } from '../proto/codec/cluster.ts'
 import type { ClusterSpec as ClusterSpecProto } from '../proto/gen/tsswarm/v1/objects.ts'
 import { clusterSpec } from '../proto/spec/cluster-spec.ts'
 import { parseSpec } from '../proto/spec/parse-spec.ts'
@@ -32,10 +32,10 @@ export type ClusterFlags = FlagValues<typeof clusterFlags>
 /** The present settings (or the defaults) with those the flags name. Errors: INVALID_ARGUMENT. */
 export function clusterSpecOf(
   flags: ClusterFlags,
-  current: Partial<ClusterSpecProto>,
+  current: ClusterSpecProto | undefined,
 ): ClusterSpecProto {
   const wished = {
-    ...current,
+    ...(current === undefined ? {} : clusterSpecFromProto(current)),
     ...defined({
       nodeCertExpiryMs: flags['cert-expiry'],
       heartbeatMs: flags['dispatcher-heartbeat'],

@@ -3,7 +3,7 @@
 // Source: Docker Swarm: == and != only, all must hold, values compare without case, label keys with case; an unknown
 // key never matches; a label that a node lacks is the empty text.
 import type { Node } from '../proto/objects/index.ts'
-import { type IpRange, ipInRange, parseIpRange } from './ip-range.ts'
+import { type IpRange, ipInRange, parseIpRange } from '../proto/spec/ip.ts'
 
 export type ConstraintField =
   | 'id'

@@ -63,7 +63,8 @@ export function demandOf(specHash: SpecHash, spec: TaskSpec): Demand {
 function hostPortsOf(spec: TaskSpec): string[] {
   const ports = new Set<string>()
   for (const port of spec.ports) {
-    if (port.publishedPort !== 0) ports.add(`${port.protocol}/${port.publishedPort}`)
+    if (port.mode !== 'host' || port.publishedPort === 0) continue
+    ports.add(`${port.protocol}/${port.publishedPort}`)
   }
   return [...ports].sort()
 }

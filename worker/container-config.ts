@@ -63,19 +63,18 @@ export function containerConfig(
   }
 }
 
-/** The ports of a spec as the executor's networks want them. */
+/** The host ports of a spec as the executor's networks want them. */
 export function hostPortsOf(ports: readonly PortSpec[]): readonly {
   readonly protocol: 'tcp' | 'udp'
   readonly targetPort: number
   readonly publishedPort: number
   readonly bindAddress?: string
 }[] {
-  return ports.map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
-    protocol,
-    targetPort,
-    publishedPort,
-    ...(bindAddress === '' ? {} : { bindAddress }),
-  }))
+  return ports.flatMap(({ mode, protocol, targetPort, publishedPort, bindAddress }) => {
+    if (mode !== 'host' || protocol === 'sctp') return []
+    const bound = bindAddress === '' ? {} : { bindAddress }
+    return [{ protocol, targetPort, publishedPort, ...bound }]
+  })
 }
 
 type Expand = (text: string, field: string) => string

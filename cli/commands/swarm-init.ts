@@ -46,7 +46,7 @@ export const command = defineCommand({
         advertiseAddress: given.flags['advertise-addr'] ?? '',
         listenAddress: given.flags['listen-addr'] ?? '',
         availability: availabilityOf(given.flags.availability),
-        spec: isRecovery ? undefined : clusterSpecOf(given.flags, {}),
+        spec: isRecovery ? undefined : clusterSpecOf(given.flags, undefined),
         forceNewCluster: isRecovery,
         force: given.flags.force,
       },

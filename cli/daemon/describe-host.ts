@@ -18,5 +18,6 @@ export function describeHost(config: DaemonConfig): NodeDescription {
     engineVersion: version,
     engineLabels: config.labels,
     featureLevel,
+    dataPathAddress: '',
   }
 }

@@ -28,6 +28,9 @@ export function parsePublish(text: string): PortSpec {
     publishedPort: portNumber('published', published, 0),
     mode: 'host',
     bindAddress: values.get('host_ip') ?? '',
+    sources: [],
+    isMasqueraded: false,
+    isLocalFirst: false,
   }
 }
 

@@ -96,6 +96,7 @@ export function newNode(id: string, role: NodeRole, availability: NodeAvailabili
     sessionManagerId: undefined,
     sessionId: undefined,
     certificateExpiresAtMs: 0,
+    path: undefined,
   }
 }
 

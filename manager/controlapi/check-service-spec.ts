@@ -13,6 +13,12 @@ import type {
 import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
 import { isCapability, isImageReference, isSignal } from './known-names.ts'
 
+/**
+ * Whether services may be on overlay networks and publish ports on every node. Nodes cannot carry that yet: everything above
+ * them can, and what asks for it is refused here alone.
+ */
+export const overlayIsOn = false
+
 const nanoCpusMin = 1_000_000
 const memoryBytesMin = 4 * 1024 * 1024
 
@@ -25,7 +31,7 @@ interface Problem {
  * Warnings: what is allowed but hardly meant.
  * Errors: INVALID_ARGUMENT naming service, fields, reasons and remedies.
  */
-export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
+export function checkServiceSpec(spec: ServiceSpec, hasOverlay = overlayIsOn): readonly string[] {
   const { task } = spec
   const problems = [
     ...checkContainer(task.container),
@@ -35,6 +41,8 @@ export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
     ...checkLimits(task),
     ...checkPlacement(task),
     ...checkPorts(task.ports),
+    ...checkEndpoint(spec),
+    ...(hasOverlay ? [] : refuseOverlay(spec)),
   ]
   const [first] = problems
   if (first === undefined) return warningsOf(task)
@@ -161,7 +169,7 @@ function problem(field: string, reason: string): Problem {
   return { field: `task.placement.${field}:`, reason }
 }
 
-/** A task cannot take one port of its host twice. */
+/** A task cannot take one port of its host twice, nor a service one of every node. */
 function checkPorts(ports: readonly PortSpec[]): readonly Problem[] {
   const problems: Problem[] = []
   ports.forEach((port, i) => {
@@ -174,7 +182,7 @@ function checkPorts(ports: readonly PortSpec[]): readonly Problem[] {
       const taken = `${port.protocol}/${port.publishedPort}`
       problems.push({
         field: `task.ports[${i}].publishedPort`,
-        reason: `publishes host port ${taken} a second time: choose another published port`,
+        reason: `publishes port ${taken} a second time: choose another published port`,
       })
     }
   })
@@ -190,6 +198,51 @@ function collide(a: PortSpec, b: PortSpec): boolean {
     a.protocol === b.protocol &&
     sameAddress
   )
+}
+
+function refuseOverlay({ task, endpointMode }: ServiceSpec): readonly Problem[] {
+  const problems: Problem[] = []
+  if (task.networks.length > 0 || endpointMode === 'dnsrr') {
+    const field = task.networks.length > 0 ? 'task.networks' : 'endpointMode'
+    const reason =
+      'asks for an overlay network, and nodes of this version do not carry those: publish ports on the hosts with ' +
+      '-p mode=host,published=PORT,target=PORT'
+    problems.push({ field, reason })
+  }
+  task.ports.forEach((port, i) => {
+    if (port.mode !== 'ingress') return
+    const published = port.publishedPort === 0 ? '' : `published=${port.publishedPort},`
+    const reason =
+      'is ingress (the routing mesh), which nodes of this version do not carry: publish on the host of each task with ' +
+      `-p mode=host,${published}target=${port.targetPort}`
+    problems.push({ field: `task.ports[${i}].mode`, reason })
+  })
+  return problems
+}
+
+/** What of ports and networks does not go together. */
+function checkEndpoint({ task, endpointMode }: ServiceSpec): readonly Problem[] {
+  const problems: Problem[] = []
+  task.ports.forEach((port, i) => {
+    const refuse = (field: string, reason: string): void => {
+      problems.push({ field: `task.ports[${i}].${field}`, reason })
+    }
+    if (port.mode === 'ingress') {
+      if (endpointMode !== 'dnsrr') return
+      const remedy = 'use endpoint mode vip, or publish with mode=host'
+      refuse('mode', `is ingress, which has no address with endpoint mode dnsrr: ${remedy}`)
+      return
+    }
+    if (port.protocol === 'sctp')
+      refuse('protocol', 'is sctp, which is published with mode=ingress only')
+    if (port.sources.length > 0) refuse('sources', 'are for mode=ingress only: remove them')
+    if (port.isMasqueraded) refuse('isMasqueraded', 'is for mode=ingress only: remove it')
+    if (port.isLocalFirst) refuse('isLocalFirst', 'is for mode=ingress only: remove it')
+  })
+  for (const target of duplicates(task.networks.map((use) => use.target))) {
+    problems.push({ field: 'task.networks', reason: `name "${target}" twice: remove one` })
+  }
+  return problems
 }
 
 function warningsOf({ placement }: TaskSpec): readonly string[] {

@@ -159,6 +159,6 @@ function removeNode(tx: Tx, request: RemoveNodeRequest, cluster: ClusterView): s
   }
   tx.remove('nodes', node.id)
   const expiresAtMs = Math.max(node.certificateExpiresAtMs, tx.nowMs) + removedKeepMs
-  tx.create('removedNodes', { id: node.id, expiresAtMs })
+  tx.create('removedNodes', { id: node.id, expiresAtMs, mark: node.path?.mark ?? 0 })
   return node.id
 }

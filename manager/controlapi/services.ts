@@ -12,7 +12,7 @@ import {
   type UpdateServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { newId } from '../../proto/lib/ids.ts'
-import { type Service, serviceId } from '../../proto/objects/index.ts'
+import { noEndpoint, type Service, serviceId } from '../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { Tx } from '../store/store.ts'
 import { checkServiceSpec } from './check-service-spec.ts'
@@ -94,6 +94,7 @@ async function createService(
         previousSpec: undefined,
         specHash: keepTaskSpec(tx, spec),
         specVersion: 1,
+        endpoint: noEndpoint,
       }
       return tx.create('services', service).id
     },

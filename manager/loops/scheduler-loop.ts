@@ -137,6 +137,7 @@ function tell(scheduler: Scheduler, change: Change): void {
       return
     case 'services':
     case 'removedNodes':
+    case 'networks':
       return
   }
 }

@@ -46,5 +46,6 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     startAtMs: start.startAtMs,
     startAfterTaskId: start.startAfterTaskId,
     hostPorts: [],
+    attachments: [],
   }
 }

@@ -31,6 +31,7 @@ export class Overlay {
       taskSpecs: new Map(),
       tasks: new Map(),
       removedNodes: new Map(),
+      networks: new Map(),
     }
     this.reset()
   }

@@ -1,5 +1,6 @@
 // Writes <-> protobuf, for entries and snapshots alike. One line a table.
 import { clusterFromProto, clusterToProto } from '../../proto/codec/cluster.ts'
+import { networkFromProto, networkToProto } from '../../proto/codec/network.ts'
 import {
   nodeFromProto,
   nodeToProto,
@@ -34,6 +35,8 @@ export function writeToProto(write: Write): StoreChange {
       return { kind: { $case: 'task', value: taskToProto(write.row) } }
     case 'removedNodes':
       return { kind: { $case: 'removedNode', value: removedNodeToProto(write.row) } }
+    case 'networks':
+      return { kind: { $case: 'network', value: networkToProto(write.row) } }
   }
 }
 
@@ -52,6 +55,8 @@ export function writeFromProto({ kind }: StoreChange, intern: Intern): Write {
       return put('tasks', taskFromProto(kind.value, intern))
     case 'removedNode':
       return put('removedNodes', removedNodeFromProto(kind.value))
+    case 'network':
+      return put('networks', networkFromProto(kind.value))
     case 'removed':
       return { table: tableNamed(kind.value.table), id: kind.value.id, row: undefined } as Write
     case undefined:

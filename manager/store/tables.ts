@@ -2,6 +2,7 @@
 // (query, apply, snapshot, watch) is driven by this; to add a table, add it here and to store.proto.
 import type {
   Cluster,
+  Network,
   Node,
   RemovedNode,
   Service,
@@ -16,12 +17,13 @@ export interface Rows {
   readonly taskSpecs: TaskSpecRecord
   readonly tasks: Task
   readonly removedNodes: RemovedNode
+  readonly networks: Network
 }
 
 export type TableName = keyof Rows
 export type Row<T extends TableName> = Rows[T]
 /** Tables whose rows carry a version, and are updated under it. */
-export type VersionedTable = 'cluster' | 'nodes' | 'services' | 'tasks'
+export type VersionedTable = 'cluster' | 'nodes' | 'services' | 'tasks' | 'networks'
 
 /**
  * A derived look-up. `of` names all fields that `key` reads, so that a change of other fields costs nothing.
@@ -105,6 +107,16 @@ export const tables = {
     versioned: false,
     label: (row: RemovedNode) => row.id,
     indexes: {},
+  },
+  networks: {
+    noun: 'network',
+    id: (row: Network) => row.id,
+    versioned: true,
+    label: (row: Network) => row.spec.name,
+    indexes: {
+      /** By lower-case name. */
+      byName: { of: ['spec'], key: (row: Network) => row.spec.name.toLowerCase(), unique: true },
+    },
   },
 } as const satisfies { readonly [T in TableName]: TableDef<Rows[T]> }
 

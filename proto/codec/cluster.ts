@@ -5,12 +5,27 @@ import type {
 } from '../gen/tsswarm/v1/objects.ts'
 import type { Cluster } from '../objects/cluster.ts'
 import { clusterId } from '../objects/ids.ts'
-import { type ClusterSpec, clusterSpec } from '../spec/cluster-spec.ts'
+import {
+  type ClusterSpec,
+  clusterSpec,
+  defaultAddressPools,
+  defaultDataPathPort,
+  defaultSubnetSize,
+} from '../spec/cluster-spec.ts'
 import { parseSpec } from '../spec/parse-spec.ts'
 import { required } from './required.ts'
 
+/** Defaults of what came with networks stay unwritten, as older programs leave them. */
 export function clusterSpecToProto(spec: ClusterSpec): ClusterSpecProto {
-  return spec
+  const { defaultAddressPools: pools, subnetSize, dataPathPort } = spec
+  const [pool] = pools
+  const areDefault = pools.length === 1 && pool === defaultAddressPools[0]
+  return {
+    ...spec,
+    defaultAddressPools: areDefault ? [] : pools,
+    subnetSize: subnetSize === defaultSubnetSize ? 0 : subnetSize,
+    dataPathPort: dataPathPort === defaultDataPathPort ? 0 : dataPathPort,
+  }
 }
 
 /** Of a spec that was checked before; values are not checked again. */
@@ -19,6 +34,10 @@ export function clusterSpecFromProto(proto: ClusterSpecProto): ClusterSpec {
     ...proto,
     name: proto.name as ClusterSpec['name'],
     scheduling: proto.scheduling as ClusterSpec['scheduling'],
+    defaultAddressPools:
+      proto.defaultAddressPools.length === 0 ? defaultAddressPools : proto.defaultAddressPools,
+    subnetSize: proto.subnetSize === 0 ? defaultSubnetSize : proto.subnetSize,
+    dataPathPort: proto.dataPathPort === 0 ? defaultDataPathPort : proto.dataPathPort,
   }
 }
 
@@ -27,7 +46,8 @@ export function clusterSpecFromProto(proto: ClusterSpecProto): ClusterSpec {
  * Errors: INVALID_ARGUMENT naming field, value and what would be right.
  */
 export function parseClusterSpec(proto: ClusterSpecProto | undefined): ClusterSpec {
-  return parseSpec(clusterSpec, required(proto, 'cluster "default"', 'spec'), 'cluster "default"')
+  const given = clusterSpecFromProto(required(proto, 'cluster "default"', 'spec'))
+  return parseSpec(clusterSpec, given, 'cluster "default"')
 }
 
 /** With the root key: for the store and its entries only. */

@@ -124,6 +124,7 @@ export function nodeToProto(node: Node): NodeProto {
     sessionManagerId: node.sessionManagerId ?? '',
     sessionId: node.sessionId ?? '',
     certificateExpiresAtMs: node.certificateExpiresAtMs,
+    path: node.path,
   }
 }
 
@@ -147,6 +148,7 @@ export function nodeFromProto(proto: NodeProto): Node {
     sessionManagerId: optionalId(proto.sessionManagerId, nodeId),
     sessionId: optionalId(proto.sessionId, sessionId),
     certificateExpiresAtMs: proto.certificateExpiresAtMs,
+    path: proto.path,
   }
 }
 
@@ -156,5 +158,5 @@ export function removedNodeToProto(node: RemovedNode): RemovedNodeProto {
 
 /** Errors: INVALID_ARGUMENT for missing fields. */
 export function removedNodeFromProto(proto: RemovedNodeProto): RemovedNode {
-  return { id: nodeId(required(proto.id, 'RemovedNode', 'id')), expiresAtMs: proto.expiresAtMs }
+  return { ...proto, id: nodeId(required(proto.id, 'RemovedNode', 'id')) }
 }

@@ -1,15 +1,24 @@
 // Service, ServiceSpec and TaskSpecRecord <-> protobuf.
 import type {
+  Endpoint as EndpointProto,
   Service as ServiceProto,
   ServiceSpec as ServiceSpecProto,
   TaskSpecRecord as TaskSpecRecordProto,
 } from '../gen/tsswarm/v1/objects.ts'
 import { serviceId, specHash } from '../objects/ids.ts'
-import type { Service, TaskSpecRecord } from '../objects/service.ts'
+import type { EndpointMode } from '../objects/overlay.ts'
+import {
+  type Endpoint,
+  noEndpoint,
+  type PublishedPort,
+  type Service,
+  type TaskSpecRecord,
+} from '../objects/service.ts'
 import { parseSpec } from '../spec/parse-spec.ts'
 import { type ServiceSpec, serviceSpec } from '../spec/service-spec.ts'
+import { networkAddressesFromProto } from './network.ts'
 import { required } from './required.ts'
-import { taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
+import { portProtocol, protocolFromProto, taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
 
 export function serviceSpecToProto(spec: ServiceSpec): ServiceSpecProto {
   return {
@@ -17,6 +26,8 @@ export function serviceSpecToProto(spec: ServiceSpec): ServiceSpecProto {
     labels: spec.labels,
     mode: { $case: 'replicated', value: { replicas: spec.mode.replicas } },
     task: taskSpecToProto(spec.task),
+    // The default stays unwritten, as older programs leave it.
+    endpointMode: spec.endpointMode === 'vip' ? '' : spec.endpointMode,
   }
 }
 
@@ -27,6 +38,7 @@ export function serviceSpecFromProto(proto: ServiceSpecProto): ServiceSpec {
     labels: proto.labels,
     mode: { kind: 'replicated', replicas: proto.mode?.value.replicas ?? 1 },
     task: taskSpecFromProto(required(proto.task, `service "${proto.name}"`, 'task')),
+    endpointMode: (proto.endpointMode === '' ? 'vip' : proto.endpointMode) as EndpointMode,
   }
 }
 
@@ -52,6 +64,7 @@ export function serviceToProto(service: Service): ServiceProto {
       service.previousSpec === undefined ? undefined : serviceSpecToProto(service.previousSpec),
     specHash: service.specHash,
     specVersion: service.specVersion,
+    endpoint: endpointToProto(service.endpoint),
   }
 }
 
@@ -68,6 +81,21 @@ export function serviceFromProto(proto: ServiceProto): Service {
       proto.previousSpec === undefined ? undefined : serviceSpecFromProto(proto.previousSpec),
     specHash: specHash(required(proto.specHash, 'Service', 'spec_hash')),
     specVersion: proto.specVersion,
+    endpoint: endpointFromProto(proto.endpoint),
+  }
+}
+
+function endpointToProto({ vips, ports }: Endpoint): EndpointProto | undefined {
+  if (vips.length === 0 && ports.length === 0) return undefined
+  const protocol = (port: PublishedPort) => portProtocol.toProto(port.protocol)
+  return { vips, ports: ports.map((port) => ({ ...port, protocol: protocol(port) })) }
+}
+
+function endpointFromProto(proto: EndpointProto | undefined): Endpoint {
+  if (proto === undefined) return noEndpoint
+  return {
+    vips: proto.vips.map((one) => networkAddressesFromProto(one)),
+    ports: proto.ports.map((port) => ({ ...port, protocol: protocolFromProto(port.protocol) })),
   }
 }
 

@@ -2,9 +2,24 @@
 import { canonicalJson } from '../lib/canonical-json.ts'
 import { sha256Hex } from '../lib/digest.ts'
 import { type SpecHash, specHash } from '../objects/ids.ts'
-import type { TaskSpec } from '../spec/service-spec.ts'
+import type { PortSpec, TaskSpec } from '../spec/service-spec.ts'
 
-/** 128 bits of SHA-256 over the canonical JSON, as 32 hex digits. Equal specs have equal hashes in every process. */
+/**
+ * 128 bits of SHA-256 over the canonical JSON, as 32 hex digits. Equal specs have equal hashes in every process, also of
+ * an earlier version: what was not there from the beginning counts only where it says something.
+ */
 export function hashTaskSpec(spec: TaskSpec): SpecHash {
-  return specHash(sha256Hex(canonicalJson(spec)).slice(0, 32))
+  const { networks, ports, ...rest } = spec
+  const said = networks.length === 0 ? {} : { networks }
+  const hashed = { ...rest, ...said, ports: ports.map(saidOfPort) }
+  return specHash(sha256Hex(canonicalJson(hashed)).slice(0, 32))
+}
+
+function saidOfPort({ sources, isMasqueraded, isLocalFirst, ...port }: PortSpec): object {
+  return {
+    ...port,
+    ...(sources.length === 0 ? {} : { sources }),
+    ...(isMasqueraded ? { isMasqueraded } : {}),
+    ...(isLocalFirst ? { isLocalFirst } : {}),
+  }
 }

@@ -34,7 +34,11 @@ const restartCondition = enumCodec({
   any: RestartPolicy_Condition.ANY,
 })
 
-const portProtocol = enumCodec({ tcp: PortSpec_Protocol.TCP, udp: PortSpec_Protocol.UDP })
+export const portProtocol = enumCodec({
+  tcp: PortSpec_Protocol.TCP,
+  udp: PortSpec_Protocol.UDP,
+  sctp: PortSpec_Protocol.SCTP,
+})
 
 export function taskSpecToProto(spec: TaskSpec): TaskSpecProto {
   return {
@@ -43,7 +47,8 @@ export function taskSpecToProto(spec: TaskSpec): TaskSpecProto {
     reservations: spec.reservations,
     restart: { ...spec.restart, condition: restartCondition.toProto(spec.restart.condition) },
     placement: spec.placement,
-    ports: spec.ports.map((port) => ({ ...port, protocol: portProtocol.toProto(port.protocol) })),
+    ports: spec.ports.map(portToProto),
+    networks: spec.networks,
     forceUpdate: spec.forceUpdate,
   }
 }
@@ -61,6 +66,7 @@ export function taskSpecFromProto(proto: TaskSpecProto): TaskSpec {
     restart: restartFromProto(proto.restart),
     placement: placementFromProto(proto.placement),
     ports: proto.ports.map(portFromProto),
+    networks: proto.networks,
     forceUpdate: proto.forceUpdate,
   }
 }
@@ -92,19 +98,25 @@ function mountFromProto(proto: MountSpecProto): MountSpec {
   }
 }
 
-function portFromProto(proto: PortSpecProto): PortSpec {
-  const unspecified = proto.protocol === PortSpec_Protocol.UNSPECIFIED
+function portToProto({ isMasqueraded, isLocalFirst, ...port }: PortSpec): PortSpecProto {
+  const protocol = portProtocol.toProto(port.protocol)
+  return { ...port, protocol, masqueraded: isMasqueraded, localFirst: isLocalFirst }
+}
+
+function portFromProto({ masqueraded, localFirst, ...port }: PortSpecProto): PortSpec {
   return {
-    ...proto,
-    protocol: unspecified
-      ? 'tcp'
-      : required(
-          portProtocol.fromProto(proto.protocol),
-          'PortSpec',
-          `protocol (${proto.protocol})`,
-        ),
-    mode: (proto.mode === '' ? 'host' : proto.mode) as PortSpec['mode'],
+    ...port,
+    protocol: protocolFromProto(port.protocol),
+    mode: (port.mode === '' ? 'ingress' : port.mode) as PortSpec['mode'],
+    isMasqueraded: masqueraded,
+    isLocalFirst: localFirst,
   }
+}
+
+/** Errors: INVALID_ARGUMENT for an unknown number. */
+export function protocolFromProto(value: number): PortSpec['protocol'] {
+  if (value === PortSpec_Protocol.UNSPECIFIED) return 'tcp'
+  return required(portProtocol.fromProto(value), 'PortSpec', `protocol (${value})`)
 }
 
 function resourcesFromProto(proto: ResourceSpecProto | undefined): ResourceSpec {

@@ -3,6 +3,7 @@ import type { Task as TaskProto } from '../gen/tsswarm/v1/objects.ts'
 import { nodeId, serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { Task } from '../objects/task.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
+import { networkAddressesFromProto } from './network.ts'
 import { optionalId, required } from './required.ts'
 
 export function taskToProto(task: Task): TaskProto {
@@ -26,6 +27,7 @@ export function taskToProto(task: Task): TaskProto {
     startAtMs: task.startAtMs,
     startAfterTaskId: task.startAfterTaskId ?? '',
     hostPorts: task.hostPorts,
+    attachments: task.attachments,
   }
 }
 
@@ -57,6 +59,10 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
     startAtMs: proto.startAtMs,
     startAfterTaskId: optionalId(proto.startAfterTaskId, taskId),
     hostPorts: proto.hostPorts.length === 0 ? noPorts : proto.hostPorts,
+    attachments:
+      proto.attachments.length === 0
+        ? noAttachments
+        : proto.attachments.map((one) => networkAddressesFromProto(one, intern)),
   }
 }
 
@@ -66,4 +72,5 @@ export function taskStateFromProto(value: number, field: string): TaskState {
 }
 
 const noPorts: readonly string[] = []
+const noAttachments: Task['attachments'] = []
 const same = (text: string): string => text

@@ -1,7 +1,7 @@
 // A service and its spec as Docker's API shows them.
 import type { Service } from '../objects/index.ts'
 import type { PortSpec, ServiceMode, ServiceSpec } from '../spec/service-spec.ts'
-import { type Json, metaJson } from './json.ts'
+import { type Json, metaJson, omitEmpty } from './json.ts'
 import { taskSpecJson } from './task-spec-json.ts'
 
 /** Docker's Service. */
@@ -13,7 +13,10 @@ export function serviceJson(service: Service): Json {
     ...(service.previousSpec === undefined
       ? {}
       : { PreviousSpec: serviceSpecJson(service.previousSpec) }),
-    Endpoint: { Spec: endpointSpecJson(service.spec.task.ports) },
+    Endpoint: {
+      Spec: endpointSpecJson(service.spec),
+      ...omitEmpty({ Ports: publishedJson(service), VirtualIPs: vipsJson(service) }),
+    },
   }
 }
 
@@ -24,7 +27,7 @@ export function serviceSpecJson(spec: ServiceSpec): Json {
     Labels: spec.labels,
     TaskTemplate: taskSpecJson(spec.task),
     Mode: modeJson(spec.mode),
-    EndpointSpec: endpointSpecJson(spec.task.ports),
+    EndpointSpec: endpointSpecJson(spec),
   }
 }
 
@@ -35,11 +38,26 @@ function modeJson(mode: ServiceMode): Json {
   }
 }
 
-function endpointSpecJson(ports: readonly PortSpec[]): Json {
-  return {
-    Mode: 'vip',
-    ...(ports.length === 0 ? {} : { Ports: ports.map(portJson) }),
-  }
+function endpointSpecJson({ endpointMode, task }: ServiceSpec): Json {
+  return { Mode: endpointMode, ...omitEmpty({ Ports: task.ports.map(portJson) }) }
+}
+
+/** Host ports as they are wished, ingress ports as they were given. */
+function publishedJson({ spec, endpoint }: Service): readonly Json[] {
+  const { ports } = spec.task
+  const given = endpoint.ports.map(({ protocol, targetPort, publishedPort }) => ({
+    Protocol: protocol,
+    TargetPort: targetPort,
+    PublishedPort: publishedPort,
+    PublishMode: 'ingress',
+  }))
+  return [...ports.filter(({ mode }) => mode === 'host').map(portJson), ...given]
+}
+
+function vipsJson({ endpoint }: Service): readonly Json[] {
+  return endpoint.vips.flatMap(({ networkId, addresses }) =>
+    addresses.map((address) => ({ NetworkID: networkId, Addr: address })),
+  )
 }
 
 function portJson(port: PortSpec): Json {
@@ -49,6 +67,11 @@ function portJson(port: PortSpec): Json {
     TargetPort: port.targetPort,
     ...(port.publishedPort === 0 ? {} : { PublishedPort: port.publishedPort }),
     PublishMode: port.mode,
-    ...(port.bindAddress === '' ? {} : { BindAddress: port.bindAddress }),
+    ...omitEmpty({
+      BindAddress: port.bindAddress,
+      Sources: port.sources,
+      Masquerade: port.isMasqueraded,
+      LocalFirst: port.isLocalFirst,
+    }),
   }
 }

@@ -2,6 +2,7 @@
 import type {
   ContainerSpec,
   MountSpec,
+  NetworkUse,
   PlacementSpec,
   ResourceSpec,
   RestartPolicy,
@@ -19,9 +20,14 @@ export function taskSpecJson(spec: TaskSpec): Json {
     },
     RestartPolicy: restartJson(spec.restart),
     Placement: placementJson(spec.placement),
+    ...omitEmpty({ Networks: spec.networks.map(networkJson) }),
     ForceUpdate: spec.forceUpdate,
     Runtime: 'container',
   }
+}
+
+function networkJson({ target, aliases }: NetworkUse): Json {
+  return { Target: target, ...omitEmpty({ Aliases: aliases }) }
 }
 
 function containerJson(container: ContainerSpec): Json {

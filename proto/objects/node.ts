@@ -17,6 +17,8 @@ export interface NodeDescription {
   readonly engineVersion: string
   readonly engineLabels: Readonly<Record<string, string>>
   readonly featureLevel: number
+  /** Outer address of its VXLAN packets; empty: the node's address. */
+  readonly dataPathAddress: string
 }
 
 export interface ManagerInfo {
@@ -48,10 +50,21 @@ export interface Node {
   readonly sessionManagerId: NodeId | undefined
   readonly sessionId: SessionId | undefined
   readonly certificateExpiresAtMs: number
+  /** Undefined until it was given its part in overlay networks. */
+  readonly path: PathAllocation | undefined
+}
+
+/** What a node was given to take part in overlay networks; see NodePath. */
+export interface PathAllocation {
+  readonly transit: readonly string[]
+  readonly mac: string
+  readonly mark: number
 }
 
 /** A removed node, refused until its certificate can no longer be valid. */
 export interface RemovedNode {
   readonly id: NodeId
   readonly expiresAtMs: number
+  /** Of its path, which no other node gets meanwhile; 0: it had none. */
+  readonly mark: number
 }

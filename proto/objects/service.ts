@@ -1,6 +1,8 @@
 // A service: the wish for a number of equal tasks.
 import type { ServiceSpec, TaskSpec } from '../spec/service-spec.ts'
 import type { ServiceId, SpecHash } from './ids.ts'
+import type { NetworkAddresses } from './network.ts'
+import type { EndpointProtocol } from './overlay.ts'
 
 export interface Service {
   readonly id: ServiceId
@@ -13,7 +15,26 @@ export interface Service {
   readonly specHash: SpecHash
   /** Rises by one whenever spec.task changes, from 1; orders generations of tasks. */
   readonly specVersion: number
+  readonly endpoint: Endpoint
 }
+
+/** What a service was given to be reached at. */
+export interface Endpoint {
+  /** One entry a network, with endpoint mode vip. */
+  readonly vips: readonly NetworkAddresses[]
+  /** Of its ingress ports, in the order of the spec. */
+  readonly ports: readonly PublishedPort[]
+}
+
+export interface PublishedPort {
+  readonly protocol: EndpointProtocol
+  readonly targetPort: number
+  /** Never 0. */
+  readonly publishedPort: number
+}
+
+/** Of a service without networks and ingress ports, and of one that was not given anything yet. */
+export const noEndpoint: Endpoint = { vips: [], ports: [] }
 
 /** A task spec, kept once for all tasks that share it. */
 export interface TaskSpecRecord {

@@ -1,5 +1,6 @@
 // A task: one intended container of a service. Flat and of fixed shape, because there may be a million of them.
 import type { NodeId, ServiceId, SpecHash, TaskId } from './ids.ts'
+import type { NetworkAddresses } from './network.ts'
 import { TaskState } from './task-state.ts'
 
 export interface Task {
@@ -35,6 +36,8 @@ export interface Task {
   readonly startAfterTaskId: TaskId | undefined
   /** Host ports in use, as "tcp/8080". */
   readonly hostPorts: readonly string[]
+  /** One entry a network; they are the task's own until it has ended. Empty: on none, or not given yet. */
+  readonly attachments: readonly NetworkAddresses[]
 }
 
 /** Counts for the scheduler and for replicas: not asked to stop. */

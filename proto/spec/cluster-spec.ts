@@ -1,8 +1,26 @@
 // What a user sets on the cluster.
 import { z } from 'zod'
-import { durationMs, labels } from './text.ts'
+import { parseIpRange, rangesOverlap } from './ip.ts'
+import { durationMs, labels, text } from './text.ts'
 
 const hourMs = 3_600_000
+
+export const defaultAddressPools: readonly string[] = ['10.0.0.0/8']
+export const defaultSubnetSize = 24
+export const defaultDataPathPort = 4789
+
+const pool = text.refine((value) => {
+  const range = value.includes('/') ? parseIpRange(value) : undefined
+  return range?.bits === 32
+}, 'must be an IPv4 subnet such as 10.20.0.0/16')
+
+/** Two pools with an address in common would give one subnet twice. */
+function areDisjoint(pools: readonly string[]): boolean {
+  const ranges = pools.flatMap((one) => parseIpRange(one) ?? [])
+  return ranges.every(
+    (range, at) => !ranges.slice(0, at).some((other) => rangesOverlap(range, other)),
+  )
+}
 
 export const clusterSpec = z
   .object({
@@ -14,6 +32,18 @@ export const clusterSpec = z
     heartbeatMs: durationMs.min(100, 'must be at least 100 ms').max(60_000).default(500),
     nodeCertExpiryMs: durationMs.min(hourMs, 'must be at least 1h').default(2160 * hourMs),
     scheduling: z.enum(['spread', 'binpack', 'random']).default('spread'),
+    /** Networks that name no subnet get one of these. Set when the cluster is made. */
+    defaultAddressPools: z
+      .array(pool)
+      .min(1)
+      .max(64)
+      .refine(areDisjoint, 'must not overlap')
+      .readonly()
+      .default(defaultAddressPools),
+    /** Prefix length of such a subnet. Set when the cluster is made. */
+    subnetSize: z.number().int().min(8).max(29).default(defaultSubnetSize),
+    /** UDP port of VXLAN. Set when the cluster is made. */
+    dataPathPort: z.number().int().min(1024).max(49_151).default(defaultDataPathPort),
   })
   .readonly()
 

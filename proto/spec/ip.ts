@@ -1,9 +1,12 @@
-// IP addresses and CIDR ranges as numbers, for constraints on node.ip. Not a general address library.
+// IP addresses and CIDR ranges as numbers: reading, writing, comparing. Knows nothing of what they are used for.
 
-/** All addresses whose first `prefix` bits are those of `value`. A single address has the full prefix. */
-export interface IpRange {
+export interface IpAddress {
   readonly bits: 32 | 128
   readonly value: bigint
+}
+
+/** All addresses whose first `prefix` bits are those of `value`. A single address has the full prefix. */
+export interface IpRange extends IpAddress {
   readonly prefix: number
 }
 
@@ -12,7 +15,7 @@ const mappedPrefix = 0xffffn
 /** Reads "10.0.0.1", "10.0.0.0/8", "2001:db8::1" or "2001:db8::/32". Undefined when it is none of them. */
 export function parseIpRange(text: string): IpRange | undefined {
   const slash = text.indexOf('/')
-  const address = parseAddress(slash < 0 ? text : text.slice(0, slash))
+  const address = parseIp(slash < 0 ? text : text.slice(0, slash))
   if (address === undefined) return undefined
   if (slash < 0) return { ...address, prefix: address.bits }
   const digits = text.slice(slash + 1)
@@ -23,22 +26,80 @@ export function parseIpRange(text: string): IpRange | undefined {
 
 /** Whether the address (without prefix) lies in the range. False when it is not an address. */
 export function ipInRange(range: IpRange, text: string): boolean {
-  const address = parseAddress(text)
+  const address = parseIp(text)
   if (address === undefined || address.bits !== range.bits) return false
   const shift = BigInt(range.bits - range.prefix)
   return address.value >> shift === range.value >> shift
 }
 
-function parseAddress(text: string): Pick<IpRange, 'bits' | 'value'> | undefined {
+/** Reads "10.0.0.1" or "2001:db8::1". Undefined when it is neither. An IPv4 address written as IPv6 is the same address. */
+export function parseIp(text: string): IpAddress | undefined {
   if (!text.includes(':')) {
     const value = parseV4(text)
     return value === undefined ? undefined : { bits: 32, value }
   }
   const value = parseV6(text)
   if (value === undefined) return undefined
-  // An IPv4 address written as IPv6 is the same address.
   if (value >> 32n === mappedPrefix) return { bits: 32, value: value & 0xffff_ffffn }
   return { bits: 128, value }
+}
+
+/** Its first address. */
+export function firstOf({ bits, value, prefix }: IpRange): bigint {
+  const shift = BigInt(bits - prefix)
+  return (value >> shift) << shift
+}
+
+/** How many addresses it holds. */
+export function sizeOf({ bits, prefix }: IpRange): bigint {
+  return 1n << BigInt(bits - prefix)
+}
+
+/** Whether they have an address in common. */
+export function rangesOverlap(a: IpRange, b: IpRange): boolean {
+  if (a.bits !== b.bits) return false
+  const shift = BigInt(a.bits - Math.min(a.prefix, b.prefix))
+  return a.value >> shift === b.value >> shift
+}
+
+/** Whether every address of `inner` lies in `outer`. */
+export function rangeHolds(outer: IpRange, inner: IpRange): boolean {
+  return inner.prefix >= outer.prefix && rangesOverlap(outer, inner)
+}
+
+/** As it is written: dotted, or the shortest form of RFC 5952. */
+export function formatIp({ bits, value }: IpAddress): string {
+  return bits === 32 ? formatV4(value) : formatV6(value)
+}
+
+/** "10.0.0.0/8": its first address and the prefix length. */
+export function formatRange(range: IpRange): string {
+  return `${formatIp({ bits: range.bits, value: firstOf(range) })}/${range.prefix}`
+}
+
+function formatV4(value: bigint): string {
+  const number = Number(value)
+  return [number >>> 24, (number >>> 16) & 255, (number >>> 8) & 255, number & 255].join('.')
+}
+
+function formatV6(value: bigint): string {
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    Number((value >> BigInt(112 - 16 * i)) & 0xffffn),
+  )
+  let from = 0
+  let length = 0
+  for (let at = 0; at < 8; at++) {
+    let end = at
+    while (groups[end] === 0) end += 1
+    if (end - at > length) {
+      from = at
+      length = end - at
+    }
+  }
+  const text = (part: readonly number[]): string =>
+    part.map((group) => group.toString(16)).join(':')
+  if (length < 2) return text(groups)
+  return `${text(groups.slice(0, from))}::${text(groups.slice(from + length))}`
 }
 
 function parseV4(text: string): bigint | undefined {

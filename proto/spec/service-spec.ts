@@ -1,17 +1,31 @@
 // What a user writes of a service. Types are inferred from the schemas; defaults are Swarm's.
 import { z } from 'zod'
+import { parseIpRange } from './ip.ts'
 import { durationMs, labels, serviceName, text } from './text.ts'
 
 export const portSpec = z
   .object({
     name: text.default(''),
-    protocol: z.enum(['tcp', 'udp']).default('tcp'),
+    protocol: z.enum(['tcp', 'udp', 'sctp']).default('tcp'),
     targetPort: z.number().int().min(1).max(65535),
     /** 0: any free one. */
     publishedPort: z.number().int().min(0).max(65535).default(0),
-    mode: z.enum(['host']).default('host'),
+    /** ingress: on every node; host: on the nodes of the tasks. */
+    mode: z.enum(['ingress', 'host']).default('ingress'),
     /** Empty: every address of the node. */
     bindAddress: text.default(''),
+    /** Only clients of these subnets or addresses; empty: all. */
+    sources: z
+      .array(
+        text.refine((value) => parseIpRange(value) !== undefined, 'must be a subnet or an address'),
+      )
+      .max(64)
+      .readonly()
+      .default([]),
+    /** Ingress only: the task sees the entering node instead of the client. */
+    isMasqueraded: z.boolean().default(false),
+    /** Ingress only: a task of the entering node before all others. */
+    isLocalFirst: z.boolean().default(false),
   })
   .readonly()
 
@@ -112,6 +126,16 @@ export const placementSpec = z
   })
   .readonly()
 
+/** A network that the tasks of a service are on. */
+export const networkUse = z
+  .object({
+    /** Name or id; the managers keep the id. */
+    target: text.min(1, 'must name a network'),
+    /** More names for the service there. */
+    aliases: z.array(serviceName).max(64).readonly().default([]),
+  })
+  .readonly()
+
 const none = { nanoCpus: 0, memoryBytes: 0, pids: 0 }
 
 export const taskSpec = z
@@ -133,6 +157,7 @@ export const taskSpec = z
       strategy: '',
     }),
     ports: z.array(portSpec).max(1024).readonly().default([]),
+    networks: z.array(networkUse).max(64).readonly().default([]),
     forceUpdate: z.number().int().min(0).default(0),
   })
   .readonly()
@@ -154,10 +179,13 @@ export const serviceSpec = z
     labels,
     mode: serviceMode.default({ kind: 'replicated', replicas: 1 }),
     task: taskSpec,
+    /** vip: one address a network for all tasks; dnsrr: the name leads to the tasks' own. */
+    endpointMode: z.enum(['vip', 'dnsrr']).default('vip'),
   })
   .readonly()
 
 export type PortSpec = z.infer<typeof portSpec>
+export type NetworkUse = z.infer<typeof networkUse>
 export type MountSpec = z.infer<typeof mountSpec>
 export type UlimitSpec = z.infer<typeof ulimitSpec>
 export type ContainerSpec = z.infer<typeof containerSpec>

@@ -4,7 +4,10 @@ import { hashTaskSpec } from '../../proto/codec/spec-hash.ts'
 import {
   type Cluster,
   clusterId,
+  type Endpoint,
+  type Network,
   type Node,
+  networkId,
   nodeId,
   type RemovedNode,
   raftId,
@@ -17,6 +20,7 @@ import {
   taskId,
 } from '../../proto/objects/index.ts'
 import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
+import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
 import type { NodeSpec } from '../../proto/spec/node-spec.ts'
 import type { ServiceSpec, TaskSpec } from '../../proto/spec/service-spec.ts'
 
@@ -133,16 +137,20 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
       fc.record(
         {
           name: word,
-          protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+          protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
           targetPort: count,
           publishedPort: count,
-          mode: fc.constant('host' as const),
+          mode: fc.constantFrom('host' as const, 'ingress' as const),
           bindAddress: word,
+          sources: words,
+          isMasqueraded: fc.boolean(),
+          isLocalFirst: fc.boolean(),
         },
         plain,
       ),
       { maxLength: 2 },
     ),
+    networks: fc.array(fc.record({ target: some, aliases: words }, plain), { maxLength: 2 }),
     forceUpdate: count,
   },
   plain,
@@ -154,6 +162,33 @@ export const anyServiceSpec: fc.Arbitrary<ServiceSpec> = fc.record(
     labels,
     mode: fc.record({ kind: fc.constant('replicated' as const), replicas: count }, plain),
     task: anyTaskSpec,
+    endpointMode: fc.constantFrom('vip' as const, 'dnsrr' as const),
+  },
+  plain,
+)
+
+const addresses = fc.array(
+  fc.record(
+    { networkId: anyId.map(networkId), addresses: fc.array(some, { maxLength: 2 }) },
+    plain,
+  ),
+  { maxLength: 2 },
+)
+
+const anyEndpoint: fc.Arbitrary<Endpoint> = fc.record(
+  {
+    vips: addresses,
+    ports: fc.array(
+      fc.record(
+        {
+          protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
+          targetPort: count,
+          publishedPort: count,
+        },
+        plain,
+      ),
+      { maxLength: 2 },
+    ),
   },
   plain,
 )
@@ -166,6 +201,7 @@ export const anyService: fc.Arbitrary<Service> = fc
       spec: anyServiceSpec,
       previousSpec: fc.option(anyServiceSpec, { nil: undefined }),
       specVersion: timeMs,
+      endpoint: anyEndpoint,
     },
     plain,
   )
@@ -192,6 +228,7 @@ export const anyTask: fc.Arbitrary<Task> = fc.record(
     startAtMs: timeMs,
     startAfterTaskId: fc.option(anyId.map(taskId), { nil: undefined }),
     hostPorts: words,
+    attachments: addresses,
   },
   plain,
 )
@@ -221,6 +258,7 @@ export const anyNode: fc.Arbitrary<Node> = fc.record(
           engineVersion: word,
           engineLabels: labels,
           featureLevel: count,
+          dataPathAddress: word,
         },
         plain,
       ),
@@ -239,6 +277,9 @@ export const anyNode: fc.Arbitrary<Node> = fc.record(
     sessionManagerId: fc.option(anyId.map(nodeId), { nil: undefined }),
     sessionId: fc.option(anyId.map(sessionId), { nil: undefined }),
     certificateExpiresAtMs: timeMs,
+    path: fc.option(fc.record({ transit: words, mac: word, mark: count }, plain), {
+      nil: undefined,
+    }),
   },
   plain,
 )
@@ -247,6 +288,7 @@ export const anyRemovedNode: fc.Arbitrary<RemovedNode> = fc.record(
   {
     id: anyId.map(nodeId),
     expiresAtMs: timeMs,
+    mark: count,
   },
   plain,
 )
@@ -259,6 +301,9 @@ export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record(
     heartbeatMs: timeMs,
     nodeCertExpiryMs: timeMs,
     scheduling: fc.constantFrom('spread' as const, 'binpack' as const, 'random' as const),
+    defaultAddressPools: fc.array(some, { minLength: 1, maxLength: 3 }),
+    subnetSize: fc.integer({ min: 8, max: 29 }),
+    dataPathPort: fc.integer({ min: 1024, max: 49_151 }),
   },
   plain,
 )
@@ -274,6 +319,34 @@ export const anyCluster: fc.Arbitrary<Cluster> = fc.record(
     managerJoinToken: word,
     featureLevel: count,
     epoch: count,
+  },
+  plain,
+)
+
+const subnet = fc.record({ subnet: word, ipRange: word, gateway: word }, plain)
+
+export const anyNetworkSpec: fc.Arbitrary<NetworkSpec> = fc.record(
+  {
+    name: word,
+    labels,
+    driver: fc.constant('overlay' as const),
+    subnets: fc.array(subnet, { maxLength: 2 }),
+    ipv6: fc.boolean(),
+    isInternal: fc.boolean(),
+    isAttachable: fc.boolean(),
+    isIngress: fc.boolean(),
+    options: labels,
+  },
+  plain,
+)
+
+export const anyNetwork: fc.Arbitrary<Network> = fc.record(
+  {
+    id: anyId.map(networkId),
+    ...meta,
+    spec: anyNetworkSpec,
+    vni: count,
+    subnets: fc.array(subnet, { maxLength: 2 }),
   },
   plain,
 )

@@ -23,6 +23,7 @@ import { systemClock } from '../../proto/lib/clock.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import {
+  featureLevel,
   type IdentitySource,
   type NodeRole,
   nodeId,
@@ -152,7 +153,8 @@ export class GrpcCluster {
         resources: { nanoCpus: 4e9, memoryBytes: 8e9 },
         engineVersion: '1',
         engineLabels: {},
-        featureLevel: 1,
+        featureLevel,
+        dataPathAddress: '',
       }),
       network: () => ({ kind: 'none' }),
       advertiseAddress: () => '127.0.0.1',

@@ -1,6 +1,6 @@
 // A worker of a MiniCluster: the real agent on a pretended host. Its daemon can be killed and started again.
 import { silentLogger } from '../../proto/lib/log.ts'
-import { nodeId } from '../../proto/objects/index.ts'
+import { featureLevel, nodeId } from '../../proto/objects/index.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
 import { createFakeExecutor } from '../../worker/executor/fake/fake-executor.ts'
@@ -60,7 +60,8 @@ export class MiniNode {
         resources: { nanoCpus: 4e9, memoryBytes: 8e9 },
         engineVersion: '1',
         engineLabels: {},
-        featureLevel: 1,
+        featureLevel,
+        dataPathAddress: '',
       }),
       network: () => ({ kind: 'none' }),
       advertiseAddress: () => '10.0.0.1',

@@ -2,10 +2,16 @@
 import {
   type Cluster,
   clusterId,
+  type Endpoint,
+  featureLevel,
+  type Network,
   type Node,
   type NodeRole,
   type NodeState,
+  networkId,
   nodeId,
+  noEndpoint,
+  type PathAllocation,
   type Service,
   serviceId,
   specHash,
@@ -15,8 +21,14 @@ import {
   taskId,
 } from '../../proto/objects/index.ts'
 import { clusterSpec } from '../../proto/spec/cluster-spec.ts'
+import { networkSpec } from '../../proto/spec/network-spec.ts'
 import { nodeSpec } from '../../proto/spec/node-spec.ts'
-import { serviceSpec, type TaskSpec, taskSpec } from '../../proto/spec/service-spec.ts'
+import {
+  type PortSpec,
+  serviceSpec,
+  type TaskSpec,
+  taskSpec,
+} from '../../proto/spec/service-spec.ts'
 
 export interface NodeFacts {
   readonly id?: string
@@ -33,6 +45,8 @@ export interface NodeFacts {
   readonly memoryBytes?: number
   readonly state?: NodeState
   readonly stateAtMs?: number
+  /** Of its path; undefined: it has none. */
+  readonly mark?: number
   readonly availability?: 'active' | 'pause' | 'drain'
 }
 
@@ -60,7 +74,8 @@ export function aNode(facts: NodeFacts): Node {
       },
       engineVersion: '1',
       engineLabels: facts.engineLabels ?? {},
-      featureLevel: 1,
+      featureLevel,
+      dataPathAddress: '',
     },
     state: facts.state ?? 'ready',
     stateMessage: '',
@@ -70,7 +85,13 @@ export function aNode(facts: NodeFacts): Node {
     sessionManagerId: undefined,
     sessionId: undefined,
     certificateExpiresAtMs: 1e15,
+    path: facts.mark === undefined ? undefined : pathOf(facts.mark),
   }
+}
+
+function pathOf(mark: number): PathAllocation {
+  const mac = `02:00:00:00:00:${mark.toString(16).padStart(2, '0')}`
+  return { transit: [`100.127.0.${mark}`, `fd77:1::${mark.toString(16)}`], mac, mark }
 }
 
 export interface TaskFacts {
@@ -87,6 +108,8 @@ export interface TaskFacts {
   readonly updatedAtMs?: number
   readonly appliedAtMs?: number
   readonly err?: string
+  /** Addresses by network id. */
+  readonly attachments?: Readonly<Record<string, readonly string[]>>
   readonly startAtMs?: number
   readonly startAfter?: string
 }
@@ -115,27 +138,35 @@ export function aTask(facts: TaskFacts): Task {
     startAtMs: facts.startAtMs ?? 0,
     startAfterTaskId: facts.startAfter === undefined ? undefined : taskId(facts.startAfter),
     hostPorts: [],
+    attachments: Object.entries(facts.attachments ?? {}).map(([id, addresses]) => ({
+      networkId: networkId(id),
+      addresses,
+    })),
   }
 }
 
 type PartialGroups = {
-  readonly [Key in Exclude<keyof TaskSpec, 'container' | 'ports' | 'forceUpdate'>]?: Partial<
-    TaskSpec[Key]
-  >
+  readonly [Key in Exclude<
+    keyof TaskSpec,
+    'container' | 'ports' | 'networks' | 'forceUpdate'
+  >]?: Partial<TaskSpec[Key]>
 }
 
 export interface TaskSpecFacts extends PartialGroups {
   readonly image?: string
   readonly stopGraceMs?: number
-  readonly ports?: readonly { readonly targetPort: number; readonly publishedPort?: number }[]
+  /** Host mode unless they say otherwise. */
+  readonly ports?: readonly (Partial<PortSpec> & { readonly targetPort: number })[]
+  readonly networks?: readonly { readonly target: string; readonly aliases?: readonly string[] }[]
   readonly forceUpdate?: number
 }
 
 export function aTaskSpec(facts: TaskSpecFacts): TaskSpec {
-  const { image, stopGraceMs, ...others } = facts
+  const { image, stopGraceMs, ports = [], ...others } = facts
   return taskSpec.parse({
     container: { image: image ?? 'hello', ...(stopGraceMs === undefined ? {} : { stopGraceMs }) },
     ...others,
+    ports: ports.map((port) => ({ mode: 'host', ...port })),
   })
 }
 
@@ -151,6 +182,8 @@ export interface ServiceFacts {
   readonly task?: TaskSpecFacts
   readonly specHash?: string
   readonly specVersion?: number
+  readonly endpointMode?: 'vip' | 'dnsrr'
+  readonly endpoint?: Partial<Endpoint>
 }
 
 /** A replicated service with one replica. */
@@ -165,10 +198,12 @@ export function aService(facts: ServiceFacts): Service {
       name: facts.name ?? id,
       mode: { kind: 'replicated', replicas: facts.replicas ?? 1 },
       task: aTaskSpec(facts.task ?? {}),
+      endpointMode: facts.endpointMode,
     }),
     previousSpec: undefined,
     specHash: specHash(facts.specHash ?? 'spec-1'),
     specVersion: facts.specVersion ?? 1,
+    endpoint: { ...noEndpoint, ...facts.endpoint },
   }
 }
 
@@ -188,7 +223,38 @@ export function aCluster(facts: ClusterFacts): Cluster {
     rootCaKeyPem: '',
     workerJoinToken: '',
     managerJoinToken: '',
-    featureLevel: 1,
+    featureLevel,
     epoch: 1,
+  }
+}
+
+export interface NetworkFacts {
+  readonly id?: string
+  readonly name?: string
+  readonly vni?: number
+  readonly subnets?: readonly string[]
+  readonly ipRange?: string
+  readonly gateway?: string
+  readonly isIngress?: boolean
+  readonly isInternal?: boolean
+  readonly options?: Readonly<Record<string, string>>
+}
+
+/** An overlay network on 10.0.1.0/24. */
+export function aNetwork(facts: NetworkFacts): Network {
+  const id = facts.id ?? 'net-1'
+  const { name = id, isIngress = false, isInternal = false, options = {} } = facts
+  return {
+    id: networkId(id),
+    version: 1,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    spec: networkSpec.parse({ name, isIngress, isInternal, options }),
+    vni: facts.vni ?? 1_048_576,
+    subnets: (facts.subnets ?? ['10.0.1.0/24']).map((subnet) => ({
+      subnet,
+      ipRange: facts.ipRange ?? '',
+      gateway: facts.gateway ?? subnet.replace(/\d+\/\d+$/, '1').replace(/::\/\d+$/, '::1'),
+    })),
   }
 }

@@ -6,7 +6,7 @@ import type {
   ManagerMessage,
 } from '../../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { childController } from '../../../proto/lib/lifecycle.ts'
-import { nodeId } from '../../../proto/objects/index.ts'
+import { featureLevel, nodeId } from '../../../proto/objects/index.ts'
 import { createAgent } from '../../../worker/agent.ts'
 import { createFakeExecutor } from '../../../worker/executor/fake/fake-executor.ts'
 import type { FakeHost } from '../../../worker/executor/fake/fake-host.ts'
@@ -44,7 +44,8 @@ export async function startSimAgent(
       resources: { nanoCpus: 8e9, memoryBytes: 16e9 },
       engineVersion: '1',
       engineLabels: {},
-      featureLevel: 1,
+      featureLevel,
+      dataPathAddress: '',
     }),
     network: () => ({ kind: 'none' }),
     advertiseAddress: () => '10.0.0.1',

@@ -75,7 +75,10 @@ t.test('everything of a spec reaches the container', async (t) => {
     },
     limits: { memoryBytes: 1e8 },
     reservations: { memoryBytes: 5e7 },
-    ports: [{ targetPort: 80, publishedPort: 8080 }],
+    ports: [
+      { mode: 'host', targetPort: 80, publishedPort: 8080 },
+      { mode: 'ingress', targetPort: 80, publishedPort: 9090 },
+    ],
   })
   t.match(containerConfig(task, spec, host), {
     entrypoint: ['/run'],

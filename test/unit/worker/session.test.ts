@@ -61,6 +61,7 @@ class Fixture {
           engineVersion: '1',
           engineLabels: {},
           featureLevel: 1,
+          dataPathAddress: '',
         }),
         managers: () => known,
         applied: () => this.applied,

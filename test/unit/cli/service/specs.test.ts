@@ -79,8 +79,10 @@ t.test('an image alone is one replica with every default', async (t) => {
         strategy: '',
       },
       ports: [],
+      networks: [],
       forceUpdate: 0,
     },
+    endpointMode: 'vip',
   })
 })
 

@@ -241,26 +241,26 @@ t.test('specs that no task could follow are refused with field, reason and remed
       {
         task: {
           ports: [
-            { targetPort: 80, publishedPort: 8080 },
-            { targetPort: 81, publishedPort: 8080 },
+            { mode: 'host', targetPort: 80, publishedPort: 8080 },
+            { mode: 'host', targetPort: 81, publishedPort: 8080 },
           ],
         },
       },
-      /publishes host port tcp\/8080 a second time/,
+      /publishes port tcp\/8080 a second time/,
     ],
     [
       {
         task: {
           ports: [
-            { targetPort: 80, publishedPort: 8080, bindAddress: '10.0.0.1' },
-            { targetPort: 81, publishedPort: 8080 },
+            { mode: 'host', targetPort: 80, publishedPort: 8080, bindAddress: '10.0.0.1' },
+            { mode: 'host', targetPort: 81, publishedPort: 8080 },
           ],
         },
       },
       /a second time/,
     ],
     [
-      { task: { ports: [{ targetPort: 80, bindAddress: 'eth0' }] } },
+      { task: { ports: [{ mode: 'host', targetPort: 80, bindAddress: 'eth0' }] } },
       /bindAddress \("eth0"\) must be an IP address/,
     ],
   ]
@@ -317,18 +317,18 @@ t.test('what only looks wrong is allowed', async (t) => {
     {
       task: {
         ports: [
-          { targetPort: 80, publishedPort: 8080 },
-          { targetPort: 80, publishedPort: 8080, protocol: 'udp' },
-          { targetPort: 80 },
-          { targetPort: 80 },
+          { mode: 'host', targetPort: 80, publishedPort: 8080 },
+          { mode: 'host', targetPort: 80, publishedPort: 8080, protocol: 'udp' },
+          { mode: 'host', targetPort: 80 },
+          { mode: 'host', targetPort: 80 },
         ],
       },
     },
     {
       task: {
         ports: [
-          { targetPort: 80, publishedPort: 1, bindAddress: '10.0.0.1' },
-          { targetPort: 80, publishedPort: 1, bindAddress: '10.0.0.2' },
+          { mode: 'host', targetPort: 80, publishedPort: 1, bindAddress: '10.0.0.1' },
+          { mode: 'host', targetPort: 80, publishedPort: 1, bindAddress: '10.0.0.2' },
         ],
       },
     },

@@ -419,4 +419,5 @@ const emptyDescription = {
   engineVersion: '',
   engineLabels: {},
   featureLevel: 0,
+  dataPathAddress: '',
 }

@@ -15,12 +15,12 @@ t.test('removed nodes are forgotten when their time is over, all of them', async
   for (let at = 0; at < count; at += 50) {
     await store.update((tx) => {
       for (let i = at; i < at + 50; i++) {
-        tx.create('removedNodes', { id: nodeId(`old${i}`), expiresAtMs: startMs + 90_000 })
+        tx.create('removedNodes', { id: nodeId(`old${i}`), expiresAtMs: startMs + 90_000, mark: 0 })
       }
     })
   }
   await store.update((tx) =>
-    tx.create('removedNodes', { id: nodeId('later'), expiresAtMs: startMs + 3_600_000 }),
+    tx.create('removedNodes', { id: nodeId('later'), expiresAtMs: startMs + 3_600_000, mark: 0 }),
   )
   const known = (): number => store.view((tx) => tx.count('removedNodes'))
   const stop = new AbortController()

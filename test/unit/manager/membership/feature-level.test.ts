@@ -9,7 +9,12 @@ import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { seededRandom, systemRandom } from '../../../../proto/lib/random.ts'
-import { type Cluster, nodeId, raftId } from '../../../../proto/objects/index.ts'
+import {
+  type Cluster,
+  nodeId,
+  featureLevel as ownLevel,
+  raftId,
+} from '../../../../proto/objects/index.ts'
 import { GrpcCluster } from '../../../support/grpc-cluster.ts'
 import { aCluster, aNode } from '../../../support/objects.ts'
 import { until } from '../../../support/until.ts'
@@ -44,14 +49,14 @@ t.test('a manager that knows less than the cluster is refused clearly', async (t
   await until(() => older.refusal() !== undefined, 'the older one is refused')
   t.match(older.refusal(), {
     code: 'UNSUPPORTED',
-    message: /node m2 .*cluster is at feature level 1, its program knows 0.*Upgrade tsswarm/,
+    message: /node m2 .*cluster is at feature level \d, its program knows 0.*Upgrade tsswarm/,
   })
   t.equal(inStore(), undefined, 'it is no member')
   life.abort()
   await done
 
   const again = new AbortController()
-  const upgraded = announcing(1)
+  const upgraded = announcing(ownLevel)
   const running = upgraded.run(again.signal)
   await until(() => inStore() !== undefined, 'the upgraded one is a member')
   t.same(inStore(), info)
@@ -82,8 +87,8 @@ t.test('the leader moves the cluster to the level that all managers know', async
   const done = loop.run(life.signal)
   const level = (): number | undefined =>
     store.view((tx): readonly Cluster[] => [...tx.all('cluster')])[0]?.featureLevel
-  await until(() => level() === 1, 'the level is raised')
+  await until(() => level() === ownLevel, 'the level is raised')
   life.abort()
   await done
-  t.equal(level(), 1)
+  t.equal(level(), ownLevel)
 })

@@ -6,7 +6,7 @@ import { createPeerHandlers } from '../../../../manager/membership/peer-handlers
 import type { Caller } from '../../../../manager/rpc/caller.ts'
 import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
-import { type NodeRole, nodeId, raftId } from '../../../../proto/objects/index.ts'
+import { featureLevel, type NodeRole, nodeId, raftId } from '../../../../proto/objects/index.ts'
 import { aCluster } from '../../../support/objects.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 
@@ -75,7 +75,7 @@ t.test(
   async (t) => {
     const { handlers, node } = await aWorld('m1', 'm2')
     const manager = { raftId: 'r-new', address: 'm2:2377', raftAddress: 'm2:2378' }
-    const request = { requestId: 'join-1', manager, featureLevel: 1 }
+    const request = { requestId: 'join-1', manager, featureLevel }
     const { members } = await handlers.joinRaft(callerOf('m2'), request)
     t.match(node('m2')?.manager, manager)
     t.same(members.map(({ raftId: id }) => id).sort(), ['r-m1', 'r-new'])

@@ -6,7 +6,7 @@ import { reconnect } from '../../../../manager/membership/reconnect.ts'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { systemRandom } from '../../../../proto/lib/random.ts'
-import { nodeId, raftId } from '../../../../proto/objects/index.ts'
+import { featureLevel, nodeId, raftId } from '../../../../proto/objects/index.ts'
 import { managerAt } from '../../../../worker/identity/manager-at.ts'
 import { GrpcCluster } from '../../../support/grpc-cluster.ts'
 import { freeAddress } from '../../../support/raft-members.ts'
@@ -102,7 +102,7 @@ t.test('a member that has moved tells all others before it asks the leader', asy
     onMembers: () => {},
     leads: () => false,
     joinHere: () => Promise.reject(new Error('it does not lead')),
-    featureLevel: 1,
+    featureLevel,
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,
@@ -145,7 +145,7 @@ t.test('a leader that has moved writes it down itself, at once when it is told',
       })
       return { members: [] }
     },
-    featureLevel: 1,
+    featureLevel,
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,

@@ -32,7 +32,7 @@ async function filled(tasks: number): Promise<ReplicatedStore> {
     tx.create('nodes', aNode({ id: 'n1' }))
     tx.create('services', aService({ id: 's1' }))
     tx.create('taskSpecs', aSpecRecord('h1', {}))
-    tx.create('removedNodes', { id: nodeId('gone'), expiresAtMs: 5 })
+    tx.create('removedNodes', { id: nodeId('gone'), expiresAtMs: 5, mark: 7 })
   })
   for (let at = 0; at < tasks; at += 200) {
     await store.update((tx) => {

@@ -9,7 +9,11 @@ import { nodeId } from '../../../../proto/objects/index.ts'
 type Table = TableState<'removedNodes'>
 
 const ids = Array.from({ length: 8 }, (_, i) => `n${i}`)
-const aRow = (id: string, expiresAtMs: number): RemovedNode => ({ id: nodeId(id), expiresAtMs })
+const aRow = (id: string, expiresAtMs: number): RemovedNode => ({
+  id: nodeId(id),
+  expiresAtMs,
+  mark: 0,
+})
 
 function aTable(count: number): Table {
   const table: Table = new TableState('removedNodes')

@@ -6,6 +6,7 @@ import {
   clusterToProto,
   clusterToPublicProto,
 } from '../../../../proto/codec/cluster.ts'
+import { networkFromProto, networkToProto } from '../../../../proto/codec/network.ts'
 import {
   nodeFromProto,
   nodeToProto,
@@ -23,6 +24,7 @@ import * as proto from '../../../../proto/gen/tsswarm/v1/objects.ts'
 import { specHash } from '../../../../proto/objects/index.ts'
 import {
   anyCluster,
+  anyNetwork,
   anyNode,
   anyRemovedNode,
   anyService,
@@ -53,11 +55,18 @@ t.test('every object comes back from the wire as it was', async (t) => {
   comesBack(anyRemovedNode, (object) =>
     removedNodeFromProto(travel(proto.RemovedNode, removedNodeToProto(object))),
   )
+  comesBack(anyNetwork, (object) => networkFromProto(travel(proto.Network, networkToProto(object))))
   comesBack(anyTaskSpec, (spec) => {
     const message = taskSpecRecordToProto({ hash: specHash('h'), spec })
     return taskSpecRecordFromProto(travel(proto.TaskSpecRecord, message)).spec
   })
   t.pass()
+})
+
+t.test('what came with networks is not written where it says nothing', async (t) => {
+  t.same(clusterToProto(aCluster({})).spec?.defaultAddressPools, [])
+  t.match(clusterToProto(aCluster({})).spec, { subnetSize: 0, dataPathPort: 0 })
+  t.match(serviceToProto(aService({})), { endpoint: undefined, spec: { endpointMode: '' } })
 })
 
 t.test('a missing field is refused by name', async (t) => {

@@ -71,8 +71,14 @@ t.test('a service with everything, and one with nothing', async (t) => {
         strategy: 'binpack',
       },
       ports: [
-        { targetPort: 80, publishedPort: 8080, bindAddress: '10.0.0.1', name: 'http' },
-        { targetPort: 53, protocol: 'udp' },
+        {
+          mode: 'host',
+          targetPort: 80,
+          publishedPort: 8080,
+          bindAddress: '10.0.0.1',
+          name: 'http',
+        },
+        { mode: 'host', targetPort: 53, protocol: 'udp' },
       ],
       forceUpdate: 2,
     },
