@@ -61,9 +61,19 @@ export class AddressBook {
     }))
   }
 
-  /** Peers from elsewhere, without those that must not be let in. */
+  /**
+   * Peers from elsewhere, without those that must not be let in. Who named them may not have heard yet that one has moved: it
+   * stays where it said it is.
+   */
   permitted(peers: readonly RaftPeer[]): readonly RaftPeer[] {
-    return peers.filter(({ id }) => !this.#lost.has(id))
+    const known = new Map(this.#storedManagers())
+    return peers
+      .filter(({ id }) => !this.#lost.has(id))
+      .map((peer) => {
+        const stored = known.get(peer.nodeId)
+        const isAsStored = stored?.raftId === peer.id && stored.raftAddress === peer.address
+        return isAsStored ? { ...peer, address: newest(stored, this.#moved).raftAddress } : peer
+      })
   }
 
   controlAddress(id: NodeId): string | undefined {
@@ -73,13 +83,10 @@ export class AddressBook {
 
   /** Takes over where managers say they are. Those that the store does not name as such are left out; returns the others. */
   learn(members: readonly RaftMember[]): readonly NodeId[] {
-    const { store, self, onMoved } = this.#deps
-    const known = new Map<string, ManagerInfo>()
+    const { self, onMoved } = this.#deps
+    const known = new Map(this.#storedManagers())
     const learned: NodeId[] = []
     let moved = this.#moved
-    store.view((tx) => {
-      for (const { id, manager } of tx.all('nodes')) if (manager) known.set(id, manager)
-    })
     for (const member of members) {
       const stored = known.get(member.nodeId)
       if (stored?.raftId !== member.raftId || this.#lost.has(member.raftId)) continue
@@ -92,6 +99,12 @@ export class AddressBook {
       onMoved?.(moved)
     }
     return learned
+  }
+
+  #storedManagers(): readonly (readonly [string, ManagerInfo])[] {
+    return this.#deps.store.view((tx) =>
+      [...tx.all('nodes')].flatMap(({ id, manager }) => (manager ? [[id, manager] as const] : [])),
+    )
   }
 }
 

@@ -48,7 +48,7 @@ export function createPeerHandlers(deps: PeerDeps): PeerHandlers {
   return {
     joinRaft: async (caller, request) => {
       await announce(deps, callingNode(caller), request)
-      return { members: members(deps.book) }
+      return { members: members(deps) }
     },
     leaveRaft: async (caller, { requestId }, signal) => {
       await wishToLeave(deps, callingNode(caller), requestId)
@@ -142,6 +142,10 @@ function knownNode(node: Node | undefined, id: NodeId): Node {
   throw new SwarmError('PERMISSION_DENIED', `node ${id} is not part of the cluster`)
 }
 
-function members(book: AddressBook): RaftMember[] {
-  return book.managers().map(({ nodeId, info }) => ({ nodeId, ...info }))
+/** Where this manager itself is, it may not have written down yet. */
+function members({ book, self }: PeerDeps): RaftMember[] {
+  const own = self()
+  return book
+    .managers()
+    .map(({ nodeId, info }) => (info.raftId === own.raftId ? own : { nodeId, ...info }))
 }

@@ -82,6 +82,20 @@ t.test('strangers, others under a wrong id and lost members are not learned', as
   t.equal(book.controlAddress(nodeId('m1')), 'm1:2377', 'nobody tells this manager where it is')
 })
 
+t.test('a manager that has moved stays there when somebody names its old address', async (t) => {
+  const { store, move } = await aStore('m1', 'm2')
+  const book = new AddressBook({ store, self: nodeId('m1') })
+  const named = (host: string) => [{ id: 'r-m2', nodeId: 'm2', address: `${host}:2378` }]
+  t.same(book.permitted(named('m2')), named('m2'))
+  book.learn([aMember('m2', 'new')])
+  t.same(book.permitted(named('m2')), named('new'), 'who named it has not heard of the move')
+  t.same(book.permitted(named('newest')), named('newest'), 'who named it has heard of another one')
+  const joined = [{ ...named('m2')[0], id: 'r-other', nodeId: 'm2', address: 'm2:2378' }]
+  t.same(book.permitted(joined), joined, 'another membership of the same node')
+  await move('m2', 'newest')
+  t.same(book.permitted(named('newest')), named('newest'))
+})
+
 t.test('a manager may speak for itself only, and within bounds', async (t) => {
   const { store } = await aStore('m1', 'm2', 'm3')
   const book = new AddressBook({ store, self: nodeId('m1') })

@@ -79,6 +79,8 @@ t.test(
     const { members } = await handlers.joinRaft(callerOf('m2'), request)
     t.match(node('m2')?.manager, manager)
     t.same(members.map(({ raftId: id }) => id).sort(), ['r-m1', 'r-new'])
+    const own = members.find(({ raftId: id }) => id === 'r-m1')
+    t.equal(own?.raftAddress, 'm1:2378', 'where it is, though the store says m1')
     await t.rejects(
       handlers.joinRaft(callerOf('m2'), { ...request, requestId: 'join-2', manager: undefined }),
       { code: 'INVALID_ARGUMENT' },
