@@ -21,6 +21,7 @@ import {
 } from '../../cli/lab/topology.ts'
 import { listTasks } from '../../cli/lists.ts'
 import { ControlService, type NodeView, type TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
+import { DaemonService, type InfoResponse } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
@@ -180,6 +181,13 @@ export class TestLab {
       client.call(ControlService.getNode, { reference }, { retry: false, timeoutMs: 2_000 }),
     )
     return node
+  }
+
+  /** What the daemon of a host says of itself, without asking any other. */
+  async daemonInfo(host: string): Promise<InfoResponse> {
+    return await withDaemon(this.deps, this.record, host, (client) =>
+      client.call(DaemonService.info, {}, { retry: false, timeoutMs: 5_000 }),
+    )
   }
 
   /** Tasks that run and shall run. */
