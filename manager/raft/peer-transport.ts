@@ -1,15 +1,17 @@
-// Peer messages over gRPC with mutual TLS, in the Raft thread. Loses messages when a peer is away; Raft repeats
-// them. Sending is peer-sender.ts, listening is peer-listener.ts.
-import type { PeerMessage, Transport } from 'raft-ts'
+// Peer messages between managers: raft-ts's network over TCP with mutual TLS, in the Raft thread. Only of valid manager
+// certificates, and of each only what the member with that node id says. Loses messages when a peer is away; Raft repeats them.
+import type { PeerCertificate } from 'node:tls'
+import type { Note, PeerMessage, Transport } from 'raft-ts'
+import { type PeerLink, type TcpAddress, TcpNetwork, type TlsIdentity } from 'raft-ts/node'
+import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
-import type { IdentitySource, TlsIdentity } from '../../proto/objects/identity.ts'
-import { askWhetherRefused } from './ask-whether-refused.ts'
-import { PeerListener } from './peer-listener.ts'
-import { PeerSender } from './peer-sender.ts'
+import { type PeerFacts, peerFacts } from '../rpc/authorize.ts'
 import type { RaftCredentials, RaftId, RaftPeer } from './raft-handle.ts'
 
 export interface PeerTransportOptions {
   readonly selfId: RaftId
+  /** Names the cluster: members of another one are refused. */
+  readonly group: string
   /** host:port */
   readonly listenAddress: string
   readonly credentials: RaftCredentials
@@ -19,93 +21,101 @@ export interface PeerTransportOptions {
   readonly onUnreachable: (id: RaftId) => void
   /** The peer's process has ended. Not told of one whose host is silent. */
   readonly onGone?: (id: RaftId) => void
+  /** Connections that were refused or failed, once a second and kind at most. */
+  readonly onNote?: (note: Note) => void
 }
 
 export class PeerTransport implements Transport {
-  readonly #identity: ChangingIdentity
-  readonly #sender: PeerSender
-  readonly #listener: PeerListener
-  readonly #onGone: (id: RaftId) => void
+  readonly #network: TcpNetwork
   readonly #clock: Clock
-  /** Peers that are being asked whether they are still there. */
-  readonly #asked = new Set<RaftId>()
-  #peers: readonly RaftPeer[] = []
-  #isClosed = false
+  /** Read once a certificate: it costs more than a message. */
+  readonly #facts = new WeakMap<PeerCertificate, PeerFacts>()
+  #peers: ReadonlyMap<RaftId, RaftPeer> = new Map()
+  #link: PeerLink | undefined
 
-  private constructor(options: PeerTransportOptions, identity: ChangingIdentity) {
-    this.#identity = identity
-    const { clock, onUnreachable } = options
-    this.#sender = new PeerSender({ identity, clock, onUnreachable })
-    this.#onGone = options.onGone ?? (() => {})
-    this.#clock = options.clock
-    this.#listener = new PeerListener({
-      ...options,
-      identity,
-      onStreamEnded: (nodeId) => this.#askWhetherGone(nodeId),
+  private constructor({ listenAddress, credentials, clock, group, onNote }: PeerTransportOptions) {
+    this.#clock = clock
+    this.#network = new TcpNetwork({
+      listen: addressOf(listenAddress),
+      cluster: group,
+      addressOf: (id) => {
+        const peer = this.#peers.get(id)
+        return peer && addressOf(peer.address)
+      },
+      security: {
+        ...identityOf(credentials),
+        verifyPeer: (id, certificate) => this.#isPeer(id, certificate),
+      },
+      ...(onNote && { onNote }),
     })
   }
 
   /** Listens; peers are dialled when there is something to send. Errors: ADDRESS_IN_USE, INVALID_ARGUMENT. */
   static async listen(options: PeerTransportOptions): Promise<PeerTransport> {
-    const transport = new PeerTransport(options, new ChangingIdentity(options.credentials))
-    await transport.#listener.listen()
+    const transport = new PeerTransport(options)
+    const { selfId, listenAddress, onMessage, onUnreachable, onGone = () => {} } = options
+    const receiver = { receive: onMessage, unreachable: onUnreachable, gone: onGone }
+    try {
+      transport.#link = await transport.#network.join(selfId, receiver)
+    } catch (err) {
+      throw listenError(listenAddress, err as Error)
+    }
     return transport
   }
 
   /** Members that are dialled and accepted, whole each time. */
   setPeers(peers: readonly RaftPeer[]): void {
-    this.#peers = peers
-    this.#sender.setPeers(peers)
-    this.#listener.setPeers(peers)
+    const before = this.#peers
+    this.#peers = new Map(peers.map((peer) => [peer.id, peer]))
+    for (const [id, { address, nodeId }] of before) {
+      const now = this.#peers.get(id)
+      if (now?.address !== address || now.nodeId !== nodeId) this.#network.redial(id)
+    }
   }
 
   /** New connections use these; those that were accepted go on until their certificate expires. */
   setCredentials(credentials: RaftCredentials): void {
-    this.#identity.change(credentials)
-    this.#sender.redial()
+    this.#network.renew(identityOf(credentials))
   }
 
   send(lane: Parameters<Transport['send']>[0], message: PeerMessage): boolean {
-    return this.#sender.send(lane, message)
+    return this.#peers.has(message.to) && (this.#link?.send(lane, message) ?? false)
   }
 
   close(): void {
-    this.#isClosed = true
-    this.#sender.close()
-    this.#listener.close()
+    void this.#link?.close()
   }
 
-  /** A stream ends with the process, but also for a new certificate or a lost packet. */
-  #askWhetherGone(nodeId: string): void {
-    const peer = this.#peers.find((one) => one.nodeId === nodeId)
-    if (peer === undefined || this.#isClosed || this.#asked.has(peer.id)) return
-    this.#asked.add(peer.id)
-    askWhetherRefused(peer.address, this.#clock, (isRefused) => {
-      this.#asked.delete(peer.id)
-      if (isRefused && !this.#isClosed) this.#onGone(peer.id)
-    })
+  #isPeer(id: RaftId, certificate: PeerCertificate): boolean {
+    const facts = this.#facts.get(certificate) ?? peerFacts(certificate)
+    if (facts === undefined) return false
+    this.#facts.set(certificate, facts)
+    const { nodeId, role, notBeforeMs, notAfterMs } = facts
+    const nowMs = this.#clock.wallMs()
+    if (role !== 'manager' || nowMs < notBeforeMs || nowMs >= notAfterMs) return false
+    return this.#peers.get(id)?.nodeId === nodeId
   }
 }
 
-class ChangingIdentity implements IdentitySource {
-  readonly #listeners = new Set<(identity: TlsIdentity) => void>()
-  #current: TlsIdentity
+function identityOf({ caPem, certPem, keyPem }: RaftCredentials): TlsIdentity {
+  return { ca: caPem, cert: certPem, key: keyPem }
+}
 
-  constructor(identity: TlsIdentity) {
-    this.#current = identity
+/** Of host:port, also of [IPv6]:port. */
+function addressOf(address: string): TcpAddress {
+  const at = address.lastIndexOf(':')
+  return {
+    host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'),
+    port: Number(address.slice(at + 1)),
   }
+}
 
-  current(): TlsIdentity {
-    return this.#current
-  }
-
-  onChange(listener: (identity: TlsIdentity) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  change(identity: TlsIdentity): void {
-    this.#current = identity
-    for (const listener of this.#listeners) listener(identity)
-  }
+function listenError(listenAddress: string, err: Error): SwarmError {
+  const cause = err.cause as NodeJS.ErrnoException | undefined
+  const code = cause?.code === 'EADDRINUSE' ? 'ADDRESS_IN_USE' : 'INVALID_ARGUMENT'
+  const why = cause?.message ?? err.message
+  const text =
+    `the Raft transport cannot listen on ${listenAddress}: ${why}; ` +
+    'stop the program that holds it, or choose another address'
+  return new SwarmError(code, text, { cause: err })
 }

@@ -76,12 +76,14 @@ export class RaftHost {
       this.#storage = await openLog(config, (level, fields, text) => this.#log(level, fields, text))
       this.#transport = await PeerTransport.listen({
         selfId: config.id,
+        group: config.group,
         listenAddress: config.listenAddress,
         credentials: config.credentials,
         clock: this.#options.clock,
         onMessage: (message) => this.#driver?.receive(message),
         onUnreachable: (id) => this.#driver?.unreachable(id),
         onGone: (id) => this.#driver?.gone(id),
+        onNote: ({ kind, facts }) => this.#log('debug', { note: kind, ...facts }, 'raft peers'),
       })
       this.#transport.setPeers(config.peers)
       this.#driver = this.#makeDriver(this.#storage, this.#transport)

@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import type { PeerMessage } from 'raft-ts'
 import { decodePeerMessage, encodePeerMessage, MalformedMessageError } from 'raft-ts/node'
 import t from 'tap'
+import { FrameEncoder } from '../build/node/peer-codec.js'
+import { framed } from '../build/node/tcp-frames.js'
 import { messagesByKind, peerMessage } from './support/peer-messages.ts'
 
 /** Views of bytes as hex, so that messages compare by value. */
@@ -40,6 +42,21 @@ for (const [kind, arbitrary] of Object.entries(messagesByKind)) {
     t.pass()
   })
 }
+
+t.test(
+  'frames of one encoder are those of the messages, whatever was encoded before',
+  async (t) => {
+    fc.assert(
+      fc.property(fc.array(peerMessage, { maxLength: 8 }), fc.boolean(), (messages, twice) => {
+        const encoder = new FrameEncoder()
+        return messages
+          .flatMap((message) => (twice ? [message, { ...message, to: 'another' }] : [message]))
+          .every((message) => encoder.encode(message).equals(framed(encodePeerMessage(message))))
+      }),
+    )
+    t.pass()
+  },
+)
 
 t.test('a message that was cut short anywhere is refused', async (t) => {
   fc.assert(

@@ -7,6 +7,7 @@
 // encoding of each message, so what decodes encodes to the same bytes again.
 import type { ConfState, Entry, NodeId, RejectHint, SnapshotMeta, Term } from '../core/types.ts'
 import type { PeerMessage, SnapshotFrame } from '../driver/environment.ts'
+import { headerBytes } from './tcp-frames.ts'
 import { MalformedMessageError, WireReader, WireWriter } from './wire-bytes.ts'
 
 const version = 1
@@ -30,6 +31,10 @@ const kinds = [
   'snapshot-ack',
 ] as const satisfies readonly PeerMessage['kind'][]
 
+const kindCodes: ReadonlyMap<PeerMessage['kind'], number> = new Map(
+  kinds.map((kind, code) => [kind, code]),
+)
+
 const ackStates = ['more', 'complete', 'refused'] as const
 const dataEntry = 0
 const confEntry = 1
@@ -47,13 +52,58 @@ interface Head {
  */
 export function encodePeerMessage(message: PeerMessage): Uint8Array {
   const writer = new WireWriter(contentBytes(message))
+  writeMessage(writer, message, writeEntries)
+  return writer.finish()
+}
+
+/**
+ * Encodes what one member sends: frames with their header, ready to be written. The same entries go to every follower,
+ * and are encoded once.
+ */
+export class FrameEncoder {
+  #last: { readonly entries: readonly Entry[]; readonly bytes: Uint8Array } = noEntries
+
+  /** Throws as encodePeerMessage. */
+  encode(message: PeerMessage): Buffer {
+    const writer = new WireWriter(headerBytes + contentBytes(message))
+    writer.u32(0)
+    writeMessage(writer, message, (to, entries) => to.raw(this.#entries(entries)))
+    writer.patchU32(writer.length - headerBytes, 0)
+    return writer.finish()
+  }
+
+  /** Entries never change, and cutting a log takes its end: with the same ends all between is the same. */
+  #entries(entries: readonly Entry[]): Uint8Array {
+    if (entries.length === 0) return noEntries.bytes
+    const known = this.#last.entries
+    const isKnown =
+      entries.length === known.length &&
+      entries[0] === known[0] &&
+      entries[entries.length - 1] === known[known.length - 1]
+    if (isKnown) return this.#last.bytes
+    const writer = new WireWriter(entriesBytes(entries))
+    writeEntries(writer, entries)
+    this.#last = { entries, bytes: writer.finish() }
+    return this.#last.bytes
+  }
+}
+
+const noEntries = { entries: [], bytes: Uint8Array.of(0) } as const
+
+type WriteEntries = (writer: WireWriter, entries: readonly Entry[]) => void
+
+function writeMessage(writer: WireWriter, message: PeerMessage, entries: WriteEntries): void {
   writer.u8(version)
-  writer.u8(kinds.indexOf(message.kind))
+  writer.u8(kindCodes.get(message.kind) ?? 0)
   writeId(writer, message.from, 'from')
   writeId(writer, message.to, 'to')
   writer.uint(message.term, 'term')
-  writeBody(writer, message)
-  return writer.finish()
+  writeBody(writer, message, entries)
+}
+
+function writeEntries(writer: WireWriter, entries: readonly Entry[]): void {
+  writer.uint(entries.length, 'entries')
+  for (const entry of entries) writeEntry(writer, entry)
 }
 
 /**
@@ -82,14 +132,13 @@ export function decodePeerMessage(bytes: Uint8Array): PeerMessage {
   return message
 }
 
-function writeBody(writer: WireWriter, message: PeerMessage): void {
+function writeBody(writer: WireWriter, message: PeerMessage, entries: WriteEntries): void {
   switch (message.kind) {
     case 'append':
       writer.uint(message.prevIndex, 'prevIndex')
       writer.uint(message.prevTerm, 'prevTerm')
       writer.uint(message.commit, 'commit')
-      writer.uint(message.entries.length, 'entries')
-      for (const entry of message.entries) writeEntry(writer, entry)
+      entries(writer, message.entries)
       return
     case 'append-response':
       writer.uint(message.index, 'index')
@@ -307,8 +356,11 @@ function readMany<T>(reader: WireReader, field: string, one: (reader: WireReader
 /** About what the message carries: enough that large ones are written without growing. */
 function contentBytes(message: PeerMessage): number {
   if (message.kind === 'snapshot-chunk') return message.bytes.length
-  if (message.kind !== 'append') return 0
+  return message.kind === 'append' ? entriesBytes(message.entries) : 0
+}
+
+function entriesBytes(entries: readonly Entry[]): number {
   let sum = 0
-  for (const entry of message.entries) sum += 24 + (entry.kind === 'data' ? entry.data.length : 0)
+  for (const entry of entries) sum += 24 + (entry.kind === 'data' ? entry.data.length : 0)
   return sum
 }

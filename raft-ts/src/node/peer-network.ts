@@ -8,6 +8,8 @@ export interface PeerReceiver {
   receive(message: PeerMessage): void
   /** Messages to this peer were lost after they were taken. */
   unreachable(id: NodeId): void
+  /** The peer's process has ended, as far as can be known: its host refuses connections. Not told of a host that is silent. */
+  gone(id: NodeId): void
 }
 
 /** One member's end of a network. */

@@ -46,6 +46,7 @@ export async function startMember<Result>(
   const link = await options.network.join(options.id, {
     receive: (message) => member.started?.driver.receive(message),
     unreachable: (id) => member.started?.driver.unreachable(id),
+    gone: (id) => member.started?.driver.gone(id),
   })
   try {
     const storage = await openDirectory(options)

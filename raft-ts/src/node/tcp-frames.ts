@@ -9,15 +9,17 @@ export const frameBytesMax = 32 * 1024 * 1024
 /** Largest first frame, of somebody who is not known yet. */
 export const helloBytesMax = 4096
 
-const headerBytes = 4
+/** What stands before each frame. */
+export const headerBytes = 4
 /** What is allocated for a frame before any of it has come. */
 const firstBytes = 64 * 1024
 
-/** The header of a frame of so many bytes. */
-export function frameHeader(length: number): Buffer {
-  const header = Buffer.allocUnsafe(headerBytes)
-  header.writeUInt32BE(length)
-  return header
+/** A frame with its header: one piece, because each write to a socket costs more than a copy. */
+export function framed(content: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(headerBytes + content.length)
+  frame.writeUInt32BE(content.length)
+  frame.set(content, headerBytes)
+  return frame
 }
 
 /** Cuts a stream into frames, each in a buffer of its own. What it holds grows with what came, not with what was claimed. */
@@ -77,12 +79,19 @@ export class FrameSplitter {
   }
 }
 
+/**
+ * What a connection is for. `parting` is one on which nothing is said but a leader's request to campaign in its place: a
+ * leader that is heard but hears nothing has words on all others that nobody acknowledges, and the kernel sends nothing
+ * new behind them.
+ */
+export type TcpLaneName = Lane | 'parting'
+
 /** What the one who dialled says first. */
 export interface Hello {
   readonly cluster: string
   readonly from: NodeId
   readonly to: NodeId
-  readonly lane: Lane
+  readonly lane: TcpLaneName
 }
 
 /** What the other side answers, in one byte: once for the hello, and then whenever it heard something. */
@@ -105,7 +114,7 @@ export function refusalOf(byte: number): Refusal | undefined {
 
 const magic = Buffer.from('raft-ts peer')
 const version = 1
-const lanes = ['fast', 'bulk', 'snapshot'] as const satisfies readonly Lane[]
+const lanes = ['fast', 'bulk', 'snapshot', 'parting'] as const satisfies readonly TcpLaneName[]
 
 /** The first frame's content. Throws RangeError for ids that are no text. */
 export function encodeHello(hello: Hello): Uint8Array {

@@ -3,20 +3,22 @@
 import { connect, type Socket } from 'node:net'
 import { type SecureContext, connect as tlsConnect } from 'node:tls'
 import type { NodeId } from '../core/types.ts'
-import type { Lane } from '../driver/environment.ts'
 import {
   answers,
   encodeHello,
   frameBytesMax,
-  frameHeader,
+  framed,
   type Hello,
+  headerBytes,
   refusalOf,
+  type TcpLaneName,
 } from './tcp-frames.ts'
 import type { TcpAddress, TlsSecurity } from './tcp-options.ts'
 
 /** What may wait on one lane to one peer; beyond it messages are dropped, which Raft repeats. */
-const waitingBytesMax: Readonly<Record<Lane, number>> = {
+const waitingBytesMax: Readonly<Record<TcpLaneName, number>> = {
   fast: 256 * 1024,
+  parting: 4 * 1024,
   bulk: 16 * 1024 * 1024,
   snapshot: 4 * 1024 * 1024,
 }
@@ -24,11 +26,11 @@ const waitingBytesMax: Readonly<Record<Lane, number>> = {
 /** From dialling to the peer's answer to the hello. */
 const dialDeadlineMs = 3000
 /** Something was sent and nothing heard for so long: the peer, or what is between, is gone. */
-const silenceMaxMs = 5000
+const silenceMaxMs = 2500
 /** Nothing to send for so long: the connection is given back. */
 const idleMs = 60_000
-/** Pauses before dialling again: the first, and the longest. A member that comes back is reached soon. */
-const pauseMs = { first: 50, longest: 1000 }
+/** Pauses before dialling again: the first, and the longest. A member that comes back is reached within an election time-out. */
+const pauseMs = { first: 50, longest: 500 }
 
 export interface TcpLaneOptions {
   readonly hello: Hello
@@ -44,12 +46,11 @@ export interface TcpLaneOptions {
 interface Dialled {
   readonly socket: Socket
   /** Set once the connection is made: until then nothing is written. */
-  early: Uint8Array[] | undefined
+  early: Buffer[] | undefined
   earlyBytes: number
   isAccepted: boolean
-  isCorked: boolean
-  /** When the first byte left that the peer has not yet heard of. */
-  unheardSinceMs: number | undefined
+  /** Runs while there is something that the peer has not yet heard of. */
+  silence: NodeJS.Timeout | undefined
   reason: string
 }
 
@@ -67,27 +68,35 @@ export class TcpLane {
     this.#waitingBytesMax = waitingBytesMax[options.hello.lane]
   }
 
-  /** Never waits. False: the message was dropped at once. `encode` is called only if it is not. */
-  send(encode: () => Uint8Array): boolean {
+  /** Dials unless it is connected, so that what is sent later does not wait for it. */
+  open(): void {
+    if (this.#dialled === undefined) this.#dial()
+  }
+
+  /** Never waits. False: the message was dropped at once. `encode`, of a frame, is called only if it is not. */
+  send(encode: () => Buffer): boolean {
     const dialled = this.#dialled ?? this.#dial()
-    if (dialled === undefined || this.#isSilent(dialled)) return false
+    if (dialled === undefined || dialled.socket.destroyed) return false
     const waiting = dialled.earlyBytes + dialled.socket.writableLength
     if (waiting > this.#waitingBytesMax) return false
-    const bytes = encode()
+    const frame = encode()
     // The peer would break the connection over it.
-    if (bytes.length > frameBytesMax) return false
+    if (frame.length - headerBytes > frameBytesMax) return false
     if (dialled.early === undefined) {
-      this.#write(dialled, bytes)
+      this.#write(dialled, frame)
     } else {
-      dialled.early.push(bytes)
-      dialled.earlyBytes += bytes.length
+      dialled.early.push(frame)
+      dialled.earlyBytes += frame.length
     }
     return true
   }
 
-  /** Breaks the connection; the next message dials anew. */
+  /** Breaks the connection; the next message dials anew, without a pause. */
   redial(): void {
     this.#dialled?.socket.destroy()
+    this.#dialled = undefined
+    this.#failures = 0
+    this.#nextDialMs = Number.NEGATIVE_INFINITY
   }
 
   close(): void {
@@ -104,8 +113,7 @@ export class TcpLane {
       early: [],
       earlyBytes: 0,
       isAccepted: false,
-      isCorked: false,
-      unheardSinceMs: undefined,
+      silence: undefined,
       reason: 'the connection was closed',
     }
     this.#dialled = dialled
@@ -129,7 +137,8 @@ export class TcpLane {
     socket.on('end', () => socket.destroy())
     socket.on('close', () => {
       clearTimeout(deadline)
-      this.#lost(dialled.reason)
+      clearTimeout(dialled.silence)
+      this.#lost(dialled, dialled.reason)
     })
   }
 
@@ -142,7 +151,7 @@ export class TcpLane {
       // Not from within send: its caller is told that nothing was sent.
       const { message } = err as Error
       this.#pause()
-      setImmediate(() => this.#lost(message))
+      setImmediate(() => this.#lost(undefined, message))
       return undefined
     }
   }
@@ -175,24 +184,16 @@ export class TcpLane {
     const early = dialled.early ?? []
     dialled.early = undefined
     dialled.earlyBytes = 0
-    this.#write(dialled, encodeHello(this.#options.hello))
-    for (const bytes of early) this.#write(dialled, bytes)
+    this.#write(dialled, framed(encodeHello(this.#options.hello)))
+    for (const frame of early) this.#write(dialled, frame)
   }
 
-  #write(dialled: Dialled, bytes: Uint8Array): void {
+  #write(dialled: Dialled, frame: Buffer): void {
     const { socket } = dialled
-    dialled.unheardSinceMs ??= performance.now()
-    if (!dialled.isCorked) {
-      // What is sent in one turn leaves in one piece.
-      dialled.isCorked = true
-      socket.cork()
-      process.nextTick(() => {
-        dialled.isCorked = false
-        socket.uncork()
-      })
-    }
-    socket.write(frameHeader(bytes.length))
-    socket.write(bytes)
+    dialled.silence ??= setTimeout(() => {
+      socket.destroy(new Error(`nothing was heard for ${silenceMaxMs} ms`))
+    }, silenceMaxMs).unref()
+    socket.write(frame)
   }
 
   #heard(dialled: Dialled, bytes: Uint8Array): void {
@@ -204,23 +205,17 @@ export class TcpLane {
       }
     }
     dialled.isAccepted = true
-    dialled.unheardSinceMs = undefined
+    clearTimeout(dialled.silence)
+    dialled.silence = undefined
     this.#failures = 0
   }
 
-  /** Whether the peer has not heard for too long; then the connection is broken. */
-  #isSilent(dialled: Dialled): boolean {
-    const since = dialled.unheardSinceMs
-    if (since === undefined || performance.now() - since <= silenceMaxMs)
-      return dialled.socket.destroyed
-    dialled.socket.destroy(new Error(`nothing was heard for ${silenceMaxMs} ms`))
-    return true
-  }
-
-  #lost(reason: string): void {
-    this.#dialled = undefined
+  /** Of one that was replaced what waited is lost too, but its end holds up nothing. */
+  #lost(dialled: Dialled | undefined, reason: string): void {
+    const isPresent = this.#dialled === dialled
+    if (isPresent) this.#dialled = undefined
     if (this.#isClosed) return
-    this.#pause()
+    if (isPresent) this.#pause()
     this.#options.onLost(reason)
   }
 

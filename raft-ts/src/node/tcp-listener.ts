@@ -1,7 +1,12 @@
 // Connections that peers dialled: each says first who speaks to whom on which lane, and with TLS its certificate
 // must be that member's. Of each only what that member says is taken.
 import { createServer as createPlainServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from 'node:tls'
+import {
+  createServer as createTlsServer,
+  type PeerCertificate,
+  TLSSocket,
+  type Server as TlsServer,
+} from 'node:tls'
 import type { NodeId } from '../core/types.ts'
 import type { PeerMessage } from '../driver/environment.ts'
 import { decodePeerMessage } from './peer-codec.ts'
@@ -23,7 +28,7 @@ const helloDeadlineMs = 5000
 const heardAfterMs = 250
 /** Nothing came for so long: whoever dialled is gone, or has nothing to say and dials again. */
 const idleMs = 120_000
-/** Connections at once, whoever they are from. A cluster needs three for each peer. */
+/** Connections at once, whoever they are from. A cluster needs four for each peer. */
 const connectionsMax = 512
 
 export interface TcpListenerOptions {
@@ -32,6 +37,15 @@ export interface TcpListenerOptions {
   readonly security: TlsSecurity | undefined
   readonly onMessage: (message: PeerMessage) => void
   readonly onRefused: (facts: Readonly<Record<string, string>>) => void
+  /** A connection of this member is over, whoever ended it, and no other took its place. */
+  readonly onEnded: (from: NodeId) => void
+}
+
+/** Who is at the other end of an accepted connection. */
+interface Speaker {
+  readonly hello: Hello
+  /** Undefined: plain. */
+  readonly certificate: PeerCertificate | undefined
 }
 
 /** See the file's comment. */
@@ -117,15 +131,15 @@ export class TcpListener {
     const splitter = new FrameSplitter(helloBytesMax)
     const deadline = setTimeout(() => socket.destroy(), helloDeadlineMs)
     const tellHeard = heardTeller(socket)
-    let hello: Hello | undefined
+    let speaker: Speaker | undefined
     let isRefused = false
     const take = (frame: Uint8Array): void => {
-      if (hello !== undefined) {
-        this.#take(hello, frame)
+      if (speaker !== undefined) {
+        this.#take(speaker, frame)
         return
       }
       clearTimeout(deadline)
-      hello = this.#accept(socket, frame)
+      speaker = this.#accept(socket, frame)
       splitter.bytesMax = frameBytesMax
     }
     socket.setNoDelay(true)
@@ -137,7 +151,7 @@ export class TcpListener {
         tellHeard()
       } catch (err) {
         isRefused = true
-        this.#refuse(socket, err as Error, hello)
+        this.#refuse(socket, err as Error, speaker?.hello)
       }
     })
     socket.on('error', () => {}) // `close` follows
@@ -146,32 +160,45 @@ export class TcpListener {
   }
 
   /** Throws RefusedError and MalformedMessageError. */
-  #accept(socket: Socket, frame: Uint8Array): Hello {
-    const hello = this.#checked(socket, decodeHello(frame))
-    const key = `${hello.lane} ${hello.from}`
+  #accept(socket: Socket, frame: Uint8Array): Speaker {
+    const speaker = this.#checked(socket, decodeHello(frame))
+    const { lane, from } = speaker.hello
+    const key = `${lane} ${from}`
     this.#accepted.get(key)?.destroy()
     this.#accepted.set(key, socket)
     socket.on('close', () => {
-      if (this.#accepted.get(key) === socket) this.#accepted.delete(key)
+      if (this.#accepted.get(key) !== socket) return
+      this.#accepted.delete(key)
+      this.#options.onEnded(from)
     })
     socket.write(Buffer.of(answers.heard))
-    return hello
+    return speaker
   }
 
-  #checked(socket: Socket, hello: Hello | undefined): Hello {
-    const { id, cluster, security } = this.#options
+  #checked(socket: Socket, hello: Hello | undefined): Speaker {
+    const { id, cluster } = this.#options
     if (hello === undefined) throw new RefusedError('another-version', '')
     const { from } = hello
     if (hello.cluster !== cluster) throw new RefusedError('another-cluster', from)
     if (hello.to !== id || from === id) throw new RefusedError('another-member', from)
-    if (security === undefined) return hello
     const certificate = socket instanceof TLSSocket ? socket.getPeerCertificate() : undefined
-    if (certificate !== undefined && security.verifyPeer(from, certificate)) return hello
+    const speaker = { hello, certificate }
+    this.#verify(speaker)
+    return speaker
+  }
+
+  /** Throws RefusedError. Asked for each message: who is a member may change while the connection is open. */
+  #verify({ hello: { from }, certificate }: Speaker): void {
+    const { security } = this.#options
+    if (security === undefined) return
+    if (certificate !== undefined && security.verifyPeer(from, certificate)) return
     throw new RefusedError('not-your-certificate', from)
   }
 
-  /** Throws MalformedMessageError. */
-  #take({ from }: Hello, frame: Uint8Array): void {
+  /** Throws MalformedMessageError and RefusedError. */
+  #take(speaker: Speaker, frame: Uint8Array): void {
+    this.#verify(speaker)
+    const { from } = speaker.hello
     const message = decodePeerMessage(frame)
     if (message.from !== from || message.to !== this.#options.id) {
       const text = `a message from ${message.from} to ${message.to} on a connection of ${from}`

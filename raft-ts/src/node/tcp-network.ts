@@ -3,8 +3,10 @@
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { NodeId, Note } from '../core/types.ts'
 import type { Lane, PeerMessage } from '../driver/environment.ts'
-import { encodePeerMessage } from './peer-codec.ts'
+import { askWhetherRefused } from './ask-whether-refused.ts'
+import { FrameEncoder } from './peer-codec.ts'
 import type { PeerLink, PeerNetwork, PeerReceiver } from './peer-network.ts'
+import type { TcpLaneName } from './tcp-frames.ts'
 import { TcpLane } from './tcp-lane.ts'
 import { TcpListener } from './tcp-listener.ts'
 import type { TcpNetworkOptions, TlsIdentity, TlsSecurity } from './tcp-options.ts'
@@ -20,6 +22,8 @@ export class TcpNetwork implements PeerNetwork {
   #port: number | undefined
   /** When each kind of note was told last. */
   readonly #notedMs = new Map<string, number>()
+  /** Peers that are being asked whether they are still there; true: and shall be once more, for what ended meanwhile. */
+  readonly #asked = new Map<NodeId, boolean>()
 
   /** Throws when certificate, key or roots cannot be read. */
   constructor(options: TcpNetworkOptions) {
@@ -45,6 +49,7 @@ export class TcpNetwork implements PeerNetwork {
       security: this.#security,
       onMessage: (message) => receiver.receive(message),
       onRefused: (facts) => this.#note('peer-refused', facts),
+      onEnded: (from) => this.#askWhetherGone(from, receiver),
     })
     this.#end = new TcpEnd(
       listener,
@@ -68,12 +73,36 @@ export class TcpNetwork implements PeerNetwork {
     this.#end?.renew(identity)
   }
 
+  /** What is said to this peer next is said on new connections, to its present address. */
+  redial(peer: NodeId): void {
+    this.#end?.redial(peer)
+  }
+
+  /** A connection ends with the process, but also for a new certificate or a lost packet. */
+  #askWhetherGone(peer: NodeId, receiver: PeerReceiver): void {
+    if (this.#end?.isClosed !== false) return
+    if (this.#asked.has(peer)) {
+      this.#asked.set(peer, true)
+      return
+    }
+    const address = this.#options.addressOf(peer)
+    if (address === undefined) return
+    this.#asked.set(peer, false)
+    askWhetherRefused(address, (isRefused) => {
+      const isAskedAgain = this.#asked.get(peer) === true
+      this.#asked.delete(peer)
+      if (this.#end?.isClosed !== false) return
+      if (isRefused) receiver.gone(peer)
+      else if (isAskedAgain) this.#askWhetherGone(peer, receiver)
+    })
+  }
+
   #lane(
     on: {
       readonly id: NodeId
       readonly cluster: string
       readonly peer: NodeId
-      readonly lane: Lane
+      readonly lane: TcpLaneName
     },
     receiver: PeerReceiver,
   ): TcpLane {
@@ -102,15 +131,16 @@ export class TcpNetwork implements PeerNetwork {
 
 class TcpEnd implements PeerLink {
   readonly #listener: TcpListener
-  readonly #makeLane: (peer: NodeId, lane: Lane) => TcpLane
+  readonly #encoder = new FrameEncoder()
+  readonly #makeLane: (peer: NodeId, lane: TcpLaneName) => TcpLane
   /** It cannot be carried: with an id that is none, or too large a number. */
   readonly #onNoMessage: (message: PeerMessage, err: Error) => void
-  readonly #lanes = new Map<NodeId, Map<Lane, TcpLane>>()
+  readonly #lanes = new Map<NodeId, Map<TcpLaneName, TcpLane>>()
   isClosed = false
 
   constructor(
     listener: TcpListener,
-    makeLane: (peer: NodeId, lane: Lane) => TcpLane,
+    makeLane: (peer: NodeId, lane: TcpLaneName) => TcpLane,
     onNoMessage: (message: PeerMessage, err: Error) => void,
   ) {
     this.#listener = listener
@@ -121,11 +151,25 @@ class TcpEnd implements PeerLink {
   send(lane: Lane, message: PeerMessage): boolean {
     if (this.isClosed) return false
     try {
-      return this.#lane(message.to, lane).send(() => encodePeerMessage(message))
+      const encode = (): Buffer => this.#encoder.encode(message)
+      if (lane === 'fast') this.#part(message, encode)
+      return this.#lane(message.to, lane).send(encode)
     } catch (err) {
       this.#onNoMessage(message, err as Error)
       return false
     }
+  }
+
+  /** Twice is once: the second one comes to a member that has entered the next term. */
+  #part({ kind, to }: PeerMessage, encode: () => Buffer): void {
+    const parting = this.#lane(to, 'parting')
+    if (kind === 'timeout-now') parting.send(encode)
+    // Before it is needed: then nothing could be dialled any more.
+    else parting.open()
+  }
+
+  redial(peer: NodeId): void {
+    for (const lane of this.#lanes.get(peer)?.values() ?? []) lane.redial()
   }
 
   renew(identity: TlsIdentity): void {
@@ -139,7 +183,7 @@ class TcpEnd implements PeerLink {
     return this.#listener.close()
   }
 
-  #lane(peer: NodeId, lane: Lane): TcpLane {
+  #lane(peer: NodeId, lane: TcpLaneName): TcpLane {
     let lanes = this.#lanes.get(peer)
     if (lanes === undefined) {
       lanes = new Map()

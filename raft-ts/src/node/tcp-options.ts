@@ -18,8 +18,9 @@ export interface TlsIdentity {
 /** Mutual TLS 1.3: both ends show a certificate that leads to one of `ca`, and that `verifyPeer` accepts. */
 export interface TlsSecurity extends TlsIdentity {
   /**
-   * Whether this certificate, which is valid now and leads to `ca`, is this member's; asked on both ends of
-   * every connection. As: `(id, certificate) => certificate.subject.CN === id`.
+   * Whether this certificate, which leads to `ca`, is this member's; asked on both ends of every connection, and by who
+   * listens again for each message, with the same object: whom it is not any more, or whose certificate has expired, is
+   * cut off. As: `(id, certificate) => certificate.subject.CN === id`.
    */
   readonly verifyPeer: (id: NodeId, certificate: PeerCertificate) => boolean
 }

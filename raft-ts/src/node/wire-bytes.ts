@@ -77,13 +77,20 @@ export class WireWriter {
   }
 
   string(text: string, field: string): void {
-    const bytes = encoder.encode(text)
-    // What is no text would come out as another one.
-    if (decoder.decode(bytes) !== text) throw new RangeError(`${field} is not well-formed text`)
-    this.bytes(bytes)
+    this.bytes(utf8(text, field))
   }
 
-  finish(): Uint8Array {
+  /** Over four bytes that were written before, as u32 does. */
+  patchU32(value: number, at: number): void {
+    this.#buffer.writeUInt32BE(value, at)
+  }
+
+  /** So many bytes were written. */
+  get length(): number {
+    return this.#at
+  }
+
+  finish(): Buffer {
     return this.#buffer.subarray(0, this.#at)
   }
 
@@ -94,6 +101,21 @@ export class WireWriter {
     this.#buffer.copy(grown, 0, 0, this.#at)
     this.#buffer = grown
   }
+}
+
+/** Texts and their bytes: nearly all are ids of members, again and again. */
+const knownTexts = new Map<string, Uint8Array>()
+const knownTextsMax = 256
+
+function utf8(text: string, field: string): Uint8Array {
+  const known = knownTexts.get(text)
+  if (known !== undefined) return known
+  const bytes = encoder.encode(text)
+  // What is no text would come out as another one.
+  if (decoder.decode(bytes) !== text) throw new RangeError(`${field} is not well-formed text`)
+  if (knownTexts.size >= knownTextsMax) knownTexts.clear()
+  knownTexts.set(text, bytes)
+  return bytes
 }
 
 /** Reads what WireWriter wrote; `field` names what is read. Every method throws MalformedMessageError. */

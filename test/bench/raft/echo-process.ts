@@ -14,6 +14,7 @@ export interface EchoQuestion {
 answerAsChild(async ({ self, other, credentials }: EchoQuestion): Promise<true> => {
   const transport = await PeerTransport.listen({
     selfId: self.id,
+    group: 'bench',
     listenAddress: self.address,
     credentials,
     clock: systemClock,

@@ -38,6 +38,7 @@ export class RoundTrip {
     let found: RoundTrip | undefined
     const transport = await PeerTransport.listen({
       selfId: self.id,
+      group: 'bench',
       listenAddress: self.address,
       credentials: await managerCredentials(root, self.nodeId),
       clock: systemClock,

@@ -1,20 +1,11 @@
 // The peer listener and sender with real certificates on loopback: who gets through, and who does not.
 import { connect, createServer, type Socket } from 'node:net'
-import { Client, Server, ServerCredentials, type ServerReadableStream, status } from '@grpc/grpc-js'
 import type { PeerMessage } from 'raft-ts'
 import t, { type Test } from 'tap'
 import { createRootCa, issueCertificate, type RootCa } from '../../../../manager/ca/root-ca.ts'
-import { encodePeerMessage } from '../../../../manager/raft/peer-codec.ts'
 import { PeerTransport } from '../../../../manager/raft/peer-transport.ts'
 import type { RaftCredentials, RaftPeer } from '../../../../manager/raft/raft-handle.ts'
-import {
-  type DeliverResponse,
-  type PeerFrame,
-  RaftTransportClient,
-  RaftTransportService,
-} from '../../../../proto/gen/tsswarm/v1/raft_transport.ts'
 import { type Clock, systemClock } from '../../../../proto/lib/clock.ts'
-import { channelCredentials, channelOptions } from '../../../../proto/rpc/channel.ts'
 import { createNodeKey } from '../../../../worker/identity/node-key.ts'
 import { freeAddress, managerCredentials } from '../../../support/raft-members.ts'
 import { until } from '../../../support/until.ts'
@@ -48,6 +39,7 @@ async function anEnd(
   const gone: string[] = []
   const transport = await PeerTransport.listen({
     selfId: peer.id,
+    group: 'test',
     listenAddress: peer.address,
     credentials: options.credentials ?? (await managerCredentials(root, peer.nodeId)),
     clock: options.clock ?? systemClock,
@@ -245,87 +237,6 @@ t.test('an unknown peer and a full lane are said at once', async (t) => {
   t.same(a.lost[0], 'raft-s')
 })
 
-t.test(
-  'a general gRPC client and server understand it, as managers of before have them',
-  async (t) => {
-    const root = await createRootCa(Date.now())
-    const identity = await managerCredentials(root, 'node-old')
-    const old: RaftPeer = { id: 'raft-old', nodeId: 'node-old', address: await freeAddress() }
-    const heardByOld: string[] = []
-    const server = new Server()
-    server.addService(RaftTransportService, {
-      deliver: (call: ServerReadableStream<PeerFrame, DeliverResponse>) => {
-        call.on('data', (frame: PeerFrame) => heardByOld.push(frame.from))
-      },
-    })
-    const pair = {
-      private_key: Buffer.from(identity.keyPem),
-      cert_chain: Buffer.from(identity.certPem),
-    }
-    const secure = ServerCredentials.createSsl(Buffer.from(root.certPem), [pair], true)
-    await new Promise<void>((resolve, reject) => {
-      server.bindAsync(old.address, secure, (err) => (err === null ? resolve() : reject(err)))
-    })
-    t.teardown(() => server.forceShutdown())
-
-    const a = await anEnd(t, root, 'a')
-    a.transport.setPeers([a.peer, old])
-    a.transport.send('fast', heartbeat(a.peer.id, old.id))
-    await until(() => heardByOld.length > 0, 'the old one hears it')
-    t.same(heardByOld, [a.peer.id])
-
-    const options = channelOptions(a.peer.nodeId)
-    const client = new RaftTransportClient(a.peer.address, channelCredentials(identity), options)
-    t.teardown(() => client.close())
-    const answered = new Promise((resolve, reject) => {
-      const call = client.deliver((err, response) =>
-        err === null ? resolve(response) : reject(err),
-      )
-      call.write(encodePeerMessage(heartbeat(old.id, a.peer.id, 7)))
-      call.end()
-    })
-    t.same(await answered, {}, 'a stream that ends is answered')
-    t.match(a.heard, [{ kind: 'heartbeat', from: old.id, round: 7 }])
-    const unknown = new Promise((resolve) => {
-      client.makeUnaryRequest(
-        '/tsswarm.v1.RaftTransport/Other',
-        () => Buffer.alloc(0),
-        () => undefined,
-        {},
-        (err) => resolve(err?.code),
-      )
-    })
-    t.equal(await unknown, status.UNIMPLEMENTED)
-  },
-)
-
-t.test('a stream with what no version sends is ended', async (t) => {
-  const root = await createRootCa(Date.now())
-  const a = await anEnd(t, root, 'a')
-  const identity = await managerCredentials(root, 'node-b')
-  a.transport.setPeers([a.peer, { id: 'raft-b', nodeId: 'node-b', address: '127.0.0.1:1' }])
-  const path = '/tsswarm.v1.RaftTransport/Deliver'
-  const options = channelOptions(a.peer.nodeId)
-  const client = new Client(a.peer.address, channelCredentials(identity), options)
-  t.teardown(() => client.close())
-  for (const bytes of [Buffer.alloc(30, 0xff), Buffer.alloc(0)]) {
-    const ended = new Promise<boolean>((resolve) => {
-      const call = client.makeClientStreamRequest(
-        path,
-        (value: Buffer) => value,
-        (value) => value,
-        (err) => resolve(err !== null),
-      )
-      call.on('error', () => {})
-      call.write(bytes)
-      // An empty frame names no member: dropped, and the stream goes on until it is ended.
-      if (bytes.length === 0) call.end()
-    })
-    t.equal(await ended, bytes.length > 0)
-  }
-  t.same(a.heard, [])
-})
-
 t.test('a member that comes back is reached again, and its silence is noticed', async (t) => {
   const root = await createRootCa(Date.now())
   const a = await anEnd(t, root, 'a')
@@ -339,6 +250,7 @@ t.test('a member that comes back is reached again, and its silence is noticed', 
   const heard: PeerMessage[] = []
   const again = await PeerTransport.listen({
     selfId: first.peer.id,
+    group: 'test',
     listenAddress: first.peer.address,
     credentials: await managerCredentials(root, first.peer.nodeId),
     clock: systemClock,
@@ -384,6 +296,7 @@ t.test('an address that is in use or not ours is said clearly', async (t) => {
   const a = await anEnd(t, root, 'a')
   const options = {
     selfId: 'raft-b',
+    group: 'test',
     credentials: await managerCredentials(root, 'node-b'),
     clock: systemClock,
     onMessage: () => {},
