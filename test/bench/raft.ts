@@ -9,6 +9,7 @@ import {
   type LatencyFigure,
   latencyFigures,
 } from './raft/figures.ts'
+import { measureFloor } from './raft/floor.ts'
 import { benchIdle, type IdleFigure } from './raft/idle.ts'
 import { type AppendFigures, benchAppends } from './raft/log-alone.ts'
 import { benchRecovery, type RecoveryFigure } from './raft/recovery.ts'
@@ -151,14 +152,16 @@ async function measureOneProposer(
 ): Promise<{ readonly figure: CommitFigure; readonly latency: readonly LatencyFigure[] }> {
   const flushMs: number[] = []
   const roundTripMs: number[] = []
+  const floorMs: number[] = []
   const roundTrip = await RoundTrip.open(entryBytes)
   try {
     const all = await measureRounds(1, sides, signal, async () => {
       flushMs.push((await benchAppends({ entriesPerFlush: 1, entryBytes, ms: appendMs })).p50Ms)
       roundTripMs.push(quantile(await roundTrip.measure(appendMs), 0.5))
+      floorMs.push(quantile(await measureFloor(entryBytes, appendMs), 0.5))
     })
     const commitMs = all.ours.map(({ p50Ms }) => p50Ms)
-    const latency = latencyFigures({ flushMs, roundTripMs, commitMs })
+    const latency = latencyFigures({ flushMs, roundTripMs, floorMs, commitMs })
     return { figure: commitFigure(all), latency }
   } finally {
     await roundTrip.end()

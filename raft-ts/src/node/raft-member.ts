@@ -178,7 +178,7 @@ export class RaftMember<Result> {
       clock: systemClock,
       random: systemRandomness,
       // What comes in one turn of the event loop shares messages and flushes.
-      defer: (run) => setImmediate(run),
+      defer: (run) => queueMicrotask(run),
       onLeadership: (leadership) => this.#announced(leadership),
       onFailed: (err) => this.#failed(err),
     })

@@ -41,7 +41,7 @@ export function countingDriver({ id, storage, send, onCount }: CountingOptions):
     },
     clock: systemClock,
     random: { float: Math.random, bytes: systemRandomBytes },
-    defer: (run) => setImmediate(run),
+    defer: (run) => queueMicrotask(run),
     snapshotPolicy: { logBytes: Number.MAX_SAFE_INTEGER },
     onFailed: (err) => {
       throw err

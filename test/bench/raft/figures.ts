@@ -70,6 +70,8 @@ export function commitFigure(rounds: CommitRounds): CommitFigure {
 export interface OneProposer {
   readonly flushMs: readonly number[]
   readonly roundTripMs: readonly number[]
+  /** The same without any Raft. */
+  readonly floorMs: readonly number[]
   readonly commitMs: readonly number[]
 }
 
@@ -87,10 +89,16 @@ export function latencyFigures(one: OneProposer): readonly LatencyFigure[] {
   return [
     row('one flush of one entry', one.flushMs),
     row('one round trip between two processes', one.roundTripMs),
+    row('one entry durable on a majority, without Raft', one.floorMs),
     row('one commit, one proposer', one.commitMs),
     {
       what: `commit by flush + round trip: ${rounded(commit / least)} (goal ${latencyGoal})`,
       p50Ms: rounded(latencyGoal * least),
+      roundsMs: undefined,
+    },
+    {
+      what: `commit by the same without Raft: ${rounded(commit / median(one.floorMs))}`,
+      p50Ms: rounded(median(one.floorMs)),
       roundsMs: undefined,
     },
   ]

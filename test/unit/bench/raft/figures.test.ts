@@ -47,11 +47,17 @@ t.test('what was not committed is counted over all rounds', async (t) => {
   t.equal(figure.others, 'busy: 4, lost: 2')
 })
 
-t.test('one commit is put beside one flush and one round trip', async (t) => {
-  const rows = latencyFigures({ flushMs: [0.2, 0.3, 0.1], roundTripMs: [0.3], commitMs: [0.75] })
-  t.strictSame(
-    rows.map(({ p50Ms }) => p50Ms),
-    [0.2, 0.3, 0.75, 0.75],
-  )
-  t.match(rows.at(-1)?.what, /1\.5 \(goal 1\.5\)/)
-})
+t.test(
+  'one commit is put beside one flush and one round trip, and beside both without Raft',
+  async (t) => {
+    const floorMs = [0.5]
+    const flushMs = [0.2, 0.3, 0.1]
+    const rows = latencyFigures({ flushMs, roundTripMs: [0.3], floorMs, commitMs: [0.75] })
+    t.strictSame(
+      rows.map(({ p50Ms }) => p50Ms),
+      [0.2, 0.3, 0.5, 0.75, 0.75, 0.5],
+    )
+    t.match(rows.at(-2)?.what, /1\.5 \(goal 1\.5\)/)
+    t.match(rows.at(-1)?.what, /without Raft: 1\.5$/)
+  },
+)

@@ -27,8 +27,9 @@ class ListMachine implements StateMachine {
     return this.items.length % 2 === 0 ? undefined : Promise.resolve()
   }
 
-  async *snapshot(): AsyncGenerator<Uint8Array, void, undefined> {
-    for (const item of [...this.items]) yield Buffer.from(`${item}\n`)
+  snapshot(): AsyncIterable<Uint8Array> {
+    // Outside of a generator, whose body runs only when the first chunk is wanted, entries later.
+    return chunksOf(this.items.map((item) => Buffer.from(`${item}\n`)))
   }
 
   async restore(at: SnapshotPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -37,6 +38,12 @@ class ListMachine implements StateMachine {
     this.items = Buffer.concat(all).toString().split('\n').slice(0, -1)
     this.index = at.index
   }
+}
+
+async function* chunksOf(
+  chunks: readonly Uint8Array[],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* chunks
 }
 
 class Cluster {

@@ -34,8 +34,9 @@ class ListMachine implements StateMachine {
     return this.gate.then(() => this.#take(entries))
   }
 
-  async *snapshot(): AsyncGenerator<Uint8Array, void, undefined> {
-    yield Buffer.from(JSON.stringify(this.items))
+  snapshot(): AsyncIterable<Uint8Array> {
+    // Outside of a generator, whose body runs only when the first chunk is wanted, entries later.
+    return chunksOf([Buffer.from(JSON.stringify(this.items))])
   }
 
   async restore(at: SnapshotPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -53,6 +54,12 @@ class ListMachine implements StateMachine {
       if (data.length > 0) this.items.push(Buffer.from(data).toString())
     }
   }
+}
+
+async function* chunksOf(
+  chunks: readonly Uint8Array[],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* chunks
 }
 
 t.setTimeout(120_000)
