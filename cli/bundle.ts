@@ -16,6 +16,7 @@ const programs: Readonly<Record<string, string>> = {
   'daemon-main': 'cli/daemon/daemon-main.ts',
   'raft-worker': 'manager/raft/raft-worker.ts',
   'helper-main': 'worker/executor/spawn/helper-main.ts',
+  'dns-main': 'worker/network/dns/dns-main.ts',
 }
 
 /** CommonJS dependencies ask for `require`. */

@@ -5,6 +5,18 @@ import type { NetworkId, NodeId, ServiceId, TaskId } from './ids.ts'
 export type EndpointMode = 'vip' | 'dnsrr'
 export type EndpointProtocol = 'tcp' | 'udp' | 'sctp'
 
+/**
+ * For how long a name may be remembered that was looked up. A container keeps connecting to a task of a dnsrr service for
+ * so long after its name is gone; a service with a virtual address does not depend on it.
+ */
+export const dnsTtlSeconds = 2
+
+/** As of when what a node was told is: of two, the one of the higher epoch is newer, then the one of the higher index. */
+export interface OverlayStamp {
+  readonly clusterEpoch: number
+  readonly raftIndex: number
+}
+
 /** One network as of one stamp, whole. */
 export interface NetworkView {
   readonly network: OverlayNetwork
@@ -45,6 +57,8 @@ export interface IngressPort {
   readonly protocol: EndpointProtocol
   readonly targetPort: number
   readonly publishedPort: number
+  /** As its spec names it, for SRV records; absent or empty: it has none. */
+  readonly name?: string
   /** Only on this address of each node; empty: on all. */
   readonly bindAddress: string
   /** Only clients of these subnets; empty: all. */

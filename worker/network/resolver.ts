@@ -19,7 +19,7 @@ export function containerResolver(hostText: string, upstreamText: string): Resol
 }
 
 /** The last `search` or `domain` line counts, as in resolv.conf(5). */
-function parseResolvConf(text: string): Resolver {
+export function parseResolvConf(text: string): Resolver {
   const nameservers: string[] = []
   let search: readonly string[] = []
   for (const line of text.split('\n')) {

@@ -44,8 +44,13 @@ export function encodeFrame(message: object): Buffer {
 
 /** Turns a stream of chunks into the JSON texts of its frames. */
 export class FrameReader {
+  readonly #bytesMax: number
   #chunks: Buffer[] = []
   #length = 0
+
+  constructor(bytesMax: number = frameBytesMax) {
+    this.#bytesMax = bytesMax
+  }
 
   /** The texts that are complete now. Throws RangeError for an impossible length. */
   push(chunk: Buffer): readonly string[] {
@@ -68,7 +73,7 @@ export class FrameReader {
     const size = (
       first !== undefined && first.length >= headerBytes ? first : this.#joined()
     ).readUInt32BE(0)
-    if (size > frameBytesMax) throw new RangeError(`a frame of ${size} bytes is not ours`)
+    if (size > this.#bytesMax) throw new RangeError(`a frame of ${size} bytes is not ours`)
     return size
   }
 
