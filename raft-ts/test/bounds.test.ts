@@ -212,10 +212,10 @@ t.test('heartbeats of members that left are forgotten', async (t) => {
   const send = (to: string): void =>
     trips.sent({ kind: 'heartbeat', from: 'a', to, term: 1, commit: 0, round: 0 }, 0)
   send('first')
-  trips.received({ kind: 'heartbeat-response', from: 'first', to: 'a', term: 1, round: 0 }, 400)
+  trips.received({ kind: 'heartbeat-response', from: 'first', to: 'a', term: 1, round: 0 }, 1, 400)
   send('first')
   for (let i = 0; i < 256; i++) send(`left ${i}`)
-  trips.received({ kind: 'heartbeat-response', from: 'first', to: 'a', term: 1, round: 0 }, 800)
+  trips.received({ kind: 'heartbeat-response', from: 'first', to: 'a', term: 1, round: 0 }, 1, 800)
   t.equal(pace.electionTicks(), 10, 'the first one too')
 })
 

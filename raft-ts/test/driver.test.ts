@@ -2,6 +2,7 @@
 import {
   DamagedLogError,
   DiskError,
+  type PeerMessage,
   type ProposeOutcome,
   type ReadOutcome,
   type TransferOutcome,
@@ -369,6 +370,30 @@ t.test('a leader is found on a network slower than any time-out as configured', 
   cluster.time.pass(20_000)
   t.match(cluster.leader().leadership, { term }, 'which stays')
 })
+
+t.test(
+  'what the old leader said before it was cut off does not make the next one patient',
+  async (t) => {
+    const cluster = three()
+    const old = cluster.leader()
+    cluster.commit('x')
+    const fromMs = cluster.time.nowMs
+    const late: PeerMessage[] = []
+    // It hears nobody, and what it says waits in the network as soon as that notices.
+    cluster.filter = (_lane, message) => {
+      const isLate = message.kind === 'heartbeat' && cluster.time.nowMs > fromMs + 250
+      if (message.from === old.id && isLate) late.push(message)
+      return message.to !== old.id && !(message.from === old.id && isLate)
+    }
+    cluster.until('another leader', () => cluster.leader() !== old)
+    const next = cluster.leader()
+    t.ok(cluster.time.nowMs < fromMs + 600, `after ${cluster.time.nowMs - fromMs} ms`)
+    t.ok(late.some(({ to }) => to === next.id))
+    for (const message of late) cluster.host(message.to).receive(message)
+    cluster.time.pass(100)
+    t.equal(next.driver?.status().electionTimeoutMs, 500)
+  },
+)
 
 t.test('a leader that takes itself out is told so, and leaves others in peace', async (t) => {
   const cluster = three()

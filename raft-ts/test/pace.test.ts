@@ -54,7 +54,7 @@ t.test('an answer counts for its own heartbeat, however many are under way', asy
   for (let round = 1; round <= 20; round++) {
     const nowMs = round * 100
     trips.sent({ ...heartbeat, round }, nowMs)
-    if (round > 6) trips.received({ ...answer, round: round - 6 }, nowMs)
+    if (round > 6) trips.received({ ...answer, round: round - 6 }, 1, nowMs)
   }
   t.equal(pace.electionTicks(), 40)
 })
@@ -67,7 +67,7 @@ t.test('a lost heartbeat or answer is not a slow one', async (t) => {
     nowMs += 900
     trips.sent({ ...heartbeat, round }, nowMs)
     // Of every three two are lost.
-    if (round % 3 === 0) trips.received({ ...answer, round }, nowMs + 1)
+    if (round % 3 === 0) trips.received({ ...answer, round }, 1, nowMs + 1)
   }
   t.equal(pace.electionTicks(), 10)
 })
@@ -78,8 +78,8 @@ t.test('a new leadership counts its heartbeats anew', async (t) => {
   trips.sent({ ...heartbeat, round: 500 }, 0)
   for (const round of [1, 2]) {
     trips.sent({ ...heartbeat, term: 3, round }, 1000)
-    trips.received({ ...answer, round: 500 }, 1000)
-    trips.received({ ...answer, term: 3, round }, 1600)
+    trips.received({ ...answer, round: 500 }, 1, 1000)
+    trips.received({ ...answer, term: 3, round }, 3, 1600)
   }
   t.equal(pace.electionTicks(), 40)
 })
@@ -101,15 +101,15 @@ t.test(
     for (const term of [2, 3]) {
       trips.sent({ ...vote, term }, term * 1000)
       // Answers of another campaign say nothing.
-      trips.received({ ...given, term: term - 1 }, term * 1000 + 1)
-      trips.received({ ...given, term }, term * 1000 + 600)
+      trips.received({ ...given, term: term - 1 }, term - 1, term * 1000 + 1)
+      trips.received({ ...given, term }, term, term * 1000 + 600)
     }
     t.equal(pace.electionTicks(), 40)
     // One that is never answered does not keep heartbeats from being measured.
     trips.sent({ ...vote, term: 4 }, 5000)
     for (let round = 1; round <= 200; round++) {
       trips.sent({ ...heartbeat, term: 4, round }, 5000)
-      trips.received({ ...answer, term: 4, round }, 5001)
+      trips.received({ ...answer, term: 4, round }, 4, 5001)
     }
     t.equal(pace.electionTicks(), 10)
   },
@@ -122,7 +122,7 @@ t.test('of two round trips in a row to one peer the shorter one counts', async (
   const trip = (peer: string, ms: number): number => {
     trips.sent({ ...heartbeat, to: peer }, nowMs)
     nowMs += ms
-    trips.received({ ...answer, from: peer }, nowMs)
+    trips.received({ ...answer, from: peer }, 1, nowMs)
     return pace.electionTicks()
   }
   t.equal(trip('b', 700), 10, 'of the first one nothing is known')
@@ -133,6 +133,35 @@ t.test('of two round trips in a row to one peer the shorter one counts', async (
   trips.forget()
   for (let i = 0; i < 200; i++) trip('b', 1)
   t.equal(pace.electionTicks(), 10)
+})
+
+t.test('what is of an earlier term is not measured', async (t) => {
+  const pace = aPace()
+  const trips = new RoundTrips(pace)
+  const append = { ...heartbeat, kind: 'append', prevIndex: 0, prevTerm: 0, entries: [] } as const
+  trips.received(append, 1, 0)
+  trips.received(heartbeat, 2, 450)
+  for (const round of [1, 2]) {
+    trips.sent({ ...heartbeat, round }, 1000)
+    trips.received({ ...answer, round }, 2, 1450)
+  }
+  t.equal(pace.electionTicks(), 10)
+  trips.received(heartbeat, 1, 450)
+  t.equal(pace.electionTicks(), 20)
+})
+
+t.test('whoever leads forgets how long other leaders were silent', async (t) => {
+  const pace = aPace()
+  const trips = new RoundTrips(pace)
+  trips.received(heartbeat, 1, 0)
+  trips.received(heartbeat, 1, 450)
+  t.equal(pace.electionTicks(), 20)
+  trips.leads()
+  t.equal(pace.electionTicks(), 10)
+  trips.received(heartbeat, 1, 900)
+  t.equal(pace.electionTicks(), 10, 'its own leadership is no silence')
+  trips.received(heartbeat, 1, 1350)
+  t.equal(pace.electionTicks(), 20, 'following again, it measures again')
 })
 
 t.test('they shrink again as fast measurements follow', async (t) => {

@@ -127,7 +127,7 @@ export class RaftDriver {
         this.#receiveFrame(message)
         return
       }
-      this.#roundTrips.received(message, this.#options.clock.monotonicMs())
+      this.#roundTrips.received(message, this.#core.term, this.#options.clock.monotonicMs())
       this.#core.step(message)
     })
   }
@@ -304,7 +304,7 @@ export class RaftDriver {
       this.#proposals.lose(this.#core)
       this.#addition.lose()
       this.#sender.stop()
-    }
+    } else this.#roundTrips.leads()
     this.#watch.changed({ role, leader, term })
     this.#transfers.leaderIs(leader)
   }

@@ -35,6 +35,11 @@ export class Pace {
     if (!this.#isOutage(ms)) this.#silenceMs = Math.max(ms, this.#silenceMs * fading)
   }
 
+  /** This member leads: how long other leaders were silent says nothing of its followers, and would fade no more. */
+  leads(): void {
+    this.#silenceMs = 0
+  }
+
   /** Ticks without a leader before a campaign, in steps of half the configured ones. */
   electionTicks(): number {
     const exchangesMs = patience * (this.#flushMs + this.#roundTripMs)

@@ -36,13 +36,21 @@ export class RoundTrips {
     this.#trips.set(to, { term, round, sentMs: nowMs })
   }
 
-  received(message: Message, nowMs: number): void {
+  /** `term`: this member's own. What comes of an earlier one was held up by a cut, or by a leader that is none any more. */
+  received(message: Message, term: Term, nowMs: number): void {
+    if (message.term < term) return
     if (message.kind === 'heartbeat-response') this.#answered(message, message.round, nowMs)
     if (message.kind === 'vote-response') this.#answered(message, 0, nowMs)
     if (!isSignOfLeader(message)) return
     if (message.from === this.#leader) this.#pace.silenceTook(nowMs - this.#leaderMs)
     this.#leader = message.from
     this.#leaderMs = nowMs
+  }
+
+  /** This member leads from now on. */
+  leads(): void {
+    this.#leader = undefined
+    this.#pace.leads()
   }
 
   /** Unanswered heartbeats are forgotten: after a pause their time says nothing. */
