@@ -33,6 +33,9 @@ export function aNetworkState(state: Partial<NetworkState> = {}): NetworkState {
     networks: [{ kind: 'local', id: 'local', subnet: '172.30.0.0/16', mtu: 1500 }],
     endpoints: [],
     forwardingIsOurs: false,
+    forwarding6IsOurs: false,
+    vxlanPort: 4789,
+    overlay: undefined,
     ...state,
   }
 }

@@ -13,10 +13,16 @@ import type {
 import type { LineError } from '../../worker/network/line-writer.ts'
 import type { ExpectedShapes, Step } from '../../worker/network/plan.ts'
 
+interface SimulatedTable {
+  shape: string
+  elements: Map<string, string[]>
+  serviceChains: Map<string, string[]>
+}
+
 interface SimulatedNamespace {
   items: ObservedItem[]
   sysctls: Map<string, string>
-  table: { shape: string; elements: Map<string, string[]> } | undefined
+  table: SimulatedTable | undefined
 }
 
 export class SimulatedKernel implements Kernel {
@@ -53,6 +59,10 @@ export class SimulatedKernel implements Kernel {
 
   shapes(): ExpectedShapes {
     return { ...this.#shapes }
+  }
+
+  forgetDevices(): void {
+    this.written.push('forget devices')
   }
 
   apply(steps: readonly Step[]): Promise<readonly string[]> {
@@ -109,7 +119,11 @@ export class SimulatedKernel implements Kernel {
       .update(JSON.stringify([declared, table.chains]))
       .digest('hex')
     const elements = new Map(table.sets.map(({ name, elements }) => [name, [...elements]]))
-    this.state[namespace].table = { shape, elements }
+    const chains = [...table.serviceChains].map(([name, rules]): [string, string[]] => [
+      name,
+      [...rules],
+    ])
+    this.state[namespace].table = { shape, elements, serviceChains: new Map(chains) }
     this.#shapes[namespace] = shape
     this.written.push(`${namespace}: nft table`)
   }
@@ -122,8 +136,10 @@ export class SimulatedKernel implements Kernel {
         errors.push({ line, text: 'failed' })
         continue
       }
+      const { table } = this.state[namespace]
+      if (table !== undefined && changeChain(table.serviceChains, line)) continue
       const match = /^(add|delete) element inet tsswarm (\w+) \{ (.*) \}$/.exec(line)
-      const set = this.state[namespace].table?.elements.get(match?.[2] ?? '')
+      const set = table?.elements.get(match?.[2] ?? '')
       if (match === null || set === undefined) {
         errors.push({ line, text: 'No such file or directory' })
         continue
@@ -152,6 +168,8 @@ export class SimulatedKernel implements Kernel {
   #ipLine(namespace: NamespaceName, line: string): string {
     const [object = '', verb = '', ...words] = line.split(' ')
     const space = this.state[namespace]
+    if (object === '-6') return this.#ruleLine(space, verb === 'rule' ? words : [], 6)
+    if (object === 'rule') return this.#ruleLine(space, [verb, ...words], 4)
     if (object === 'link') return this.#linkLine(namespace, verb, words)
     const item = itemOf(object, words)
     const device = item.fields.dev ?? item.key.split(' ')[0] ?? ''
@@ -165,12 +183,31 @@ export class SimulatedKernel implements Kernel {
     return ''
   }
 
+  #ruleLine(space: SimulatedNamespace, words: readonly string[], family: 4 | 6): string {
+    const [verb = '', , pref = '', ...rest] = words
+    const key = `${family} pref ${pref}`
+    const old = find(space, 'rule', key)
+    if (verb === 'del' && old === undefined) return 'No such file or directory'
+    space.items = space.items.filter((item) => item !== old)
+    if (verb === 'add') {
+      const identity = rest.join(' ').replace(/^fwmark /, 'mark ')
+      space.items.push({ kind: 'rule', key, identity, fields: {} })
+    }
+    return ''
+  }
+
   #linkLine(namespace: NamespaceName, verb: string, words: readonly string[]): string {
     const space = this.state[namespace]
     const [name = '', ...rest] = words
     const old = find(space, 'link', name)
     if (verb === 'add') {
       if (old !== undefined) return 'File exists'
+      const vxlan = / type vxlan id (\d+) local (\S+) dstport (\d+) /.exec(words.join(' '))
+      if (vxlan !== null) {
+        const identity = `vxlan ${vxlan[1]} from ${vxlan[2]} on port ${vxlan[3]}`
+        this.state.dataPlane.items.push(link(name, identity, 'down'))
+        return ''
+      }
       space.items.push(link(name, 'veth', 'down'))
       const peer = words.join(' ').match(/peer name (up0) /)?.[1]
       if (peer !== undefined) this.state.dataPlane.items.push(link(peer, 'veth', 'down'))
@@ -187,6 +224,18 @@ export class SimulatedKernel implements Kernel {
     space.items = space.items.map((item) => (item === old ? { ...old, fields } : item))
     return ''
   }
+}
+
+/** Whether the command was about a chain of a service, and could be done. */
+function changeChain(chains: Map<string, string[]>, line: string): boolean {
+  const [verb = '', kind = '', , , name = '', ...rule] = line.split(' ')
+  if (kind !== 'chain' && kind !== 'rule') return false
+  const rules = chains.get(name)
+  if (kind === 'rule') rules?.push(rule.join(' '))
+  else if (verb === 'add') chains.set(name, [])
+  else if (verb === 'delete') chains.delete(name)
+  else rules?.splice(0)
+  return verb === 'add' || rules !== undefined
 }
 
 export function link(name: string, identity: string, state: 'up' | 'down'): ObservedItem {
@@ -215,10 +264,18 @@ function itemOf(object: string, words: readonly string[]): ObservedItem {
     const { dev = '', lladdr = '' } = pairs(words.slice(1))
     return { kind: 'neighbour', key: `${dev} ${words[0]}`, identity: '', fields: { lladdr } }
   }
-  const type = words[0] === 'unreachable' ? 'unreachable' : 'unicast'
-  const [destination = '', ...how] = type === 'unicast' ? words : words.slice(1)
-  const fields = { type, via: '', dev: '', src: '', ...pairs(how) }
-  return { kind: 'route', key: destination, identity: '', fields }
+  if (object === 'fdb') {
+    const { dev = '', dst = '' } = pairs(words.slice(1))
+    return { kind: 'fdb', key: `${dev} ${words[0]}`, identity: '', fields: { dst } }
+  }
+  const type = ['unreachable', 'local'].find((name) => name === words[0]) ?? 'unicast'
+  const [destination = '', ...how] = (type === 'unicast' ? words : words.slice(1)).filter(
+    (word) => word !== 'onlink',
+  )
+  const { table = 'main', ...given } = pairs(how)
+  const fields = { type, via: '', dev: '', src: '', mtu: '', ...given }
+  const key = table === 'main' ? destination : `${destination} table ${table}`
+  return { kind: 'route', key, identity: '', fields }
 }
 
 function pairs(words: readonly string[]): Record<string, string> {

@@ -1,36 +1,40 @@
-// Puts one container on the local network and takes it off again: record first, then the kernel, the way in last.
+// Puts one container on its networks and takes it off again: record first, then the kernel, the way in last. Overlay
+// networks are there already when this is called (see node-network.ts).
 import { SwarmError } from '../../proto/errors.ts'
 import { invariant } from '../../proto/lib/assert.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type {
   AttachRequest,
-  EndpointConfig,
   HostPort,
   NetworkAttachment,
   RestoredAttachment,
 } from '../executor/network-attacher.ts'
 import { takeAddress } from './address-pool.ts'
-import { containerLines, endpointItems } from './desired-kernel.ts'
+import { addressesOf, containerLines, endpointItems } from './desired-kernel.ts'
 import { planHostPorts } from './host-ports.ts'
 import { findNetns, isAlive, readHostAddresses, readListening, readResolver } from './host-view.ts'
+import { type InterfacePlan, planInterfaces } from './interface-plan.ts'
 import { formatIpv4, randomMac, requireSubnet } from './ipv4.ts'
 import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
 import type { LineError } from './line-writer.ts'
 import { type NetworkRecord, stateOf } from './network-record.ts'
 import {
+  defaultVxlanPort,
   type Endpoint,
   localNetworkId,
   type NetnsRef,
   type PublishedPort,
 } from './network-state.ts'
 import { dataPlaneElement, hostElement } from './nft-tables.ts'
-import { elementsCommand } from './plan.ts'
+import type { OverlayKeeper } from './overlay-keeper.ts'
+import { elementsCommand } from './service-chains.ts'
 
 export interface AttachmentDeps {
   readonly kernel: Kernel
   readonly journal: Journal
   readonly random: Random
+  readonly overlay: OverlayKeeper
 }
 
 /** Errors: as NetworkAttacher.attach; nothing is left then. */
@@ -39,20 +43,20 @@ export async function attachContainer(
   request: AttachRequest,
   signal: AbortSignal,
 ): Promise<NetworkAttachment> {
-  const wanted = requireLocal(request)
+  const plans = planInterfaces(request, deps.overlay)
   const netns = requireNetns(request)
   await detachContainer(deps, request.containerId)
   const view = await readHost(deps, request.ports)
   // From here to the journal there is no await: two attachments never get the same address or port.
-  const endpoint = reserve(deps, request, { netns, wanted, view })
+  const endpoints = reserve(deps, request, { netns, plans, view })
   try {
-    await connect(deps, endpoint)
-    await publish(deps.kernel, endpoint)
+    for (const endpoint of endpoints) await connect(deps, endpoint)
+    for (const endpoint of endpoints) await publish(deps.kernel, endpoint)
     signal.throwIfAborted()
   } catch (err) {
     throw await undo(deps, request, signal.aborted ? cancelled(request, err) : err)
   }
-  return await describeAttachment(endpoint)
+  return await describeAttachment(endpoints)
 }
 
 function cancelled(request: AttachRequest, cause: unknown): SwarmError {
@@ -71,19 +75,6 @@ async function undo(
   } catch (err) {
     return new AggregateError([failure, err], `attaching container ${request.name} failed twice`)
   }
-}
-
-/** The local network is the only one so far: it is meant by its name and by naming none. */
-function requireLocal(request: AttachRequest): EndpointConfig | undefined {
-  const [first, ...others] = request.endpoints
-  for (const { networkId } of request.endpoints) {
-    if (networkId === localNetworkId) continue
-    const message = `container ${request.name} asks for network "${networkId}", which this node does not have`
-    throw new SwarmError('NOT_FOUND', message)
-  }
-  if (others.length === 0) return first
-  const message = `container ${request.name} asks for network "${localNetworkId}" twice`
-  throw new SwarmError('INVALID_ARGUMENT', message)
 }
 
 function requireNetns(request: AttachRequest): NetnsRef {
@@ -108,26 +99,43 @@ async function readHost(
 
 interface Found {
   readonly netns: NetnsRef
-  readonly wanted: EndpointConfig | undefined
+  readonly plans: readonly InterfacePlan[]
   readonly view: Awaited<ReturnType<typeof readHost>>
 }
 
-function reserve(deps: AttachmentDeps, request: AttachRequest, found: Found): Endpoint {
+function reserve(deps: AttachmentDeps, request: AttachRequest, found: Found): readonly Endpoint[] {
   const record = requireRecord(deps.journal)
-  const published = record.endpoints.flatMap((endpoint) => endpoint.ports)
+  const published = publishedPorts(deps)
   const ports = planHostPorts(request.ports, { ...found.view, published }, deps.random)
-  const endpoint: Endpoint = {
-    containerId: request.containerId,
-    networkId: localNetworkId,
-    address: nextAddress(record, request.name),
-    prefix: requireSubnet(record.subnet, 'local subnet').prefix,
-    mac: randomMac(deps.random),
-    link: linkName(deps.random),
-    netns: found.netns,
-    ports,
+  const endpoints = found.plans.map(
+    (plan): Endpoint => ({
+      containerId: request.containerId,
+      networkId: plan.networkId,
+      address: plan.overlay?.address ?? nextAddress(record, request.name),
+      prefix: plan.overlay?.prefix ?? requireSubnet(record.subnet, 'local subnet').prefix,
+      mac: randomMac(deps.random),
+      link: linkName(deps.random),
+      netns: found.netns,
+      ports: plan.isSecondary === true ? [] : ports,
+      ...optionalParts(plan),
+    }),
+  )
+  for (const endpoint of endpoints) deps.journal.append({ kind: 'attached', endpoint })
+  return endpoints
+}
+
+function optionalParts(plan: InterfacePlan): Pick<Endpoint, 'overlay' | 'device' | 'isSecondary'> {
+  return {
+    ...(plan.overlay === undefined ? {} : { overlay: plan.overlay.how }),
+    ...(plan.device === 'eth0' ? {} : { device: plan.device }),
+    ...(plan.isSecondary === undefined ? {} : { isSecondary: plan.isSecondary }),
   }
-  deps.journal.append({ kind: 'attached', endpoint })
-  return endpoint
+}
+
+/** Ports of this host that are taken: by its containers in host mode, and by the routing mesh. */
+function publishedPorts({ journal, overlay }: AttachmentDeps): readonly PublishedPort[] {
+  const own = requireRecord(journal).endpoints.flatMap((endpoint) => endpoint.ports)
+  return [...own, ...overlay.ingressPorts()]
 }
 
 function nextAddress(record: NetworkRecord, container: string): string {
@@ -145,8 +153,11 @@ function linkName(random: Random): string {
   return `v${Buffer.from(random.bytes(6)).toString('hex')}`
 }
 
+/** What an interface needs of the cluster is in its endpoint. */
+const localOnly = { overlay: undefined, vxlanPort: defaultVxlanPort }
+
 async function connect(deps: AttachmentDeps, endpoint: Endpoint): Promise<void> {
-  const state = stateOf(requireRecord(deps.journal), [])
+  const state = stateOf(requireRecord(deps.journal), [], localOnly)
   const lines = endpointItems(endpoint, state).flatMap((item) => [...item.create, ...item.put])
   requireWritten(endpoint, await deps.kernel.ip('dataPlane', lines))
   const failure = await deps.kernel.ipIn(endpoint.netns.path, containerLines(endpoint, state))
@@ -193,19 +204,25 @@ function requireWritten(endpoint: Endpoint, errors: readonly LineError[]): void 
 }
 
 function attachError(endpoint: Endpoint, why: string): SwarmError {
-  const message = `cannot attach container ${endpoint.containerId} to the local network: ${why}`
+  const { containerId, networkId } = endpoint
+  const network = networkId === localNetworkId ? 'the local network' : `network ${networkId}`
+  const message = `cannot attach container ${containerId} to ${network}: ${why}`
   return new SwarmError('UNAVAILABLE', message)
 }
 
-async function describeAttachment(endpoint: Endpoint): Promise<NetworkAttachment> {
+async function describeAttachment(endpoints: readonly Endpoint[]): Promise<NetworkAttachment> {
   const resolver = await readResolver()
-  const addresses = [`${endpoint.address}/${endpoint.prefix}`]
   return {
-    endpoints: [{ networkId: endpoint.networkId, addresses }],
-    ports: endpoint.ports.map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
-      ...{ protocol, targetPort, publishedPort },
-      ...(bindAddress === undefined ? {} : { bindAddress }),
+    endpoints: endpoints.map((endpoint) => ({
+      networkId: endpoint.networkId,
+      addresses: addressesOf(endpoint).map(([address, prefix]) => `${address}/${prefix}`),
     })),
+    ports: endpoints
+      .flatMap(({ ports }) => ports)
+      .map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
+        ...{ protocol, targetPort, publishedPort },
+        ...(bindAddress === undefined ? {} : { bindAddress }),
+      })),
     nameservers: resolver.nameservers,
     search: resolver.search,
     hosts: [],
@@ -236,10 +253,10 @@ async function disconnect(kernel: Kernel, endpoint: Endpoint): Promise<void> {
     }
   }
   // Removing a device takes the kernel some 20 ms; with a container that has ended it goes by itself, many at once.
-  const line = isAlive(endpoint.netns)
-    ? `link del ${endpoint.link}`
-    : `route del ${endpoint.address}`
-  await kernel.ip('dataPlane', [line])
+  const lines = isAlive(endpoint.netns)
+    ? [`link del ${endpoint.link}`]
+    : addressesOf(endpoint).map(([address]) => `route del ${address} dev ${endpoint.link}`)
+  await kernel.ip('dataPlane', lines)
   if (endpoint.ports.length > 0) {
     // Clients that go on sending from the same port would be led to the old address for ever.
     await kernel.run('dataPlane', ['conntrack', '-D', '--reply-src', endpoint.address])
@@ -252,24 +269,33 @@ export async function readmit(
   { request, attachment }: RestoredAttachment,
 ): Promise<void> {
   const netns = findNetns(request.pid)
-  const own = attachment.endpoints.find(({ networkId }) => networkId === localNetworkId)
-  const [address = '', prefix = ''] = (own?.addresses[0] ?? '').split('/')
-  if (netns === undefined || address === '') return
-  const record = requireRecord(deps.journal)
-  const published = record.endpoints.flatMap((endpoint) => endpoint.ports)
+  if (netns === undefined) return
+  const endpoints = attachment.endpoints.map(({ networkId, addresses }) => ({
+    networkId,
+    addresses,
+    aliases: [],
+  }))
+  const plans = planInterfaces({ ...request, endpoints }, deps.overlay)
+  const published = publishedPorts(deps)
   const addresses = await readHostAddresses(deps.kernel)
   const view = { published, addresses, listening: [] }
-  const endpoint: Endpoint = {
-    containerId: request.containerId,
-    networkId: localNetworkId,
-    address,
-    prefix: Number(prefix),
-    mac: randomMac(deps.random),
-    link: linkName(deps.random),
-    netns,
-    ports: planHostPorts(attachment.ports, view, deps.random),
+  const ports = planHostPorts(attachment.ports, view, deps.random)
+  for (const plan of plans) {
+    const { overlay } = plan
+    const [address = '', prefix = ''] = (plan.addresses[0] ?? '').split('/')
+    const endpoint: Endpoint = {
+      containerId: request.containerId,
+      networkId: plan.networkId,
+      address: overlay?.address ?? address,
+      prefix: overlay?.prefix ?? Number(prefix),
+      mac: randomMac(deps.random),
+      link: linkName(deps.random),
+      netns,
+      ports: plan.isSecondary === true ? [] : ports,
+      ...optionalParts(plan),
+    }
+    if (endpoint.address !== '') deps.journal.append({ kind: 'attached', endpoint })
   }
-  deps.journal.append({ kind: 'attached', endpoint })
 }
 
 export function requireRecord(journal: Journal): NetworkRecord {

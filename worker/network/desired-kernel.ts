@@ -1,4 +1,6 @@
-// From a NetworkState to what the kernel must hold in the host's namespace and in the data plane. Pure.
+// From a NetworkState to what the kernel must hold in the host's namespace and in the data plane, and in a container. Pure.
+
+import { addressItem, linkItem, neighbourItem, routeItem } from './items.ts'
 import type { DesiredItem, DesiredKernel, DesiredNamespace } from './kernel-state.ts'
 import {
   dataPlaneAddress,
@@ -7,12 +9,13 @@ import {
   type Endpoint,
   hostAddress,
   hostLink,
-  type LocalNetwork,
   linkMtu,
   linkPrefix,
   type NetworkState,
 } from './network-state.ts'
 import { dataPlaneTable, hostTable } from './nft-tables.ts'
+import { familyOf, ofFamily } from './overlay-state.ts'
+import type { CompiledOverlay, Piece } from './pieces.ts'
 
 /** `dataPlaneFile`: the file the data plane's namespace is bound to. */
 export function desiredKernel(state: NetworkState, dataPlaneFile: string): DesiredKernel {
@@ -22,39 +25,61 @@ export function desiredKernel(state: NetworkState, dataPlaneFile: string): Desir
 function desiredHost(state: NetworkState, dataPlaneFile: string): DesiredNamespace {
   const make = `link add ${hostLink} type veth peer name ${dataPlaneLink} netns ${dataPlaneFile}`
   const byLink = { via: dataPlaneAddress, dev: hostLink }
+  const pieces = piecesOf(state.overlay)
   return {
     items: [
       linkItem(hostLink, { mtu: linkMtu, create: [make], alias: 'tsswarm' }),
       addressItem(hostLink, `${hostAddress}/${linkPrefix}`),
       routeItem(doorSubnet, byLink),
       ...state.networks.map(({ subnet }) => routeItem(subnet, { ...byLink, src: hostAddress })),
+      ...pieces.flatMap(({ hostItems = [] }) => hostItems),
     ],
     sysctls: new Map([
       [`net/ipv4/conf/${hostLink}/route_localnet`, '1'],
       ['net/ipv4/ip_forward', '1'],
+      ...pieces.flatMap(({ hostSysctls = [] }) => hostSysctls),
     ]),
     table: hostTable(state),
   }
 }
 
+function piecesOf(overlay: CompiledOverlay | undefined): readonly Piece[] {
+  return [...(overlay?.groups.values() ?? [])].flatMap(({ pieces }) => [...pieces.values()])
+}
+
 function desiredDataPlane(state: NetworkState): DesiredNamespace {
+  const pieces = piecesOf(state.overlay)
+  const own = [
+    linkItem('lo', {}),
+    linkItem(dataPlaneLink, { mtu: linkMtu }),
+    addressItem('lo', `${state.transit}/32`),
+    addressItem(dataPlaneLink, `${dataPlaneAddress}/${linkPrefix}`),
+    routeItem('default', { via: hostAddress, dev: dataPlaneLink }),
+    // Without it a packet to a container that is gone would leave by up0, and a host of the LAN might answer.
+    ...state.networks.map(({ subnet }) => routeItem(subnet, { type: 'unreachable' })),
+    ...state.endpoints.flatMap((endpoint) => endpointItems(endpoint, state)),
+  ]
   return {
-    items: [
-      linkItem('lo', {}),
-      linkItem(dataPlaneLink, { mtu: linkMtu }),
-      addressItem('lo', `${state.transit}/32`),
-      addressItem(dataPlaneLink, `${dataPlaneAddress}/${linkPrefix}`),
-      routeItem('default', { via: hostAddress, dev: dataPlaneLink }),
-      // Without it a packet to a container that is gone would leave by up0, and a host of the LAN might answer.
-      ...state.networks.map(({ subnet }) => routeItem(subnet, { type: 'unreachable' })),
-      ...state.endpoints.flatMap((endpoint) => endpointItems(endpoint, state)),
-    ],
+    items: withoutRivals(own, pieces),
     sysctls: new Map([
       ...dataPlaneSysctls,
       ...state.endpoints.map(({ link }) => [`net/ipv4/conf/${link}/rp_filter`, '1'] as const),
+      ...pieces.flatMap(({ sysctls = [] }) => sysctls),
     ]),
     table: dataPlaneTable(state),
   }
+}
+
+/** What a container of this node has counts before what is told of other nodes: that may be old. */
+function withoutRivals(
+  own: readonly DesiredItem[],
+  pieces: readonly Piece[],
+): readonly DesiredItem[] {
+  const taken = new Set(own.map(({ kind, key }) => `${kind} ${key}`))
+  const others = pieces
+    .flatMap(({ items = [] }) => items)
+    .filter(({ kind, key }) => !taken.has(`${kind} ${key}`))
+  return [...own, ...others]
 }
 
 // rp_filter: of `all` and the device the greater counts. Strict on every veth, so that a container cannot send in the
@@ -72,100 +97,96 @@ const dataPlaneSysctls: readonly (readonly [string, string])[] = [
   ['net/netfilter/nf_conntrack_tcp_be_liberal', '1'],
 ]
 
-/** What the data plane holds for one interface of a container: its veth, a route to it and its neighbour entry. */
+/** What the data plane holds for one interface of a container: its veth, routes to it and its neighbour entries. */
 export function endpointItems(endpoint: Endpoint, state: NetworkState): readonly DesiredItem[] {
-  const { address, link, mac, netns } = endpoint
-  const mtu = networkOf(endpoint, state)?.mtu ?? linkMtu
-  const peer = `peer name eth0 address ${mac} mtu ${mtu} netns ${netns.path}`
+  const { link, mac, netns } = endpoint
+  const mtu = mtuOf(endpoint, state)
+  const peer = `peer name ${deviceOf(endpoint)} address ${mac} mtu ${mtu} netns ${netns.path}`
   return [
     linkItem(link, {
       mtu,
-      mac: state.mac,
+      mac: gatewayMac(endpoint, state),
       create: [`link add ${link} mtu ${mtu} type veth ${peer}`],
     }),
-    routeItem(address, { dev: link }),
-    {
-      kind: 'neighbour',
-      key: `${link} ${address}`,
-      fields: { lladdr: mac },
-      identity: '',
-      create: [],
-      put: [`neigh replace ${address} lladdr ${mac} dev ${link} nud permanent`],
-    },
+    ...addressesOf(endpoint).flatMap(([address]) => [
+      routeItem(address, { dev: link }),
+      neighbourItem(link, address, mac),
+    ]),
   ]
 }
 
-/** Lines for `ip -batch` inside the container's namespace, after its veth was made. */
+/** Addresses of the interface with their prefix lengths. */
+export function addressesOf(
+  endpoint: Endpoint,
+): readonly (readonly [address: string, prefix: string])[] {
+  const [address6 = '', prefix6 = ''] = (endpoint.overlay?.address6 ?? '').split('/')
+  const first = [endpoint.address, `${endpoint.prefix}`] as const
+  return address6 === '' ? [first] : [first, [address6, prefix6]]
+}
+
+/** Lines for `ip -batch` inside the container's namespace, after the interface's veth was made. */
 export function containerLines(endpoint: Endpoint, state: NetworkState): readonly string[] {
-  const { address, prefix } = endpoint
+  const device = deviceOf(endpoint)
   return [
     'link set lo up',
-    'link set eth0 up',
-    `addr replace ${address}/${prefix} dev eth0 noprefixroute`,
-    `neigh replace ${state.transit} lladdr ${state.mac} dev eth0 nud permanent`,
-    `route replace default via ${state.transit} dev eth0 onlink src ${address}`,
+    `link set ${device} up`,
+    ...addressesOf(endpoint).flatMap(([address, prefix]) => {
+      const gateway = ofFamily(gatewaysOf(endpoint, state), familyOf(address))[0]
+      const how = familyOf(address) === 6 ? 'noprefixroute nodad' : 'noprefixroute'
+      return [
+        `addr replace ${address}/${prefix} dev ${device} ${how}`,
+        ...(gateway === undefined ? [] : wayOut(endpoint, { device, address, gateway, state })),
+      ]
+    }),
   ]
 }
 
-function networkOf(endpoint: Endpoint, state: NetworkState): LocalNetwork | undefined {
-  return state.networks.find((network) => network.id === endpoint.networkId)
+interface Way {
+  readonly device: string
+  readonly address: string
+  readonly gateway: string
+  readonly state: NetworkState
 }
 
-interface LinkOptions {
-  readonly mtu?: number
-  readonly mac?: string
-  readonly alias?: string
-  readonly create?: readonly string[]
+/** Each interface leads to its own subnet, and holds the answers to what came in by it; the first also all else. */
+function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
+  const { device, address, gateway, state } = way
+  const by = `via ${gateway} dev ${device} onlink src ${address}`
+  const all = familyOf(address) === 6 ? '::/0' : 'default'
+  const { overlay } = endpoint
+  const neighbour = `neigh replace ${gateway} lladdr ${gatewayMac(endpoint, state)} dev ${device} nud permanent`
+  const table = 100 + Number(device.slice('eth'.length))
+  const subnets = ofFamily(overlay?.subnets ?? [], familyOf(address))
+  const toSubnets = subnets.map((subnet) => `route replace ${subnet} ${by}`)
+  const isOpen = overlay?.isInternal !== true
+  const isOnlyOne = endpoint.isSecondary === undefined
+  return [
+    neighbour,
+    ...toSubnets,
+    ...(isOpen && endpoint.isSecondary !== true ? [`route replace ${all} ${by}`] : []),
+    ...(isOnlyOne
+      ? []
+      : [
+          ...toSubnets.map((line) => `${line} table ${table}`),
+          ...(isOpen ? [`route replace ${all} ${by} table ${table}`] : []),
+          `rule add from ${address} lookup ${table}`,
+        ]),
+  ]
 }
 
-function linkItem(name: string, options: LinkOptions): DesiredItem {
-  const fields = {
-    ...(options.alias === undefined ? {} : { alias: options.alias }),
-    ...(options.mtu === undefined ? {} : { mtu: `${options.mtu}` }),
-    ...(options.mac === undefined ? {} : { address: options.mac }),
-  }
-  return {
-    kind: 'link',
-    key: name,
-    fields: { ...fields, state: 'up' },
-    identity: name === 'lo' ? 'loopback' : 'veth',
-    create: options.create ?? [],
-    put: [['link set', name, ...words(fields), 'up'].join(' ')],
-  }
+function deviceOf(endpoint: Endpoint): string {
+  return endpoint.device ?? 'eth0'
 }
 
-function addressItem(link: string, address: string): DesiredItem {
-  return {
-    kind: 'address',
-    key: `${link} ${address}`,
-    fields: {},
-    identity: '',
-    create: [],
-    put: [`addr add ${address} dev ${link}`],
-  }
+function gatewaysOf(endpoint: Endpoint, state: NetworkState): readonly string[] {
+  return endpoint.overlay?.gateways ?? [state.transit]
 }
 
-interface RouteOptions {
-  readonly type?: 'unreachable'
-  readonly via?: string
-  readonly dev?: string
-  readonly src?: string
+function gatewayMac(endpoint: Endpoint, state: NetworkState): string {
+  return endpoint.overlay?.gatewayMac ?? state.mac
 }
 
-/** `destination`: `default`, a subnet, or a single address without prefix length. */
-function routeItem(destination: string, options: RouteOptions): DesiredItem {
-  const { type, ...how } = options
-  const target = type === undefined ? destination : `${type} ${destination}`
-  return {
-    kind: 'route',
-    key: destination,
-    fields: { type: 'unicast', via: '', dev: '', src: '', ...options },
-    identity: '',
-    create: [],
-    put: [['route replace', target, ...words(how)].join(' ')],
-  }
-}
-
-function words(options: object): string[] {
-  return Object.entries(options).map(([name, value]) => `${name} ${value}`)
+function mtuOf({ networkId, overlay }: Endpoint, state: NetworkState): number {
+  if (overlay !== undefined) return overlay.mtu
+  return state.networks.find(({ id }) => id === networkId)?.mtu ?? linkMtu
 }

@@ -5,21 +5,30 @@ import type { CommandResult, RunCommand } from '../../proto/lib/command.ts'
 import { ensureNamespace, enterNamespace, removeNamespace } from './data-plane.ts'
 import type {
   DesiredKernel,
+  DesiredNamespace,
   DesiredTable,
   NamespaceName,
   ObservedItem,
   ObservedKernel,
   ObservedNamespace,
 } from './kernel-state.ts'
-import { createIpBatch, createNftShell, type LineError, type LineWriter } from './line-writer.ts'
+import {
+  attributeErrors,
+  createIpBatch,
+  createNftShell,
+  type LineError,
+  type LineWriter,
+} from './line-writer.ts'
 import { dataPlaneLink, hostLink } from './network-state.ts'
 import { nftFromInput } from './nft-script.ts'
 import { tableScript } from './nft-tables.ts'
 import {
   type ObservedLink,
+  parseFdb,
   parseLinks,
   parseNeighbours,
   parseRoutes,
+  parseRules,
   parseSysctls,
   parseTable,
 } from './parse-observed.ts'
@@ -45,12 +54,15 @@ export interface Kernel {
   observe(desired: DesiredKernel): Promise<ObservedKernel>
   /** Takes the steps in order, all of them. Answers with what went wrong. */
   apply(steps: readonly Step[]): Promise<readonly string[]>
+  /** A running `ip` remembers the index of every device it has met, also of one that was made anew since: it must not. */
+  forgetDevices(): void
   /** Shapes of the tables as last written by us. */
   shapes(): ExpectedShapes
+  /** Lines of `ip`, of `ip -6` (those that begin with -6) and of `bridge` (those about fdb). */
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]>
   /** One transaction. */
   nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]>
-  /** Runs `ip` lines in any other namespace; stops at the first error and tells it. */
+  /** Runs `ip` lines in any other namespace, all of them, and tells what failed. */
   ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined>
   run(namespace: NamespaceName, argv: readonly string[], input?: string): Promise<CommandResult>
   removeDataPlane(): Promise<void>
@@ -60,6 +72,9 @@ export interface Kernel {
 
 interface Writers {
   readonly ip: LineWriter
+  /** For what is of IPv6 without showing it. */
+  readonly ip6: LineWriter
+  readonly bridge: LineWriter
   readonly nft: LineWriter
 }
 
@@ -105,29 +120,39 @@ class NodeKernel implements Kernel {
     return { ...this.#shapes }
   }
 
+  forgetDevices(): void {
+    for (const { ip, ip6, bridge } of [this.#host, this.#dataPlane]) {
+      for (const writer of [ip, ip6, bridge]) writer.close()
+    }
+  }
+
   async apply(steps: readonly Step[]): Promise<readonly string[]> {
-    // A running `ip` remembers the index of every device it has met, also of one that was made anew since.
-    this.#host.ip.close()
-    this.#dataPlane.ip.close()
+    this.forgetDevices()
     const errors: string[] = []
     for (const step of steps) errors.push(...(await this.#tryStep(step)))
     return errors
   }
 
-  ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
-    return this.#writersOf(namespace).ip.run(lines)
+  async ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
+    const writers = this.#writersOf(namespace)
+    const errors: LineError[] = []
+    for (const { tool, run } of runsOf(lines)) errors.push(...(await writers[tool].run(run)))
+    return errors
   }
 
-  nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]> {
-    if (commands.length === 0) return Promise.resolve([])
-    return this.#writersOf(namespace).nft.run([commands.join('; ')])
+  async nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]> {
+    if (commands.length === 0) return []
+    const line = commands.join('; ')
+    if (line.length < lineMax) return await this.#writersOf(namespace).nft.run([line])
+    const { code, stderr } = await this.run(namespace, nftFromInput, `${commands.join('\n')}\n`)
+    return code === 0 ? [] : [{ line: `${line.slice(0, 100)} …`, text: stderr.trim() }]
   }
 
   async ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined> {
-    const argv = [...enterNamespace(netnsFile), 'ip', '-batch', '-']
+    const argv = [...enterNamespace(netnsFile), 'ip', '-force', '-batch', '-']
     const input = `${lines.join('\n')}\n`
     const result = await this.#options.runOften(argv, { input, timeoutMs })
-    return result.code === 0 ? undefined : result.stderr.trim()
+    return result.code === 0 ? undefined : describeInside(lines, result.stderr)
   }
 
   run(namespace: NamespaceName, argv: readonly string[], input?: string): Promise<CommandResult> {
@@ -155,7 +180,12 @@ class NodeKernel implements Kernel {
   #writers(namespace: NamespaceName): Writers {
     const prefix = this.#prefix(namespace)
     const { clock } = this.#options
-    return { ip: createIpBatch(prefix, clock), nft: createNftShell(prefix, clock) }
+    return {
+      ip: createIpBatch([...prefix, 'ip'], clock),
+      ip6: createIpBatch([...prefix, 'ip', '-6'], clock),
+      bridge: createIpBatch([...prefix, 'bridge'], clock),
+      nft: createNftShell(prefix, clock),
+    }
   }
 
   #writersOf(namespace: NamespaceName): Writers {
@@ -212,29 +242,77 @@ class NodeKernel implements Kernel {
     desired: DesiredKernel,
     device: string,
   ): Promise<NamespaceReading> {
-    const only = device === '' ? '' : `dev ${device}`
-    const script = [
-      `ip -d -j addr show ${only}`,
-      `ip -4 -j route show table main ${only}`,
-      `ip -4 -j neigh show nud permanent ${only}`,
-      listTable.join(' '),
-      'grep -sH . "$@"',
-    ].join(`; echo; echo "${separator}"; `)
-    const paths = [...desired[namespace].sysctls.keys()].map((path) => `/proc/sys/${path}`)
-    const result = await this.run(namespace, ['sh', '-c', script, 'sh', ...paths])
+    const result = await this.run(namespace, readingScript(desired[namespace], device))
     const parts = result.stdout.split(`${separator}\n`)
-    if (parts.length !== 5) {
+    const [links, routes, routes6, neighbours, rules, rules6, fdb, table, sysctls] = parts
+    if (sysctls === undefined) {
       const why = result.stderr.trim() || `exit code ${result.code}`
       throw new SwarmError('UNAVAILABLE', `cannot read the kernel's network state: ${why}`)
     }
-    const [links = '', routes = '', neighbours = '', table = '', sysctls = ''] = parts
     return {
-      links: parseLinks(links),
-      items: [...parseRoutes(routes, device), ...parseNeighbours(neighbours)],
-      table: parseTable(table),
+      links: parseLinks(links ?? ''),
+      items: [
+        ...parseRoutes(routes ?? '', { family: 4, dev: device }),
+        ...parseRoutes(routes6 ?? '', { family: 6, dev: device }),
+        ...parseNeighbours(neighbours ?? ''),
+        ...parseRules(rules ?? '', 4),
+        ...parseRules(rules6 ?? '', 6),
+        ...parseFdb(fdb ?? ''),
+      ],
+      table: parseTable(table ?? ''),
       sysctls: parseSysctls(sysctls),
     }
   }
+}
+
+/** `device` limits it to what hangs on that device; rules and the like are then somebody else's. */
+function readingScript(desired: DesiredNamespace, device: string): readonly string[] {
+  const only = device === '' ? '' : `dev ${device}`
+  const unlessLimited = (command: string): string => (device === '' ? command : 'true')
+  const script = [
+    `ip -d -j addr show ${only}`,
+    `ip -4 -j route show ${device === '' ? 'table all' : `table main ${only}`}`,
+    `ip -6 -j route show ${device === '' ? 'table all' : `table main ${only}`}`,
+    `ip -j neigh show nud permanent ${only}`,
+    unlessLimited('ip -4 -j rule show'),
+    unlessLimited('ip -6 -j rule show'),
+    unlessLimited('bridge -j fdb show'),
+    listTable.join(' '),
+    'grep -sH . "$@"',
+  ].join(`; echo; echo "${separator}"; `)
+  const paths = [...desired.sysctls.keys()].map((path) => `/proc/sys/${path}`)
+  return ['sh', '-c', script, 'sh', ...paths]
+}
+
+/** What `nft -i` is given in one line; more goes through `nft -f`, which costs a process. */
+const lineMax = 16_384
+
+interface ToolRun {
+  readonly tool: 'ip' | 'ip6' | 'bridge'
+  readonly run: readonly string[]
+}
+
+/** Lines in their order, as far as possible together, with the tool each is for. */
+function runsOf(lines: readonly string[]): readonly ToolRun[] {
+  const runs: { readonly tool: ToolRun['tool']; readonly run: string[] }[] = []
+  for (const line of lines) {
+    const tool = line.startsWith('fdb ') ? 'bridge' : line.startsWith('-6 ') ? 'ip6' : 'ip'
+    const text = tool === 'ip6' ? line.slice(3) : line
+    const last = runs.at(-1)
+    if (last?.tool === tool) last.run.push(text)
+    else runs.push({ tool, run: [text] })
+  }
+  return runs
+}
+
+/** Rules inside a container that are there from before are no error: a rule cannot be replaced. */
+function describeInside(lines: readonly string[], said: string): string | undefined {
+  const errors = attributeErrors(lines, { said, mark: ['', `${lines.length + 1}`] })
+  const real = errors.filter(
+    ({ line, text }) => !(line.startsWith('rule add') && text.includes('File exists')),
+  )
+  if (errors.length === 0) return said.trim() || 'ip failed'
+  return real.length === 0 ? undefined : real.map(describe).join('; ')
 }
 
 const separator = '--- next ---'
@@ -274,8 +352,7 @@ function withPairs(
 }
 
 function closeAll(writers: Writers): void {
-  writers.ip.close()
-  writers.nft.close()
+  for (const writer of [writers.ip, writers.ip6, writers.bridge, writers.nft]) writer.close()
 }
 
 function describe(error: LineError): string {

@@ -14,10 +14,10 @@ export interface LineWriter {
   close(): void
 }
 
-/** `prefix`: argv that enters the namespace. */
-export function createIpBatch(prefix: readonly string[], clock: Clock): LineWriter {
+/** `program`: argv of `ip`, or of `bridge`, with its family options and with what enters the namespace. */
+export function createIpBatch(program: readonly string[], clock: Clock): LineWriter {
   const ip = createCoprocess({
-    argv: [...prefix, 'ip', '-force', '-batch', '-'],
+    argv: [...program, '-force', '-batch', '-'],
     clock,
     markLine: (mark) => mark,
     markPattern: (mark) =>

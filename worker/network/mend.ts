@@ -7,9 +7,10 @@ import { inspectFirewall, openFirewall } from './host-firewall.ts'
 import { isAlive } from './host-view.ts'
 import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
-import type { ObservedKernel } from './kernel-state.ts'
+import type { DesiredKernel, ObservedKernel } from './kernel-state.ts'
 import { stateOf } from './network-record.ts'
 import { type Endpoint, hostLink, type NetworkState } from './network-state.ts'
+import type { OverlayKeeper } from './overlay-keeper.ts'
 import { type NetworkPlan, planNetwork } from './plan.ts'
 
 export interface MendDeps {
@@ -17,6 +18,8 @@ export interface MendDeps {
   readonly journal: Journal
   readonly dataPlaneFile: string
   readonly log: Logger
+  readonly overlay: OverlayKeeper
+  readonly vxlanPort: number
 }
 
 export interface Mended {
@@ -37,14 +40,17 @@ export async function mend(deps: MendDeps): Promise<Mended> {
     const { plan, state, observed } = await compareOnce(deps)
     found.push(...plan.differences.filter((text) => !found.includes(text)))
     if (plan.steps.length === 0) {
+      deps.overlay.noteApplied(state.overlay)
       const notes = await openFirewall(deps.kernel)
       for (const note of notes) deps.log.info({ note }, 'host firewall changed')
       return { found: [...found, ...notes], left: [] }
     }
+    await keepAdvertisements(deps.kernel, plan)
     errors = [...(await deps.kernel.apply(plan.steps)), ...(await reenter(deps, state, observed))]
     if (errors.length > 0) deps.log.debug({ errors, round }, 'network step failed')
   }
   const { plan } = await compareOnce(deps)
+  deps.overlay.noteUnknown()
   return { found, left: [...plan.differences, ...errors] }
 }
 
@@ -66,14 +72,16 @@ interface Compared {
 }
 
 async function compareOnce(deps: MendDeps): Promise<Compared> {
-  const { kernel, journal, dataPlaneFile } = deps
+  const { kernel, journal, dataPlaneFile, vxlanPort } = deps
   await kernel.ensureDataPlane()
-  const alive = livingEndpoints(requireRecord(journal).endpoints)
-  const before = desiredKernel(stateOf(requireRecord(journal), alive), dataPlaneFile)
+  const { endpoints } = requireRecord(journal)
+  const alive = livingEndpoints(endpoints)
+  const cluster = { overlay: deps.overlay.compile(endpoints), vxlanPort }
+  const before = desiredKernel(stateOf(requireRecord(journal), alive, cluster), dataPlaneFile)
   const observed = await kernel.observe(before)
   refuseForeignLink(observed)
-  noteForwarding(journal, observed)
-  const state = stateOf(requireRecord(journal), alive)
+  noteForwarding(journal, before, observed)
+  const state = stateOf(requireRecord(journal), alive, cluster)
   const desired = desiredKernel(state, dataPlaneFile)
   return { plan: planNetwork(desired, observed, kernel.shapes()), state, observed }
 }
@@ -92,10 +100,29 @@ function refuseForeignLink(observed: ObservedKernel): void {
   )
 }
 
+const forwarding = 'net/ipv4/ip_forward'
+const forwarding6 = 'net/ipv6/conf/all/forwarding'
+
 /** Whoever switches forwarding on answers for what may be forwarded; written down before it is done. */
-function noteForwarding(journal: Journal, observed: ObservedKernel): void {
-  const isOff = observed.host.sysctls.get('net/ipv4/ip_forward') === '0'
-  if (isOff && !requireRecord(journal).forwardingIsOurs) journal.append({ kind: 'forwarding-ours' })
+function noteForwarding(journal: Journal, desired: DesiredKernel, observed: ObservedKernel): void {
+  const isOff = (path: string): boolean =>
+    desired.host.sysctls.has(path) && observed.host.sysctls.get(path) === '0'
+  const record = requireRecord(journal)
+  if (isOff(forwarding) && !record.forwardingIsOurs) journal.append({ kind: 'forwarding-ours' })
+  if (isOff(forwarding6) && record.forwarding6IsOurs !== true) {
+    journal.append({ kind: 'forwarding6-ours' })
+  }
+}
+
+/** A host that forwards IPv6 no longer takes its own addresses from routers, unless it is told to. */
+async function keepAdvertisements(kernel: Kernel, plan: NetworkPlan): Promise<void> {
+  const isSwitchedOn = plan.steps.some(
+    (step) => step.kind === 'sysctl' && step.namespace === 'host' && step.values.has(forwarding6),
+  )
+  if (!isSwitchedOn) return
+  const script =
+    'for f in /proc/sys/net/ipv6/conf/*/accept_ra; do read v <$f; [ "$v" = 1 ] && echo 2 >$f; done; true'
+  await kernel.run('host', ['sh', '-c', script])
 }
 
 /** Containers whose veth had to be made anew need their inside again. */

@@ -10,6 +10,8 @@ export interface NetworkRecord {
   readonly transit: string
   readonly mac: string
   readonly forwardingIsOurs: boolean
+  /** Undefined is false: records of earlier versions do not have it. */
+  readonly forwarding6IsOurs?: boolean
   readonly pool: AddressPool
   readonly endpoints: readonly Endpoint[]
 }
@@ -27,6 +29,8 @@ export type RecordEvent =
   | { readonly kind: 'detached'; readonly containerId: string }
   /** We switched IPv4 forwarding on. */
   | { readonly kind: 'forwarding-ours' }
+  /** The same of IPv6. */
+  | { readonly kind: 'forwarding6-ours' }
   /** Replaces all events before it. */
   | { readonly kind: 'compacted'; readonly record: NetworkRecord }
 
@@ -46,6 +50,8 @@ export function applyEvent(
       return record && detach(record, event.containerId)
     case 'forwarding-ours':
       return record && { ...record, forwardingIsOurs: true }
+    case 'forwarding6-ours':
+      return record && { ...record, forwarding6IsOurs: true }
   }
 }
 
@@ -56,7 +62,7 @@ function openRecord(event: Extract<RecordEvent, { kind: 'opened' }>): NetworkRec
 }
 
 function attach(record: NetworkRecord, endpoint: Endpoint): NetworkRecord {
-  const address = parseIpv4(endpoint.address)
+  const address = localAddress(endpoint)
   return {
     ...record,
     pool: address === undefined ? record.pool : claimAddress(record.pool, address),
@@ -67,7 +73,7 @@ function attach(record: NetworkRecord, endpoint: Endpoint): NetworkRecord {
 function detach(record: NetworkRecord, containerId: string): NetworkRecord {
   let pool = record.pool
   for (const endpoint of record.endpoints) {
-    const address = parseIpv4(endpoint.address)
+    const address = localAddress(endpoint)
     if (endpoint.containerId !== containerId || address === undefined) continue
     pool = freeAddress(pool, address)
   }
@@ -75,12 +81,23 @@ function detach(record: NetworkRecord, containerId: string): NetworkRecord {
   return { ...record, pool, endpoints }
 }
 
+/** Addresses of overlay networks are the cluster's to give and to take. */
+function localAddress({ address, networkId }: Endpoint): number | undefined {
+  return networkId === localNetworkId ? parseIpv4(address) : undefined
+}
+
 /** The state the kernel shall have, for those endpoints whose containers live. */
-export function stateOf(record: NetworkRecord, endpoints: readonly Endpoint[]): NetworkState {
+export function stateOf(
+  record: NetworkRecord,
+  endpoints: readonly Endpoint[],
+  cluster: Pick<NetworkState, 'overlay' | 'vxlanPort'>,
+): NetworkState {
   return {
+    ...cluster,
     transit: record.transit,
     mac: record.mac,
     forwardingIsOurs: record.forwardingIsOurs,
+    forwarding6IsOurs: record.forwarding6IsOurs ?? false,
     networks: [{ kind: 'local', id: localNetworkId, subnet: record.subnet, mtu: linkMtu }],
     endpoints,
   }

@@ -1,5 +1,6 @@
 // What this node's network should be, as one value. Not how the kernel says it (desired-kernel.ts), and not what a user
 // writes (proto/spec).
+import type { CompiledOverlay } from './pieces.ts'
 
 /** The network every container without another one is on. Lives on its node only. */
 export const localNetworkId = 'local'
@@ -14,6 +15,15 @@ export const linkPrefix = 30
 export const doorSubnet = '169.254.77.0/24'
 export const linkMtu = 1500
 
+/** The same over IPv6, used only where a network has it. */
+export const hostAddress6 = 'fd77::1'
+export const dataPlaneAddress6 = 'fd77::2'
+export const linkPrefix6 = 126
+export const doorSubnet6 = 'fd77::/64'
+
+/** Registered for VXLAN (RFC 7348). */
+export const defaultVxlanPort = 4789
+
 export interface NetworkState {
   /** Transit address: the containers' gateway, on the data plane's loopback. */
   readonly transit: string
@@ -23,6 +33,12 @@ export interface NetworkState {
   readonly endpoints: readonly Endpoint[]
   /** Whether it was us who switched IPv4 forwarding on; then only our own traffic may be forwarded. */
   readonly forwardingIsOurs: boolean
+  /** The same of IPv6. */
+  readonly forwarding6IsOurs: boolean
+  /** Which UDP port carries VXLAN. */
+  readonly vxlanPort: number
+  /** What the cluster's networks ask of the kernel; undefined: this node is in none. */
+  readonly overlay: CompiledOverlay | undefined
 }
 
 export interface LocalNetwork {
@@ -44,6 +60,25 @@ export interface Endpoint {
   readonly link: string
   readonly netns: NetnsRef
   readonly ports: readonly PublishedPort[]
+  /** Of an interface of an overlay network; undefined: one of the local network. */
+  readonly overlay?: OverlayInterface
+  /** Name inside the container; undefined: eth0. */
+  readonly device?: string
+  /** Of several interfaces of one container: whether another holds its default route. Undefined: it is the only one. */
+  readonly isSecondary?: boolean
+}
+
+/** All that is needed to make the interface again without knowing the network. */
+export interface OverlayInterface {
+  readonly mtu: number
+  /** One of each family: transit addresses of this node. */
+  readonly gateways: readonly string[]
+  readonly gatewayMac: string
+  /** With prefix length. */
+  readonly subnets: readonly string[]
+  readonly isInternal: boolean
+  /** The IPv6 address, with prefix length. */
+  readonly address6?: string
 }
 
 /** A container's network namespace; the inode tells it from a later one under the same path. */

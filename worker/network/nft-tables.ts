@@ -1,36 +1,95 @@
 // The two nft tables of a node: one in the host's namespace (the way in and out), one in the data plane (which container,
-// who may talk to whom). Pure text. Rules never change with containers or ports, only elements of sets and maps do.
-import type { DesiredTable, NftSet } from './kernel-state.ts'
+// who may talk to whom). Pure text. Rules never change with containers or ports, only elements of sets and maps do, and the
+// chains of services (service-chains.ts).
+
+import type { AddressFamily } from './items.ts'
+import type { ChainRules, DesiredTable, NamespaceName, NftSet } from './kernel-state.ts'
 import { tableFamily, tableName } from './kernel-state.ts'
 import {
   dataPlaneAddress,
+  dataPlaneAddress6,
   dataPlaneLink,
+  doorSubnet,
+  doorSubnet6,
   hostAddress,
+  hostAddress6,
   hostLink,
   type NetworkState,
   type PublishedPort,
 } from './network-state.ts'
+import { ofFamily } from './overlay-state.ts'
+import type { CompiledOverlay, TableElement } from './pieces.ts'
+import { masqueradeMark } from './service-chains.ts'
 
 /** The table of the host's namespace. */
 export function hostTable(state: NetworkState): DesiredTable {
   const ports = state.endpoints.flatMap((endpoint) => endpoint.ports)
+  const sets: readonly NftSet[] = [
+    {
+      kind: 'set',
+      name: 'published',
+      declaration: portType,
+      elements: ports.flatMap((port) => hostElement(port).published ?? []),
+    },
+    {
+      kind: 'map',
+      name: 'published_at',
+      declaration: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr;',
+      elements: ports.flatMap((port) => hostElement(port).publishedAt ?? []),
+    },
+    emptySet('published6', portType),
+    emptyMap('published_at6', 'type ipv6_addr . inet_proto . inet_service : ipv6_addr;'),
+    // Who may send VXLAN to this node, and the subnets whose addresses mean a task here.
+    emptySet('vteps', 'type ipv4_addr;'),
+    emptySet('vteps6', 'type ipv6_addr;'),
+    emptySet('overlay', interval),
+    emptySet('overlay6', interval6),
+  ]
   return {
-    sets: [
-      {
-        kind: 'set',
-        name: 'published',
-        declaration: 'type inet_proto . inet_service;',
-        elements: ports.flatMap((port) => hostElement(port).published ?? []),
-      },
-      {
-        kind: 'map',
-        name: 'published_at',
-        declaration: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr;',
-        elements: ports.flatMap((port) => hostElement(port).publishedAt ?? []),
-      },
-    ],
-    chains: hostChains(state.forwardingIsOurs),
+    sets: withOverlay('host', sets, state.overlay),
+    chains: hostChains(state),
+    serviceChains: new Map(),
   }
+}
+
+const portType = 'type inet_proto . inet_service;'
+const interval = 'type ipv4_addr; flags interval;'
+const interval6 = 'type ipv6_addr; flags interval;'
+
+function emptySet(name: string, declaration: string): NftSet {
+  return { kind: 'set', name, declaration, elements: [] }
+}
+
+function emptyMap(name: string, declaration: string): NftSet {
+  return { kind: 'map', name, declaration, elements: [] }
+}
+
+/** The sets with what the overlay has in them. */
+function withOverlay(
+  namespace: NamespaceName,
+  sets: readonly NftSet[],
+  overlay: CompiledOverlay | undefined,
+): readonly NftSet[] {
+  const bySet = new Map<string, string[]>()
+  for (const { set, element } of overlayElements(namespace, overlay)) {
+    const known = bySet.get(set)
+    if (known === undefined) bySet.set(set, [element])
+    else known.push(element)
+  }
+  return sets.map((set) => {
+    const more = bySet.get(set.name)
+    return more === undefined ? set : { ...set, elements: [...set.elements, ...more] }
+  })
+}
+
+function overlayElements(
+  namespace: NamespaceName,
+  overlay: CompiledOverlay | undefined,
+): readonly TableElement[] {
+  return [...(overlay?.groups.values() ?? [])]
+    .flatMap(({ pieces }) => [...pieces.values()])
+    .flatMap(({ elements = [] }) => elements)
+    .filter((element) => element.namespace === namespace)
 }
 
 /** The element of the host's table that opens a port: in the set `published` or in the map `published_at`. */
@@ -49,12 +108,29 @@ export function dataPlaneElement(port: PublishedPort, address: string): string {
   return `${key} : ${address} . ${port.targetPort}`
 }
 
-function hostChains(forwardingIsOurs: boolean): string {
+// Other VXLAN networks may live on the same host and port: ours have identifiers from 1,048,576 on, which shows in the
+// first byte of the identifier, 12 bytes into the UDP packet.
+function ourVxlan({ vxlanPort }: NetworkState): string {
+  return `udp dport ${vxlanPort} @th,96,8 >= 16`
+}
+
+function hostChains(state: NetworkState): string {
+  const own = [
+    ...(state.forwardingIsOurs ? ['    meta nfproto ipv4 drop'] : []),
+    ...(state.forwarding6IsOurs ? ['    meta nfproto ipv6 drop'] : []),
+  ]
   // A packet to 127.0.0.0/8 that comes over a wire is forged: a port bound to loopback must not open to neighbours.
   return `
   chain raw_prerouting {
     type filter hook prerouting priority raw; policy accept;
     iifname "${hostLink}" ip daddr 127.0.0.0/8 drop
+    ${ourVxlan(state)} ip saddr != @vteps drop
+    ${ourVxlan(state)} ip6 saddr != @vteps6 drop
+    ${ourVxlan(state)} notrack
+  }
+  chain raw_output {
+    type filter hook output priority raw; policy accept;
+    ${ourVxlan(state)} notrack
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
@@ -68,11 +144,18 @@ function hostChains(forwardingIsOurs: boolean): string {
   chain publish {
     dnat ip to ip daddr . meta l4proto . th dport map @published_at
     meta nfproto ipv4 meta l4proto . th dport @published dnat ip to ${dataPlaneAddress}
+    ip6 daddr ::1 return
+    dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
+    meta nfproto ipv6 meta l4proto . th dport @published6 dnat ip6 to ${dataPlaneAddress6}
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
     oifname "${hostLink}" ip saddr { 127.0.0.0/8, ${dataPlaneAddress} } snat ip to ${hostAddress}
+    oifname "${hostLink}" ip saddr @overlay snat ip to ${hostAddress}
+    oifname "${hostLink}" ip6 saddr ${dataPlaneAddress6} snat ip6 to ${hostAddress6}
+    oifname "${hostLink}" ip6 saddr @overlay6 snat ip6 to ${hostAddress6}
     iifname "${hostLink}" oifname != "${hostLink}" meta nfproto ipv4 masquerade
+    iifname "${hostLink}" oifname != "${hostLink}" meta nfproto ipv6 masquerade
   }
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
@@ -80,7 +163,7 @@ function hostChains(forwardingIsOurs: boolean): string {
     oifname "${hostLink}" ct state established,related accept
     oifname "${hostLink}" ct status dnat accept
     oifname "${hostLink}" drop
-${forwardingIsOurs ? '    meta nfproto ipv4 drop\n' : ''}  }
+${own.map((line) => `${line}\n`).join('')}  }
 `
 }
 
@@ -90,11 +173,28 @@ export function dataPlaneTable(state: NetworkState): DesiredTable {
   const hostPorts = state.endpoints.flatMap((endpoint) =>
     endpoint.ports.map((port) => dataPlaneElement(port, endpoint.address)),
   )
-  return { sets: dataPlaneSets(subnets, hostPorts), chains: dataPlaneChains() }
+  const { overlay } = state
+  return {
+    sets: withOverlay('dataPlane', dataPlaneSets(subnets, hostPorts), overlay),
+    chains: dataPlaneChains(overlay?.transit ?? []),
+    serviceChains: serviceChains(overlay),
+  }
+}
+
+function serviceChains(overlay: CompiledOverlay | undefined): ReadonlyMap<string, ChainRules> {
+  const pieces = [...(overlay?.groups.values() ?? [])].flatMap((group) => [
+    ...group.pieces.values(),
+  ])
+  return new Map(pieces.flatMap(({ chains = [] }) => chains))
 }
 
 function dataPlaneSets(subnets: readonly string[], hostPorts: readonly string[]): NftSet[] {
-  const interval = 'type ipv4_addr; flags interval;'
+  const both = (name: string, declaration: string, make = emptySet): NftSet[] => [
+    make(name, declaration),
+    make(`${name}6`, declaration.replaceAll('ipv4_addr', 'ipv6_addr')),
+  ]
+  const [same, same6] = both('same_network', 'type ipv4_addr . ipv4_addr; flags interval;')
+  const [egress, egress6] = both('egress', interval)
   return [
     {
       kind: 'map',
@@ -102,37 +202,112 @@ function dataPlaneSets(subnets: readonly string[], hostPorts: readonly string[])
       declaration: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service;',
       elements: hostPorts,
     },
-    {
-      kind: 'set',
-      name: 'same_network',
-      declaration: 'type ipv4_addr . ipv4_addr; flags interval;',
-      elements: subnets.map((subnet) => `${subnet} . ${subnet}`),
-    },
+    ...withElements(
+      same,
+      subnets.map((subnet) => `${subnet} . ${subnet}`),
+    ),
+    ...withElements(same6, []),
     // Networks whose containers may leave the node, and networks that the host itself may enter.
-    { kind: 'set', name: 'egress', declaration: interval, elements: subnets },
+    ...withElements(egress, subnets),
+    ...withElements(egress6, []),
     { kind: 'set', name: 'host_reachable', declaration: interval, elements: subnets },
+    ...both('vips', 'type ipv4_addr : verdict;', emptyMap),
+    ...both('ingress_ports', 'type ipv4_addr . inet_proto . inet_service : verdict;', emptyMap),
+    ...both('ingress_subnets', interval),
+    // Containers of this node, each with itself.
+    ...both('hairpin', 'type ipv4_addr . ipv4_addr;'),
+    emptySet('ingress_links', 'type ifname;'),
+    emptyMap('entry_nodes', 'type ether_addr : mark;'),
   ]
 }
 
-function dataPlaneChains(): string {
+function withElements(set: NftSet | undefined, elements: readonly string[]): readonly NftSet[] {
+  return set === undefined ? [] : [{ ...set, elements }]
+}
+
+/** Rules for one family that need this node's transit address of it. */
+function transitRules(family: AddressFamily, transit: string | undefined): string {
+  if (transit === undefined) return ''
+  const [ip, only, doors] = family === 4 ? ['ip', 'ipv4', doorSubnet] : ['ip6', 'ipv6', doorSubnet6]
+  const hairpin = family === 4 ? 'hairpin' : 'hairpin6'
+  const mark = `0x${masqueradeMark.toString(16)}`
+  return `
+    oifname != "${dataPlaneLink}" ct mark and ${mark} != 0 meta nfproto ${only} snat ${ip} to ${transit}
+    ${ip} saddr . ${ip} daddr @${hairpin} snat ${ip} to ${transit}
+    oifname "vx*" ${ip} saddr ${doors} snat ${ip} to ${transit}
+    oifname "vx*" fib saddr type local meta nfproto ${only} snat ${ip} to ${transit}`
+}
+
+function dataPlaneChains(transit: readonly string[]): string {
+  const rules = ([4, 6] as const).map((family) =>
+    transitRules(family, ofFamily(transit, family)[0]),
+  )
+  // A connection that came in through another node bears that node's mark; answers take it to find their way (ip rule),
+  // and lose it before VXLAN, which would route its own packet by it. IPv6 has no rp_filter: hence the first chain.
   // Invalid packets are dropped because they bypass NAT and would leave with a container's own address.
   return `
+  chain raw_prerouting {
+    type filter hook prerouting priority raw; policy accept;
+    iifname "lo" accept
+    iifname != "vx*" meta nfproto ipv6 fib saddr . iif oif missing drop
+  }
+  chain mangle_prerouting {
+    type filter hook prerouting priority mangle; policy accept;
+    iifname @ingress_links ct direction original ip saddr != @ingress_subnets ct mark set ether saddr map @entry_nodes
+    iifname @ingress_links ct direction original ip6 saddr != @ingress_subnets6 ct mark set ether saddr map @entry_nodes
+    iifname != "vx*" ct direction reply ct mark and 0xffff != 0 meta mark set ct mark and 0xffff
+  }
+  chain mangle_output {
+    type route hook output priority mangle; policy accept;
+    ct direction reply ct mark and 0xffff != 0 meta mark set ct mark and 0xffff
+  }
+  chain mangle_postrouting {
+    type filter hook postrouting priority mangle; policy accept;
+    oifname "vx*" meta mark set 0
+  }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
-    iifname "${dataPlaneLink}" dnat ip to ip daddr . meta l4proto . th dport map @host_ports
+    iifname "${dataPlaneLink}" jump from_host
+    iifname != "${dataPlaneLink}" ip daddr vmap @vips
+    iifname != "${dataPlaneLink}" ip6 daddr vmap @vips6
+  }
+  chain from_host {
+    dnat ip to ip daddr . meta l4proto . th dport map @host_ports
+    ip daddr . meta l4proto . th dport vmap @ingress_ports
+    ip6 daddr . meta l4proto . th dport vmap @ingress_ports6
+  }
+  chain output {
+    type nat hook output priority -100; policy accept;
+    ip daddr vmap @vips
+    ip6 daddr vmap @vips6
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
     oifname "${dataPlaneLink}" meta nfproto ipv4 masquerade
+    oifname "${dataPlaneLink}" meta nfproto ipv6 masquerade${rules.join('')}
+  }
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iifname "lo" accept
+    ct state established,related accept
+    ip daddr 127.0.0.11 meta l4proto { tcp, udp } th dport 53 accept
+    ip daddr 127.0.0.0/8 drop
+    meta l4proto { icmp, ipv6-icmp } accept
+    meta l4proto tcp reject with tcp reset
+    reject
   }
   chain forward {
     type filter hook forward priority filter; policy drop;
     ct state vmap { established : accept, related : accept, invalid : drop }
     ip saddr . ip daddr @same_network accept
+    ip6 saddr . ip6 daddr @same_network6 accept
     iifname "${dataPlaneLink}" ct status dnat accept
     iifname "${dataPlaneLink}" ip daddr @host_reachable accept
     iifname "${dataPlaneLink}" drop
+    iifname @ingress_links ct mark != 0 ip daddr @ingress_subnets accept
+    iifname @ingress_links ct mark != 0 ip6 daddr @ingress_subnets6 accept
     oifname "${dataPlaneLink}" ip saddr @egress accept
+    oifname "${dataPlaneLink}" ip6 saddr @egress6 accept
     reject with icmpx admin-prohibited
   }
 `
@@ -145,6 +320,9 @@ export function tableScript(table: DesiredTable): string {
       set.elements.length === 0 ? '' : `    elements = { ${set.elements.join(', ')} }\n`
     return `  ${set.kind} ${set.name} {\n    ${set.declaration}\n${elements}  }\n`
   })
+  const services = [...table.serviceChains].map(
+    ([chain, rules]) => `  chain ${chain} {\n${rules.map((rule) => `    ${rule}\n`).join('')}  }\n`,
+  )
   const name = `table ${tableFamily} ${tableName}`
-  return `${name}\ndelete ${name}\n${name} {\n${sets.join('')}${table.chains}}\n`
+  return `${name}\ndelete ${name}\n${name} {\n${sets.join('')}${services.join('')}${table.chains}}\n`
 }

@@ -10,6 +10,7 @@ import { childController } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { SharedLock } from '../../proto/lib/shared-lock.ts'
+import type { Stamp } from '../../proto/objects/assignment.ts'
 import type {
   AttachRequest,
   NetworkAttacher,
@@ -28,11 +29,14 @@ import { enterNamespace } from './data-plane.ts'
 import { closeFirewall } from './host-firewall.ts'
 import { readOccupied } from './host-view.ts'
 import { watchHost } from './host-watch.ts'
+import { overlayNetworks } from './interface-plan.ts'
 import { randomMac, requireSubnet } from './ipv4.ts'
 import { type Journal, openJournal } from './journal.ts'
 import { createKernel, type Kernel } from './kernel.ts'
 import { audit, type MendDeps, type Mended, mend } from './mend.ts'
-import { hostLink } from './network-state.ts'
+import { defaultVxlanPort, hostLink } from './network-state.ts'
+import { OverlayKeeper } from './overlay-keeper.ts'
+import type { OverlayState } from './overlay-state.ts'
 
 export interface NodeNetworkOptions {
   /** Directory on a tmpfs, of this daemon alone. */
@@ -41,6 +45,8 @@ export interface NodeNetworkOptions {
   readonly localSubnet?: string
   /** File of the host's network namespace; undefined: the one this process is in. */
   readonly hostNamespaceFile?: string
+  /** UDP port of VXLAN, the same on every node of the cluster. Default: 4789. */
+  readonly vxlanPort?: number
   readonly run: RunCommand
   /** For what is run for each container, where a fork of this process would cost too much. Default: run. */
   readonly runOften?: RunCommand
@@ -57,6 +63,12 @@ export interface NodeNetwork extends NetworkAttacher {
   start(): Promise<void>
   /** Compares everything every 60 s and shortly after a foreign change, and mends it. Runs until the signal aborts. */
   run(signal: AbortSignal): Promise<void>
+  /**
+   * Brings the kernel to this state of the overlay networks. Resolves once the kernel holds it, or a later one: then
+   * the stamp may be acknowledged. Calls in quick succession are written together.
+   * Errors: UNAVAILABLE, with what could not be written; the next comparison tries again.
+   */
+  setOverlay(state: OverlayState, stamp: Stamp): Promise<void>
   /** Compares and mends now. */
   mend(): Promise<Mended>
   /** What differs from the desired state, one sentence each; changes nothing. */
@@ -72,6 +84,8 @@ export interface NodeNetwork extends NetworkAttacher {
 /** Before the cluster gives the node another one. Only the node's own containers ever see it. */
 const standaloneTransit = '100.127.255.254'
 const compareMs = 60_000
+/** How long a container waits for news of its network. */
+const newsMs = 10_000
 /** Changes come in bursts; a reload of a firewall takes some hundred ms. */
 const settleMs = 300
 const pauseMs = 1_000
@@ -86,6 +100,8 @@ class RoutedNetwork implements NodeNetwork {
   readonly #dataPlaneFile: string
   readonly #kernel: Kernel
   readonly #lock = new SharedLock()
+  readonly #overlay: OverlayKeeper
+  readonly #vxlanPort: number
   #opened: Journal | undefined
   #isChanged = false
   #wake: () => void = () => {}
@@ -101,17 +117,27 @@ class RoutedNetwork implements NodeNetwork {
       runOften: options.runOften ?? options.run,
       clock: options.clock,
     })
+    this.#vxlanPort = options.vxlanPort ?? defaultVxlanPort
+    this.#overlay = new OverlayKeeper({
+      kernel: this.#kernel,
+      dataPlaneFile: this.#dataPlaneFile,
+      file: join(this.#dir, 'overlay.json'),
+      vxlanPort: this.#vxlanPort,
+      clock: options.clock,
+      log: options.log,
+    })
   }
 
   async start(): Promise<void> {
     await this.#openRecord()
+    const stamp = this.#overlay.load()
     const { found, left } = await this.mend()
     if (left.length > 0) {
       const message = `the data plane of this node cannot be set up: ${left.join('; ')}`
       throw new SwarmError('UNAVAILABLE', message)
     }
     const { log } = this.#options
-    log.info({ subnet: this.subnet(), changes: found.length }, 'data plane is up')
+    log.info({ subnet: this.subnet(), changes: found.length, stamp }, 'data plane is up')
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -139,12 +165,32 @@ class RoutedNetwork implements NodeNetwork {
     return requireRecord(this.#journal()).subnet
   }
 
-  attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
-    return this.#lock.shared(() => attachContainer(this.#deps(), request, signal))
+  async setOverlay(state: OverlayState, stamp: Stamp): Promise<void> {
+    this.#overlay.set(state, stamp)
+    await this.#bring()
   }
 
-  detach(containerId: string): Promise<void> {
-    return this.#lock.shared(() => detachContainer(this.#deps(), containerId))
+  async attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
+    const networks = overlayNetworks(request)
+    if (networks.length === 0) return await this.#attach(request, signal)
+    await this.#waitForNetworks(request, networks, signal)
+    const release = this.#overlay.want(networks)
+    try {
+      await this.#bring()
+      return await this.#attach(request, signal)
+    } finally {
+      release()
+      await this.#bring()
+    }
+  }
+
+  async detach(containerId: string): Promise<void> {
+    const endpoints = requireRecord(this.#journal()).endpoints
+    const isOnOverlay = endpoints.some(
+      (endpoint) => endpoint.containerId === containerId && endpoint.overlay !== undefined,
+    )
+    await this.#lock.shared(() => detachContainer(this.#deps(), containerId))
+    if (isOnOverlay) await this.#bring()
   }
 
   async restore(live: readonly RestoredAttachment[]): Promise<void> {
@@ -158,15 +204,21 @@ class RoutedNetwork implements NodeNetwork {
   }
 
   async purge(): Promise<void> {
-    const forwardingIsOurs = openJournal(this.#journalFile()).record?.forwardingIsOurs ?? false
+    const { record } = openJournal(this.#journalFile())
+    const values = new Map([
+      ...(record?.forwardingIsOurs === true ? ([['net/ipv4/ip_forward', '0']] as const) : []),
+      ...(record?.forwarding6IsOurs === true
+        ? ([['net/ipv6/conf/all/forwarding', '0']] as const)
+        : []),
+    ])
+    this.#overlay.close()
     await this.#lock.exclusive(async () => {
       const errors = await closeFirewall(this.#kernel)
       if (errors.length > 0) {
         const message = `the host's firewall keeps rules of ours: ${errors.join('; ')}`
         throw new SwarmError('UNAVAILABLE', message)
       }
-      if (forwardingIsOurs) {
-        const values = new Map([['net/ipv4/ip_forward', '0']])
+      if (values.size > 0) {
         await this.#kernel.apply([{ kind: 'sysctl', namespace: 'host', values }])
       }
       await this.#kernel.nft('host', ['add table inet tsswarm', 'delete table inet tsswarm'])
@@ -179,7 +231,42 @@ class RoutedNetwork implements NodeNetwork {
   }
 
   close(): void {
+    this.#overlay.close()
     this.#kernel.close()
+  }
+
+  #attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
+    return this.#lock.shared(() => attachContainer(this.#deps(), request, signal))
+  }
+
+  /** A task may come before the news of its network. */
+  async #waitForNetworks(
+    request: AttachRequest,
+    networks: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { controller, release } = childController(signal)
+    const timer = this.#options.clock.setTimer(newsMs, () => controller.abort())
+    try {
+      await this.#overlay.waitFor(networks, controller.signal)
+    } catch (err) {
+      signal.throwIfAborted()
+      const message = `container ${request.name} asks for networks ${networks.join(', ')}, and the cluster did not tell of all of them within ${newsMs} ms`
+      throw new SwarmError('NOT_FOUND', message, { cause: err })
+    } finally {
+      timer.cancel()
+      release()
+    }
+  }
+
+  /** Brings the kernel to the present state of the overlay: by what changed, else by comparing everything. */
+  async #bring(): Promise<void> {
+    const outcome = await this.#lock.shared(() => this.#overlay.flush(this.#journal()))
+    if (outcome === 'done') return
+    const { left } = await this.mend()
+    if (left.length === 0) return
+    const message = `the overlay networks of this node cannot be set up: ${left.join('; ')}`
+    throw new SwarmError('UNAVAILABLE', message)
   }
 
   #deps(): AttachmentDeps & MendDeps {
@@ -189,6 +276,8 @@ class RoutedNetwork implements NodeNetwork {
       dataPlaneFile: this.#dataPlaneFile,
       random: this.#options.random,
       log: this.#options.log,
+      overlay: this.#overlay,
+      vxlanPort: this.#vxlanPort,
     }
   }
 

@@ -1,7 +1,18 @@
-// What `ip -j`, `nft -j` and /proc/sys say, as the items of kernel-state.ts. Pure. IPv4 only.
+// What `ip -j`, `bridge -j`, `nft -j` and /proc/sys say, as the items of kernel-state.ts. Pure.
 import { createHash } from 'node:crypto'
-import { type Json, listOf, numberOf, objectOf, objects, parseJson, textOf } from './json.ts'
+import { type AddressFamily, routeKey, ruleIdentity, ruleKey, vxlanIdentity } from './items.ts'
+import {
+  type Json,
+  type JsonObject,
+  listOf,
+  numberOf,
+  objectOf,
+  objects,
+  parseJson,
+  textOf,
+} from './json.ts'
 import type { ObservedItem, ObservedTable } from './kernel-state.ts'
+import { ruleText, serviceChainPrefix } from './service-chains.ts'
 
 export interface ObservedLink {
   readonly name: string
@@ -16,7 +27,6 @@ export interface ObservedLink {
 export function parseLinks(text: string): readonly ObservedLink[] {
   return objects(parseJson(text)).map((link) => {
     const name = textOf(link.ifname)
-    const kind = textOf(objectOf(link.linkinfo).info_kind) || textOf(link.link_type)
     const isUp = listOf(link.flags).includes('UP')
     return {
       name,
@@ -25,7 +35,7 @@ export function parseLinks(text: string): readonly ObservedLink[] {
       item: {
         kind: 'link',
         key: name,
-        identity: kind,
+        identity: identityOf(link),
         fields: {
           alias: textOf(link.ifalias),
           mtu: `${numberOf(link.mtu)}`,
@@ -34,7 +44,7 @@ export function parseLinks(text: string): readonly ObservedLink[] {
         },
       },
       addresses: objects(link.addr_info)
-        .filter((info) => info.family === 'inet' && info.scope !== 'host')
+        .filter((info) => info.scope !== 'host' && info.scope !== 'link')
         .map((info) => ({
           kind: 'address',
           key: `${name} ${textOf(info.local)}/${numberOf(info.prefixlen)}`,
@@ -45,27 +55,103 @@ export function parseLinks(text: string): readonly ObservedLink[] {
   })
 }
 
-/** Answer of `ip -4 -j route show table main [dev D]`; `dev` is what a listing of one device leaves out. */
-export function parseRoutes(text: string, dev = ''): readonly ObservedItem[] {
+/** What of a device cannot be changed in place. */
+function identityOf(link: JsonObject): string {
+  const { info_kind: kind, info_data: data } = objectOf(link.linkinfo)
+  if (kind !== 'vxlan') return textOf(kind) || textOf(link.link_type)
+  const { id, local, local6, port, learning } = objectOf(data)
+  return vxlanIdentity({
+    vni: numberOf(id),
+    local: textOf(local) || textOf(local6),
+    port: numberOf(port),
+    isLearning: learning === true,
+  })
+}
+
+export interface RouteListing {
+  readonly family: AddressFamily
+  /** What a listing of one device leaves out. */
+  readonly dev?: string
+}
+
+/** Answer of `ip -4|-6 -j route show table …`, without what the kernel made itself. */
+export function parseRoutes(text: string, listing: RouteListing): readonly ObservedItem[] {
   return objects(parseJson(text))
-    .filter((route) => route.protocol !== 'kernel')
+    .filter((route) => route.protocol !== 'kernel' && route.table !== 'local')
     .map((route) => {
-      const metric = route.metric === undefined ? '' : ` metric ${numberOf(route.metric)}`
+      const table = route.table === undefined ? undefined : Number(textOf(route.table))
       return {
         kind: 'route',
-        key: textOf(route.dst) + metric,
+        key: routeKey(destinationOf(route, listing.family), table),
         identity: '',
         fields: {
           type: textOf(route.type) || 'unicast',
           via: textOf(route.gateway),
-          dev: textOf(route.dev) || (route.type === undefined ? dev : ''),
+          dev: deviceOf(route, listing.dev ?? ''),
           src: textOf(route.prefsrc),
+          mtu: mtuOf(route),
         },
       }
     })
 }
 
-/** Answer of `ip -4 -j neigh show nud permanent`. */
+/** IPv6 routes have a metric always; the usual one is as none. */
+function destinationOf(route: JsonObject, family: AddressFamily): string {
+  const { metric } = route
+  const isUsual = metric === undefined || (family === 6 && metric === 1024)
+  const dst = textOf(route.dst)
+  const destination = family === 6 && dst === 'default' ? '::/0' : dst
+  return isUsual ? destination : `${destination} metric ${numberOf(metric)}`
+}
+
+/** Unreachable IPv6 routes are said to leave by loopback. */
+function deviceOf(route: JsonObject, listed: string): string {
+  if (route.type === 'unreachable') return ''
+  return textOf(route.dev) || (route.type === undefined ? listed : '')
+}
+
+function mtuOf(route: JsonObject): string {
+  const mtu = objects(route.metrics)
+    .map((metrics) => numberOf(metrics.mtu))
+    .find((value) => value > 0)
+  return mtu === undefined ? '' : `${mtu}`
+}
+
+/** Answer of `ip -4|-6 -j rule show`, without the rules every namespace begins with. */
+export function parseRules(text: string, family: AddressFamily): readonly ObservedItem[] {
+  return objects(parseJson(text))
+    .filter(({ priority }) => ![0, 32_766, 32_767].includes(numberOf(priority)))
+    .map((rule) => ({
+      kind: 'rule',
+      key: ruleKey(family, numberOf(rule.priority)),
+      identity: ruleIdentity(
+        rule.fwmark === undefined ? undefined : Number(textOf(rule.fwmark)),
+        rule.fwmask === undefined ? 0xffffffff : Number(textOf(rule.fwmask)),
+        ruleAction(rule),
+      ),
+      fields: {},
+    }))
+}
+
+function ruleAction(rule: JsonObject): string {
+  if (rule.nop !== undefined) return 'nop'
+  if (rule.goto !== undefined) return `goto ${numberOf(rule.goto)}`
+  return `lookup ${textOf(rule.table)}`
+}
+
+/** Answer of `bridge -j fdb show`: those that lie behind another host. */
+export function parseFdb(text: string): readonly ObservedItem[] {
+  return objects(parseJson(text))
+    .filter(({ dst }) => dst !== undefined)
+    .map((entry) => ({
+      kind: 'fdb',
+      key: `${textOf(entry.ifname)} ${textOf(entry.mac)}`,
+      identity: '',
+      fields: { dst: textOf(entry.dst) },
+    }))
+}
+
+/** Answer of `ip -j neigh show nud permanent`. */
 export function parseNeighbours(text: string): readonly ObservedItem[] {
   return objects(parseJson(text)).map((entry) => ({
     kind: 'neighbour',
@@ -90,16 +176,30 @@ export function parseTable(text: string): ObservedTable | undefined {
   const entries = objects(objectOf(parseJson(text)).nftables)
   if (!entries.some((entry) => entry.table !== undefined)) return undefined
   const elements = new Map<string, readonly string[]>()
+  const serviceChains = new Map<string, string[]>()
   const shape = createHash('sha256')
   for (const entry of entries) {
-    if (entry.metainfo !== undefined) continue
+    if (entry.metainfo !== undefined || noteServiceChain(entry, serviceChains)) continue
     const set = objectOf(entry.set ?? entry.map)
     if (set.name !== undefined) {
       elements.set(textOf(set.name), listOf(set.elem).map(elementText))
     }
     shape.update(`${JSON.stringify(entry, withoutVariables)}\n`)
   }
-  return { shape: shape.digest('hex'), elements }
+  return { shape: shape.digest('hex'), elements, serviceChains }
+}
+
+/** Whether the entry is of a chain that comes and goes; then it is taken into the map. */
+function noteServiceChain(entry: JsonObject, chains: Map<string, string[]>): boolean {
+  const chain = objectOf(entry.chain)
+  const rule = objectOf(entry.rule)
+  const name = textOf(chain.name) || textOf(rule.chain)
+  // One that is hooked in does more than be jumped to.
+  if (!serviceChainPrefix.test(name) || chain.hook !== undefined) return false
+  const rules = chains.get(name) ?? []
+  if (entry.rule !== undefined) rules.push(ruleText(rule.expr))
+  chains.set(name, rules)
+  return true
 }
 
 /** Handles count up over the life of a table; elements are compared one by one. */
@@ -117,6 +217,7 @@ function elementText(element: Json): string {
     const prefix = objectOf(object.prefix)
     return `${textOf(prefix.addr)}/${numberOf(prefix.len)}`
   }
+  if (object.jump !== undefined) return `jump ${textOf(objectOf(object.jump).target)}`
   if (object.elem !== undefined) return elementText(objectOf(object.elem).val ?? '')
   return JSON.stringify(object)
 }

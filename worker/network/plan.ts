@@ -1,5 +1,6 @@
 // The difference between what the kernel should hold and what it holds, as steps that mend it. Pure. Every step may be
 // repeated; a plan from a stale observation does no harm, the next one mends the rest.
+import { ruleFamily } from './items.ts'
 import {
   type DesiredItem,
   type DesiredKernel,
@@ -14,6 +15,7 @@ import {
   tableFamily,
   tableName,
 } from './kernel-state.ts'
+import { type TableElements, tableCommands } from './service-chains.ts'
 
 export type Step =
   /** Lines for `ip -batch`. */
@@ -54,7 +56,7 @@ export function planNetwork(
     { kind: 'ip', namespace: 'host', lines: host.removals },
     // New devices inherit `default`, so it is right before the first one is made.
     { kind: 'sysctl', namespace: 'dataPlane', values: dataPlane.earlySysctls },
-    { kind: 'ip', namespace: 'host', lines: host.writes },
+    { kind: 'ip', namespace: 'host', lines: [...host.writes, ...dataPlane.hostWrites] },
     { kind: 'ip', namespace: 'dataPlane', lines: dataPlane.writes },
     ...dataPlane.table,
     ...host.table,
@@ -88,6 +90,8 @@ function isNeeded(step: Step): boolean {
 interface Comparison {
   readonly removals: readonly string[]
   readonly writes: readonly string[]
+  /** Lines that make things of this namespace from the host's. */
+  readonly hostWrites: readonly string[]
   readonly earlySysctls: ReadonlyMap<string, string>
   readonly lateSysctls: ReadonlyMap<string, string>
   readonly table: readonly Step[]
@@ -117,6 +121,7 @@ function compare(
   return {
     removals: items.removals,
     writes: items.writes,
+    hostWrites: items.hostWrites,
     earlySysctls: new Map(wrongSysctls.filter(([path]) => !isOfDevice(path))),
     lateSysctls: new Map(wrongSysctls.filter(([path]) => isOfDevice(path))),
     table: table.steps,
@@ -131,11 +136,12 @@ function isOfDevice(path: string): boolean {
 function compareItems(
   desired: readonly DesiredItem[],
   observed: readonly ObservedItem[],
-): Pick<Comparison, 'removals' | 'writes' | 'differences'> {
+): Pick<Comparison, 'removals' | 'writes' | 'hostWrites' | 'differences'> {
   const seen = new Map(observed.map((item) => [idOf(item), item]))
   const wanted = new Set(desired.map(idOf))
   const removals: string[] = []
   const writes: string[] = []
+  const hostWrites: string[] = []
   const differences: string[] = []
   for (const item of byKind(observed).reverse()) {
     if (wanted.has(idOf(item)) || !isRemovable(item)) continue
@@ -147,6 +153,7 @@ function compareItems(
     const rebuilt = found !== undefined && found.identity !== item.identity
     if (rebuilt) removals.push(removalLine(found))
     if (found === undefined || rebuilt) {
+      hostWrites.push(...(item.hostCreate ?? []))
       writes.push(...item.create, ...item.put)
       differences.push(`${item.kind} ${item.key} is ${rebuilt ? found.identity : 'missing'}`)
       continue
@@ -156,7 +163,7 @@ function compareItems(
     writes.push(...item.put)
     differences.push(`${item.kind} ${item.key} has ${wrong.join(', ')}`)
   }
-  return { removals, writes, differences }
+  return { removals, writes, hostWrites, differences }
 }
 
 function idOf(item: { readonly kind: string; readonly key: string }): string {
@@ -178,23 +185,30 @@ function isRemovable(item: ObservedItem): boolean {
   return item.kind !== 'link' || /^(veth|vxlan)/.test(item.identity)
 }
 
-function removalLine(item: ObservedItem): string {
+/** The line for `ip` or `bridge` that removes it. */
+export function removalLine(item: ObservedItem | DesiredItem): string {
+  const [first = '', ...rest] = item.key.split(' ')
   switch (item.kind) {
     case 'link':
       return `link del ${item.key}`
-    case 'address': {
-      const [link, address] = item.key.split(' ')
-      return `addr del ${address} dev ${link}`
-    }
-    case 'route': {
-      const type = item.fields.type ?? 'unicast'
-      return type === 'unicast' ? `route del ${item.key}` : `route del ${type} ${item.key}`
-    }
-    case 'neighbour': {
-      const [link, address] = item.key.split(' ')
-      return `neigh del ${address} dev ${link}`
-    }
+    case 'address':
+      return `addr del ${rest[0]} dev ${first}`
+    case 'fdb':
+      return `fdb del ${rest[0]} dev ${first} self`
+    case 'route':
+      return routeRemoval(item)
+    case 'neighbour':
+      return `neigh del ${rest[0]} dev ${first}`
+    case 'rule':
+      return `${ruleFamily(first === '4' ? 4 : 6)}rule del ${rest.join(' ')}`
   }
+}
+
+function routeRemoval({ key, fields }: ObservedItem | DesiredItem): string {
+  const type = fields.type ?? 'unicast'
+  if (type === 'unicast') return `route del ${key}`
+  // Else the kernel's own table of local addresses would be meant.
+  return type === 'local' ? `route del local ${key} table main` : `route del ${type} ${key}`
 }
 
 function compareTable(
@@ -210,25 +224,30 @@ function compareTable(
     const why = shape === undefined ? 'is of unknown origin' : 'has other rules than ours'
     return { steps: [whole], differences: [`${name} ${why}`] }
   }
-  const commands: string[] = []
+  const deleted: TableElements[] = []
+  const added: TableElements[] = []
   for (const set of desired.sets) {
-    const found = observed.elements.get(set.name) ?? []
-    const extra = found.filter((element) => !set.elements.includes(element))
-    const missing = set.elements.filter((element) => !found.includes(element))
-    if (extra.length > 0) commands.push(elementsCommand('delete', set.name, extra))
-    if (missing.length > 0) commands.push(elementsCommand('add', set.name, missing))
+    const found = new Set(observed.elements.get(set.name))
+    const wanted = new Set(set.elements)
+    const extra = [...found].filter((element) => !wanted.has(element))
+    const missing = set.elements.filter((element) => !found.has(element))
+    if (extra.length > 0) deleted.push({ set: set.name, elements: extra })
+    if (missing.length > 0) added.push({ set: set.name, elements: missing })
   }
+  const { serviceChains } = observed
+  const commands = tableCommands({
+    deleted,
+    added,
+    newChains: [...desired.serviceChains.keys()].filter((chain) => !serviceChains.has(chain)),
+    rules: new Map(
+      [...desired.serviceChains].filter(
+        ([chain, rules]) => serviceChains.get(chain)?.join('\n') !== rules.join('\n'),
+      ),
+    ),
+    deletedChains: [...serviceChains.keys()].filter((chain) => !desired.serviceChains.has(chain)),
+  })
   return {
     steps: [{ kind: 'elements', namespace, commands }],
     differences: commands.map((command) => `${name} needs: ${command}`),
   }
-}
-
-/** The nft command that adds elements to a set or map of our table, or deletes them. */
-export function elementsCommand(
-  verb: 'add' | 'delete',
-  set: string,
-  elements: readonly string[],
-): string {
-  return `${verb} element ${tableFamily} ${tableName} ${set} { ${elements.join(', ')} }`
 }

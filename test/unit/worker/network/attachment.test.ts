@@ -11,6 +11,7 @@ import {
 } from '../../../../worker/network/attachment.ts'
 import { openJournal } from '../../../../worker/network/journal.ts'
 import { anEndpoint } from '../../../support/network-builders.ts'
+import { aKeeper } from '../../../support/overlay-builders.ts'
 import { SimulatedKernel } from '../../../support/simulated-kernel.ts'
 
 const never = new AbortController().signal
@@ -26,13 +27,14 @@ async function aNode(t: Test, subnet = '172.30.0.0/29'): Promise<Deps> {
   const kernel = new SimulatedKernel()
   const sets = (
     ...names: readonly string[]
-  ): { shape: string; elements: Map<string, string[]> } => ({
+  ): { shape: string; serviceChains: Map<string, string[]>; elements: Map<string, string[]> } => ({
     shape: 's',
+    serviceChains: new Map(),
     elements: new Map(names.map((name) => [name, []])),
   })
   kernel.state.host.table = sets('published', 'published_at')
   kernel.state.dataPlane.table = sets('host_ports')
-  return { kernel, journal, random: seededRandom(3) }
+  return { kernel, journal, random: seededRandom(3), overlay: aKeeper(t, kernel) }
 }
 
 const aRequest = (request: Partial<AttachRequest> = {}): AttachRequest => ({
@@ -102,7 +104,7 @@ t.test('the device of a container that has ended is left to the kernel', async (
   const netns = { path: '/proc/0/ns/net', inode: 1 }
   deps.journal.append({ kind: 'attached', endpoint: anEndpoint({ netns }) })
   await detachContainer(deps, 'c1')
-  t.same(deps.kernel.written, ['dataPlane: ip route del 172.30.0.1'])
+  t.same(deps.kernel.written, ['dataPlane: ip route del 172.30.0.1 dev v000000000001'])
 })
 
 t.test('attaching again replaces the old endpoint', async (t) => {

@@ -22,7 +22,7 @@ Command failed -:13
 })
 
 t.test('the real ip names the line that failed and goes on', async (t) => {
-  const ip = createIpBatch([], systemClock)
+  const ip = createIpBatch(['ip'], systemClock)
   const lines = ['link show dev lo', 'link show dev no-such-device', 'nonsense', 'link show dev lo']
   t.match(await ip.run(lines), [
     { line: 'link show dev no-such-device', text: /does not exist/ },

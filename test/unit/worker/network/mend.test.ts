@@ -5,6 +5,7 @@ import { silentLogger } from '../../../../proto/lib/log.ts'
 import { openJournal } from '../../../../worker/network/journal.ts'
 import { audit, type MendDeps, mend } from '../../../../worker/network/mend.ts'
 import { anEndpoint } from '../../../support/network-builders.ts'
+import { aKeeper } from '../../../support/overlay-builders.ts'
 import { link, SimulatedKernel } from '../../../support/simulated-kernel.ts'
 
 interface Deps extends MendDeps {
@@ -17,7 +18,9 @@ function aNode(t: Test): Deps {
   const subnet = '172.30.0.0/16'
   journal.append({ kind: 'opened', bootId: 'b', subnet, transit, mac: '02:00:00:00:00:ff' })
   const kernel = new SimulatedKernel()
-  return { kernel, journal, dataPlaneFile: '/run/d.netns', log: silentLogger }
+  const overlay = aKeeper(t, kernel)
+  const dataPlaneFile = '/run/d.netns'
+  return { kernel, journal, dataPlaneFile, log: silentLogger, overlay, vxlanPort: 4789 }
 }
 
 const living = { path: '/proc/self/ns/net', inode: statSync('/proc/self/ns/net').ino }

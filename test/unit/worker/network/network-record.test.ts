@@ -46,7 +46,7 @@ t.test('the state has the local network and the endpoints given', async (t) => {
   const record = replay(opened)
   if (record === undefined) throw new Error('no record')
   const endpoint = anEndpoint()
-  t.match(stateOf(record, [endpoint]), {
+  t.match(stateOf(record, [endpoint], { overlay: undefined, vxlanPort: 4789 }), {
     transit: '100.127.255.254',
     networks: [{ id: 'local', subnet: '172.30.0.0/24' }],
     endpoints: [endpoint],

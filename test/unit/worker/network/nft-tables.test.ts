@@ -30,7 +30,9 @@ t.test('ports show up as elements only, so that rules never change with containe
     )
   }
   t.same(
-    hostTable(full).sets.map((set) => set.elements),
+    hostTable(full)
+      .sets.slice(0, 2)
+      .map((set) => set.elements),
     [['tcp . 8080'], ['10.0.0.5 . tcp . 81 : 169.254.77.4']],
   )
 })

@@ -1,8 +1,10 @@
 import t from 'tap'
 import {
+  parseFdb,
   parseLinks,
   parseNeighbours,
   parseRoutes,
+  parseRules,
   parseSysctls,
   parseTable,
 } from '../../../../worker/network/parse-observed.ts'
@@ -56,7 +58,7 @@ t.test('links carry what we set and the index of their other end', async (t) => 
 
 t.test('no answer at all is an empty list', async (t) => {
   t.same(parseLinks(''), [])
-  t.same(parseRoutes('\n'), [])
+  t.same(parseRoutes('\n', { family: 4 }), [])
   t.same(parseNeighbours('[]'), [])
   t.equal(parseTable(''), undefined)
   t.same(parseSysctls(''), new Map())
@@ -70,11 +72,11 @@ t.test('routes of the kernel itself are left out, metrics are part of the key', 
     { dst: '10.0.0.0/8', gateway: '1.1.1.1', dev: 'up0', metric: 100 },
   ])
   t.same(
-    parseRoutes(text).map(({ key, fields }) => [key, fields]),
+    parseRoutes(text, { family: 4 }).map(({ key, fields }) => [key, fields]),
     [
-      ['default', { type: 'unicast', via: '169.254.77.1', dev: 'up0', src: '' }],
-      ['172.30.0.0/16', { type: 'unreachable', via: '', dev: '', src: '' }],
-      ['10.0.0.0/8 metric 100', { type: 'unicast', via: '1.1.1.1', dev: 'up0', src: '' }],
+      ['default', { type: 'unicast', via: '169.254.77.1', dev: 'up0', src: '', mtu: '' }],
+      ['172.30.0.0/16', { type: 'unreachable', via: '', dev: '', src: '', mtu: '' }],
+      ['10.0.0.0/8 metric 100', { type: 'unicast', via: '1.1.1.1', dev: 'up0', src: '', mtu: '' }],
     ],
   )
 })
@@ -83,11 +85,12 @@ t.test('a listing of one device leaves its name out', async (t) => {
   const text = JSON.stringify([
     { dst: '172.30.0.0/16', gateway: '169.254.77.2', prefsrc: '1.2.3.4' },
   ])
-  t.same(parseRoutes(text, 'dp0')[0]?.fields, {
+  t.same(parseRoutes(text, { family: 4, dev: 'dp0' })[0]?.fields, {
     type: 'unicast',
     via: '169.254.77.2',
     dev: 'dp0',
     src: '1.2.3.4',
+    mtu: '',
   })
 })
 
@@ -149,4 +152,99 @@ t.test('elements with attributes are read by their value', async (t) => {
   const odd = { elem: { val: '10.0.0.1', timeout: 5 } }
   const table = parseTable(listing(1, [odd, { range: ['a', 'b'] }, null]))
   t.same(table?.elements.get('host_ports'), ['10.0.0.1', '{"range":["a","b"]}', 'null'])
+})
+
+t.test('a VXLAN device is known by what cannot be changed', async (t) => {
+  const device = (data: unknown): unknown => ({
+    ifname: 'vx100000',
+    link_type: 'ether',
+    linkinfo: { info_kind: 'vxlan', info_data: data },
+  })
+  const text = JSON.stringify([
+    device({ id: 1_048_576, local: '10.99.0.1', port: 4789, learning: false }),
+    device({ id: 1_048_576, local6: 'fd99::1', port: 4790, learning: true }),
+  ])
+  t.same(
+    parseLinks(text).map(({ item }) => item.identity),
+    [
+      'vxlan 1048576 from 10.99.0.1 on port 4789',
+      'vxlan 1048576 from fd99::1 on port 4790 that learns',
+    ],
+  )
+})
+
+t.test('routes of other tables, of IPv6 and with an MTU are told apart', async (t) => {
+  const four = JSON.stringify([
+    { dst: 'default', gateway: '100.127.0.2', dev: 'vx1', table: '100002', flags: ['onlink'] },
+    { type: 'local', dst: '10.1.0.2', dev: 'lo', scope: 'host' },
+    { type: 'local', dst: '10.1.0.1', dev: 'lo', table: 'local', protocol: 'kernel' },
+    { dst: '10.1.0.5', gateway: '100.127.0.2', dev: 'vx1', metrics: [{ mtu: 1400 }] },
+  ])
+  t.same(
+    parseRoutes(four, { family: 4 }).map(({ key, fields }) => [key, fields.type, fields.mtu]),
+    [
+      ['default table 100002', 'unicast', ''],
+      ['10.1.0.2', 'local', ''],
+      ['10.1.0.5', 'unicast', '1400'],
+    ],
+  )
+  const six = JSON.stringify([
+    { dst: 'default', gateway: 'fd77::1', dev: 'up0', metric: 1024 },
+    { type: 'unreachable', dst: 'fd01::/64', dev: 'lo', metric: 1024 },
+    { dst: 'fd02::/64', dev: 'up0', metric: 5 },
+    { dst: 'fe80::/64', dev: 'up0', protocol: 'kernel', metric: 256 },
+  ])
+  t.same(
+    parseRoutes(six, { family: 6 }).map(({ key, fields }) => [key, fields.dev]),
+    [
+      ['::/0', 'up0'],
+      ['fd01::/64', ''],
+      ['fd02::/64 metric 5', 'up0'],
+    ],
+  )
+})
+
+t.test(
+  'rules are keyed by family and preference, those every namespace has are left out',
+  async (t) => {
+    const text = JSON.stringify([
+      { priority: 0, src: 'all', table: 'local' },
+      { priority: 10, src: 'all', fwmark: '0', table: 'main' },
+      { priority: 200, src: 'all', fwmark: '0x5', fwmask: '0x1f', goto: 10_000 },
+      { priority: 10_000, src: 'all', nop: null },
+      { priority: 32_766, src: 'all', table: 'main' },
+    ])
+    t.same(
+      parseRules(text, 6).map(({ key, identity }) => [key, identity]),
+      [
+        ['6 pref 10', 'mark 0/0xffffffff lookup main'],
+        ['6 pref 200', 'mark 5/0x1f goto 10000'],
+        ['6 pref 10000', 'nop'],
+      ],
+    )
+  },
+)
+
+t.test('of forwarding entries those count that lie behind another host', async (t) => {
+  const text = JSON.stringify([
+    { mac: '33:33:00:00:00:01', ifname: 'up0', flags: ['self'], state: 'permanent' },
+    { mac: '02:00:00:00:00:02', ifname: 'vx1', dst: '10.99.0.2', flags: ['self'], state: 'static' },
+  ])
+  t.same(parseFdb(text), [
+    { kind: 'fdb', key: 'vx1 02:00:00:00:00:02', identity: '', fields: { dst: '10.99.0.2' } },
+  ])
+})
+
+t.test('chains of services are read by their rules and are no part of the shape', async (t) => {
+  const entries = (...more: readonly unknown[]): string =>
+    JSON.stringify({ nftables: [{ table: { name: 'tsswarm' } }, ...more] })
+  const chain = { chain: { name: 'svc4_1_web', handle: 7 } }
+  const rule = { rule: { chain: 'svc4_1_web', handle: 8, expr: [{ drop: null }] } }
+  const table = parseTable(entries(chain, rule))
+  t.same(table?.serviceChains, new Map([['svc4_1_web', ['drop']]]))
+  t.equal(table?.shape, parseTable(entries())?.shape)
+  const hooked = { chain: { name: 'svc4_1_web', hook: 'forward' } }
+  t.not(parseTable(entries(hooked))?.shape, table?.shape, 'one that is hooked in is')
+  const vips = { map: { name: 'vips', elem: [['10.1.0.2', { jump: { target: 'svc4_1_web' } }]] } }
+  t.same(parseTable(entries(vips))?.elements.get('vips'), ['10.1.0.2 : jump svc4_1_web'])
 })

@@ -1,0 +1,262 @@
+// Overlay networks over three nodes on a real kernel: what reaches whom, and what does not. The state the managers would
+// send is made by hand.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { runCommand } from '../../proto/lib/command.ts'
+import type { NetworkView } from '../../proto/objects/overlay.ts'
+import { eventually } from '../support/netns.ts'
+import {
+  aNetwork,
+  aPath,
+  aServiceEndpoint,
+  aTaskEndpoint,
+  aView,
+} from '../support/overlay-builders.ts'
+import {
+  anOverlayWorld,
+  ask,
+  clientAddress,
+  inNs,
+  joinNetworks,
+  type OverlayContainer,
+  type OverlayWorld,
+  pings,
+  serve,
+} from '../support/overlay-world.ts'
+
+t.setTimeout(300_000)
+
+/** Two networks; a task of each on each node: of network N on node M at 10.N.0.1M. */
+const views = [1, 2].map((network) =>
+  aView(aNetwork(network), {
+    tasks: [1, 2, 3].map((node) =>
+      aTaskEndpoint(`s${network}.${node}`, node, [`10.${network}.0.1${node}`]),
+    ),
+  }),
+)
+
+const addressOf = (id: string): string => `10.${id.slice(1, 2)}.0.1${id.slice(3)}`
+
+/** The task of that name in `views`, with its servers. */
+async function run(world: OverlayWorld, id: string): Promise<OverlayContainer> {
+  const network = Number(id.slice(1, 2))
+  const on = Number(id.slice(3))
+  const container = await joinNetworks(world, {
+    id,
+    on,
+    networks: [[network, `${addressOf(id)}/24`]],
+  })
+  await serve(world, container.process.enter, 'tcp:80', id)
+  await serve(world, container.process.enter, 'udp:53', id)
+  return container
+}
+
+t.test('tasks of one network reach one another on any node, those of two do not', async (t) => {
+  const world = await anOverlayWorld(t)
+  await world.tell(views)
+  const ids = ['s1.1', 's1.2', 's1.3', 's2.1', 's2.2', 's2.3']
+  const containers = await Promise.all(ids.map((id) => run(world, id)))
+  for (const from of containers) {
+    const { enter } = from.process
+    const tries = ids.map(async (to) => {
+      const isSame = from.id[1] === to[1]
+      const what = `${from.id} to ${to}`
+      const answer = isSame ? `${to} ${addressOf(from.id)}` : ''
+      t.equal(await pings(enter, addressOf(to)), isSame, `ping ${what}`)
+      t.equal(await ask(enter, 'tcp', addressOf(to), 80), answer, `tcp ${what}`)
+      t.equal(await ask(enter, 'udp', addressOf(to), 53), answer, `udp ${what}`)
+    })
+    await Promise.all(tries)
+  }
+  for (const { network } of world.nodes) t.same(await network.audit(), [])
+
+  await world.node(1).network.detach('s1.1')
+  const links = await world.bench.run(world.node(1).dataPlane, ['ip', '-br', 'link'])
+  t.notMatch(links, /vx100001/, 'a network without a container here is let go')
+  t.match(links, /vx100002/)
+  t.same(await world.node(1).network.audit(), [])
+})
+
+t.test('whatever is taken from the overlay by hand is put back', async (t) => {
+  const world = await anOverlayWorld(t)
+  const web = aServiceEndpoint('s1', { vips: ['10.1.0.2'] })
+  const [first, second] = views
+  const told: NetworkView[] = [aView(aNetwork(9, { isIngress: true }))]
+  if (first !== undefined) told.push({ ...first, services: [web] })
+  if (second !== undefined) told.push(second)
+  await world.tell(told)
+  const here = await run(world, 's1.1')
+  await run(world, 's1.2')
+  const { network, dataPlane, host } = world.node(1)
+  const damages: readonly (readonly [string, string])[] = [
+    [dataPlane, 'bridge fdb del 02:00:00:00:01:02 dev vx100001 self'],
+    [dataPlane, 'bridge fdb replace 02:00:00:00:01:02 dev vx100001 dst 10.99.0.3 self static'],
+    [dataPlane, 'ip neigh del 100.127.0.2 dev vx100001'],
+    [dataPlane, 'ip neigh replace 100.127.0.2 lladdr 02:00:00:00:01:03 dev vx100001 nud permanent'],
+    [dataPlane, 'ip route del 10.1.0.12'],
+    [dataPlane, 'ip route replace 10.1.0.12 via 100.127.0.3 dev vx100001 onlink'],
+    [dataPlane, 'ip route del unreachable 10.1.0.0/24'],
+    [dataPlane, 'ip route del local 10.1.0.2 table main'],
+    [dataPlane, 'ip route flush table 100002'],
+    [dataPlane, 'ip rule del pref 10'],
+    [dataPlane, 'ip rule add pref 5 fwmark 7 lookup main'],
+    [dataPlane, 'ip addr del 100.127.0.1/32 dev lo'],
+    [dataPlane, 'ip link set vx100001 down'],
+    [dataPlane, 'ip link set vx100001 mtu 1400'],
+    [dataPlane, 'ip link del vx100001'],
+    [dataPlane, 'ip link add vx900000 type vxlan id 9 dstport 4790'],
+    [dataPlane, 'echo 1 >/proc/sys/net/ipv4/conf/vx100001/rp_filter'],
+    [dataPlane, 'nft flush ruleset'],
+    [dataPlane, 'nft flush set inet tsswarm same_network'],
+    [dataPlane, 'nft flush map inet tsswarm vips'],
+    [dataPlane, 'nft flush chain inet tsswarm svc4_1048577_s1'],
+    [dataPlane, 'nft insert rule inet tsswarm svc4_1048577_s1 drop'],
+    [dataPlane, 'nft add chain inet tsswarm svc4_1_stale'],
+    [dataPlane, 'nft flush map inet tsswarm entry_nodes'],
+    [host, 'nft flush set inet tsswarm vteps'],
+    [host, 'nft add element inet tsswarm vteps { 10.99.0.100 }'],
+  ]
+  for (const [file, damage] of damages) {
+    await world.bench.run(file, ['sh', '-c', damage])
+    t.not((await network.audit()).length, 0, `noticed: ${damage}`)
+    t.same((await network.mend()).left, [], `mended: ${damage}`)
+    t.same(await network.audit(), [])
+    t.equal(await ask(here.process.enter, 'tcp', addressOf('s1.2'), 80), 's1.2 10.1.0.11', damage)
+  }
+})
+
+t.test(
+  'packets of 1450 bytes fill the wire exactly, and greater ones arrive in parts',
+  async (t) => {
+    const world = await anOverlayWorld(t)
+    await world.tell(views)
+    const here = await run(world, 's1.1')
+    const there = await run(world, 's1.2')
+    const { host } = world.node(1)
+    const rules = `table ip probe {
+    counter full { }
+    counter parts { }
+    chain out {
+      type filter hook postrouting priority 0;
+      udp dport 4789 meta length 1500 counter name full
+      udp dport 4789 meta length > 1500 counter name parts
+      ip frag-off & 0x3fff != 0 counter name parts
+    }
+  }`
+    await world.bench.run(host, ['sh', '-c', 'cat | nft -f -'], rules)
+    const count = async (name: string): Promise<number> => {
+      const text = await world.bench.run(host, ['nft', 'list', 'counter', 'ip', 'probe', name])
+      return Number(/packets (\d+)/.exec(text)?.[1])
+    }
+    t.equal(await pings(here.process.enter, addressOf('s1.2'), 1450 - 28), true)
+    t.equal(await count('full'), 1)
+    t.equal(await count('parts'), 0, 'no packet of the underlay is in parts')
+    t.equal(await pings(here.process.enter, addressOf('s1.2'), 1451 - 28), true)
+    t.equal(await count('parts'), 0, 'the container itself makes parts')
+
+    const heard = join(world.bench.dir, 'heard')
+    world.bench.daemon([
+      ...there.process.enter,
+      ...['socat', '-u', '-b65536', 'UDP4-RECVFROM:99', `OPEN:${heard},creat,append`],
+    ])
+    const datagram = 'x'.repeat(40_000)
+    await eventually(async () => {
+      const argv = [...here.process.enter, 'socat', '-u', '-b65536', '-']
+      await runCommand([...argv, `UDP4:${addressOf('s1.2')}:99`], { input: datagram })
+      return (await readFile(heard, 'utf8')) === datagram
+    }, 'a datagram of 40 kB arrives whole')
+    t.equal(await count('parts'), 0)
+  },
+)
+
+t.test(
+  'an address that nobody has any more is unreachable, and never asked of the LAN',
+  async (t) => {
+    const world = await anOverlayWorld(t)
+    // The subnet of the network is that of the LAN, and a host there has the address of a task that is gone.
+    const network = aNetwork(1, { subnets: ['10.99.0.0/24'] })
+    const here = aTaskEndpoint('s1.1', 1, ['10.99.0.50'])
+    await world.tell([aView(network, { tasks: [here, aTaskEndpoint('s1.2', 2, [clientAddress])] })])
+    const container = await joinNetworks(world, {
+      id: 's1.1',
+      on: 1,
+      networks: [[1, '10.99.0.50/24']],
+    })
+    const { enter } = container.process
+    await serve(world, inNs(world.client), 'tcp:80', 'client')
+    const rules = `table ip probe {
+    counter leaked { }
+    chain out {
+      type filter hook postrouting priority 500;
+      oifname eth0 ip daddr ${clientAddress} counter name leaked
+    }
+  }`
+    await world.bench.run(world.node(1).host, ['sh', '-c', 'cat | nft -f -'], rules)
+    t.equal(await ask(enter, 'tcp', clientAddress, 80), '', 'nobody at node 2 has it')
+    await world.tell([aView(network, { tasks: [here] })])
+    t.equal(await ask(enter, 'tcp', clientAddress, 80), '')
+    const refused = await runCommand([...enter, 'socat', '-', `TCP4:${clientAddress}:80`])
+    t.match(refused.stderr, /No route to host/, 'refused at once')
+    const leaked = await world.bench.run(world.node(1).host, [
+      ...['nft', 'list', 'counter', 'ip', 'probe', 'leaked'],
+    ])
+    t.match(leaked, /packets 0 /)
+  },
+)
+
+t.test(
+  'what is forged is dropped: packets of strangers, and sources of other networks',
+  async (t) => {
+    const world = await anOverlayWorld(t)
+    await world.tell(views)
+    const here = await run(world, 's1.1')
+    const other = await run(world, 's2.2')
+    const heard = join(world.bench.dir, 'heard')
+    world.bench.daemon([
+      ...here.process.enter,
+      ...['socat', '-u', 'UDP4-RECV:99', `OPEN:${heard},creat,append`],
+    ])
+    const hears = async (text: string): Promise<boolean> =>
+      (await readFile(heard, 'utf8').catch(() => '')).includes(text)
+
+    // A host of the LAN that knows everything: identifier, MAC addresses, IP addresses.
+    const device = [
+      'link add vx0 address 02:00:00:00:01:04 mtu 1450 type vxlan id 1048577 local 10.99.0.100 dstport 4789 nolearning',
+      'link set vx0 up',
+      'addr add 10.1.0.14/24 dev vx0',
+      'neigh replace 10.1.0.11 lladdr 02:00:00:00:01:01 dev vx0 nud permanent',
+    ]
+    await world.bench.run(world.client, ['ip', '-batch', '-'], `${device.join('\n')}\n`)
+    await world.bench.run(world.client, [
+      ...['bridge', 'fdb', 'replace', '02:00:00:00:01:01', 'dev', 'vx0', 'dst', '10.99.0.1'],
+      ...['self', 'static'],
+    ])
+    const send = (enter: readonly string[], text: string, from: string): Promise<unknown> =>
+      runCommand([...enter, 'socat', '-u', '-', `UDP4:10.1.0.11:99,bind=${from}`], {
+        input: text,
+      })
+    const stranger = inNs(world.client)
+    const path = aPath(4, { dataPathAddress: '10.99.0.100' })
+    const paths = [...world.paths, path]
+    await world.tell(views, { paths })
+    await eventually(async () => {
+      await send(stranger, 'member', '10.1.0.14')
+      return await hears('member')
+    }, 'as a node of the cluster it is heard')
+    await world.tell(views)
+    await send(stranger, 'stranger', '10.1.0.14')
+
+    await world.bench.run(undefined, [
+      ...[...other.process.enter, 'ip', 'addr', 'add', '10.1.0.12/32', 'dev', 'eth0'],
+    ])
+    await send(other.process.enter, 'borrowed', '10.1.0.12')
+    const friend = await run(world, 's1.3')
+    await eventually(async () => {
+      await send(friend.process.enter, 'friend', '10.1.0.13')
+      return await hears('friend')
+    }, 'a task of the network is heard')
+    t.equal(await hears('stranger'), false)
+    t.equal(await hears('borrowed'), false)
+  },
+)

@@ -1,0 +1,60 @@
+import t from 'tap'
+import { chooseDoors, ingressPorts } from '../../../../worker/network/ingress-ports.ts'
+import type { OverlayState } from '../../../../worker/network/overlay-state.ts'
+import { aPort } from '../../../support/network-builders.ts'
+import {
+  aNetwork,
+  anIngressPort,
+  anOverlay,
+  aServiceEndpoint,
+  aView,
+} from '../../../support/overlay-builders.ts'
+
+const withPorts = (...addresses: readonly string[]): OverlayState => {
+  const ports = addresses.map((bindAddress, index) =>
+    anIngressPort({ bindAddress, publishedPort: 8080 + index }),
+  )
+  const services = [aServiceEndpoint('web', { ports })]
+  return anOverlay([aView(aNetwork(9, { isIngress: true }), { services })])
+}
+
+t.test('each bind address has a door, shared with ports in host mode', async (t) => {
+  const held = aPort({ bindAddress: '10.0.0.5', door: '169.254.77.9' })
+  const other = aPort({ bindAddress: '10.0.0.6', door: '169.254.77.4' })
+  const doors = chooseDoors(
+    withPorts('', '127.0.0.1', '10.0.0.5', '127.0.0.1', 'fd99::1'),
+    [held, other],
+    new Map(),
+  )
+  t.same(
+    doors,
+    new Map([
+      ['10.0.0.5', '169.254.77.9'],
+      ['127.0.0.1', '169.254.77.5'],
+      ['fd99::1', 'fd77::1:4'],
+    ]),
+  )
+})
+
+t.test('doors stay as they were, and are the same value when nothing changed', async (t) => {
+  const first = chooseDoors(withPorts('127.0.0.1', '10.0.0.5'), [], new Map())
+  t.equal(chooseDoors(withPorts('127.0.0.1', '10.0.0.5'), [], first), first)
+  t.same(chooseDoors(withPorts('10.0.0.5'), [], first), new Map([['10.0.0.5', '169.254.77.5']]))
+  t.same(chooseDoors(anOverlay([]), [], first), new Map())
+})
+
+t.test('an address too many gets none', async (t) => {
+  const many = Array.from({ length: 252 }, (_, index) => `10.0.0.${index + 1}`)
+  t.equal(chooseDoors(withPorts(...many), [], new Map()).size, 251)
+})
+
+t.test('ports of the mesh hold ports of the host', async (t) => {
+  const state = withPorts('', '127.0.0.1')
+  const doors = chooseDoors(state, [], new Map())
+  t.same(ingressPorts(state, doors), [
+    aPort(),
+    aPort({ publishedPort: 8081, bindAddress: '127.0.0.1', door: '169.254.77.4' }),
+  ])
+  t.equal(ingressPorts(withPorts('fd99::1'), new Map())[0]?.door, 'fd77::2')
+  t.same(ingressPorts(undefined, doors), [])
+})

@@ -1,0 +1,139 @@
+// What a node needs of the kernel once it is part of the overlay, whatever networks it holds: its transit addresses, the
+// list of those who may send VXLAN, and the ways back to the nodes through which connections from outside came in. Pure.
+import type { NodePath, OverlayNetwork } from '../../proto/objects/overlay.ts'
+import { type AddressFamily, addressItem, routeItem, ruleItem } from './items.ts'
+import type { DesiredItem } from './kernel-state.ts'
+import {
+  dataPlaneAddress6,
+  dataPlaneLink,
+  doorSubnet6,
+  hostAddress6,
+  hostLink,
+  linkPrefix6,
+} from './network-state.ts'
+import { familyOf, ofFamily, vxlanName } from './overlay-state.ts'
+import type { Piece, Pieces, TableElement } from './pieces.ts'
+
+export interface NodeContext {
+  readonly own: NodePath
+  readonly paths: readonly NodePath[]
+  readonly ingress: OverlayNetwork | undefined
+  /** Some network that this node holds has IPv6. */
+  readonly hasIpv6: boolean
+}
+
+export function compileNode(context: NodeContext): Pieces {
+  const { own, paths, ingress, hasIpv6 } = context
+  const others = paths.filter((path) => path !== own)
+  return [
+    ['transit', { items: own.transit.map((address) => addressItem('lo', wholePrefix(address))) }],
+    ...paths.map((path) => [`vtep ${path.nodeId}`, vtepPiece(path)] as const),
+    ...(hasIpv6 ? [['ipv6', ipv6Piece()] as const] : []),
+    ...(ingress === undefined ? [] : returnPieces(context, others, ingress)),
+  ]
+}
+
+function wholePrefix(address: string): string {
+  return `${address}/${familyOf(address) === 4 ? 32 : 128}`
+}
+
+function vtepPiece({ dataPathAddress }: NodePath): Piece {
+  const set = familyOf(dataPathAddress) === 4 ? 'vteps' : 'vteps6'
+  return { elements: [{ namespace: 'host', set, element: dataPathAddress }] }
+}
+
+/** IPv6 between host and data plane, and forwarding of it in both. */
+function ipv6Piece(): Piece {
+  return {
+    hostItems: [
+      addressItem(hostLink, `${hostAddress6}/${linkPrefix6}`),
+      routeItem(doorSubnet6, { via: dataPlaneAddress6, dev: hostLink }),
+    ],
+    items: [
+      addressItem(dataPlaneLink, `${dataPlaneAddress6}/${linkPrefix6}`),
+      routeItem('::/0', { via: hostAddress6, dev: dataPlaneLink }),
+    ],
+    sysctls: [
+      ['net/ipv6/conf/all/forwarding', '1'],
+      ['net/ipv6/conf/all/accept_redirects', '0'],
+    ],
+    hostSysctls: [['net/ipv6/conf/all/forwarding', '1']],
+  }
+}
+
+/** Route tables of nodes have their mark added to this. */
+const tableBase = 100_000
+
+/** The first rule of all: unmarked packets, nearly all, meet no other (each rule costs every packet a step). */
+const unmarkedPref = 10
+/** Rules are a list: 32 of them lead by the lowest bits of the mark to lists of a 32nd of the nodes each. */
+const bucketCount = 32
+const bucketPref = 100
+const bucketSize = 4_096
+const bucketBase = 4_096
+
+/**
+ * Answers to a connection from outside leave by the node it came in through: connections bear that node's mark
+ * (nft-tables.ts), and each mark has a route table.
+ */
+function returnPieces(
+  { own }: NodeContext,
+  others: readonly NodePath[],
+  ingress: OverlayNetwork,
+): Pieces {
+  const families = ([4, 6] as const).filter((family) => ofFamily(own.transit, family).length > 0)
+  const link = vxlanName(ingress)
+  const buckets = [...new Set(others.map(({ mark }) => mark % bucketCount))]
+  const ingressLink: TableElement = {
+    namespace: 'dataPlane',
+    set: 'ingress_links',
+    element: link,
+  }
+  return [
+    [
+      'unmarked',
+      {
+        items: families.map((family) =>
+          ruleItem(family, unmarkedPref, { mark: 0, action: { kind: 'lookup', table: 'main' } }),
+        ),
+        elements: [ingressLink],
+      },
+    ],
+    ...buckets.map((bucket) => [`bucket ${bucket}`, bucketPiece(bucket, families)] as const),
+    ...others.map((path) => [`return ${path.nodeId}`, returnPiece(path, families, link)] as const),
+  ]
+}
+
+function bucketPiece(bucket: number, families: readonly AddressFamily[]): Piece {
+  const pref = bucketBase + bucket * bucketSize
+  return {
+    items: families.flatMap((family) => [
+      ruleItem(family, bucketPref + bucket, {
+        mark: bucket,
+        mask: bucketCount - 1,
+        action: { kind: 'goto', pref },
+      }),
+      ruleItem(family, pref, { action: { kind: 'nop' } }),
+    ]),
+  }
+}
+
+function returnPiece(path: NodePath, families: readonly AddressFamily[], link: string): Piece {
+  const { mark, transit, mac } = path
+  const table = tableBase + mark
+  const pref = bucketBase + (mark % bucketCount) * bucketSize + 1 + Math.floor(mark / bucketCount)
+  return {
+    items: families.flatMap((family): DesiredItem[] => {
+      const via = ofFamily(transit, family)[0]
+      if (via === undefined) return []
+      const how = { via, dev: link }
+      return [
+        // A node as such, for connections in its own name.
+        routeItem(via, how, { isOnlink: true }),
+        routeItem(family === 4 ? 'default' : '::/0', how, { table, isOnlink: true }),
+        ruleItem(family, pref, { mark, action: { kind: 'lookup', table: `${table}` } }),
+      ]
+    }),
+    elements: [{ namespace: 'dataPlane', set: 'entry_nodes', element: `${mac} : ${mark}` }],
+  }
+}

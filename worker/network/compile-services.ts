@@ -1,0 +1,147 @@
+// What services need of the kernel: for each virtual address and each published port a chain that picks a task. Pure.
+import type { IngressPort, ServiceEndpoint, TaskEndpoint } from '../../proto/objects/overlay.ts'
+import { canonicalSource, isLoopbackSource } from './address-text.ts'
+import { type AddressFamily, routeItem } from './items.ts'
+import type { ChainRules } from './kernel-state.ts'
+import { dataPlaneAddress, dataPlaneAddress6, hostAddress, hostAddress6 } from './network-state.ts'
+import { familyOf, ofFamily } from './overlay-state.ts'
+import {
+  type NetworkContext,
+  type Piece,
+  type PieceCache,
+  type Pieces,
+  remembered,
+  suffixed,
+  type TableElement,
+} from './pieces.ts'
+import { portChain, vipChain } from './service-chains.ts'
+
+const vipPieces: PieceCache = new WeakMap()
+const portPieces: PieceCache = new WeakMap()
+
+export function compileServices(context: NetworkContext): Pieces {
+  const { own, doors } = context
+  const { services, tasks, network } = context.view
+  const serving = new Map<string, TaskEndpoint[]>()
+  for (const task of tasks) {
+    if (!task.isServing) continue
+    const known = serving.get(task.serviceId)
+    if (known === undefined) serving.set(task.serviceId, [task])
+    else known.push(task)
+  }
+  return services.flatMap((service): Pieces => {
+    const backends = serving.get(service.serviceId) ?? []
+    const ports = network.isIngress ? service.ports : []
+    return [
+      [
+        `service ${service.serviceId}`,
+        remembered(vipPieces, service, [network.vni, ...context.families, ...backends], () =>
+          vipPiece(context, service, backends),
+        ),
+      ],
+      ...ports.map(
+        (port) =>
+          [
+            `port ${port.protocol} ${port.publishedPort} ${port.bindAddress}`,
+            remembered(portPieces, port, [own, doors, ...context.families, ...backends], () =>
+              portPiece(context, port, backends),
+            ),
+          ] as const,
+      ),
+    ]
+  })
+}
+
+function addressesOf(tasks: readonly TaskEndpoint[], family: AddressFamily): readonly string[] {
+  return tasks.flatMap(({ addresses }) => ofFamily(addresses, family))
+}
+
+function vipPiece(
+  { view, families }: NetworkContext,
+  { serviceId, vips }: ServiceEndpoint,
+  tasks: readonly TaskEndpoint[],
+): Piece {
+  const used = vips.filter((vip) => families.includes(familyOf(vip)))
+  const name = (family: AddressFamily): string => `svc${family}_${view.network.vni}_${serviceId}`
+  return {
+    // The node itself answers what is for nobody: echo requests, and refusals when there is no backend.
+    items: used.map((vip) => routeItem(vip, { type: 'local', dev: 'lo' })),
+    chains: used.map((vip) => {
+      const family = familyOf(vip)
+      return [name(family), vipChain(family, addressesOf(tasks, family))] as const
+    }),
+    elements: used.map((vip) => ({
+      namespace: 'dataPlane',
+      set: suffixed('vips', familyOf(vip)),
+      element: `${vip} : jump ${name(familyOf(vip))}`,
+    })),
+    backends: used.length === 0 ? [] : tasks.flatMap(({ addresses }) => addresses),
+  }
+}
+
+function portPiece(
+  context: NetworkContext,
+  port: IngressPort,
+  serving: readonly TaskEndpoint[],
+): Piece {
+  const local = serving.filter(({ nodeId }) => nodeId === context.own.nodeId)
+  const tasks = port.isLocalFirst && local.length > 0 ? local : serving
+  const { bindAddress } = port
+  const families = context.families.filter(
+    (family) => bindAddress === '' || familyOf(bindAddress) === family,
+  )
+  const opened = families.map((family) => openPort(context, port, family))
+  return {
+    chains: opened.map(({ chain, family }) => [chain, portRules(port, family, tasks)] as const),
+    elements: opened.flatMap(({ elements }) => elements),
+    backends: tasks.flatMap(({ addresses }) => addresses),
+  }
+}
+
+interface OpenPort {
+  readonly family: AddressFamily
+  readonly chain: string
+  readonly elements: readonly TableElement[]
+}
+
+function openPort(
+  { doors }: NetworkContext,
+  { protocol, publishedPort, bindAddress }: IngressPort,
+  family: AddressFamily,
+): OpenPort {
+  const everywhere = family === 4 ? dataPlaneAddress : dataPlaneAddress6
+  const door = bindAddress === '' ? everywhere : (doors.get(bindAddress) ?? everywhere)
+  const port = `${protocol} . ${publishedPort}`
+  const chain = `pub${family}_${protocol}_${publishedPort}_${door.replace(/[.:]/g, '_')}`
+  const open: TableElement =
+    bindAddress === ''
+      ? { namespace: 'host', set: suffixed('published', family), element: port }
+      : {
+          namespace: 'host',
+          set: suffixed('published_at', family),
+          element: `${bindAddress} . ${port} : ${door}`,
+        }
+  const lead: TableElement = {
+    namespace: 'dataPlane',
+    set: suffixed('ingress_ports', family),
+    element: `${door} . ${port} : jump ${chain}`,
+  }
+  return { family, chain, elements: [lead, open] }
+}
+
+function portRules(
+  port: IngressPort,
+  family: AddressFamily,
+  tasks: readonly TaskEndpoint[],
+): ChainRules {
+  const { protocol, targetPort, isMasqueraded, sources } = port
+  const backends = addressesOf(tasks, family)
+  const options = { family, protocol, targetPort, backends, isMasqueraded }
+  const own = sources.filter((source) => familyOf(source) === family)
+  const isOpen = sources.length === 0 || own.some((source) => source.endsWith('/0'))
+  if (isOpen) return portChain({ ...options, sources: undefined })
+  // What this host sends to itself over loopback comes from its end of the link.
+  const loopback = family === 4 ? hostAddress : hostAddress6
+  const all = [...own.map(canonicalSource), ...(own.some(isLoopbackSource) ? [loopback] : [])]
+  return portChain({ ...options, sources: [...new Set(all)] })
+}

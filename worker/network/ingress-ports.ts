@@ -1,0 +1,74 @@
+// Ports of the routing mesh as this host sees them: held on every node, and each bind address behind a door of its own. Pure.
+import { formatIpv4, requireSubnet } from './ipv4.ts'
+import {
+  dataPlaneAddress,
+  dataPlaneAddress6,
+  doorSubnet,
+  type PublishedPort,
+} from './network-state.ts'
+import { familyOf, type OverlayState } from './overlay-state.ts'
+
+/** Doors over IPv6 are numbered like those over IPv4. */
+const doorPrefix6 = 'fd77::1:'
+
+/**
+ * The door that stands for each bind address. Doors of ports in host mode are shared; the others stay as they were.
+ * An address for which no door is left is not in it.
+ */
+export function chooseDoors(
+  overlay: OverlayState,
+  hostPorts: readonly PublishedPort[],
+  previous: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const wanted = new Set(meshPorts(overlay).map(({ bindAddress }) => bindAddress))
+  wanted.delete('')
+  const doors = new Map<string, string>()
+  for (const address of wanted) {
+    const held = hostPorts.find((port) => port.bindAddress === address)?.door
+    const door = held ?? previous.get(address)
+    if (door !== undefined) doors.set(address, door)
+  }
+  const taken = new Set([...doors.values(), ...hostPorts.map(({ door }) => door)])
+  for (const address of wanted) {
+    if (doors.has(address)) continue
+    const door = freeDoor(address, taken)
+    if (door === undefined) break
+    doors.set(address, door)
+    taken.add(door)
+  }
+  const isSame = doors.size === previous.size && [...doors].every(([a, d]) => previous.get(a) === d)
+  return isSame ? previous : doors
+}
+
+function freeDoor(bindAddress: string, taken: ReadonlySet<string>): string | undefined {
+  const { base } = requireSubnet(doorSubnet, 'doors')
+  for (let offset = 4; offset < 255; offset++) {
+    const door = familyOf(bindAddress) === 4 ? formatIpv4(base + offset) : `${doorPrefix6}${offset}`
+    if (!taken.has(door)) return door
+  }
+  return undefined
+}
+
+function meshPorts(
+  overlay: OverlayState | undefined,
+): readonly OverlayState['views'][number]['services'][number]['ports'][number][] {
+  const ingress = overlay?.views.find(({ network }) => network.isIngress)
+  return ingress?.services.flatMap(({ ports }) => ports) ?? []
+}
+
+/** Published ports of the mesh in the form of ports in host mode, so that neither takes the other's. */
+export function ingressPorts(
+  overlay: OverlayState | undefined,
+  doors: ReadonlyMap<string, string>,
+): readonly PublishedPort[] {
+  return meshPorts(overlay).map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
+    ...{ protocol, targetPort, publishedPort },
+    bindAddress: bindAddress === '' ? undefined : bindAddress,
+    door: doorOf(bindAddress, doors),
+  }))
+}
+
+function doorOf(bindAddress: string, doors: ReadonlyMap<string, string>): string {
+  const everywhere = familyOf(bindAddress) === 6 ? dataPlaneAddress6 : dataPlaneAddress
+  return doors.get(bindAddress) ?? everywhere
+}

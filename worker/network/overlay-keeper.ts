@@ -1,0 +1,226 @@
+// Holds what this node was told of overlay networks and writes to the kernel what changed since the last time. Everything
+// else, and whatever fails here, is the full comparison's (mend.ts).
+
+import type { Clock } from '../../proto/lib/clock.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import type { Stamp } from '../../proto/objects/assignment.ts'
+import type { NetworkView } from '../../proto/objects/overlay.ts'
+import { compileOverlay } from './compile-overlay.ts'
+import { addressesOf } from './desired-kernel.ts'
+import { chooseDoors, ingressPorts } from './ingress-ports.ts'
+import type { Journal } from './journal.ts'
+import type { Kernel } from './kernel.ts'
+import type { LineError } from './line-writer.ts'
+import type { Endpoint, PublishedPort } from './network-state.ts'
+import { changeOverlay, type OverlayChange } from './overlay-change.ts'
+import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
+import type { OverlayState } from './overlay-state.ts'
+import type { CompiledOverlay } from './pieces.ts'
+
+export interface OverlayKeeperOptions {
+  readonly kernel: Kernel
+  readonly dataPlaneFile: string
+  /** Where the state outlives the daemon. */
+  readonly file: string
+  readonly vxlanPort: number
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** `compare`: too much changed, or it is unknown what the kernel holds; a full comparison brings it there. */
+export type FlushOutcome = 'done' | 'compare'
+
+export class OverlayKeeper {
+  readonly #options: OverlayKeeperOptions
+  readonly #file: OverlayFile
+  #state: OverlayState | undefined
+  #doors: ReadonlyMap<string, string> = new Map()
+  /** What the kernel holds; undefined before the first comparison. */
+  #applied: { readonly overlay: CompiledOverlay | undefined } | undefined
+  /** Networks that a container is just being attached to, by how many. */
+  readonly #wanted = new Map<string, number>()
+  readonly #waiting = new Set<() => void>()
+  #running: Promise<FlushOutcome> = Promise.resolve('done')
+  #next: Promise<FlushOutcome> | undefined
+
+  constructor(options: OverlayKeeperOptions) {
+    this.#options = options
+    this.#file = openOverlayFile(options.file, options.clock, (err) => {
+      options.log.error({ err }, 'overlay state cannot be kept for a restart')
+    })
+  }
+
+  /** Reads what an earlier daemon was told. */
+  load(): Stamp | undefined {
+    const stored = this.#file.read()
+    this.#state = stored?.state
+    return stored?.stamp
+  }
+
+  set(state: OverlayState, stamp: Stamp): void {
+    this.#state = state
+    this.#file.writeSoon({ state, stamp })
+    for (const notify of this.#waiting) notify()
+  }
+
+  get state(): OverlayState | undefined {
+    return this.#state
+  }
+
+  view(networkId: string): NetworkView | undefined {
+    return this.#state?.views.find(({ network }) => network.id === networkId)
+  }
+
+  /** Resolves once the node was told of all these networks; rejects with the signal's reason. */
+  async waitFor(networkIds: readonly string[], signal: AbortSignal): Promise<void> {
+    const isKnown = (): boolean => networkIds.every((id) => this.view(id) !== undefined)
+    if (isKnown()) return
+    await new Promise<void>((resolve, reject) => {
+      const leave = (finish: () => void): void => {
+        this.#waiting.delete(look)
+        signal.removeEventListener('abort', giveUp)
+        finish()
+      }
+      const look = (): void => {
+        if (isKnown()) leave(resolve)
+      }
+      const giveUp = (): void => leave(() => reject(signal.reason))
+      this.#waiting.add(look)
+      signal.addEventListener('abort', giveUp, { once: true })
+      if (signal.aborted) giveUp()
+    })
+  }
+
+  /** Keeps networks in the kernel for a container that has no interface yet; answers with how to end that. */
+  want(networkIds: readonly string[]): () => void {
+    const count = (id: string, step: number): void => {
+      const sum = (this.#wanted.get(id) ?? 0) + step
+      if (sum === 0) this.#wanted.delete(id)
+      else this.#wanted.set(id, sum)
+    }
+    for (const id of networkIds) count(id, 1)
+    return () => {
+      for (const id of networkIds) count(id, -1)
+    }
+  }
+
+  /** Ports of the ingress network, as holders of ports of this host. */
+  ingressPorts(): readonly PublishedPort[] {
+    return ingressPorts(this.#state, this.#doors)
+  }
+
+  /** What the kernel shall hold for these interfaces and the present state. */
+  compile(endpoints: readonly Endpoint[]): CompiledOverlay | undefined {
+    if (this.#state === undefined) return undefined
+    const ports = endpoints.flatMap((endpoint) => endpoint.ports)
+    this.#doors = chooseDoors(this.#state, ports, this.#doors)
+    const input = {
+      overlay: this.#state,
+      endpoints,
+      wanted: new Set(this.#wanted.keys()),
+      vxlanPort: this.#options.vxlanPort,
+      dataPlaneFile: this.#options.dataPlaneFile,
+      doors: this.#doors,
+    }
+    return compileOverlay(input, this.#applied?.overlay)
+  }
+
+  /** A full comparison brought the kernel to this. */
+  noteApplied(overlay: CompiledOverlay | undefined): void {
+    this.#applied = { overlay }
+  }
+
+  /** A full comparison could not bring the kernel to what it should be. */
+  noteUnknown(): void {
+    this.#applied = undefined
+  }
+
+  /** Writes what changed. Calls that come while one is at work share the next. The caller keeps comparisons away. */
+  flush(journal: Journal): Promise<FlushOutcome> {
+    if (this.#next !== undefined) return this.#next
+    const next = this.#running
+      .catch(() => 'compare' as const)
+      .then(() => {
+        this.#next = undefined
+        return this.#write(journal)
+      })
+    this.#next = next
+    this.#running = next
+    return next
+  }
+
+  close(): void {
+    this.#file.close()
+  }
+
+  async #write(journal: Journal): Promise<FlushOutcome> {
+    const applied = this.#applied
+    if (applied === undefined) return 'compare'
+    const endpoints = journal.record?.endpoints ?? []
+    const overlay = this.compile(endpoints)
+    if (transitOf(overlay) !== transitOf(applied.overlay)) return 'compare'
+    const change = changeOverlay(applied.overlay, overlay, ownKeys(endpoints))
+    if (change.isTooMuch || change.hostSysctls.size > 0) return 'compare'
+    // Unknown until all is written: an exception leaves it to a comparison.
+    this.#applied = undefined
+    const errors = await writeChange(this.#options.kernel, change)
+    if (errors.length > 0) {
+      this.#options.log.warn({ errors }, 'overlay change failed')
+      return 'compare'
+    }
+    this.#applied = { overlay }
+    return 'done'
+  }
+}
+
+function transitOf(overlay: CompiledOverlay | undefined): string {
+  return (overlay?.transit ?? []).join(' ')
+}
+
+/** Routes of this node's own containers: made when they are attached. */
+function ownKeys(endpoints: readonly Endpoint[]): ReadonlySet<string> {
+  const addresses = endpoints.flatMap(addressesOf)
+  return new Set(addresses.map(([address]) => `route ${address}`))
+}
+
+async function writeChange(kernel: Kernel, change: OverlayChange): Promise<readonly LineError[]> {
+  if (change.changesLinks) kernel.forgetDevices()
+  const errors = [
+    ...(await kernel.ip('host', change.hostLines)),
+    ...(await kernel.ip('dataPlane', change.lines)),
+    ...(await writeSysctls(kernel, change.sysctls)),
+    ...(await kernel.nft('dataPlane', change.tables.dataPlane)),
+    ...(await kernel.nft('host', change.tables.host)),
+  ]
+  await kernel.ip('dataPlane', change.removals)
+  await kernel.ip('host', change.hostRemovals)
+  if (change.changesLinks) kernel.forgetDevices()
+  await forgetFlows(kernel, change)
+  return errors
+}
+
+async function writeSysctls(
+  kernel: Kernel,
+  values: ReadonlyMap<string, string>,
+): Promise<readonly LineError[]> {
+  if (values.size === 0) return []
+  const errors = await kernel.apply([{ kind: 'sysctl', namespace: 'dataPlane', values }])
+  return errors.map((text) => ({ line: 'sysctl', text }))
+}
+
+/**
+ * A sender of UDP that never pauses would be led to a task that is gone for ever, or kept from a port by the answer it
+ * got before the port was open.
+ */
+async function forgetFlows(kernel: Kernel, change: OverlayChange): Promise<void> {
+  const ofAddress =
+    'for a; do case "$a" in *:*) f=ipv6;; *) f=ipv4;; esac; conntrack -D -f $f -p udp --reply-src "$a"; done'
+  const ofPort =
+    'for p; do for f in ipv4 ipv6; do conntrack -D -f $f -p udp --orig-port-dst "$p"; done; done'
+  if (change.retired.length > 0) {
+    await kernel.run('dataPlane', ['sh', '-c', ofAddress, 'sh', ...change.retired])
+  }
+  if (change.openedUdpPorts.length > 0) {
+    await kernel.run('host', ['sh', '-c', ofPort, 'sh', ...change.openedUdpPorts])
+  }
+}
