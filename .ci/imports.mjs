@@ -50,6 +50,11 @@ const table = [
     may: ['manager/orchestrator', 'scheduler', 'proto/objects', 'proto/spec', assert],
     pure: true,
   },
+  {
+    of: 'manager/allocator',
+    may: ['manager/allocator', 'scheduler', 'proto/objects', 'proto/spec', assert],
+    pure: true,
+  },
   { of: 'manager/store', may: ['manager/store', 'proto', 'node:', '@bufbuild/protobuf'] },
   { of: 'manager', may: ['manager', 'scheduler', 'proto', 'raft-ts', 'node:', grpc, ...x509] },
 

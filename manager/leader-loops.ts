@@ -4,6 +4,7 @@ import type { NamedLoop } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { LeaderSessions } from './dispatcher/leader-sessions.ts'
+import { allocatorLoop } from './loops/allocator-loop.ts'
 import { nodeTasksLoop } from './loops/node-tasks-loop.ts'
 import { removedNodeReaperLoop } from './loops/removed-node-reaper-loop.ts'
 import { replicatedLoop } from './loops/replicated-loop.ts'
@@ -11,6 +12,7 @@ import { schedulerLoop } from './loops/scheduler-loop.ts'
 import { specReaperLoop } from './loops/spec-reaper-loop.ts'
 import { taskReaperLoop } from './loops/task-reaper-loop.ts'
 import { membershipLoop } from './membership/membership-loop.ts'
+import type { NetworkAcks } from './overlay/network-acks.ts'
 import type { RaftHandle } from './raft/raft-handle.ts'
 import type { Store } from './store/store.ts'
 
@@ -18,6 +20,7 @@ export interface LeaderLoopsDeps {
   readonly store: Store
   readonly raft: RaftHandle
   readonly sessions: LeaderSessions
+  readonly acks: NetworkAcks
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -31,6 +34,7 @@ export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
     membershipLoop(part('membership')),
     replicatedLoop(part('replicated')),
     nodeTasksLoop(part('node-tasks')),
+    allocatorLoop(part('allocator')),
     schedulerLoop(part('scheduler')),
     taskReaperLoop(part('task-reaper')),
     specReaperLoop(part('spec-reaper')),

@@ -26,6 +26,7 @@ import { followNodes, tellPeers } from './membership/follow-nodes.ts'
 import { createPeerHandlers, type PeerHandlers } from './membership/peer-handlers.ts'
 import { type Reconnected, reconnect } from './membership/reconnect.ts'
 import { type Recovered, recoverCluster } from './membership/recover-cluster.ts'
+import { noNodeHoldsNetworks } from './overlay/network-acks.ts'
 import type { Leadership, RaftHandle, RaftPeer, StateMachine } from './raft/raft-handle.ts'
 import { RaftProposer, storeStateMachine } from './raft/store-bridge.ts'
 import type { AdapterDeps, HandlerTable } from './rpc/adapter.ts'
@@ -126,7 +127,7 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
     await raft.stop()
     throw err
   })
-  leadership.lead(leaderLoops({ ...parts, clock, random, log }))
+  leadership.lead(leaderLoops({ ...parts, acks: noNodeHoldsNetworks, clock, random, log }))
   if (deps.founding !== undefined) {
     await leadership.untilLeading(controller.signal)
     await foundCluster(store, deps.founding, deps.info, random)

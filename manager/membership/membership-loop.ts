@@ -1,10 +1,13 @@
 // Leader-only: carries out promotions, demotions, joins and departures, one step at a time, through planMembership.
 import { hasCode } from '../../proto/errors.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
+import { newId } from '../../proto/lib/ids.ts'
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
-import { featureLevel } from '../../proto/objects/feature-level.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import { featureLevel, networksLevel } from '../../proto/objects/feature-level.ts'
 import type { NodeId } from '../../proto/objects/index.ts'
+import { createIngress } from '../overlay/ingress.ts'
 import type { RaftHandle } from '../raft/raft-handle.ts'
 import type { Store } from '../store/store.ts'
 import { type MembershipStep, planMembership } from './plan-membership.ts'
@@ -16,6 +19,7 @@ export interface MembershipDeps {
   readonly store: Store
   readonly raft: RaftHandle
   readonly clock: Clock
+  readonly random: Random
   readonly log: Logger
 }
 
@@ -93,11 +97,15 @@ async function setRole(
   return true
 }
 
-async function raiseLevel({ store, log }: MembershipDeps, level: number): Promise<boolean> {
+async function raiseLevel({ store, random, log }: MembershipDeps, level: number): Promise<boolean> {
+  const ingressId = newId(random)
   await attempt(async () => {
     await store.update((tx) => {
       for (const cluster of tx.all('cluster')) {
-        if (cluster.featureLevel < level) tx.update('cluster', { ...cluster, featureLevel: level })
+        if (cluster.featureLevel >= level) continue
+        const raised = tx.update('cluster', { ...cluster, featureLevel: level })
+        const isNew = cluster.featureLevel < networksLevel && level >= networksLevel
+        if (isNew) createIngress(tx, raised, ingressId)
       }
     })
     log.info({ level }, 'the cluster moved to a higher feature level')

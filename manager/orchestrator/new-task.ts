@@ -1,6 +1,7 @@
 // How a task of a replicated service begins.
 import {
   type DecisionEnv,
+  needsAddresses,
   type Service,
   type Task,
   type TaskId,
@@ -22,8 +23,9 @@ export const startAtOnce: TaskStart = {
   startAfterTaskId: undefined,
 }
 
-/** A task of the service as it is now, waiting for the scheduler. */
+/** A task of the service as it is now, waiting for the scheduler, or for the allocator first. */
 export function newTask(service: Service, slot: number, start: TaskStart, env: DecisionEnv): Task {
+  const isNew = needsAddresses(service.spec.task)
   return {
     id: taskId(env.newId()),
     version: 0,
@@ -35,10 +37,10 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     specHash: service.specHash,
     specVersion: service.specVersion,
     desiredState: start.desiredState,
-    state: TaskState.PENDING,
+    state: isNew ? TaskState.NEW : TaskState.PENDING,
     stateAtMs: env.nowMs,
     appliedAtMs: env.nowMs,
-    message: 'pending task scheduling',
+    message: isNew ? 'created' : 'pending task scheduling',
     err: '',
     containerId: '',
     pid: 0,

@@ -36,6 +36,11 @@ export interface PublishedPort {
 /** Of a service without networks and ingress ports, and of one that was not given anything yet. */
 export const noEndpoint: Endpoint = { vips: [], ports: [] }
 
+/** Whether its tasks are scheduled only after they were given addresses on networks. */
+export function needsAddresses({ networks, ports }: TaskSpec): boolean {
+  return networks.length > 0 || ports.some(({ mode }) => mode === 'ingress')
+}
+
 /** A task spec, kept once for all tasks that share it. */
 export interface TaskSpecRecord {
   readonly hash: SpecHash

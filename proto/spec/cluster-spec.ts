@@ -1,6 +1,7 @@
 // What a user sets on the cluster.
 import { z } from 'zod'
-import { parseIpRange, rangesOverlap } from './ip.ts'
+import { firstOf, parseIpRange, rangesOverlap } from './ip.ts'
+import { whyReserved } from './reserved-ranges.ts'
 import { durationMs, labels, text } from './text.ts'
 
 const hourMs = 3_600_000
@@ -11,8 +12,8 @@ export const defaultDataPathPort = 4789
 
 const pool = text.refine((value) => {
   const range = value.includes('/') ? parseIpRange(value) : undefined
-  return range?.bits === 32
-}, 'must be an IPv4 subnet such as 10.20.0.0/16')
+  return range?.bits === 32 && range.value === firstOf(range) && whyReserved(range) === undefined
+}, 'must be an IPv4 subnet of hosts such as 10.20.0.0/16')
 
 /** Two pools with an address in common would give one subnet twice. */
 function areDisjoint(pools: readonly string[]): boolean {
@@ -45,6 +46,14 @@ export const clusterSpec = z
     /** UDP port of VXLAN. Set when the cluster is made. */
     dataPathPort: z.number().int().min(1024).max(49_151).default(defaultDataPathPort),
   })
+  .refine(
+    ({ defaultAddressPools: pools, subnetSize }) =>
+      pools.every((one) => (parseIpRange(one)?.prefix ?? 0) <= subnetSize),
+    {
+      path: ['defaultAddressPools'],
+      message: 'must each hold a subnet: their prefix is above subnetSize',
+    },
+  )
   .readonly()
 
 export type ClusterSpec = z.infer<typeof clusterSpec>

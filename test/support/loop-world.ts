@@ -1,9 +1,11 @@
 // The leader's loops over a real store on virtual time, with agents that do what they are told at once. For tests of
 // the loops together, without Raft and without a network.
+import { allocatorLoop } from '../../manager/loops/allocator-loop.ts'
 import { nodeTasksLoop } from '../../manager/loops/node-tasks-loop.ts'
 import { replicatedLoop } from '../../manager/loops/replicated-loop.ts'
 import { schedulerLoop } from '../../manager/loops/scheduler-loop.ts'
 import { taskReaperLoop } from '../../manager/loops/task-reaper-loop.ts'
+import type { NetworkAcks } from '../../manager/overlay/network-acks.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
 import type { ReplicatedStore } from '../../manager/store/replicated-store.ts'
 import { runAll } from '../../proto/lib/lifecycle.ts'
@@ -20,10 +22,12 @@ import {
 } from '../../proto/objects/index.ts'
 import {
   aCluster,
+  aNetwork,
   aNode,
   aService,
   aSpecRecord,
   type ClusterFacts,
+  type NetworkFacts,
   type NodeFacts,
   type ServiceFacts,
   type TaskSpecFacts,
@@ -38,6 +42,9 @@ export class LoopWorld {
   /** Nodes whose agent is cut off. */
   readonly silent = new Set<string>()
   failure: unknown
+  /** Up to which index nodes have followed their networks. */
+  ackedIndex = Number.POSITIVE_INFINITY
+  readonly #onAck = new Set<() => void>()
   readonly #random = seededRandom(11)
   #loops: AbortController | undefined
   #running: Promise<void> = Promise.resolve()
@@ -49,15 +56,31 @@ export class LoopWorld {
   /** Begins a term of leadership. */
   lead(): void {
     const { store, clock } = this
-    const deps = { store, clock, random: this.#random, log: silentLogger }
+    const deps = { store, clock, random: this.#random, log: silentLogger, acks: this.#acks() }
     this.#loops = new AbortController()
-    const loops = [schedulerLoop, replicatedLoop, taskReaperLoop, nodeTasksLoop]
+    const loops = [schedulerLoop, replicatedLoop, taskReaperLoop, nodeTasksLoop, allocatorLoop]
     this.#running = runAll(
       this.#loops.signal,
       loops.map((loop) => loop(deps)),
     ).catch((err: unknown) => {
       this.failure = err
     })
+  }
+
+  /** All nodes have followed up to there. */
+  ack(index: number): void {
+    this.ackedIndex = index
+    for (const listener of this.#onAck) listener()
+  }
+
+  #acks(): NetworkAcks {
+    return {
+      reachedIndex: () => this.ackedIndex,
+      onRise: (listener) => {
+        this.#onAck.add(listener)
+        return () => this.#onAck.delete(listener)
+      },
+    }
   }
 
   /** Ends the term: the loops forget everything. */
@@ -73,6 +96,10 @@ export class LoopWorld {
 
   async addNode(facts: NodeFacts): Promise<void> {
     await this.store.update((tx) => tx.create('nodes', aNode(facts)))
+  }
+
+  async addNetwork(facts: NetworkFacts): Promise<void> {
+    await this.store.update((tx) => tx.create('networks', aNetwork(facts)))
   }
 
   async setNode(id: string, change: Partial<Node>): Promise<void> {

@@ -83,7 +83,8 @@ t.test('the leader moves the cluster to the level that all managers know', async
     }),
   } as unknown as RaftHandle
   const life = new AbortController()
-  const loop = membershipLoop({ store, raft, clock: systemClock, log: silentLogger })
+  const random = seededRandom(2)
+  const loop = membershipLoop({ store, raft, clock: systemClock, random, log: silentLogger })
   const done = loop.run(life.signal)
   const level = (): number | undefined =>
     store.view((tx): readonly Cluster[] => [...tx.all('cluster')])[0]?.featureLevel
@@ -91,4 +92,8 @@ t.test('the leader moves the cluster to the level that all managers know', async
   life.abort()
   await done
   t.equal(level(), ownLevel)
+  const networks = store.view((tx) => [...tx.all('networks')])
+  t.match(networks, [
+    { spec: { name: 'ingress', isIngress: true }, subnets: [{ subnet: '10.0.0.0/24' }] },
+  ])
 })

@@ -1,0 +1,122 @@
+// Published ports of services on every node: explicit ones are checked against all other services, dynamic ones chosen, and
+// kept as long as the service asks for them.
+import type { PublishedPort, Service } from '../../proto/objects/index.ts'
+import type { PortSpec, ServiceSpec } from '../../proto/spec/service-spec.ts'
+
+/** Source: Docker Swarm's dynamic ports. */
+export const dynamicFirst = 30_000
+export const dynamicLast = 32_767
+
+export type PortPlan =
+  | { readonly kind: 'ok'; readonly ports: readonly PublishedPort[] }
+  | {
+      readonly kind: 'refused'
+      readonly code: 'IN_USE' | 'RESOURCE_EXHAUSTED'
+      /** Of spec.task.ports. */
+      readonly position: number
+      readonly reason: string
+    }
+
+interface Holder {
+  readonly service: string
+  readonly mode: PortSpec['mode']
+}
+
+type Holders = ReadonlyMap<string, readonly Holder[]>
+
+/**
+ * Decides about the ingress ports of a service. `before` is what it has; `others` are all other services.
+ * O(their ports).
+ */
+export function planPorts(
+  spec: ServiceSpec,
+  before: readonly PublishedPort[],
+  others: Iterable<Service>,
+): PortPlan {
+  const { ports } = spec.task
+  if (ports.length === 0) return { kind: 'ok', ports: [] }
+  const holders = holdersOf(others)
+  const own = new Set(ports.map((port) => keyOf(port.protocol, port.publishedPort)))
+  const planned: PublishedPort[] = []
+  for (const [position, port] of ports.entries()) {
+    const { protocol, targetPort } = port
+    if (port.publishedPort !== 0) {
+      const holder = conflict(port, holders)
+      if (holder !== undefined)
+        return { kind: 'refused', code: 'IN_USE', position, reason: taken(port, holder) }
+    }
+    if (port.mode !== 'ingress') continue
+    const publishedPort = port.publishedPort || dynamicPort(port, { before, own, holders })
+    if (publishedPort === undefined) {
+      return { kind: 'refused', code: 'RESOURCE_EXHAUSTED', position, reason: exhausted(protocol) }
+    }
+    own.add(keyOf(protocol, publishedPort))
+    planned.push({ protocol, targetPort, publishedPort })
+  }
+  return { kind: 'ok', ports: planned }
+}
+
+function holdersOf(services: Iterable<Service>): Holders {
+  const holders = new Map<string, Holder[]>()
+  const add = (protocol: string, number: number, holder: Holder): void => {
+    const key = keyOf(protocol, number)
+    const known = holders.get(key)
+    if (known === undefined) holders.set(key, [holder])
+    else known.push(holder)
+  }
+  for (const { spec, endpoint } of services) {
+    for (const port of spec.task.ports) {
+      if (port.publishedPort === 0) continue
+      add(port.protocol, port.publishedPort, { service: spec.name, mode: port.mode })
+    }
+    for (const { protocol, publishedPort } of endpoint.ports) {
+      add(protocol, publishedPort, { service: spec.name, mode: 'ingress' })
+    }
+  }
+  return holders
+}
+
+/** Two services may publish one number on the hosts of their tasks; the scheduler keeps them apart. */
+function conflict(port: PortSpec, holders: Holders): Holder | undefined {
+  const rivals = holders.get(keyOf(port.protocol, port.publishedPort)) ?? []
+  return rivals.find((holder) => port.mode === 'ingress' || holder.mode === 'ingress')
+}
+
+function dynamicPort(port: PortSpec, { before, own, holders }: Dynamic): number | undefined {
+  const { protocol, targetPort } = port
+  const isFree = (number: number): boolean =>
+    !own.has(keyOf(protocol, number)) && !holders.has(keyOf(protocol, number))
+  const kept = before.find(
+    (one) =>
+      one.protocol === protocol &&
+      one.targetPort === targetPort &&
+      isDynamic(one.publishedPort) &&
+      isFree(one.publishedPort),
+  )
+  if (kept !== undefined) return kept.publishedPort
+  for (let number = dynamicFirst; number <= dynamicLast; number++) if (isFree(number)) return number
+  return undefined
+}
+
+interface Dynamic {
+  readonly before: readonly PublishedPort[]
+  readonly own: ReadonlySet<string>
+  readonly holders: Holders
+}
+
+function isDynamic(number: number): boolean {
+  return number >= dynamicFirst && number <= dynamicLast
+}
+
+function keyOf(protocol: string, number: number): string {
+  return `${protocol}/${number}`
+}
+
+function taken({ protocol, publishedPort }: PortSpec, { service, mode }: Holder): string {
+  const where = mode === 'ingress' ? 'on every node' : 'on the hosts of its tasks'
+  return `(${publishedPort}/${protocol}) is published by service "${service}" ${where}: choose another port`
+}
+
+function exhausted(protocol: string): string {
+  return `cannot be chosen: all ${protocol} ports from ${dynamicFirst} to ${dynamicLast} are published. Name a port of your own`
+}
