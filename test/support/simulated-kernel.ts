@@ -11,7 +11,7 @@ import type {
   ObservedNamespace,
 } from '../../worker/network/kernel-state.ts'
 import type { LineError } from '../../worker/network/line-writer.ts'
-import type { ExpectedShapes, Step } from '../../worker/network/plan.ts'
+import type { ExpectedShapes, Step, WrittenTable } from '../../worker/network/plan.ts'
 
 interface SimulatedTable {
   shape: string
@@ -40,7 +40,7 @@ export class SimulatedKernel implements Kernel {
   readonly answers = new Map<string, CommandResult>()
   /** Lines that fail, by their beginning. */
   readonly failing: string[] = []
-  readonly #shapes: { host: string | undefined; dataPlane: string | undefined } = {
+  readonly #shapes: Record<NamespaceName, WrittenTable | undefined> = {
     host: undefined,
     dataPlane: undefined,
   }
@@ -115,8 +115,9 @@ export class SimulatedKernel implements Kernel {
 
   #writeTable(namespace: NamespaceName, table: DesiredTable): void {
     const declared = table.sets.map(({ kind, name, declaration }) => [kind, name, declaration])
+    // What the kernel lists is not what was written: it must not be taken for it.
     const shape = createHash('sha256')
-      .update(JSON.stringify([declared, table.chains]))
+      .update(JSON.stringify(['listed', declared, table.chains]))
       .digest('hex')
     const elements = new Map(table.sets.map(({ name, elements }) => [name, [...elements]]))
     const chains = [...table.serviceChains].map(([name, rules]): [string, string[]] => [
@@ -124,7 +125,7 @@ export class SimulatedKernel implements Kernel {
       [...rules],
     ])
     this.state[namespace].table = { shape, elements, serviceChains: new Map(chains) }
-    this.#shapes[namespace] = shape
+    this.#shapes[namespace] = { shape, chains: table.chains }
     this.written.push(`${namespace}: nft table`)
   }
 

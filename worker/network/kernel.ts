@@ -32,7 +32,7 @@ import {
   parseSysctls,
   parseTable,
 } from './parse-observed.ts'
-import type { ExpectedShapes, Step } from './plan.ts'
+import type { ExpectedShapes, Step, WrittenTable } from './plan.ts'
 
 /** A loaded host is slow, not broken; what hangs for good is ended. */
 const timeoutMs = 60_000
@@ -56,7 +56,7 @@ export interface Kernel {
   apply(steps: readonly Step[]): Promise<readonly string[]>
   /** A running `ip` remembers the index of every device it has met, also of one that was made anew since: it must not. */
   forgetDevices(): void
-  /** Shapes of the tables as last written by us. */
+  /** The tables as last written by us. */
   shapes(): ExpectedShapes
   /** Lines of `ip`, of `ip -6` (those that begin with -6) and of `bridge` (those about fdb). */
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]>
@@ -87,7 +87,7 @@ class NodeKernel implements Kernel {
   readonly #host: Writers
   #dataPlane: Writers
   #dataPlaneInode: number | undefined
-  #shapes: { host: string | undefined; dataPlane: string | undefined } = {
+  #shapes: Record<NamespaceName, WrittenTable | undefined> = {
     host: undefined,
     dataPlane: undefined,
   }
@@ -222,7 +222,8 @@ class NodeKernel implements Kernel {
       return [`nft: ${written.stderr.trim()}`]
     }
     const listed = await this.run(namespace, listTable)
-    this.#shapes[namespace] = parseTable(listed.stdout)?.shape
+    const shape = parseTable(listed.stdout)?.shape
+    this.#shapes[namespace] = shape === undefined ? undefined : { shape, chains: table.chains }
     return []
   }
 

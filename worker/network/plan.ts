@@ -12,6 +12,7 @@ import {
   type ObservedItem,
   type ObservedKernel,
   type ObservedNamespace,
+  type ObservedTable,
   tableFamily,
   tableName,
 } from './kernel-state.ts'
@@ -40,8 +41,15 @@ export interface NetworkPlan {
   readonly differences: readonly string[]
 }
 
-/** The shape each table has when its rules are as we wrote them; undefined when that is not known. */
-export type ExpectedShapes = Readonly<Record<NamespaceName, string | undefined>>
+/** What each table was last written with; undefined when that is not known. */
+export type ExpectedShapes = Readonly<Record<NamespaceName, WrittenTable | undefined>>
+
+export interface WrittenTable {
+  /** As the kernel listed it right afterwards. */
+  readonly shape: string
+  /** As in DesiredTable. */
+  readonly chains: string
+}
 
 /** No steps when nothing differs. The order: removals, links and what hangs on them, tables, and forwarding last. */
 export function planNetwork(
@@ -102,7 +110,7 @@ function compare(
   name: NamespaceName,
   desired: DesiredNamespace,
   observed: ObservedNamespace,
-  shape: string | undefined,
+  shape: WrittenTable | undefined,
 ): Comparison {
   const items = compareItems(desired.items, observed.items)
   const wrongSysctls = [...desired.sysctls].filter(
@@ -211,19 +219,28 @@ function routeRemoval({ key, fields }: ObservedItem | DesiredItem): string {
   return type === 'local' ? `route del local ${key} table main` : `route del ${type} ${key}`
 }
 
+/** Why the table must be replaced as a whole. */
+function wrongTable(
+  desired: DesiredTable,
+  observed: ObservedTable,
+  written: WrittenTable | undefined,
+): string | undefined {
+  if (written === undefined) return 'is of unknown origin'
+  if (observed.shape !== written.shape) return 'has other rules than ours'
+  return written.chains === desired.chains ? undefined : 'has the rules of an earlier state'
+}
+
 function compareTable(
   namespace: NamespaceName,
   desired: DesiredTable,
   observed: ObservedNamespace['table'],
-  shape: string | undefined,
+  written: WrittenTable | undefined,
 ): { readonly steps: readonly Step[]; readonly differences: readonly string[] } {
   const whole: Step = { kind: 'table', namespace, table: desired }
   const name = `nft table ${tableFamily} ${tableName}`
   if (observed === undefined) return { steps: [whole], differences: [`${name} is missing`] }
-  if (observed.shape !== shape) {
-    const why = shape === undefined ? 'is of unknown origin' : 'has other rules than ours'
-    return { steps: [whole], differences: [`${name} ${why}`] }
-  }
+  const why = wrongTable(desired, observed, written)
+  if (why !== undefined) return { steps: [whole], differences: [`${name} ${why}`] }
   const deleted: TableElements[] = []
   const added: TableElements[] = []
   for (const set of desired.sets) {

@@ -157,6 +157,17 @@ t.test('elements change alone, rules only with the whole table', async (t) => {
   t.same(differences, ['host: nft table inet tsswarm has other rules than ours'])
 })
 
+t.test('rules that change with the state replace the table', async (t) => {
+  const kernel = new SimulatedKernel()
+  await settle(kernel, full)
+  const { steps, differences } = await planOf(kernel, { ...full, forwardingIsOurs: true })
+  t.same(
+    steps.map(({ kind, namespace }) => [kind, namespace]),
+    [['table', 'host']],
+  )
+  t.same(differences, ['host: nft table inet tsswarm has the rules of an earlier state'])
+})
+
 t.test('a table found at the start is of unknown origin and replaced', async (t) => {
   const kernel = new SimulatedKernel()
   await settle(kernel, full)

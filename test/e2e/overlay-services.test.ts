@@ -1,0 +1,232 @@
+// Services on overlay networks over three nodes: virtual addresses and published ports on a real kernel, over both families.
+import { appendFile, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { runCommand } from '../../proto/lib/command.ts'
+import type { IngressPort, NetworkView, TaskEndpoint } from '../../proto/objects/overlay.ts'
+import { eventually } from '../support/netns.ts'
+import {
+  aNetwork,
+  anIngressPort,
+  aServiceEndpoint,
+  aTaskEndpoint,
+  aView,
+} from '../support/overlay-builders.ts'
+import {
+  anOverlayWorld,
+  ask,
+  clientAddress,
+  inNs,
+  joinNetworks,
+  type OverlayContainer,
+  type OverlayWorld,
+  pings,
+  serve,
+} from '../support/overlay-world.ts'
+
+t.setTimeout(300_000)
+
+const vip = '10.1.0.2'
+const addressOf = (node: number): string => `10.1.0.1${node}`
+
+/** Network 1 with service `web`, whose tasks on these nodes serve; those on all three exist. */
+function webView(...serving: readonly number[]): NetworkView {
+  const tasks = [1, 2, 3].map((node) =>
+    aTaskEndpoint(`web.${node}`, node, [addressOf(node)], { isServing: serving.includes(node) }),
+  )
+  const services = [
+    aServiceEndpoint('web', { vips: [vip] }),
+    aServiceEndpoint('named', { mode: 'dnsrr' }),
+  ]
+  return aView(aNetwork(1), { services, tasks })
+}
+
+async function web(world: OverlayWorld, node: number): Promise<OverlayContainer> {
+  const container = await joinNetworks(world, {
+    id: `web.${node}`,
+    on: node,
+    networks: [[1, `${addressOf(node)}/24`]],
+  })
+  await serve(world, container.process.enter, 'tcp:80', `web.${node}`)
+  await serve(world, container.process.enter, 'udp:53', `web.${node}`)
+  return container
+}
+
+/** Asks until each of the answers came, and no other did; fails after 100 tries. */
+async function answers(
+  enter: readonly string[],
+  where: readonly ['tcp' | 'udp', string, number],
+  expected: readonly string[],
+): Promise<readonly string[]> {
+  const seen = new Set<string>()
+  for (let round = 0; round < 10; round++) {
+    const ten = Array.from({ length: 10 }, () => ask(enter, ...where))
+    for (const answer of await Promise.all(ten)) seen.add(answer)
+    if (expected.every((answer) => seen.has(answer))) break
+  }
+  return [...seen].sort()
+}
+
+t.test('a virtual address leads to every serving task, and to oneself', async (t) => {
+  const world = await anOverlayWorld(t)
+  await world.tell([webView(1, 2, 3)])
+  const [first, second] = await Promise.all([1, 2, 3].map((node) => web(world, node)))
+  const enter = first?.process.enter ?? []
+  const all = ['web.1 100.127.0.1', 'web.2 10.1.0.11', 'web.3 10.1.0.11']
+  t.same(await answers(enter, ['tcp', vip, 80], all), all, 'tcp, and itself through its node')
+  t.same(await answers(enter, ['udp', vip, 53], all), all, 'udp')
+  t.equal(await pings(enter, vip), true, 'the address answers')
+
+  await world.tell([webView(2)])
+  t.same(await answers(enter, ['tcp', vip, 80], []), ['web.2 10.1.0.11'])
+  t.same(await answers(second?.process.enter ?? [], ['tcp', vip, 80], []), ['web.2 100.127.0.2'])
+
+  await world.tell([webView()])
+  for (const [protocol, port] of [
+    ['TCP4', 80],
+    ['UDP4', 53],
+  ] as const) {
+    const argv = [...enter, 'socat', '-T2', '-', `${protocol}:${vip}:${port}`]
+    const refused = await runCommand(argv, { input: 'x\n' })
+    t.match(refused.stderr, /Connection refused/, `${protocol} is refused without a task`)
+  }
+  for (const { network } of world.nodes) t.same(await network.audit(), [])
+})
+
+t.test('a sender of UDP that never stops follows the service from task to task', async (t) => {
+  const world = await anOverlayWorld(t)
+  await world.tell([webView(1)])
+  const [client, second, third] = await Promise.all(
+    [1, 2, 3].map((on) =>
+      joinNetworks(world, { id: `web.${on}`, on, networks: [[1, `${addressOf(on)}/24`]] }),
+    ),
+  )
+  const heard = (node: number): string => join(world.bench.dir, `heard${node}`)
+  for (const [node, container] of [
+    [2, second],
+    [3, third],
+  ] as const) {
+    await appendFile(heard(node), '')
+    world.bench.daemon([
+      ...(container?.process.enter ?? []),
+      ...['socat', '-u', 'UDP4-RECV:53', `OPEN:${heard(node)},append`],
+    ])
+  }
+  world.bench.daemon([
+    ...(client?.process.enter ?? []),
+    ...['sh', '-c'],
+    `while :; do echo x; sleep 0.05; done | socat -u - UDP4-DATAGRAM:${vip}:53,bind=:7777`,
+  ])
+  for (const node of [2, 3, 2]) {
+    await world.tell([webView(node)])
+    const before = (await readFile(heard(node), 'utf8')).length
+    const grows = async (): Promise<boolean> =>
+      (await readFile(heard(node), 'utf8')).length > before
+    await t.resolves(eventually(grows, 'it is heard'), `the task on node ${node} hears it`)
+  }
+})
+
+/** The ingress network (9) with service `site` on nodes 1 and 2, and network 1 and an internal network 2 beside it. */
+function siteViews(ports: readonly IngressPort[], tasks?: readonly TaskEndpoint[]): NetworkView[] {
+  const on = (network: number, node: number): TaskEndpoint =>
+    aTaskEndpoint(`site.${node}`, node, [`10.${network}.0.1${node}`])
+  const services = [aServiceEndpoint('site', { vips: ['10.9.0.2'], ports })]
+  return [
+    aView(aNetwork(9, { isIngress: true }), { services, tasks: tasks ?? [on(9, 1), on(9, 2)] }),
+    aView(aNetwork(1), { tasks: [on(1, 1), on(1, 2)] }),
+    aView(aNetwork(2, { isInternal: true }), {
+      tasks: [on(2, 1), on(2, 2), aTaskEndpoint('guest.1', 3, ['10.2.0.20'])],
+    }),
+  ]
+}
+
+async function site(world: OverlayWorld, node: number): Promise<OverlayContainer> {
+  const container = await joinNetworks(world, {
+    id: `site.${node}`,
+    on: node,
+    networks: [2, 9, 1].map((network) => [network, `10.${network}.0.1${node}/24`] as const),
+  })
+  await serve(world, container.process.enter, 'tcp:80', `site.${node}`)
+  await serve(world, container.process.enter, 'udp:53', `site.${node}`)
+  return container
+}
+
+const http = anIngressPort()
+const dns = anIngressPort({ protocol: 'udp', targetPort: 53, publishedPort: 8053 })
+
+t.test('a published port answers on every node, and the task sees the client', async (t) => {
+  const world = await anOverlayWorld(t)
+  await world.tell(siteViews([http, dns]))
+  const [one] = await Promise.all([site(world, 1), site(world, 2)])
+  const client = inNs(world.client)
+  const both = [`site.1 ${clientAddress}`, `site.2 ${clientAddress}`]
+  for (const { address, number } of world.nodes) {
+    t.same(await answers(client, ['tcp', address, 8080], both), both, `tcp at node ${number}`)
+    t.same(await answers(client, ['udp', address, 8053], both), both, `udp at node ${number}`)
+  }
+  const three = world.node(3)
+  const own = inNs(three.host)
+  const transit = ['site.1 100.127.0.3', 'site.2 100.127.0.3']
+  const node = [`site.1 ${three.address}`, `site.2 ${three.address}`]
+  t.same(await answers(own, ['tcp', '127.0.0.1', 8080], transit), transit, 'over loopback')
+  t.same(await answers(own, ['tcp', three.address, 8080], node), node, 'from the host to itself')
+  const self = await answers(one.process.enter, ['tcp', world.node(1).address, 8080], both)
+  t.same(self, ['site.1 169.254.77.1', 'site.2 100.127.0.1'], 'a task asks its own port')
+
+  t.same(await answers(client, ['tcp', three.address, 80], []), [''], 'only what is published')
+  await serve(world, client, 'tcp:81', 'outside')
+  t.equal(await ask(one.process.enter, 'tcp', clientAddress, 81), 'outside 10.99.0.1')
+  await world.tell(siteViews([]))
+  t.same(await answers(client, ['tcp', three.address, 8080], []), [''], 'closed')
+  for (const { network } of world.nodes) t.same(await network.audit(), [])
+})
+
+t.test('a task on three networks is reached on each, and none leads to another', async (t) => {
+  const world = await anOverlayWorld(t)
+  await world.tell(siteViews([http]))
+  const [one] = await Promise.all([site(world, 1), site(world, 2)])
+  for (const network of [9, 1, 2]) {
+    const answer = await ask(one.process.enter, 'tcp', `10.${network}.0.12`, 80)
+    t.equal(answer, `site.2 10.${network}.0.11`, `network ${network}`)
+  }
+  const guest = await joinNetworks(world, { id: 'guest', on: 3, networks: [[2, '10.2.0.20/24']] })
+  t.equal(await ask(guest.process.enter, 'tcp', '10.2.0.12', 80), 'site.2 10.2.0.20')
+  t.equal(await ask(guest.process.enter, 'tcp', '10.1.0.12', 80), '', 'another network')
+  await serve(world, inNs(world.client), 'tcp:81', 'outside')
+  t.equal(await ask(guest.process.enter, 'tcp', clientAddress, 81), '', 'internal leads nowhere')
+})
+
+t.test('a port may prefer tasks of its node, hide the client, or be for some only', async (t) => {
+  const world = await anOverlayWorld(t)
+  const ports = [
+    { ...http, isLocalFirst: true },
+    anIngressPort({ publishedPort: 8081, isMasqueraded: true }),
+    anIngressPort({ publishedPort: 8082, bindAddress: '127.0.0.1' }),
+    anIngressPort({ publishedPort: 8083, sources: [`${clientAddress}/32`, '192.168.0.0/16'] }),
+    anIngressPort({ publishedPort: 8084, sources: ['127.0.0.0/8'] }),
+  ]
+  await world.tell(siteViews(ports))
+  await Promise.all([site(world, 1), site(world, 2)])
+  const client = inNs(world.client)
+  const [first, third] = [world.node(1), world.node(3)]
+  const local = [`site.1 ${clientAddress}`]
+  t.same(await answers(client, ['tcp', first.address, 8080], []), local, 'local first')
+  const hidden = ['site.1 100.127.0.3', 'site.2 100.127.0.3']
+  t.same(await answers(client, ['tcp', third.address, 8081], hidden), hidden, 'masqueraded')
+  t.same(await answers(client, ['tcp', third.address, 8082], []), [''], 'bound to loopback')
+  t.same(await answers(inNs(third.host), ['tcp', '127.0.0.1', 8082], hidden), hidden)
+  const seen = hidden.map((text) => text.replace('100.127.0.3', clientAddress))
+  t.same(await answers(client, ['tcp', third.address, 8083], seen), seen, 'among the sources')
+  t.same(await answers(inNs(first.host), ['tcp', third.address, 8083], []), [''], 'not among them')
+  t.same(await answers(client, ['tcp', third.address, 8084], []), [''])
+  t.same(await answers(inNs(third.host), ['tcp', '127.0.0.1', 8084], hidden), hidden)
+  await t.rejects(
+    joinNetworks(world, {
+      id: 'late',
+      on: 3,
+      networks: [[1, '10.1.0.30/24']],
+      ports: [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }],
+    }),
+    { code: 'ADDRESS_IN_USE' },
+  )
+})
