@@ -337,6 +337,7 @@ function announcementOf(deps: ManagerDeps, parts: Parts): Announcement {
     identity,
     known: deps.knownManagers,
     onMembers: (members) => raft.setPeers(book.permitted(members)),
+    hasLeader: () => raft.leadership().leader !== undefined,
     leads: () => store.isLeader,
     joinHere: (request) => peers.joinRaft({ kind: 'node', nodeId, role: 'manager' }, request),
     featureLevel,

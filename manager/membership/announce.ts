@@ -38,6 +38,8 @@ export interface AnnounceDeps {
   readonly known: () => readonly string[]
   /** The members that the leader named. */
   readonly onMembers: (peers: readonly RaftPeer[]) => void
+  /** Whether Raft knows a leader here. */
+  readonly hasLeader: () => boolean
   /** Whether this manager leads, and so need not ask anybody. */
   readonly leads: () => boolean
   /** JoinRaft, served by this manager. */
@@ -66,11 +68,15 @@ export function announceLoop(deps: AnnounceDeps): Announcement {
     run: async (signal) => {
       const { clock, random } = deps
       const backoff = createBackoff({ firstMs: 100, maxMs: 2_000, random })
+      let hadLeader = true
       while (!signal.aborted) {
         const { controller, release } = childController(signal)
         waiting = controller
         if (isAnnounced(deps)) {
           backoff.reset()
+          // The store of a manager that was let go of may never have heard so, and then of its being wanted again.
+          if (!hadLeader && !deps.hasLeader()) await announce(deps, controller.signal)
+          hadLeader = deps.hasLeader()
           await wait(clock, settledMs, controller.signal)
         } else {
           // The answer's members let the leader in; what it replicates then settles this.
@@ -132,7 +138,7 @@ async function tellOfMove(
 ): Promise<readonly string[]> {
   const { store, self, info, book, identity, clock, log } = deps
   const stored = store.view((tx) => tx.get('nodes', self))?.manager
-  if (stored?.raftId !== info().raftId) return addresses
+  if (stored?.raftId !== info().raftId || isAnnounced(deps)) return addresses
   const { address, raftAddress, raftId } = info()
   log.info({ from: stored.address, to: address }, 'this manager has moved: telling the others')
   const member = { nodeId: self, raftId, address, raftAddress }

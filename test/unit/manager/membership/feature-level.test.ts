@@ -31,6 +31,7 @@ t.test('a manager that knows less than the cluster is refused clearly', async (t
       info: () => info,
       store,
       book: new AddressBook({ store, self: nodeId('m2') }),
+      hasLeader: () => true,
       leads: () => false,
       joinHere: () => Promise.reject(new Error('it does not lead')),
       identity: cluster.identityOf('m2'),

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { AddressBook } from '../../../../manager/membership/address-book.ts'
 import { announceLoop } from '../../../../manager/membership/announce.ts'
 import { reconnect } from '../../../../manager/membership/reconnect.ts'
+import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { systemRandom } from '../../../../proto/lib/random.ts'
@@ -100,6 +101,7 @@ t.test('a member that has moved tells all others before it asks the leader', asy
     identity: cluster.identityOf('m3'),
     known: () => ['m1', 'm2'].map((name) => addressOf(cluster, name)),
     onMembers: () => {},
+    hasLeader: () => true,
     leads: () => false,
     joinHere: () => Promise.reject(new Error('it does not lead')),
     featureLevel,
@@ -134,6 +136,7 @@ t.test('a leader that has moved writes it down itself, at once when it is told',
     identity: cluster.identityOf('m1'),
     known: () => [],
     onMembers: () => {},
+    hasLeader: () => true,
     leads: () => true,
     joinHere: async ({ manager }) => {
       asked += 1
@@ -157,6 +160,48 @@ t.test('a leader that has moved writes it down itself, at once when it is told',
   loop.now()
   await until(() => written()?.address === 'moved:2377', 'it is written down', 3_000)
   t.equal(asked, 1)
+  life.abort()
+  await running
+})
+
+t.test('a member that was let go of without hearing so asks to be taken again', async (t) => {
+  const cluster = await aCluster(t, 'm1', 'm2')
+  const { store } = cluster
+  const info = store.view((tx) => tx.get('nodes', 'm2')?.manager)
+  if (info === undefined) throw new Error('m2 is no manager')
+  // What it had applied itself before it was demoted.
+  const stale = createMemoryStore({ clock: systemClock, random: systemRandom })
+  await stale.update((tx) => {
+    for (const node of store.view((old) => [...old.all('nodes')])) tx.create('nodes', node)
+  })
+  await store.update((tx) => {
+    const node = tx.get('nodes', 'm2')
+    if (node !== undefined) tx.update('nodes', { ...node, manager: undefined })
+  })
+  let hasLeader = true
+  const loop = announceLoop({
+    self: nodeId('m2'),
+    info: () => info,
+    store: stale,
+    book: bookOf(cluster, 'm2'),
+    identity: cluster.identityOf('m2'),
+    known: () => [addressOf(cluster, 'm1')],
+    onMembers: () => {},
+    hasLeader: () => hasLeader,
+    leads: () => false,
+    joinHere: () => Promise.reject(new Error('it does not lead')),
+    featureLevel,
+    // Its pauses of seconds are not what is tried.
+    clock: { ...systemClock, setTimer: (ms, run) => systemClock.setTimer(Math.min(ms, 500), run) },
+    random: systemRandom,
+    log: silentLogger,
+  })
+  const life = new AbortController()
+  const running = loop.run(life.signal)
+  hasLeader = false
+  const again = () => store.view((tx) => tx.get('nodes', 'm2'))?.manager
+  await until(() => again() !== undefined, 'it is wanted again')
+  t.same(again(), info)
   life.abort()
   await running
 })
