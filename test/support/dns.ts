@@ -163,13 +163,14 @@ export interface FakeUpstream {
   close(): Promise<void>
 }
 
-/** A name server on loopback; what `answer` returns is sent, each in its turn. */
+/** A name server; what `answer` returns is sent, each in its turn. */
 export async function aFakeUpstream(
   answer: (query: Buffer, isTcp: boolean) => readonly Buffer[],
+  at = { address: '127.0.0.1', port: 0 },
 ): Promise<FakeUpstream> {
   const got: Buffer[] = []
   const udp = createSocket('udp4')
-  await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => udp.bind(at.port, at.address, resolve))
   udp.on('message', (query, from) => {
     got.push(query)
     for (const bytes of answer(query, false)) udp.send(bytes, from.port, from.address)
@@ -185,7 +186,7 @@ export async function aFakeUpstream(
       }
     })
   })
-  await new Promise<void>((resolve) => tcp.listen(port, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => tcp.listen(port, at.address, resolve))
   return {
     port,
     got,
