@@ -11,12 +11,6 @@ export type EndpointProtocol = 'tcp' | 'udp' | 'sctp'
  */
 export const dnsTtlSeconds = 2
 
-/** As of when what a node was told is: of two, the one of the higher epoch is newer, then the one of the higher index. */
-export interface OverlayStamp {
-  readonly clusterEpoch: number
-  readonly raftIndex: number
-}
-
 /** One network as of one stamp, whole. */
 export interface NetworkView {
   readonly network: OverlayNetwork

@@ -68,8 +68,8 @@ async function measureOurs(dir: string, names: Names): Promise<QueryFigure> {
 }
 
 async function show(resolver: ResolverProcess, view: NetworkView, index: number): Promise<void> {
-  resolver.setViews([view], { clusterEpoch: 1, raftIndex: index })
-  await until(() => resolver.applied()?.raftIndex === index, 'the names are known', 30_000)
+  resolver.setViews([view], { epoch: 1, index: index })
+  await until(() => resolver.applied()?.index === index, 'the names are known', 30_000)
 }
 
 async function measure(server: MeasuredServer, { addresses }: Names): Promise<QueryFigure> {
@@ -132,7 +132,7 @@ async function changeOne(resolver: ResolverProcess, view: NetworkView, i: number
   const task = view.tasks[(i >> 1) % view.tasks.length]
   if (task === undefined) return Number.NaN
   const changed = { ...task, isServing: i % 2 === 1 }
-  const stamp = { clusterEpoch: 1, raftIndex: 2 + i }
+  const stamp = { epoch: 1, index: 2 + i }
   const startMs = performance.now()
   resolver.change([{ kind: 'task', networkId: view.network.id, task: changed }], stamp)
   while (resolver.applied() !== stamp) await new Promise((resolve) => setImmediate(resolve))

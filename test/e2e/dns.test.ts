@@ -140,7 +140,7 @@ async function resolve(container: FakeContainer, call: string): Promise<unknown>
   return JSON.parse(stdout)
 }
 
-const stampAt = (raftIndex: number) => ({ clusterEpoch: 1, raftIndex })
+const stampAt = (index: number) => ({ epoch: 1, index })
 
 const one = aTaskEndpoint({ addresses: ['10.0.1.11'] })
 const two = aTaskEndpoint({ taskId: taskId('task2'), slot: 2, addresses: ['10.0.1.12'] })
@@ -160,7 +160,7 @@ t.test('containers find each other by name, and the world through the host', asy
   const daemon = world.daemon()
   t.equal(await daemon.start(), 'started')
   daemon.setViews([backend(one, two), frontend], stampAt(1))
-  await until(() => daemon.applied()?.raftIndex === 1, 'the names are known')
+  await until(() => daemon.applied()?.index === 1, 'the names are known')
   const a = await aContainer(world, 'va', '10.0.1.11')
   const b = await aContainer(world, 'vb', '10.0.2.13')
 
@@ -177,7 +177,7 @@ t.test('containers find each other by name, and the world through the host', asy
   t.equal(Array.isArray(large) && large.length, 200, 'over TCP all the way')
 
   daemon.setViews([backend(one, { ...two, isServing: false }), frontend], stampAt(2))
-  await until(() => daemon.applied()?.raftIndex === 2, 'the change is known')
+  await until(() => daemon.applied()?.index === 2, 'the change is known')
   t.same(await lookUp(a, 'web'), ['10.0.1.11'], 'names vanish before a task stops')
 
   const reached = await world.bench.attempt(world.host, [
@@ -205,7 +205,7 @@ t.test('a killed daemon is not missed, and the next one adopts the resolver', as
   const daemon = world.daemon()
   t.equal(await daemon.start(), 'adopted')
   daemon.setViews([backend(one, two)], stampAt(2))
-  await until(() => daemon.applied()?.raftIndex === 2, 'the new daemon is heard')
+  await until(() => daemon.applied()?.index === 2, 'the new daemon is heard')
   t.same(await lookUp(container, 'web'), ['10.0.1.11', '10.0.1.12'])
   t.equal(readFileSync(`${world.options.dir}/resolver.pid`, 'utf8'), pid)
 

@@ -16,5 +16,5 @@ const resolver = createResolverProcess({
   onApplied: () => process.stdout.write('applied\n'),
 })
 process.stdout.write(`${await resolver.start()}\n`)
-resolver.setViews(JSON.parse(views), { clusterEpoch: 1, raftIndex: 1 })
+resolver.setViews(JSON.parse(views), { epoch: 1, index: 1 })
 await resolver.run(new AbortController().signal)

@@ -1,31 +1,17 @@
 // Addresses as bytes and back, and which subnet they lie in. Pure.
-import { isIPv4, isIPv6 } from 'node:net'
+import { ipv4Number, parseIp } from '../../../proto/spec/ip.ts'
 
 /** 4 or 16 bytes, or undefined when the text is no address. */
 export function addressBytes(text: string): Buffer | undefined {
-  if (isIPv4(text)) return Buffer.from(text.split('.').map(Number))
-  if (!isIPv6(text) || text.includes('%')) return undefined
-  const lastColon = text.lastIndexOf(':')
-  const tail = text.slice(lastColon + 1)
-  const quad = isIPv4(tail) ? tail.split('.').map(Number) : undefined
-  const plain = quad === undefined ? text : text.slice(0, lastColon + 1) + inGroups(quad)
-  const [head = '', rest] = plain.split('::')
-  const before = groupsOf(head)
-  const after = rest === undefined ? [] : groupsOf(rest)
-  const zeros = new Array<number>(8 - before.length - after.length).fill(0)
-  const bytes = Buffer.alloc(16)
-  for (const [i, group] of [...before, ...zeros, ...after].entries()) {
-    bytes.writeUInt16BE(group, 2 * i)
+  const number = ipv4Number(text)
+  if (number !== undefined) {
+    const bytes = Buffer.allocUnsafe(4)
+    bytes.writeUInt32BE(number)
+    return bytes
   }
-  return bytes
-}
-
-function groupsOf(text: string): readonly number[] {
-  return text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16))
-}
-
-function inGroups([a = 0, b = 0, c = 0, d = 0]: readonly number[]): string {
-  return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
+  const address = parseIp(text)
+  if (address === undefined) return undefined
+  return Buffer.from(address.value.toString(16).padStart(address.bits / 4, '0'), 'hex')
 }
 
 /** The same for every way to write an address. */

@@ -1,6 +1,6 @@
 // What the daemon and the resolver of its node say to each other over the control socket: length-framed JSON, one answer to
 // each request, in order. A daemon meets resolvers of other versions: kinds and fields are only added.
-import type { OverlayStamp } from '../../../proto/objects/overlay.ts'
+import type { Stamp } from '../../../proto/objects/assignment.ts'
 import type { ServerCounts } from './server.ts'
 import type { ZoneChange } from './zone-change.ts'
 
@@ -31,7 +31,7 @@ export type ControlRequest =
       readonly isWhole: boolean
       /** No other part follows: the stamp is reached. */
       readonly isLast: boolean
-      readonly stamp: OverlayStamp
+      readonly stamp: Stamp
     }
   | { readonly kind: 'counts' }
   /** Starts another program, which goes on with the sockets and the names of this one. */
@@ -43,9 +43,9 @@ export type ControlAnswer =
       readonly kind: 'welcome'
       readonly pid: number
       readonly config: ResolverConfig
-      readonly stamp?: OverlayStamp
+      readonly stamp?: Stamp
     }
-  | { readonly kind: 'applied'; readonly stamp?: OverlayStamp }
+  | { readonly kind: 'applied'; readonly stamp?: Stamp }
   | { readonly kind: 'counts'; readonly counts: ServerCounts }
   | { readonly kind: 'replaced'; readonly pid: number }
   | { readonly kind: 'stopping' }

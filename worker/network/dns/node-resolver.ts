@@ -4,7 +4,7 @@ import type { Socket as UdpSocket } from 'node:dgram'
 import type { Server } from 'node:net'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { type Random, seededRandom } from '../../../proto/lib/random.ts'
-import type { OverlayStamp } from '../../../proto/objects/overlay.ts'
+import type { Stamp } from '../../../proto/objects/assignment.ts'
 import {
   type ControlAnswer,
   type ControlRequest,
@@ -38,7 +38,7 @@ export class NodeResolver {
   readonly #server: DnsServer
   #zone = new Zone()
   #staged: Zone | undefined
-  #stamp: OverlayStamp | undefined
+  #stamp: Stamp | undefined
   #control: Server | undefined
 
   constructor(options: NodeResolverOptions) {
@@ -48,7 +48,7 @@ export class NodeResolver {
     this.#upstreams = followResolvConf(resolvConfFile, upstreamPort, clock)
     const seed = Buffer.from(random.bytes(6)).readUIntBE(0, 6)
     this.#server = new DnsServer({
-      names: () => ({ zone: this.#zone, serial: this.#stamp?.raftIndex ?? 0 }),
+      names: () => ({ zone: this.#zone, serial: this.#stamp?.index ?? 0 }),
       forwarder: createForwarder({ upstreams: this.#upstreams, clock, random }),
       clock,
       // The order of addresses needs speed, not secrecy.
@@ -77,7 +77,7 @@ export class NodeResolver {
     this.#zone.apply(changes)
   }
 
-  reached(stamp: OverlayStamp | undefined): void {
+  reached(stamp: Stamp | undefined): void {
     this.#stamp = stamp
   }
 

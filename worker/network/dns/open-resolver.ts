@@ -179,7 +179,11 @@ async function isResolver(pid: number, dir: string): Promise<boolean> {
 async function start(options: OpenOptions, config: ResolverConfig): Promise<void> {
   const { dir, hostNamespaceFile, run, cgroupDirs = [] } = options
   await writeFile(logFile(dir), '', { mode: 0o600 })
-  for (const cgroup of cgroupDirs) await mkdir(cgroup, { recursive: true })
+  for (const cgroup of cgroupDirs) {
+    await mkdir(cgroup, { recursive: true }).catch((cause) => {
+      throw new SwarmError('HOST_UNFIT', `cannot make the cgroup ${cgroup}: ${cause}`, { cause })
+    })
+  }
   const script = [
     'log=$1; shift',
     'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift',

@@ -7,7 +7,8 @@ import { wait } from '../../../proto/lib/clock.ts'
 import { childController } from '../../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
 import type { Random } from '../../../proto/lib/random.ts'
-import type { NetworkView, OverlayStamp } from '../../../proto/objects/overlay.ts'
+import type { Stamp } from '../../../proto/objects/assignment.ts'
+import type { NetworkView } from '../../../proto/objects/overlay.ts'
 import type { ControlConnection } from './control-connection.ts'
 import { partsOf } from './control-messages.ts'
 import { closeResolver, type Opening, type OpenOptions, openResolver } from './open-resolver.ts'
@@ -18,7 +19,7 @@ export interface ResolverProcessOptions extends OpenOptions {
   readonly random: Random
   readonly log: Logger
   /** The resolver answers as of this stamp now. */
-  readonly onApplied?: (stamp: OverlayStamp) => void
+  readonly onApplied?: (stamp: Stamp) => void
 }
 
 export interface ResolverProcess {
@@ -30,11 +31,11 @@ export interface ResolverProcess {
   /** Starts it again when it ends, with all it had. Runs until the signal aborts. */
   run(signal: AbortSignal): Promise<void>
   /** From now on these are the networks of the node. Sends what differs from those given before. */
-  setViews(views: readonly NetworkView[], stamp: OverlayStamp): void
+  setViews(views: readonly NetworkView[], stamp: Stamp): void
   /** The same for single changes, at a cost that depends on them alone. Only after setViews. */
-  change(changes: readonly ZoneChange[], stamp: OverlayStamp): void
+  change(changes: readonly ZoneChange[], stamp: Stamp): void
   /** As of when the resolver answers; undefined before its first views. */
-  applied(): OverlayStamp | undefined
+  applied(): Stamp | undefined
   /** Errors: UNAVAILABLE. */
   counts(): Promise<ServerCounts>
   /** Lets go of it; it serves on. */
@@ -59,8 +60,8 @@ class Supervisor implements ResolverProcess {
   #connection: ControlConnection | undefined
   #pending: ZoneChange[] = []
   /** Undefined until the first views. */
-  #stamp: OverlayStamp | undefined
-  #applied: OverlayStamp | undefined
+  #stamp: Stamp | undefined
+  #applied: Stamp | undefined
   #needsWhole = true
   #isSending = false
 
@@ -97,16 +98,16 @@ class Supervisor implements ResolverProcess {
     }
   }
 
-  setViews(views: readonly NetworkView[], stamp: OverlayStamp): void {
+  setViews(views: readonly NetworkView[], stamp: Stamp): void {
     this.#enqueue(this.#known.update(views), stamp)
   }
 
-  change(changes: readonly ZoneChange[], stamp: OverlayStamp): void {
+  change(changes: readonly ZoneChange[], stamp: Stamp): void {
     this.#known.apply(changes)
     this.#enqueue(changes, stamp)
   }
 
-  applied(): OverlayStamp | undefined {
+  applied(): Stamp | undefined {
     return this.#applied
   }
 
@@ -131,7 +132,7 @@ class Supervisor implements ResolverProcess {
     await rm(this.#options.dir, { recursive: true, force: true })
   }
 
-  #enqueue(changes: readonly ZoneChange[], stamp: OverlayStamp): void {
+  #enqueue(changes: readonly ZoneChange[], stamp: Stamp): void {
     this.#stamp = stamp
     if (!this.#needsWhole) for (const change of changes) this.#pending.push(change)
     if (this.#pending.length > pendingMax) this.#needsWhole = true

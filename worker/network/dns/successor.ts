@@ -2,14 +2,14 @@
 // sockets themselves, and both may read from these until the new one says that it serves. So no question is lost.
 import { type ChildProcess, type SendHandle, spawn } from 'node:child_process'
 import type { Clock } from '../../../proto/lib/clock.ts'
-import type { OverlayStamp } from '../../../proto/objects/overlay.ts'
+import type { Stamp } from '../../../proto/objects/assignment.ts'
 import type { LateAnswer } from './server.ts'
 import type { ZoneChange } from './zone-change.ts'
 
 /** From the old process to the new one. With `udp` and `tcp` comes a socket. */
 export type HandOverMessage =
   | { readonly kind: 'names'; readonly changes: readonly ZoneChange[] }
-  | { readonly kind: 'stamp'; readonly stamp?: OverlayStamp | undefined }
+  | { readonly kind: 'stamp'; readonly stamp?: Stamp | undefined }
   | { readonly kind: 'udp' }
   | { readonly kind: 'tcp' }
   | {

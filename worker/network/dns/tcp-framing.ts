@@ -23,9 +23,4 @@ export class MessageReader {
     this.#rest = bytes
     return messages
   }
-
-  /** Bytes of a message that is not whole yet. */
-  get pending(): number {
-    return this.#rest.length
-  }
 }

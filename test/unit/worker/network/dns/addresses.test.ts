@@ -15,7 +15,7 @@ t.test('addresses of both families become bytes, however they are written', asyn
   t.equal(hex('::'), '0'.repeat(32))
   t.equal(hex('1:2:3:4:5:6:7:8'), '00010002000300040005000600070008')
   t.equal(hex('FD00:0:0::0001'), hex('fd00::1'))
-  t.equal(hex('::ffff:10.0.1.2'), '00000000000000000000ffff0a000102')
+  t.equal(hex('fd00::10.0.1.2'), 'fd00000000000000000000000a000102')
 })
 
 t.test('what is no address is none', async (t) => {

@@ -6,8 +6,9 @@ import { systemClock } from '../../../../../proto/lib/clock.ts'
 import { runCommand } from '../../../../../proto/lib/command.ts'
 import { silentLogger } from '../../../../../proto/lib/log.ts'
 import { systemRandom } from '../../../../../proto/lib/random.ts'
+import type { Stamp } from '../../../../../proto/objects/assignment.ts'
 import { taskId } from '../../../../../proto/objects/ids.ts'
-import type { NetworkView, OverlayStamp } from '../../../../../proto/objects/overlay.ts'
+import type { NetworkView } from '../../../../../proto/objects/overlay.ts'
 import { connectControl } from '../../../../../worker/network/dns/control-connection.ts'
 import { listen } from '../../../../../worker/network/dns/listen.ts'
 import {
@@ -37,7 +38,7 @@ const dnsrr = anEndpoint({ mode: 'dnsrr', vips: [] })
 const viewOf = (...numbers: readonly number[]): NetworkView =>
   aView(numbers.map(task), [dnsrr], network)
 
-const stampAt = (raftIndex: number): OverlayStamp => ({ clusterEpoch: 1, raftIndex })
+const stampAt = (index: number): Stamp => ({ epoch: 1, index })
 
 async function freePort(): Promise<number> {
   const { udp, tcp } = await listen({ address: '127.0.0.1', port: 0 })
@@ -82,15 +83,15 @@ async function aWorld(t: Test): Promise<World> {
   return { dir, port, daemon, web }
 }
 
-const reached = (daemon: ResolverProcess, raftIndex: number): Promise<number> =>
-  until(() => daemon.applied()?.raftIndex === raftIndex, `stamp ${raftIndex} is applied`)
+const reached = (daemon: ResolverProcess, index: number): Promise<number> =>
+  until(() => daemon.applied()?.index === index, `stamp ${index} is applied`)
 
 const pidIn = (dir: string): number => Number(readFileSync(`${dir}/resolver.pid`, 'utf8'))
 
 t.test('names are served as of the stamp that is told of', async (t) => {
   const { daemon, web } = await aWorld(t)
   const stamps: number[] = []
-  const one = daemon({ onApplied: ({ raftIndex }) => stamps.push(raftIndex) })
+  const one = daemon({ onApplied: ({ index }) => stamps.push(index) })
   one.setViews([viewOf(1)], stampAt(1))
   t.equal(one.applied(), undefined)
   t.equal(await one.start(), 'started')
@@ -251,6 +252,20 @@ t.test('of two daemons the last one counts', async (t) => {
   await reached(two, 2)
   await t.rejects(one.counts(), { code: 'UNAVAILABLE' })
   t.same(await web(), ['127.1.0.2'])
+})
+
+t.test('it lives in the control groups it is given', async (t) => {
+  const { daemon, dir } = await aWorld(t)
+  // Any folder will do: what is written there is the same.
+  const cgroup = `${dir}.cgroup`
+  const one = daemon({ cgroupDirs: [`${cgroup}/a`, `${cgroup}/b`] })
+  await one.start()
+  for (const name of ['a', 'b'])
+    t.match(readFileSync(`${cgroup}/${name}/cgroup.procs`, 'utf8'), /^\d+\n$/)
+  await one.stop()
+  rmSync(`${cgroup}/b`, { recursive: true })
+  writeFileSync(`${cgroup}/b`, '')
+  await t.rejects(one.start(), { code: 'HOST_UNFIT', message: /EEXIST/ })
 })
 
 t.test('a port that is taken is an error that says so', async (t) => {
