@@ -14,6 +14,7 @@ import {
 } from '../support/overlay-builders.ts'
 import {
   anOverlayWorld,
+  answers,
   ask,
   clientAddress,
   inNs,
@@ -50,21 +51,6 @@ async function web(world: OverlayWorld, node: number): Promise<OverlayContainer>
   await serve(world, container.process.enter, 'tcp:80', `web.${node}`)
   await serve(world, container.process.enter, 'udp:53', `web.${node}`)
   return container
-}
-
-/** Asks until each of the answers came, and no other did; fails after 100 tries. */
-async function answers(
-  enter: readonly string[],
-  where: readonly ['tcp' | 'udp', string, number],
-  expected: readonly string[],
-): Promise<readonly string[]> {
-  const seen = new Set<string>()
-  for (let round = 0; round < 10; round++) {
-    const ten = Array.from({ length: 10 }, () => ask(enter, ...where))
-    for (const answer of await Promise.all(ten)) seen.add(answer)
-    if (expected.every((answer) => seen.has(answer))) break
-  }
-  return [...seen].sort()
 }
 
 t.test('a virtual address leads to every serving task, and to oneself', async (t) => {

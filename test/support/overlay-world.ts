@@ -211,6 +211,21 @@ export async function ask(
   return plain(stdout.trim())
 }
 
+/** Asks until each of the answers came, and no other did; fails after 100 tries. */
+export async function answers(
+  enter: readonly string[],
+  where: readonly [Transport, string, number],
+  expected: readonly string[],
+): Promise<readonly string[]> {
+  const seen = new Set<string>()
+  for (let round = 0; round < 10; round++) {
+    const ten = Array.from({ length: 10 }, () => ask(enter, ...where))
+    for (const answer of await Promise.all(ten)) seen.add(answer)
+    if (expected.every((answer) => seen.has(answer))) break
+  }
+  return [...seen].sort()
+}
+
 /** IPv4 addresses of an IPv6 socket as such, and IPv6 addresses in short form. */
 function plain(text: string): string {
   return text.replace(/\[([0-9a-f:.]+)\]/g, (_, address: string) => {

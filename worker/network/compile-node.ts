@@ -128,8 +128,8 @@ function returnPiece(path: NodePath, families: readonly AddressFamily[], link: s
       if (via === undefined) return []
       const how = { via, dev: link }
       return [
-        // A node as such, for connections in its own name.
-        routeItem(via, how, { isOnlink: true }),
+        // A node as such, for probes of it. Not over IPv6, where a next hop must have no route by another device.
+        ...(family === 4 ? [routeItem(via, how, { isOnlink: true })] : []),
         routeItem(family === 4 ? 'default' : '::/0', how, { table, isOnlink: true }),
         ruleItem(family, pref, { mark, action: { kind: 'lookup', table: `${table}` } }),
       ]
