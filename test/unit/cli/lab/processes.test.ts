@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { killLeftovers, labPrograms } from '../../../../cli/lab/processes.ts'
 
-t.test('monitors, daemons and resolvers of the directory are ended, bystanders are not', async (t) => {
+t.test('programs of ours in the directory are ended, bystanders are not', async (t) => {
   const top = mkdtempSync(join(tmpdir(), 'leftovers-'))
   const lab = join(top, 'lab')
   mkdirSync(lab)
