@@ -45,6 +45,10 @@ export interface InfoResponse {
   readonly stateDir: string;
   /** The node this manager takes for the leader, which may be itself; empty: none is known, or this is no manager. */
   readonly leaderNodeId: string;
+  /** The manager on whose bus this node listens; empty: on none. */
+  readonly busServerNodeId: string;
+  /** Why it does not listen; empty while it does, and before the first try. */
+  readonly busFailure: string;
 }
 
 export interface InitSwarmRequest {
@@ -218,6 +222,8 @@ function createBaseInfoResponse(): InfoResponse {
     description: undefined,
     stateDir: "",
     leaderNodeId: "",
+    busServerNodeId: "",
+    busFailure: "",
   };
 }
 
@@ -255,6 +261,12 @@ export const InfoResponse: MessageFns<InfoResponse> = {
     }
     if (message.leaderNodeId !== "") {
       writer.uint32(90).string(message.leaderNodeId);
+    }
+    if (message.busServerNodeId !== "") {
+      writer.uint32(98).string(message.busServerNodeId);
+    }
+    if (message.busFailure !== "") {
+      writer.uint32(106).string(message.busFailure);
     }
     return writer;
   },
@@ -358,6 +370,22 @@ export const InfoResponse: MessageFns<InfoResponse> = {
             }
 
             message.leaderNodeId = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.busServerNodeId = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.busFailure = reader.string();
             continue;
           }
         }

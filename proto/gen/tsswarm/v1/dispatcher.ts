@@ -12,16 +12,48 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientOptions,
+  type ClientReadableStream,
   type handleBidiStreamingCall,
+  type handleServerStreamingCall,
   makeGenericClientConstructor,
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { NodeDescription, NodeRole, TaskSpecRecord, TaskState } from "./objects.ts";
+import { OverlayNodePaths, OverlayView } from "./overlay.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
 export const protobufFileName = "tsswarm/v1/dispatcher.proto";
+
+export interface FetchOverlayRequest {
+  readonly networks: readonly KnownSubject[];
+  /** Set when the node paths are wanted. */
+  readonly paths: KnownSubject | undefined;
+}
+
+export interface KnownSubject {
+  /** Id of the network; empty for the node paths. */
+  readonly id: string;
+  /** The node has it as it was up to here; absent: it has nothing, and wants it whole. */
+  readonly asOf: Stamp | undefined;
+}
+
+export interface FetchOverlayPart {
+  /** The network it is of; empty for the node paths. */
+  readonly id: string;
+  /** When it last changed, and up to when that is known. */
+  readonly stamp: Stamp | undefined;
+  readonly asOf: Stamp | undefined;
+  readonly kind:
+    | { readonly $case: "view"; readonly value: OverlayView }
+    | { readonly $case: "paths"; readonly value: OverlayNodePaths }
+    | { readonly $case: "unchanged"; readonly value: boolean }
+    | //
+    /** The network is gone, or the node has nothing on it. */
+    { readonly $case: "notHeld"; readonly value: boolean }
+    | undefined;
+}
 
 export interface AgentMessage {
   readonly kind:
@@ -104,6 +136,8 @@ export interface SessionConfig {
   readonly rootCaCertPem: string;
   /** Agents do not listen to a manager of an earlier epoch than they know. 0: it does not say. */
   readonly clusterEpoch: number;
+  /** The network that carries published ports, which every node holds; empty: there is none. */
+  readonly ingressNetworkId: string;
 }
 
 export interface ManagerAddress {
@@ -208,6 +242,234 @@ export interface LogCredit {
   readonly subscriptionId: string;
   readonly lines: number;
 }
+
+function createBaseFetchOverlayRequest(): FetchOverlayRequest {
+  return { networks: [], paths: undefined };
+}
+
+export const FetchOverlayRequest: MessageFns<FetchOverlayRequest> = {
+  encode(message: FetchOverlayRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.networks) {
+      KnownSubject.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.paths !== undefined) {
+      KnownSubject.encode(message.paths, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchOverlayRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchOverlayRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networks.push(KnownSubject.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.paths = KnownSubject.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKnownSubject(): KnownSubject {
+  return { id: "", asOf: undefined };
+}
+
+export const KnownSubject: MessageFns<KnownSubject> = {
+  encode(message: KnownSubject, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.asOf !== undefined) {
+      Stamp.encode(message.asOf, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KnownSubject {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKnownSubject() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.asOf = Stamp.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFetchOverlayPart(): FetchOverlayPart {
+  return { id: "", stamp: undefined, asOf: undefined, kind: undefined };
+}
+
+export const FetchOverlayPart: MessageFns<FetchOverlayPart> = {
+  encode(message: FetchOverlayPart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.stamp !== undefined) {
+      Stamp.encode(message.stamp, writer.uint32(18).fork()).join();
+    }
+    if (message.asOf !== undefined) {
+      Stamp.encode(message.asOf, writer.uint32(26).fork()).join();
+    }
+    switch (message.kind?.$case) {
+      case "view":
+        OverlayView.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "paths":
+        OverlayNodePaths.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "unchanged":
+        writer.uint32(48).bool(message.kind.value);
+        break;
+      case "notHeld":
+        writer.uint32(56).bool(message.kind.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchOverlayPart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchOverlayPart() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stamp = Stamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.asOf = Stamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "view", value: OverlayView.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "paths", value: OverlayNodePaths.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.kind = { $case: "unchanged", value: reader.bool() };
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.kind = { $case: "notHeld", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseAgentMessage(): AgentMessage {
   return { kind: undefined };
@@ -891,7 +1153,7 @@ export const SessionStarted: MessageFns<SessionStarted> = {
 };
 
 function createBaseSessionConfig(): SessionConfig {
-  return { heartbeatMs: 0, managers: [], role: 0, rootCaCertPem: "", clusterEpoch: 0 };
+  return { heartbeatMs: 0, managers: [], role: 0, rootCaCertPem: "", clusterEpoch: 0, ingressNetworkId: "" };
 }
 
 export const SessionConfig: MessageFns<SessionConfig> = {
@@ -910,6 +1172,9 @@ export const SessionConfig: MessageFns<SessionConfig> = {
     }
     if (message.clusterEpoch !== 0) {
       writer.uint32(40).uint32(message.clusterEpoch);
+    }
+    if (message.ingressNetworkId !== "") {
+      writer.uint32(50).string(message.ingressNetworkId);
     }
     return writer;
   },
@@ -965,6 +1230,14 @@ export const SessionConfig: MessageFns<SessionConfig> = {
             }
 
             message.clusterEpoch = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.ingressNetworkId = reader.string();
             continue;
           }
         }
@@ -2061,6 +2334,19 @@ export const DispatcherService = {
     responseSerialize: (value: ManagerLogMessage): Buffer => Buffer.from(ManagerLogMessage.encode(value).finish()),
     responseDeserialize: (value: Buffer): ManagerLogMessage => ManagerLogMessage.decode(value),
   },
+  /**
+   * The overlay networks and node paths as they are now, whole, each unless it is as the node has it already. After a gap on the bus,
+   * and again and again where there is no bus. Networks on which the node has nothing are answered as not held.
+   */
+  fetchOverlay: {
+    path: "/tsswarm.v1.Dispatcher/FetchOverlay" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: FetchOverlayRequest): Buffer => Buffer.from(FetchOverlayRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FetchOverlayRequest => FetchOverlayRequest.decode(value),
+    responseSerialize: (value: FetchOverlayPart): Buffer => Buffer.from(FetchOverlayPart.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FetchOverlayPart => FetchOverlayPart.decode(value),
+  },
 } as const;
 
 export interface DispatcherServer extends UntypedServiceImplementation {
@@ -2068,6 +2354,11 @@ export interface DispatcherServer extends UntypedServiceImplementation {
   session: handleBidiStreamingCall<AgentMessage, ManagerMessage>;
   /** Opened by the agent; the manager asks over it for logs. */
   logs: handleBidiStreamingCall<AgentLogMessage, ManagerLogMessage>;
+  /**
+   * The overlay networks and node paths as they are now, whole, each unless it is as the node has it already. After a gap on the bus,
+   * and again and again where there is no bus. Networks on which the node has nothing are answered as not held.
+   */
+  fetchOverlay: handleServerStreamingCall<FetchOverlayRequest, FetchOverlayPart>;
 }
 
 export interface DispatcherClient extends Client {
@@ -2079,6 +2370,16 @@ export interface DispatcherClient extends Client {
   logs(): ClientDuplexStream<AgentLogMessage, ManagerLogMessage>;
   logs(options: Partial<CallOptions>): ClientDuplexStream<AgentLogMessage, ManagerLogMessage>;
   logs(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<AgentLogMessage, ManagerLogMessage>;
+  /**
+   * The overlay networks and node paths as they are now, whole, each unless it is as the node has it already. After a gap on the bus,
+   * and again and again where there is no bus. Networks on which the node has nothing are answered as not held.
+   */
+  fetchOverlay(request: FetchOverlayRequest, options?: Partial<CallOptions>): ClientReadableStream<FetchOverlayPart>;
+  fetchOverlay(
+    request: FetchOverlayRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<FetchOverlayPart>;
 }
 
 export const DispatcherClient = makeGenericClientConstructor(DispatcherService, "tsswarm.v1.Dispatcher") as unknown as {

@@ -364,6 +364,8 @@ export interface NodeDescription {
   readonly featureLevel: number;
   /** Outer address of its VXLAN packets. Empty: the address of its session. */
   readonly dataPathAddress: string;
+  /** What does not work there, and what to do about it. */
+  readonly problems: readonly string[];
 }
 
 export interface NodeDescription_EngineLabelsEntry {
@@ -2784,6 +2786,7 @@ function createBaseNodeDescription(): NodeDescription {
     engineLabels: {},
     featureLevel: 0,
     dataPathAddress: "",
+    problems: [],
   };
 }
 
@@ -2809,6 +2812,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     }
     if (message.dataPathAddress !== "") {
       writer.uint32(58).string(message.dataPathAddress);
+    }
+    for (const v of message.problems) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -2883,6 +2889,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             }
 
             message.dataPathAddress = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.problems.push(reader.string());
             continue;
           }
         }
