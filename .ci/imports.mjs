@@ -37,6 +37,8 @@ const table = [
   { of: 'proto/lib', may: ['proto/lib', 'node:', 'pino'] },
   { of: 'proto/spec', may: ['proto/spec', 'proto/lib', 'proto/*', 'zod'] },
   { of: 'proto/objects', may: ['proto/objects', 'proto/spec', 'proto/lib'] },
+  { of: 'proto/bus/feed.ts', may: ['proto/objects'], pure: true },
+  { of: 'proto/bus', may: ['proto', 'nats'] },
   { of: 'proto/docker', may: ['proto/docker', 'proto/objects', 'proto/spec', 'proto/lib'] },
   { of: 'proto', may: ['proto', 'zod', grpc, '@bufbuild/protobuf'] },
 

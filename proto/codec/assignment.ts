@@ -33,12 +33,17 @@ export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate 
   const specs = proto.value.specs.map(specRecordFromProto)
   if (proto.$case === 'set') {
     const tasks = proto.value.tasks.map(assignedTaskFromProto)
-    return { kind: 'set', stamp: stampFromProto(proto.value.stamp, 'stamp'), tasks, specs }
+    return {
+      kind: 'set',
+      stamp: stampFromProto(proto.value.stamp, 'Assignments', 'stamp'),
+      tasks,
+      specs,
+    }
   }
   return {
     kind: 'changes',
-    previous: stampFromProto(proto.value.previous, 'previous'),
-    stamp: stampFromProto(proto.value.stamp, 'stamp'),
+    previous: stampFromProto(proto.value.previous, 'Assignments', 'previous'),
+    stamp: stampFromProto(proto.value.stamp, 'Assignments', 'stamp'),
     update: proto.value.update.map(assignedTaskFromProto),
     remove: proto.value.remove.map(taskId),
     specs,
@@ -59,8 +64,13 @@ export function taskStatusFromProto(proto: TaskStatusProto): TaskStatus {
   }
 }
 
-function stampFromProto(proto: StampProto | undefined, field: string): Stamp {
-  return required(proto, 'Assignments', field)
+/** Errors: INVALID_ARGUMENT naming message and field when it is missing. */
+export function stampFromProto(
+  proto: StampProto | undefined,
+  message: string,
+  field: string,
+): Stamp {
+  return required(proto, message, field)
 }
 
 function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {

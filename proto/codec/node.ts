@@ -85,14 +85,17 @@ export function parseNodeSpec(proto: NodeSpecProto | undefined, what: string): N
 }
 
 export function nodeDescriptionToProto(description: NodeDescription): NodeDescriptionProto {
-  return { ...description, resources: { ...description.resources, pids: 0 } }
+  const { resources, problems = [] } = description
+  return { ...description, resources: { ...resources, pids: 0 }, problems }
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields. */
 export function nodeDescriptionFromProto(proto: NodeDescriptionProto): NodeDescription {
   const resources = required(proto.resources, 'NodeDescription', 'resources')
+  const { problems, ...rest } = proto
   return {
-    ...proto,
+    ...rest,
+    ...(problems.length > 0 && { problems }),
     hostname: required(proto.hostname, 'NodeDescription', 'hostname'),
     platform: required(proto.platform, 'NodeDescription', 'platform'),
     resources: { nanoCpus: resources.nanoCpus, memoryBytes: resources.memoryBytes },

@@ -19,6 +19,8 @@ export interface NodeDescription {
   readonly featureLevel: number
   /** Outer address of its VXLAN packets; empty: the node's address. */
   readonly dataPathAddress: string
+  /** What does not work there, and what to do about it; absent: nothing. */
+  readonly problems?: readonly string[]
 }
 
 export interface ManagerInfo {

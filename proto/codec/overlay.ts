@@ -1,0 +1,151 @@
+// What a node knows of overlay networks, and its changes <-> protobuf.
+import {
+  OverlayEndpointMode,
+  type OverlayIngressPort,
+  type OverlayNetwork as OverlayNetworkProto,
+  type OverlayNodePath,
+  type OverlayNodePathsChange,
+  OverlayProtocol,
+  type OverlayService,
+  type OverlayTask,
+  type OverlayView,
+  type OverlayViewChange,
+} from '../gen/tsswarm/v1/overlay.ts'
+import { networkId, nodeId, serviceId, taskId } from '../objects/ids.ts'
+import type {
+  EndpointMode,
+  EndpointProtocol,
+  IngressPort,
+  NetworkView,
+  NodePath,
+  OverlayNetwork,
+  ServiceEndpoint,
+  TaskEndpoint,
+} from '../objects/overlay.ts'
+import type { NetworkViewChange, NodePathsChange } from '../objects/overlay-change.ts'
+import { enumCodec, required } from './required.ts'
+
+const mode = enumCodec<EndpointMode, OverlayEndpointMode>({
+  vip: OverlayEndpointMode.VIP,
+  dnsrr: OverlayEndpointMode.DNSRR,
+})
+
+const protocol = enumCodec<EndpointProtocol, OverlayProtocol>({
+  tcp: OverlayProtocol.TCP,
+  udp: OverlayProtocol.UDP,
+  sctp: OverlayProtocol.SCTP,
+})
+
+export function networkViewToProto(view: NetworkView): OverlayView {
+  return {
+    network: networkToProto(view.network),
+    services: view.services.map(serviceToProto),
+    tasks: view.tasks.map(taskToProto),
+  }
+}
+
+/** Errors: INVALID_ARGUMENT for missing fields and unknown enum values. */
+export function networkViewFromProto(proto: OverlayView): NetworkView {
+  return {
+    network: networkFromProto(required(proto.network, 'OverlayView', 'network')),
+    services: proto.services.map(serviceFromProto),
+    tasks: proto.tasks.map(taskFromProto),
+  }
+}
+
+export function networkViewChangeToProto(change: NetworkViewChange): OverlayViewChange {
+  return {
+    network: change.network && networkToProto(change.network),
+    services: change.services.map(serviceToProto),
+    removedServiceIds: change.removedServices,
+    tasks: change.tasks.map(taskToProto),
+    removedTaskIds: change.removedTasks,
+  }
+}
+
+/** Errors: INVALID_ARGUMENT. */
+export function networkViewChangeFromProto(proto: OverlayViewChange): NetworkViewChange {
+  return {
+    network: proto.network && networkFromProto(proto.network),
+    services: proto.services.map(serviceFromProto),
+    removedServices: proto.removedServiceIds.map(serviceId),
+    tasks: proto.tasks.map(taskFromProto),
+    removedTasks: proto.removedTaskIds.map(taskId),
+  }
+}
+
+export function nodePathToProto(path: NodePath): OverlayNodePath {
+  return path
+}
+
+/** Errors: INVALID_ARGUMENT. */
+export function nodePathFromProto(proto: OverlayNodePath): NodePath {
+  return { ...proto, nodeId: nodeId(required(proto.nodeId, 'OverlayNodePath', 'node_id')) }
+}
+
+export function nodePathsChangeToProto(change: NodePathsChange): OverlayNodePathsChange {
+  return { paths: change.paths.map(nodePathToProto), removedNodeIds: change.removedNodes }
+}
+
+/** Errors: INVALID_ARGUMENT. */
+export function nodePathsChangeFromProto(proto: OverlayNodePathsChange): NodePathsChange {
+  return {
+    paths: proto.paths.map(nodePathFromProto),
+    removedNodes: proto.removedNodeIds.map(nodeId),
+  }
+}
+
+function networkToProto({ isInternal, isIngress, ...network }: OverlayNetwork) {
+  return { ...network, internal: isInternal, ingress: isIngress } satisfies OverlayNetworkProto
+}
+
+function networkFromProto({ internal, ingress, ...proto }: OverlayNetworkProto): OverlayNetwork {
+  const id = networkId(required(proto.id, 'OverlayNetwork', 'id'))
+  return { ...proto, id, isInternal: internal, isIngress: ingress }
+}
+
+function serviceToProto(service: ServiceEndpoint): OverlayService {
+  return { ...service, mode: mode.toProto(service.mode), ports: service.ports.map(portToProto) }
+}
+
+function serviceFromProto(proto: OverlayService): ServiceEndpoint {
+  return {
+    ...proto,
+    serviceId: serviceId(required(proto.serviceId, 'OverlayService', 'service_id')),
+    mode: required(mode.fromProto(proto.mode), 'OverlayService', `mode (${proto.mode})`),
+    ports: proto.ports.map(portFromProto),
+  }
+}
+
+function portToProto({ isMasqueraded, isLocalFirst, ...port }: IngressPort): OverlayIngressPort {
+  return {
+    ...port,
+    protocol: protocol.toProto(port.protocol),
+    masqueraded: isMasqueraded,
+    localFirst: isLocalFirst,
+  }
+}
+
+function portFromProto({ masqueraded, localFirst, ...proto }: OverlayIngressPort): IngressPort {
+  const field = `protocol (${proto.protocol})`
+  return {
+    ...proto,
+    protocol: required(protocol.fromProto(proto.protocol), 'OverlayIngressPort', field),
+    isMasqueraded: masqueraded,
+    isLocalFirst: localFirst,
+  }
+}
+
+function taskToProto({ isServing, ...task }: TaskEndpoint): OverlayTask {
+  return { ...task, serving: isServing }
+}
+
+function taskFromProto({ serving, ...proto }: OverlayTask): TaskEndpoint {
+  return {
+    ...proto,
+    taskId: taskId(required(proto.taskId, 'OverlayTask', 'task_id')),
+    serviceId: serviceId(proto.serviceId),
+    nodeId: nodeId(required(proto.nodeId, 'OverlayTask', 'node_id')),
+    isServing: serving,
+  }
+}
