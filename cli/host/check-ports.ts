@@ -22,14 +22,22 @@ export async function checkPorts({ run, read }: HostProbes): Promise<CheckResult
   }
   if (taken.length === 0) return passed(name, `${managerPorts.map(portText).join(', ')}${owners}`)
   const byDocker = taken.some((text) => text.includes('dockerd'))
+  const byNats = taken.some((text) => text.includes('nats-server'))
   return failed({
     name,
     found: taken.join('; '),
     remedy:
-      `${byDocker ? 'leave the other swarm (`docker swarm leave`)' : 'stop that program'}, or choose another port with ` +
-      '--listen-addr of `tsswarm swarm init` and `tsswarm swarm join` (Raft listens one above it)',
+      `${stopText(byDocker, byNats)}, or choose another port with --listen-addr of \`tsswarm swarm init\` and ` +
+      '`tsswarm swarm join` (Raft listens one above it, the bus 1845 and 3845)',
     packages: [],
   })
+}
+
+function stopText(byDocker: boolean, byNats: boolean): string {
+  if (byDocker) return 'leave the other swarm (`docker swarm leave`)'
+  return byNats
+    ? 'stop the service of the package (`systemctl disable --now nats-server`)'
+    : 'stop that program'
 }
 
 /** Lines of `ss -H -lntp`: LISTEN 0 511 *:2377 *:* users:(("node",pid=12,fd=25)). */
@@ -48,6 +56,8 @@ function parseListeners(text: string): readonly Listener[] {
 async function isDaemon({ owner }: Listener, read: HostProbes['read']): Promise<boolean> {
   if (owner === undefined) return false
   const words = ((await read(`/proc/${owner.pid}/cmdline`)) ?? '').split('\0')
+  // The bus: a child of the daemon with a configuration of its own.
+  if (words.some((word) => word.endsWith('/bus/nats.conf'))) return true
   return words.includes('daemon') && words.some((word) => /(^|\/)tsswarm(\.js)?$/.test(word))
 }
 

@@ -5,10 +5,12 @@ export interface ClusterPort {
   readonly protocol: 'tcp' | 'udp'
 }
 
-/** A daemon that is a manager listens here; `--listen-addr` moves both. */
+/** A daemon that is a manager listens here; `--listen-addr` moves them all. Control, Raft, bus, bus between managers. */
 export const managerPorts: readonly ClusterPort[] = [
   { port: 2377, protocol: 'tcp' },
   { port: 2378, protocol: 'tcp' },
+  { port: 4222, protocol: 'tcp' },
+  { port: 6222, protocol: 'tcp' },
 ]
 
 /** VXLAN: the kernel's, between the overlay networks of nodes. */

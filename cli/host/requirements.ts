@@ -57,7 +57,16 @@ const requirements: readonly Requirement[] = [
   { name: 'nftables', check: checkNft },
 ]
 
+/** A manager's; without it the cluster goes on, more slowly, so the daemon does not insist. */
+const bus: Program = {
+  name: 'nats-server',
+  package: 'nats-server',
+  minimum: '2.9',
+  what: 'spreads changes of networks from a manager to all nodes; the package starts a service of its own, which a manager needs off: systemctl disable --now nats-server',
+}
+
 const reach: readonly Requirement[] = [
+  { name: bus.name, check: (probes) => checkProgram(bus, probes) },
   { name: 'ports of a manager', check: checkPorts },
   { name: 'firewall', check: checkInput },
 ]

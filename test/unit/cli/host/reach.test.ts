@@ -10,9 +10,10 @@ interface Host {
   readonly commands?: Readonly<Record<string, string>>
   readonly files?: Readonly<Record<string, string>>
   readonly ruleset?: readonly object[]
+  readonly missing?: readonly string[]
 }
 
-function aHost({ commands = {}, files = {}, ruleset = [] }: Host): HostProbes {
+function aHost({ commands = {}, files = {}, ruleset = [], missing = [] }: Host): HostProbes {
   const all: Readonly<Record<string, string>> = {
     'nft -j list ruleset': JSON.stringify({ nftables: ruleset }),
     ...commands,
@@ -22,7 +23,7 @@ function aHost({ commands = {}, files = {}, ruleset = [] }: Host): HostProbes {
     nodeVersion: '20.19.0',
     userId: 0,
     read: async (file) => files[file],
-    find: async (name) => `/usr/sbin/${name}`,
+    find: async (name) => (missing.includes(name) ? undefined : `/usr/sbin/${name}`),
     run: async (argv): Promise<CommandResult> => {
       const text = argv.join(' ')
       const found = Object.entries(all).find(([start]) => text.startsWith(start))
@@ -39,7 +40,7 @@ const ports = (ss: string, files: Record<string, string> = {}) =>
   check('ports of a manager', { commands: { 'ss ': ss }, files })
 
 t.test('ports that nobody holds, or the daemon itself, are as they should be', async (t) => {
-  t.match(await ports(''), { ok: true, found: '2377/tcp, 2378/tcp' })
+  t.match(await ports(''), { ok: true, found: '2377/tcp, 2378/tcp, 4222/tcp, 6222/tcp' })
   t.match(await ports('LISTEN 0 511 0.0.0.0:23770 0.0.0.0:* users:(("x",pid=1,fd=2))'), {
     ok: true,
   })
@@ -47,7 +48,7 @@ t.test('ports that nobody holds, or the daemon itself, are as they should be', a
   const cmdline = '/usr/bin/node\0--\0/opt/tsswarm/dist/tsswarm.js\0daemon\0'
   t.match(await ports(ss, { '/proc/12/cmdline': cmdline }), {
     ok: true,
-    found: '2377/tcp, 2378/tcp, in use by the daemon of this host',
+    found: '2377/tcp, 2378/tcp, 4222/tcp, 6222/tcp, in use by the daemon of this host',
   })
   t.match(await ports(ss, { '/proc/12/cmdline': '/usr/bin/node\0/opt/other.js\0daemon\0' }), {
     ok: false,
@@ -71,6 +72,26 @@ t.test('a port that another program holds names it and the remedy', async (t) =>
   })
 })
 
+t.test('the bus is the daemon, and the service of its package is not', async (t) => {
+  const ss = 'LISTEN 0 511 *:4222 *:* users:(("nats-server",pid=12,fd=25))\n'
+  const ours = '/usr/sbin/nats-server\0-c\0/run/tsswarm/bus/nats.conf\0'
+  t.match(await ports(ss, { '/proc/12/cmdline': ours }), { ok: true })
+  const packaged = '/usr/sbin/nats-server\0-c\0/etc/nats-server.conf\0'
+  t.match(await ports(ss, { '/proc/12/cmdline': packaged }), {
+    ok: false,
+    found: '4222/tcp is in use by nats-server (process 12)',
+    remedy: /^stop the service of the package \(`systemctl disable --now nats-server`\), or/,
+  })
+})
+
+t.test('nats-server is missed by whom wants to be a manager', async (t) => {
+  t.match(await check('nats-server', { missing: ['nats-server'] }), {
+    ok: false,
+    found: /^not installed: spreads changes .* systemctl disable --now nats-server/,
+    remedy: 'apt-get install nats-server',
+  })
+})
+
 const table = { family: 'inet', table: 'filter' }
 const input = (fields: object = {}): object => ({
   chain: { ...table, name: 'input', type: 'filter', hook: 'input', policy: 'drop', ...fields },
@@ -84,7 +105,7 @@ const meta = (key: string): object => ({ meta: { key } })
 const accept = { accept: null }
 const jump = (target: string): object => ({ jump: { target } })
 
-const all = '2377/tcp, 2378/tcp, 4789/udp'
+const all = '2377/tcp, 2378/tcp, 4222/tcp, 6222/tcp, 4789/udp'
 const firewall = (...ruleset: readonly object[]) => check('firewall', { ruleset })
 const open = { ok: true, found: `lets other nodes in to ${all}` }
 const closed = (which: string) => ({
@@ -105,6 +126,8 @@ t.test('a chain that drops by policy or by a rule keeps them out', async (t) => 
     remedy:
       'nft insert rule inet filter input tcp dport 2377 accept && ' +
       'nft insert rule inet filter input tcp dport 2378 accept && ' +
+      'nft insert rule inet filter input tcp dport 4222 accept && ' +
+      'nft insert rule inet filter input tcp dport 6222 accept && ' +
       'nft insert rule inet filter input udp dport 4789 accept',
   })
   t.match(
@@ -129,10 +152,12 @@ t.test('rules for the ports let them in, however they are written', async (t) =>
   const udp = rule('input', match(dport('udp'), 4789), accept)
   const tcp = (right: unknown) =>
     firewall(input(), rule('input', match(dport('tcp'), right), accept), udp)
-  t.match(await tcp({ range: [2000, 3000] }), open)
-  t.match(await tcp({ set: [22, { range: [2377, 2378] }] }), open)
-  t.match(await tcp(2377), closed('2378/tcp'))
-  const set = { set: { ...table, name: 'swarm', elem: [2377, { elem: { val: 2378 } }] } }
+  t.match(await tcp({ range: [2000, 7000] }), open)
+  t.match(await tcp({ set: [22, { range: [2377, 2378] }, 4222, 6222] }), open)
+  t.match(await tcp(2377), closed('2378/tcp, 4222/tcp, 6222/tcp'))
+  const set = {
+    set: { ...table, name: 'swarm', elem: [2377, { elem: { val: 2378 } }, 4222, 6222] },
+  }
   t.match(
     await firewall(input(), set, rule('input', match(dport('th'), '@swarm'), accept), udp),
     open,
@@ -145,7 +170,11 @@ t.test('rules for the ports let them in, however they are written', async (t) =>
 })
 
 t.test('chains are followed, and verdict maps read', async (t) => {
-  const zone = rule('zone', match(dport('tcp'), { range: [2377, 2378] }), accept)
+  const zone = rule(
+    'zone',
+    match(dport('tcp'), { set: [{ range: [2377, 2378] }, 4222, 6222] }),
+    accept,
+  )
   const back = rule('zone', match(dport('udp'), 4789), { return: null })
   const rest = rule('zone', { drop: null })
   t.match(await firewall(input(), rule('input', jump('zone')), zone), closed('4789/udp'))
@@ -191,7 +220,7 @@ t.test('firewalld is named, and asked in its own words', async (t) => {
   t.match(await firewall(chain, reject), {
     found: `firewalld keeps other nodes from ${all}`,
     remedy:
-      'firewall-cmd --permanent --add-port=2377/tcp --add-port=2378/tcp --add-port=4789/udp && firewall-cmd --reload',
+      'firewall-cmd --permanent --add-port=2377/tcp --add-port=2378/tcp --add-port=4222/tcp --add-port=6222/tcp --add-port=4789/udp && firewall-cmd --reload',
   })
 })
 
@@ -212,7 +241,7 @@ t.test('tables of iptables are read with iptables', async (t) => {
     await iptables(
       '-P INPUT DROP',
       '-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
-      '-A INPUT -p tcp -m multiport --dports 80,2377:2378 -m comment --comment "a -j DROP" -j ACCEPT',
+      '-A INPUT -p tcp -m multiport --dports 80,2377:2378,4222,6222 -m comment --comment "a -j DROP" -j ACCEPT',
       '-A INPUT -p udp -m state --state NEW -m udp --dport 4789 -j ACCEPT',
       '-A INPUT -j REJECT --reject-with icmp-port-unreachable',
     ),
@@ -245,11 +274,14 @@ const ufw = [
 t.test('ufw is known by its chains', async (t) => {
   t.match(await iptables(...ufw), {
     found: `ufw keeps other nodes from ${all}`,
-    remedy: 'ufw allow 2377/tcp && ufw allow 2378/tcp && ufw allow 4789/udp',
+    remedy:
+      'ufw allow 2377/tcp && ufw allow 2378/tcp && ufw allow 4222/tcp && ufw allow 6222/tcp && ufw allow 4789/udp',
   })
   const allowed = [
     '-A ufw-user-input -p tcp -m tcp --dport 2377 -j ACCEPT',
     '-A ufw-user-input -p tcp -m tcp --dport 2378 -j ACCEPT',
+    '-A ufw-user-input -p tcp -m tcp --dport 4222 -j ACCEPT',
+    '-A ufw-user-input -p tcp -m tcp --dport 6222 -j ACCEPT',
     '-A ufw-user-input -p udp -m udp --dport 4789 -j ACCEPT',
   ]
   t.match(await iptables(...ufw, ...allowed), open)
@@ -267,7 +299,7 @@ t.test('legacy tables count too, and rules that cannot be read are a failure', a
     stdout: '',
     stderr: 'not permitted\n',
   })
-  const [, result] = await checkReach({ ...probes, run })
+  const [, , result] = await checkReach({ ...probes, run })
   t.match(result, { ok: false, found: 'its rules cannot be read: not permitted', remedy: /root/ })
 })
 
@@ -276,7 +308,7 @@ t.test('what nft itself lists is understood', { skip: process.getuid?.() !== 0 }
     'add table inet filter',
     'add chain inet filter input { type filter hook input priority 0; policy drop; }',
     'add rule inet filter input ct state vmap { established : accept, invalid : drop }',
-    'add rule inet filter input tcp dport { 22, 2377-2378 } accept',
+    'add rule inet filter input tcp dport { 22, 2377-2378, 4222, 6222 } accept',
   ].join('; ')
   const listing = `nft '${script}' && nft -j list ruleset`
   const text = execFileSync('unshare', ['--net', 'sh', '-c', listing], { encoding: 'utf8' })
