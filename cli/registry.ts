@@ -102,6 +102,11 @@ export const plainCommands: readonly PlainCommand[] = [
     load: async () => (await import('./commands/doctor.ts')).command,
   },
   {
+    name: 'events',
+    summary: 'Get real time events of the swarm',
+    load: async () => (await import('./commands/events.ts')).command,
+  },
+  {
     name: 'info',
     summary: 'Display information on this host and its swarm',
     load: async () => (await import('./commands/info.ts')).command,

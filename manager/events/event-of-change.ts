@@ -1,0 +1,163 @@
+// What a change of the store is called among the cluster's events. The words are Docker's; `task` is ours, for what has no container yet.
+import type { ClusterEvent } from '../../proto/gen/tsswarm/v1/control.ts'
+import {
+  isTerminal,
+  type Network,
+  type Node,
+  type Service,
+  type Task,
+  TaskState,
+  taskStateName,
+} from '../../proto/objects/index.ts'
+import type { Change, ReadTx } from '../store/store.ts'
+
+/** An event as far as the change tells; when it was is the commit's. */
+export type EventFacts = Pick<ClusterEvent, 'type' | 'action' | 'actorId' | 'attributes'>
+
+type Attributes = Readonly<Record<string, string>>
+
+/** In order. Empty for what users do not see. `tx` is the state after the commit, for names. */
+export function eventsOfChange(tx: ReadTx, change: Change): readonly EventFacts[] {
+  switch (change.table) {
+    case 'services':
+      return serviceEvents(change)
+    case 'nodes':
+      return nodeEvents(change)
+    case 'networks':
+      return networkEvents(change)
+    case 'tasks':
+      return taskEvents(tx, change)
+    case 'cluster': {
+      const isNew = change.kind === 'update' && !isSame(change.old.spec, change.object.spec)
+      const { id, spec } = change.object
+      return isNew ? [event('cluster', 'update', id, { name: spec.name })] : []
+    }
+    default:
+      return []
+  }
+}
+
+function event(type: string, action: string, actorId: string, attributes: Attributes): EventFacts {
+  return { type, action, actorId, attributes }
+}
+
+function serviceEvents(change: Change<'services'>): readonly EventFacts[] {
+  const { id, spec } = change.object
+  const name = { name: spec.name }
+  if (change.kind !== 'update') return [event('service', change.kind, id, name)]
+  const { old } = change
+  // Addresses that it was given are nothing that a user did.
+  if (isSame(old.spec, spec)) return []
+  const differences = {
+    ...difference('name', old.spec.name, spec.name),
+    ...difference('replicas', replicasOf(old), replicasOf(change.object)),
+    ...difference('image', old.spec.task.container.image, spec.task.container.image),
+  }
+  return [event('service', 'update', id, { ...name, ...differences })]
+}
+
+function replicasOf({ spec: { mode } }: Service): string {
+  return mode.kind === 'replicated' ? String(mode.replicas) : ''
+}
+
+function nodeEvents(change: Change<'nodes'>): readonly EventFacts[] {
+  const node = change.object
+  const name = { name: hostnameOf(node) }
+  if (change.kind !== 'update') return [event('node', change.kind, node.id, name)]
+  const { old } = change
+  const differences = {
+    ...difference('name', hostnameOf(old), hostnameOf(node)),
+    ...difference('state', old.state, node.state),
+    ...difference('availability', old.spec.availability, node.spec.availability),
+    ...difference('role', old.role, node.role),
+    ...difference('desiredrole', old.spec.role, node.spec.role),
+    ...difference('addr', old.address, node.address),
+  }
+  const isOther = Object.keys(differences).length > 0 || !isSame(old.spec, node.spec)
+  return isOther ? [event('node', 'update', node.id, { ...name, ...differences })] : []
+}
+
+function hostnameOf(node: Node): string {
+  return node.description?.hostname ?? node.id
+}
+
+function networkEvents(change: Change<'networks'>): readonly EventFacts[] {
+  const { id, spec }: Network = change.object
+  if (change.kind === 'update' && isSame(change.old.spec, spec)) return []
+  return [event('network', change.kind, id, { name: spec.name, type: spec.driver })]
+}
+
+function taskEvents(tx: ReadTx, change: Change<'tasks'>): readonly EventFacts[] {
+  const task = change.object
+  const old = change.kind === 'update' ? change.old : undefined
+  const states = {
+    ...difference('state', old && taskStateName(old.state), taskStateName(task.state)),
+    ...difference(
+      'desiredstate',
+      old && taskStateName(old.desiredState),
+      taskStateName(task.desiredState),
+    ),
+    ...difference('node', old?.nodeId, task.nodeId),
+  }
+  if (old !== undefined && Object.keys(states).length === 0) {
+    return containerEvents(tx, { task, old, isRemoved: false })
+  }
+  const attributes = { ...taskAttributes(tx, task), ...states, ...given('err', task.err) }
+  const isRemoved = change.kind === 'remove'
+  const containers = containerEvents(tx, { task, old, isRemoved })
+  return [event('task', change.kind, task.id, attributes), ...containers]
+}
+
+function containerEvents(
+  tx: ReadTx,
+  facts: { readonly task: Task; readonly old: Task | undefined; readonly isRemoved: boolean },
+): readonly EventFacts[] {
+  const { task, old, isRemoved } = facts
+  const { containerId } = task
+  if (containerId === '') return []
+  const attributes = taskAttributes(tx, task)
+  const about = (action: string, more: Attributes = {}): EventFacts =>
+    event('container', action, containerId, { ...attributes, ...more })
+  if (isRemoved) return [about('destroy')]
+  const events: EventFacts[] = []
+  if (old?.containerId !== containerId) events.push(about('create'))
+  const isRunning = (one: Task | undefined): boolean => one?.state === TaskState.RUNNING
+  if (isRunning(task) && !isRunning(old)) events.push(about('start'))
+  if (isTerminal(task.state) && !(old !== undefined && isTerminal(old.state))) {
+    const exitCode = given('exitCode', task.exitCode === undefined ? '' : String(task.exitCode))
+    events.push(about('die', exitCode))
+  }
+  return events
+}
+
+function taskAttributes(tx: ReadTx, task: Task): Attributes {
+  const service = tx.get('services', task.serviceId)
+  const spec = tx.get('taskSpecs', task.specHash)?.spec
+  const serviceName = service?.spec.name ?? task.serviceId
+  const name = `${serviceName}.${task.slot || task.nodeId}.${task.id}`
+  return {
+    ...spec?.container.labels,
+    ...given('image', spec?.container.image ?? ''),
+    name,
+    'com.docker.swarm.node.id': task.nodeId ?? '',
+    'com.docker.swarm.service.id': task.serviceId,
+    'com.docker.swarm.service.name': serviceName,
+    'com.docker.swarm.task': '',
+    'com.docker.swarm.task.id': task.id,
+    'com.docker.swarm.task.name': name,
+  }
+}
+
+/** `key.old` and `key.new` where they differ; of something new only the latter. */
+function difference(key: string, old: string | undefined, now: string | undefined): Attributes {
+  if (old === now || (now ?? '') === '') return {}
+  return { ...(old === undefined ? {} : { [`${key}.old`]: old }), [`${key}.new`]: now ?? '' }
+}
+
+function given(key: string, value: string): Attributes {
+  return value === '' ? {} : { [key]: value }
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
