@@ -21,13 +21,15 @@ export interface LeaderLoopsDeps {
   readonly raft: RaftHandle
   readonly sessions: LeaderSessions
   readonly acks: NetworkAcks
+  /** Tells the bus of overlay networks; undefined without a bus. */
+  readonly publisher?: NamedLoop | undefined
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
 }
 
 export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
-  const { sessions, log } = deps
+  const { sessions, publisher, log } = deps
   const part = (name: string): LeaderLoopsDeps => ({ ...deps, log: log.child({ part: name }) })
   return [
     sessions.loop,
@@ -39,5 +41,6 @@ export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
     taskReaperLoop(part('task-reaper')),
     specReaperLoop(part('spec-reaper')),
     removedNodeReaperLoop(part('removed-node-reaper')),
+    ...(publisher === undefined ? [] : [publisher]),
   ]
 }

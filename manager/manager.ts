@@ -9,11 +9,18 @@ import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { IdentitySource, ManagerInfo, NodeId } from '../proto/objects/index.ts'
 import { duplexCall } from '../proto/rpc/duplex.ts'
+import { createFetchOverlay, type FetchOverlay } from './bus/fetch-overlay.ts'
+import { createManagerBus, type ManagerBus } from './bus/manager-bus.ts'
+import { OverlayHistory } from './bus/overlay-history.ts'
+import { overlayPublisherLoop } from './bus/overlay-publisher.ts'
+import type { OverlaySource } from './bus/overlay-source.ts'
 import { createCaHandlers } from './ca/ca-handlers.ts'
 import { type ClusterDirectory, createClusterDirectory } from './cluster-directory.ts'
 import { createControlApi } from './controlapi/control-api.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher/dispatcher.ts'
 import { createLeaderSessions, type LeaderSessions } from './dispatcher/leader-sessions.ts'
+import { EventLog } from './events/event-log.ts'
+import { createWatchEvents } from './events/watch-events.ts'
 import { type Founding, foundCluster } from './found-cluster.ts'
 import { leaderLoops } from './leader-loops.ts'
 import { LeadershipRunner } from './leadership-runner.ts'
@@ -71,6 +78,10 @@ export interface ManagerDeps {
   /** host:port of managers known from before. */
   readonly knownManagers: () => readonly string[]
   readonly featureLevel: number
+  /** Folder in memory for the server of its bus; undefined: it has none. */
+  readonly busDirectory: string | undefined
+  /** What there is to know of overlay networks. */
+  readonly overlay: OverlaySource
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -94,6 +105,8 @@ export interface Manager {
   reconnect(addresses: readonly string[], signal: AbortSignal): AsyncIterable<Reconnected>
   /** Where the leader is, once there is one that has written down where this manager is. */
   isConnected(): string | undefined
+  /** What is wrong with its part of the bus; undefined: nothing. */
+  busProblem(): string | undefined
   /** Why the cluster does not take this manager as it is (UNSUPPORTED); undefined while it may. */
   refusal(): SwarmError | undefined
   /** Hands leadership over when it can, then ends. */
@@ -133,7 +146,10 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
     await foundCluster(store, deps.founding, deps.info, random)
   }
   const announcement = announcementOf(deps, parts)
-  parts.place.onMoved = announcement.now
+  parts.place.onMoved = () => {
+    announcement.now()
+    parts.bus?.moved()
+  }
   const running = runAll(controller.signal, [...loops(parts), announcement])
   return {
     ...managerOf(deps, parts, announcement),
@@ -178,6 +194,7 @@ function managerOf(
       const isWritten = isAnnounced({ store, self, info: () => place.info })
       return leader !== undefined && isWritten ? book.controlAddress(leader) : undefined
     },
+    busProblem: () => parts.bus?.problem(),
     refusal: announcement.refusal,
   }
 }
@@ -229,6 +246,9 @@ interface Parts {
   readonly onLeader: NonNullable<AdapterDeps['onLeader']>
   readonly onLeaderStream: NonNullable<AdapterDeps['onLeaderStream']>
   readonly cutList: CutList
+  readonly bus: ManagerBus | undefined
+  readonly publisher: NamedLoop | undefined
+  readonly fetchOverlay: FetchOverlay
 }
 
 function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle): Parts {
@@ -260,6 +280,12 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     log: log.child({ part: 'logs' }),
   })
   const forwarding = { locator: directory, identity, clock, random }
+  const overlay = overlayParts(deps, { store, book, directory })
+  const watchEvents = createWatchEvents({
+    events: new EventLog(store, log.child({ part: 'events' })),
+    readBarrier: directory.readBarrier,
+    clock,
+  })
   const api = createControlApi({
     ...basics,
     cluster: directory,
@@ -277,11 +303,33 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     sessions,
     dispatcher,
     hub,
-    control: { ...api, serviceLogs: logs },
+    control: { ...api, serviceLogs: logs, watchEvents },
     onLeader: leaderForwarder(forwarding, channels),
     onLeaderStream: leaderStreams(forwarding, channels),
     cutList: new CutList(clock),
+    ...overlay,
   }
+}
+
+/** How nodes hear of overlay networks. */
+function overlayParts(
+  deps: ManagerDeps,
+  { store, book, directory }: Pick<Parts, 'store' | 'book' | 'directory'>,
+): Pick<Parts, 'bus' | 'publisher' | 'fetchOverlay'> {
+  const { overlay: source, busDirectory, clock, log } = deps
+  const history = new OverlayHistory(store, source)
+  const { readBarrier } = directory
+  const fetchOverlay = createFetchOverlay({ store, source, history, readBarrier })
+  if (busDirectory === undefined) return { bus: undefined, publisher: undefined, fetchOverlay }
+  const bus = createManagerBus({
+    ...deps,
+    store,
+    managers: () => book.managers(),
+    directory: busDirectory,
+    log: log.child({ part: 'bus' }),
+  })
+  const told = { store, source, history, bus: bus.client, clock, log: log.child({ part: 'bus' }) }
+  return { bus, publisher: overlayPublisherLoop(told), fetchOverlay }
 }
 
 function bookOf(
@@ -318,11 +366,12 @@ function serve(deps: ManagerDeps, parts: Parts): Promise<Listener> {
 
 /** What every manager runs, leader or not, besides its announcement. */
 function loops(parts: Parts): readonly NamedLoop[] {
-  const { store, raft, directory, dispatcher, cutList, book } = parts
+  const { store, raft, directory, dispatcher, cutList, book, bus } = parts
   return [
     { name: 'directory', run: directory.refresh },
     { name: 'dispatcher', run: dispatcher.run },
     { name: 'nodes', run: followNodes({ store, raft, cutList, book }) },
+    ...(bus?.loops ?? []),
   ]
 }
 

@@ -5,11 +5,13 @@ import type { Clock } from '../proto/lib/clock.ts'
 import { childController, type Loop, runAll } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
-import type {
-  Assignments,
-  AssignmentUpdate,
-  NodeDescription,
-  NodeId,
+import {
+  type Assignments,
+  type AssignmentUpdate,
+  type NetworkId,
+  type NodeDescription,
+  type NodeId,
+  networkId,
 } from '../proto/objects/index.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { applyAssignmentUpdate } from './assignments.ts'
@@ -41,6 +43,8 @@ export interface AgentDeps {
   readonly managers: readonly ManagerAddress[]
   /** Calls the listener when connections are to be made anew: another certificate, another address; the result ends that. */
   readonly onRenewal?: (listener: () => void) => () => void
+  /** The networks that the tasks of this node are on; told at the start and after each change of assignments. */
+  readonly onNetworks?: (networks: ReadonlySet<NetworkId>) => void
   /** What the cluster tells this node: its role, the managers, the roots. */
   readonly onConfig?: (config: SessionConfig) => void
   /** How many containers are made or started at once; default 4. */
@@ -119,6 +123,7 @@ class RunningAgent implements Agent {
   }
 
   readonly run: Loop = async (signal) => {
+    this.#tellNetworks()
     await runAll(signal, [
       { name: 'tasks', run: (inner) => this.#tasks.run(inner) },
       { name: 'session', run: (inner) => this.#runSessions(inner) },
@@ -202,11 +207,19 @@ class RunningAgent implements Agent {
       return result.kind === 'stale' && update.kind === 'changes' ? 'ignored' : 'reopen'
     }
     this.#assignments = result.assignments
+    this.#tellNetworks()
     // On disk before it is acted upon: a restarted daemon knows every container it made.
     await this.#db.saveAssignments(result.assignments).catch((err: unknown) => this.#notSaved(err))
     if (this.#leaving.signal.aborted) return 'ignored'
     this.#tasks.apply(result.assignments, update.kind === 'set')
     return 'applied'
+  }
+
+  #tellNetworks(): void {
+    const { tasks, specs } = this.#assignments
+    const used = new Set([...tasks.values()].map(({ specHash }) => specHash))
+    const uses = [...used].flatMap((hash) => specs.get(hash)?.networks ?? [])
+    this.#deps.onNetworks?.(new Set(uses.map(({ target }) => networkId(target))))
   }
 
   #onSession(manager: ManagerAddress | undefined, signal: AbortSignal): void {

@@ -3,9 +3,11 @@ import { Client } from '@grpc/grpc-js'
 import { DispatcherService } from '../proto/gen/tsswarm/v1/dispatcher.ts'
 import type { MessageStream } from '../proto/lib/message-stream.ts'
 import type { TlsIdentity } from '../proto/objects/index.ts'
+import { serverStream } from '../proto/rpc/call.ts'
 import { channelCredentials, channelOptions, managerName } from '../proto/rpc/channel.ts'
 import { duplexCall } from '../proto/rpc/duplex.ts'
 import type { LogTransport } from './log-server.ts'
+import type { OverlayTransport } from './overlay-feed.ts'
 import type { SessionTransport } from './session.ts'
 import type { ManagerAddress } from './state-records.ts'
 
@@ -25,8 +27,13 @@ interface Connection {
   users: number
 }
 
-/** Opens sessions and log streams; a connection lives as long as a stream uses it, and none is shared across a renewal or a move. */
-export function grpcSessionTransport(deps: GrpcTransportDeps): SessionTransport & LogTransport {
+/** How long a node waits for all it asked for of the overlay. */
+const fetchMs = 10_000
+
+/** Opens sessions and log streams, and fetches; a connection lives as long as a stream uses it, and none is shared across a renewal or a move. */
+export function grpcSessionTransport(
+  deps: GrpcTransportDeps,
+): SessionTransport & LogTransport & OverlayTransport {
   const shared = new Map<string, Connection>()
   const lease = (
     manager: ManagerAddress,
@@ -60,6 +67,15 @@ export function grpcSessionTransport(deps: GrpcTransportDeps): SessionTransport 
     openLogs: (manager, signal) => {
       const { client, end } = lease(manager)
       return released(duplexCall(client, DispatcherService.logs, signal), end)
+    },
+    fetchOverlay: async function* (manager, request, signal) {
+      const { client, end } = lease(manager)
+      const options = { deadlineMs: fetchMs, signal }
+      try {
+        yield* serverStream(client, DispatcherService.fetchOverlay, request, options)
+      } finally {
+        end()
+      }
     },
   }
 }

@@ -81,6 +81,9 @@ function infoJson(info: InfoResponse, counts: Counts | undefined): Json {
       LocalNodeState: info.swarmState,
       ControlAvailable: info.controlAvailable,
       LeaderNodeID: info.leaderNodeId,
+      BusNodeID: info.busServerNodeId,
+      BusError: info.busFailure,
+      Problems: [...(description?.problems ?? [])],
       Error: counts?.kind === 'unknown' ? counts.why : info.error,
       RemoteManagers: info.managerAddresses.map((address) => ({ Addr: address })),
       Nodes: known?.nodes ?? 0,
@@ -106,6 +109,11 @@ function infoText(info: InfoResponse, counts: Counts | undefined): string {
   return `${lines.join('\n')}\n`
 }
 
+function busText({ busServerNodeId, busFailure }: InfoResponse): string {
+  if (busServerNodeId !== '') return `that of ${busServerNodeId}`
+  return busFailure === '' ? 'none yet' : `none (${busFailure})`
+}
+
 function swarmLines(info: InfoResponse, counts: Counts | undefined): readonly string[] {
   const errors = [info.error, counts?.kind === 'unknown' ? counts.why : '']
   return [
@@ -117,9 +125,11 @@ function swarmLines(info: InfoResponse, counts: Counts | undefined): readonly st
       ? [` Managers: ${counts.managers}`, ` Nodes: ${counts.nodes} (${counts.ready} ready)`]
       : []),
     ` Node Address: ${info.nodeAddress}`,
+    ` Bus: ${busText(info)}`,
     ...(info.managerAddresses.length === 0
       ? []
       : [' Manager Addresses:', ...info.managerAddresses.map((address) => `  ${address}`)]),
+    ...(info.description?.problems ?? []).map((problem) => ` Problem: ${problem}`),
     ...errors.filter((text) => text !== '').map((text) => ` Error: ${text}`),
     ...(counts?.kind === 'known' && counts.managers === 2
       ? [' Warning: two managers cannot lose one; use one, three or five']

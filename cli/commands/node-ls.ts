@@ -1,15 +1,15 @@
 // tsswarm node ls
 import { defineCommand, noArguments } from '../command.ts'
-import { listFlags, parseFilters } from '../common.ts'
+import { listFlags, parseFilters, printWarnings } from '../common.ts'
 import { listNodes } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
-import { nodeListView, nodeRows } from '../render/node-list.ts'
+import { nodeListView, nodeProblems, nodeRows } from '../render/node-list.ts'
 
 export const command = defineCommand({
   name: 'node ls',
   summary: 'List nodes in the swarm',
   description:
-    'Filters: id, name, label (of the engine), node.label, role, membership. The node this command runs on is marked with *.',
+    'Filters: id, name, label (of the engine), node.label, role, membership. The node this command runs on is marked with *. What does not work on a node follows on stderr.',
   args: noArguments,
   flags: listFlags,
   examples: [
@@ -22,6 +22,7 @@ export const command = defineCommand({
     const client = await ctx.connect()
     const { nodes, selfNodeId } = await listNodes(client, filters)
     ctx.stdout.write(renderList(nodeListView, nodeRows(nodes, selfNodeId), flags))
+    if (!flags.quiet && flags.format === undefined) printWarnings(ctx, nodeProblems(nodes))
     return 0
   },
 })

@@ -1,4 +1,6 @@
 // A manager of this host: joins the manager's parts with this host's files, addresses and Raft thread.
+import { join } from 'node:path'
+import { storeOverlay } from '../../manager/bus/store-overlay.ts'
 import type { Founding as StoreFounding } from '../../manager/found-cluster.ts'
 import { type Manager, startManager } from '../../manager/manager.ts'
 import { countStore } from '../../manager/membership/recover-cluster.ts'
@@ -62,6 +64,8 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
     knownManagers: () =>
       state.managers.flatMap(({ nodeId: id, address }) => (id === self ? [] : [address])),
     featureLevel,
+    busDirectory: join(config.runDir, 'bus'),
+    overlay: storeOverlay,
     clock,
     random,
     log,
@@ -79,6 +83,7 @@ export async function composeManager(deps: ComposeDeps, start: StartManager): Pr
     readdress: (now) => manager.readdress(managerInfo(now, start.raftId)),
     reconnect: manager.reconnect,
     isConnected: manager.isConnected,
+    busProblem: manager.busProblem,
     untilVoter: (signal) => untilVoter(manager, clock, signal),
     leaveRaft: (signal) => leaveRaft(manager, { self, random }, signal),
   }

@@ -56,6 +56,7 @@ export function createDaemonHandlers(deps: DaemonHandlerDeps): HandlerTable {
 function info({ config, swarm }: DaemonHandlerDeps): InfoResponse {
   const node = swarm.node()
   const failure = node?.agentFailure()
+  const bus = node?.busStatus()
   return {
     version,
     swarmState: node === undefined ? 'inactive' : 'active',
@@ -65,9 +66,11 @@ function info({ config, swarm }: DaemonHandlerDeps): InfoResponse {
     error: failure instanceof Error ? failure.message : '',
     clusterId: node?.clusterId() ?? '',
     managerAddresses: node?.state().managers.map(({ address }) => address) ?? [],
-    description: nodeDescriptionToProto(describeHost(config)),
+    description: nodeDescriptionToProto(describeHost(config, node?.problems())),
     stateDir: config.stateDir,
     leaderNodeId: node?.manager()?.leaderNodeId() ?? '',
+    busServerNodeId: bus?.server ?? '',
+    busFailure: bus?.failure ?? '',
   }
 }
 

@@ -6,8 +6,11 @@ import { featureLevel, version } from './version.ts'
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm' }
 
-/** Platform, resources and labels of this host. */
-export function describeHost(config: DaemonConfig): NodeDescription {
+/** Platform, resources and labels of this host, and what does not work there. */
+export function describeHost(
+  config: DaemonConfig,
+  problems: readonly string[] = [],
+): NodeDescription {
   return {
     hostname: config.hostname,
     platform: { architecture: architectures[process.arch] ?? process.arch, os: process.platform },
@@ -19,5 +22,6 @@ export function describeHost(config: DaemonConfig): NodeDescription {
     engineLabels: config.labels,
     featureLevel,
     dataPathAddress: '',
+    ...(problems.length > 0 && { problems }),
   }
 }

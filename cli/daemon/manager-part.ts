@@ -30,6 +30,8 @@ export interface ManagerPart {
   reconnect(addresses: readonly string[], signal: AbortSignal): AsyncIterable<Reconnected>
   /** host:port of the leader, once there is one that knows where this manager is. */
   isConnected(): string | undefined
+  /** What is wrong with its part of the bus, and what to do; undefined: nothing. */
+  busProblem(): string | undefined
   /** Hands leadership over when it can, then ends; its data stays. */
   stop(): Promise<void>
   /** Rejects when the manager ended by itself: the daemon must then end. */

@@ -1,6 +1,7 @@
 // A host that is part of a swarm: its agent, its certificate, and its manager as long as its role asks for one.
 import { rm } from 'node:fs/promises'
 import type { UnaryHandler } from '../../manager/rpc/adapter.ts'
+import type { BusStatus } from '../../proto/bus/bus-client.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
 import type { ReconnectSwarmProgress, SwarmRecovery } from '../../proto/gen/tsswarm/v1/daemon.ts'
@@ -10,7 +11,7 @@ import { newId } from '../../proto/lib/ids.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import { type NodeRole, nodeId } from '../../proto/objects/index.ts'
+import { type NodeRole, networkId, nodeId } from '../../proto/objects/index.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { ContainerNetwork } from '../../worker/executor/network-attacher.ts'
@@ -36,6 +37,7 @@ import type { Engine } from './engine.ts'
 import { type DaemonPaths, daemonPaths } from './host-paths.ts'
 import type { ManagerPart } from './manager-part.ts'
 import { itself, type Place } from './membership.ts'
+import { NodeBus } from './node-bus.ts'
 import { reconnectNode } from './reconnect-node.ts'
 import { recoveryRefusal, recoveryReport } from './recovery.ts'
 import { removeSwarmState, type SwarmState, writeSwarmState } from './swarm-state.ts'
@@ -54,6 +56,8 @@ export interface NodeDeps {
   /** A part failed for good: the daemon must end. */
   readonly onFailure: (err: unknown) => void
 }
+
+type NodeTransport = ReturnType<typeof grpcSessionTransport>
 
 const clearMs = 30_000
 /** How often in its life a daemon starts its manager anew because the Raft log was damaged: more is no accident. */
@@ -77,6 +81,7 @@ export class NodeRuntime {
   readonly #controller = childController().controller
   #state: SwarmState
   #agent: Agent | undefined
+  #bus: NodeBus | undefined
   #running: Promise<void> = Promise.resolve()
   #manager: ManagerPart | undefined
   #roleChange: Promise<void> = Promise.resolve()
@@ -107,14 +112,17 @@ export class NodeRuntime {
   async start(): Promise<void> {
     const { identity, log, onFailure } = this.#deps
     await this.#addresses.look(true)
-    this.#agent = await this.#createAgent()
+    const transport = this.#transport()
+    this.#agent = await this.#createAgent(transport)
     const agent = this.#agent
+    this.#bus = this.#createBus(agent, transport)
     identity.onChange(() => this.#followRole())
     await this.#applyRole()
     this.#running = runAll(this.#controller.signal, [
       { name: 'agent', run: agent.run },
       { name: 'certificate', run: this.#renewal() },
       { name: 'address', run: this.#addresses.run },
+      ...this.#bus.loops,
     ]).catch((err: unknown) => {
       log.fatal({ err }, 'the agent ended')
       onFailure(err)
@@ -149,6 +157,16 @@ export class NodeRuntime {
     } as const
     const tokens = await handler(caller, {} as never, this.#controller.signal)
     return (tokens as GetJoinTokensResponse).worker
+  }
+
+  /** Where it hears the bus, or why it does not. */
+  busStatus(): BusStatus {
+    return this.#bus?.status() ?? { server: undefined, failure: undefined }
+  }
+
+  /** What does not work here, and what to do about it. */
+  problems(): readonly string[] {
+    return [this.#manager?.busProblem()].flatMap((problem) => problem ?? [])
   }
 
   agentFailure(): unknown {
@@ -198,16 +216,36 @@ export class NodeRuntime {
     await rm(this.#paths.swarm, { recursive: true, force: true })
   }
 
-  #createAgent(): Promise<Agent> {
+  #transport(): NodeTransport {
+    return grpcSessionTransport({
+      identity: () => this.#deps.identity.current(),
+      dial: (manager) => this.#dial(manager),
+      generation: () => this.#moves,
+    })
+  }
+
+  #createBus(agent: Agent, transport: NodeTransport): NodeBus {
+    const { engine, identity, clock, random, log } = this.#deps
+    return new NodeBus({
+      identity,
+      nodeId: nodeId(identity.certificate().nodeId),
+      managers: () => agent.status().managers,
+      dial: (manager) => this.#dial(manager),
+      sessionManager: () => agent.status().manager,
+      transport,
+      network: engine.network,
+      clock,
+      random,
+      log: log.child({ part: 'bus' }),
+    })
+  }
+
+  #createAgent(transport: NodeTransport): Promise<Agent> {
     const { config, engine, identity, clock, random, log } = this.#deps
     return createAgent({
       nodeId: nodeId(identity.certificate().nodeId),
       executor: engine.executor,
-      transport: grpcSessionTransport({
-        identity: () => identity.current(),
-        dial: (manager) => this.#dial(manager),
-        generation: () => this.#moves,
-      }),
+      transport,
       onRenewal: (listener) => {
         const ignoreRenewal = identity.onChange(listener)
         this.#onMove.add(listener)
@@ -220,10 +258,11 @@ export class NodeRuntime {
       clock,
       random,
       log: log.child({ part: 'agent' }),
-      describe: () => describeHost(config),
+      describe: () => describeHost(config, this.problems()),
       network: containerNetwork,
       advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,
+      onNetworks: (networks) => this.#bus?.holdForTasks(networks),
       onConfig: (received) => this.#onConfig(received),
     })
   }
@@ -249,6 +288,8 @@ export class NodeRuntime {
 
   #onConfig(received: SessionConfig): void {
     this.#wantedRole = received.role === 1 ? 'manager' : 'worker'
+    const ingress = received.ingressNetworkId
+    this.#bus?.holdAnyway(new Set(ingress === '' ? [] : [networkId(ingress)]))
     const managers = received.managers.map(({ nodeId: id, address }) => ({ nodeId: id, address }))
     const peers = this.#manager?.peers() ?? this.#state.peers
     this.#save({ ...this.#state, managers, peers })

@@ -101,7 +101,7 @@ export const labPrograms: ReadonlySet<string> = new Set([
 /**
  * Kills every process of one of the programs that has the directory, or what is below it, in its arguments; for what a
  * crash left behind. Others that only look at the directory, a `tail` of a log for one, are let alone; of `node` only
- * our daemons and resolvers are meant.
+ * our daemons are meant.
  */
 export function killLeftovers(directory: string, programs: ReadonlySet<string>): number {
   let killed = 0
@@ -111,7 +111,7 @@ export function killLeftovers(directory: string, programs: ReadonlySet<string>):
     if (!argv.some((argument) => argument.includes(`${directory}/`))) continue
     const program = programOf(name)
     if (!programs.has(program)) continue
-    if (program === 'node' && !isOurs(argv)) continue
+    if (program === 'node' && !argv.includes('daemon')) continue
     try {
       process.kill(Number(name), 'SIGKILL')
       killed += 1
@@ -120,10 +120,6 @@ export function killLeftovers(directory: string, programs: ReadonlySet<string>):
     }
   }
   return killed
-}
-
-function isOurs(argv: readonly string[]): boolean {
-  return argv.includes('daemon') || argv.some((argument) => argument.endsWith('/dns-main.js'))
 }
 
 function argumentsOf(pid: string): readonly string[] {

@@ -56,6 +56,13 @@ export function nodeRows(nodes: readonly NodeView[], selfNodeId: string): readon
     }))
 }
 
+/** What nodes say does not work there, one line each. */
+export function nodeProblems(nodes: readonly NodeView[]): readonly string[] {
+  return nodes.flatMap((view) =>
+    (view.node?.description?.problems ?? []).map((text) => `node ${hostname(view)}: ${text}`),
+  )
+}
+
 export function nodeStatus(view: NodeView): string {
   return states[view.node?.state ?? NodeState.UNKNOWN]
 }

@@ -21,6 +21,7 @@ export function prettyNode(view: NodeView): string {
     ` Availability:         \t${nodeAvailability(view)}`,
     ` Address:\t\t${node.address}`,
     ...managerLines(view),
+    ...(description?.problems ?? []).map((text) => `Problem:\t\t${text}`),
     'Platform:',
     ` Operating System:\t${description?.platform?.os ?? ''}`,
     ` Architecture:\t\t${description?.platform?.architecture ?? ''}`,

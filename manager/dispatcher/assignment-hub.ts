@@ -15,7 +15,7 @@ export interface AssignmentHubDeps {
   readonly onNodeRemoved: (id: NodeId) => void
 }
 
-type ClusterConfig = Pick<SessionConfig, 'managers' | 'rootCaCertPem' | 'clusterEpoch'>
+type ClusterConfig = Omit<SessionConfig, 'heartbeatMs' | 'role'>
 
 export class AssignmentHub {
   readonly #deps: AssignmentHubDeps
@@ -49,7 +49,7 @@ export class AssignmentHub {
     for (const feeds of this.#feeds.values()) for (const feed of feeds) feed.markConfig()
   }
 
-  /** Managers, roots and epoch as they are now; O(nodes) after a change of them, else O(1). */
+  /** Managers, roots, epoch and ingress network as they are now; O(nodes) after a change of them, else O(1). */
   clusterConfig(): ClusterConfig {
     this.#config ??= this.#deps.store.view((tx) => {
       const managers: { nodeId: string; address: string }[] = []
@@ -61,7 +61,9 @@ export class AssignmentHub {
         rootCaCertPem = cluster.rootCaCertPem
         clusterEpoch = cluster.epoch
       }
-      return { managers, rootCaCertPem, clusterEpoch }
+      let ingressNetworkId = ''
+      for (const { id, spec } of tx.all('networks')) if (spec.isIngress) ingressNetworkId = id
+      return { managers, rootCaCertPem, clusterEpoch, ingressNetworkId }
     })
     return this.#config
   }
@@ -71,7 +73,7 @@ export class AssignmentHub {
     while (!signal.aborted) {
       const options = { signal, bufferMax: commitsWaitingMax }
       const commits = this.#deps.store.watch(
-        { tasks: 'all', nodes: 'all', cluster: 'all' },
+        { tasks: 'all', nodes: 'all', cluster: 'all', networks: 'all' },
         options,
       )
       // Subscribed and marked in one tick: no change falls in between.
@@ -114,6 +116,11 @@ export class AssignmentHub {
       }
       case 'nodes':
         this.#noteNode(change)
+        return
+      case 'networks':
+        if (!change.object.spec.isIngress) return
+        this.#config = undefined
+        this.markConfigs()
         return
       case 'cluster':
         this.#config = undefined

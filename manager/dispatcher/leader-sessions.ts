@@ -14,7 +14,13 @@ import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { childController, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import { type Node, type NodeDescription, type NodeId, nodeId } from '../../proto/objects/index.ts'
+import {
+  type Node,
+  type NodeDescription,
+  type NodeId,
+  networksLevel,
+  nodeId,
+} from '../../proto/objects/index.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { ReadTx, Store } from '../store/store.ts'
 import { ManagerLink, type SendToManager } from './manager-link.ts'
@@ -177,7 +183,11 @@ class LeaderTerm {
   /** Managers check what agents say; one of another version may still say what this one does not understand. */
   #description(beat: SessionBeat): NodeDescription | undefined {
     try {
-      return beat.description && nodeDescriptionFromProto(beat.description)
+      if (beat.description === undefined) return undefined
+      const { problems, ...rest } = nodeDescriptionFromProto(beat.description)
+      const level = this.#deps.store.view((tx) => [...tx.all('cluster')][0]?.featureLevel ?? 0)
+      // Managers of an older program would not keep them.
+      return problems === undefined || level < networksLevel ? rest : { ...rest, problems }
     } catch (err) {
       this.#deps.log.error({ nodeId: beat.nodeId, err }, 'node description not understood')
       return undefined

@@ -39,6 +39,7 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.Control/GetTask': read,
   '/tsswarm.v1.Control/WatchService': read,
   '/tsswarm.v1.Control/ServiceLogs': read,
+  '/tsswarm.v1.Control/WatchEvents': read,
   '/tsswarm.v1.NodeCa/IssueCertificate': { admits: 'anyone', onLeader: true },
   '/tsswarm.v1.ManagerPeer/JoinRaft': write,
   '/tsswarm.v1.ManagerPeer/LeaveRaft': write,
@@ -47,5 +48,6 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.ManagerPeer/Health': read,
   '/tsswarm.v1.ManagerPeer/ExchangeAddresses': read,
   '/tsswarm.v1.Dispatcher/Session': { admits: 'nodes', onLeader: false },
+  '/tsswarm.v1.Dispatcher/FetchOverlay': { admits: 'nodes', onLeader: false },
   '/tsswarm.v1.Dispatcher/Logs': { admits: 'nodes', onLeader: false },
 }

@@ -5,6 +5,7 @@ import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import { DispatcherService } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
+import type { FetchOverlay } from '../bus/fetch-overlay.ts'
 import type { CaHandlers } from '../ca/ca-handlers.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { LeaderSessions } from '../dispatcher/leader-sessions.ts'
@@ -23,6 +24,7 @@ export interface TlsServicesDeps
   readonly sessions: LeaderSessions
   readonly dispatcher: Dispatcher
   readonly hub: LogHub
+  readonly fetchOverlay: FetchOverlay
   readonly directory: NodeDirectory
   readonly clock: Clock
 }
@@ -42,6 +44,7 @@ export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
     serve(DispatcherService, {
       session: dispatcher.handleSession.bind(dispatcher),
       logs: hub.handleLogs.bind(hub),
+      fetchOverlay: deps.fetchOverlay,
     }),
     serve(ManagerPeerService, {
       ...peers,

@@ -24,7 +24,7 @@ import type {
   WatchOptions,
   WatchSelector,
 } from './store.ts'
-import { WatchHub } from './watch-hub.ts'
+import { type CommitListener, WatchHub } from './watch-hub.ts'
 
 /** About 5 ms of applying. */
 const sliceBytes = 128 * 2 ** 10
@@ -80,6 +80,14 @@ export class ReplicatedStore implements Store {
 
   watch(selector: WatchSelector, options: WatchOptions): AsyncIterable<Commit> {
     return this.#hub.watch(selector, options)
+  }
+
+  /**
+   * Calls the listener within the application of each commit, before anybody can look at the state after it, and with undefined when
+   * the state was replaced by a snapshot; the result ends that. Everything waits for it: it must be quick, and must not throw.
+   */
+  onCommit(listener: CommitListener): () => void {
+    return this.#hub.listen(listener)
   }
 
   /**

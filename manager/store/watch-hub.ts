@@ -25,11 +25,15 @@ interface Interest {
   readonly byKey: Map<string, Map<string, Set<Watcher>>>
 }
 
+/** Must not throw, and has to be quick: everything waits for it. */
+export type CommitListener = (commit: Commit | undefined) => void
+
 type TableLookup = <T extends TableName>(table: T) => TableState<T>
 
 export class WatchHub {
   readonly #interests = new Map<TableName, Interest>()
   readonly #watchers = new Set<Watcher>()
+  readonly #listeners = new Set<CommitListener>()
   readonly #table: TableLookup
 
   /** `table` finds the keys of rows. */
@@ -52,7 +56,14 @@ export class WatchHub {
     return iterate(queue, unsubscribe, signal)
   }
 
+  /** Calls the listener within each commit, and with undefined when the state was replaced; the result ends that. */
+  listen(listener: CommitListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
   publish(commit: Commit): void {
+    for (const listener of this.#listeners) listener(commit)
     if (this.#watchers.size === 0) return
     const touched: Watcher[] = []
     for (const change of commit.changes) {
@@ -71,6 +82,7 @@ export class WatchHub {
   /** Ends all subscriptions: the state was replaced. */
   endAll(reason: string): void {
     for (const watcher of [...this.#watchers]) end(watcher, reason)
+    for (const listener of this.#listeners) listener(undefined)
   }
 
   #subscribe(watcher: Watcher, selector: WatchSelector, leave: (() => void)[]): void {

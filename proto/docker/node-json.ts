@@ -8,6 +8,10 @@ export interface ManagerStatus {
   readonly reachability: 'unknown' | 'unreachable' | 'reachable'
 }
 
+function messageOf({ stateMessage, description }: Node): string {
+  return [stateMessage, ...(description?.problems ?? [])].filter((text) => text !== '').join('; ')
+}
+
 /** Docker's Node. `manager` is undefined for workers. */
 export function nodeJson(node: Node, manager: ManagerStatus | undefined): Json {
   const { description } = node
@@ -37,7 +41,7 @@ export function nodeJson(node: Node, manager: ManagerStatus | undefined): Json {
     },
     Status: {
       State: node.state,
-      ...omitEmpty({ Message: node.stateMessage }),
+      ...omitEmpty({ Message: messageOf(node) }),
       Addr: node.address,
     },
     ...(node.manager === undefined

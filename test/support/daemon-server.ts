@@ -43,9 +43,12 @@ export const anInfo: InfoResponse = {
     engineLabels: { disk: 'ssd' },
     featureLevel: 2,
     dataPathAddress: '',
+    problems: [],
   },
   stateDir: '/var/lib/tsswarm',
   leaderNodeId: '',
+  busServerNodeId: '',
+  busFailure: '',
 }
 
 /** `at`: the socket of one that was closed. */

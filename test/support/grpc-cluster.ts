@@ -1,6 +1,9 @@
 // Managers with real mutual-TLS listeners on loopback, around one store in memory: sessions, reports and logs as they
 // travel in production. Not for Raft and not for the daemon.
 import { Client, type ServiceDefinition } from '@grpc/grpc-js'
+import { createFetchOverlay } from '../../manager/bus/fetch-overlay.ts'
+import { OverlayHistory } from '../../manager/bus/overlay-history.ts'
+import { storeOverlay } from '../../manager/bus/store-overlay.ts'
 import { newNode } from '../../manager/ca/ca-handlers.ts'
 import { createRootCa, issueCertificate, type RootCa } from '../../manager/ca/root-ca.ts'
 import { createDispatcher, type Dispatcher } from '../../manager/dispatcher/dispatcher.ts'
@@ -62,6 +65,7 @@ export class GrpcCluster {
   readonly #agents: (() => Promise<void>)[] = []
   readonly #renewals = new Map<string, () => Promise<void>>()
   readonly #clients: Client[] = []
+  readonly #history = new OverlayHistory(this.store, storeOverlay)
   readonly #cutList = new CutList(systemClock)
   #leader = ''
   #endTerm: () => Promise<void> = async () => {}
@@ -97,6 +101,11 @@ export class GrpcCluster {
   identityOf(name: string): IdentitySource {
     const { identity } = this.#manager(name)
     return { current: () => identity, onChange: () => () => {} }
+  }
+
+  /** A certificate of a worker. */
+  nodeIdentity(name: string): Promise<TlsIdentity> {
+    return this.#identity(name, 'worker')
   }
 
   /** How that manager names itself to others. */
@@ -245,6 +254,12 @@ export class GrpcCluster {
       served(DispatcherService, {
         session: dispatcher.handleSession.bind(dispatcher),
         logs: logs.handleLogs.bind(logs),
+        fetchOverlay: createFetchOverlay({
+          store: this.store,
+          source: storeOverlay,
+          history: this.#history,
+          readBarrier: async () => {},
+        }),
       }),
       served(ManagerPeerService, {
         reportSessions: leading.handleReports,

@@ -107,7 +107,14 @@ class Fixture {
 
   async started(heartbeatMs = 500, clusterEpoch = 1): Promise<Attempt> {
     await settle()
-    const config = { heartbeatMs, managers: [], role: 0, rootCaCertPem: '', clusterEpoch } as const
+    const config = {
+      heartbeatMs,
+      managers: [],
+      role: 0,
+      rootCaCertPem: '',
+      clusterEpoch,
+      ingressNetworkId: '',
+    } as const
     const value = { sessionId: 's1', managerNodeId: 'm1', config }
     await this.send({ kind: { $case: 'started', value } })
     return this.last
@@ -170,6 +177,7 @@ t.test('heartbeats follow the period the manager names', async (t) => {
     role: 0,
     rootCaCertPem: '',
     clusterEpoch: 1,
+    ingressNetworkId: '',
   } as const
   await fixture.send({ kind: { $case: 'config', value } })
   const before = got.length
@@ -229,6 +237,7 @@ t.test('a manager that the cluster was recovered without is not listened to', as
     role: 0,
     rootCaCertPem: '',
     clusterEpoch: 1,
+    ingressNetworkId: '',
   } as const
   await fixture.send({ kind: { $case: 'config', value: { ...stale, clusterEpoch: 0 } } })
   t.equal(fixture.failures.length, 1, 'one that does not say is believed')

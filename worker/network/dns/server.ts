@@ -32,8 +32,6 @@ export interface DnsServerOptions {
   readonly onError: (err: Error) => void
   /** Of one asker; default 10,000. */
   readonly queriesPerSecond?: number
-  /** Of one asker and not ours to answer: these cost six times as much. Default 2,000. */
-  readonly forwardsPerSecond?: number
   readonly tcp?: Partial<TcpLimits>
 }
 
@@ -49,7 +47,6 @@ const askersMax = 4_096
 export class DnsServer {
   readonly #options: DnsServerOptions
   readonly #rate: RateLimiter
-  readonly #forwardRate: RateLimiter
   readonly #connections: TcpConnections
   readonly #udp = new Set<UdpSocket>()
   readonly #tcp = new Set<TcpServer>()
@@ -57,10 +54,13 @@ export class DnsServer {
   #counts = { queries: 0, forwarded: 0, limited: 0, dropped: 0 }
 
   constructor(options: DnsServerOptions) {
-    const { queriesPerSecond = 10_000, forwardsPerSecond = 2_000 } = options
+    const { queriesPerSecond = 10_000 } = options
     this.#options = options
-    this.#rate = limiterOf(queriesPerSecond)
-    this.#forwardRate = limiterOf(forwardsPerSecond)
+    this.#rate = new RateLimiter({
+      perSecond: queriesPerSecond,
+      burst: queriesPerSecond,
+      askersMax,
+    })
     this.#connections = new TcpConnections({
       clock: options.clock,
       limits: options.tcp ?? {},
@@ -135,20 +135,17 @@ export class DnsServer {
     isTcp: boolean,
   ): Buffer | Promise<Buffer | undefined> | undefined {
     this.#counts.queries += 1
-    const nowMs = this.#options.clock.monotonicMs()
-    if (!this.#rate.takes(address, nowMs)) return this.#limit()
+    if (!this.#rate.takes(address, this.#options.clock.monotonicMs())) {
+      this.#counts.limited += 1
+      return undefined
+    }
     const decision = this.#decide(message, address, isTcp)
     if (decision.kind === 'reply') return decision.bytes
     if (decision.kind === 'forward') {
-      if (!this.#forwardRate.takes(address, nowMs)) return this.#limit()
       return this.#forward({ message, query: decision.query, asker: address, isTcp })
     }
     this.#counts.dropped += 1
     return undefined
-  }
-
-  #limit(): undefined {
-    this.#counts.limited += 1
   }
 
   /** Whatever a stranger sends, the process goes on. */
@@ -169,11 +166,6 @@ export class DnsServer {
     const isTooLong = !isTcp && answer.length > udpBytesMax(query)
     return isTooLong ? encodeEmpty(message, query, 0, true) : answer
   }
-}
-
-/** A second's worth at once. */
-function limiterOf(perSecond: number): RateLimiter {
-  return new RateLimiter({ perSecond, burst: perSecond, askersMax })
 }
 
 /** Of an answer from outside: what the asker said it takes, as the server outside was told. */

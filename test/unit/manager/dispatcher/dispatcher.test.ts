@@ -420,4 +420,5 @@ const emptyDescription = {
   engineLabels: {},
   featureLevel: 0,
   dataPathAddress: '',
+  problems: [],
 }

@@ -145,14 +145,6 @@ t.test('over its rate an asker gets nothing, others their answers', async (t) =>
   t.ok(server.counts.limited > 50, `${server.counts.limited} are limited`)
 })
 
-t.test('questions for the world have a rate of their own', async (t) => {
-  const { server, port } = await aWorld(t, { forwardsPerSecond: 5 })
-  const burst = Array.from({ length: 50 }, () => aQuery('example.com'))
-  await askUdp(port, burst, { from: asker, count: 5 })
-  t.ok(server.counts.forwarded < 10, `${server.counts.forwarded} are forwarded`)
-  t.same(await aClient(port, asker).resolve4('web'), ['127.1.1.1'], 'names of ours are answered')
-})
-
 t.test('garbage is answered or dropped, and the server goes on', async (t) => {
   const { server, port, errors } = await aWorld(t)
   const random = seededRandom(11)

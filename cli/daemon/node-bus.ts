@@ -1,0 +1,108 @@
+// A node's ear on the bus: its connection, and what it hears of overlay networks, which goes to the kernel.
+import { BusClient, type BusServer, type BusStatus } from '../../proto/bus/bus-client.ts'
+import { splitAddress } from '../../proto/bus/host-port.ts'
+import { busPorts } from '../../proto/bus/ports.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
+import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import type { Random } from '../../proto/lib/random.ts'
+import {
+  compareStamps,
+  type IdentitySource,
+  type NetworkId,
+  type NodeId,
+  type Stamp,
+} from '../../proto/objects/index.ts'
+import type { NodeNetwork } from '../../worker/network/node-network.ts'
+import {
+  OverlayFeed,
+  type OverlayKnowledge,
+  type OverlayTransport,
+} from '../../worker/overlay-feed.ts'
+import type { ManagerAddress } from '../../worker/state-records.ts'
+
+export interface NodeBusDeps {
+  readonly identity: IdentitySource
+  readonly nodeId: NodeId
+  readonly managers: () => readonly ManagerAddress[]
+  /** host:port under which this very host reaches a manager's control API. */
+  readonly dial: (manager: ManagerAddress) => string
+  readonly sessionManager: () => ManagerAddress | undefined
+  readonly transport: OverlayTransport
+  readonly network: Pick<NodeNetwork, 'setOverlay'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export class NodeBus {
+  readonly loops: readonly NamedLoop[]
+  readonly #deps: NodeBusDeps
+  readonly #client: BusClient
+  readonly #overlay: OverlayFeed
+  #ofTasks: ReadonlySet<NetworkId> | undefined
+  #ofAll: ReadonlySet<NetworkId> | undefined
+
+  constructor(deps: NodeBusDeps) {
+    this.#deps = deps
+    this.#client = new BusClient({
+      ...deps,
+      servers: () => deps.managers().flatMap((manager) => serverOf(manager, deps.dial(manager))),
+    })
+    this.#overlay = new OverlayFeed({
+      ...deps,
+      bus: this.#client,
+      onKnowledge: (now) => this.#bring(now),
+    })
+    this.loops = [
+      { name: 'bus connection', run: this.#client.run },
+      { name: 'overlay feed', run: this.#overlay.run },
+    ]
+  }
+
+  status(): BusStatus {
+    return this.#client.status()
+  }
+
+  /** The networks that this node's tasks are on. */
+  holdForTasks(networks: ReadonlySet<NetworkId>): void {
+    this.#ofTasks = networks
+    this.#hold()
+  }
+
+  /** The networks that every node holds. */
+  holdAnyway(networks: ReadonlySet<NetworkId>): void {
+    this.#ofAll = networks
+    this.#hold()
+  }
+
+  /** Until both are known the kernel keeps what it has: it may be of an earlier life of this daemon. */
+  #hold(): void {
+    if (this.#ofTasks === undefined || this.#ofAll === undefined) return
+    this.#overlay.hold([...this.#ofTasks, ...this.#ofAll])
+  }
+
+  #bring(now: OverlayKnowledge): void {
+    const { network, nodeId, log } = this.#deps
+    const stamp = latest([now.pathsStamp, ...now.stamps.values()])
+    if (!now.isComplete || this.#ofAll === undefined || stamp === undefined) return
+    const state = { nodeId, paths: now.paths, views: [...now.views.values()] }
+    network.setOverlay(state, stamp).catch((err: unknown) => {
+      log.warn({ err }, 'the overlay networks are not as they are to be: tried again')
+    })
+  }
+}
+
+function latest(stamps: readonly (Stamp | undefined)[]): Stamp | undefined {
+  return stamps.reduce((last, stamp) =>
+    last === undefined || (stamp !== undefined && compareStamps(stamp, last) > 0) ? stamp : last,
+  )
+}
+
+function serverOf({ nodeId: id }: ManagerAddress, address: string): readonly BusServer[] {
+  const at = splitAddress(address)
+  const ports = at && busPorts(at.port)
+  return at === undefined || ports === undefined
+    ? []
+    : [{ nodeId: id, host: at.host, port: ports.client }]
+}

@@ -1,0 +1,220 @@
+// The leader tells the bus what becomes of overlay networks: each change once, however many nodes there are, and every second that nothing
+// else was. What is lost on the way is fetched (fetch-overlay.ts), so nothing here waits for anybody.
+import { encodeBusMessage } from '../../proto/bus/bus-message.ts'
+import {
+  encodeOverlayChange,
+  encodeOverlayWhole,
+  type OverlayWhole,
+} from '../../proto/bus/overlay-subjects.ts'
+import { networkSubject, pathsSubject } from '../../proto/bus/subjects.ts'
+import { Bell } from '../../proto/lib/bell.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
+import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+import {
+  type NetworkId,
+  networkViewChange,
+  nodePathsChange,
+  type Stamp,
+} from '../../proto/objects/index.ts'
+import type { ReadTx, Store } from '../store/store.ts'
+import { payloadBytesMax } from './nats-config.ts'
+import type { OverlayHistory, Touched } from './overlay-history.ts'
+import type { OverlaySource } from './overlay-source.ts'
+
+/** The bus as the leader sees it. */
+export interface BusWriter {
+  /** False: the message is lost. */
+  publish(subject: string, bytes: Uint8Array): boolean
+  /** Whether all that was written is on its way. */
+  flush(signal: AbortSignal): Promise<boolean>
+  onConnection(listener: (isConnected: boolean) => void): () => void
+}
+
+export interface OverlayPublisherDeps {
+  readonly store: Store
+  readonly source: OverlaySource
+  readonly history: OverlayHistory
+  readonly bus: BusWriter
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Changes within this time travel together. */
+const gatherMs = 10
+const tipMs = 1_000
+/** A subject gets a tip in each of so many rounds after a change, */
+const eagerRounds = 5
+/** and after that in one of so many. */
+const restRounds = 30
+/** Room for what is around a payload. */
+const dataBytesMax = payloadBytesMax - 4_096
+
+interface Told {
+  readonly id: NetworkId | undefined
+  /** What the readers were told last, and when that was made. */
+  whole: OverlayWhole
+  stamp: Stamp
+  /** First of the changes that they were not told yet. */
+  first: Stamp | undefined
+  /** Round of its last change. */
+  changedRound: number
+}
+
+/** Runs on the leader. */
+export function overlayPublisherLoop(deps: OverlayPublisherDeps): NamedLoop {
+  return { name: 'overlay publisher', run: (signal) => new Publisher(deps).run(signal) }
+}
+
+class Publisher {
+  readonly #deps: OverlayPublisherDeps
+  readonly #bell = new Bell()
+  readonly #told = new Map<string, Told>()
+  readonly #dirty = new Set<string>()
+  #isAnew = true
+  #round = 0
+
+  constructor(deps: OverlayPublisherDeps) {
+    this.#deps = deps
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { history, bus, clock } = this.#deps
+    const stopTouched = history.onTouched((touched) => this.#note(touched))
+    const stopConnection = bus.onConnection((isConnected) => {
+      if (isConnected) this.#tipAll()
+    })
+    let tipAtMs = clock.monotonicMs()
+    while (!signal.aborted) {
+      if (this.#isAnew) this.#begin()
+      this.#publishDirty()
+      const nowMs = clock.monotonicMs()
+      if (nowMs >= tipAtMs) {
+        this.#tipRound()
+        tipAtMs = nowMs + tipMs
+        await bus.flush(signal)
+      }
+      await this.#bell.wait(clock, Math.max(0, tipAtMs - clock.monotonicMs()), signal)
+      if (this.#dirty.size > 0) await wait(clock, gatherMs, signal)
+    }
+    stopTouched()
+    stopConnection()
+  }
+
+  /** Within a commit: only notes. */
+  #note(touched: Touched | undefined): void {
+    if (touched === undefined) this.#isAnew = true
+    else {
+      for (const id of touched.networks) this.#mark(networkSubject(id), id, touched.stamp)
+      if (touched.paths) this.#mark(pathsSubject, undefined, touched.stamp)
+    }
+    this.#bell.ring()
+  }
+
+  #mark(subject: string, id: NetworkId | undefined, stamp: Stamp): void {
+    const told = this.#told.get(subject)
+    if (told !== undefined) told.first ??= stamp
+    else {
+      const unknown: Told = { ...this.#fresh(id), whole: { kind: 'none' }, first: stamp }
+      this.#told.set(subject, unknown)
+    }
+    this.#dirty.add(subject)
+  }
+
+  #fresh(id: NetworkId | undefined): Told {
+    const stamp = this.#deps.history.asOf()
+    const whole: OverlayWhole = { kind: 'none' }
+    return { id, whole, stamp, first: undefined, changedRound: this.#round }
+  }
+
+  /** Readers know the state as it is now, or learn from the tips that they do not. */
+  #begin(): void {
+    const { store, source, history } = this.#deps
+    this.#isAnew = false
+    this.#told.clear()
+    this.#dirty.clear()
+    store.view((tx) => {
+      const add = (subject: string, id: NetworkId | undefined): void => {
+        const stamp = history.lastOf(subject)
+        this.#told.set(subject, { ...this.#fresh(id), whole: this.#read(tx, id), stamp })
+      }
+      for (const id of source.networkIds(tx)) add(networkSubject(id), id)
+      add(pathsSubject, undefined)
+    })
+    this.#tipAll()
+  }
+
+  #read(tx: ReadTx, id: NetworkId | undefined): OverlayWhole {
+    const { source } = this.#deps
+    if (id === undefined) return { kind: 'paths', paths: source.paths(tx) }
+    const view = source.view(tx, id)
+    return view === undefined ? { kind: 'none' } : { kind: 'network', view }
+  }
+
+  #publishDirty(): void {
+    for (const subject of this.#dirty) {
+      const told = this.#told.get(subject)
+      if (told !== undefined) this.#publish(subject, told)
+    }
+    this.#dirty.clear()
+  }
+
+  /** One tick: what is read is what the history says. */
+  #publish(subject: string, told: Told): void {
+    const { store, history } = this.#deps
+    const { whole: before, stamp: previous, first } = told
+    if (first === undefined) return
+    const whole = store.view((tx) => this.#read(tx, told.id))
+    const [stamp, asOf] = [history.lastOf(subject), history.asOf()]
+    Object.assign(told, { whole, stamp, first: undefined, changedRound: this.#round })
+    const change = changeData(before, whole)
+    if (change !== undefined && change.length <= dataBytesMax) {
+      this.#send(subject, { kind: 'change', previous, first, stamp, asOf, change })
+    } else {
+      const bytes = encodeOverlayWhole(whole)
+      if ((bytes?.length ?? 0) <= dataBytesMax) {
+        this.#send(subject, { kind: 'whole', stamp, asOf, whole: bytes })
+      } else this.#tip(subject, told)
+    }
+    if (whole.kind === 'none') this.#told.delete(subject)
+  }
+
+  #tipRound(): void {
+    this.#round += 1
+    let position = 0
+    for (const [subject, told] of this.#told) {
+      position += 1
+      const isEager = this.#round - told.changedRound <= eagerRounds || subject === pathsSubject
+      const isTurn = (position + this.#round) % restRounds === 0
+      if (isEager || isTurn) this.#tip(subject, told)
+    }
+  }
+
+  #tipAll(): void {
+    for (const [subject, told] of this.#told) this.#tip(subject, told)
+  }
+
+  #tip(subject: string, told: Told): void {
+    // What is not told yet is about to be.
+    if (told.first !== undefined) return
+    this.#send(subject, { kind: 'tip', stamp: told.stamp, asOf: this.#deps.history.asOf() })
+  }
+
+  #send(subject: string, message: Parameters<typeof encodeBusMessage>[0]): void {
+    const isSent = this.#deps.bus.publish(subject, encodeBusMessage(message))
+    if (!isSent) this.#deps.log.trace({ subject }, 'no bus: readers find out by comparing')
+  }
+}
+
+/** Undefined when only the whole state will do. */
+function changeData(before: OverlayWhole, after: OverlayWhole): Uint8Array | undefined {
+  if (before.kind === 'network' && after.kind === 'network') {
+    const change = networkViewChange(before.view, after.view)
+    return encodeOverlayChange({ kind: 'network', change })
+  }
+  if (before.kind === 'paths' && after.kind === 'paths') {
+    const change = nodePathsChange(before.paths, after.paths)
+    return encodeOverlayChange({ kind: 'paths', change })
+  }
+  return undefined
+}
