@@ -143,27 +143,26 @@ class Supervisor implements ResolverProcess {
   async #send(): Promise<void> {
     if (this.#isSending) return
     this.#isSending = true
-    try {
-      while (this.#connection !== undefined && this.#hasMore()) await this.#sendOnce()
-    } catch (err) {
-      this.#options.log.warn({ err }, 'resolver was not told all names')
-      // Whatever it got, the next connection begins anew.
-      this.close()
-    } finally {
-      this.#isSending = false
+    while (this.#hasMore()) {
+      const connection = this.#connection
+      if (connection === undefined) break
+      await this.#sendOnce(connection).catch((err) => {
+        // Closed by us, or followed by another that begins anew.
+        if (this.#connection !== connection) return
+        this.#options.log.warn({ err }, 'resolver was not told all names')
+        this.close()
+      })
     }
-    // A new connection may have been made while the old one failed.
-    if (this.#connection !== undefined && this.#hasMore()) void this.#send()
+    this.#isSending = false
   }
 
   #hasMore(): boolean {
     return this.#stamp !== undefined && (this.#needsWhole || this.#stamp !== this.#applied)
   }
 
-  async #sendOnce(): Promise<void> {
-    const connection = this.#connection
+  async #sendOnce(connection: ControlConnection): Promise<void> {
     const stamp = this.#stamp
-    if (connection === undefined || stamp === undefined) return
+    if (stamp === undefined) return
     const isWhole = this.#needsWhole
     const changes = isWhole ? this.#known.all() : this.#pending
     this.#pending = []
