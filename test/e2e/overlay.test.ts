@@ -1,6 +1,6 @@
 // Overlay networks over three nodes on a real kernel: what reaches whom, and what does not. The state the managers would
 // send is made by hand.
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { runCommand } from '../../proto/lib/command.ts'
@@ -70,6 +70,19 @@ t.test('tasks of one network reach one another on any node, those of two do not'
     await Promise.all(tries)
   }
   for (const { network } of world.nodes) t.same(await network.audit(), [])
+
+  for (const port of [53, 54]) {
+    world.bench.daemon([
+      ...inNs(world.node(1).dataPlane),
+      ...['socat', `UDP4-RECVFROM:${port},fork,bind=127.0.0.11`, 'SYSTEM:echo $SOCAT_PEERADDR'],
+    ])
+  }
+  const inside = containers[0]?.process.enter ?? []
+  await eventually(
+    async () => (await ask(inside, 'udp', '127.0.0.11', 53)) === '10.1.0.11',
+    'the resolver knows who asks',
+  )
+  t.equal(await ask(inside, 'udp', '127.0.0.11', 54), '', 'nothing else of its loopback answers')
 
   await world.node(1).network.detach('s1.1')
   const links = await world.bench.run(world.node(1).dataPlane, ['ip', '-br', 'link'])
@@ -260,3 +273,61 @@ t.test(
     t.equal(await hears('borrowed'), false)
   },
 )
+
+t.test(
+  'a restarted daemon goes on with what it knows, without a word from a manager',
+  async (t) => {
+    const world = await anOverlayWorld(t)
+    await world.tell(views)
+    const here = await run(world, 's1.1')
+    await run(world, 's1.2')
+    const node = world.node(1)
+    node.network.close()
+    const second = node.again()
+    await second.start()
+    const request = {
+      containerId: 's1.1',
+      name: 's1.1',
+      pid: here.process.pid,
+      endpoints: [{ networkId: 'net1', addresses: ['10.1.0.11/24'], aliases: [] }],
+      ports: [],
+    }
+    const restored = [{ request, attachment: here.attachment }]
+    await second.restore(restored)
+    t.same(await second.audit(), [])
+    t.equal(await ask(here.process.enter, 'tcp', addressOf('s1.2'), 80), 's1.2 10.1.0.11')
+
+    second.close()
+    await rm(join(world.bench.dir, 'run1/network/journal.jsonl'))
+    const third = node.again()
+    await third.start()
+    await third.restore(restored)
+    t.same(await third.audit(), [])
+    t.equal(
+      await ask(here.process.enter, 'tcp', addressOf('s1.2'), 80),
+      's1.2 10.1.0.11',
+      'its record lost, it takes the container back under its address',
+    )
+  },
+)
+
+t.test('a container waits for the news of its network, and is refused without them', async (t) => {
+  const world = await anOverlayWorld(t)
+  await world.tell([])
+  const ending = new AbortController()
+  const process = await world.bench.container()
+  const { network } = world.node(1)
+  const attach = (containerId: string, networkId: string): Promise<unknown> => {
+    const endpoints = [{ networkId, addresses: ['10.1.0.11/24'], aliases: [] }]
+    const request = { containerId, name: containerId, pid: process.pid, endpoints, ports: [] }
+    return network.attach(request, ending.signal)
+  }
+  const waiting = attach('early', 'net1')
+  await world.tell(views)
+  await t.resolves(waiting)
+  const refused = attach('never', 'net7')
+  ending.abort(new Error('stopped'))
+  await t.rejects(refused, { message: 'stopped' })
+  await network.detach('early')
+  t.same(await network.audit(), [])
+})

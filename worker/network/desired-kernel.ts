@@ -12,6 +12,7 @@ import {
   linkMtu,
   linkPrefix,
   type NetworkState,
+  resolverAddress,
 } from './network-state.ts'
 import { dataPlaneTable, hostTable } from './nft-tables.ts'
 import { familyOf, ofFamily } from './overlay-state.ts'
@@ -89,6 +90,8 @@ const dataPlaneSysctls: readonly (readonly [string, string])[] = [
   ['net/ipv4/conf/all/rp_filter', '0'],
   ['net/ipv4/conf/default/rp_filter', '1'],
   [`net/ipv4/conf/${dataPlaneLink}/rp_filter`, '1'],
+  // Containers ask the resolver at 127.0.0.11; what else of loopback they send is dropped (nft-tables.ts).
+  ['net/ipv4/conf/all/route_localnet', '1'],
   ['net/ipv4/conf/all/send_redirects', '0'],
   ['net/ipv4/conf/default/send_redirects', '0'],
   [`net/ipv4/conf/${dataPlaneLink}/send_redirects`, '0'],
@@ -164,6 +167,9 @@ function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
     neighbour,
     ...toSubnets,
     ...(isOpen && endpoint.isSecondary !== true ? [`route replace ${all} ${by}`] : []),
+    ...(endpoint.isSecondary !== true && familyOf(address) === 4
+      ? [`route replace ${resolverAddress} ${by} table local`]
+      : []),
     ...(isOnlyOne
       ? []
       : [

@@ -149,7 +149,7 @@ class NodeKernel implements Kernel {
   }
 
   async ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined> {
-    const argv = [...enterNamespace(netnsFile), 'ip', '-force', '-batch', '-']
+    const argv = [...enterNamespace(netnsFile), 'sh', '-c', insideScript]
     const input = `${lines.join('\n')}\n`
     const result = await this.#options.runOften(argv, { input, timeoutMs })
     return result.code === 0 ? undefined : describeInside(lines, result.stderr)
@@ -265,6 +265,10 @@ class NodeKernel implements Kernel {
     }
   }
 }
+
+/** Its interfaces may lead to an address of loopback: the resolver's, which is in the data plane. */
+const insideScript =
+  'for f in /proc/sys/net/ipv4/conf/eth*/route_localnet; do echo 1 >"$f"; done; exec ip -force -batch -'
 
 /** `device` limits it to what hangs on that device; rules and the like are then somebody else's. */
 function readingScript(desired: DesiredNamespace, device: string): readonly string[] {

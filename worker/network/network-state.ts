@@ -15,6 +15,9 @@ export const linkPrefix = 30
 export const doorSubnet = '169.254.77.0/24'
 export const linkMtu = 1500
 
+/** Where containers find the node's resolver, as under Docker: an address of loopback, in the data plane. */
+export const resolverAddress = '127.0.0.11'
+
 /** The same over IPv6, used only where a network has it. */
 export const hostAddress6 = 'fd77::1'
 export const dataPlaneAddress6 = 'fd77::2'

@@ -16,6 +16,7 @@ import {
   hostLink,
   type NetworkState,
   type PublishedPort,
+  resolverAddress,
 } from './network-state.ts'
 import { ofFamily } from './overlay-state.ts'
 import type { CompiledOverlay, TableElement } from './pieces.ts'
@@ -290,7 +291,9 @@ function dataPlaneChains(transit: readonly string[]): string {
     type filter hook input priority filter; policy drop;
     iifname "lo" accept
     ct state established,related accept
-    ip daddr 127.0.0.11 meta l4proto { tcp, udp } th dport 53 accept
+    iifname "${dataPlaneLink}" ip daddr 127.0.0.0/8 drop
+    iifname "vx*" ip daddr 127.0.0.0/8 drop
+    ip daddr ${resolverAddress} meta l4proto { tcp, udp } th dport 53 accept
     ip daddr 127.0.0.0/8 drop
     meta l4proto { icmp, ipv6-icmp } accept
     meta l4proto tcp reject with tcp reset

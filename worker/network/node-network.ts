@@ -33,6 +33,7 @@ import { overlayNetworks } from './interface-plan.ts'
 import { randomMac, requireSubnet } from './ipv4.ts'
 import { type Journal, openJournal } from './journal.ts'
 import { createKernel, type Kernel } from './kernel.ts'
+import { createLoopbackListener, type LoopbackListener } from './loopback-listener.ts'
 import { audit, type MendDeps, type Mended, mend } from './mend.ts'
 import { defaultVxlanPort, hostLink } from './network-state.ts'
 import { OverlayKeeper } from './overlay-keeper.ts'
@@ -101,6 +102,7 @@ class RoutedNetwork implements NodeNetwork {
   readonly #kernel: Kernel
   readonly #lock = new SharedLock()
   readonly #overlay: OverlayKeeper
+  readonly #loopback: LoopbackListener
   readonly #vxlanPort: number
   #opened: Journal | undefined
   #isChanged = false
@@ -126,6 +128,7 @@ class RoutedNetwork implements NodeNetwork {
       clock: options.clock,
       log: options.log,
     })
+    this.#loopback = createLoopbackListener(options.clock, options.log)
   }
 
   async start(): Promise<void> {
@@ -136,6 +139,7 @@ class RoutedNetwork implements NodeNetwork {
       const message = `the data plane of this node cannot be set up: ${left.join('; ')}`
       throw new SwarmError('UNAVAILABLE', message)
     }
+    this.#serveLoopback()
     const { log } = this.#options
     log.info({ subnet: this.subnet(), changes: found.length, stamp }, 'data plane is up')
   }
@@ -191,6 +195,7 @@ class RoutedNetwork implements NodeNetwork {
     )
     await this.#lock.shared(() => detachContainer(this.#deps(), containerId))
     if (isOnOverlay) await this.#bring()
+    else this.#serveLoopback()
   }
 
   async restore(live: readonly RestoredAttachment[]): Promise<void> {
@@ -211,6 +216,7 @@ class RoutedNetwork implements NodeNetwork {
         ? ([['net/ipv6/conf/all/forwarding', '0']] as const)
         : []),
     ])
+    this.#loopback.close()
     this.#overlay.close()
     await this.#lock.exclusive(async () => {
       const errors = await closeFirewall(this.#kernel)
@@ -231,12 +237,29 @@ class RoutedNetwork implements NodeNetwork {
   }
 
   close(): void {
+    this.#loopback.close()
     this.#overlay.close()
     this.#kernel.close()
   }
 
-  #attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
-    return this.#lock.shared(() => attachContainer(this.#deps(), request, signal))
+  async #attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
+    const attachment = await this.#lock.shared(() => attachContainer(this.#deps(), request, signal))
+    if (attachment.ports.length > 0) this.#serveLoopback()
+    return attachment
+  }
+
+  /** Ports that are open on all addresses are open on ::1 too. Only where this process is in the host's namespace. */
+  #serveLoopback(): void {
+    if (this.#options.hostNamespaceFile !== undefined) return
+    const own = requireRecord(this.#journal()).endpoints.flatMap(({ ports }) => ports)
+    const open = [...own, ...this.#overlay.ingressPorts()].filter(
+      ({ bindAddress }) => bindAddress === undefined || bindAddress === '::1',
+    )
+    this.#loopback.set(
+      open.flatMap(({ protocol, publishedPort: port }) =>
+        protocol === 'sctp' ? [] : [{ protocol, port }],
+      ),
+    )
   }
 
   /** A task may come before the news of its network. */
@@ -262,6 +285,7 @@ class RoutedNetwork implements NodeNetwork {
   /** Brings the kernel to the present state of the overlay: by what changed, else by comparing everything. */
   async #bring(): Promise<void> {
     const outcome = await this.#lock.shared(() => this.#overlay.flush(this.#journal()))
+    this.#serveLoopback()
     if (outcome === 'done') return
     const { left } = await this.mend()
     if (left.length === 0) return

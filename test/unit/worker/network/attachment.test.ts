@@ -69,6 +69,7 @@ t.test('a container gets an address, a route, a neighbour entry and its inside',
       'addr replace 172.30.0.1/29 dev eth0 noprefixroute',
       'neigh replace 100.127.255.254 lladdr 02:00:00:00:00:ff dev eth0 nud permanent',
       'route replace default via 100.127.255.254 dev eth0 onlink src 172.30.0.1',
+      'route replace 127.0.0.11 via 100.127.255.254 dev eth0 onlink src 172.30.0.1 table local',
     ].map((line) => `/proc/${process.pid}/ns/net: ip ${line}`),
   )
 })

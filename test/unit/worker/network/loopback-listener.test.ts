@@ -1,0 +1,79 @@
+import { createSocket } from 'node:dgram'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import t, { type Test } from 'tap'
+import { silentLogger } from '../../../../proto/lib/log.ts'
+import { createLoopbackListener } from '../../../../worker/network/loopback-listener.ts'
+import { VirtualClock } from '../../../support/virtual-clock.ts'
+
+/** A server on 127.0.0.1 that answers what it hears once the client is done. */
+async function tcpEcho(t: Test): Promise<number> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  return (server.address() as AddressInfo).port
+}
+
+function askTcp(host: string, port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = ''
+    const socket = connect({ host, port }, () => socket.end(text))
+    socket.setEncoding('utf8')
+    socket.on('data', (chunk) => {
+      answer += chunk
+    })
+    socket.on('error', (err) => resolve(err.message))
+    socket.on('close', () => resolve(answer))
+  })
+}
+
+t.test('a connection to ::1 is led to 127.0.0.1 until the port is closed', async (t) => {
+  const port = await tcpEcho(t)
+  const listener = createLoopbackListener(new VirtualClock(), silentLogger)
+  t.teardown(() => listener.close())
+  listener.set([{ protocol: 'tcp', port }])
+  listener.set([{ protocol: 'tcp', port }])
+  const long = 'x'.repeat(1_000_000)
+  t.equal(await askTcp('::1', port, long), long)
+  listener.set([])
+  t.match(await askTcp('::1', port, 'x'), /ECONNREFUSED/)
+})
+
+t.test('a port of another program on ::1 is left to it, one nobody serves is closed', async (t) => {
+  const taken = createServer((socket) => socket.end('other'))
+  await new Promise<void>((resolve) => taken.listen(0, '::1', resolve))
+  t.teardown(() => taken.close())
+  const { port } = taken.address() as AddressInfo
+  const listener = createLoopbackListener(new VirtualClock(), silentLogger)
+  t.teardown(() => listener.close())
+  listener.set([{ protocol: 'tcp', port }])
+  t.equal(await askTcp('::1', port, ''), 'other')
+})
+
+t.test('datagrams find their way back to their sender, and senders are forgotten', async (t) => {
+  const clock = new VirtualClock()
+  const echo = createSocket('udp4')
+  const from: number[] = []
+  echo.on('message', (message, remote) => {
+    from.push(remote.port)
+    echo.send(message, remote.port, remote.address)
+  })
+  await new Promise<void>((resolve) => echo.bind(0, '127.0.0.1', resolve))
+  t.teardown(() => echo.close())
+  const { port } = echo.address()
+  const listener = createLoopbackListener(clock, silentLogger)
+  t.teardown(() => listener.close())
+  listener.set([{ protocol: 'udp', port }])
+  const client = createSocket('udp6')
+  t.teardown(() => client.close())
+  const ask = (text: string): Promise<string> =>
+    new Promise((resolve) => {
+      client.once('message', (message) => resolve(message.toString()))
+      client.send(text, port, '::1')
+    })
+  t.equal(await ask('one'), 'one')
+  t.equal(await ask('two'), 'two')
+  t.equal(from[0], from[1], 'one sender is one flow')
+  await clock.advance(30_000)
+  t.equal(await ask('three'), 'three')
+  listener.set([])
+})

@@ -1,0 +1,125 @@
+// Serves published ports on ::1, which the kernel cannot lead away from loopback: what comes there is handed to the same
+// port of 127.0.0.1, where nft leads it on. Small and for this host's own programs only.
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import type { Clock, Timer } from '../../proto/lib/clock.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+
+export interface LoopbackPort {
+  readonly protocol: 'tcp' | 'udp'
+  readonly port: number
+}
+
+export interface LoopbackListener {
+  /** Listens on exactly these ports from now on. A port that a program of the host has on ::1 is left to it. */
+  set(ports: readonly LoopbackPort[]): void
+  close(): void
+}
+
+/** More connections and senders of one port than this at once are turned away. */
+const clientsMax = 1_000
+/** A sender of UDP is forgotten after this long without an answer or a datagram. */
+const idleMs = 30_000
+
+export function createLoopbackListener(clock: Clock, log: Logger): LoopbackListener {
+  const open = new Map<string, { close(): void }>()
+  const start = (port: LoopbackPort): { close(): void } => {
+    const onError = (err: Error): void => log.debug({ err, ...port }, 'port is not served on ::1')
+    return port.protocol === 'tcp'
+      ? serveTcp(port.port, onError)
+      : serveUdp(port.port, clock, onError)
+  }
+  return {
+    set: (ports) => {
+      const wanted = new Map(ports.map((port) => [`${port.protocol} ${port.port}`, port]))
+      for (const [key, server] of open) {
+        if (wanted.has(key)) continue
+        server.close()
+        open.delete(key)
+      }
+      for (const [key, port] of wanted) if (!open.has(key)) open.set(key, start(port))
+    },
+    close: () => {
+      for (const server of open.values()) server.close()
+      open.clear()
+    },
+  }
+}
+
+function serveTcp(port: number, onError: (err: Error) => void): { close(): void } {
+  const sockets = new Set<Socket>()
+  const server: Server = createServer({ allowHalfOpen: true }, (client) => {
+    const target = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
+    for (const [one, other] of [
+      [client, target],
+      [target, client],
+    ] as const) {
+      sockets.add(one)
+      one.on('error', () => other.destroy())
+      one.on('close', () => {
+        sockets.delete(one)
+        other.end()
+      })
+      one.pipe(other)
+    }
+  })
+  server.maxConnections = clientsMax
+  server.on('error', onError)
+  server.listen({ host: '::1', port, ipv6Only: true })
+  // Ports must not keep a process alive that has nothing else to do.
+  server.unref()
+  return {
+    close: () => {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+interface Sender {
+  readonly socket: UdpSocket
+  timer: Timer
+}
+
+function serveUdp(port: number, clock: Clock, onError: (err: Error) => void): { close(): void } {
+  const senders = new Map<number, Sender>()
+  const server = createSocket({ type: 'udp6', ipv6Only: true })
+  const forget = (from: number): void => {
+    const sender = senders.get(from)
+    sender?.timer.cancel()
+    sender?.socket.close()
+    senders.delete(from)
+  }
+  const remember = (from: number): Sender | undefined => {
+    const timer = clock.setTimer(idleMs, () => forget(from))
+    const known = senders.get(from)
+    known?.timer.cancel()
+    if (known !== undefined) {
+      known.timer = timer
+      return known
+    }
+    if (senders.size >= clientsMax) {
+      timer.cancel()
+      return undefined
+    }
+    const socket = createSocket('udp4')
+    socket.unref()
+    socket.on('error', () => forget(from))
+    socket.on('message', (message) => server.send(message, from, '::1', () => {}))
+    const sender = { socket, timer }
+    senders.set(from, sender)
+    return sender
+  }
+  server.on('error', onError)
+  server.on('message', (message: Buffer, { port: from }: RemoteInfo) => {
+    remember(from)?.socket.send(message, port, '127.0.0.1', () => {})
+  })
+  server.bind({ address: '::1', port })
+  server.unref()
+  return {
+    close: () => {
+      for (const from of [...senders.keys()]) forget(from)
+      server.close()
+    },
+  }
+}
