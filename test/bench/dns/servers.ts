@@ -66,14 +66,19 @@ export async function startOurs(
   return { name: 'ours', pid, port, resolver, stop: () => resolver.purge() }
 }
 
+/** What makes each tell its version and end; of dnsmasq, `-h` would start it. */
+const versionFlags = { dnsmasq: '--version', unbound: '-V' } as const
+
+type Peer = keyof typeof versionFlags
+
 /** Those that are installed. */
-export function installedPeers(): readonly ('dnsmasq' | 'unbound')[] {
-  const peers = ['dnsmasq', 'unbound'] as const
-  return peers.filter((peer) => spawnSync(peer, ['-h'], { stdio: 'ignore' }).error === undefined)
+export function installedPeers(): readonly Peer[] {
+  const peers: readonly Peer[] = ['dnsmasq', 'unbound']
+  return peers.filter((peer) => spawnSync(peer, [versionFlags[peer]]).error === undefined)
 }
 
 export async function startPeer(
-  peer: 'dnsmasq' | 'unbound',
+  peer: Peer,
   dir: string,
   at: Names & { readonly port: number },
 ): Promise<MeasuredServer> {
