@@ -65,6 +65,8 @@ export interface InitSwarmRequest {
   readonly forceNewCluster: boolean;
   /** Also while more than half of the managers can be reached. */
   readonly force: boolean;
+  /** ip or interface; empty: the advertised address. */
+  readonly dataPathAddress: string;
 }
 
 export interface InitSwarmResponse {
@@ -114,6 +116,8 @@ export interface JoinSwarmRequest {
   readonly advertiseAddress: string;
   readonly listenAddress: string;
   readonly availability: NodeAvailability;
+  /** ip or interface; empty: the advertised address. */
+  readonly dataPathAddress: string;
 }
 
 export interface JoinSwarmResponse {
@@ -410,6 +414,7 @@ function createBaseInitSwarmRequest(): InitSwarmRequest {
     spec: undefined,
     forceNewCluster: false,
     force: false,
+    dataPathAddress: "",
   };
 }
 
@@ -435,6 +440,9 @@ export const InitSwarmRequest: MessageFns<InitSwarmRequest> = {
     }
     if (message.force !== false) {
       writer.uint32(56).bool(message.force);
+    }
+    if (message.dataPathAddress !== "") {
+      writer.uint32(66).string(message.dataPathAddress);
     }
     return writer;
   },
@@ -506,6 +514,14 @@ export const InitSwarmRequest: MessageFns<InitSwarmRequest> = {
             }
 
             message.force = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.dataPathAddress = reader.string();
             continue;
           }
         }
@@ -895,7 +911,15 @@ export const ReconnectSwarmProgress: MessageFns<ReconnectSwarmProgress> = {
 };
 
 function createBaseJoinSwarmRequest(): JoinSwarmRequest {
-  return { requestId: "", token: "", remoteAddresses: [], advertiseAddress: "", listenAddress: "", availability: 0 };
+  return {
+    requestId: "",
+    token: "",
+    remoteAddresses: [],
+    advertiseAddress: "",
+    listenAddress: "",
+    availability: 0,
+    dataPathAddress: "",
+  };
 }
 
 export const JoinSwarmRequest: MessageFns<JoinSwarmRequest> = {
@@ -917,6 +941,9 @@ export const JoinSwarmRequest: MessageFns<JoinSwarmRequest> = {
     }
     if (message.availability !== 0) {
       writer.uint32(48).int32(message.availability);
+    }
+    if (message.dataPathAddress !== "") {
+      writer.uint32(58).string(message.dataPathAddress);
     }
     return writer;
   },
@@ -980,6 +1007,14 @@ export const JoinSwarmRequest: MessageFns<JoinSwarmRequest> = {
             }
 
             message.availability = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.dataPathAddress = reader.string();
             continue;
           }
         }
