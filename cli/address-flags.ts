@@ -7,6 +7,11 @@ export const listenFlags = {
   'listen-addr': text('Listen address (format: <ip|interface>[:port])', { shown: '0.0.0.0:2377' }),
 }
 
+export const dataPathFlag = text(
+  "Address or interface of this node's overlay traffic (format: <ip|interface>)",
+  { shown: 'the advertised address' },
+)
+
 export const availabilityFlag = choice(
   'Availability of the node (active, pause, drain)',
   ['active', 'pause', 'drain'],

@@ -3,7 +3,7 @@ import { clusterSpecFromProto, clusterSpecToProto } from '../proto/codec/cluster
 import type { ClusterSpec as ClusterSpecProto } from '../proto/gen/tsswarm/v1/objects.ts'
 import { clusterSpec } from '../proto/spec/cluster-spec.ts'
 import { parseSpec } from '../proto/spec/parse-spec.ts'
-import { choice, duration, type Flags, type FlagValues, integer } from './flags.ts'
+import { choice, duration, type Flags, type FlagValues, integer, list } from './flags.ts'
 import { defined } from './service/create-spec.ts'
 
 export const clusterFlags = {
@@ -46,15 +46,51 @@ export function clusterSpecOf(
   return clusterSpecToProto(parseSpec(clusterSpec, wished, 'the cluster'))
 }
 
+/** Of `swarm init` alone: networks and nodes are built on them. */
+export const addressFlags = {
+  'data-path-port': integer(
+    'UDP port of the overlay traffic, 1024 to 49151',
+    { min: 1024, max: 49_151 },
+    { shown: '4789' },
+  ),
+  'default-addr-pool': list('Subnets in CIDR format that networks get theirs from', {
+    takes: 'ipNet',
+  }),
+  'default-addr-pool-mask-length': integer(
+    'Prefix length of the subnets cut from the pools',
+    { min: 8, max: 29 },
+    { shown: '24' },
+  ),
+} satisfies Flags
+
+/** The spec of a new cluster. Errors: INVALID_ARGUMENT. */
+export function newClusterSpecOf(
+  flags: ClusterFlags & FlagValues<typeof addressFlags>,
+): ClusterSpecProto {
+  const pools = flags['default-addr-pool']
+  const spec = clusterSpecFromProto(clusterSpecOf(flags, undefined))
+  const wished = {
+    ...spec,
+    ...defined({
+      dataPathPort: flags['data-path-port'],
+      defaultAddressPools: pools.length === 0 ? undefined : pools,
+      subnetSize: flags['default-addr-pool-mask-length'],
+    }),
+  }
+  return clusterSpecToProto(parseSpec(clusterSpec, wished, 'the cluster'))
+}
+
+const setAtInit = 'it is set by "tsswarm swarm init", and stays'
+
 const instead: Readonly<Record<string, string>> = {
   autolock: 'locking managers is not available in this version; the Raft log is encrypted at rest',
   'external-ca': 'an external CA is not available in this version',
   'max-snapshots': 'old snapshots are not kept',
   'snapshot-interval': 'a snapshot is made whenever the Raft log has grown by 64 MiB',
-  'data-path-addr': 'overlay networks are not available in this version',
-  'data-path-port': 'overlay networks are not available in this version',
-  'default-addr-pool': 'overlay networks are not available in this version',
-  'default-addr-pool-mask-length': 'overlay networks are not available in this version',
+  'data-path-addr': 'it is set by "tsswarm swarm init" and "swarm join" of each node',
+  'data-path-port': setAtInit,
+  'default-addr-pool': setAtInit,
+  'default-addr-pool-mask-length': setAtInit,
 }
 
 /** What to do instead of a flag that Swarm has. */

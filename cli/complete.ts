@@ -4,7 +4,7 @@ import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
 import type { Completion, Flag, Flags } from './flags.ts'
 import { globalFlags } from './global-flags.ts'
-import { listNodes, listServices } from './lists.ts'
+import { listNetworks, listNodes, listServices } from './lists.ts'
 import { type CommandGroup, groups, plainCommands } from './registry.ts'
 
 export interface Candidate {
@@ -137,6 +137,10 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
         about: node?.address ?? '',
       }))
       return [...hosts, { word: 'self', about: 'this node' }]
+    }
+    case 'networks': {
+      const networks = await listNetworks(client, [], once)
+      return networks.map(({ spec }) => ({ word: spec?.name ?? '', about: spec?.driver ?? '' }))
     }
     case 'images': {
       const { images } = await client.call(DaemonService.listImages, { reference: '' }, once)

@@ -6,7 +6,7 @@ import {
   type ServiceView,
   type TaskView,
 } from '../proto/gen/tsswarm/v1/control.ts'
-import type { TaskSpec } from '../proto/gen/tsswarm/v1/objects.ts'
+import type { Network, TaskSpec } from '../proto/gen/tsswarm/v1/objects.ts'
 import type { CallOptions, Client } from './client.ts'
 
 /** For a hundred thousand rows over a slow disk or a busy manager. */
@@ -35,6 +35,16 @@ export async function listServices(
 ): Promise<readonly ServiceView[]> {
   const all = await client.collect(ControlService.listServices, { filters }, within(options))
   return all.flatMap(({ services }) => services)
+}
+
+/** All networks that pass, in order of creation. Errors: as Client.call. */
+export async function listNetworks(
+  client: Lister,
+  filters: readonly Filter[] = [],
+  options: CallOptions = {},
+): Promise<readonly Network[]> {
+  const all = await client.collect(ControlService.listNetworks, { filters }, within(options))
+  return all.flatMap(({ networks }) => networks)
 }
 
 /** All tasks that pass, in order of creation, each with its spec. Errors: as Client.call. */

@@ -2,6 +2,8 @@
 import { serviceFromProto } from '../../proto/codec/service.ts'
 import type { Json } from '../../proto/docker/json.ts'
 import { serviceJson } from '../../proto/docker/service-json.ts'
+import type { Service } from '../../proto/objects/index.ts'
+import type { Client } from '../client.ts'
 import { defineCommand } from '../command.ts'
 import {
   checkInspectFlags,
@@ -10,8 +12,19 @@ import {
   incomplete,
   inspectFlags,
 } from '../common.ts'
+import { listNetworks } from '../lists.ts'
 import { renderInspect } from '../render/inspect-format.ts'
 import { prettyService } from '../render/service-pretty.ts'
+
+/** Of what the service is on; a network that is gone meanwhile keeps its id. */
+async function networkNames(
+  client: Client,
+  { spec }: Service,
+): Promise<ReadonlyMap<string, string>> {
+  if (spec.task.networks.length === 0) return new Map()
+  const networks = await listNetworks(client)
+  return new Map(networks.map((network) => [network.id, network.spec?.name ?? network.id]))
+}
 
 export const command = defineCommand({
   name: 'service inspect',
@@ -38,7 +51,7 @@ export const command = defineCommand({
       const view = await getService(client, reference)
       if (view.service === undefined) throw incomplete('service')
       const service = serviceFromProto(view.service)
-      if (flags.pretty) pretty.push(prettyService(service))
+      if (flags.pretty) pretty.push(prettyService(service, await networkNames(client, service)))
       else objects.push(serviceJson(service))
     })
     ctx.stdout.write(flags.pretty ? pretty.join('\n') : renderInspect(objects, flags.format))

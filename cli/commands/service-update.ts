@@ -5,6 +5,7 @@ import { printWarnings } from '../common.ts'
 import { converge } from '../converge.ts'
 import { changeService } from '../service/change-service.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
+import { withNetworkIds } from '../service/network-ids.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
 import { updateFlags, updateSpec } from '../service/update-spec.ts'
 
@@ -22,6 +23,7 @@ export const command = defineCommand({
       what: 'Variables',
       command: 'tsswarm service update --env-add MODE=slow --env-rm DEBUG web',
     },
+    { what: 'Onto another network', command: 'tsswarm service update --network-add back web' },
     {
       what: 'Replace all tasks although nothing changed',
       command: 'tsswarm service update --force web',
@@ -30,9 +32,10 @@ export const command = defineCommand({
   run: async (ctx, { flags, args }) => {
     const [reference = ''] = args
     const client = await ctx.connect()
+    const named = await withNetworkIds(client, flags)
     const { serviceId, warnings } = await namingFlags(() =>
       changeService(ctx, client, reference, (spec) =>
-        serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), flags, ctx.env)),
+        serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), named, ctx.env)),
       ),
     )
     printWarnings(ctx, warnings)

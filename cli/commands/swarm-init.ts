@@ -1,8 +1,13 @@
 // tsswarm swarm init
 import { DaemonService, type SwarmRecovery } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { newId } from '../../proto/lib/ids.ts'
-import { availabilityFlag, availabilityOf, listenFlags } from '../address-flags.ts'
-import { absentClusterFlag, clusterFlags, clusterSpecOf } from '../cluster-flags.ts'
+import { availabilityFlag, availabilityOf, dataPathFlag, listenFlags } from '../address-flags.ts'
+import {
+  absentClusterFlag,
+  addressFlags,
+  clusterFlags,
+  newClusterSpecOf,
+} from '../cluster-flags.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { bool, type FlagValues } from '../flags.ts'
 import { usage } from '../parse-args.ts'
@@ -10,7 +15,9 @@ import { recoveryText } from '../render/recovery.ts'
 
 const flags = {
   ...clusterFlags,
+  ...addressFlags,
   ...listenFlags,
+  'data-path-addr': dataPathFlag,
   availability: availabilityFlag,
   'force-new-cluster': bool('Make a swarm of this manager alone, with the state it has'),
   force: bool('With --force-new-cluster: also while more than half of the managers can be reached'),
@@ -31,6 +38,11 @@ export const command = defineCommand({
     { what: 'On a host with one address', command: 'tsswarm swarm init' },
     { what: 'On a host with several', command: 'tsswarm swarm init --advertise-addr 192.168.1.10' },
     {
+      what: 'With subnets of its own for networks',
+      command:
+        'tsswarm swarm init --default-addr-pool 10.20.0.0/16 --default-addr-pool-mask-length 26',
+    },
+    {
       what: 'On the manager that is left of three',
       command: 'tsswarm swarm init --force-new-cluster',
     },
@@ -45,8 +57,9 @@ export const command = defineCommand({
         requestId: newId(ctx.random),
         advertiseAddress: given.flags['advertise-addr'] ?? '',
         listenAddress: given.flags['listen-addr'] ?? '',
+        dataPathAddress: given.flags['data-path-addr'] ?? '',
         availability: availabilityOf(given.flags.availability),
-        spec: isRecovery ? undefined : clusterSpecOf(given.flags, undefined),
+        spec: isRecovery ? undefined : newClusterSpecOf(given.flags),
         forceNewCluster: isRecovery,
         force: given.flags.force,
       },
@@ -64,8 +77,15 @@ function checkTogether(given: FlagValues<typeof flags>): void {
     if (given.force) throw usage('--force goes with --force-new-cluster only')
     return
   }
-  const settings = ['availability', ...Object.keys(clusterFlags)] as const
-  const name = settings.find((one) => given[one as keyof typeof given] !== undefined)
+  const settings = [
+    'availability',
+    'data-path-addr',
+    ...Object.keys(clusterFlags),
+    ...Object.keys(addressFlags),
+  ] as const
+  const isGiven = (value: unknown): boolean =>
+    Array.isArray(value) ? value.length > 0 : value !== undefined
+  const name = settings.find((one) => isGiven(given[one as keyof typeof given]))
   if (name === undefined) return
   throw usage(`--force-new-cluster keeps the settings of the swarm: leave out --${name}`)
 }

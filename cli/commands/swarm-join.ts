@@ -2,7 +2,7 @@
 import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { NodeRole } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { newId } from '../../proto/lib/ids.ts'
-import { availabilityFlag, availabilityOf, listenFlags } from '../address-flags.ts'
+import { availabilityFlag, availabilityOf, dataPathFlag, listenFlags } from '../address-flags.ts'
 import { absentClusterFlag } from '../cluster-flags.ts'
 import { defineCommand } from '../command.ts'
 import { text } from '../flags.ts'
@@ -19,6 +19,7 @@ export const command = defineCommand({
   flags: {
     ...listenFlags,
     availability: availabilityFlag,
+    'data-path-addr': dataPathFlag,
     token: text('Token for entry into the swarm'),
   },
   absent: absentClusterFlag,
@@ -44,6 +45,7 @@ export const command = defineCommand({
         remoteAddresses: [withPort(remote)],
         advertiseAddress: flags['advertise-addr'] ?? '',
         listenAddress: flags['listen-addr'] ?? '',
+        dataPathAddress: flags['data-path-addr'] ?? '',
         availability: availabilityOf(flags.availability),
       },
       { retry: false, timeoutMs: 60_000 },

@@ -88,6 +88,19 @@ export function checkAdvertised(advertised: HostPort, listen: HostPort): void {
   )
 }
 
+/** The outer address of VXLAN packets; empty: the advertised one. Errors: INVALID_ARGUMENT when it is not this host's. */
+export function chooseDataPathAddress(wish: string, addresses: HostAddresses): string {
+  if (wish === '') return ''
+  const byInterface = addresses.get(wish)?.[0]
+  if (byInterface !== undefined) return byInterface
+  if ([...addresses.values()].flat().includes(wish)) return wish
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `--data-path-addr ${JSON.stringify(wish)} is neither an IP address nor an interface of this host ` +
+      `(${[...addresses].map(([name, ips]) => `${name}: ${ips.join(', ')}`).join('; ') || 'it has none'})`,
+  )
+}
+
 /**
  * The address to advertise: the wish (an address, maybe one that is translated to this host, or an interface name), else
  * the only one there is. Errors: INVALID_ARGUMENT when the wish is neither or, without one, there are several or none.

@@ -66,7 +66,9 @@ function info({ config, swarm }: DaemonHandlerDeps): InfoResponse {
     error: failure instanceof Error ? failure.message : '',
     clusterId: node?.clusterId() ?? '',
     managerAddresses: node?.state().managers.map(({ address }) => address) ?? [],
-    description: nodeDescriptionToProto(describeHost(config, node?.problems())),
+    description: nodeDescriptionToProto(
+      describeHost(config, node?.state().dataPathAddress ?? '', node?.problems()),
+    ),
     stateDir: config.stateDir,
     leaderNodeId: node?.manager()?.leaderNodeId() ?? '',
     busServerNodeId: bus?.server ?? '',

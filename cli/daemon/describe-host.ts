@@ -6,9 +6,10 @@ import { featureLevel, version } from './version.ts'
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm' }
 
-/** Platform, resources and labels of this host, and what does not work there. */
+/** Platform, resources and labels of this host, its data path address if it has its own, and what does not work. */
 export function describeHost(
   config: DaemonConfig,
+  dataPathAddress: string,
   problems: readonly string[] = [],
 ): NodeDescription {
   return {
@@ -21,7 +22,7 @@ export function describeHost(
     engineVersion: version,
     engineLabels: config.labels,
     featureLevel,
-    dataPathAddress: '',
+    dataPathAddress,
     ...(problems.length > 0 && { problems }),
   }
 }

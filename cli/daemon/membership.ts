@@ -1,6 +1,7 @@
 // init, join and leave: how this host enters and leaves a swarm. Each either happens whole or changes nothing.
 import { rm } from 'node:fs/promises'
 import { createRootCa, issueCertificate } from '../../manager/ca/root-ca.ts'
+import { parseClusterSpec } from '../../proto/codec/cluster.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { InitSwarmRequest, JoinSwarmRequest } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { NodeAvailability } from '../../proto/gen/tsswarm/v1/objects.ts'
@@ -15,6 +16,7 @@ import { createNodeKey } from '../../worker/identity/node-key.ts'
 import {
   checkAdvertised,
   chooseAdvertiseHost,
+  chooseDataPathAddress,
   controlPort,
   formatHostPort,
   type HostPort,
@@ -52,10 +54,14 @@ export interface JoinedNode {
   readonly state: SwarmState
 }
 
-/** Makes a root, an identity and a state for a new cluster; nothing is committed until the state is written. */
+/**
+ * Makes a root, an identity and a state for a new cluster; nothing is committed until the state is written.
+ * Errors: INVALID_ARGUMENT, ADDRESS_IN_USE.
+ */
 export async function found(deps: MembershipDeps, request: InitSwarmRequest): Promise<Founded> {
   const place = await choosePlace(request.listenAddress, request.advertiseAddress)
-  const spec = clusterSpec.parse({})
+  const dataPathAddress = chooseDataPathAddress(request.dataPathAddress, hostAddresses())
+  const spec = request.spec === undefined ? clusterSpec.parse({}) : parseClusterSpec(request.spec)
   const { paths, clock, random } = deps
   const nowMs = clock.wallMs()
   const root = await createRootCa(nowMs)
@@ -76,7 +82,12 @@ export async function found(deps: MembershipDeps, request: InitSwarmRequest): Pr
   await rm(paths.swarm, { recursive: true, force: true })
   return {
     identity: IdentityStore.create(paths.certificates, identity),
-    state: { ...freshState(place), raftId: newId(random), managers: [itself(nodeId, place)] },
+    state: {
+      ...freshState(place),
+      dataPathAddress,
+      raftId: newId(random),
+      managers: [itself(nodeId, place)],
+    },
     founding: {
       clusterId,
       rootCaCertPem: root.certPem,
@@ -94,6 +105,7 @@ export async function join(
   signal: AbortSignal,
 ): Promise<JoinedNode> {
   const place = await choosePlace(request.listenAddress, request.advertiseAddress)
+  const dataPathAddress = chooseDataPathAddress(request.dataPathAddress, hostAddresses())
   if (request.remoteAddresses.length === 0) {
     throw new SwarmError('INVALID_ARGUMENT', 'the address of a manager is missing: HOST:PORT')
   }
@@ -113,13 +125,14 @@ export async function join(
     identity: IdentityStore.create(deps.paths.certificates, identity),
     state: {
       ...freshState(place),
+      dataPathAddress,
       managers: known.map((address) => ({ nodeId: '', address })),
     },
   }
 }
 
 function freshState(place: Place): SwarmState {
-  return { ...place, peers: [], moved: [], lostRaftIds: [], managers: [] }
+  return { ...place, dataPathAddress: '', peers: [], moved: [], lostRaftIds: [], managers: [] }
 }
 
 /** The agent of the first manager has its session with that very manager. */

@@ -258,7 +258,7 @@ export class NodeRuntime {
       clock,
       random,
       log: log.child({ part: 'agent' }),
-      describe: () => describeHost(config, this.problems()),
+      describe: () => describeHost(config, this.#state.dataPathAddress, this.problems()),
       network: containerNetwork,
       advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,

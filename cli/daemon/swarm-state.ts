@@ -29,6 +29,8 @@ const schema = z
     listenAddress: z.string(),
     /** Host others reach this node at. Empty: as its connections show. */
     advertiseHost: z.string(),
+    /** Outer address of this node's VXLAN packets. Empty: the advertised host. */
+    dataPathAddress: z.string().default(''),
     /** Where that host is found on this one, once it was: this node follows it to another address. */
     advertiseHome: z.object({ interface: z.string(), cidr: z.string() }).readonly().optional(),
     /** Its member id in Raft; undefined until it first became a manager. */

@@ -1,9 +1,15 @@
 // `service ls`.
 import type { ServiceView } from '../../proto/gen/tsswarm/v1/control.ts'
+import { PortSpec_Protocol } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import type { ListView, Row } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
+
+const protocolNames: Readonly<Record<number, string>> = {
+  [PortSpec_Protocol.UDP]: 'udp',
+  [PortSpec_Protocol.SCTP]: 'sctp',
+}
 
 export const serviceListView: ListView = {
   heads: {
@@ -44,8 +50,10 @@ function replicas(view: ServiceView): string {
 
 /** Docker lists ports of the routing mesh only; those of the hosts are listed with the tasks. */
 function ports(view: ServiceView): string {
-  return (view.service?.spec?.task?.ports ?? [])
-    .filter((port) => port.mode !== 'host')
-    .map((port) => `*:${port.publishedPort}->${port.targetPort}`)
+  return (view.service?.endpoint?.ports ?? [])
+    .map(
+      ({ publishedPort, targetPort, protocol }) =>
+        `*:${publishedPort}->${targetPort}/${protocolNames[protocol] ?? 'tcp'}`,
+    )
     .join(', ')
 }

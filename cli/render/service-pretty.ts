@@ -12,7 +12,11 @@ import { binarySize, cpuCount, goDuration } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import { mapLines } from './pretty.ts'
 
-export function prettyService(service: Service): string {
+/** `networks`: names by id. */
+export function prettyService(
+  service: Service,
+  networks: ReadonlyMap<string, string> = new Map(),
+): string {
   const { spec } = service
   const { task } = spec
   const lines = [
@@ -27,7 +31,8 @@ export function prettyService(service: Service): string {
     ...containerLines(task.container),
     ...mountLines(task.container.mounts),
     ...resourceLines(task.limits, task.reservations),
-    ...portLines(task.ports),
+    ...networkLines(service, networks),
+    ...portLines(service),
   ]
   return `${lines.join('\n')}\n`
 }
@@ -101,7 +106,26 @@ function amounts(heading: string, resources: ResourceSpec): readonly string[] {
   return lines.length === 0 ? [] : [heading, ...lines]
 }
 
-function portLines(ports: readonly PortSpec[]): readonly string[] {
+function networkLines(
+  { spec, endpoint }: Service,
+  names: ReadonlyMap<string, string>,
+): readonly string[] {
+  const { networks } = spec.task
+  if (networks.length === 0 && endpoint.ports.length === 0) return []
+  const words = networks.map(({ target }) => names.get(target) ?? target)
+  return [
+    ...(words.length === 0 ? [] : [`Networks: ${words.join(' ')}`]),
+    `Endpoint Mode:\t${spec.endpointMode}`,
+  ]
+}
+
+/** Ingress ports as they were given. */
+function portLines({ spec, endpoint }: Service): readonly string[] {
+  const ingress = endpoint.ports.map((port) => ({ ...port, mode: 'ingress' as const }))
+  const ports: readonly Pick<PortSpec, 'publishedPort' | 'protocol' | 'targetPort' | 'mode'>[] = [
+    ...spec.task.ports.filter(({ mode }) => mode === 'host'),
+    ...ingress,
+  ]
   if (ports.length === 0) return []
   return [
     'Ports:',

@@ -15,12 +15,14 @@ import { read } from '../read-flag.ts'
 import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
 import { parseMount } from './mount.ts'
+import { parseNetworkUse } from './network-use.ts'
 import { parsePublish } from './publish.ts'
 import { type SharedServiceFlags, sharedServiceFlags } from './service-flags.ts'
 import { parseUlimit } from './ulimit.ts'
 
 export const createFlags = {
   ...sharedServiceFlags,
+  'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
   'restart-delay': { ...sharedServiceFlags['restart-delay'], shown: '5s' },
   'stop-grace-period': { ...sharedServiceFlags['stop-grace-period'], shown: '10s' },
@@ -35,11 +37,18 @@ export const createFlags = {
   mode: text('Service mode (replicated)', { shown: 'replicated', completes: ['replicated'] }),
   mount: list('Attach a filesystem mount to the service', { takes: 'mount' }),
   name: text('Service name'),
-  'placement-pref': list('Add a placement preference (spread=node.labels.NAME)', { takes: 'pref' }),
-  publish: list('Publish a port on the host of each task (mode=host,published=PORT,target=PORT)', {
-    short: 'p',
-    takes: 'port',
+  network: list('Networks the tasks are on (NAME, or name=NAME,alias=WORD)', {
+    takes: 'network',
+    completes: 'networks',
   }),
+  'placement-pref': list('Add a placement preference (spread=node.labels.NAME)', { takes: 'pref' }),
+  publish: list(
+    'Publish a port as a node port (PORT:PORT, or published=PORT,target=PORT,mode=host)',
+    {
+      short: 'p',
+      takes: 'port',
+    },
+  ),
   sysctl: list('Sysctl options'),
   ulimit: list('Ulimit options', { takes: 'ulimit' }),
 } satisfies Flags
@@ -64,6 +73,7 @@ export function createSpec(
   const input: ServiceSpecInput = {
     name,
     labels: read('label', () => parseMap('label', flags.label)),
+    ...defined({ endpointMode: flags['endpoint-mode'] }),
     mode: { kind: 'replicated', replicas: flags.replicas ?? 1 },
     task: {
       container: containerInput(flags, { image, command, env: surroundings.env }),
@@ -90,7 +100,8 @@ export function createSpec(
         maxReplicasPerNode: flags['replicas-max-per-node'] ?? 0,
         strategy: flags['placement-strategy'] ?? '',
       },
-      ports: flags.publish.map((port) => read('publish', () => parsePublish(port), port)),
+      ports: flags.publish.flatMap((port) => read('publish', () => parsePublish(port), port)),
+      networks: flags.network.map((use) => read('network', () => parseNetworkUse(use), use)),
     },
   }
   return parseSpec(serviceSpec, input, `service "${name}"`)

@@ -10,6 +10,10 @@ export const sharedServiceFlags = {
   'cap-add': list('Add Linux capabilities'),
   'cap-drop': list('Drop Linux capabilities'),
   detach: bool('Exit immediately instead of waiting for the service to converge', { short: 'd' }),
+  'endpoint-mode': choice('Endpoint mode: one address for all tasks, or their own (vip, dnsrr)', [
+    'vip',
+    'dnsrr',
+  ]),
   entrypoint: text('Overwrite the default ENTRYPOINT of the image', { takes: 'command' }),
   hostname: text('Container hostname'),
   init: triBool('Use an init inside each container to forward signals and reap processes'),
@@ -44,8 +48,7 @@ export const sharedServiceFlags = {
 
 export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 
-const network =
-  'overlay networks are not available in this version: publish ports on the hosts with -p mode=host,published=PORT,target=PORT'
+const dns = 'it is not available in this version: use --host for single names'
 const updates =
   'this version replaces changed tasks one at a time, the old one stopped first; there is nothing to set'
 const files =
@@ -57,7 +60,7 @@ const registry =
   'log in on the nodes is not available in this version: load images with "tsswarm image load"'
 
 const prefixes: readonly (readonly [RegExp, string])[] = [
-  [/^(network|dns)(-.*)?$|^endpoint-mode$/, network],
+  [/^dns(-.*)?$/, dns],
   [
     /^rollback$/,
     'rolling back is not available in this version: give the earlier values to "tsswarm service update"; "service inspect" shows them in PreviousSpec',

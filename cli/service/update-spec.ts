@@ -5,6 +5,7 @@ import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import {
   type ContainerSpec,
   type MountSpec,
+  type NetworkUse,
   type PlacementSpec,
   type PortSpec,
   type ServiceSpec,
@@ -17,6 +18,7 @@ import { changeKeyed, changeList, changeMap, envName, parseEnv, parseMap } from 
 import { capability, defined, sharedContainerInput, spreadKey } from './create-spec.ts'
 import { splitWords } from './csv.ts'
 import { parseMount } from './mount.ts'
+import { parseNetworkUse } from './network-use.ts'
 import { parsePublish } from './publish.ts'
 import { sharedServiceFlags } from './service-flags.ts'
 import { parseUlimit } from './ulimit.ts'
@@ -40,6 +42,11 @@ export const updateFlags = {
   'label-rm': list('Remove a label by its key'),
   'mount-add': list('Add or update a mount on a service', { takes: 'mount' }),
   'mount-rm': list('Remove a mount by its target path'),
+  'network-add': list('Add a network (NAME, or name=NAME,alias=WORD)', {
+    takes: 'network',
+    completes: 'networks',
+  }),
+  'network-rm': list('Remove a network', { completes: 'networks' }),
   'placement-pref-add': list('Add a placement preference', { takes: 'pref' }),
   'placement-pref-rm': list('Remove a placement preference', { takes: 'pref' }),
   'publish-add': list('Add or update a published port', { takes: 'port' }),
@@ -63,6 +70,7 @@ export function updateSpec(
     ...current,
     labels: labelChange('label', current.labels, flags['label-add'], flags['label-rm']),
     mode: replicas === undefined ? current.mode : { ...current.mode, replicas },
+    endpointMode: flags['endpoint-mode'] ?? current.endpointMode,
     task: updateTask(current.task, flags, env),
   }
   return parseSpec(serviceSpec, spec, `service "${current.name}"`)
@@ -99,6 +107,7 @@ function updateTask(
     },
     placement: updatePlacement(task.placement, flags),
     ports: updatePorts(task.ports, flags),
+    networks: updateNetworks(task.networks, flags),
     forceUpdate: task.forceUpdate + (flags.force ? 1 : 0),
   }
 }
@@ -217,6 +226,25 @@ function updatePlacement(placement: PlacementSpec, flags: UpdateFlags): Placemen
   }
 }
 
+/** Networks are known by their ids here; an added one replaces the same. */
+function updateNetworks(
+  networks: readonly NetworkUse[],
+  flags: UpdateFlags,
+): readonly NetworkUse[] {
+  const removed = flags['network-rm']
+  const missing = removed.find((id) => !networks.some(({ target }) => target === id))
+  if (missing !== undefined) {
+    throw new SwarmError(
+      'INVALID_ARGUMENT',
+      `the service is not on network ${missing}: "tsswarm service inspect --pretty" shows what it is on`,
+    )
+  }
+  const added = flags['network-add'].map((use) =>
+    read('network-add', () => parseNetworkUse(use), use),
+  )
+  return changeKeyed(networks, { removed, added }, ({ target }) => target)
+}
+
 /** Ports are removed by target port, "80" or "80/udp"; an added one replaces the same target. */
 function updatePorts(ports: readonly PortSpec[], flags: UpdateFlags): readonly PortSpec[] {
   const removed = flags['publish-rm'].map((text) => read('publish-rm', () => targetKey(text), text))
@@ -227,7 +255,7 @@ function updatePorts(ports: readonly PortSpec[], flags: UpdateFlags): readonly P
       `no port with the target ${missing} is published: "tsswarm service inspect --pretty" shows what is`,
     )
   }
-  const added = flags['publish-add'].map((port) =>
+  const added = flags['publish-add'].flatMap((port) =>
     read('publish-add', () => parsePublish(port), port),
   )
   return changeKeyed(ports, { removed, added }, portKey)
@@ -238,7 +266,7 @@ function portKey(port: PortSpec): string {
 }
 
 function targetKey(text: string): string {
-  const match = /^(\d+)(?:\/(tcp|udp))?$/.exec(text)
+  const match = /^(?:\d+:)?(\d+)(?:\/(tcp|udp|sctp))?$/.exec(text)
   if (match === null) throw new Error('must be a target port such as 80 or 80/udp')
   return `${match[1]}/${match[2] ?? 'tcp'}`
 }

@@ -36,17 +36,23 @@ export function planPorts(
   const { ports } = spec.task
   if (ports.length === 0) return { kind: 'ok', ports: [] }
   const holders = holdersOf(others)
+  for (const [position, port] of ports.entries()) {
+    const holder = port.publishedPort === 0 ? undefined : conflict(port, holders)
+    if (holder === undefined) continue
+    return { kind: 'refused', code: 'IN_USE', position, reason: taken(port, holder) }
+  }
   const own = new Set(ports.map((port) => keyOf(port.protocol, port.publishedPort)))
+  const isFree = (protocol: string, number: number): boolean =>
+    !own.has(keyOf(protocol, number)) && !holders.has(keyOf(protocol, number))
+  // Those that stay come first, so that no new one takes the place of one.
+  const kept = keptPorts(ports, before, isFree)
+  for (const { protocol, publishedPort } of kept.values()) own.add(keyOf(protocol, publishedPort))
   const planned: PublishedPort[] = []
   for (const [position, port] of ports.entries()) {
-    const { protocol, targetPort } = port
-    if (port.publishedPort !== 0) {
-      const holder = conflict(port, holders)
-      if (holder !== undefined)
-        return { kind: 'refused', code: 'IN_USE', position, reason: taken(port, holder) }
-    }
     if (port.mode !== 'ingress') continue
-    const publishedPort = port.publishedPort || dynamicPort(port, { before, own, holders })
+    const { protocol, targetPort } = port
+    const publishedPort =
+      port.publishedPort || (kept.get(position)?.publishedPort ?? dynamicPort(protocol, isFree))
     if (publishedPort === undefined) {
       return { kind: 'refused', code: 'RESOURCE_EXHAUSTED', position, reason: exhausted(protocol) }
     }
@@ -54,6 +60,28 @@ export function planPorts(
     planned.push({ protocol, targetPort, publishedPort })
   }
   return { kind: 'ok', ports: planned }
+}
+
+type IsFree = (protocol: string, number: number) => boolean
+
+/** By position: what a dynamic port had before, each given once. */
+function keptPorts(
+  ports: readonly PortSpec[],
+  before: readonly PublishedPort[],
+  isFree: IsFree,
+): ReadonlyMap<number, PublishedPort> {
+  const left = before.filter(({ protocol, publishedPort }) => isFree(protocol, publishedPort))
+  const kept = new Map<number, PublishedPort>()
+  for (const [position, port] of ports.entries()) {
+    if (port.mode !== 'ingress' || port.publishedPort !== 0) continue
+    const at = left.findIndex(
+      ({ protocol, targetPort, publishedPort }) =>
+        protocol === port.protocol && targetPort === port.targetPort && isDynamic(publishedPort),
+    )
+    const [found] = at < 0 ? [] : left.splice(at, 1)
+    if (found !== undefined) kept.set(position, found)
+  }
+  return kept
 }
 
 function holdersOf(services: Iterable<Service>): Holders {
@@ -82,26 +110,11 @@ function conflict(port: PortSpec, holders: Holders): Holder | undefined {
   return rivals.find((holder) => port.mode === 'ingress' || holder.mode === 'ingress')
 }
 
-function dynamicPort(port: PortSpec, { before, own, holders }: Dynamic): number | undefined {
-  const { protocol, targetPort } = port
-  const isFree = (number: number): boolean =>
-    !own.has(keyOf(protocol, number)) && !holders.has(keyOf(protocol, number))
-  const kept = before.find(
-    (one) =>
-      one.protocol === protocol &&
-      one.targetPort === targetPort &&
-      isDynamic(one.publishedPort) &&
-      isFree(one.publishedPort),
-  )
-  if (kept !== undefined) return kept.publishedPort
-  for (let number = dynamicFirst; number <= dynamicLast; number++) if (isFree(number)) return number
+function dynamicPort(protocol: string, isFree: IsFree): number | undefined {
+  for (let number = dynamicFirst; number <= dynamicLast; number++) {
+    if (isFree(protocol, number)) return number
+  }
   return undefined
-}
-
-interface Dynamic {
-  readonly before: readonly PublishedPort[]
-  readonly own: ReadonlySet<string>
-  readonly holders: Holders
 }
 
 function isDynamic(number: number): boolean {

@@ -1,7 +1,9 @@
 // GetCluster, UpdateCluster, GetJoinTokens, RotateJoinToken.
 import { clusterToPublicProto, parseClusterSpec } from '../../proto/codec/cluster.ts'
 import { nodeRoleFromProto } from '../../proto/codec/node.ts'
+import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
+import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
@@ -29,6 +31,7 @@ export function clusterHandlers(deps: ControlDeps): ClusterHandlers {
         (tx) => {
           const current = theCluster(tx)
           checkVersion('the cluster', request.version, current.version)
+          refuseFixed(current.spec, spec)
           tx.update('cluster', { ...current, spec })
         },
         repeatable(request.requestId, 'UpdateCluster'),
@@ -57,6 +60,20 @@ export function clusterHandlers(deps: ControlDeps): ClusterHandlers {
       return store.view((tx) => joinTokens(deps, tx))
     },
   }
+}
+
+const fixed = ['defaultAddressPools', 'subnetSize', 'dataPathPort'] as const
+
+/** Nodes and networks were built on them. Errors: INVALID_ARGUMENT. */
+function refuseFixed(before: ClusterSpec, spec: ClusterSpec): void {
+  const field = fixed.find((name) => JSON.stringify(before[name]) !== JSON.stringify(spec[name]))
+  if (field === undefined) return
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `the cluster is not valid: ${field} cannot change from ${before[field]} to ${spec[field]}: it is set by ` +
+      '"tsswarm swarm init"',
+    { details: { field } },
+  )
 }
 
 function joinTokens(deps: ControlDeps, tx: ReadTx): GetJoinTokensResponse {

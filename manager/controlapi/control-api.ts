@@ -1,6 +1,8 @@
 // Transport-free handlers of the control API: one function a method of the Control service. What they share is here;
 // the handlers themselves are in files by object. ServiceLogs is the log broker's.
 import type {
+  CreateNetworkRequest,
+  CreateNetworkResponse,
   CreateServiceRequest,
   CreateServiceResponse,
   ExplainServiceRequest,
@@ -9,18 +11,26 @@ import type {
   GetClusterResponse,
   GetJoinTokensRequest,
   GetJoinTokensResponse,
+  GetNetworkRequest,
+  GetNetworkResponse,
   GetNodeRequest,
   GetNodeResponse,
   GetServiceRequest,
   GetServiceResponse,
   GetTaskRequest,
   GetTaskResponse,
+  ListNetworksRequest,
+  ListNetworksResponse,
   ListNodesRequest,
   ListNodesResponse,
   ListServicesRequest,
   ListServicesResponse,
   ListTasksRequest,
   ListTasksResponse,
+  PruneNetworksRequest,
+  PruneNetworksResponse,
+  RemoveNetworkRequest,
+  RemoveNetworkResponse,
   RemoveNodeRequest,
   RemoveNodeResponse,
   RemoveServiceRequest,
@@ -42,6 +52,7 @@ import type { Store } from '../store/store.ts'
 import { clusterHandlers } from './cluster.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { explainService } from './explain-service.ts'
+import { networkHandlers } from './networks.ts'
 import { nodeHandlers } from './nodes.ts'
 import { serviceHandlers } from './services.ts'
 import { taskHandlers } from './tasks.ts'
@@ -54,6 +65,8 @@ export interface ControlDeps {
   readonly random: Random
   /** A join token with a new secret that pins this root. */
   readonly newJoinToken: (rootCertPem: string) => string
+  /** Default: overlayIsOn. */
+  readonly hasOverlay?: boolean
 }
 
 /** Answers one request. The transport has found out the caller and checked that the method admits it. */
@@ -86,6 +99,11 @@ export interface ControlApi {
   readonly updateService: Handler<UpdateServiceRequest, UpdateServiceResponse>
   readonly removeService: Handler<RemoveServiceRequest, RemoveServiceResponse>
   readonly explainService: Handler<ExplainServiceRequest, ExplainServiceResponse>
+  readonly createNetwork: Handler<CreateNetworkRequest, CreateNetworkResponse>
+  readonly getNetwork: Handler<GetNetworkRequest, GetNetworkResponse>
+  readonly listNetworks: StreamHandler<ListNetworksRequest, ListNetworksResponse>
+  readonly removeNetwork: Handler<RemoveNetworkRequest, RemoveNetworkResponse>
+  readonly pruneNetworks: Handler<PruneNetworksRequest, PruneNetworksResponse>
   readonly listTasks: StreamHandler<ListTasksRequest, ListTasksResponse>
   readonly getTask: Handler<GetTaskRequest, GetTaskResponse>
   readonly watchService: StreamHandler<WatchServiceRequest, WatchServiceResponse>
@@ -97,6 +115,7 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...clusterHandlers(deps),
     ...nodeHandlers(deps),
     ...serviceHandlers(deps),
+    ...networkHandlers(deps),
     ...taskHandlers(deps),
     explainService: (_, request, signal) => explainService(deps, request, signal),
     watchService: (_, request, signal) => watchService(deps, request, signal),

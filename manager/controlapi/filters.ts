@@ -1,7 +1,13 @@
 // Filters of listings: keys are ANDed, the values of one key ORed. What each key means, by object.
 import { SwarmError } from '../../proto/errors.ts'
 import type { Filter } from '../../proto/gen/tsswarm/v1/control.ts'
-import { type Node, type Service, type Task, taskStateName } from '../../proto/objects/index.ts'
+import {
+  type Network,
+  type Node,
+  type Service,
+  type Task,
+  taskStateName,
+} from '../../proto/objects/index.ts'
 import type { ReadTx } from '../store/store.ts'
 import { taskName } from './views.ts'
 
@@ -29,6 +35,23 @@ export function serviceFilter(filters: readonly Filter[]): Predicate<Service> {
   return predicate('services', serviceKeys, filters)
 }
 
+/** `isUsed`: whether something is on it. Errors: INVALID_ARGUMENT. */
+export function networkFilter(
+  filters: readonly Filter[],
+  isUsed: (network: Network) => boolean,
+): Predicate<Network> {
+  return predicate('networks', networkKeys(isUsed), filters)
+}
+
+/** For those that are to go. Errors: INVALID_ARGUMENT. */
+export function pruneFilter(filters: readonly Filter[]): Predicate<Network> {
+  const { label } = networkKeys(() => false)
+  const without = {
+    matches: (network: Network, value: string) => !hasLabel(network.spec.labels, value),
+  }
+  return predicate('networks to prune', { label, 'label!': without }, filters)
+}
+
 /** Names of services and nodes are looked up in `tx`. Errors: INVALID_ARGUMENT. */
 export function taskFilter(tx: ReadTx, filters: readonly Filter[]): Predicate<Task> {
   return predicate('tasks', taskKeys(tx), filters)
@@ -46,6 +69,21 @@ const nodeKeys: FilterKeys<Node> = {
   'node.label': { matches: (node, value) => hasLabel(node.spec.labels, value) },
   role: { matches: (node, value) => node.spec.role === value, words: ['manager', 'worker'] },
   membership: { matches: (_, value) => value === 'accepted', words: ['accepted', 'pending'] },
+}
+
+function networkKeys(isUsed: (network: Network) => boolean) {
+  return {
+    id: { matches: (network, value) => network.id.startsWith(value) },
+    name: { matches: (network, value) => network.spec.name.includes(value) },
+    label: { matches: (network, value) => hasLabel(network.spec.labels, value) },
+    driver: { matches: (network, value) => network.spec.driver === value },
+    scope: { matches: (_, value) => value === 'swarm', words: ['swarm', 'global', 'local'] },
+    type: { matches: (_, value) => value === 'custom', words: ['custom', 'builtin'] },
+    dangling: {
+      matches: (network, value) => !isUsed(network) === ['true', '1'].includes(value),
+      words: ['true', 'false', '1', '0'],
+    },
+  } satisfies FilterKeys<Network>
 }
 
 const serviceKeys: FilterKeys<Service> = {

@@ -1,6 +1,12 @@
 // Finding the object a user means: full id, then exact name, then unambiguous beginning of an id. Not for filters.
 import { SwarmError } from '../../proto/errors.ts'
-import { isActive, type Node, type Service, type Task } from '../../proto/objects/index.ts'
+import {
+  isActive,
+  type Network,
+  type Node,
+  type Service,
+  type Task,
+} from '../../proto/objects/index.ts'
 import type { ReadTx } from '../store/store.ts'
 
 /** Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. "self" is `selfId`. */
@@ -20,6 +26,15 @@ export function findService(tx: ReadTx, reference: string): Service {
   if (byId !== undefined) return byId
   const named = [...tx.find('services', 'byName', reference.toLowerCase())]
   return only('service', reference, named) ?? byPrefix('service', reference, tx.all('services'))
+}
+
+/** Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. */
+export function findNetwork(tx: ReadTx, reference: string): Network {
+  checkReference('network', reference)
+  const byId = tx.get('networks', reference)
+  if (byId !== undefined) return byId
+  const named = [...tx.find('networks', 'byName', reference.toLowerCase())]
+  return only('network', reference, named) ?? byPrefix('network', reference, tx.all('networks'))
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   type UpdateServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { newId } from '../../proto/lib/ids.ts'
-import { noEndpoint, type Service, serviceId } from '../../proto/objects/index.ts'
+import { type Service, serviceId } from '../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { Tx } from '../store/store.ts'
 import { checkServiceSpec } from './check-service-spec.ts'
@@ -20,6 +20,7 @@ import type { ControlApi, ControlDeps } from './control-api.ts'
 import { serviceFilter } from './filters.ts'
 import { listMessages, type Page } from './list-stream.ts'
 import { findService, notFound } from './lookup.ts'
+import { withNetworkIds, withPorts } from './service-networks.ts'
 import { serviceView } from './views.ts'
 import { checkVersion, repeatable } from './writing.ts'
 
@@ -75,16 +76,17 @@ async function* listServices(
 }
 
 async function createService(
-  { store, random }: ControlDeps,
+  { store, random, hasOverlay }: ControlDeps,
   request: CreateServiceRequest,
 ): Promise<CreateServiceResponse> {
-  const spec = parseServiceSpec(request.spec)
-  const warnings = checkServiceSpec(spec)
+  const given = parseServiceSpec(request.spec)
+  const warnings = checkServiceSpec(given, hasOverlay)
   const newServiceId = newId(random)
   // A repeat is answered with the first id.
   const id = await store.update(
     (tx) => {
-      refuseTakenName(tx, spec.name)
+      refuseTakenName(tx, given.name)
+      const spec = withNetworkIds(tx, given)
       const service: Service = {
         id: serviceId(newServiceId),
         version: 0,
@@ -94,7 +96,7 @@ async function createService(
         previousSpec: undefined,
         specHash: keepTaskSpec(tx, spec),
         specVersion: 1,
-        endpoint: noEndpoint,
+        endpoint: withPorts(tx, spec, undefined),
       }
       return tx.create('services', service).id
     },
@@ -104,17 +106,18 @@ async function createService(
 }
 
 async function updateService(
-  { store }: ControlDeps,
+  { store, hasOverlay }: ControlDeps,
   request: UpdateServiceRequest,
 ): Promise<UpdateServiceResponse> {
-  const spec = parseServiceSpec(request.spec)
-  const warnings = checkServiceSpec(spec)
+  const given = parseServiceSpec(request.spec)
+  const warnings = checkServiceSpec(given, hasOverlay)
   await store.update(
     (tx) => {
       const service =
         tx.get('services', request.serviceId) ?? notFound('service', request.serviceId)
       checkVersion(`service "${service.spec.name}"`, request.version, service.version)
-      refuseRename(service, spec)
+      refuseRename(service, given)
+      const spec = withNetworkIds(tx, given)
       const specHash = keepTaskSpec(tx, spec)
       tx.update('services', {
         ...service,
@@ -122,6 +125,7 @@ async function updateService(
         previousSpec: service.spec,
         specHash,
         specVersion: service.specVersion + (specHash === service.specHash ? 0 : 1),
+        endpoint: withPorts(tx, spec, service),
       })
     },
     repeatable(request.requestId, 'UpdateService'),

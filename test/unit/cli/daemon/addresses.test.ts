@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   checkAdvertised,
   chooseAdvertiseHost,
+  chooseDataPathAddress,
   formatHostPort,
   localAddress,
   parseHostPort,
@@ -58,4 +59,19 @@ t.test('a manager of this host is reached where it listens', async (t) => {
   t.equal(localAddress('0.0.0.0:2377'), '127.0.0.1:2377')
   t.equal(localAddress('[::]:4000'), '[::1]:4000')
   t.equal(localAddress('10.0.0.1:2377'), '10.0.0.1:2377')
+})
+
+t.test('the data path has an address of this host, or the advertised one', async (t) => {
+  const addresses = new Map([
+    ['eth0', ['192.0.2.1']],
+    ['eth1', ['198.51.100.1', 'fd00::1']],
+  ])
+  t.equal(chooseDataPathAddress('', addresses), '')
+  t.equal(chooseDataPathAddress('eth1', addresses), '198.51.100.1')
+  t.equal(chooseDataPathAddress('fd00::1', addresses), 'fd00::1')
+  t.throws(() => chooseDataPathAddress('203.0.113.9', addresses), {
+    code: 'INVALID_ARGUMENT',
+    message:
+      /--data-path-addr "203\.0\.113\.9" is neither .* of this host \(eth0: 192\.0\.2\.1; eth1:/,
+  })
 })

@@ -57,6 +57,7 @@ function aNode(peers: number): World {
   const state = {
     listenAddress: '0.0.0.0:2377',
     advertiseHost: 'host',
+    dataPathAddress: '',
     raftId: 'r',
     peers: Array.from({ length: peers }, (_, i) => ({
       id: `${i}`,

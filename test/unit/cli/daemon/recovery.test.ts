@@ -62,7 +62,12 @@ t.test('a recovery under way and managers that moved survive a restart', async (
   const directory = mkdtempSync(join(tmpdir(), 'tsswarm-state-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
   const file = join(directory, 'state.json')
-  const old = { listenAddress: '0.0.0.0:2377', advertiseHost: '10.0.0.1', managers: [] }
+  const old = {
+    listenAddress: '0.0.0.0:2377',
+    advertiseHost: '10.0.0.1',
+    managers: [],
+    dataPathAddress: '',
+  }
   writeSwarmState(file, { ...old, peers: [], moved: [], lostRaftIds: [] })
   t.match(readSwarmState(file), { moved: [], lostRaftIds: [] })
   const one = { raftId: 'r', nodeId: 'n', address: 'a:1', raftAddress: 'a:2', replaces: 'b:1 b:2' }

@@ -11,6 +11,7 @@ import {
 } from '../../../../cli/service/assignments.ts'
 import { csvFields, splitCsv, splitWords } from '../../../../cli/service/csv.ts'
 import { parseMount } from '../../../../cli/service/mount.ts'
+import { parseNetworkUse } from '../../../../cli/service/network-use.ts'
 import { parsePublish } from '../../../../cli/service/publish.ts'
 import { randomServiceName } from '../../../../cli/service/random-name.ts'
 import { absentServiceFlag } from '../../../../cli/service/service-flags.ts'
@@ -74,30 +75,73 @@ t.test('mounts', async (t) => {
   for (const [text, message] of bad) t.throws(() => parseMount(text), { message }, text)
 })
 
-t.test('ports are published on hosts; the mesh is refused with what to write', async (t) => {
-  t.match(parsePublish('mode=host,published=8080,target=80'), {
-    publishedPort: 8080,
-    targetPort: 80,
-    protocol: 'tcp',
-    mode: 'host',
+t.test('ports are published on every node, or on the hosts of the tasks', async (t) => {
+  const plain = {
+    name: '',
     bindAddress: '',
-  })
-  t.match(parsePublish('target=53,protocol=udp,mode=host,host_ip=10.0.0.1'), {
-    publishedPort: 0,
-    protocol: 'udp',
-    bindAddress: '10.0.0.1',
-  })
+    sources: [],
+    isMasqueraded: false,
+    isLocalFirst: false,
+  }
+  t.same(parsePublish('8080:80'), [
+    { ...plain, protocol: 'tcp', targetPort: 80, publishedPort: 8080, mode: 'ingress' },
+  ])
+  t.match(parsePublish('53/udp'), [{ protocol: 'udp', targetPort: 53, publishedPort: 0 }])
+  t.match(parsePublish('mode=host,published=8080,target=80'), [
+    { publishedPort: 8080, targetPort: 80, protocol: 'tcp', mode: 'host', bindAddress: '' },
+  ])
+  t.match(parsePublish('target=53,protocol=udp,mode=host,host_ip=10.0.0.1'), [
+    { publishedPort: 0, protocol: 'udp', bindAddress: '10.0.0.1' },
+  ])
+  t.match(
+    parsePublish(
+      'target=80,published=80,host_ip=127.0.0.1,source=10.0.0.0/8,source=fd00::/8,masquerade=true,local-first=1',
+    ),
+    [
+      {
+        ...{ mode: 'ingress', bindAddress: '127.0.0.1', sources: ['10.0.0.0/8', 'fd00::/8'] },
+        ...{ isMasqueraded: true, isLocalFirst: true },
+      },
+    ],
+  )
+})
+
+t.test('ranges of ports are as many ports', async (t) => {
+  const pairs = (text: string) =>
+    parsePublish(text).map(({ publishedPort, targetPort }) => [publishedPort, targetPort])
+  t.same(pairs('8000-8002:80-82/sctp'), [
+    [8000, 80],
+    [8001, 81],
+    [8002, 82],
+  ])
+  t.same(pairs('8000-8001:80'), [
+    [8000, 80],
+    [8001, 80],
+  ])
+  t.same(pairs('80-81'), [
+    [0, 80],
+    [0, 81],
+  ])
+  t.same(pairs('published=9000-9001,target=90-91'), [
+    [9000, 90],
+    [9001, 91],
+  ])
+})
+
+t.test('ports that cannot be read are refused with what to write', async (t) => {
   const bad: readonly (readonly [string, RegExp])[] = [
-    ['8080:80', /ingress mode .* not available .* -p mode=host,published=8080,target=80$/],
-    ['80', /-p mode=host,target=80$/],
-    ['8080:80/udp', /mode=host,published=8080/],
-    ['published=8080,target=80', /-p mode=host,published=8080,target=80$/],
-    ['mode=ingress,target=80', /-p mode=host,target=80$/],
-    ['127.0.0.1:8080:80', /must be mode=host/],
+    ['127.0.0.1:8080:80', /must be \[PUBLISHED:\]TARGET.*an address goes with the long form/],
+    ['http', /must be \[PUBLISHED:\]TARGET/],
+    ['8000-8002:80-81', /ranges of published and target ports must be of one length/],
+    ['80:90-91', /of one length/],
+    ['82-80', /target must be a port from 1 to 65535, or a range/],
+    ['0-3:80-83', /published must be a port/],
+    ['80/icmp', /protocol must be tcp, udp or sctp, not "icmp"/],
+    ['mode=odd,target=80', /mode must be ingress or host, not "odd"/],
     ['mode=host,published=8080', /target is required/],
     ['mode=host,target=0', /target must be a port from 1 to 65535/],
     ['mode=host,target=80,published=70000', /published must be a port from 0/],
-    ['mode=host,target=80,protocol=sctp', /protocol "sctp" is not available/],
+    ['target=80,masquerade=maybe', /masquerade must be true or false/],
     ['mode=host,target=80,x=1', /unexpected key "x"/],
     ['mode=host,target=', /field "target" has no value/],
   ]
@@ -136,11 +180,8 @@ t.test('maps, lists and keyed lists change without losing their order', async (t
 
 t.test("flags of Swarm's that are not there are all told about", async (t) => {
   for (const name of [
-    'network',
-    'network-add',
     'dns',
     'dns-search',
-    'endpoint-mode',
     'update-parallelism',
     'rollback',
     'secret',
@@ -167,4 +208,20 @@ t.test('random names are names', async (t) => {
   for (let i = 0; i < 200; i += 1) {
     t.ok(serviceName.safeParse(randomServiceName(random)).success)
   }
+})
+
+t.test('networks of a service have a name and aliases', async (t) => {
+  t.same(parseNetworkUse('back'), { target: 'back', aliases: [] })
+  t.same(parseNetworkUse('name=back,alias=db,alias=sql'), {
+    target: 'back',
+    aliases: ['db', 'sql'],
+  })
+  const bad: readonly (readonly [string, RegExp])[] = [
+    ['', /must be NAME/],
+    ['alias=db', /name is required/],
+    ['name=back,alias=', /field "alias" has no value/],
+    ['name=back,driver-opt=x', /driver-opt is not available/],
+    ['name=back,ip=1.2.3.4', /unexpected key "ip"/],
+  ]
+  for (const [text, message] of bad) t.throws(() => parseNetworkUse(text), { message }, text)
 })

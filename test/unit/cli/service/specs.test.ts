@@ -136,6 +136,8 @@ t.test('every flag of create lands in its field', async (t) => {
     strategy: 'binpack',
   })
   t.match(spec.task.ports, [{ publishedPort: 8080, targetPort: 80 }])
+  const two = create('--network back --endpoint-mode dnsrr nginx')
+  t.match(two, { endpointMode: 'dnsrr', task: { networks: [{ target: 'back', aliases: [] }] } })
 })
 
 t.test('what cannot be is refused with flag, reason and remedy', async (t) => {
@@ -146,7 +148,7 @@ t.test('what cannot be is refused with flag, reason and remedy', async (t) => {
       'INVALID_ARGUMENT',
     ],
     ['--mount foo nginx', /^invalid argument "foo" for "--mount" flag/, 'USAGE'],
-    ['-p 80:80 nginx', /for "--publish" flag: ingress mode/, 'USAGE'],
+    ['-p 1.2.3.4:80:80 nginx', /for "--publish" flag: must be/, 'USAGE'],
     ['--placement-pref zone nginx', /for "--placement-pref" flag: "zone" is no placement/, 'USAGE'],
     ['--env-file /nonexistent/x nginx', /for "--env-file" flag: cannot read/, 'USAGE'],
     ['--label =x nginx', /for "--label" flag/, 'USAGE'],

@@ -62,6 +62,10 @@ t.test('dynamic ports are free ones, and stay over updates', async (t) => {
     ],
   })
   const before = [{ protocol: 'tcp' as const, targetPort: 80, publishedPort: 31_000 }]
+  const low = [{ protocol: 'tcp' as const, targetPort: 80, publishedPort: dynamicFirst }]
+  t.match(plan([{ ...ingress, targetPort: 90 }, ingress], low), {
+    ports: [{ publishedPort: dynamicFirst + 1 }, { publishedPort: dynamicFirst }],
+  })
   t.match(plan([{ ...ingress, targetPort: 90 }, ingress], before), {
     ports: [
       { targetPort: 90, publishedPort: dynamicFirst },

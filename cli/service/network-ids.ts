@@ -1,0 +1,23 @@
+// Specs know networks by their ids, users by their names.
+import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
+import type { Client } from '../client.ts'
+import { read } from '../read-flag.ts'
+import { parseNetworkUse } from './network-use.ts'
+import type { UpdateFlags } from './update-spec.ts'
+
+/** The flags with ids for names. Errors: USAGE, NOT_FOUND, AMBIGUOUS. */
+export async function withNetworkIds(client: Client, flags: UpdateFlags): Promise<UpdateFlags> {
+  const idOf = async (reference: string): Promise<string> => {
+    const { network } = await client.call(ControlService.getNetwork, { reference })
+    return network?.id ?? reference
+  }
+  const added: string[] = []
+  for (const text of flags['network-add']) {
+    const { target, aliases } = read('network-add', () => parseNetworkUse(text), text)
+    const words = aliases.map((alias) => `,alias=${alias}`)
+    added.push(`name=${await idOf(target)}${words.join('')}`)
+  }
+  const removed: string[] = []
+  for (const reference of flags['network-rm']) removed.push(await idOf(reference))
+  return { ...flags, 'network-add': added, 'network-rm': removed }
+}

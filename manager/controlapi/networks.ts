@@ -1,0 +1,184 @@
+// CreateNetwork, GetNetwork, ListNetworks, RemoveNetwork, PruneNetworks.
+import { networkToProto, parseNetworkSpec } from '../../proto/codec/network.ts'
+import { SwarmError } from '../../proto/errors.ts'
+import type {
+  CreateNetworkRequest,
+  CreateNetworkResponse,
+  GetNetworkResponse,
+  ListNetworksRequest,
+  ListNetworksResponse,
+  PruneNetworksRequest,
+} from '../../proto/gen/tsswarm/v1/control.ts'
+import { Network as NetworkProto } from '../../proto/gen/tsswarm/v1/objects.ts'
+import { newId } from '../../proto/lib/ids.ts'
+import { type Network, networkId, networksLevel } from '../../proto/objects/index.ts'
+import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
+import { planNetwork } from '../allocator/network-plan.ts'
+import type { ReadTx, Tx } from '../store/store.ts'
+import { theCluster } from '../the-cluster.ts'
+import type { ControlApi, ControlDeps } from './control-api.ts'
+import { networkFilter, pruneFilter } from './filters.ts'
+import { listMessages, type Page } from './list-stream.ts'
+import { findNetwork } from './lookup.ts'
+import { useOf, userOf } from './network-use.ts'
+import { repeatable } from './writing.ts'
+
+type NetworkHandlers = Pick<
+  ControlApi,
+  'createNetwork' | 'getNetwork' | 'listNetworks' | 'removeNetwork' | 'pruneNetworks'
+>
+
+/** Of one transaction of the store. */
+const removalsMax = 200
+
+export function networkHandlers(deps: ControlDeps): NetworkHandlers {
+  const { store, cluster } = deps
+  return {
+    createNetwork: async (_, request) => await createNetwork(deps, request),
+    getNetwork: async (_, request, signal) => {
+      await cluster.readBarrier(signal)
+      return store.view((tx) => networkDetails(tx, findNetwork(tx, request.reference)))
+    },
+    listNetworks: (_, request, signal) => listNetworks(deps, request, signal),
+    removeNetwork: async (_, request) => {
+      const id = await store.update(
+        (tx) => removeNetwork(tx, findNetwork(tx, request.reference)),
+        repeatable(request.requestId, 'RemoveNetwork'),
+      )
+      return { networkId: id }
+    },
+    pruneNetworks: async (_, request) => ({ names: await pruneNetworks(deps, request) }),
+  }
+}
+
+/** Errors: FAILED_PRECONDITION while a manager knows nothing of networks. */
+export function requireNetworksLevel(tx: ReadTx, what: string): void {
+  const { featureLevel } = theCluster(tx)
+  if (featureLevel >= networksLevel) return
+  throw new SwarmError(
+    'FAILED_PRECONDITION',
+    `${what} cannot be made: the cluster is at feature level ${featureLevel}, and networks came with ${networksLevel}. ` +
+      'Upgrade tsswarm on all managers; the cluster moves on by itself',
+    { details: { featureLevel } },
+  )
+}
+
+async function createNetwork(
+  { store, random }: ControlDeps,
+  request: CreateNetworkRequest,
+): Promise<CreateNetworkResponse> {
+  const spec = parseNetworkSpec(request.spec)
+  const newNetworkId = newId(random)
+  // A repeat is answered with the first id.
+  const id = await store.update(
+    (tx) => {
+      requireNetworksLevel(tx, `network "${spec.name}"`)
+      refuseTakenName(tx, spec.name)
+      return tx.create('networks', plannedNetwork(tx, spec, newNetworkId)).id
+    },
+    repeatable(request.requestId, 'CreateNetwork'),
+  )
+  const network = store.view((tx) => tx.get('networks', id))
+  return { network: network === undefined ? undefined : networkToProto(network) }
+}
+
+/** Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED naming network, field, reason and remedy. */
+function plannedNetwork(tx: ReadTx, spec: NetworkSpec, id: string): Network {
+  const plan = planNetwork(spec, [...tx.all('networks')], theCluster(tx), tx.version)
+  if (plan.kind === 'refused') {
+    const { code, field, reason } = plan
+    throw new SwarmError(code, `network "${spec.name}" is not valid: ${field} ${reason}`, {
+      details: { field, reason },
+    })
+  }
+  const { vni, subnets } = plan
+  return {
+    id: networkId(id),
+    ...{ version: 0, createdAtMs: 0, updatedAtMs: 0 },
+    spec,
+    vni,
+    subnets,
+  }
+}
+
+function refuseTakenName(tx: ReadTx, name: string): void {
+  for (const taken of tx.find('networks', 'byName', name.toLowerCase())) {
+    throw new SwarmError(
+      'NAME_CONFLICT',
+      `network with name ${name} already exists${taken.spec.name === name ? '' : ` ("${taken.spec.name}": names must differ by more than case)`}: ` +
+        `choose another, or remove that one with "tsswarm network rm ${taken.spec.name}"`,
+      { details: { name, networkId: taken.id } },
+    )
+  }
+}
+
+function networkDetails(tx: ReadTx, network: Network): GetNetworkResponse {
+  const { pools, services, tasks } = useOf(tx, network)
+  return {
+    network: networkToProto(network),
+    pools,
+    services: services.map(({ id, spec, endpoint }) => ({
+      serviceId: id,
+      serviceName: spec.name,
+      vips: endpoint.vips.find((vip) => vip.networkId === network.id)?.addresses ?? [],
+    })),
+    tasks,
+  }
+}
+
+async function* listNetworks(
+  deps: ControlDeps,
+  { filters }: ListNetworksRequest,
+  signal: AbortSignal,
+): AsyncGenerator<ListNetworksResponse, void, undefined> {
+  const isUsed = (network: Network): boolean =>
+    deps.store.view((tx) => userOf(tx, network)) !== undefined
+  const passes = networkFilter(filters, isUsed)
+  await deps.cluster.readBarrier(signal)
+  const open = (): Page<Network, ListNetworksResponse> => {
+    const networks: NetworkProto[] = []
+    return {
+      add: (_, network) => {
+        if (!passes(network)) return 0
+        const proto = networkToProto(network)
+        networks.push(proto)
+        return NetworkProto.encode(proto).finish().length
+      },
+      message: () => ({ networks }),
+    }
+  }
+  yield* listMessages(deps, deps.store.rows('networks'), open, signal)
+}
+
+/** Returns its id. Errors: IN_USE. */
+function removeNetwork(tx: Tx, network: Network): string {
+  const user = userOf(tx, network)
+  if (user !== undefined) {
+    throw new SwarmError(
+      'IN_USE',
+      `network "${network.spec.name}" is in use by ${user}: remove or update what uses it first`,
+      { details: { networkId: network.id } },
+    )
+  }
+  tx.remove('networks', network.id)
+  return network.id
+}
+
+/** Names of the removed ones. */
+async function pruneNetworks(
+  { store }: ControlDeps,
+  { filters, requestId }: PruneNetworksRequest,
+): Promise<readonly string[]> {
+  const passes = pruneFilter(filters)
+  return await store.update(
+    (tx) => {
+      const unused = [...tx.all('networks')]
+        .filter((network) => !network.spec.isIngress && passes(network))
+        .filter((network) => userOf(tx, network) === undefined)
+        .slice(0, removalsMax)
+      for (const { id } of unused) tx.remove('networks', id)
+      return unused.map(({ spec }) => spec.name)
+    },
+    repeatable(requestId, 'PruneNetworks'),
+  )
+}

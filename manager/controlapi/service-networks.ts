@@ -1,0 +1,65 @@
+// What of a service's spec is looked up and allocated when it is written: its networks by id, and its published ports.
+import { SwarmError } from '../../proto/errors.ts'
+import { type Endpoint, needsAddresses, type Service } from '../../proto/objects/index.ts'
+import type { NetworkUse, ServiceSpec } from '../../proto/spec/service-spec.ts'
+import { planPorts } from '../allocator/ports.ts'
+import type { ReadTx } from '../store/store.ts'
+import { findNetwork } from './lookup.ts'
+import { requireNetworksLevel } from './networks.ts'
+
+/**
+ * The spec with the ids of its networks. Errors: INVALID_ARGUMENT, NOT_FOUND, AMBIGUOUS, FAILED_PRECONDITION naming
+ * service and network.
+ */
+export function withNetworkIds(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
+  const { task, name } = spec
+  if (!needsAddresses(task) && spec.endpointMode === 'vip') return spec
+  requireNetworksLevel(tx, `service "${name}"`)
+  if (task.ports.some(({ mode }) => mode === 'ingress')) requireIngress(tx, name)
+  const networks: NetworkUse[] = []
+  for (const use of task.networks) {
+    const network = findNetwork(tx, use.target)
+    if (network.spec.isIngress) {
+      const remedy = 'publish a port instead, or name another network'
+      throw invalid(name, `names the ingress network "${network.spec.name}": ${remedy}`)
+    }
+    if (networks.some(({ target }) => target === network.id)) {
+      throw invalid(name, `names "${network.spec.name}" twice: remove one`)
+    }
+    networks.push({ ...use, target: network.id })
+  }
+  return { ...spec, task: { ...task, networks } }
+}
+
+function requireIngress(tx: ReadTx, service: string): void {
+  for (const { spec } of tx.all('networks')) if (spec.isIngress) return
+  throw new SwarmError(
+    'FAILED_PRECONDITION',
+    `service "${service}" publishes ports on every node, and there is no ingress network: make one with ` +
+      '"tsswarm network create --ingress NAME", or publish with mode=host',
+  )
+}
+
+/** What the service is given at once: its ports. VIPs are the allocator's. Errors: IN_USE, RESOURCE_EXHAUSTED. */
+export function withPorts(tx: ReadTx, spec: ServiceSpec, before: Service | undefined): Endpoint {
+  const plan = planPorts(spec, before?.endpoint.ports ?? [], others(tx, before))
+  if (plan.kind === 'ok') return { vips: before?.endpoint.vips ?? [], ports: plan.ports }
+  const field = `task.ports[${plan.position}].publishedPort`
+  throw new SwarmError(plan.code, `service "${spec.name}" is not valid: ${field} ${plan.reason}`, {
+    details: { field, reason: plan.reason },
+  })
+}
+
+function* others(tx: ReadTx, before: Service | undefined): Iterable<Service> {
+  for (const service of tx.all('services')) if (service.id !== before?.id) yield service
+}
+
+function invalid(service: string, reason: string): SwarmError {
+  return new SwarmError(
+    'INVALID_ARGUMENT',
+    `service "${service}" is not valid: task.networks ${reason}`,
+    {
+      details: { field: 'task.networks', reason },
+    },
+  )
+}
