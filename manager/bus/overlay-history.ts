@@ -1,18 +1,17 @@
 // When each subject of the overlay last changed, from this manager's own commits: the same on every manager, so that a new leader goes on
 // where the last one ended, and any manager tells what a reader lacks.
 import { networkSubject, pathsSubject } from '../../proto/bus/subjects.ts'
-import type { NetworkId, Stamp } from '../../proto/objects/index.ts'
+import type { Stamp } from '../../proto/objects/index.ts'
 import type { ReplicatedStore } from '../store/replicated-store.ts'
 import type { Commit } from '../store/store.ts'
-import type { OverlaySource } from './overlay-source.ts'
+import type { OverlaySource, OverlayTouch } from './overlay-source.ts'
 
-/** What one commit touched; undefined: anything may be another one now. */
-export interface Touched {
-  readonly networks: ReadonlySet<NetworkId>
-  readonly paths: boolean
+/** What one commit made of the overlay, and when. */
+export interface Touched extends OverlayTouch {
   readonly stamp: Stamp
 }
 
+/** Undefined: anything may be another one now. */
 export type HistoryListener = (touched: Touched | undefined) => void
 
 /** So many subjects are remembered; then it begins anew, as after a start. */
@@ -63,10 +62,10 @@ export class OverlayHistory {
       return
     }
     const { networks, paths } = this.#store.view((tx) => this.#source.touched(tx, commit.changes))
-    if (networks.size === 0 && !paths) return
+    if (networks.size === 0 && paths === undefined) return
     const stamp = { epoch: this.#base.epoch, index: commit.index }
-    for (const id of networks) this.#last.set(networkSubject(id), stamp)
-    if (paths) this.#last.set(pathsSubject, stamp)
+    for (const id of networks.keys()) this.#last.set(networkSubject(id), stamp)
+    if (paths !== undefined) this.#last.set(pathsSubject, stamp)
     for (const listener of this.#listeners) listener({ networks, paths, stamp })
   }
 

@@ -4,6 +4,7 @@ import { encodeBusMessage } from '../../proto/bus/bus-message.ts'
 import {
   encodeOverlayChange,
   encodeOverlayWhole,
+  type OverlayChange,
   type OverlayWhole,
 } from '../../proto/bus/overlay-subjects.ts'
 import { networkSubject, pathsSubject } from '../../proto/bus/subjects.ts'
@@ -12,12 +13,12 @@ import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import {
+  mergedNetworkViewChange,
+  mergedNodePathsChange,
   type NetworkId,
-  networkViewChange,
-  nodePathsChange,
   type Stamp,
 } from '../../proto/objects/index.ts'
-import type { ReadTx, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { payloadBytesMax } from './nats-config.ts'
 import type { OverlayHistory, Touched } from './overlay-history.ts'
 import type { OverlaySource } from './overlay-source.ts'
@@ -51,12 +52,12 @@ const restRounds = 30
 const dataBytesMax = payloadBytesMax - 4_096
 
 interface Told {
+  /** Undefined: the node paths. */
   readonly id: NetworkId | undefined
-  /** What the readers were told last, and when that was made. */
-  whole: OverlayWhole
+  /** Of the state that the readers were told last. */
   stamp: Stamp
-  /** First of the changes that they were not told yet. */
-  first: Stamp | undefined
+  /** What they were not told yet. */
+  pending: OverlayChange | 'whole' | undefined
   /** Round of its last change. */
   changedRound: number
 }
@@ -105,26 +106,26 @@ class Publisher {
   #note(touched: Touched | undefined): void {
     if (touched === undefined) this.#isAnew = true
     else {
-      for (const id of touched.networks) this.#mark(networkSubject(id), id, touched.stamp)
-      if (touched.paths) this.#mark(pathsSubject, undefined, touched.stamp)
+      for (const [id, change] of touched.networks) {
+        const pending = change === 'whole' ? change : ({ kind: 'network', change } as const)
+        this.#mark(networkSubject(id), id, pending)
+      }
+      const { paths } = touched
+      if (paths !== undefined) this.#mark(pathsSubject, undefined, { kind: 'paths', change: paths })
     }
     this.#bell.ring()
   }
 
-  #mark(subject: string, id: NetworkId | undefined, stamp: Stamp): void {
+  #mark(subject: string, id: NetworkId | undefined, change: OverlayChange | 'whole'): void {
     const told = this.#told.get(subject)
-    if (told !== undefined) told.first ??= stamp
+    const pending = told?.pending === undefined ? change : merged(told.pending, change)
+    if (told !== undefined) told.pending = pending
     else {
-      const unknown: Told = { ...this.#fresh(id), whole: { kind: 'none' }, first: stamp }
-      this.#told.set(subject, unknown)
+      // Nobody was told of it: only all of it will do.
+      const stamp = this.#deps.history.asOf()
+      this.#told.set(subject, { id, stamp, pending: 'whole', changedRound: this.#round })
     }
     this.#dirty.add(subject)
-  }
-
-  #fresh(id: NetworkId | undefined): Told {
-    const stamp = this.#deps.history.asOf()
-    const whole: OverlayWhole = { kind: 'none' }
-    return { id, whole, stamp, first: undefined, changedRound: this.#round }
   }
 
   /** Readers know the state as it is now, or learn from the tips that they do not. */
@@ -133,22 +134,13 @@ class Publisher {
     this.#isAnew = false
     this.#told.clear()
     this.#dirty.clear()
-    store.view((tx) => {
-      const add = (subject: string, id: NetworkId | undefined): void => {
-        const stamp = history.lastOf(subject)
-        this.#told.set(subject, { ...this.#fresh(id), whole: this.#read(tx, id), stamp })
-      }
-      for (const id of source.networkIds(tx)) add(networkSubject(id), id)
-      add(pathsSubject, undefined)
-    })
+    const add = (subject: string, id: NetworkId | undefined): void => {
+      const stamp = history.lastOf(subject)
+      this.#told.set(subject, { id, stamp, pending: undefined, changedRound: this.#round })
+    }
+    for (const id of store.view((tx) => [...source.networkIds(tx)])) add(networkSubject(id), id)
+    add(pathsSubject, undefined)
     this.#tipAll()
-  }
-
-  #read(tx: ReadTx, id: NetworkId | undefined): OverlayWhole {
-    const { source } = this.#deps
-    if (id === undefined) return { kind: 'paths', paths: source.paths(tx) }
-    const view = source.view(tx, id)
-    return view === undefined ? { kind: 'none' } : { kind: 'network', view }
   }
 
   #publishDirty(): void {
@@ -159,24 +151,39 @@ class Publisher {
     this.#dirty.clear()
   }
 
-  /** One tick: what is read is what the history says. */
+  /** One tick: what is pending, and what is read, is what the history says. */
   #publish(subject: string, told: Told): void {
-    const { store, history } = this.#deps
-    const { whole: before, stamp: previous, first } = told
-    if (first === undefined) return
-    const whole = store.view((tx) => this.#read(tx, told.id))
+    const { history } = this.#deps
+    const { pending, stamp: previous } = told
+    if (pending === undefined) return
     const [stamp, asOf] = [history.lastOf(subject), history.asOf()]
-    Object.assign(told, { whole, stamp, first: undefined, changedRound: this.#round })
-    const change = changeData(before, whole)
-    if (change !== undefined && change.length <= dataBytesMax) {
-      this.#send(subject, { kind: 'change', previous, first, stamp, asOf, change })
-    } else {
-      const bytes = encodeOverlayWhole(whole)
-      if ((bytes?.length ?? 0) <= dataBytesMax) {
-        this.#send(subject, { kind: 'whole', stamp, asOf, whole: bytes })
-      } else this.#tip(subject, told)
+    Object.assign(told, { stamp, pending: undefined, changedRound: this.#round })
+    if (pending === 'whole') this.#publishWhole(subject, told, asOf)
+    else {
+      const change = encodeOverlayChange(pending)
+      // It names all that changed since `previous`, so it also leads from any moment in between to the end.
+      const message = { kind: 'change', previous, first: stamp, stamp, asOf, change } as const
+      if (change.length <= dataBytesMax) this.#send(subject, message)
+      else this.#tip(subject, told)
     }
+  }
+
+  #publishWhole(subject: string, told: Told, asOf: Stamp): void {
+    const whole = this.#read(told.id)
+    const bytes = encodeOverlayWhole(whole)
+    const { stamp } = told
+    if ((bytes?.length ?? 0) > dataBytesMax) this.#tip(subject, told)
+    else this.#send(subject, { kind: 'whole', stamp, asOf, whole: bytes })
     if (whole.kind === 'none') this.#told.delete(subject)
+  }
+
+  #read(id: NetworkId | undefined): OverlayWhole {
+    const { store, source } = this.#deps
+    return store.view((tx): OverlayWhole => {
+      if (id === undefined) return { kind: 'paths', paths: source.paths(tx) }
+      const view = source.view(tx, id)
+      return view === undefined ? { kind: 'none' } : { kind: 'network', view }
+    })
   }
 
   #tipRound(): void {
@@ -196,7 +203,7 @@ class Publisher {
 
   #tip(subject: string, told: Told): void {
     // What is not told yet is about to be.
-    if (told.first !== undefined) return
+    if (told.pending !== undefined) return
     this.#send(subject, { kind: 'tip', stamp: told.stamp, asOf: this.#deps.history.asOf() })
   }
 
@@ -206,15 +213,16 @@ class Publisher {
   }
 }
 
-/** Undefined when only the whole state will do. */
-function changeData(before: OverlayWhole, after: OverlayWhole): Uint8Array | undefined {
-  if (before.kind === 'network' && after.kind === 'network') {
-    const change = networkViewChange(before.view, after.view)
-    return encodeOverlayChange({ kind: 'network', change })
+function merged(
+  first: OverlayChange | 'whole',
+  then: OverlayChange | 'whole',
+): OverlayChange | 'whole' {
+  if (first === 'whole' || then === 'whole') return 'whole'
+  if (first.kind === 'network' && then.kind === 'network') {
+    return { kind: 'network', change: mergedNetworkViewChange(first.change, then.change) }
   }
-  if (before.kind === 'paths' && after.kind === 'paths') {
-    const change = nodePathsChange(before.paths, after.paths)
-    return encodeOverlayChange({ kind: 'paths', change })
+  if (first.kind === 'paths' && then.kind === 'paths') {
+    return { kind: 'paths', change: mergedNodePathsChange(first.change, then.change) }
   }
-  return undefined
+  return 'whole'
 }

@@ -1,11 +1,19 @@
-// What the bus has to know of overlay networks: how to read them from the store, and which of them a commit touches.
-import type { NetworkId, NetworkView, NodeId, NodePath } from '../../proto/objects/index.ts'
+// What the bus has to know of overlay networks: how to read them from the store, and what a commit made of them.
+import type {
+  NetworkId,
+  NetworkView,
+  NetworkViewChange,
+  NodeId,
+  NodePath,
+  NodePathsChange,
+} from '../../proto/objects/index.ts'
 import type { Change, ReadTx } from '../store/store.ts'
 
 export interface OverlayTouch {
-  /** Networks whose view may be another one after the commit; never one too few. */
-  readonly networks: ReadonlySet<NetworkId>
-  readonly paths: boolean
+  /** Networks whose view is another one after the commit; `whole`: it was made or removed. Never one too few. */
+  readonly networks: ReadonlyMap<NetworkId, NetworkViewChange | 'whole'>
+  /** Undefined: as before. */
+  readonly paths: NodePathsChange | undefined
 }
 
 export interface OverlaySource {

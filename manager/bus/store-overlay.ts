@@ -1,13 +1,19 @@
 // The overlay as the store has it, as the bus asks for it.
-import { networkChanges, pathChanges } from '../overlay/network-changes.ts'
+import type { NetworkViewChange } from '../../proto/objects/index.ts'
+import { type NetworkChange, networkChanges, pathChanges } from '../overlay/network-changes.ts'
 import { networkView, nodePaths } from '../overlay/network-views.ts'
 import type { OverlaySource } from './overlay-source.ts'
 
 export const storeOverlay: OverlaySource = {
-  touched: (tx, changes) => ({
-    networks: new Set(networkChanges(tx, changes).map(({ networkId }) => networkId)),
-    paths: pathChanges(changes) !== undefined,
-  }),
+  touched: (tx, changes) => {
+    const paths = pathChanges(changes)
+    return {
+      networks: new Map(
+        networkChanges(tx, changes).map((change) => [change.networkId, viewChange(change)]),
+      ),
+      paths: paths && { paths: paths.put, removedNodes: paths.drop },
+    }
+  },
   networkIds: (tx) => [...tx.all('networks')].map(({ id }) => id),
   view: networkView,
   paths: nodePaths,
@@ -20,4 +26,16 @@ export const storeOverlay: OverlaySource = {
     }
     return false
   },
+}
+
+/** A network that was made needs no change but all of it. */
+function viewChange(change: NetworkChange): NetworkViewChange | 'whole' {
+  if (change.isRemoved || change.network !== undefined) return 'whole'
+  return {
+    network: undefined,
+    services: change.putServices,
+    removedServices: change.dropServices,
+    tasks: change.putTasks,
+    removedTasks: change.dropTasks,
+  }
 }

@@ -1,5 +1,5 @@
-// From one state of an overlay network, or of the node paths, to the next: what is not named stays. Made by the manager that publishes
-// it, applied by every node that holds the network.
+// From one state of an overlay network, or of the node paths, to the next: what is put or removed, by its key; what is not named stays.
+// Made by the manager that publishes it, applied by every node that holds the network.
 import type { NodeId, ServiceId, TaskId } from './ids.ts'
 import type {
   NetworkView,
@@ -23,19 +23,6 @@ export interface NodePathsChange {
   readonly removedNodes: readonly NodeId[]
 }
 
-/** What leads from one view of a network to another one. O(size of both). */
-export function networkViewChange(from: NetworkView, to: NetworkView): NetworkViewChange {
-  const services = listChange(from.services, to.services, serviceKey)
-  const tasks = listChange(from.tasks, to.tasks, taskKey)
-  return {
-    network: isSame(from.network, to.network) ? undefined : to.network,
-    services: services.put,
-    removedServices: services.removed,
-    tasks: tasks.put,
-    removedTasks: tasks.removed,
-  }
-}
-
 /** The view with the change in it; what is new comes last. */
 export function changedNetworkView(view: NetworkView, change: NetworkViewChange): NetworkView {
   const { network, services, removedServices, tasks, removedTasks } = change
@@ -46,14 +33,6 @@ export function changedNetworkView(view: NetworkView, change: NetworkViewChange)
   }
 }
 
-export function nodePathsChange(
-  from: readonly NodePath[],
-  to: readonly NodePath[],
-): NodePathsChange {
-  const { put, removed } = listChange(from, to, pathKey)
-  return { paths: put, removedNodes: removed }
-}
-
 export function changedNodePaths(
   paths: readonly NodePath[],
   change: NodePathsChange,
@@ -61,23 +40,58 @@ export function changedNodePaths(
   return changedList(paths, change.paths, change.removedNodes, pathKey)
 }
 
+/** One change that does what both do, one after the other. */
+export function mergedNetworkViewChange(
+  first: NetworkViewChange,
+  then: NetworkViewChange,
+): NetworkViewChange {
+  const services = merged(
+    [first.services, first.removedServices],
+    [then.services, then.removedServices],
+    serviceKey,
+  )
+  const tasks = merged([first.tasks, first.removedTasks], [then.tasks, then.removedTasks], taskKey)
+  return {
+    network: then.network ?? first.network,
+    services: services.put,
+    removedServices: services.removed,
+    tasks: tasks.put,
+    removedTasks: tasks.removed,
+  }
+}
+
+export function mergedNodePathsChange(
+  first: NodePathsChange,
+  then: NodePathsChange,
+): NodePathsChange {
+  const { put, removed } = merged(
+    [first.paths, first.removedNodes],
+    [then.paths, then.removedNodes],
+    pathKey,
+  )
+  return { paths: put, removedNodes: removed }
+}
+
 const serviceKey = (service: ServiceEndpoint): ServiceId => service.serviceId
 const taskKey = (task: TaskEndpoint): TaskId => task.taskId
 const pathKey = (path: NodePath): NodeId => path.nodeId
 
-function listChange<T, K>(
-  from: readonly T[],
-  to: readonly T[],
+type ListChange<T, K> = readonly [put: readonly T[], removed: readonly K[]]
+
+function merged<T, K>(
+  first: ListChange<T, K>,
+  then: ListChange<T, K>,
   keyOf: (item: T) => K,
 ): { readonly put: readonly T[]; readonly removed: readonly K[] } {
-  const old = new Map(from.map((item) => [keyOf(item), item]))
-  const put: T[] = []
-  for (const item of to) {
-    const before = old.get(keyOf(item))
-    old.delete(keyOf(item))
-    if (before === undefined || !isSame(before, item)) put.push(item)
+  const outcome = new Map<K, T | undefined>()
+  for (const [put, removed] of [first, then]) {
+    for (const key of removed) outcome.set(key, undefined)
+    for (const item of put) outcome.set(keyOf(item), item)
   }
-  return { put, removed: [...old.keys()] }
+  return {
+    put: [...outcome.values()].filter((item) => item !== undefined),
+    removed: [...outcome].flatMap(([key, item]) => (item === undefined ? [key] : [])),
+  }
 }
 
 function changedList<T, K>(
@@ -91,9 +105,4 @@ function changedList<T, K>(
   for (const key of removed) items.delete(key)
   for (const item of put) items.set(keyOf(item), item)
   return [...items.values()]
-}
-
-/** Of plain data with its fields in one order. */
-function isSame(a: unknown, b: unknown): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

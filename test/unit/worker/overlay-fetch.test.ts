@@ -7,9 +7,12 @@ import { networkId } from '../../../proto/objects/index.ts'
 import { OverlayFeed } from '../../../worker/overlay-feed.ts'
 import { grpcSessionTransport } from '../../../worker/session-grpc.ts'
 import { GrpcCluster } from '../../support/grpc-cluster.ts'
-import { aNetwork, aService, aTask } from '../../support/objects.ts'
+import { aNetwork, aService, aSpecRecord, aTask } from '../../support/objects.ts'
 import { PipeBus } from '../../support/overlay-news.ts'
 import { until } from '../../support/until.ts'
+
+const onNetwork = (id: string, address: string) =>
+  aTask({ id, node: 'w1', specHash: 'spec-2', attachments: { 'net-1': [address] } })
 
 t.test('a node is told of its networks by any manager, and a stranger of none', async (t) => {
   const cluster = await GrpcCluster.start(['m1', 'm2'], ['w1'])
@@ -18,17 +21,17 @@ t.test('a node is told of its networks by any manager, and a stranger of none', 
   await cluster.store.update((tx) => {
     tx.create('networks', aNetwork({ id: 'net-1', name: 'front' }))
     const task = { networks: [{ target: 'net-1' }] }
-    tx.create('services', aService({ id: 'service-1', name: 'web', task }))
-    tx.create('tasks', aTask({ node: 'w1', attachments: { 'net-1': ['10.1.0.2'] } }))
+    tx.create('taskSpecs', aSpecRecord('spec-2', task))
+    tx.create('services', aService({ id: 'service-1', specHash: 'spec-2', task }))
+    tx.create('tasks', onNetwork('a', '10.1.0.2'))
   })
   const identity = await cluster.nodeIdentity('w1')
   const bus = new PipeBus()
   bus.set(false)
-  let session = cluster.addresses()[0]
   const feed = new OverlayFeed({
     bus: bus.reader(),
     transport: grpcSessionTransport({ identity: () => identity }),
-    sessionManager: () => session,
+    sessionManager: () => cluster.addresses()[0],
     managers: () => cluster.addresses(),
     onKnowledge: () => {},
     clock: systemClock,
@@ -38,15 +41,14 @@ t.test('a node is told of its networks by any manager, and a stranger of none', 
   })
   const life = new AbortController()
   const running = feed.run(life.signal)
+  t.teardown(async () => {
+    life.abort()
+    await running
+  })
   feed.hold([net])
   const tasks = () => feed.known.views.get(net)?.tasks.length ?? 0
   await until(() => tasks() === 1, 'the first manager tells')
   await cluster.kill('m1')
-  await cluster.store.update((tx) =>
-    tx.create('tasks', aTask({ id: 'b', node: 'w1', attachments: { 'net-1': ['10.1.0.3'] } })),
-  )
+  await cluster.store.update((tx) => tx.create('tasks', onNetwork('b', '10.1.0.3')))
   await until(() => tasks() === 2, 'the other manager tells', 20_000)
-  session = undefined
-  life.abort()
-  await running
 })

@@ -235,10 +235,12 @@ class Manager {
     this.#told = undefined
   }
 
-  publish(): Heard<Change, Whole> | undefined {
+  /** `keyed`: what became of every key that was touched, which fits also in the middle; else what differs from what was told. */
+  publish(keyed: boolean): Heard<Change, Whole> | undefined {
     const [told, first] = [this.#told, this.#first]
     if (told === undefined || first === undefined) return undefined
     this.#first = undefined
+    if (keyed) return this.#publishKeyed(told.stamp, first)
     const put = Object.entries(this.content).filter(([key, value]) => told.content[key] !== value)
     const removed = Object.keys(told.content).filter((key) => !(key in this.content))
     this.#told = { content: this.content, stamp: this.last }
@@ -250,6 +252,22 @@ class Manager {
       asOf: at(this.applied),
       change: { put: Object.fromEntries(put), removed },
     }
+  }
+
+  #publishKeyed(previous: number, first: number): Heard<Change, Whole> {
+    const { contents } = this.#history
+    const touched = new Set<string>()
+    for (let index = first; index <= this.applied; index++) {
+      const [was, is] = [contents[index - 1] ?? {}, contents[index] ?? {}]
+      for (const key of ['a', 'b']) if (was[key] !== is[key]) touched.add(key)
+    }
+    const { content } = this
+    const put = Object.fromEntries(Object.entries(content).filter(([key]) => touched.has(key)))
+    const removed = [...touched].filter((key) => !(key in content))
+    this.#told = { content, stamp: this.last }
+    const [stamp, asOf] = [at(this.last), at(this.applied)]
+    const change = { put, removed }
+    return { kind: 'change', previous: at(previous), first: stamp, stamp, asOf, change }
   }
 
   tip(): Heard<Change, Whole> | undefined {
@@ -267,7 +285,8 @@ class Manager {
 type Step =
   | { readonly kind: 'commit'; readonly key: string | undefined; readonly value: number }
   | { readonly kind: 'advance' | 'restart' | 'lead'; readonly manager: number }
-  | { readonly kind: 'publish' | 'tip' }
+  | { readonly kind: 'publish'; readonly keyed: boolean }
+  | { readonly kind: 'tip' }
   | { readonly kind: 'deliver'; readonly which: number; readonly keep: boolean }
   | { readonly kind: 'lose'; readonly which: number }
   | { readonly kind: 'fetch'; readonly manager: number; readonly isWhole: boolean }
@@ -280,7 +299,8 @@ const aStep: fc.Arbitrary<Step> = fc.oneof(
     value: fc.nat({ max: 2 }),
   }),
   fc.record({ kind: fc.constantFrom('advance', 'restart', 'lead'), manager }) as fc.Arbitrary<Step>,
-  fc.record({ kind: fc.constantFrom('publish', 'tip') }) as fc.Arbitrary<Step>,
+  fc.record({ kind: fc.constant('publish' as const), keyed: fc.boolean() }),
+  fc.record({ kind: fc.constant('tip' as const) }),
   fc.record({ kind: fc.constant('deliver' as const), which: fc.nat(), keep: fc.boolean() }),
   fc.record({ kind: fc.constant('lose' as const), which: fc.nat() }),
   fc.record({ kind: fc.constant('fetch' as const), manager, isWhole: fc.boolean() }),
@@ -318,7 +338,7 @@ class World {
       case 'publish':
       case 'tip': {
         const leading = this.#manager(this.leader)
-        const message = step.kind === 'tip' ? leading.tip() : leading.publish()
+        const message = step.kind === 'tip' ? leading.tip() : leading.publish(step.keyed)
         if (message !== undefined) this.#wire.push(message)
         return
       }
@@ -341,7 +361,7 @@ class World {
   settle(): void {
     this.#wire = []
     const leading = this.#manager(this.leader)
-    leading.publish()
+    leading.publish(true)
     const tip = leading.tip()
     if (tip === undefined) throw new Error('the leader has no tip')
     this.reader.hear(tip)

@@ -6,6 +6,7 @@ import { joinAddress, splitAddress } from '../../../../proto/bus/host-port.ts'
 import {
   encodeOverlayChange,
   encodeOverlayWhole,
+  type OverlayChange,
   overlayCodec,
 } from '../../../../proto/bus/overlay-subjects.ts'
 import { busPorts } from '../../../../proto/bus/ports.ts'
@@ -13,12 +14,14 @@ import { networkIdOf, networkSubject, pathsSubject } from '../../../../proto/bus
 import {
   changedNetworkView,
   changedNodePaths,
+  mergedNetworkViewChange,
+  mergedNodePathsChange,
   type NetworkView,
   networkId,
-  networkViewChange,
   nodeId,
-  nodePathsChange,
+  type ServiceId,
   serviceId,
+  type TaskId,
   taskId,
 } from '../../../../proto/objects/index.ts'
 
@@ -65,6 +68,9 @@ const task = fc.record(
   plain,
 )
 
+const serviceKey = (one: { readonly serviceId: ServiceId }): ServiceId => one.serviceId
+const taskKey = (one: { readonly taskId: TaskId }): TaskId => one.taskId
+
 const view: fc.Arbitrary<NetworkView> = fc.record(
   {
     network: fc.record(
@@ -98,6 +104,33 @@ const paths = fc.uniqueArray(
   ),
   { selector: (one) => one.nodeId },
 )
+
+/** Of some keys; those of `others` are removed. */
+function put<T, K>(of: fc.Arbitrary<T[]>, keyOf: (item: T) => K, others: fc.Arbitrary<K>) {
+  return fc.tuple(of, fc.uniqueArray(others, { maxLength: 3 })).map(([items, removed]) => {
+    const named = new Set(items.map(keyOf))
+    return { items, removed: removed.filter((key) => !named.has(key)) }
+  })
+}
+
+const viewChange = fc
+  .tuple(
+    fc.option(view, { nil: undefined }),
+    put(fc.uniqueArray(service, { selector: serviceKey }), serviceKey, id.map(serviceId)),
+    put(fc.uniqueArray(task, { selector: taskKey }), taskKey, id.map(taskId)),
+  )
+  .map(([of, services, tasks]) => ({
+    network: of?.network,
+    services: services.items,
+    removedServices: services.removed,
+    tasks: tasks.items,
+    removedTasks: tasks.removed,
+  }))
+
+const pathsChange = put(paths, (path) => path.nodeId, id.map(nodeId)).map(({ items, removed }) => ({
+  paths: items,
+  removedNodes: removed,
+}))
 
 const subject = networkSubject(networkId('net'))
 const [stamp, asOf] = [
@@ -144,33 +177,48 @@ t.test('whole states and ends pass through bytes', async (t) => {
   t.same(decodeBusMessage(tip, overlayCodec(subject)), { kind: 'tip', stamp, asOf })
 })
 
-t.test('a change, through bytes, leads from one state to the other', async (t) => {
+t.test('a change passes through bytes', async (t) => {
   const [previous, first] = [
     { epoch: 2, index: 3 },
     { epoch: 2, index: 8 },
   ]
+  const pass = (change: OverlayChange, of: string): void => {
+    const data = encodeOverlayChange(change)
+    const bytes = encodeBusMessage({ kind: 'change', previous, first, stamp, asOf, change: data })
+    const heard = decodeBusMessage(bytes, overlayCodec(of))
+    t.same(heard, { kind: 'change', previous, first, stamp, asOf, change })
+  }
   fc.assert(
-    fc.property(view, view, (from, to) => {
-      const data = encodeOverlayChange({ kind: 'network', change: networkViewChange(from, to) })
-      const bytes = encodeBusMessage({ kind: 'change', previous, first, stamp, asOf, change: data })
-      const heard = decodeBusMessage(bytes, overlayCodec(subject))
-      if (heard.kind !== 'change' || heard.change.kind !== 'network') throw new Error(heard.kind)
-      t.same(heard.first, first)
-      t.same(sorted(changedNetworkView(from, heard.change.change)), sorted(to))
-    }),
-    { numRuns: 60 },
+    fc.property(viewChange, (change) => pass({ kind: 'network', change }, subject)),
+    { numRuns: 30 },
   )
   fc.assert(
-    fc.property(paths, paths, (from, to) => {
-      const data = encodeOverlayChange({ kind: 'paths', change: nodePathsChange(from, to) })
-      const bytes = encodeBusMessage({ kind: 'change', previous, first, stamp, asOf, change: data })
-      const heard = decodeBusMessage(bytes, overlayCodec(pathsSubject))
-      if (heard.kind !== 'change' || heard.change.kind !== 'paths') throw new Error(heard.kind)
-      const byId = (a: { nodeId: string }, b: { nodeId: string }) => (a.nodeId < b.nodeId ? -1 : 1)
-      const result = changedNodePaths(from, heard.change.change)
-      t.same([...result].sort(byId), [...to].sort(byId))
+    fc.property(pathsChange, (change) => pass({ kind: 'paths', change }, pathsSubject)),
+    { numRuns: 30 },
+  )
+})
+
+t.test('two changes as one do what both do, also on top of the first', async (t) => {
+  fc.assert(
+    fc.property(view, viewChange, viewChange, (of, one, two) => {
+      const after = changedNetworkView(of, one)
+      const both = mergedNetworkViewChange(one, two)
+      const expected = sorted(changedNetworkView(after, two))
+      t.same(sorted(changedNetworkView(of, both)), expected)
+      t.same(sorted(changedNetworkView(after, both)), expected)
     }),
-    { numRuns: 60 },
+    { numRuns: 100 },
+  )
+  fc.assert(
+    fc.property(paths, pathsChange, pathsChange, (of, one, two) => {
+      const byId = (a: { nodeId: string }, b: { nodeId: string }) => (a.nodeId < b.nodeId ? -1 : 1)
+      const after = changedNodePaths(of, one)
+      const both = mergedNodePathsChange(one, two)
+      const expected = [...changedNodePaths(after, two)].sort(byId)
+      t.same([...changedNodePaths(of, both)].sort(byId), expected)
+      t.same([...changedNodePaths(after, both)].sort(byId), expected)
+    }),
+    { numRuns: 100 },
   )
 })
 
