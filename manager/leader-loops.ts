@@ -5,6 +5,7 @@ import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { LeaderSessions } from './dispatcher/leader-sessions.ts'
 import { allocatorLoop } from './loops/allocator-loop.ts'
+import { drainLoop } from './loops/drain-loop.ts'
 import { nodeTasksLoop } from './loops/node-tasks-loop.ts'
 import { removedNodeReaperLoop } from './loops/removed-node-reaper-loop.ts'
 import { replicatedLoop } from './loops/replicated-loop.ts'
@@ -12,7 +13,7 @@ import { schedulerLoop } from './loops/scheduler-loop.ts'
 import { specReaperLoop } from './loops/spec-reaper-loop.ts'
 import { taskReaperLoop } from './loops/task-reaper-loop.ts'
 import { membershipLoop } from './membership/membership-loop.ts'
-import type { NetworkAcks } from './overlay/network-acks.ts'
+import type { AckTable } from './overlay/ack-table.ts'
 import type { RaftHandle } from './raft/raft-handle.ts'
 import type { Store } from './store/store.ts'
 
@@ -20,7 +21,7 @@ export interface LeaderLoopsDeps {
   readonly store: Store
   readonly raft: RaftHandle
   readonly sessions: LeaderSessions
-  readonly acks: NetworkAcks
+  readonly acks: AckTable
   /** Tells the bus of overlay networks; undefined without a bus. */
   readonly publisher?: NamedLoop | undefined
   readonly clock: Clock
@@ -36,6 +37,7 @@ export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
     membershipLoop(part('membership')),
     replicatedLoop(part('replicated')),
     nodeTasksLoop(part('node-tasks')),
+    drainLoop(part('drain')),
     allocatorLoop(part('allocator')),
     schedulerLoop(part('scheduler')),
     taskReaperLoop(part('task-reaper')),

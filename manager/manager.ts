@@ -33,7 +33,7 @@ import { followNodes, tellPeers } from './membership/follow-nodes.ts'
 import { createPeerHandlers, type PeerHandlers } from './membership/peer-handlers.ts'
 import { type Reconnected, reconnect } from './membership/reconnect.ts'
 import { type Recovered, recoverCluster } from './membership/recover-cluster.ts'
-import { noNodeHoldsNetworks } from './overlay/network-acks.ts'
+import { AckTable } from './overlay/ack-table.ts'
 import type { Leadership, RaftHandle, RaftPeer, StateMachine } from './raft/raft-handle.ts'
 import { RaftProposer, storeStateMachine } from './raft/store-bridge.ts'
 import type { AdapterDeps, HandlerTable } from './rpc/adapter.ts'
@@ -140,7 +140,7 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
     await raft.stop()
     throw err
   })
-  leadership.lead(leaderLoops({ ...parts, acks: noNodeHoldsNetworks, clock, random, log }))
+  leadership.lead(leaderLoops({ ...parts, clock, random, log }))
   if (deps.founding !== undefined) {
     await leadership.untilLeading(controller.signal)
     await foundCluster(store, deps.founding, deps.info, random)
@@ -240,6 +240,7 @@ interface Parts {
   readonly peers: PeerHandlers
   readonly channels: ManagerChannels
   readonly sessions: LeaderSessions
+  readonly acks: AckTable
   readonly dispatcher: Dispatcher
   readonly hub: LogHub
   readonly control: HandlerTable
@@ -259,8 +260,10 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
   const directory = createClusterDirectory({ ...basics, selfNodeId: nodeId, clusterId, raft, book })
   const self = (): RaftMember => ({ nodeId, ...place.info })
   const channels = new ManagerChannels({ locator: directory, identity })
+  const acks = new AckTable()
   const sessions = createLeaderSessions({
     ...basics,
+    acks,
     ...(deps.recovery && { firstTermGraceMs: recoveryGraceMs }),
     log: log.child({ part: 'sessions' }),
   })
@@ -301,6 +304,7 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     peers: createPeerHandlers({ store, clock, leaderNodeId: directory.leaderNodeId, self, book }),
     channels,
     sessions,
+    acks,
     dispatcher,
     hub,
     control: { ...api, serviceLogs: logs, watchEvents },

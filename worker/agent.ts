@@ -13,12 +13,16 @@ import {
   type NodeId,
   networkId,
 } from '../proto/objects/index.ts'
-import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { applyAssignmentUpdate } from './assignments.ts'
+import type { HostFacts } from './container-config.ts'
 import type { Executor } from './executor/executor.ts'
-import type { ContainerNetwork } from './executor/network-attacher.ts'
 import { type LogTransport, serveLogs } from './log-server.ts'
-import { runSessions, type SessionTransport, type UpdateOutcome } from './session.ts'
+import {
+  type OverlayProgress,
+  runSessions,
+  type SessionTransport,
+  type UpdateOutcome,
+} from './session.ts'
 import { openStateDb, type StateDb } from './state-db.ts'
 import type { StateFile } from './state-file.ts'
 import type { ManagerAddress } from './state-records.ts'
@@ -36,7 +40,11 @@ export interface AgentDeps {
   /** What the host is like now; asked every 20 s. */
   readonly describe: () => NodeDescription
   /** The networks of a task's container. */
-  readonly network: (spec: TaskSpec) => ContainerNetwork
+  readonly network: HostFacts['network']
+  /** Whether a container waits on its ports; absent: as if it did. */
+  readonly isListening?: HostFacts['isListening']
+  /** How far this node followed the overlay; absent: it has none. */
+  readonly overlay?: OverlayProgress
   /** Address without port under which others reach this node now. */
   readonly advertiseAddress: () => string
   /** Where to begin when the database knows no managers. */
@@ -105,7 +113,7 @@ class RunningAgent implements Agent {
     this.#assignments = db.restored.assignments
     this.#managers = db.restored.managers.length > 0 ? db.restored.managers : deps.managers
     const { hostname, platform } = deps.describe()
-    const { nodeId, network } = deps
+    const { nodeId, network, isListening } = deps
     this.#tasks = new TaskManager({
       executor,
       db,
@@ -113,7 +121,14 @@ class RunningAgent implements Agent {
       clock,
       random,
       log,
-      host: { nodeId, hostname, os: platform.os, architecture: platform.architecture, network },
+      host: {
+        nodeId,
+        hostname,
+        os: platform.os,
+        architecture: platform.architecture,
+        network,
+        ...(isListening && { isListening }),
+      },
       ...(startsMax === undefined ? {} : { startsMax }),
     })
   }
@@ -168,6 +183,7 @@ class RunningAgent implements Agent {
         advertiseAddress,
         describe,
         ...(this.#deps.onRenewal && { onRenewal: this.#deps.onRenewal }),
+        ...(this.#deps.overlay && { overlay: this.#deps.overlay }),
         graceMs: () => (this.#leaving.signal.aborted ? 0 : restartMs),
         reporter: this.#reporter,
         managers: () => this.#managers,

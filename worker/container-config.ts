@@ -3,6 +3,7 @@ import type { AssignedTask, NodeId } from '../proto/objects/index.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
 import type { ContainerConfig, Mount } from './executor/executor.ts'
 import type { ContainerNetwork } from './executor/network-attacher.ts'
+import type { TargetPort } from './listening-ports.ts'
 import { expandTemplate, type TemplateContext } from './task-template.ts'
 
 /** What a task's container is told of its host. */
@@ -11,8 +12,9 @@ export interface HostFacts {
   readonly hostname: string
   readonly os: string
   readonly architecture: string
-  /** The networks of a task: the host's own choice in this version. */
-  readonly network: (spec: TaskSpec) => ContainerNetwork
+  readonly network: (task: AssignedTask, spec: TaskSpec) => ContainerNetwork
+  /** Whether the container of that process waits on all these ports; absent: as if it did. */
+  readonly isListening?: (pid: number, ports: readonly TargetPort[]) => Promise<boolean>
 }
 
 /** Marks containers of the cluster, and names their task. */
@@ -59,19 +61,19 @@ export function containerConfig(
     capDrop: container.capDrop,
     sysctls: container.sysctls,
     ulimits: container.ulimits,
-    network: host.network(spec),
+    network: host.network(task, spec),
   }
 }
 
 /** The host ports of a spec as the executor's networks want them. */
 export function hostPortsOf(ports: readonly PortSpec[]): readonly {
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: PortSpec['protocol']
   readonly targetPort: number
   readonly publishedPort: number
   readonly bindAddress?: string
 }[] {
   return ports.flatMap(({ mode, protocol, targetPort, publishedPort, bindAddress }) => {
-    if (mode !== 'host' || protocol === 'sctp') return []
+    if (mode !== 'host') return []
     const bound = bindAddress === '' ? {} : { bindAddress }
     return [{ protocol, targetPort, publishedPort, ...bound }]
   })

@@ -6,6 +6,7 @@ import { SwarmError } from '../proto/errors.ts'
 import type {
   AgentMessage,
   ManagerMessage,
+  OverlayAck,
   SessionConfig,
 } from '../proto/gen/tsswarm/v1/dispatcher.ts'
 import { createBackoff } from '../proto/lib/backoff.ts'
@@ -28,6 +29,13 @@ export interface SessionTransport {
   open(manager: ManagerAddress, signal: AbortSignal): SessionStream
 }
 
+/** What the cluster must know before it gives addresses again or stops a task. */
+export interface OverlayProgress {
+  readonly current: () => OverlayAck | undefined
+  /** Calls the listener after each rise; the result ends that. */
+  readonly onRise: (listener: () => void) => () => void
+}
+
 /** `reopen`: only a full set of a new session helps. */
 export type UpdateOutcome = 'applied' | 'ignored' | 'reopen'
 
@@ -46,6 +54,8 @@ export interface SessionDeps {
   readonly managers: () => readonly ManagerAddress[]
   /** The highest stamp that was applied. */
   readonly applied: () => Stamp | undefined
+  /** How far this node followed the overlay, said to each manager; absent: it has none. */
+  readonly overlay?: OverlayProgress
   readonly onConfig: (config: SessionConfig) => void
   readonly onUpdate: (update: AssignmentUpdate) => Promise<UpdateOutcome>
   /** Told when a session begins, and with undefined when it has ended. */
@@ -184,6 +194,7 @@ class Session {
   #describeTimer: Timer | undefined
   #hasStarted = false
   #described = ''
+  #stopFollowing = (): void => {}
 
   constructor(
     deps: SessionDeps,
@@ -312,10 +323,22 @@ class Session {
     if (config !== undefined) this.#configure(config)
     this.#scheduleBeat(0)
     this.#scheduleDescription()
+    this.#followOverlay()
     this.#deps.reporter.connect((batch) => {
       const statuses = batch.statuses.map(taskStatusToProto)
       this.#send({ kind: { $case: 'statuses', value: { sequence: batch.sequence, statuses } } })
     })
+  }
+
+  #followOverlay(): void {
+    const { overlay } = this.#deps
+    if (overlay === undefined) return
+    const tell = (): void => {
+      const value = overlay.current()
+      if (value !== undefined) this.#send({ kind: { $case: 'overlay', value } })
+    }
+    this.#stopFollowing = overlay.onRise(tell)
+    tell()
   }
 
   #configure(config: SessionConfig): void {
@@ -367,5 +390,6 @@ class Session {
     this.#answerTimer?.cancel()
     this.#beatTimer?.cancel()
     this.#describeTimer?.cancel()
+    this.#stopFollowing()
   }
 }

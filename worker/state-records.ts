@@ -6,6 +6,7 @@ import { TaskSpec } from '../proto/gen/tsswarm/v1/objects.ts'
 import {
   type AssignedTask,
   isTaskState,
+  networkId,
   serviceId,
   specHash,
   type TaskSpecRecord,
@@ -31,6 +32,15 @@ const task = z.object({
   desiredState: state,
   state,
   serviceLabels: z.record(z.string(), z.string()),
+  /** A record of before networks has none. */
+  attachments: z
+    .array(
+      z.object({
+        networkId: z.string().transform(networkId),
+        addresses: z.array(z.string()),
+      }),
+    )
+    .default([]),
 })
 /** As protobuf, which a later version reads although its rules for users may have changed. */
 const spec = z.object({

@@ -19,6 +19,7 @@ import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { containerConfig, type HostFacts } from './container-config.ts'
 import type { ContainerInfo, Executor, ExitStatus } from './executor/executor.ts'
 import type { ImageSource } from './image-source.ts'
+import type { TargetPort } from './listening-ports.ts'
 import {
   type ContainerFact,
   nextTaskAction,
@@ -47,6 +48,9 @@ export interface Wanted {
 
 const retryFirstMs = 100
 const retryMaxMs = 10_000
+/** A container that waits on no port by then serves without, or never: it counts as running all the same. */
+const portsMs = 5_000
+const portsPollMs = 50
 
 /** The status of a task of which nothing was reported yet. */
 export function initialStatus(task: AssignedTask): TaskStatus {
@@ -82,6 +86,7 @@ export class TaskDriver {
   #wanted: Wanted | undefined
   #status: TaskStatus
   #container: ContainerFact
+  #isListening = false
   #current: { readonly kind: TaskAction['kind']; readonly controller: AbortController } | undefined
 
   constructor(
@@ -159,7 +164,12 @@ export class TaskDriver {
 
   #next(): TaskAction {
     const desired = this.#wanted?.task.desiredState ?? 'gone'
-    return nextTaskAction({ desired, observed: this.#status.state, container: this.#container })
+    return nextTaskAction({
+      desired,
+      observed: this.#status.state,
+      container: this.#container,
+      isListening: this.#isListening || this.#ports().length === 0,
+    })
   }
 
   async #perform(action: TaskAction, signal: AbortSignal): Promise<void> {
@@ -167,6 +177,7 @@ export class TaskDriver {
       case 'report':
         return this.#report(action.to)
       case 'prepare':
+      case 'await-ports':
       case 'watch':
         return this.#interruptible(action.kind, signal)
       case 'start':
@@ -185,11 +196,15 @@ export class TaskDriver {
   }
 
   /** Runs what a change of mind may cut short. */
-  async #interruptible(kind: 'prepare' | 'watch', signal: AbortSignal): Promise<void> {
+  async #interruptible(
+    kind: 'prepare' | 'await-ports' | 'watch',
+    signal: AbortSignal,
+  ): Promise<void> {
     const { controller, release } = childController(signal)
     this.#current = { kind, controller }
     try {
       if (kind === 'prepare') await this.#prepare(controller.signal)
+      else if (kind === 'await-ports') await this.#awaitPorts(controller.signal)
       else await this.#watch(controller.signal)
     } catch (err) {
       if (!controller.signal.aborted) throw err
@@ -235,6 +250,33 @@ export class TaskDriver {
       if (hasCode(err, 'NOT_FOUND', 'FAILED_PRECONDITION')) await this.#inspect()
       if (this.#container.kind !== 'created') return
       await this.#report({ state: TaskState.FAILED, message: 'starting', err: textOf(err) })
+    }
+  }
+
+  /** Published ones that a container waits on. */
+  #ports(): readonly TargetPort[] {
+    return this.#deps.host.isListening === undefined ? [] : (this.#wanted?.spec.ports ?? [])
+  }
+
+  /** Until the container waits on its ports, has ended, or took too long. */
+  async #awaitPorts(signal: AbortSignal): Promise<void> {
+    const { clock, host } = this.#deps
+    const { controller, release } = childController(signal)
+    const ended = this.#watch(controller.signal)
+    // Whoever waits for the end of the ports reads it; cut short is no failure.
+    ended.catch(() => {})
+    const hasEnded = (): boolean => this.#container.kind !== 'running'
+    const endsAtMs = clock.monotonicMs() + portsMs
+    try {
+      while (!signal.aborted && !hasEnded() && clock.monotonicMs() < endsAtMs) {
+        if (await host.isListening?.(this.#status.pid, this.#ports())) break
+        await wait(clock, portsPollMs, signal)
+      }
+      this.#isListening = !signal.aborted
+    } finally {
+      controller.abort()
+      release()
+      await ended.catch(() => {})
     }
   }
 

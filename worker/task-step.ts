@@ -17,6 +17,8 @@ export interface TaskFacts {
   /** The highest state seen so far, here or in the store. */
   readonly observed: TaskState
   readonly container: ContainerFact
+  /** Whether it may be said to run: it waits on its ports, or was given time for it. Default true. */
+  readonly isListening?: boolean
 }
 
 /** A state to be reported. */
@@ -28,13 +30,15 @@ export interface Transition {
 
 /**
  * `idle`: nothing to do until the facts change. `report`: the observed state moves on. `prepare`: pull and create.
- * `start`, `stop`, `remove`: of the container. `watch`: wait for the container's end. `forget`: no trace is left.
+ * `start`, `stop`, `remove`: of the container. `await-ports`: until it waits on them. `watch`: wait for its end.
+ * `forget`: no trace is left.
  */
 export type TaskAction =
   | { readonly kind: 'idle' }
   | { readonly kind: 'report'; readonly to: Transition }
   | { readonly kind: 'prepare' }
   | { readonly kind: 'start' }
+  | { readonly kind: 'await-ports' }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' }
   | { readonly kind: 'remove' }
@@ -44,8 +48,9 @@ export type TaskAction =
 export function nextTaskAction(facts: TaskFacts): TaskAction {
   if (facts.desired === 'gone') return clear(facts.container)
   if (isTerminal(facts.observed)) return isAlive(facts.container) ? { kind: 'stop' } : idle
-  if (facts.desired >= TaskState.SHUTDOWN) return shutDown(facts.container)
-  return walk(facts.desired, facts.observed, facts.container)
+  const { desired } = facts
+  if (desired >= TaskState.SHUTDOWN) return shutDown(facts.container)
+  return walk({ ...facts, desired })
 }
 
 const idle: TaskAction = { kind: 'idle' }
@@ -77,7 +82,12 @@ function shutDown(container: ContainerFact): TaskAction {
 }
 
 /** Along accepted, preparing, ready, starting, running. */
-function walk(desired: TaskState, observed: TaskState, container: ContainerFact): TaskAction {
+function walk({
+  desired,
+  observed,
+  container,
+  isListening = true,
+}: TaskFacts & { readonly desired: TaskState }): TaskAction {
   if (observed < TaskState.ACCEPTED) return report(TaskState.ACCEPTED, 'accepted')
   if (observed < TaskState.PREPARING) return report(TaskState.PREPARING, 'preparing')
   if (observed < TaskState.READY) {
@@ -85,7 +95,7 @@ function walk(desired: TaskState, observed: TaskState, container: ContainerFact)
     return report(TaskState.READY, 'prepared')
   }
   if (observed < TaskState.STARTING) return atReady(desired, container)
-  return atStarting(observed, container)
+  return atStarting(observed, container, isListening)
 }
 
 function atReady(desired: TaskState, container: ContainerFact): TaskAction {
@@ -98,12 +108,18 @@ function atReady(desired: TaskState, container: ContainerFact): TaskAction {
 }
 
 /** The container is or was to run. */
-function atStarting(observed: TaskState, container: ContainerFact): TaskAction {
+function atStarting(
+  observed: TaskState,
+  container: ContainerFact,
+  isListening: boolean,
+): TaskAction {
   switch (container.kind) {
     case 'created':
       return { kind: 'start' }
     case 'running':
-      if (observed < TaskState.RUNNING) return report(TaskState.RUNNING, 'started')
+      if (observed < TaskState.RUNNING) {
+        return isListening ? report(TaskState.RUNNING, 'started') : { kind: 'await-ports' }
+      }
       return { kind: 'watch' }
     case 'exited':
       return ended(container)

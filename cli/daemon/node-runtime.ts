@@ -12,12 +12,12 @@ import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { type NodeRole, networkId, nodeId } from '../../proto/objects/index.ts'
-import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
-import type { ContainerNetwork } from '../../worker/executor/network-attacher.ts'
 import type { IdentityStore } from '../../worker/identity/identity-store.ts'
 import { renewalLoop } from '../../worker/identity/renewal.ts'
+import { isListening } from '../../worker/listening-ports.ts'
 import { localNetworkId } from '../../worker/network/network-state.ts'
+import { networkOfTask } from '../../worker/network-of-task.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
 import { openStateFile } from '../../worker/state-file.ts'
 import type { ManagerAddress } from '../../worker/state-records.ts'
@@ -62,18 +62,6 @@ type NodeTransport = ReturnType<typeof grpcSessionTransport>
 const clearMs = 30_000
 /** How often in its life a daemon starts its manager anew because the Raft log was damaged: more is no accident. */
 const repairsMax = 3
-
-/** Every container is on its host's local network; its ports are in host mode. */
-function containerNetwork(spec: TaskSpec): ContainerNetwork {
-  const ports = spec.ports.map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
-    protocol,
-    targetPort,
-    publishedPort,
-    bindAddress,
-  }))
-  const local = { networkId: localNetworkId, addresses: [], aliases: [] }
-  return { kind: 'attached', endpoints: [local], ports }
-}
 
 export class NodeRuntime {
   readonly #deps: NodeDeps
@@ -259,7 +247,8 @@ export class NodeRuntime {
       random,
       log: log.child({ part: 'agent' }),
       describe: () => describeHost(config, this.#state.dataPathAddress, this.problems()),
-      network: containerNetwork,
+      network: (task, spec) => networkOfTask(task, spec, localNetworkId),
+      isListening,
       advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,
       onNetworks: (networks) => this.#bus?.holdForTasks(networks),

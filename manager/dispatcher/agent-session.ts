@@ -5,6 +5,7 @@ import { nodeDescriptionFromProto } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import {
   type ManagerMessage,
+  type OverlayAck,
   StatusBatch,
   type TaskStatus as TaskStatusProto,
 } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
@@ -14,6 +15,8 @@ import type { NodeId, SessionId, TaskStatus } from '../../proto/objects/index.ts
 
 /** More statuses than a node can have tasks: somebody makes them up. */
 const statusesMax = 20_000
+/** More networks than a node can hold: somebody makes them up. */
+const networksMax = 10_000
 /** No agent is waited for longer than this. */
 const graceMaxMs = 60_000
 /** Batches on their way to the leader; what comes meanwhile is gathered, the latest of each task. */
@@ -50,6 +53,8 @@ export class AgentSession {
   #beatAtMs: number
   #isBeatDue = true
   #isDescriptionDue = true
+  #overlay: OverlayAck | undefined
+  #isOverlayDue = false
   /** Set once the agent said goodbye. */
   #graceMs: number | undefined
   #pending = new Map<string, TaskStatusProto>()
@@ -76,6 +81,22 @@ export class AgentSession {
     nodeDescriptionFromProto(description)
     this.#description = description
     this.#isDescriptionDue = true
+    this.#isBeatDue = true
+  }
+
+  /** How far it followed the overlay. Errors: INVALID_ARGUMENT without a stamp, RESOURCE_EXHAUSTED. */
+  followed(overlay: OverlayAck): void {
+    if (overlay.stamp === undefined) {
+      throw new SwarmError('INVALID_ARGUMENT', `node ${this.nodeId} says no stamp of the overlay`)
+    }
+    if (overlay.networkIds.length > networksMax) {
+      throw new SwarmError(
+        'RESOURCE_EXHAUSTED',
+        `node ${this.nodeId} says that it holds more than ${networksMax} networks`,
+      )
+    }
+    this.#overlay = overlay
+    this.#isOverlayDue = true
     this.#isBeatDue = true
   }
 
@@ -113,6 +134,7 @@ export class AgentSession {
   startAnew(): void {
     this.#isBeatDue = true
     this.#isDescriptionDue = true
+    this.#isOverlayDue = true
     const newer = this.#pending
     this.#pending = new Map()
     for (const { statuses } of this.#inFlight) this.#merge(statuses)
@@ -124,6 +146,8 @@ export class AgentSession {
   takeBeat(nowMs: number, monotonicMs: number): SessionBeat | undefined {
     if (!this.#isBeatDue) return undefined
     const description = this.#isDescriptionDue ? this.#description : undefined
+    const overlay = this.#isOverlayDue ? this.#overlay : undefined
+    this.#isOverlayDue = false
     this.#isBeatDue = false
     this.#isDescriptionDue = false
     return {
@@ -134,6 +158,7 @@ export class AgentSession {
       address: this.#facts.address,
       openedAgeMs: Math.max(0, Math.round(monotonicMs - this.#facts.openedAtMs)),
       leavingGraceMs: this.#graceMs,
+      overlay,
     }
   }
 

@@ -155,6 +155,7 @@ function concernsAgent(change: Change<'tasks'>): boolean {
   const { old, object } = change
   return (
     old.desiredState !== object.desiredState ||
+    old.isDrained !== object.isDrained ||
     old.nodeId !== object.nodeId ||
     isAssigned(old) !== isAssigned(object) ||
     // Perhaps ended by the cluster: then the agent must hear of it.

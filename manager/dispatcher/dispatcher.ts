@@ -258,6 +258,9 @@ class RunningDispatcher implements Dispatcher {
       } else if (kind?.$case === 'description') {
         session.describe(kind.value)
         this.#link.notify()
+      } else if (kind?.$case === 'overlay') {
+        session.followed(kind.value)
+        this.#link.notify()
       } else if (kind?.$case === 'goodbye') {
         session.leave(kind.value.graceMs)
         this.#link.notify()

@@ -18,9 +18,11 @@ import {
   type Node,
   type NodeDescription,
   type NodeId,
+  networkId,
   networksLevel,
   nodeId,
 } from '../../proto/objects/index.ts'
+import type { AckTable } from '../overlay/ack-table.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { ReadTx, Store } from '../store/store.ts'
 import { ManagerLink, type SendToManager } from './manager-link.ts'
@@ -39,6 +41,8 @@ export interface LeaderSessionsDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+  /** Told how far nodes have followed the overlay. */
+  readonly acks?: AckTable
   /** In the first term nodes may take so much longer to come back; default 0. */
   readonly firstTermGraceMs?: number
 }
@@ -174,7 +178,10 @@ class LeaderTerm {
       exists,
     )
     if (outcome === 'write') this.#markNode(id)
-    if (outcome === 'close' || outcome === 'unknown-node') {
+    if (outcome !== 'close' && outcome !== 'unknown-node') {
+      const { stamp, networkIds = [] } = beat.overlay ?? {}
+      if (stamp !== undefined) this.#deps.acks?.note(id, stamp, networkIds.map(networkId))
+    } else {
       this.#deps.log.warn({ nodeId: id, sessionId: beat.sessionId, outcome }, 'session refused')
       link.closeSession(beat.sessionId)
     }

@@ -8,6 +8,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import {
   type AssignedTask,
   type AssignmentUpdate,
+  isDraining,
   type NodeId,
   type SpecHash,
   type Stamp,
@@ -212,7 +213,9 @@ function assignedTask(tx: ReadTx, task: Task): AssignedTask {
     serviceLabels: service?.spec.labels ?? {},
     slot: task.slot,
     specHash: task.specHash,
-    desiredState: task.desiredState,
+    // It serves on until no node leads connections to it.
+    desiredState: isDraining(task) ? TaskState.RUNNING : task.desiredState,
     state: task.state,
+    attachments: task.attachments,
   }
 }

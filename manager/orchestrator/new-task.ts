@@ -49,5 +49,6 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     startAfterTaskId: start.startAfterTaskId,
     hostPorts: [],
     attachments: [],
+    isDrained: false,
   }
 }

@@ -10,6 +10,7 @@ import type { AssignedTask, AssignmentUpdate, Stamp, TaskStatus } from '../objec
 import { serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { TaskSpecRecord } from '../objects/service.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
+import { networkAddressesFromProto } from './network.ts'
 import { required } from './required.ts'
 import { taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
 
@@ -83,6 +84,7 @@ function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
     desiredState: stateFromProto(proto.desiredState, 'AssignedTask'),
     state: stateFromProto(proto.state, 'AssignedTask'),
     serviceLabels: proto.serviceLabels,
+    attachments: proto.attachments.map((one) => networkAddressesFromProto(one)),
   }
 }
 

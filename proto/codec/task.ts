@@ -28,6 +28,7 @@ export function taskToProto(task: Task): TaskProto {
     startAfterTaskId: task.startAfterTaskId ?? '',
     hostPorts: task.hostPorts,
     attachments: task.attachments,
+    drained: task.isDrained,
   }
 }
 
@@ -63,6 +64,7 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
       proto.attachments.length === 0
         ? noAttachments
         : proto.attachments.map((one) => networkAddressesFromProto(one, intern)),
+    isDrained: proto.drained,
   }
 }
 

@@ -1,6 +1,7 @@
 // What a manager tells an agent to run, and what the agent says of it. Not for sessions and heartbeats.
 import type { TaskSpec } from '../spec/service-spec.ts'
 import type { ServiceId, SpecHash, TaskId } from './ids.ts'
+import type { NetworkAddresses } from './network.ts'
 import type { TaskSpecRecord } from './service.ts'
 import type { TaskState } from './task-state.ts'
 
@@ -26,6 +27,8 @@ export interface AssignedTask {
   /** The state the store knows; the agent never reports an earlier one. */
   readonly state: TaskState
   readonly serviceLabels: Readonly<Record<string, string>>
+  /** Its addresses, one entry a network. */
+  readonly attachments: readonly NetworkAddresses[]
 }
 
 /** `set` is everything assigned to the node; `changes` hold on top of exactly `previous`. */

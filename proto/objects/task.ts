@@ -38,11 +38,23 @@ export interface Task {
   readonly hostPorts: readonly string[]
   /** One entry a network; they are the task's own until it has ended. Empty: on none, or not given yet. */
   readonly attachments: readonly NetworkAddresses[]
+  /** It is to stop, and no node leads connections to it any more: now its node may be told. */
+  readonly isDrained: boolean
 }
 
 /** Counts for the scheduler and for replicas: not asked to stop. */
 export function isActive(task: Task): boolean {
   return task.desiredState <= TaskState.COMPLETE
+}
+
+/** Whether it is to stop, but may still get connections that other nodes lead to it: it runs on until it is drained. */
+export function isDraining(task: Task): boolean {
+  return (
+    task.attachments.length > 0 &&
+    task.state === TaskState.RUNNING &&
+    task.desiredState > TaskState.RUNNING &&
+    !task.isDrained
+  )
 }
 
 /** Whether the task may hold resources of its node. */

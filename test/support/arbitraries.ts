@@ -229,6 +229,7 @@ export const anyTask: fc.Arbitrary<Task> = fc.record(
     startAfterTaskId: fc.option(anyId.map(taskId), { nil: undefined }),
     hostPorts: words,
     attachments: addresses,
+    isDrained: fc.boolean(),
   },
   plain,
 )

@@ -9,6 +9,7 @@ import {
 import type { ReportStream } from '../../manager/dispatcher/report-link.ts'
 import { serviceLogs } from '../../manager/logbroker/log-broker.ts'
 import { LogHub } from '../../manager/logbroker/log-hub.ts'
+import { AckTable } from '../../manager/overlay/ack-table.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
 import { nodeDescriptionToProto } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
@@ -50,6 +51,8 @@ export class MiniCluster {
   readonly clock = new VirtualClock()
   readonly random = seededRandom(7)
   readonly store = createMemoryStore({ clock: this.clock, random: this.random })
+  /** What the leader knows of how far nodes followed the overlay. */
+  readonly acks = new AckTable()
   /** What a full set waits for. */
   readBarrier: () => Promise<void> = async () => {}
   leader: NodeId | undefined
@@ -80,7 +83,7 @@ export class MiniCluster {
       openReports: (leader, signal) => this.#openReports(id, leader, signal),
     })
     const done = dispatcher.run(life.signal)
-    const leading = createLeaderSessions(deps)
+    const leading = createLeaderSessions({ ...deps, acks: this.acks })
     const logs = new LogHub(random)
     const streams = new Set<{ close(): void }>()
     const manager = { id, dispatcher, leading, logs, life, done, streams }

@@ -11,6 +11,8 @@ import type { MiniCluster } from './mini-cluster.ts'
 export class MiniNode {
   readonly name: string
   readonly host: FakeHost
+  /** Whether its containers wait on their ports. */
+  isListening = true
   readonly #cluster: MiniCluster
   readonly #managers: readonly string[]
   readonly #file = memoryStateFile()
@@ -64,6 +66,7 @@ export class MiniNode {
         dataPathAddress: '',
       }),
       network: () => ({ kind: 'none' }),
+      isListening: async () => this.isListening,
       advertiseAddress: () => '10.0.0.1',
       managers: this.#managers.map((address) => ({ nodeId: address, address })),
     })

@@ -110,6 +110,7 @@ export interface TaskFacts {
   readonly err?: string
   /** Addresses by network id. */
   readonly attachments?: Readonly<Record<string, readonly string[]>>
+  readonly isDrained?: boolean
   readonly startAtMs?: number
   readonly startAfter?: string
 }
@@ -142,6 +143,7 @@ export function aTask(facts: TaskFacts): Task {
       networkId: networkId(id),
       addresses,
     })),
+    isDrained: facts.isDrained ?? false,
   }
 }
 

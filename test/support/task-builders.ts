@@ -21,6 +21,7 @@ export function anAssignedTask(
     desiredState: TaskState.RUNNING,
     state: TaskState.ASSIGNED,
     serviceLabels: {},
+    attachments: [],
     ...task,
     id: taskId(task.id),
   }

@@ -11,7 +11,7 @@ import {
 import { leaderLoops } from '../../../manager/leader-loops.ts'
 import { LeadershipRunner } from '../../../manager/leadership-runner.ts'
 import { LogHub } from '../../../manager/logbroker/log-hub.ts'
-import { noNodeHoldsNetworks } from '../../../manager/overlay/network-acks.ts'
+import { AckTable } from '../../../manager/overlay/ack-table.ts'
 import { startInProcessRaft } from '../../../manager/raft/in-process-raft.ts'
 import type { RaftHandle } from '../../../manager/raft/raft-handle.ts'
 import { RaftProposer, storeStateMachine } from '../../../manager/raft/store-bridge.ts'
@@ -101,7 +101,8 @@ export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise
     selfNodeId: nodeId(host),
     clusterId: 'cluster-1',
   })
-  const sessions = createLeaderSessions({ ...basics, store })
+  const acks = new AckTable()
+  const sessions = createLeaderSessions({ ...basics, store, acks })
   const dispatcher = createDispatcher({
     ...basics,
     store,
@@ -146,7 +147,7 @@ export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise
   leadership.lead([
     foundingLoop(part, store),
     ...(part.bug === 'state-goes-back' ? [statesGoBack(part, store)] : []),
-    ...leaderLoops({ ...basics, store, raft, sessions, acks: noNodeHoldsNetworks }),
+    ...leaderLoops({ ...basics, store, raft, sessions, acks }),
   ])
   const { controller } = childController()
   const running = runAll(controller.signal, [

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { isTerminal, type Task, TaskState, taskStateName } from '../../../proto/objects/index.ts'
 import { MiniCluster } from '../../support/mini-cluster.ts'
 import { MiniNode } from '../../support/mini-node.ts'
+import { aSpecRecord } from '../../support/objects.ts'
 
 const S = TaskState
 const managers = ['m1', 'm2', 'm3']
@@ -42,6 +43,37 @@ t.test('from assigned to running, to stopped, to gone', async (t) => {
   await cluster.store.update((tx) => tx.remove('tasks', 'a'))
   await cluster.clock.advance(100)
   t.equal(node.state('a'), undefined)
+})
+
+t.test('a task with ports runs once it waits on them, or had time for it', async (t) => {
+  const { cluster, node } = await aWorld(t)
+  node.isListening = false
+  const ports = { ports: [{ targetPort: 80 }] }
+  await cluster.store.update((tx) => tx.create('taskSpecs', aSpecRecord('ported', ports)))
+  const add = (id: string) =>
+    cluster.addTask({ id, node: 'w1', state: S.ASSIGNED, specHash: 'ported' })
+  await add('a')
+  await untilState(cluster, 'a', S.STARTING)
+  await cluster.clock.advance(2_000)
+  t.equal(cluster.task('a').state, S.STARTING)
+  node.isListening = true
+  await untilState(cluster, 'a', S.RUNNING)
+
+  node.isListening = false
+  await add('b')
+  await untilState(cluster, 'b', S.STARTING)
+  const sinceMs = cluster.clock.monotonicMs()
+  await untilState(cluster, 'b', S.RUNNING)
+  t.ok(cluster.clock.monotonicMs() - sinceMs >= 4_000)
+
+  await add('c')
+  await untilState(cluster, 'c', S.STARTING)
+  node.host.exit('c', 3)
+  await untilState(cluster, 'c', S.FAILED)
+  await add('d')
+  await untilState(cluster, 'd', S.STARTING)
+  await cluster.changeTask('d', { desiredState: S.SHUTDOWN })
+  await untilState(cluster, 'd', S.SHUTDOWN)
 })
 
 t.test(

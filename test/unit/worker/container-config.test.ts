@@ -9,7 +9,7 @@ const host: HostFacts = {
   hostname: 'w1',
   os: 'linux',
   architecture: 'aarch64',
-  network: ({ ports }) => ({ kind: 'attached', endpoints: [], ports: hostPortsOf(ports) }),
+  network: (_task, { ports }) => ({ kind: 'attached', endpoints: [], ports: hostPortsOf(ports) }),
 }
 
 const task = anAssignedTask({

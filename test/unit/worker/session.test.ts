@@ -1,5 +1,9 @@
 import t, { type Test } from 'tap'
-import type { AgentMessage, ManagerMessage } from '../../../proto/gen/tsswarm/v1/dispatcher.ts'
+import type {
+  AgentMessage,
+  ManagerMessage,
+  OverlayAck,
+} from '../../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { silentLogger } from '../../../proto/lib/log.ts'
 import { type MessageStream, streamPair } from '../../../proto/lib/message-stream.ts'
 import { seededRandom } from '../../../proto/lib/random.ts'
@@ -40,6 +44,8 @@ class Fixture {
   /** The node's certificate was renewed. */
   renewed: () => void = () => {}
   readonly failures: unknown[] = []
+  overlay: OverlayAck | undefined
+  readonly onRise = new Set<() => void>()
   readonly sessions: (string | undefined)[] = []
   readonly #life = new AbortController()
   readonly #running: Promise<void>
@@ -65,6 +71,13 @@ class Fixture {
         }),
         managers: () => known,
         applied: () => this.applied,
+        overlay: {
+          current: () => this.overlay,
+          onRise: (listener) => {
+            this.onRise.add(listener)
+            return () => this.onRise.delete(listener)
+          },
+        },
         onConfig: () => {},
         graceMs: () => 15_000,
         onRenewal: (listener) => {
@@ -293,6 +306,32 @@ t.test('statuses go up once the session has started, and again in the next one',
   await fixture.clock.advance(10)
   t.equal(cases(fixture.last).at(-1), 'statuses')
 })
+
+t.test(
+  'how far the node followed the overlay is said at each rise, and to each manager',
+  async (t) => {
+    const fixture = aFixture(t)
+    const overlay = (index: number) => ({ stamp: { epoch: 1, index }, networkIds: ['red'] })
+    const said = (attempt: Attempt) =>
+      attempt.got.flatMap(({ kind }) =>
+        kind?.$case === 'overlay' ? [kind.value.stamp?.index] : [],
+      )
+    const first = await fixture.started()
+    t.same(said(first), [], 'nothing to say yet')
+    for (const index of [3, 5]) {
+      fixture.overlay = overlay(index)
+      for (const listener of fixture.onRise) listener()
+    }
+    await fixture.clock.advance(1)
+    t.same(said(first), [3, 5])
+    first.end.close()
+    await fixture.clock.advance(200)
+    const next = await fixture.started()
+    await fixture.clock.advance(1)
+    t.same(said(next), [5])
+    t.equal(fixture.onRise.size, 1)
+  },
+)
 
 t.test('a changed description is told within 20 s', async (t) => {
   const fixture = aFixture(t)

@@ -19,7 +19,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { NodeDescription, NodeRole, TaskSpecRecord, TaskState } from "./objects.ts";
+import { NetworkAddresses, NodeDescription, NodeRole, TaskSpecRecord, TaskState } from "./objects.ts";
 import { OverlayNodePaths, OverlayView } from "./overlay.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -62,7 +62,17 @@ export interface AgentMessage {
     | { readonly $case: "statuses"; readonly value: StatusBatch }
     | { readonly $case: "description"; readonly value: NodeDescription }
     | { readonly $case: "goodbye"; readonly value: Goodbye }
+    | { readonly $case: "overlay"; readonly value: OverlayAck }
     | undefined;
+}
+
+/** Kernel and resolver of the node are as the cluster's overlay was at the stamp. Said at the start of a session and after each rise. */
+export interface OverlayAck {
+  readonly stamp:
+    | Stamp
+    | undefined;
+  /** Those it holds. */
+  readonly networkIds: readonly string[];
 }
 
 /** Last message of an agent that ends on purpose; the manager ends the stream when it has taken note. */
@@ -172,6 +182,8 @@ export interface AssignedTask {
   /** The state the store knows; the agent never reports an earlier one. */
   readonly state: TaskState;
   readonly serviceLabels: { [key: string]: string };
+  /** Its addresses, one entry a network. */
+  readonly attachments: readonly NetworkAddresses[];
 }
 
 export interface AssignedTask_ServiceLabelsEntry {
@@ -493,6 +505,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "goodbye":
         Goodbye.encode(message.kind.value, writer.uint32(42).fork()).join();
         break;
+      case "overlay":
+        OverlayAck.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -548,6 +563,71 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             }
 
             message.kind = { $case: "goodbye", value: Goodbye.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "overlay", value: OverlayAck.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOverlayAck(): OverlayAck {
+  return { stamp: undefined, networkIds: [] };
+}
+
+export const OverlayAck: MessageFns<OverlayAck> = {
+  encode(message: OverlayAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stamp !== undefined) {
+      Stamp.encode(message.stamp, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.networkIds) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OverlayAck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOverlayAck() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stamp = Stamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.networkIds.push(reader.string());
             continue;
           }
         }
@@ -1478,6 +1558,7 @@ function createBaseAssignedTask(): AssignedTask {
     desiredState: 0,
     state: 0,
     serviceLabels: {},
+    attachments: [],
   };
 }
 
@@ -1507,6 +1588,9 @@ export const AssignedTask: MessageFns<AssignedTask> = {
     globalThis.Object.entries(message.serviceLabels).forEach(([key, value]: [string, string]) => {
       AssignedTask_ServiceLabelsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    for (const v of message.attachments) {
+      NetworkAddresses.encode(v!, writer.uint32(74).fork()).join();
+    }
     return writer;
   },
 
@@ -1588,6 +1672,14 @@ export const AssignedTask: MessageFns<AssignedTask> = {
             if (entry8.value !== undefined) {
               message.serviceLabels[entry8.key] = entry8.value;
             }
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.attachments.push(NetworkAddresses.decode(reader, reader.uint32()));
             continue;
           }
         }

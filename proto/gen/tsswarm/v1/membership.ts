@@ -20,7 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { LogChunk, LogCredit, LogEnd, LogSubscribe } from "./dispatcher.ts";
+import { LogChunk, LogCredit, LogEnd, LogSubscribe, OverlayAck } from "./dispatcher.ts";
 import { ManagerInfo, NodeDescription } from "./objects.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -71,7 +71,11 @@ export interface SessionBeat {
   /** Time since the session was opened; of two sessions of a node the later one counts. */
   readonly openedAgeMs: number;
   /** The agent said goodbye. */
-  readonly leavingGraceMs?: number | undefined;
+  readonly leavingGraceMs?:
+    | number
+    | undefined;
+  /** Present when it rose, and to a new leader. */
+  readonly overlay: OverlayAck | undefined;
 }
 
 export interface NodeStatusBatch {
@@ -509,6 +513,7 @@ function createBaseSessionBeat(): SessionBeat {
     address: "",
     openedAgeMs: 0,
     leavingGraceMs: undefined,
+    overlay: undefined,
   };
 }
 
@@ -534,6 +539,9 @@ export const SessionBeat: MessageFns<SessionBeat> = {
     }
     if (message.leavingGraceMs !== undefined) {
       writer.uint32(56).uint64(message.leavingGraceMs);
+    }
+    if (message.overlay !== undefined) {
+      OverlayAck.encode(message.overlay, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -605,6 +613,14 @@ export const SessionBeat: MessageFns<SessionBeat> = {
             }
 
             message.leavingGraceMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.overlay = OverlayAck.decode(reader, reader.uint32());
             continue;
           }
         }

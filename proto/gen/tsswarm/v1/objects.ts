@@ -333,6 +333,8 @@ export interface Task {
   readonly hostPorts: readonly string[];
   /** Its addresses, one entry a network. Of a task that has ended they may be another's by now. */
   readonly attachments: readonly NetworkAddresses[];
+  /** It is to stop, and no node leads connections to it any more. */
+  readonly drained: boolean;
 }
 
 /** A task's spec, kept once for all tasks that share it. */
@@ -2327,6 +2329,7 @@ function createBaseTask(): Task {
     startAfterTaskId: "",
     hostPorts: [],
     attachments: [],
+    drained: false,
   };
 }
 
@@ -2391,6 +2394,9 @@ export const Task: MessageFns<Task> = {
     }
     for (const v of message.attachments) {
       NetworkAddresses.encode(v!, writer.uint32(162).fork()).join();
+    }
+    if (message.drained !== false) {
+      writer.uint32(168).bool(message.drained);
     }
     return writer;
   },
@@ -2566,6 +2572,14 @@ export const Task: MessageFns<Task> = {
             }
 
             message.attachments.push(NetworkAddresses.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.drained = reader.bool();
             continue;
           }
         }

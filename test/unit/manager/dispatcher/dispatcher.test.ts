@@ -6,7 +6,7 @@ import type {
   SessionOpen,
   TaskStatus,
 } from '../../../../proto/gen/tsswarm/v1/dispatcher.ts'
-import { TaskState } from '../../../../proto/objects/index.ts'
+import { networkId, nodeId, TaskState } from '../../../../proto/objects/index.ts'
 import { type FakeAgent, MiniCluster, opening } from '../../../support/mini-cluster.ts'
 import { aSpecRecord, aTask } from '../../../support/objects.ts'
 
@@ -92,6 +92,50 @@ t.test('increments follow, each spec with the first task that needs it', async (
   await cluster.clock.advance(30)
   t.same(agent.all('changes')[2]?.remove, ['a'])
   t.equal(agent.all('changes').length, 3, 'nothing of what concerns other nodes')
+})
+
+t.test('a node is told to stop a task only when the task is drained', async (t) => {
+  const cluster = await aMiniCluster(t, 'm1')
+  const attachments = { red: ['10.0.1.5'] }
+  await cluster.addTask({ id: 'a', node: 'w1', state: S.RUNNING, attachments })
+  const agent = cluster.open('w1', 'm1')
+  agent.keepBeating()
+  await cluster.clock.advance(1_000)
+  t.match(agent.all('set')[0]?.tasks, [{ attachments: [{ addresses: ['10.0.1.5'] }] }])
+  await cluster.changeTask('a', { desiredState: S.SHUTDOWN })
+  await cluster.clock.advance(100)
+  const told = () => agent.all('changes').at(-1)?.update[0]?.desiredState
+  t.equal(told(), S.RUNNING)
+  await cluster.changeTask('a', { isDrained: true })
+  await cluster.clock.advance(100)
+  t.equal(told(), S.SHUTDOWN)
+})
+
+t.test('what a node followed of the overlay reaches the leader, and the next one', async (t) => {
+  const cluster = await aMiniCluster(t, 'm1', 'm2')
+  const [red, w1] = [networkId('red'), nodeId('w1')]
+  const begin = (): void => {
+    cluster.acks.beginTerm()
+    cluster.acks.setEpoch(1)
+    cluster.acks.setUp(w1, true)
+    cluster.acks.count(red, w1, 1)
+  }
+  begin()
+  const agent = cluster.open('w1', 'm2')
+  agent.keepBeating()
+  await cluster.clock.advance(100)
+  t.equal(cluster.acks.reachedIndex(red), 0)
+  const value = { stamp: { epoch: 1, index: 42 }, networkIds: ['red'] }
+  agent.send({ kind: { $case: 'overlay', value } })
+  await cluster.clock.advance(50)
+  t.equal(cluster.acks.reachedIndex(red), 42, 'soon')
+  begin()
+  await cluster.lead('m2')
+  await cluster.clock.advance(500)
+  t.equal(cluster.acks.reachedIndex(red), 42)
+  agent.send({ kind: { $case: 'overlay', value: { stamp: undefined, networkIds: [] } } })
+  await cluster.clock.advance(50)
+  t.ok(hasCode(agent.end?.err, 'INVALID_ARGUMENT'))
 })
 
 t.test('many changes travel together, at most 100 in a message', async (t) => {

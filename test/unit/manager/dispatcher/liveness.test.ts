@@ -41,6 +41,7 @@ t.test('nodes may be given more time at the start of a term, until they are hear
     address: '',
     openedAgeMs: 0,
     leavingGraceMs: undefined,
+    overlay: undefined,
   }
   const now = { monotonicMs: 2_000, judgedMs: 2_000 }
   t.equal(

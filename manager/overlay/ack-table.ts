@@ -1,0 +1,102 @@
+// How far each node has followed the overlay, as the leader knows it. In memory only; learnt anew each term from what agents repeat.
+import type { NetworkId, NodeId, Stamp } from '../../proto/objects/index.ts'
+import type { NetworkAcks } from './network-acks.ts'
+
+interface Followed {
+  readonly index: number
+  readonly networks: ReadonlySet<NetworkId>
+}
+
+export class AckTable implements NetworkAcks {
+  readonly #followed = new Map<NodeId, Followed>()
+  /** Tasks that have not ended, by network and node: their node holds the network, or will in a moment. */
+  readonly #tasks = new Map<NetworkId, Map<NodeId, number>>()
+  /** Nodes whose word is waited for. */
+  readonly #up = new Set<NodeId>()
+  /** What was worked out since something about the network changed. */
+  readonly #reached = new Map<NetworkId, number>()
+  readonly #listeners = new Set<() => void>()
+  #epoch = 0
+
+  /** A new term begins: agents say again how far they are. */
+  beginTerm(): void {
+    this.#followed.clear()
+    this.learnAnew()
+  }
+
+  /** Nodes and tasks are told anew, all of them. */
+  learnAnew(): void {
+    this.#tasks.clear()
+    this.#up.clear()
+    this.#reached.clear()
+  }
+
+  /** Of stamps of another epoch nothing is known. */
+  setEpoch(epoch: number): void {
+    if (epoch === this.#epoch) return
+    this.#epoch = epoch
+    this.#followed.clear()
+    this.#reached.clear()
+  }
+
+  /** The node's kernel and resolver are as at the stamp, in the networks it holds. */
+  note(node: NodeId, stamp: Stamp, networks: Iterable<NetworkId>): void {
+    if (stamp.epoch !== this.#epoch) return
+    const before = this.#followed.get(node)
+    // Of two sessions of a node the newer one may have said more.
+    if (before !== undefined && stamp.index < before.index) return
+    const followed = { index: stamp.index, networks: new Set(networks) }
+    this.#followed.set(node, followed)
+    for (const id of before?.networks ?? []) this.#reached.delete(id)
+    for (const id of followed.networks) this.#reached.delete(id)
+    this.#tell()
+  }
+
+  /** A node that is not up is not waited for. */
+  setUp(node: NodeId, isUp: boolean): void {
+    if (isUp === this.#up.has(node)) return
+    if (isUp) this.#up.add(node)
+    else {
+      this.#up.delete(node)
+      this.#followed.delete(node)
+    }
+    this.#reached.clear()
+    if (!isUp) this.#tell()
+  }
+
+  /** A task on the network came to the node (1), or ended there (-1). */
+  count(network: NetworkId, node: NodeId, step: 1 | -1): void {
+    const nodes = this.#tasks.get(network) ?? new Map<NodeId, number>()
+    this.#tasks.set(network, nodes)
+    const sum = (nodes.get(node) ?? 0) + step
+    if (sum > 0) nodes.set(node, sum)
+    else nodes.delete(node)
+    if (nodes.size === 0) this.#tasks.delete(network)
+    this.#reached.delete(network)
+  }
+
+  reachedIndex(id: NetworkId): number {
+    const known = this.#reached.get(id)
+    if (known !== undefined) return known
+    let least = Number.POSITIVE_INFINITY
+    for (const node of this.#up) least = Math.min(least, this.#indexOf(node, id))
+    this.#reached.set(id, least)
+    return least
+  }
+
+  onRise(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Infinity: it has nothing to do with the network. 0: it has, and has not said anything of it. */
+  #indexOf(node: NodeId, network: NetworkId): number {
+    const followed = this.#followed.get(node)
+    if (followed?.networks.has(network) === true) return followed.index
+    return this.#tasks.get(network)?.has(node) === true ? 0 : Number.POSITIVE_INFINITY
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+}

@@ -1,0 +1,121 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { AckTable } from '../../../../manager/overlay/ack-table.ts'
+import { type NetworkId, type NodeId, networkId, nodeId } from '../../../../proto/objects/index.ts'
+
+const [a, b] = [nodeId('a'), nodeId('b')]
+const [red, blue] = [networkId('red'), networkId('blue')]
+const at = (index: number, epoch = 1) => ({ epoch, index })
+
+function aTable(...up: readonly NodeId[]): AckTable {
+  const table = new AckTable()
+  table.setEpoch(1)
+  for (const node of up) table.setUp(node, true)
+  return table
+}
+
+t.test('the slowest node that holds a network counts', async (t) => {
+  const table = aTable(a, b)
+  t.equal(table.reachedIndex(red), Number.POSITIVE_INFINITY, 'nobody holds it')
+  table.note(a, at(7), [red, blue])
+  table.note(b, at(5), [red])
+  t.same([table.reachedIndex(red), table.reachedIndex(blue)], [5, 7])
+  table.note(b, at(9), [])
+  t.same([table.reachedIndex(red), table.reachedIndex(blue)], [7, 7])
+})
+
+t.test(
+  'a node with a task on the network that has said nothing of it holds everything up',
+  async (t) => {
+    const table = aTable(a, b)
+    table.note(a, at(7), [red])
+    table.count(red, b, 1)
+    table.count(red, b, 1)
+    t.equal(table.reachedIndex(red), 0)
+    table.count(red, b, -1)
+    t.equal(table.reachedIndex(red), 0)
+    table.count(red, b, -1)
+    t.equal(table.reachedIndex(red), 7)
+  },
+)
+
+t.test('a node that is down is not waited for, and says it anew when it is back', async (t) => {
+  const table = aTable(a, b)
+  let rises = 0
+  const stop = table.onRise(() => {
+    rises += 1
+  })
+  table.note(a, at(7), [red])
+  table.note(b, at(3), [red])
+  table.setUp(b, false)
+  t.equal(table.reachedIndex(red), 7)
+  t.equal(rises, 3)
+  table.count(red, b, 1)
+  table.setUp(b, true)
+  t.equal(table.reachedIndex(red), 0)
+  stop()
+  table.note(b, at(8), [red])
+  t.equal(rises, 3)
+})
+
+t.test('what is older, and what another epoch said, counts for nothing', async (t) => {
+  const table = aTable(a)
+  table.note(a, at(7), [red])
+  table.note(a, at(6), [red])
+  table.note(a, at(99, 2), [red])
+  t.equal(table.reachedIndex(red), 7)
+  table.setEpoch(2)
+  table.count(red, a, 1)
+  t.equal(table.reachedIndex(red), 0)
+  table.note(a, at(1, 2), [red])
+  t.equal(table.reachedIndex(red), 1)
+})
+
+t.test('a new term knows nothing; a look at all rows anew keeps what was said', async (t) => {
+  const table = aTable(a)
+  table.note(a, at(7), [red])
+  table.learnAnew()
+  table.setUp(a, true)
+  t.equal(table.reachedIndex(red), 7)
+  table.beginTerm()
+  table.setUp(a, true)
+  table.count(red, a, 1)
+  t.equal(table.reachedIndex(red), 0)
+})
+
+t.test(
+  'it is the least over all that hold the network, whatever came in whatever order',
+  async (t) => {
+    const nodes = fc.constantFrom(...['a', 'b', 'c'].map(nodeId))
+    const networks = fc.constantFrom(red, blue)
+    const said = fc.record({ node: nodes, index: fc.nat(20), networks: fc.array(networks) })
+    fc.assert(
+      fc.property(fc.array(said, { maxLength: 30 }), fc.array(nodes), (all, down) => {
+        const table = aTable(...['a', 'b', 'c'].map(nodeId))
+        const last = new Map<
+          NodeId,
+          { readonly index: number; readonly networks: Set<NetworkId> }
+        >()
+        for (const { node, index, networks: held } of all) {
+          table.note(node, at(index), held)
+          // Asked in between, so that what it remembers is tried.
+          table.reachedIndex(red)
+          const before = last.get(node)
+          if (before === undefined || index >= before.index) {
+            last.set(node, { index, networks: new Set(held) })
+          }
+        }
+        for (const node of down) {
+          table.setUp(node, false)
+          last.delete(node)
+        }
+        return [red, blue].every((id) => {
+          const holding = [...last.values()].filter((one) => one.networks.has(id))
+          const least = Math.min(Number.POSITIVE_INFINITY, ...holding.map(({ index }) => index))
+          return table.reachedIndex(id) === least
+        })
+      }),
+    )
+    t.pass()
+  },
+)

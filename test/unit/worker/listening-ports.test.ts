@@ -1,0 +1,40 @@
+import { createSocket } from 'node:dgram'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import t from 'tap'
+import { isListening } from '../../../worker/listening-ports.ts'
+
+function listening(host: string): Promise<{ readonly server: Server; readonly port: number }> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, host, () => {
+      resolve({ server, port: (server.address() as AddressInfo).port })
+    })
+  })
+}
+
+t.test('ports that are waited on are told from those that are not', async (t) => {
+  const four = await listening('127.0.0.1')
+  const six = await listening('::1')
+  const udp = createSocket('udp4')
+  await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    four.server.close()
+    six.server.close()
+    udp.close()
+  })
+  const ports = [
+    { protocol: 'tcp', targetPort: four.port },
+    { protocol: 'tcp', targetPort: six.port },
+    { protocol: 'udp', targetPort: udp.address().port },
+  ] as const
+  t.equal(await isListening(process.pid, ports), true)
+  t.equal(await isListening(process.pid, []), true)
+  await new Promise((resolve) => four.server.close(resolve))
+  t.equal(await isListening(process.pid, ports), false)
+  t.equal(await isListening(process.pid, [{ protocol: 'sctp', targetPort: 9 }]), true)
+})
+
+t.test('a process that is gone waits on nothing', async (t) => {
+  t.equal(await isListening(2 ** 22 + 1, [{ protocol: 'tcp', targetPort: 80 }]), false)
+})
