@@ -44,8 +44,21 @@ export function voteResult(conf: ConfState, votes: ReadonlyMap<NodeId, boolean>)
 
 function majorityReached(voters: readonly NodeId[], reachedBy: (id: NodeId) => number): number {
   if (voters.length === 0) return 0
-  const values = voters.map(reachedBy).sort((a, b) => b - a)
+  const values: number[] = []
+  for (const id of voters) insertDescending(values, reachedBy(id))
   return values[Math.floor(voters.length / 2)] ?? 0
+}
+
+/** Voters are few, and this runs with every response: a call to sort costs more than it does. */
+function insertDescending(values: number[], value: number): void {
+  let at = values.length
+  values.push(value)
+  for (; at > 0; at--) {
+    const before = values[at - 1] as number
+    if (before >= value) break
+    values[at] = before
+  }
+  values[at] = value
 }
 
 function majorityVote(voters: readonly NodeId[], votes: ReadonlyMap<NodeId, boolean>): VoteResult {

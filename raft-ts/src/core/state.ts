@@ -68,8 +68,8 @@ export interface Outbox {
 const quickPreVotesMax = 3
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
-/** A message without sender and term, which the node fills in. */
-export type Draft = DistributiveOmit<Message, 'from' | 'term'> & { readonly term?: Term }
+/** A message without sender and term, which the node fills in: made for one call of send, and not used again. */
+export type Draft = DistributiveOmit<Message, 'from' | 'term'> & { from?: NodeId; term?: Term }
 
 export function emptyOutbox(): Outbox {
   return {
@@ -217,8 +217,9 @@ export class NodeState {
   }
 
   #address(draft: Draft): Message {
-    // What is spread first is copied as a whole, not key by key.
-    return { ...draft, from: this.id, term: draft.term ?? this.term } as Message
+    draft.from = this.id
+    draft.term ??= this.term
+    return draft as Message
   }
 }
 

@@ -1,7 +1,6 @@
 // Growing-free binary writing and checked reading: sizes are counted first, then filled in once.
 // Big-endian; integers up to 2^53 take eight bytes.
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 export const u64Bytes = 8
@@ -51,9 +50,9 @@ export class ByteWriter {
   }
 
   string(text: string): void {
-    const bytes = encoder.encode(text)
-    this.u32(bytes.length)
-    this.bytes(bytes)
+    const length = this.buffer.write(text, this.#at + 4)
+    this.u32(length)
+    this.#at += length
   }
 }
 
