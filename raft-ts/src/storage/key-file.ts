@@ -17,10 +17,11 @@ import {
 } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { keyBytes } from './aead.ts'
 import { DiskError } from './disk.ts'
 import { diskError } from './node-disk.ts'
 import type { Storage } from './open-storage.ts'
-import { type KeyEncryptionKey, keyBytes, type RandomBytes } from './seal.ts'
+import type { KeyEncryptionKey, RandomBytes } from './seal.ts'
 
 /** The keys to open a log with, as openStorage takes them. */
 export interface KeyFile {

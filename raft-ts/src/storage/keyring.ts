@@ -1,16 +1,9 @@
 // The data keys of one directory, opened: one sealer each. Which of them the meta file holds, and
 // until when, is key-rotation.ts.
+import { keyBytes, nonceBytes } from './aead.ts'
 import { DamagedLogError, ForeignLogError, WrongKeyError } from './errors.ts'
 import { metaName, type StoredKey } from './meta.ts'
-import {
-  type KeyEncryptionKey,
-  keyBytes,
-  nonceBytes,
-  type RandomBytes,
-  Sealer,
-  unwrapKey,
-  wrapKey,
-} from './seal.ts'
+import { type KeyEncryptionKey, type RandomBytes, Sealer, unwrapKey, wrapKey } from './seal.ts'
 
 /** A fresh data key under its number, wrapped. */
 export function newStoredKey(kek: KeyEncryptionKey, keyId: number, random: RandomBytes): StoredKey {

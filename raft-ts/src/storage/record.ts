@@ -7,8 +7,9 @@
 // used. The chain CRC covers length..body and continues the previous record's, so that a record
 // that is missing or comes twice is noticed.
 import { crc32 } from 'node:zlib'
+import { nonceBytes, tagBytes } from './aead.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
-import { nonceBytes, type Place, type Sealer, tagBytes } from './seal.ts'
+import type { Place, Sealer } from './seal.ts'
 
 export const recordHeaderBytes = 44
 /** A record's body is never longer; a header that says so is not one. */

@@ -1,17 +1,8 @@
 // Sealing at rest: AES-256-GCM with a data key that is itself wrapped by a key-encryption key, so
 // that locking and key rotation later change no format. Does not store anything itself.
-import {
-  createCipheriv,
-  createDecipheriv,
-  createSecretKey,
-  type KeyObject,
-  randomFillSync,
-} from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
+import { type Aead, cipher, nonceBytes } from './aead.ts'
 import { WrongKeyError } from './errors.ts'
-
-export const nonceBytes = 12
-export const tagBytes = 16
-export const keyBytes = 32
 
 /** Wraps data keys. `id` names it in the file, so that another key is told from damage. */
 export interface KeyEncryptionKey {
@@ -35,35 +26,17 @@ export type RandomBytes = (length: number) => Uint8Array
 export const systemRandomBytes: RandomBytes = (length) => randomFillSync(new Uint8Array(length))
 
 export function wrapKey(kek: KeyEncryptionKey, dataKey: Uint8Array, nonce: Uint8Array): WrappedKey {
-  const cipher = createCipheriv('aes-256-gcm', kek.key, nonce)
-  cipher.setAAD(Buffer.from(kek.id))
-  const sealed = Buffer.concat([cipher.update(dataKey), cipher.final(), cipher.getAuthTag()])
-  return { kekId: kek.id, nonce, sealed }
+  const parts = cipher.under(kek.key).seal(nonce, Buffer.from(kek.id), dataKey)
+  return { kekId: kek.id, nonce, sealed: Buffer.concat(parts) }
 }
 
 /** Throws WrongKeyError. */
 export function unwrapKey(kek: KeyEncryptionKey, wrapped: WrappedKey): Uint8Array {
   try {
-    return openGcm(createSecretKey(kek.key), wrapped, Buffer.from(wrapped.kekId))
+    return cipher.under(kek.key).open(wrapped.nonce, Buffer.from(wrapped.kekId), wrapped.sealed)
   } catch (err) {
     throw new WrongKeyError(err)
   }
-}
-
-/** Opens what Sealer.seal or wrapKey made. Throws when key, nonce, content or associated data differ. */
-export function openGcm(
-  key: KeyObject,
-  box: { readonly nonce: Uint8Array; readonly sealed: Uint8Array },
-  associated: Uint8Array,
-): Buffer {
-  const split = box.sealed.length - tagBytes
-  if (split < 0) throw new Error('shorter than its tag')
-  const decipher = createDecipheriv('aes-256-gcm', key, box.nonce, { authTagLength: tagBytes })
-  decipher.setAAD(associated)
-  decipher.setAuthTag(box.sealed.subarray(split))
-  const plain = decipher.update(box.sealed.subarray(0, split))
-  const rest = decipher.final()
-  return rest.length === 0 ? plain : Buffer.concat([plain, rest])
 }
 
 /** What a sealed box belongs to, checked when it is opened. */
@@ -75,20 +48,29 @@ export interface Place {
   readonly part: number
 }
 
+/** Kind 1, index 8, term 8, part 8. */
+const placeBytes = 25
+
 /**
  * Seals and opens under one data key. A nonce is the boot counter, which was made durable before
  * this object was made, and a counter: it never comes twice under one key.
  */
 export class Sealer {
-  readonly #key: KeyObject
+  readonly #aead: Aead
   readonly #bootCounter: number
-  readonly #group: Buffer
+  /** Group, then the place: written anew for every seal. */
+  readonly #place: Buffer
+  readonly #placeView: DataView
   #counter = 0
 
   constructor(dataKey: Uint8Array, bootCounter: number, group: string) {
-    this.#key = createSecretKey(dataKey)
+    this.#aead = cipher.under(dataKey)
     this.#bootCounter = bootCounter
-    this.#group = Buffer.from(group)
+    const name = Buffer.from(group)
+    this.#place = Buffer.alloc(name.length + placeBytes)
+    name.copy(this.#place)
+    const { buffer, byteOffset } = this.#place
+    this.#placeView = new DataView(buffer, byteOffset + name.length, placeBytes)
   }
 
   seal(
@@ -100,26 +82,21 @@ export class Sealer {
     nonce.writeUInt32BE(Math.floor(this.#counter / 2 ** 32), 4)
     nonce.writeUInt32BE(this.#counter % 2 ** 32, 8)
     this.#counter += 1
-    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce)
-    cipher.setAAD(this.#associated(place))
-    const content = cipher.update(plain)
-    const rest = cipher.final()
-    return { nonce, parts: [content, rest, cipher.getAuthTag()] }
+    return { nonce, parts: this.#aead.seal(nonce, this.#associated(place), plain) }
   }
 
   /** Throws when anything differs from what was sealed. */
   open(place: Place, nonce: Uint8Array, sealed: Uint8Array): Buffer {
-    return openGcm(this.#key, { nonce, sealed }, this.#associated(place))
+    return this.#aead.open(nonce, this.#associated(place), sealed)
   }
 
-  #associated(place: Place): Buffer {
-    const bytes = Buffer.allocUnsafe(this.#group.length + 25)
-    this.#group.copy(bytes)
-    let at = this.#group.length
-    at = bytes.writeUInt8(place.kind === 'log' ? 1 : 2, at)
-    at = bytes.writeDoubleBE(place.index, at)
-    at = bytes.writeDoubleBE(place.term, at)
-    bytes.writeDoubleBE(place.part, at)
-    return bytes
+  /** Of use until the next call. */
+  #associated({ kind, index, term, part }: Place): Buffer {
+    const view = this.#placeView
+    view.setUint8(0, kind === 'log' ? 1 : 2)
+    view.setFloat64(1, index)
+    view.setFloat64(9, term)
+    view.setFloat64(17, part)
+    return this.#place
   }
 }
