@@ -182,6 +182,17 @@ function applyAll(oracle: Oracle, entries: readonly Entry[]): void {
   }
 }
 
+t.test('a voter that was added votes, by a configuration that holds alone', async (t) => {
+  const abc = ['a', 'b', 'c']
+  const oracle = new Oracle()
+  const entries = [conf(1, ['a', 'b']), conf(2, abc, ['a', 'b']), conf(3, abc), data(4, 1)]
+  applyAll(oracle, entries)
+  oracle.voterAdded('c', 3)
+  oracle.voterAdded('c', 4)
+  t.throws(() => oracle.voterAdded('c', 2), /a voter that was added votes/)
+  t.throws(() => oracle.voterAdded('d', 4), /a voter that was added votes/)
+})
+
 t.test('successive configurations overlap', async (t) => {
   const counted: string[] = []
   const oracle = new Oracle((name) => counted.push(name))

@@ -1,4 +1,5 @@
 // Faults one by one: that each does what its script says, and nothing where it no longer applies.
+import { defaultSnapshotPolicy } from 'raft-ts'
 import t from 'tap'
 import { Ambush } from '../build/testing/ambush.js'
 import { CrashTrap } from '../build/testing/crash-trap.js'
@@ -11,6 +12,7 @@ function aCluster(seed = 1): SimCluster {
     seed,
     nodes: 3,
     tuning: {},
+    snapshotPolicy: defaultSnapshotPolicy,
     skipsFlush: false,
     onTrace: undefined,
   })
@@ -77,6 +79,20 @@ t.test('an aimed crash lets others of its kind pass', async (t) => {
   t.equal(sprung, 1)
 })
 
+t.test('aimed crashes of several kinds wait side by side', async (t) => {
+  const trap = new CrashTrap()
+  const sprung: string[] = []
+  trap.arm('snapshot', 0, () => sprung.push('snapshot'))
+  trap.arm('sync', 0, () => sprung.push('sync'))
+  trap.arm('send', 0, () => sprung.push('send'))
+  trap.met('sync')
+  t.same(sprung, ['sync'])
+  trap.died()
+  trap.met('send')
+  trap.met('snapshot')
+  t.same(sprung, ['sync', 'snapshot'], 'a rare moment is waited for beyond a death')
+})
+
 t.test('an ambush is for the next leader, after so many appends', async (t) => {
   const ambush = new Ambush<string>()
   const struck: string[] = []
@@ -134,6 +150,67 @@ t.test('a lost quorum: one member goes on alone, and others can join it', async 
   until(cluster, () => cluster.oracle.conf?.voters.join() === 'n2,n4')
 })
 
+t.test('a new member is a voter once it has caught up', async (t) => {
+  const cluster = aCluster()
+  strikeAll(cluster, { kind: 'join', id: 'n4', as: 'caught-up', forgotten: [] })
+  until(cluster, () => cluster.oracle.conf?.learners.includes('n4') === true)
+  until(cluster, () => cluster.coverage.counts().votersCaughtUp === 1)
+  t.ok(cluster.oracle.conf?.voters.includes('n4'))
+})
+
+t.test('a learner is promoted, unless it does not catch up', async (t) => {
+  const cluster = aCluster()
+  strikeAll(cluster, { kind: 'join', id: 'n4', as: 'add-learner', forgotten: [] })
+  until(cluster, () => cluster.oracle.conf?.learners.includes('n4') === true)
+  strikeAll(
+    cluster,
+    { kind: 'cut-off', who: 'n4', together: [], way: 'both' },
+    { kind: 'promote', id: 'n4' },
+  )
+  until(cluster, () => cluster.coverage.counts().additionsFailed === 1)
+  strikeAll(cluster, { kind: 'heal' }, { kind: 'promote', id: 'n4' })
+  until(cluster, () => cluster.oracle.conf?.voters.includes('n4') === true)
+  until(cluster, () => cluster.coverage.counts().votersCaughtUp === 1)
+  t.ok(cluster.oracle.conf?.voters.includes('n4'))
+})
+
+t.test('a transfer is given up after a while, and the leader leads on', async (t) => {
+  const cluster = aCluster()
+  const leader = leaderOf(cluster)
+  const other = [...cluster.members.values()].find((member) => member !== leader)
+  if (other === undefined) throw new Error('a cluster of one')
+  strikeAll(
+    cluster,
+    { kind: 'stop', who: other.id, forMs: 60_000 },
+    { kind: 'transfer', to: other.id, abortAfterMs: 100 },
+  )
+  until(cluster, () => cluster.coverage.counts().transfersAborted === 1)
+  t.equal(leader.view?.role, 'leader')
+  let outcome = ''
+  leader.propose(new Uint8Array(8), ({ kind }) => {
+    outcome = kind
+  })
+  until(cluster, () => outcome === 'committed')
+})
+
+t.test('a transfer without a target goes to somebody', async (t) => {
+  const cluster = aCluster()
+  const leader = leaderOf(cluster)
+  strikeAll(cluster, { kind: 'transfer', to: undefined, abortAfterMs: undefined })
+  until(cluster, () => cluster.leader() !== leader && cluster.leader() !== undefined)
+  until(cluster, () => cluster.coverage.counts().transfersDone === 1)
+  t.match(cluster.coverage.counts(), { transfersFailed: 0, crashes: 0 })
+})
+
+t.test('leadership goes to whoever is preferred', async (t) => {
+  const cluster = aCluster()
+  const leader = leaderOf(cluster)
+  const other = [...cluster.members.keys()].find((id) => id !== leader.id) ?? ''
+  strikeAll(cluster, { kind: 'prefer', who: other, priority: 2 })
+  until(cluster, () => cluster.leader()?.id === other)
+  t.match(cluster.coverage.counts(), { handOversByPriority: 1, crashes: 0 })
+})
+
 t.test('rot strikes one member at most, and never one of two voters', async (t) => {
   const cluster = aCluster()
   strikeAll(
@@ -162,6 +239,8 @@ t.test('what no longer applies does nothing', async (t) => {
     { kind: 'rot', who: 'n9', ofVote: false, downMs: 1 },
     { kind: 'compact', who: 'n9' },
     { kind: 'rotate-keys', who: 'n9', which: 'data' },
+    { kind: 'promote', id: 'n9' },
+    { kind: 'transfer', to: 'n9', abortAfterMs: undefined },
     { kind: 'join', id: 'n1', as: 'add-voter', forgotten: ['n2'] },
     { kind: 'lose-quorum', survivor: 'n9' },
   )

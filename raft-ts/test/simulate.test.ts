@@ -32,6 +32,15 @@ t.test('no progress in peace is a failure', async (t) => {
   t.match(result.reason, /makes progress/)
 })
 
+t.test('a run in which hardly anything happened has enough events nevertheless', async (t) => {
+  const stops = ['n1', 'n2', 'n3', 'n4', 'n5'].map(
+    (who) => ({ kind: 'stop', who, forMs: 60_000, atMs: 10 }) as const,
+  )
+  const { events, outcome } = simulate(7, { script: { steps: stops, endMs: 22_000 } })
+  t.equal(outcome, 'passed')
+  t.ok(events >= 3000, `${events}`)
+})
+
 t.test('a script plays the same run again, and another one another', async (t) => {
   const drawn = simulate(5, short)
   const played = simulate(5, { ...short, script: drawn.script })

@@ -16,7 +16,7 @@ import { coverageText, scriptText } from './raft.ts'
 const clock = systemClock
 const threads = availableParallelism()
 /** A good minute on two quiet cores. */
-const fixedSeeds = 1200
+const fixedSeeds = 2000
 /** New seeds are begun for so long. */
 const newSeedsMs = 20_000
 const batchSeeds = 50
@@ -71,7 +71,7 @@ const expected: Readonly<Record<PlantedBug, { seeds: number; promises: readonly 
   'vote-twice': { seeds: 30, promises: ['a node votes once a term'] },
   // Only the whole plot of figure 8 of the Raft paper shows it.
   'commit-old-term': {
-    seeds: 600,
+    seeds: 300,
     promises: [
       'a leader holds all committed entries',
       'a committed entry is never truncated',

@@ -22,6 +22,8 @@ interface Kind {
   readonly weight: number
   /** In a run that hunts its leaders; as otherwise, when absent. */
   readonly huntWeight?: number
+  /** Only in a run whose members are of different priority. */
+  readonly isOfRanks?: true
   readonly draw: (sight: Sight) => Fault | undefined
 }
 
@@ -47,13 +49,12 @@ const kinds: readonly Kind[] = [
   { weight: 1, draw: ({ id, random }) => ({ kind: 'skew', who: id, rate: rate(random) }) },
   { weight: 0.5, draw: (sight) => ({ kind: 'compact', who: who(sight) }) },
   { weight: 1, draw: rotateKeys },
-  { weight: 1, draw: ({ id }) => ({ kind: 'transfer', to: id }) },
+  { weight: 1.2, draw: transfer },
+  { weight: 2, isOfRanks: true, draw: prefer },
   { weight: 2, draw: change },
-  { weight: 0.7, draw: join },
+  { weight: 0.9, draw: join },
+  { weight: 0.5, draw: promote },
 ]
-
-const plainWeights = kinds.map(({ weight }) => weight)
-const huntWeights = kinds.map(({ weight, huntWeight }) => huntWeight ?? weight)
 
 /** How often faults strike, and at whom. */
 export interface FaultPace {
@@ -61,6 +62,13 @@ export interface FaultPace {
   readonly pauseMs: number
   /** Mostly at new leaders. */
   readonly isHunt: boolean
+  /** Members are of different priority. */
+  readonly isRanked: boolean
+}
+
+function weightOf({ weight, huntWeight = weight, isOfRanks }: Kind, pace: FaultPace): number {
+  if (isOfRanks === true && !pace.isRanked) return 0
+  return pace.isHunt ? huntWeight : weight
 }
 
 /** Undefined: what was drawn does not apply now. */
@@ -71,7 +79,7 @@ export function drawFault(
 ): Fault | undefined {
   const id = random.pick([...cluster.members.keys()])
   if (id === undefined) return undefined
-  const weights = pace.isHunt ? huntWeights : plainWeights
+  const weights = kinds.map((kind) => weightOf(kind, pace))
   let left = random.float() * weights.reduce((sum, weight) => sum + weight, 0)
   const drawn = kinds.find((_, i) => {
     left -= weights[i] ?? 0
@@ -168,6 +176,20 @@ function rotateKeys({ id, random }: Sight): Fault {
   return { kind: 'rotate-keys', who: id, which: random.chance(0.5) ? 'data' : 'wrapping' }
 }
 
+function transfer({ id, random }: Sight): Fault {
+  const to = random.chance(0.8) ? id : undefined
+  return { kind: 'transfer', to, abortAfterMs: random.chance(0.5) ? random.below(40) : undefined }
+}
+
+function prefer({ id, random }: Sight): Fault {
+  return { kind: 'prefer', who: id, priority: random.below(3) }
+}
+
+function promote({ cluster, random }: Sight): Fault | undefined {
+  const id = random.pick(cluster.leader()?.conf?.learners ?? [])
+  return id === undefined ? undefined : { kind: 'promote', id }
+}
+
 function rate(random: SimRandom): number {
   return (70 + random.below(80)) / 100
 }
@@ -199,6 +221,6 @@ function join({ cluster, random }: Sight): Fault | undefined {
   )
   const forgotten = removed.filter(() => random.chance(0.5))
   if (cluster.members.size - forgotten.length >= membersMax) return undefined
-  const as = random.chance(0.7) ? 'add-learner' : 'add-voter'
+  const as = random.pick(['add-learner', 'add-voter', 'caught-up'] as const) ?? 'caught-up'
   return { kind: 'join', id: cluster.nextId(), as, forgotten }
 }

@@ -51,7 +51,13 @@ export function strike(cluster: SimCluster, fault: Fault): void {
       find(cluster, fault.who)?.rotateKeys(fault.which)
       return
     case 'transfer':
-      cluster.leader()?.transfer(fault.to)
+      transfer(cluster, fault)
+      return
+    case 'prefer':
+      cluster.priorities.set(fault.who, fault.priority)
+      return
+    case 'promote':
+      if (cluster.members.has(fault.id)) cluster.leader()?.addVoter(fault.id)
       return
     case 'change':
       change(cluster, fault)
@@ -61,7 +67,6 @@ export function strike(cluster: SimCluster, fault: Fault): void {
       return
     case 'lose-quorum':
       loseQuorum(cluster, fault.survivor)
-      return
   }
 }
 
@@ -145,6 +150,20 @@ function rot(cluster: SimCluster, fault: Extract<Fault, { kind: 'rot' }>): void 
   if (fault.downMs !== undefined) crash(cluster, member, fault.downMs)
 }
 
+function transfer(
+  cluster: SimCluster,
+  { to, abortAfterMs }: Extract<Fault, { kind: 'transfer' }>,
+): void {
+  const leader = cluster.leader()
+  if (leader === undefined) return
+  leader.transfer(to)
+  const { life } = leader
+  if (abortAfterMs === undefined) return
+  cluster.world.after(abortAfterMs, () => {
+    if (leader.life === life) leader.abortTransfer()
+  })
+}
+
 function change(
   cluster: SimCluster,
   { steps, crash: aimed }: Extract<Fault, { kind: 'change' }>,
@@ -167,13 +186,14 @@ function change(
 }
 
 function join(cluster: SimCluster, fault: Extract<Fault, { kind: 'join' }>): void {
-  const { id, as: kind, forgotten } = fault
+  const { id, as, forgotten } = fault
   for (const old of forgotten) if (!cluster.isConfigured(old)) cluster.remove(old)
   const leader = cluster.leader()
   if (leader === undefined || cluster.members.has(id)) return
   cluster.count('membersJoined')
   cluster.join(id)
-  leader.change([{ kind, id }])
+  if (as === 'caught-up') leader.addVoter(id)
+  else leader.change([{ kind: as, id }])
 }
 
 function loseQuorum(cluster: SimCluster, survivor: NodeId): void {

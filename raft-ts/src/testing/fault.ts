@@ -69,18 +69,28 @@ export type Fault =
   | { readonly kind: 'compact'; readonly who: Who }
   /** Exchanges the key that seals the log, or the one that wraps it. */
   | { readonly kind: 'rotate-keys'; readonly who: Who; readonly which: 'data' | 'wrapping' }
-  | { readonly kind: 'transfer'; readonly to: NodeId }
+  /** To whoever is best, when it names nobody. May be given up after a while. */
+  | {
+      readonly kind: 'transfer'
+      readonly to: NodeId | undefined
+      readonly abortAfterMs: number | undefined
+    }
+  /** How much a member should rather lead, as all are told. */
+  | { readonly kind: 'prefer'; readonly who: NodeId; readonly priority: number }
   /** A membership change; its leader may crash amid it. */
   | {
       readonly kind: 'change'
       readonly steps: readonly ConfChangeStep[]
       readonly crash: AimedCrash | undefined
     }
+  /** A member is made a voter once it has caught up. */
+  | { readonly kind: 'promote'; readonly id: NodeId }
   /** A new member with an empty disk; members that were removed are taken away for good. */
   | {
       readonly kind: 'join'
       readonly id: NodeId
-      readonly as: 'add-learner' | 'add-voter'
+      /** `caught-up`: a voter once it has caught up. */
+      readonly as: 'add-learner' | 'add-voter' | 'caught-up'
       readonly forgotten: readonly NodeId[]
     }
   /** All but one are lost for good, and that one begins a cluster of its own. */

@@ -215,6 +215,18 @@ export class Oracle {
     this.acknowledgements += 1
   }
 
+  /** A client was told that this member votes, by a configuration at most at index that holds alone. */
+  voterAdded(id: NodeId, index: Index): void {
+    const confs = this.#applied.slice(0, index).filter(({ entry }) => entry.kind === 'conf')
+    const entry = confs.at(-1)?.entry
+    if (entry?.kind === 'conf' && !isJoint(entry.conf) && entry.conf.voters.includes(id)) return
+    this.fail('a voter that was added votes', {
+      id,
+      index,
+      conf: entry?.kind === 'conf' && entry.conf,
+    })
+  }
+
   /** A read that began when `acknowledgedBefore` was the highest acknowledged index is served at `index`. */
   read(acknowledgedBefore: Index, index: Index): void {
     this.reads += 1

@@ -1,6 +1,7 @@
 // A simulated cluster: its members, what is between them, and the oracle that watches.
 import type { RaftTuning } from '../core/config.ts'
 import type { Index, NodeId, Term } from '../core/types.ts'
+import type { SnapshotPolicy } from '../driver/snapshot-maker.ts'
 import { Ambush } from './ambush.ts'
 import { CoverageCounts, type CoverageName } from './coverage.ts'
 import { Oracle } from './oracle.ts'
@@ -12,6 +13,7 @@ export interface ClusterOptions {
   readonly seed: number
   readonly nodes: number
   readonly tuning: Partial<RaftTuning>
+  readonly snapshotPolicy: SnapshotPolicy
   /** A planted bug: flushes of logs do nothing. */
   readonly skipsFlush: boolean
   /** Gets a line for everything that happens. */
@@ -25,6 +27,8 @@ export class SimCluster {
   readonly coverage = new CoverageCounts()
   readonly members = new Map<NodeId, Member>()
   readonly ambush = new Ambush<Member>()
+  /** Of members that should rather lead, or rather not. */
+  readonly priorities = new Map<NodeId, number>()
   /** The smallest number of voters that was ever proposed. */
   fewestVoters: number
   readonly #options: ClusterOptions
@@ -42,9 +46,11 @@ export class SimCluster {
       network,
       oracle,
       tuning: options.tuning,
+      snapshotPolicy: options.snapshotPolicy,
       skipsFlush: options.skipsFlush,
       count: (name) => this.count(name),
       isDurableAt: (id, index, term) => this.#isDurableAt(id, index, term),
+      priorityOf: (id) => this.priorities.get(id) ?? 0,
       trace: (text) => this.trace(text),
       onAppend: (member, term) => this.ambush.met(member, term),
     }

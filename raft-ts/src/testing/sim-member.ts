@@ -7,7 +7,8 @@ import { RaftDriver } from '../driver/driver.ts'
 import type { DriverStatus } from '../driver/driver-options.ts'
 import type { Lane, PeerMessage } from '../driver/environment.ts'
 import { isSnapshotFrame } from '../driver/lanes.ts'
-import type { ProposeOutcome, ReadOutcome } from '../driver/outcomes.ts'
+import type { AddVoterOutcome, ProposeOutcome, ReadOutcome } from '../driver/outcomes.ts'
+import type { SnapshotPolicy } from '../driver/snapshot-maker.ts'
 import { DiskError } from '../storage/disk.ts'
 import { DamagedLogError, LogFailedError } from '../storage/errors.ts'
 import { type ClusterBeginning, openStorage, type Storage } from '../storage/open-storage.ts'
@@ -30,10 +31,12 @@ export interface MemberSurroundings {
   readonly network: VirtualNetwork
   readonly oracle: Oracle
   readonly tuning: Partial<RaftTuning>
+  readonly snapshotPolicy: SnapshotPolicy
   /** A planted bug: flushes of logs do nothing. */
   readonly skipsFlush: boolean
   readonly count: (name: CoverageName) => void
   readonly isDurableAt: (id: NodeId, index: Index, term: Term) => boolean
+  readonly priorityOf: (id: NodeId) => number
   readonly trace: (text: () => string) => void
   /** A member is about to send an append. */
   readonly onAppend: (member: Member, term: Term) => void
@@ -41,8 +44,6 @@ export interface MemberSurroundings {
 
 const kek = { id: 'simulation', key: new Uint8Array(32).fill(7) }
 const otherKek = { id: 'simulation', key: new Uint8Array(32).fill(8) }
-/** A leader keeps a little for those who are slow, so that both ways to catch up come about. */
-const snapshotPolicy = { logBytes: 12_000, entriesKept: 30, logBytesMax: 16_000 }
 const segmentBytesMax = 4096
 const snapshotBytes = 2500
 
@@ -145,7 +146,7 @@ export class Member {
     if (!this.isUp) return
     this.#around.trace(() => `${this.id}#${this.#life} crashes`)
     this.#countCrash()
-    this.#trap.disarm()
+    this.#trap.died()
     this.#process?.kill()
     this.disk.crash()
     this.#around.network.listen(this.id, undefined)
@@ -206,24 +207,46 @@ export class Member {
   }
 
   change(steps: readonly ConfChangeStep[]): void {
-    this.#run((driver) =>
-      driver.change({ steps }, (outcome) =>
-        this.#around.trace(() => `change ${JSON.stringify(steps)}: ${outcome.kind}`),
+    this.#run((driver, answered) =>
+      driver.change(
+        { steps },
+        answered((outcome) =>
+          this.#around.trace(() => `change ${JSON.stringify(steps)}: ${outcome.kind}`),
+        ),
       ),
     )
   }
 
-  transfer(to: NodeId): void {
+  /** Makes a member a voter once it has caught up. */
+  addVoter(id: NodeId): void {
+    this.#run((driver, answered) =>
+      driver.addVoter(
+        id,
+        answered((outcome) => this.#added(id, outcome)),
+      ),
+    )
+  }
+
+  /** Without a target: to the best. */
+  transfer(to: NodeId | undefined): void {
     this.#run((driver, answered) =>
       driver.transferLeadership(
         to,
         answered((outcome) => {
-          this.#around.trace(() => `transfer to ${to}: ${outcome.kind}`)
+          this.#around.trace(() => `transfer to ${to ?? 'the best'}: ${outcome.kind}`)
           if (outcome.kind === 'done') this.#around.count('transfersDone')
           if (outcome.kind === 'failed') this.#around.count('transfersFailed')
+          if (outcome.kind === 'aborted') this.#around.count('transfersAborted')
         }),
       ),
     )
+  }
+
+  abortTransfer(): void {
+    this.#run((driver) => {
+      const isAborted = driver.abortTransfer()
+      this.#around.trace(() => `${this.id} gives up a transfer: ${isAborted}`)
+    })
   }
 
   compact(): void {
@@ -252,10 +275,23 @@ export class Member {
       const answered =
         <A>(done: (answer: A) => void) =>
         (answer: A): void => {
-          if (process.isAlive) done(answer)
+          if (!process.isAlive) return
+          if (isAnswered) this.#around.oracle.fail('a request is answered once', { node: this.id })
+          isAnswered = true
+          done(answer)
         }
+      let isAnswered = false
       if (this.#running !== undefined) request(this.#running.driver, answered)
     })
+  }
+
+  #added(id: NodeId, outcome: AddVoterOutcome): void {
+    const { trace, count, oracle } = this.#around
+    trace(() => `${id} was to be added as a voter: ${JSON.stringify(outcome)}`)
+    if (outcome.kind === 'committed') {
+      count('votersCaughtUp')
+      oracle.voterAdded(id, outcome.index)
+    } else count('additionsFailed')
   }
 
   #countCrash(): void {
@@ -307,7 +343,7 @@ export class Member {
   }
 
   #begin(process: SimProcess, storage: Storage): void {
-    const { oracle, tuning, trace } = this.#around
+    const { oracle, tuning, snapshotPolicy, priorityOf, trace } = this.#around
     const random = this.#around.world.stream(`${process.name} driver`)
     const machine = new CheckedMachine(
       process,
@@ -326,6 +362,7 @@ export class Member {
       random,
       tuning,
       snapshotPolicy,
+      priorityOf,
       onNote: ({ kind, facts }) => {
         this.#countNote(kind)
         trace(() => `${process.name} ${kind} ${JSON.stringify(facts)}`)
@@ -366,6 +403,7 @@ export class Member {
     if (kind === 'snapshot-received') count('snapshotsInstalled')
     if (kind === 'configuration-rolled-back') count('changesRolledBack')
     if (kind === 'repaired') count('rotRepaired')
+    if (kind === 'hand-over') count('handOversByPriority')
   }
 
   #asApplier(): { readonly id: NodeId; readonly term: Term } {

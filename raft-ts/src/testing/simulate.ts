@@ -1,12 +1,14 @@
 // One simulated run from one seed: a cluster under load and faults, then peace, in which it must recover.
 import type { RaftTuning } from '../core/config.ts'
 import { breakRules } from '../core/rules.ts'
+import { replaceCipher } from '../storage/aead.ts'
 import type { Coverage } from './coverage.ts'
 import type { FaultScript } from './fault.ts'
 import { Faults } from './faults.ts'
 import { Violation } from './oracle.ts'
 import { brokenRules, type PlantedBug } from './planted-bugs.ts'
 import { planOf, type RunPlan } from './run-plan.ts'
+import { SimCipher } from './sim-cipher.ts'
 import { SimCluster } from './sim-cluster.ts'
 import { Workload } from './workload.ts'
 
@@ -20,7 +22,7 @@ export interface SimOptions {
   readonly peaceMs?: number
   /** Mean time between two faults. Default 100, 250 or 500 ms, by the seed. */
   readonly faultPauseMs?: number
-  /** Mean time between two requests. Default 50 ms. */
+  /** Mean time between two requests. Default 60, 150 or 300 ms, by the seed. */
   readonly requestPauseMs?: number
   /** Over what the seed takes. */
   readonly tuning?: Partial<RaftTuning>
@@ -55,6 +57,8 @@ const defaultFaultsMs = 22_000
 const defaultPeaceMs = 8000
 /** A run of full length has at least so many. */
 const eventsMin = 3000
+/** What is acknowledged at peace. */
+const progressMin = 10
 /** Far more than any run needs: something feeds on itself. */
 const eventsMax = 1_000_000
 
@@ -64,17 +68,23 @@ export function simulate(seed: number, options: SimOptions = {}): SimResult {
   const faultsMs = script?.endMs ?? options.faultsMs ?? defaultFaultsMs
   const plan = planOf(seed, faultsMs)
   const mend = breakRules(bug === undefined ? {} : brokenRules(bug))
+  const cipher = new SimCipher(plan.hasRealCipher)
+  const unseal = replaceCipher((key) => cipher.under(key))
   try {
     const cluster = new SimCluster({
       seed,
       nodes: options.nodes ?? plan.nodes,
       tuning: { ...plan.tuning, ...options.tuning },
+      snapshotPolicy: plan.snapshotPolicy,
       skipsFlush: bug === 'skip-flush',
       onTrace: options.onTrace,
     })
+    const { oracle } = cluster
+    cipher.onRepeated = (nonce) => oracle.fail('a nonce seals once under a key', { nonce })
     return new Run(cluster, seed, faultsMs).result(options, plan)
   } finally {
     mend()
+    unseal()
   }
 }
 
@@ -124,21 +134,23 @@ class Run {
   #run(options: SimOptions, plan: RunPlan): void {
     const cluster = this.#cluster
     const { oracle } = cluster
-    const load = new Workload(cluster, options.requestPauseMs ?? 50)
+    const endMs = this.#faultsMs + (options.peaceMs ?? defaultPeaceMs)
+    const isWhole = endMs >= defaultFaultsMs + defaultPeaceMs
+    const load = new Workload(cluster, options.requestPauseMs ?? plan.requestPauseMs)
     if (options.script !== undefined) this.#faults.play(options.script)
     else this.#faults.draw({ ...plan, pauseMs: options.faultPauseMs ?? plan.faultPauseMs })
     this.#runUntil(this.#faultsMs)
     this.#faults.end()
     cluster.trace(() => 'peace')
     const before = oracle.acknowledgements
-    const endMs = this.#faultsMs + (options.peaceMs ?? defaultPeaceMs)
+    load.hurry({ events: isWhole ? eventsMin : 0, acknowledgements: before + progressMin })
     // The last second is without load, so that everyone can catch up.
     this.#runUntil(endMs - 1000)
     load.stop()
     this.#runUntil(endMs)
     mustHaveRecovered(cluster, oracle.acknowledgements - before)
     cluster.trace(() => `end after ${cluster.world.events} events`)
-    if (endMs < defaultFaultsMs + defaultPeaceMs || cluster.world.events >= eventsMin) return
+    if (!isWhole || cluster.world.events >= eventsMin) return
     throw new Violation('a run has enough events', { events: cluster.world.events, eventsMin })
   }
 
@@ -167,7 +179,7 @@ function textOf(err: Error): string {
 function mustHaveRecovered(cluster: SimCluster, acknowledged: number): void {
   const { oracle, members } = cluster
   const { conf } = oracle
-  if (acknowledged < 10 || conf === undefined) {
+  if (acknowledged < progressMin || conf === undefined) {
     throw new Violation('a cluster at peace makes progress', { acknowledged, ...standing(cluster) })
   }
   for (const id of [...conf.voters, ...conf.learners]) {

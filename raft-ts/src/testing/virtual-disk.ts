@@ -102,7 +102,7 @@ export class VirtualDisk implements Disk, Device {
 
   create(name: string, done: Created, journal?: Journal): void {
     const stored: StoredFile = {
-      bytes: new Uint8Array(4096),
+      bytes: new Uint8Array(sectorBytes),
       length: 0,
       appended: 0,
       syncedLength: 0,

@@ -5,6 +5,16 @@ import type { SimRandom } from './random.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { Member } from './sim-member.ts'
 
+/** What a run is to have, counted from its beginning. */
+export interface Hurry {
+  readonly events: number
+  readonly acknowledgements: number
+}
+
+/** Mean times between two requests while something is wanted. */
+const lateForEventsMs = 5
+const lateForAnswersMs = 50
+
 export class Workload {
   readonly #cluster: SimCluster
   readonly #random: SimRandom
@@ -12,6 +22,7 @@ export class Workload {
   readonly #pauseMs: number
   #proposed = 0
   #isRunning = true
+  #hurry: Hurry = { events: 0, acknowledgements: 0 }
 
   constructor(cluster: SimCluster, pauseMs: number) {
     this.#cluster = cluster
@@ -24,6 +35,11 @@ export class Workload {
     this.#isRunning = false
   }
 
+  /** Peace has come. Until so much has happened, requests come fast. */
+  hurry(until: Hurry): void {
+    this.#hurry = until
+  }
+
   #next(): void {
     if (!this.#isRunning) return
     const random = this.#random
@@ -31,7 +47,14 @@ export class Workload {
     else this.#propose()
     // Now and then a crowd comes at once.
     if (random.chance(0.02)) for (let i = 0; i < 10; i++) this.#propose()
-    this.#cluster.world.after(random.between(0, 2 * this.#pauseMs), () => this.#next())
+    this.#cluster.world.after(random.between(0, 2 * this.#pause()), () => this.#next())
+  }
+
+  #pause(): number {
+    const { world, oracle } = this.#cluster
+    if (world.events < this.#hurry.events) return lateForEventsMs
+    const isLate = oracle.acknowledgements < this.#hurry.acknowledgements
+    return isLate ? Math.min(lateForAnswersMs, this.#pauseMs) : this.#pauseMs
   }
 
   #read(): void {
