@@ -1,5 +1,5 @@
 // Snapshots and compaction (Raft paper 7), restart, repair of a damaged log, recovery from a lost quorum.
-import { forceNewCluster, newCluster } from 'raft-ts'
+import { forceNewCluster, type Message, newCluster } from 'raft-ts'
 import t from 'tap'
 import { bytesOf, Cluster, diskWithTerms, foundedDisk, Peer, plainConf } from './support/cluster.ts'
 import { MemoryLog } from './support/memory-log.ts'
@@ -253,6 +253,80 @@ t.test('repair: it is not over while the leader cannot confirm what is committed
   cluster.heal()
   cluster.tick(undefined, 4)
   t.equal(a.node.status().repairing, false)
+})
+
+/** a acknowledged x, which its leader has not heard yet, and lost it; c is away. */
+function damagedUnheard(): { cluster: Cluster; a: Peer; ack: Message } {
+  const cluster = new Cluster(abc)
+  const b = cluster.elect('b')
+  cluster.settle()
+  cluster.isolate('c')
+  let ack: Message | undefined
+  const isAway = cluster.loses
+  cluster.loses = (message) => {
+    if (message.kind === 'append-response' && message.from === 'a') ack = message
+    return isAway(message) || message.from === 'a'
+  }
+  b.propose('x')
+  cluster.settle()
+  const disk = new MemoryLog()
+  disk.write(newCluster(abc))
+  const empty = { kind: 'data', term: 2, index: 2, data: new Uint8Array(0) } as const
+  disk.write({ entries: [empty], hardState: cluster.get('a').disk.hardState })
+  const a = cluster.put(new Peer('a', { disk, repairing: true }))
+  cluster.loses = isAway
+  if (ack === undefined) throw new Error('nothing was acknowledged')
+  return { cluster, a, ack }
+}
+
+t.test('repair: what an earlier life acknowledged may be heard late, and counts', async (t) => {
+  const { cluster, a, ack } = damagedUnheard()
+  const b = cluster.get('b')
+  const isAway = cluster.loses
+  t.equal(ack.kind === 'append-response' && ack.index, 3)
+  // x does not reach a once more.
+  cluster.loses = (message) =>
+    isAway(message) ||
+    (message.kind === 'append' &&
+      message.to === 'a' &&
+      message.entries.some(({ index }) => index === 3))
+  cluster.tick(undefined, 12)
+  t.match(a.node.status(), { lastIndex: 2, commit: 2, repairing: true }, 'x may be committed yet')
+  b.node.step(ack)
+  cluster.settle()
+  t.same(b.texts, ['x'], 'as it is now')
+  cluster.heal()
+  cluster.isolate('b')
+  cluster.tick(undefined, 60)
+  t.notOk(
+    [a, cluster.get('c')].some(({ role }) => role === 'leader'),
+    'without x nobody leads',
+  )
+  cluster.heal()
+  cluster.tick(undefined, 60)
+  t.equal(a.node.status().repairing, false)
+  t.same(a.texts, ['x'])
+})
+
+t.test('repair: it ends also when the next leader has less than the one before', async (t) => {
+  const five = ['a', 'b', 'c', 'd', 'e']
+  const cluster = new Cluster(five)
+  const b = cluster.elect('b')
+  cluster.settle()
+  cluster.loses = (message) => message.kind === 'append' && message.entries.length > 0
+  for (const text of ['x', 'y', 'z']) b.propose(text)
+  const a = cluster.put(new Peer('a', { disk: foundedDisk(five), repairing: true }))
+  cluster.tick(undefined, 8)
+  t.match(
+    cluster.sent.findLast(({ kind }) => kind === 'read-index-response'),
+    { index: 5 },
+  )
+  cluster.heal()
+  cluster.isolate('b')
+  cluster.tick(['a', 'c', 'd', 'e'], 60)
+  const next = [...cluster.peers.values()].find((peer) => peer !== b && peer.role === 'leader')
+  t.equal(next?.node.status().lastIndex, 3)
+  t.match(a.node.status(), { repairing: false, lastIndex: 3 })
 })
 
 t.test('repair: an intact but short log is not taken for a repair', async (t) => {

@@ -8,7 +8,7 @@ import { isJoint, isVoter, membersOf, quorumReached } from './quorum.ts'
 import { appendConf, isActive, leadingOf, sendAppends } from './replication.ts'
 import { rules } from './rules.ts'
 import { becomeFollower, type NodeState } from './state.ts'
-import type { NodeId } from './types.ts'
+import type { NodeId, ReadState } from './types.ts'
 
 /** Commits what a quorum holds durably. The leader counts itself only up to what is durable here. */
 export function advanceCommit(node: NodeState): void {
@@ -35,9 +35,18 @@ export function advanceReads(node: NodeState): void {
   for (const { index, reads } of leading.reads.reached(reached)) {
     for (const { from, context } of reads) {
       if (from === node.id) node.outbox.readStates.push({ index, context })
-      else node.send({ kind: 'read-index-response', to: from, index, context })
+      else answerRead(node, from, { index, context })
     }
   }
+}
+
+/**
+ * A member under repair (negative contexts) must reach to the end of this log: answers of its earlier life may still be
+ * under way, and what they vouch for be counted here, though the damage took it. None of it lies beyond that end.
+ */
+function answerRead(node: NodeState, to: NodeId, { index, context }: ReadState): void {
+  const upTo = context < 0n ? node.log.lastIndex : index
+  node.send({ kind: 'read-index-response', to, index: upTo, context })
 }
 
 /**

@@ -44,6 +44,7 @@ export interface Leading {
 /** Being repaired: the read whose answer tells when the log is whole again. */
 export interface Repair {
   readonly context: bigint
+  /** Up to here it must reach; asked for anew in each term, whose leader may lack what the one before never committed. */
   target: Index | undefined
   /** Up to here the log was found to match that of the leader of `matchedTerm`, in this life. */
   matched: Index
@@ -227,6 +228,7 @@ export class NodeState {
 export function enterTerm(node: NodeState, term: Term): void {
   node.term = term
   node.vote = undefined
+  if (node.repair !== undefined) node.repair.target = undefined
 }
 
 /** Follows `leader` (undefined: not known yet) in this term, which may be the present one. */

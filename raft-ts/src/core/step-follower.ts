@@ -62,7 +62,7 @@ export function tickFollower(node: NodeState): void {
   becomeFollower(node, node.term, undefined)
 }
 
-/** Ends the repair once all that was committed when it began is durable here again. */
+/** Ends the repair once all that its leader may have taken to be durable here when it was asked is so, and is committed. */
 export function checkRepaired(node: NodeState): void {
   const target = node.repair?.target
   if (target === undefined || Math.min(node.log.stable, node.log.commit) < target) return

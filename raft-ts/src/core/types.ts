@@ -121,6 +121,7 @@ export type Message =
   | (Header & { readonly kind: 'read-index'; readonly context: bigint })
   | (Header & {
       readonly kind: 'read-index-response'
+      /** Of a read: the commit index. For a member under repair: where the leader's log ends. */
       readonly index: Index
       readonly context: bigint
     })

@@ -150,8 +150,6 @@ export class Member {
     this.#process?.kill()
     this.disk.crash()
     this.#around.network.listen(this.id, undefined)
-    // Repair rests on connections: what a damaged member said in its earlier life comes before what it says now.
-    if (this.disk.hasRotted) this.#around.network.dropUnderWay(this.id)
     this.#running = undefined
   }
 
