@@ -3,7 +3,7 @@ import type {
   ExplainServiceRequest,
   ExplainServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
-import { isActive, type Service, type Task } from '../../proto/objects/index.ts'
+import { isActive, type Service, type Task, TaskState } from '../../proto/objects/index.ts'
 import { ClusterIndex } from '../../scheduler/cluster-index.ts'
 import { explainTask } from '../../scheduler/explain.ts'
 import type { ReadTx } from '../store/store.ts'
@@ -30,11 +30,17 @@ export async function explainService(
     })
     return {
       tasks: unplaced.map((task) => {
-        const explanation = explainTask(index, task)
+        const explanation = explain(index, task)
         return { taskId: task.id, taskName: taskName(tx, task), ...explanation }
       }),
     }
   })
+}
+
+/** A task without its addresses is not up to the scheduler yet. */
+function explain(index: ClusterIndex, task: Task): ReturnType<typeof explainTask> {
+  if (task.state !== TaskState.NEW) return explainTask(index, task)
+  return { summary: task.err || 'waits for its addresses on networks', refusals: [] }
 }
 
 /** By slot. */

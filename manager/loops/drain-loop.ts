@@ -106,6 +106,7 @@ class Drains {
     const { store, acks, clock } = this.#deps
     const tasks = store.rows('tasks')
     const index = store.appliedIndex
+    acks.setLearning(true)
     store.view((tx) => {
       for (const { epoch } of tx.all('cluster')) acks.setEpoch(epoch)
       for (const node of tx.all('nodes')) this.#noteNode(node)
@@ -117,6 +118,7 @@ class Drains {
         if (signal.aborted) return
         await wait(clock, 0, signal)
       }
+      acks.setLearning(false)
     } finally {
       tasks.close()
     }

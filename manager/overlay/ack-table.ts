@@ -17,6 +17,7 @@ export class AckTable implements NetworkAcks {
   readonly #reached = new Map<NetworkId, number>()
   readonly #listeners = new Set<() => void>()
   #epoch = 0
+  #isLearning = false
 
   /** A new term begins: agents say again how far they are. */
   beginTerm(): void {
@@ -29,6 +30,12 @@ export class AckTable implements NetworkAcks {
     this.#tasks.clear()
     this.#up.clear()
     this.#reached.clear()
+  }
+
+  /** While they are still being told, nothing counts as followed. */
+  setLearning(isLearning: boolean): void {
+    this.#isLearning = isLearning
+    if (!isLearning) this.#tell()
   }
 
   /** Of stamps of another epoch nothing is known. */
@@ -76,6 +83,7 @@ export class AckTable implements NetworkAcks {
   }
 
   reachedIndex(id: NetworkId): number {
+    if (this.#isLearning) return 0
     const known = this.#reached.get(id)
     if (known !== undefined) return known
     let least = Number.POSITIVE_INFINITY

@@ -183,6 +183,17 @@ t.test('unplaced tasks are explained node by node', async (t) => {
       ['small', 'resources'],
     ],
   )
+  const added = { ...task, state: TaskState.NEW }
+  await addTask(
+    w,
+    aTask({ ...added, id: id('d'), slot: 4, err: 'no free address on network "back"' }),
+  )
+  await addTask(w, aTask({ ...added, id: id('e'), slot: 5 }))
+  const more = await w.api.explainService(w.caller, { reference: 'big' }, w.signal)
+  t.match(more.tasks.slice(2), [
+    { taskName: 'big.4', summary: 'no free address on network "back"', refusals: [] },
+    { taskName: 'big.5', summary: /waits for its addresses/, refusals: [] },
+  ])
   const placed = await createService(w, { name: 'placed' })
   t.strictSame(await w.api.explainService(w.caller, { reference: placed.id }, w.signal), {
     tasks: [],

@@ -119,3 +119,18 @@ t.test(
     t.pass()
   },
 )
+
+t.test('while nodes and tasks are still told, nothing counts as followed', async (t) => {
+  const table = aTable()
+  let rises = 0
+  table.onRise(() => {
+    rises += 1
+  })
+  table.setLearning(true)
+  t.equal(table.reachedIndex(red), 0)
+  table.setUp(a, true)
+  table.count(red, a, 1)
+  table.setLearning(false)
+  t.equal(rises, 1)
+  t.same([table.reachedIndex(red), table.reachedIndex(blue)], [0, Number.POSITIVE_INFINITY])
+})

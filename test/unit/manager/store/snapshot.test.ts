@@ -14,8 +14,15 @@ import { encodeSnapshot } from '../../../../manager/store/snapshot.ts'
 import { State } from '../../../../manager/store/state.ts'
 import { StoreEntry, StoreSnapshotRecord } from '../../../../proto/gen/tsswarm/v1/store.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
-import { nodeId } from '../../../../proto/objects/index.ts'
-import { aCluster, aNode, aService, aSpecRecord, aTask } from '../../../support/objects.ts'
+import { networkId, nodeId } from '../../../../proto/objects/index.ts'
+import {
+  aCluster,
+  aNetwork,
+  aNode,
+  aService,
+  aSpecRecord,
+  aTask,
+} from '../../../support/objects.ts'
 import { collect, contents, Replicas, streamOf } from '../../../support/replicated-stores.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 
@@ -30,7 +37,9 @@ async function filled(tasks: number): Promise<ReplicatedStore> {
   await store.update((tx) => {
     tx.create('cluster', aCluster({}))
     tx.create('nodes', aNode({ id: 'n1' }))
-    tx.create('services', aService({ id: 's1' }))
+    const vips = [{ networkId: networkId('net-1'), addresses: ['10.0.1.2'] }]
+    tx.create('services', aService({ id: 's1', endpoint: { vips } }))
+    tx.create('networks', aNetwork({}))
     tx.create('taskSpecs', aSpecRecord('h1', {}))
     tx.create('removedNodes', { id: nodeId('gone'), expiresAtMs: 5, mark: 7 })
   })
