@@ -5,13 +5,12 @@ import type { Clock } from '../proto/lib/clock.ts'
 import { childController, type Loop, runAll } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
-import {
-  type Assignments,
-  type AssignmentUpdate,
-  type NetworkId,
-  type NodeDescription,
-  type NodeId,
-  networkId,
+import type {
+  Assignments,
+  AssignmentUpdate,
+  NetworkId,
+  NodeDescription,
+  NodeId,
 } from '../proto/objects/index.ts'
 import { applyAssignmentUpdate } from './assignments.ts'
 import type { HostFacts } from './container-config.ts'
@@ -232,10 +231,8 @@ class RunningAgent implements Agent {
   }
 
   #tellNetworks(): void {
-    const { tasks, specs } = this.#assignments
-    const used = new Set([...tasks.values()].map(({ specHash }) => specHash))
-    const uses = [...used].flatMap((hash) => specs.get(hash)?.networks ?? [])
-    this.#deps.onNetworks?.(new Set(uses.map(({ target }) => networkId(target))))
+    const attachments = [...this.#assignments.tasks.values()].flatMap((task) => task.attachments)
+    this.#deps.onNetworks?.(new Set(attachments.map((one) => one.networkId)))
   }
 
   #onSession(manager: ManagerAddress | undefined, signal: AbortSignal): void {

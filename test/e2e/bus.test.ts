@@ -4,6 +4,8 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { inHost } from '../../cli/lab/topology.ts'
+import { systemClock } from '../../proto/lib/clock.ts'
+import { runCommand } from '../../proto/lib/command.ts'
 import { TestLab } from '../support/test-lab.ts'
 
 t.setTimeout(600_000)
@@ -65,6 +67,33 @@ t.test('every manager has a server, every node hears one, and workers have none'
     t.strictSame(description?.problems, [])
   }
   t.match(await lab.cli('m1', 'info'), / Bus: that of /)
+})
+
+/** Outer addresses of the nodes to which a host's overlay leads. */
+async function ways(host: string): Promise<readonly string[]> {
+  const namespace = `${lab.paths(host).runDir}/network/dataplane.netns`
+  const shown = await runCommand(['nsenter', `--net=${namespace}`, 'bridge', 'fdb', 'show'])
+  return [...new Set([...shown.stdout.matchAll(/ dst ([\d.]+) /g)].flatMap(([, dst]) => dst ?? []))]
+}
+
+/** Every host but those leads to exactly the others. How long that took. */
+async function allLead(what: string, without: readonly string[] = []): Promise<number> {
+  const startMs = systemClock.monotonicMs()
+  const there = hosts.filter((host) => !without.includes(host))
+  for (const host of there) {
+    const others = there.filter((other) => other !== host).map((other) => lab.address(other))
+    await lab.until(`${what}: ${host} leads to ${others.join(', ')}`, async () => {
+      const found = await ways(host)
+      return found.length === others.length && others.every((address) => found.includes(address))
+    })
+  }
+  return systemClock.monotonicMs() - startMs
+}
+
+t.test('how nodes are reached gets to the kernel of every node, and follows them', async (t) => {
+  await allLead('at first')
+  await lab.readdress('w1', 77)
+  t.comment(`${Math.round(await allLead('after a move'))} ms after w1 moved all lead there`)
 })
 
 t.test('each server knows the others, and nobody else is let in', async (t) => {
@@ -200,6 +229,8 @@ t.test('with the bus dead everywhere the cluster goes on, and says so', async (t
   const create = ['service', 'create', '--name', 'quiet', '--replicas', '2', 'lab/hello']
   await lab.cli('m1', ...create)
   const id = await lab.cli('m1', 'service', 'inspect', '--format', '{{.ID}}', 'quiet')
+  await lab.readdress('w1', 78)
+  t.comment(`${Math.round(await allLead('without a bus'))} ms without a bus`)
   await lab.until('the event', async () => following.lines().includes(`service create ${id}`))
   t.equal(await following.stop(), 0)
   const listed = await lab.until('node ls names the problem', async () => {
@@ -223,4 +254,5 @@ t.test('a worker that is removed hears nothing any more', async () => {
     const { busServerNodeId, busFailure } = await lab.daemonInfo('w1')
     return busServerNodeId === '' && busFailure.includes('Authorization Violation')
   })
+  await allLead('after a removal', ['w1'])
 })
