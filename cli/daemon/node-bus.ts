@@ -76,6 +76,15 @@ export class NodeBus {
     this.#hold()
   }
 
+  /** This node is part of no cluster: takes the overlay networks off the kernel. After the loops have ended. */
+  async forget(): Promise<void> {
+    const { network, nodeId, log } = this.#deps
+    const stamp = { epoch: 0, index: 0 }
+    await network.setOverlay({ nodeId, paths: [], views: [] }, stamp).catch((err: unknown) => {
+      log.warn({ err }, 'overlay networks are left behind: the next comparison tries again')
+    })
+  }
+
   /** Until both are known the kernel keeps what it has: it may be of an earlier life of this daemon. */
   #hold(): void {
     if (this.#ofTasks === undefined || this.#ofAll === undefined) return

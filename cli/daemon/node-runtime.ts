@@ -201,6 +201,7 @@ export class NodeRuntime {
     timer.cancel()
     removeSwarmState(this.#paths.swarmState)
     await this.stop()
+    await this.#bus?.forget()
     await rm(this.#paths.swarm, { recursive: true, force: true })
   }
 

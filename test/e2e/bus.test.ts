@@ -255,4 +255,6 @@ t.test('a worker that is removed hears nothing any more', async () => {
     return busServerNodeId === '' && busFailure.includes('Authorization Violation')
   })
   await allLead('after a removal', ['w1'])
+  await lab.cli('w1', 'swarm', 'leave', '--force')
+  await lab.until('it leads nowhere', async () => (await ways('w1')).length === 0)
 })

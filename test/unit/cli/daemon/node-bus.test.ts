@@ -75,6 +75,9 @@ t.test('the kernel is told once everything is known, and after each change', asy
   t.ok((told.at(-1)?.stamp.index ?? 0) > (first?.stamp.index ?? 0), 'as of later')
   bus.holdForTasks(none)
   t.strictSame(told.at(-1)?.state.views, [], 'a network that is held no more')
+  t.equal(told.at(-1)?.state.paths.length, 2)
+  await bus.forget()
+  t.strictSame(told.at(-1)?.state.paths, [], 'a node that leaves has no way to others')
 })
 
 t.test('without a server it says why', async (t) => {

@@ -1,0 +1,63 @@
+// What sessions tell beside tasks: the ingress network to agents, what does not work on a node to the store.
+import t from 'tap'
+import { nodeDescriptionToProto } from '../../../../proto/codec/node.ts'
+import { networksLevel } from '../../../../proto/objects/index.ts'
+import { MiniCluster } from '../../../support/mini-cluster.ts'
+import { aNetwork, aNode } from '../../../support/objects.ts'
+
+async function aWorld(t: { after(fn: () => Promise<void>): void }) {
+  const cluster = new MiniCluster()
+  await cluster.start('m1', 'w1')
+  cluster.addManager('m1')
+  await cluster.lead('m1')
+  t.after(() => cluster.stop())
+  return cluster
+}
+
+t.test('agents are told of the ingress network, also when it is made later', async (t) => {
+  const cluster = await aWorld(t)
+  const agent = cluster.open('w1', 'm1')
+  await cluster.clock.advance(100)
+  t.match(agent.all('started'), [{ config: { ingressNetworkId: '' } }])
+  await cluster.store.update((tx) => tx.create('networks', aNetwork({ id: 'other' })))
+  await cluster.clock.advance(100)
+  t.equal(agent.all('config').length, 0, 'other networks are no news for all')
+  await cluster.store.update((tx) =>
+    tx.create('networks', aNetwork({ id: 'net-in', name: 'ingress', isIngress: true })),
+  )
+  await cluster.clock.advance(100)
+  t.match(agent.all('config'), [{ ingressNetworkId: 'net-in' }])
+})
+
+t.test(
+  'what does not work on a node is in the store, unless a manager would drop it',
+  async (t) => {
+    const cluster = await aWorld(t)
+    const { description } = aNode({ id: 'w1' })
+    if (description === undefined) throw new Error('no description')
+    const value = nodeDescriptionToProto({ ...description, problems: ['the bus does not run'] })
+    const agent = cluster.open('w1', 'm1')
+    const problems = () => cluster.store.view((tx) => tx.get('nodes', 'w1')?.description?.problems)
+    const level = async (featureLevel: number): Promise<void> => {
+      // Levels only rise: another cluster object takes the place of this one.
+      await cluster.store.update((tx) => {
+        const [now] = tx.all('cluster')
+        if (now === undefined) throw new Error('no cluster')
+        tx.remove('cluster', now.id)
+        tx.create('cluster', { ...now, featureLevel })
+      })
+    }
+    await level(networksLevel - 1)
+    agent.send({ kind: { $case: 'description', value } })
+    await cluster.clock.advance(1_000)
+    t.equal(problems(), undefined)
+    await level(networksLevel)
+    agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '2' } } })
+    await cluster.clock.advance(1_000)
+    t.strictSame(problems(), ['the bus does not run'])
+    const well = { ...value, problems: [], engineVersion: '3' }
+    agent.send({ kind: { $case: 'description', value: well } })
+    await cluster.clock.advance(1_000)
+    t.equal(problems(), undefined)
+  },
+)
