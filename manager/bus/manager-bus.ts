@@ -4,7 +4,7 @@ import { BusClient, type BusServer } from '../../proto/bus/bus-client.ts'
 import { splitAddress } from '../../proto/bus/host-port.ts'
 import { busPorts, busRoutePortOffset } from '../../proto/bus/ports.ts'
 import { clusterSubjects } from '../../proto/bus/subjects.ts'
-import type { Clock } from '../../proto/lib/clock.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
@@ -14,6 +14,8 @@ import type { ReplicatedStore } from '../store/replicated-store.ts'
 import type { Change, Commit } from '../store/store.ts'
 import type { BusListen, BusPlan } from './nats-config.ts'
 import { NatsServer } from './nats-server.ts'
+
+const defaultSilentMs = 10_000
 
 export interface ManagerBusDeps {
   readonly nodeId: NodeId
@@ -29,6 +31,8 @@ export interface ManagerBusDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+  /** A server that runs and cannot be connected to for this long hangs; default 10 s. */
+  readonly silentMs?: number
 }
 
 export interface ManagerBus {
@@ -68,10 +72,28 @@ export function createManagerBus(deps: ManagerBusDeps): ManagerBus {
     loops: [
       { name: 'bus server', run: follow },
       { name: 'bus connection', run: client.run },
+      { name: 'bus watchdog', run: (signal) => watchOver(deps, { server, client }, signal) },
     ],
     client,
     moved: () => server.changed(),
     problem: () => problemOf(server, listen, self),
+  }
+}
+
+/** A process that is there and does nothing, as one that was stopped, would keep the leader from being heard. */
+async function watchOver(
+  { clock, silentMs = defaultSilentMs }: ManagerBusDeps,
+  { server, client }: { readonly server: NatsServer; readonly client: BusClient },
+  signal: AbortSignal,
+): Promise<void> {
+  let well = clock.monotonicMs()
+  while (!signal.aborted) {
+    await wait(clock, silentMs / 10, signal)
+    const isSilent = server.status().kind === 'running' && !client.isConnected
+    if (!isSilent) well = clock.monotonicMs()
+    if (clock.monotonicMs() - well < silentMs) continue
+    server.giveUp()
+    well = clock.monotonicMs()
   }
 }
 

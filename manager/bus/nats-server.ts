@@ -1,7 +1,15 @@
 // nats-server as a child of the daemon: configured, watched, started again when it ends, told to read its configuration again when that
 // changes. It dies with the daemon, and one that was left behind all the same is ended first. What it is told is nats-config.ts's.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { createBackoff } from '../../proto/lib/backoff.ts'
 import { Bell } from '../../proto/lib/bell.ts'
@@ -48,6 +56,7 @@ export class NatsServer {
   readonly #deps: NatsServerDeps
   readonly #bell = new Bell()
   #written = ''
+  #child: Child | undefined
   #status: NatsServerStatus = { kind: 'waiting' }
 
   constructor(deps: NatsServerDeps) {
@@ -58,6 +67,12 @@ export class NatsServer {
     return this.#status
   }
 
+  /** It does not answer: it is ended, and another one started. */
+  giveUp(): void {
+    this.#deps.log.warn({ ...this.#status }, 'nats-server does not answer: starting it anew')
+    this.#child?.kill()
+  }
+
   /** The plan or the certificate may be another one. */
   changed(): void {
     this.#bell.ring()
@@ -65,6 +80,12 @@ export class NatsServer {
 
   /** Never fails: what is wrong is in the status and the log. Ends when the child has ended. */
   readonly run: Loop = async (signal) => {
+    await this.#supervise(signal)
+    // It holds a secret key, and this node may be about to leave.
+    rmSync(this.#deps.directory, { recursive: true, force: true })
+  }
+
+  async #supervise(signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.#deps
     const backoff = createBackoff({ firstMs: backoffFirstMs, maxMs: backoffMaxMs, random })
     await this.#endLeftover()
@@ -95,6 +116,7 @@ export class NatsServer {
     }
     this.#write(plan)
     const child = new Child(this.#start(program), this.#deps)
+    this.#child = child
     try {
       const isReady = await child.says(/\[INF\] Server is ready/, readyMs, signal)
       if (!isReady) return child.reason(`nats-server was not ready within ${readyMs} ms`)
@@ -103,6 +125,7 @@ export class NatsServer {
       return await this.#follow(child, plan, signal)
     } finally {
       await child.stop()
+      this.#child = undefined
     }
   }
 
@@ -238,6 +261,10 @@ class Child {
     const said = this.#lines.filter((line) => /\[(FTL|ERR)\]/.test(line) || !line.startsWith('['))
     const last = (said.at(-1) ?? '').replace(/^\[\d+\]\s*/, '')
     return [what, this.#exit, last].filter((part) => part !== '').join(': ')
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
   }
 
   async stop(): Promise<void> {

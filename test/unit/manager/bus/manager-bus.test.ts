@@ -1,5 +1,5 @@
 // The bus of a manager follows the nodes that the store has.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -13,7 +13,7 @@ import { silentLogger } from '../../../../proto/lib/log.ts'
 import { systemRandom } from '../../../../proto/lib/random.ts'
 import { nodeId, raftId } from '../../../../proto/objects/index.ts'
 import { createNodeKey } from '../../../../worker/identity/node-key.ts'
-import { TestIdentity } from '../../../support/bus-cluster.ts'
+import { commandOf, TestIdentity } from '../../../support/bus-cluster.ts'
 import { freePorts } from '../../../support/free-ports.ts'
 import { aNode } from '../../../support/objects.ts'
 import { until } from '../../../support/until.ts'
@@ -58,17 +58,18 @@ async function aBus(t: { after(fn: () => Promise<void>): void }, listenAddress: 
     directory,
     identity,
   }
-  const bus: ManagerBus = createManagerBus({ ...deps, managers: () => managers })
+  const bus: ManagerBus = createManagerBus({ ...deps, managers: () => managers, silentMs: 1_000 })
   const life = new AbortController()
   const running = bus.loops.map(({ run }) => run(life.signal))
-  t.after(async () => {
+  const stop = async (): Promise<void> => {
     life.abort()
     await Promise.all(running)
-    rmSync(directory, { recursive: true, force: true })
-  })
+  }
+  t.after(stop)
   const config = (): string => readFileSync(join(directory, 'nats.conf'), 'utf8')
   const hosts = (): string => readFileSync(join(directory, 'hosts'), 'utf8')
-  return { bus, store, managers, config, hosts }
+  const pid = (): number => Number(readFileSync(join(directory, 'pid'), 'utf8'))
+  return { bus, store, managers, config, hosts, pid, directory, stop }
 }
 
 t.test('it begins once this node is a manager, and knows whoever joins', async (t) => {
@@ -92,6 +93,18 @@ t.test('it begins once this node is a manager, and knows whoever joins', async (
   await store.update((tx) => tx.remove('nodes', 'w1'))
   await until(() => !config().includes('"w1"'), 'the worker is out')
   t.equal(bus.problem(), undefined, 'it runs on all the while')
+})
+
+t.test('a server that hangs is replaced, and nothing of it is left at the end', async (t) => {
+  const { bus, store, pid, directory, stop } = await aBus(t, `127.0.0.1:${await controlPort()}`)
+  await store.update((tx) => tx.create('nodes', aNode({ id: 'm1', role: 'manager' })))
+  await until(() => bus.client.isConnected, 'its own server runs', 30_000)
+  const before = pid()
+  process.kill(before, 'SIGSTOP')
+  await until(() => pid() !== before && bus.client.isConnected, 'another one serves', 60_000)
+  await stop()
+  t.notOk(existsSync(directory), 'its key is gone')
+  t.equal(commandOf(before), '')
 })
 
 t.test('a control port that leaves no room for the bus is a problem, not a failure', async (t) => {
