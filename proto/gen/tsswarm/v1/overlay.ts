@@ -82,6 +82,8 @@ export interface OverlayNodePath {
   readonly transit: readonly string[];
   readonly mac: string;
   readonly mark: number;
+  /** 0: 4789. */
+  readonly dataPathPort: number;
 }
 
 export interface OverlayNodePaths {
@@ -617,7 +619,7 @@ export const OverlayView: MessageFns<OverlayView> = {
 };
 
 function createBaseOverlayNodePath(): OverlayNodePath {
-  return { nodeId: "", dataPathAddress: "", transit: [], mac: "", mark: 0 };
+  return { nodeId: "", dataPathAddress: "", transit: [], mac: "", mark: 0, dataPathPort: 0 };
 }
 
 export const OverlayNodePath: MessageFns<OverlayNodePath> = {
@@ -636,6 +638,9 @@ export const OverlayNodePath: MessageFns<OverlayNodePath> = {
     }
     if (message.mark !== 0) {
       writer.uint32(40).uint32(message.mark);
+    }
+    if (message.dataPathPort !== 0) {
+      writer.uint32(48).uint32(message.dataPathPort);
     }
     return writer;
   },
@@ -691,6 +696,14 @@ export const OverlayNodePath: MessageFns<OverlayNodePath> = {
             }
 
             message.mark = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.dataPathPort = reader.uint32();
             continue;
           }
         }
