@@ -6,7 +6,7 @@ import type { OverlaySource } from './overlay-source.ts'
 
 export const storeOverlay: OverlaySource = {
   touched: (tx, changes) => {
-    const paths = pathChanges(changes)
+    const paths = pathChanges(tx, changes)
     return {
       networks: new Map(
         networkChanges(tx, changes).map((change) => [change.networkId, viewChange(change)]),

@@ -15,6 +15,7 @@ import {
 } from '../../proto/objects/index.ts'
 import type { Change, ReadTx } from '../store/store.ts'
 import {
+  dataPathPort,
   networksOfSpec,
   networkView,
   nodePath,
@@ -76,12 +77,13 @@ export function networkChanges(tx: ReadTx, changes: readonly Change[]): readonly
 }
 
 /** Undefined: the paths are as before. */
-export function pathChanges(changes: readonly Change[]): PathChange | undefined {
+export function pathChanges(tx: ReadTx, changes: readonly Change[]): PathChange | undefined {
+  const port = dataPathPort(tx)
   const paths = new Map<NodeId, NodePath | undefined>()
   for (const change of changes) {
     if (change.table !== 'nodes') continue
-    const before = change.kind === 'create' ? undefined : nodePath(beforeOf(change))
-    const after = change.kind === 'remove' ? undefined : nodePath(change.object)
+    const before = change.kind === 'create' ? undefined : nodePath(beforeOf(change), port)
+    const after = change.kind === 'remove' ? undefined : nodePath(change.object, port)
     if (!isSame(before, after)) paths.set(change.object.id, after)
   }
   if (paths.size === 0) return undefined

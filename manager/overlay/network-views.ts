@@ -16,6 +16,7 @@ import {
   TaskState,
 } from '../../proto/objects/index.ts'
 import type { IngressPort } from '../../proto/objects/overlay.ts'
+import { defaultDataPathPort } from '../../proto/spec/cluster-spec.ts'
 import { mtuOf } from '../../proto/spec/network-spec.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import type { ReadTx } from '../store/store.ts'
@@ -37,18 +38,28 @@ export function networkView(tx: ReadTx, id: NetworkId): NetworkView | undefined 
 /** Of the nodes that have one, in order of creation. O(nodes). */
 export function nodePaths(tx: ReadTx): readonly NodePath[] {
   const paths: NodePath[] = []
+  const port = dataPathPort(tx)
   for (const node of tx.all('nodes')) {
-    const path = nodePath(node)
+    const path = nodePath(node, port)
     if (path !== undefined) paths.push(path)
   }
   return paths
 }
 
 /** Undefined while the node has none, or no address is known of it. */
-export function nodePath({ id, address, description, path }: Node): NodePath | undefined {
+export function nodePath(
+  { id, address, description, path }: Node,
+  port: number,
+): NodePath | undefined {
   const dataPathAddress = description?.dataPathAddress || address
   if (path === undefined || dataPathAddress === '') return undefined
-  return { nodeId: id, dataPathAddress, ...path }
+  return { nodeId: id, dataPathAddress, dataPathPort: port, ...path }
+}
+
+/** Set when the cluster was made, and the same for all nodes. */
+export function dataPathPort(tx: ReadTx): number {
+  for (const { spec } of tx.all('cluster')) return spec.dataPathPort
+  return defaultDataPathPort
 }
 
 export function overlayNetwork({ id, spec, vni, subnets }: Network): OverlayNetwork {

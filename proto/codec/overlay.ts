@@ -23,6 +23,7 @@ import type {
   TaskEndpoint,
 } from '../objects/overlay.ts'
 import type { NetworkViewChange, NodePathsChange } from '../objects/overlay-change.ts'
+import { defaultDataPathPort } from '../spec/cluster-spec.ts'
 import { enumCodec, required } from './required.ts'
 
 const mode = enumCodec<EndpointMode, OverlayEndpointMode>({
@@ -80,7 +81,9 @@ export function nodePathToProto(path: NodePath): OverlayNodePath {
 
 /** Errors: INVALID_ARGUMENT. */
 export function nodePathFromProto(proto: OverlayNodePath): NodePath {
-  return { ...proto, nodeId: nodeId(required(proto.nodeId, 'OverlayNodePath', 'node_id')) }
+  const id = required(proto.nodeId, 'OverlayNodePath', 'node_id')
+  const dataPathPort = proto.dataPathPort === 0 ? defaultDataPathPort : proto.dataPathPort
+  return { ...proto, nodeId: nodeId(id), dataPathPort }
 }
 
 export function nodePathsChangeToProto(change: NodePathsChange): OverlayNodePathsChange {

@@ -82,6 +82,8 @@ export interface NodePath {
   readonly nodeId: NodeId
   /** Outer address of its VXLAN packets. */
   readonly dataPathAddress: string
+  /** UDP port of VXLAN, the same on all nodes. */
+  readonly dataPathPort: number
   /** Its transit addresses: gateway of its containers and next hop towards them. */
   readonly transit: readonly string[]
   /** Of its VXLAN devices and of its end of each container's link. */

@@ -21,6 +21,7 @@ export function aPath(number: number, path: Partial<NodePath> = {}): NodePath {
   return {
     nodeId: nodeId(`n${number}`),
     dataPathAddress: `10.99.0.${number}`,
+    dataPathPort: 4789,
     transit: [`100.127.0.${number}`],
     mac: `02:00:00:00:01:${number.toString(16).padStart(2, '0')}`,
     mark: number,

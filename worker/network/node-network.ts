@@ -46,7 +46,7 @@ export interface NodeNetworkOptions {
   readonly localSubnet?: string
   /** File of the host's network namespace; undefined: the one this process is in. */
   readonly hostNamespaceFile?: string
-  /** UDP port of VXLAN, the same on every node of the cluster. Default: 4789. */
+  /** UDP port of VXLAN until the cluster tells its own. Default: 4789. */
   readonly vxlanPort?: number
   readonly run: RunCommand
   /** For what is run for each container, where a fork of this process would cost too much. Default: run. */
@@ -103,7 +103,6 @@ class RoutedNetwork implements NodeNetwork {
   readonly #lock = new SharedLock()
   readonly #overlay: OverlayKeeper
   readonly #loopback: LoopbackListener
-  readonly #vxlanPort: number
   #opened: Journal | undefined
   #isChanged = false
   #wake: () => void = () => {}
@@ -119,12 +118,11 @@ class RoutedNetwork implements NodeNetwork {
       runOften: options.runOften ?? options.run,
       clock: options.clock,
     })
-    this.#vxlanPort = options.vxlanPort ?? defaultVxlanPort
     this.#overlay = new OverlayKeeper({
       kernel: this.#kernel,
       dataPlaneFile: this.#dataPlaneFile,
       file: join(this.#dir, 'overlay.json'),
-      vxlanPort: this.#vxlanPort,
+      vxlanPort: options.vxlanPort ?? defaultVxlanPort,
       clock: options.clock,
       log: options.log,
     })
@@ -301,7 +299,7 @@ class RoutedNetwork implements NodeNetwork {
       random: this.#options.random,
       log: this.#options.log,
       overlay: this.#overlay,
-      vxlanPort: this.#vxlanPort,
+      vxlanPort: this.#overlay.vxlanPort,
     }
   }
 

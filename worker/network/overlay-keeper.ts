@@ -14,7 +14,7 @@ import type { LineError } from './line-writer.ts'
 import type { Endpoint, PublishedPort } from './network-state.ts'
 import { changeOverlay, type OverlayChange } from './overlay-change.ts'
 import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
-import type { OverlayState } from './overlay-state.ts'
+import { type OverlayState, ownPath } from './overlay-state.ts'
 import type { CompiledOverlay } from './pieces.ts'
 
 export interface OverlayKeeperOptions {
@@ -37,6 +37,7 @@ export class OverlayKeeper {
   #doors: ReadonlyMap<string, string> = new Map()
   /** What the kernel holds; undefined before the first comparison. */
   #applied: { readonly overlay: CompiledOverlay | undefined } | undefined
+  #appliedPort = 0
   /** Networks that a container is just being attached to, by how many. */
   readonly #wanted = new Map<string, number>()
   readonly #waiting = new Set<() => void>()
@@ -65,6 +66,12 @@ export class OverlayKeeper {
 
   get state(): OverlayState | undefined {
     return this.#state
+  }
+
+  /** UDP port of VXLAN: what the cluster tells, once it did. */
+  get vxlanPort(): number {
+    const own = this.#state === undefined ? undefined : ownPath(this.#state)
+    return own?.dataPathPort ?? this.#options.vxlanPort
   }
 
   view(networkId: string): NetworkView | undefined {
@@ -118,7 +125,7 @@ export class OverlayKeeper {
       overlay: this.#state,
       endpoints,
       wanted: new Set(this.#wanted.keys()),
-      vxlanPort: this.#options.vxlanPort,
+      vxlanPort: this.vxlanPort,
       dataPlaneFile: this.#options.dataPlaneFile,
       doors: this.#doors,
     }
@@ -128,6 +135,7 @@ export class OverlayKeeper {
   /** A full comparison brought the kernel to this. */
   noteApplied(overlay: CompiledOverlay | undefined): void {
     this.#applied = { overlay }
+    this.#appliedPort = this.vxlanPort
   }
 
   /** A full comparison could not bring the kernel to what it should be. */
@@ -159,6 +167,8 @@ export class OverlayKeeper {
     const endpoints = journal.record?.endpoints ?? []
     const overlay = this.compile(endpoints)
     if (transitOf(overlay) !== transitOf(applied.overlay)) return 'compare'
+    // Rules beside the overlay's own name it.
+    if (this.vxlanPort !== this.#appliedPort) return 'compare'
     const change = changeOverlay(applied.overlay, overlay, ownKeys(endpoints))
     if (change.isTooMuch || change.hostSysctls.size > 0) return 'compare'
     // Unknown until all is written: an exception leaves it to a comparison.

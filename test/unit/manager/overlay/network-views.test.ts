@@ -6,7 +6,12 @@ import {
   networkChanges,
   pathChanges,
 } from '../../../../manager/overlay/network-changes.ts'
-import { networkView, networkViews, nodePaths } from '../../../../manager/overlay/network-views.ts'
+import {
+  dataPathPort,
+  networkView,
+  networkViews,
+  nodePaths,
+} from '../../../../manager/overlay/network-views.ts'
 import { put } from '../../../../manager/store/row-codec.ts'
 import { State, StateReader, type Write } from '../../../../manager/store/state.ts'
 import type { Change } from '../../../../manager/store/store.ts'
@@ -20,6 +25,7 @@ import {
 } from '../../../../proto/objects/index.ts'
 import { mtuOption } from '../../../../proto/spec/network-spec.ts'
 import {
+  aCluster,
   aNetwork,
   aNode,
   aService,
@@ -196,7 +202,10 @@ t.test('paths are of the nodes that have one and an address', async (t) => {
   const world = new World()
   const told = aNode({ id: 'told', mark: 2 })
   const description = told.description && { ...told.description, dataPathAddress: '192.0.2.7' }
+  const cluster = aCluster({})
+  t.equal(dataPathPort(world.tx), 4789)
   world.write(
+    put('cluster', { ...cluster, spec: { ...cluster.spec, dataPathPort: 5789 } }),
     put('nodes', aNode({ id: 'plain', address: '192.0.2.1', mark: 1 })),
     put('nodes', { ...told, description }),
     put('nodes', aNode({ id: 'new' })),
@@ -206,6 +215,7 @@ t.test('paths are of the nodes that have one and an address', async (t) => {
     {
       nodeId: 'plain',
       dataPathAddress: '192.0.2.1',
+      dataPathPort: 5789,
       mark: 1,
       transit: ['100.127.0.1', 'fd77:1::1'],
     },
@@ -215,15 +225,18 @@ t.test('paths are of the nodes that have one and an address', async (t) => {
   const state = world.write(
     put('nodes', aNode({ id: 'plain', address: '192.0.2.1', mark: 1, state: 'down' })),
   )
-  t.equal(pathChanges(state), undefined)
+  t.equal(pathChanges(world.tx, state), undefined)
   t.match(
-    pathChanges(world.write(put('nodes', aNode({ id: 'plain', address: '192.0.2.9', mark: 1 })))),
+    pathChanges(
+      world.tx,
+      world.write(put('nodes', aNode({ id: 'plain', address: '192.0.2.9', mark: 1 }))),
+    ),
     {
       put: [{ nodeId: 'plain', dataPathAddress: '192.0.2.9' }],
       drop: [],
     },
   )
-  t.same(pathChanges(world.write(gone('nodes', 'plain'), gone('nodes', 'new'))), {
+  t.same(pathChanges(world.tx, world.write(gone('nodes', 'plain'), gone('nodes', 'new'))), {
     put: [],
     drop: ['plain'],
   })

@@ -96,6 +96,7 @@ const paths = fc.uniqueArray(
     {
       nodeId: id.map(nodeId),
       dataPathAddress: word,
+      dataPathPort: fc.integer({ min: 1024, max: 49_151 }),
       transit: words,
       mac: word,
       mark: fc.nat({ max: 65_535 }),
