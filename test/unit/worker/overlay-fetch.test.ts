@@ -25,29 +25,37 @@ t.test('a node is told of its networks by any manager, and a stranger of none', 
     tx.create('services', aService({ id: 'service-1', specHash: 'spec-2', task }))
     tx.create('tasks', onNetwork('a', '10.1.0.2'))
   })
-  const identity = await cluster.nodeIdentity('w1')
-  const bus = new PipeBus()
-  bus.set(false)
-  const feed = new OverlayFeed({
-    bus: bus.reader(),
-    transport: grpcSessionTransport({ identity: () => identity }),
-    sessionManager: () => cluster.addresses()[0],
-    managers: () => cluster.addresses(),
-    onKnowledge: () => {},
-    clock: systemClock,
-    random: systemRandom,
-    log: silentLogger,
-    timing: { blindMs: 50 },
-  })
   const life = new AbortController()
-  const running = feed.run(life.signal)
+  const running: Promise<void>[] = []
   t.teardown(async () => {
     life.abort()
-    await running
+    await Promise.all(running)
   })
-  feed.hold([net])
+  const aFeed = async (name: string): Promise<OverlayFeed> => {
+    const identity = await cluster.nodeIdentity(name)
+    const bus = new PipeBus()
+    bus.set(false)
+    const feed = new OverlayFeed({
+      bus: bus.reader(),
+      transport: grpcSessionTransport({ identity: () => identity }),
+      sessionManager: () => cluster.addresses()[0],
+      managers: () => cluster.addresses(),
+      onKnowledge: () => {},
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLogger,
+      timing: { blindMs: 50 },
+    })
+    running.push(feed.run(life.signal))
+    feed.hold([net])
+    return feed
+  }
+  const feed = await aFeed('w1')
+  const stranger = await aFeed('w9')
   const tasks = () => feed.known.views.get(net)?.tasks.length ?? 0
   await until(() => tasks() === 1, 'the first manager tells')
+  await until(() => stranger.counts.failures > 2, 'the stranger is refused')
+  t.match(stranger.known, { isComplete: false, pathsStamp: undefined })
   await cluster.kill('m1')
   await cluster.store.update((tx) => tx.create('tasks', onNetwork('b', '10.1.0.3')))
   await until(() => tasks() === 2, 'the other manager tells', 20_000)
