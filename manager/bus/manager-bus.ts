@@ -55,6 +55,7 @@ export function createManagerBus(deps: ManagerBusDeps): ManagerBus {
   })
   const client = new BusClient({
     ...deps,
+    isDeafToItself: true,
     servers: () => serversOf(deps, listen, server.status().kind === 'running'),
   })
   // Keeps the interest of this server in every subject alive among the others. When nats-server (2.9) puts out a node that is no more,

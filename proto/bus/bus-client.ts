@@ -25,6 +25,8 @@ export interface BusClientDeps {
   readonly identity: IdentitySource
   /** Asked before each attempt; the first of them that is this very node is tried first. */
   readonly servers: () => readonly BusServer[]
+  /** It does not hear what it says itself. */
+  readonly isDeafToItself?: boolean
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -189,6 +191,7 @@ export class BusClient implements BusReader {
       tls,
       inboxPrefix: inboxPrefix(this.#deps.nodeId),
       name: this.#deps.nodeId,
+      noEcho: this.#deps.isDeafToItself ?? false,
       reconnect: false,
       ignoreClusterUpdates: true,
       timeout: connectMs,
