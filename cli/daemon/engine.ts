@@ -2,13 +2,19 @@
 import { join } from 'node:path'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
-import type { Loop } from '../../proto/lib/lifecycle.ts'
+import { type Loop, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
+import type { Stamp } from '../../proto/objects/index.ts'
 import { createImagesEngine, type ImagesEngine } from '../../worker/engine/images.ts'
+import { cgroupDirs, cgroupVersion } from '../../worker/executor/container/cgroups.ts'
 import { openExecutor } from '../../worker/executor/container/open.ts'
 import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
+import {
+  createResolverProcess,
+  type ResolverProcess,
+} from '../../worker/network/dns/resolver-process.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
 import type { DaemonConfig } from './config.ts'
 
@@ -16,7 +22,11 @@ export interface Engine {
   readonly executor: Executor
   readonly images: ImagesEngine
   readonly network: NodeNetwork
-  /** Heals the network until the signal aborts. */
+  /** Names on the cluster's networks, for this host's containers. */
+  readonly resolver: ResolverProcess
+  /** Calls the listener with each stamp that the resolver answers as of. */
+  readonly onResolved: (listener: (stamp: Stamp) => void) => void
+  /** Heals the network, and keeps the resolver running, until the signal aborts. */
   readonly run: Loop
   /** Lets go of everything; containers and their traffic go on. */
   close(): Promise<void>
@@ -68,9 +78,32 @@ function openNetwork({ config, clock, random, log }: EngineDeps, forks: Forks): 
   })
 }
 
+/** A process of its own that outlives the daemon: forked from it, as what the executor's helper forks has mounts of its own. */
+function openResolver(
+  { config, clock, random, log }: EngineDeps,
+  onApplied: (stamp: Stamp) => void,
+): ResolverProcess {
+  const dir = join(config.runDir, 'network')
+  return createResolverProcess({
+    dir: join(dir, 'dns'),
+    dataPlaneFile: join(dir, 'dataplane.netns'),
+    // Where the monitors of containers are, outside of the daemon's own group.
+    cgroupDirs: cgroupDirs(cgroupVersion(), `${config.cgroupParent}/monitors`),
+    run: runCommand,
+    clock,
+    random,
+    log: log.child({ part: 'resolver' }),
+    onApplied,
+  })
+}
+
 async function startEngine(deps: EngineDeps, network: NodeNetwork, forks: Forks): Promise<Engine> {
   const { config, clock, random, log } = deps
   await network.start()
+  const resolved = new Set<(stamp: Stamp) => void>()
+  const resolver = openResolver(deps, (stamp) => {
+    for (const listener of resolved) listener(stamp)
+  })
   const { executor, images, helper } = await openExecutor({
     dirs: engineDirs(config),
     clock,
@@ -84,9 +117,16 @@ async function startEngine(deps: EngineDeps, network: NodeNetwork, forks: Forks)
     executor,
     images: createImagesEngine(images),
     network,
-    run: (signal) => network.run(signal),
+    resolver,
+    onResolved: (listener) => resolved.add(listener),
+    run: (signal) =>
+      runAll(signal, [
+        { name: 'network', run: (inner) => network.run(inner) },
+        { name: 'resolver', run: (inner) => resolver.run(inner) },
+      ]),
     close: async () => {
       await executor.close()
+      resolver.close()
       network.close()
     },
   }

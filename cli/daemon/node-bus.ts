@@ -1,4 +1,4 @@
-// A node's ear on the bus: its connection, and what it hears of overlay networks, which goes to the kernel.
+// A node's ear on the bus: its connection, and what it hears of overlay networks.
 import { BusClient, type BusServer, type BusStatus } from '../../proto/bus/bus-client.ts'
 import { splitAddress } from '../../proto/bus/host-port.ts'
 import { busPorts } from '../../proto/bus/ports.ts'
@@ -6,14 +6,7 @@ import type { Clock } from '../../proto/lib/clock.ts'
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import {
-  compareStamps,
-  type IdentitySource,
-  type NetworkId,
-  type NodeId,
-  type Stamp,
-} from '../../proto/objects/index.ts'
-import type { NodeNetwork } from '../../worker/network/node-network.ts'
+import type { IdentitySource, NetworkId, NodeId } from '../../proto/objects/index.ts'
 import {
   OverlayFeed,
   type OverlayKnowledge,
@@ -29,7 +22,8 @@ export interface NodeBusDeps {
   readonly dial: (manager: ManagerAddress) => string
   readonly sessionManager: () => ManagerAddress | undefined
   readonly transport: OverlayTransport
-  readonly network: Pick<NodeNetwork, 'setOverlay'>
+  /** Told what is known, once it is known which networks all nodes hold. */
+  readonly follow: (now: OverlayKnowledge) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -37,14 +31,12 @@ export interface NodeBusDeps {
 
 export class NodeBus {
   readonly loops: readonly NamedLoop[]
-  readonly #deps: NodeBusDeps
   readonly #client: BusClient
   readonly #overlay: OverlayFeed
   #ofTasks: ReadonlySet<NetworkId> | undefined
   #ofAll: ReadonlySet<NetworkId> | undefined
 
   constructor(deps: NodeBusDeps) {
-    this.#deps = deps
     this.#client = new BusClient({
       ...deps,
       servers: () => deps.managers().flatMap((manager) => serverOf(manager, deps.dial(manager))),
@@ -52,7 +44,9 @@ export class NodeBus {
     this.#overlay = new OverlayFeed({
       ...deps,
       bus: this.#client,
-      onKnowledge: (now) => this.#bring(now),
+      onKnowledge: (now) => {
+        if (this.#ofAll !== undefined) deps.follow(now)
+      },
     })
     this.loops = [
       { name: 'bus connection', run: this.#client.run },
@@ -76,36 +70,11 @@ export class NodeBus {
     this.#hold()
   }
 
-  /** This node is part of no cluster: takes the overlay networks off the kernel. After the loops have ended. */
-  async forget(): Promise<void> {
-    const { network, nodeId, log } = this.#deps
-    const stamp = { epoch: 0, index: 0 }
-    await network.setOverlay({ nodeId, paths: [], views: [] }, stamp).catch((err: unknown) => {
-      log.warn({ err }, 'overlay networks are left behind: the next comparison tries again')
-    })
-  }
-
   /** Until both are known the kernel keeps what it has: it may be of an earlier life of this daemon. */
   #hold(): void {
     if (this.#ofTasks === undefined || this.#ofAll === undefined) return
     this.#overlay.hold([...this.#ofTasks, ...this.#ofAll])
   }
-
-  #bring(now: OverlayKnowledge): void {
-    const { network, nodeId, log } = this.#deps
-    const stamp = latest([now.pathsStamp, ...now.stamps.values()])
-    if (!now.isComplete || this.#ofAll === undefined || stamp === undefined) return
-    const state = { nodeId, paths: now.paths, views: [...now.views.values()] }
-    network.setOverlay(state, stamp).catch((err: unknown) => {
-      log.warn({ err }, 'the overlay networks are not as they are to be: tried again')
-    })
-  }
-}
-
-function latest(stamps: readonly (Stamp | undefined)[]): Stamp | undefined {
-  return stamps.reduce((last, stamp) =>
-    last === undefined || (stamp !== undefined && compareStamps(stamp, last) > 0) ? stamp : last,
-  )
 }
 
 function serverOf({ nodeId: id }: ManagerAddress, address: string): readonly BusServer[] {

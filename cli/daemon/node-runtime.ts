@@ -18,6 +18,7 @@ import { renewalLoop } from '../../worker/identity/renewal.ts'
 import { isListening } from '../../worker/listening-ports.ts'
 import { localNetworkId } from '../../worker/network/network-state.ts'
 import { networkOfTask } from '../../worker/network-of-task.ts'
+import { OverlayFollower } from '../../worker/overlay-follower.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
 import { openStateFile } from '../../worker/state-file.ts'
 import type { ManagerAddress } from '../../worker/state-records.ts'
@@ -70,6 +71,7 @@ export class NodeRuntime {
   #state: SwarmState
   #agent: Agent | undefined
   #bus: NodeBus | undefined
+  #overlay: OverlayFollower | undefined
   #running: Promise<void> = Promise.resolve()
   #manager: ManagerPart | undefined
   #roleChange: Promise<void> = Promise.resolve()
@@ -101,15 +103,18 @@ export class NodeRuntime {
     const { identity, log, onFailure } = this.#deps
     await this.#addresses.look(true)
     const transport = this.#transport()
-    this.#agent = await this.#createAgent(transport)
+    const overlay = this.#createFollower()
+    this.#overlay = overlay
+    this.#agent = await this.#createAgent(transport, overlay)
     const agent = this.#agent
-    this.#bus = this.#createBus(agent, transport)
+    this.#bus = this.#createBus({ agent, transport, overlay })
     identity.onChange(() => this.#followRole())
     await this.#applyRole()
     this.#running = runAll(this.#controller.signal, [
       { name: 'agent', run: agent.run },
       { name: 'certificate', run: this.#renewal() },
       { name: 'address', run: this.#addresses.run },
+      { name: 'overlay', run: overlay.run },
       ...this.#bus.loops,
     ]).catch((err: unknown) => {
       log.fatal({ err }, 'the agent ended')
@@ -201,7 +206,7 @@ export class NodeRuntime {
     timer.cancel()
     removeSwarmState(this.#paths.swarmState)
     await this.stop()
-    await this.#bus?.forget()
+    await this.#overlay?.forget()
     await rm(this.#paths.swarm, { recursive: true, force: true })
   }
 
@@ -213,8 +218,26 @@ export class NodeRuntime {
     })
   }
 
-  #createBus(agent: Agent, transport: NodeTransport): NodeBus {
-    const { engine, identity, clock, random, log } = this.#deps
+  #createFollower(): OverlayFollower {
+    const { engine, identity, clock, log } = this.#deps
+    const follower = new OverlayFollower({
+      nodeId: nodeId(identity.certificate().nodeId),
+      network: engine.network,
+      resolver: engine.resolver,
+      clock,
+      log: log.child({ part: 'overlay' }),
+    })
+    engine.onResolved((stamp) => follower.resolverReached(stamp))
+    return follower
+  }
+
+  #createBus(parts: {
+    readonly agent: Agent
+    readonly transport: NodeTransport
+    readonly overlay: OverlayFollower
+  }): NodeBus {
+    const { agent, transport, overlay } = parts
+    const { identity, clock, random, log } = this.#deps
     return new NodeBus({
       identity,
       nodeId: nodeId(identity.certificate().nodeId),
@@ -222,14 +245,14 @@ export class NodeRuntime {
       dial: (manager) => this.#dial(manager),
       sessionManager: () => agent.status().manager,
       transport,
-      network: engine.network,
+      follow: (now) => overlay.follow(now),
       clock,
       random,
       log: log.child({ part: 'bus' }),
     })
   }
 
-  #createAgent(transport: NodeTransport): Promise<Agent> {
+  #createAgent(transport: NodeTransport, overlay: OverlayFollower): Promise<Agent> {
     const { config, engine, identity, clock, random, log } = this.#deps
     return createAgent({
       nodeId: nodeId(identity.certificate().nodeId),
@@ -250,6 +273,7 @@ export class NodeRuntime {
       describe: () => describeHost(config, this.#state.dataPathAddress, this.problems()),
       network: (task, spec) => networkOfTask(task, spec, localNetworkId),
       isListening,
+      overlay,
       advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,
       onNetworks: (networks) => this.#bus?.holdForTasks(networks),

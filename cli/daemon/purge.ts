@@ -23,6 +23,8 @@ export async function purgeHost(config: DaemonConfig): Promise<void> {
   const log = createLogger('warn', 'tsswarm')
   const engine = await openEngine({ config, clock: systemClock, random: systemRandom, log })
   for (const { id } of await engine.executor.list()) await engine.executor.remove(id)
+  // First: its sockets hold the data plane.
+  await engine.resolver.purge()
   await engine.network.purge()
   await engine.close()
   await releaseRunDir(engineDirs(config).runDir)

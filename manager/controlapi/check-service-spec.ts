@@ -17,7 +17,7 @@ import { isCapability, isImageReference, isSignal } from './known-names.ts'
  * Whether services may be on overlay networks and publish ports on every node. Nodes cannot carry that yet: everything above
  * them can, and what asks for it is refused here alone.
  */
-export const overlayIsOn = false
+export const overlayIsOn = true
 
 const nanoCpusMin = 1_000_000
 const memoryBytesMin = 4 * 1024 * 1024

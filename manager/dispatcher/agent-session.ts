@@ -84,12 +84,9 @@ export class AgentSession {
     this.#isBeatDue = true
   }
 
-  /** How far it followed the overlay. Errors: INVALID_ARGUMENT without a stamp, RESOURCE_EXHAUSTED. */
+  /** How far it followed the overlay. Errors: RESOURCE_EXHAUSTED. */
   followed(overlay: OverlayAck): void {
-    if (overlay.stamp === undefined) {
-      throw new SwarmError('INVALID_ARGUMENT', `node ${this.nodeId} says no stamp of the overlay`)
-    }
-    if (overlay.networkIds.length > networksMax) {
+    if (overlay.networks.length > networksMax) {
       throw new SwarmError(
         'RESOURCE_EXHAUSTED',
         `node ${this.nodeId} says that it holds more than ${networksMax} networks`,

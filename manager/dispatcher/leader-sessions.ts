@@ -4,7 +4,7 @@
 import { taskStatusFromProto } from '../../proto/codec/assignment.ts'
 import { nodeDescriptionFromProto } from '../../proto/codec/node.ts'
 import { hasCode, SwarmError } from '../../proto/errors.ts'
-import { StatusBatch } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
+import { type OverlayAck, StatusBatch } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import type {
   NodeStatusBatch,
   SessionBeat,
@@ -179,12 +179,16 @@ class LeaderTerm {
     )
     if (outcome === 'write') this.#markNode(id)
     if (outcome !== 'close' && outcome !== 'unknown-node') {
-      const { stamp, networkIds = [] } = beat.overlay ?? {}
-      if (stamp !== undefined) this.#deps.acks?.note(id, stamp, networkIds.map(networkId))
+      if (beat.overlay !== undefined) this.#noteOverlay(id, beat.overlay)
     } else {
       this.#deps.log.warn({ nodeId: id, sessionId: beat.sessionId, outcome }, 'session refused')
       link.closeSession(beat.sessionId)
     }
+  }
+
+  #noteOverlay(id: NodeId, { epoch, networks }: OverlayAck): void {
+    const reached = networks.map((one) => [networkId(one.networkId), one.raftIndex] as const)
+    this.#deps.acks?.note(id, epoch, new Map(reached))
   }
 
   /** Managers check what agents say; one of another version may still say what this one does not understand. */

@@ -1,14 +1,10 @@
 // How far each node has followed the overlay, as the leader knows it. In memory only; learnt anew each term from what agents repeat.
-import type { NetworkId, NodeId, Stamp } from '../../proto/objects/index.ts'
+import type { NetworkId, NodeId } from '../../proto/objects/index.ts'
 import type { NetworkAcks } from './network-acks.ts'
 
-interface Followed {
-  readonly index: number
-  readonly networks: ReadonlySet<NetworkId>
-}
-
 export class AckTable implements NetworkAcks {
-  readonly #followed = new Map<NodeId, Followed>()
+  /** Up to which Raft index, of each network that the node holds. */
+  readonly #followed = new Map<NodeId, ReadonlyMap<NetworkId, number>>()
   /** Tasks that have not ended, by network and node: their node holds the network, or will in a moment. */
   readonly #tasks = new Map<NetworkId, Map<NodeId, number>>()
   /** Nodes whose word is waited for. */
@@ -46,16 +42,16 @@ export class AckTable implements NetworkAcks {
     this.#reached.clear()
   }
 
-  /** The node's kernel and resolver are as at the stamp, in the networks it holds. */
-  note(node: NodeId, stamp: Stamp, networks: Iterable<NetworkId>): void {
-    if (stamp.epoch !== this.#epoch) return
+  /** The node's kernel and resolver have all changes of each of these networks up to that index, and it holds no others. */
+  note(node: NodeId, epoch: number, reached: ReadonlyMap<NetworkId, number>): void {
+    if (epoch !== this.#epoch) return
     const before = this.#followed.get(node)
-    // Of two sessions of a node the newer one may have said more.
-    if (before !== undefined && stamp.index < before.index) return
-    const followed = { index: stamp.index, networks: new Set(networks) }
-    this.#followed.set(node, followed)
-    for (const id of before?.networks ?? []) this.#reached.delete(id)
-    for (const id of followed.networks) this.#reached.delete(id)
+    const now = new Map(reached)
+    // Of two sessions of a node the one that is read later may have spoken earlier.
+    for (const [id, index] of now) now.set(id, Math.max(index, before?.get(id) ?? 0))
+    this.#followed.set(node, now)
+    for (const id of before?.keys() ?? []) this.#reached.delete(id)
+    for (const id of now.keys()) this.#reached.delete(id)
     this.#tell()
   }
 
@@ -99,8 +95,8 @@ export class AckTable implements NetworkAcks {
 
   /** Infinity: it has nothing to do with the network. 0: it has, and has not said anything of it. */
   #indexOf(node: NodeId, network: NetworkId): number {
-    const followed = this.#followed.get(node)
-    if (followed?.networks.has(network) === true) return followed.index
+    const index = this.#followed.get(node)?.get(network)
+    if (index !== undefined) return index
     return this.#tasks.get(network)?.has(node) === true ? 0 : Number.POSITIVE_INFINITY
   }
 

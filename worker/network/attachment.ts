@@ -25,6 +25,7 @@ import {
   localNetworkId,
   type NetnsRef,
   type PublishedPort,
+  resolverAddress,
 } from './network-state.ts'
 import { dataPlaneElement, hostElement } from './nft-tables.ts'
 import type { OverlayKeeper } from './overlay-keeper.ts'
@@ -223,7 +224,10 @@ async function describeAttachment(endpoints: readonly Endpoint[]): Promise<Netwo
         ...{ protocol, targetPort, publishedPort },
         ...(bindAddress === undefined ? {} : { bindAddress }),
       })),
-    nameservers: resolver.nameservers,
+    // The host's name servers are asked through the node's own resolver, which knows the names of the networks.
+    nameservers: endpoints.some(({ overlay }) => overlay !== undefined)
+      ? [resolverAddress]
+      : resolver.nameservers,
     search: resolver.search,
     hosts: [],
   }

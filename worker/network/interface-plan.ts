@@ -98,7 +98,8 @@ function overlayAddress(
   const own = lookup.state && ownPath(lookup.state)
   const { network } = view
   const [first] = ofFamily(endpoint.addresses, 4)
-  const [address = '', prefix = ''] = (first ?? '').split('/')
+  const [address = '', given] = (first ?? '').split('/')
+  const prefix = given ?? ofFamily(network.subnets, 4)[0]?.split('/')[1] ?? ''
   const [address6] = ofFamily(endpoint.addresses, 6)
   if (own === undefined || address === '' || !/^\d+$/.test(prefix)) {
     const what = own === undefined ? 'this node has no path in the overlay' : 'it got no address'

@@ -311,10 +311,13 @@ t.test(
   'how far the node followed the overlay is said at each rise, and to each manager',
   async (t) => {
     const fixture = aFixture(t)
-    const overlay = (index: number) => ({ stamp: { epoch: 1, index }, networkIds: ['red'] })
+    const overlay = (raftIndex: number) => ({
+      epoch: 1,
+      networks: [{ networkId: 'red', raftIndex }],
+    })
     const said = (attempt: Attempt) =>
       attempt.got.flatMap(({ kind }) =>
-        kind?.$case === 'overlay' ? [kind.value.stamp?.index] : [],
+        kind?.$case === 'overlay' ? [kind.value.networks[0]?.raftIndex] : [],
       )
     const first = await fixture.started()
     t.same(said(first), [], 'nothing to say yet')

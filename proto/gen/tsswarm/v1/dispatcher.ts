@@ -66,13 +66,19 @@ export interface AgentMessage {
     | undefined;
 }
 
-/** Kernel and resolver of the node are as the cluster's overlay was at the stamp. Said at the start of a session and after each rise. */
+/**
+ * How far kernel and resolver of the node have followed the networks it holds. Whole each time: said at the start of a session and
+ * after each rise.
+ */
 export interface OverlayAck {
-  readonly stamp:
-    | Stamp
-    | undefined;
-  /** Those it holds. */
-  readonly networkIds: readonly string[];
+  readonly epoch: number;
+  readonly networks: readonly NetworkAck[];
+}
+
+export interface NetworkAck {
+  readonly networkId: string;
+  /** Raft index of the newest change of the network that is in both. */
+  readonly raftIndex: number;
 }
 
 /** Last message of an agent that ends on purpose; the manager ends the stream when it has taken note. */
@@ -587,16 +593,16 @@ export const AgentMessage: MessageFns<AgentMessage> = {
 };
 
 function createBaseOverlayAck(): OverlayAck {
-  return { stamp: undefined, networkIds: [] };
+  return { epoch: 0, networks: [] };
 }
 
 export const OverlayAck: MessageFns<OverlayAck> = {
   encode(message: OverlayAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.stamp !== undefined) {
-      Stamp.encode(message.stamp, writer.uint32(10).fork()).join();
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint32(message.epoch);
     }
-    for (const v of message.networkIds) {
-      writer.uint32(18).string(v!);
+    for (const v of message.networks) {
+      NetworkAck.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -615,11 +621,11 @@ export const OverlayAck: MessageFns<OverlayAck> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.stamp = Stamp.decode(reader, reader.uint32());
+            message.epoch = reader.uint32();
             continue;
           }
           case 2: {
@@ -627,7 +633,64 @@ export const OverlayAck: MessageFns<OverlayAck> = {
               break;
             }
 
-            message.networkIds.push(reader.string());
+            message.networks.push(NetworkAck.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkAck(): NetworkAck {
+  return { networkId: "", raftIndex: 0 };
+}
+
+export const NetworkAck: MessageFns<NetworkAck> = {
+  encode(message: NetworkAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.networkId !== "") {
+      writer.uint32(10).string(message.networkId);
+    }
+    if (message.raftIndex !== 0) {
+      writer.uint32(16).uint64(message.raftIndex);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkAck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkAck() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.raftIndex = longToNumber(reader.uint64());
             continue;
           }
         }

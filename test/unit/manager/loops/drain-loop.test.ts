@@ -50,8 +50,8 @@ class World {
 
   /** Nodes have followed up to there. */
   follow(index: number, ...nodes: readonly string[]): void {
-    const stamp = { epoch: this.epoch, index }
-    for (const node of nodes) this.acks.note(nodeId(node), stamp, [networkId('red')])
+    const reached = new Map([[networkId('red'), index]])
+    for (const node of nodes) this.acks.note(nodeId(node), this.epoch, reached)
   }
 
   get epoch(): number {

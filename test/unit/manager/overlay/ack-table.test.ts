@@ -5,7 +5,7 @@ import { type NetworkId, type NodeId, networkId, nodeId } from '../../../../prot
 
 const [a, b] = [nodeId('a'), nodeId('b')]
 const [red, blue] = [networkId('red'), networkId('blue')]
-const at = (index: number, epoch = 1) => ({ epoch, index })
+const reached = (...pairs: readonly (readonly [NetworkId, number])[]) => new Map(pairs)
 
 function aTable(...up: readonly NodeId[]): AckTable {
   const table = new AckTable()
@@ -17,18 +17,18 @@ function aTable(...up: readonly NodeId[]): AckTable {
 t.test('the slowest node that holds a network counts', async (t) => {
   const table = aTable(a, b)
   t.equal(table.reachedIndex(red), Number.POSITIVE_INFINITY, 'nobody holds it')
-  table.note(a, at(7), [red, blue])
-  table.note(b, at(5), [red])
-  t.same([table.reachedIndex(red), table.reachedIndex(blue)], [5, 7])
-  table.note(b, at(9), [])
-  t.same([table.reachedIndex(red), table.reachedIndex(blue)], [7, 7])
+  table.note(a, 1, reached([red, 7], [blue, 8]))
+  table.note(b, 1, reached([red, 5]))
+  t.same([table.reachedIndex(red), table.reachedIndex(blue)], [5, 8])
+  table.note(b, 1, reached())
+  t.same([table.reachedIndex(red), table.reachedIndex(blue)], [7, 8])
 })
 
 t.test(
   'a node with a task on the network that has said nothing of it holds everything up',
   async (t) => {
     const table = aTable(a, b)
-    table.note(a, at(7), [red])
+    table.note(a, 1, reached([red, 7]))
     table.count(red, b, 1)
     table.count(red, b, 1)
     t.equal(table.reachedIndex(red), 0)
@@ -45,8 +45,8 @@ t.test('a node that is down is not waited for, and says it anew when it is back'
   const stop = table.onRise(() => {
     rises += 1
   })
-  table.note(a, at(7), [red])
-  table.note(b, at(3), [red])
+  table.note(a, 1, reached([red, 7]))
+  table.note(b, 1, reached([red, 3]))
   table.setUp(b, false)
   t.equal(table.reachedIndex(red), 7)
   t.equal(rises, 3)
@@ -54,26 +54,26 @@ t.test('a node that is down is not waited for, and says it anew when it is back'
   table.setUp(b, true)
   t.equal(table.reachedIndex(red), 0)
   stop()
-  table.note(b, at(8), [red])
+  table.note(b, 1, reached([red, 8]))
   t.equal(rises, 3)
 })
 
 t.test('what is older, and what another epoch said, counts for nothing', async (t) => {
   const table = aTable(a)
-  table.note(a, at(7), [red])
-  table.note(a, at(6), [red])
-  table.note(a, at(99, 2), [red])
+  table.note(a, 1, reached([red, 7]))
+  table.note(a, 1, reached([red, 6]))
+  table.note(a, 2, reached([red, 99]))
   t.equal(table.reachedIndex(red), 7)
   table.setEpoch(2)
   table.count(red, a, 1)
   t.equal(table.reachedIndex(red), 0)
-  table.note(a, at(1, 2), [red])
+  table.note(a, 2, reached([red, 1]))
   t.equal(table.reachedIndex(red), 1)
 })
 
 t.test('a new term knows nothing; a look at all rows anew keeps what was said', async (t) => {
   const table = aTable(a)
-  table.note(a, at(7), [red])
+  table.note(a, 1, reached([red, 7]))
   table.learnAnew()
   table.setUp(a, true)
   t.equal(table.reachedIndex(red), 7)
@@ -88,31 +88,29 @@ t.test(
   async (t) => {
     const nodes = fc.constantFrom(...['a', 'b', 'c'].map(nodeId))
     const networks = fc.constantFrom(red, blue)
-    const said = fc.record({ node: nodes, index: fc.nat(20), networks: fc.array(networks) })
+    const said = fc.record({ node: nodes, held: fc.array(fc.tuple(networks, fc.nat(20))) })
     fc.assert(
       fc.property(fc.array(said, { maxLength: 30 }), fc.array(nodes), (all, down) => {
         const table = aTable(...['a', 'b', 'c'].map(nodeId))
-        const last = new Map<
-          NodeId,
-          { readonly index: number; readonly networks: Set<NetworkId> }
-        >()
-        for (const { node, index, networks: held } of all) {
-          table.note(node, at(index), held)
+        const last = new Map<NodeId, Map<NetworkId, number>>()
+        for (const { node, held } of all) {
+          const before = last.get(node)
+          const now = new Map(held)
+          table.note(node, 1, now)
           // Asked in between, so that what it remembers is tried.
           table.reachedIndex(red)
-          const before = last.get(node)
-          if (before === undefined || index >= before.index) {
-            last.set(node, { index, networks: new Set(held) })
-          }
+          const highest = [...now].map(
+            ([id, index]) => [id, Math.max(index, before?.get(id) ?? 0)] as const,
+          )
+          last.set(node, new Map(highest))
         }
         for (const node of down) {
           table.setUp(node, false)
           last.delete(node)
         }
         return [red, blue].every((id) => {
-          const holding = [...last.values()].filter((one) => one.networks.has(id))
-          const least = Math.min(Number.POSITIVE_INFINITY, ...holding.map(({ index }) => index))
-          return table.reachedIndex(id) === least
+          const indexes = [...last.values()].flatMap((one) => one.get(id) ?? [])
+          return table.reachedIndex(id) === Math.min(Number.POSITIVE_INFINITY, ...indexes)
         })
       }),
     )

@@ -1,0 +1,128 @@
+// Brings kernel and resolver to what this node knows of the overlay, and says how far both are: what was applied by one
+// only is not applied. Not for how it is heard (overlay-feed.ts).
+import type { OverlayAck } from '../proto/gen/tsswarm/v1/dispatcher.ts'
+import { type Clock, wait } from '../proto/lib/clock.ts'
+import type { Loop } from '../proto/lib/lifecycle.ts'
+import type { Logger } from '../proto/lib/log.ts'
+import { compareStamps, type NetworkId, type NodeId, type Stamp } from '../proto/objects/index.ts'
+import type { ResolverProcess } from './network/dns/resolver-process.ts'
+import type { NodeNetwork } from './network/node-network.ts'
+import type { OverlayKnowledge } from './overlay-feed.ts'
+import type { OverlayProgress } from './session.ts'
+
+export interface OverlayFollowerDeps {
+  readonly nodeId: NodeId
+  readonly network: Pick<NodeNetwork, 'setOverlay'>
+  readonly resolver: Pick<ResolverProcess, 'setViews'>
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** What was to be applied, as of when each network was so. */
+interface Step {
+  readonly number: number
+  readonly epoch: number
+  readonly stamps: ReadonlyMap<NetworkId, Stamp>
+}
+
+const retryMs = 1_000
+/** Steps that the resolver has not told of; of more, the older ones are overtaken. */
+const stepsMax = 1_000
+
+export class OverlayFollower implements OverlayProgress {
+  readonly #deps: OverlayFollowerDeps
+  readonly #listeners = new Set<() => void>()
+  /** By the stamp that the resolver was given. */
+  readonly #told = new Map<Stamp, Step>()
+  #latest: { readonly step: Step; readonly apply: () => Promise<void> } | undefined
+  #wake: () => void = () => {}
+  #count = 0
+  #inKernel: Step | undefined
+  #inResolver: Step | undefined
+
+  constructor(deps: OverlayFollowerDeps) {
+    this.#deps = deps
+  }
+
+  /** Begins to apply it. Until all is known nothing is touched: the kernel may hold more of an earlier life of this daemon. */
+  follow(now: OverlayKnowledge): void {
+    const last = latest([now.pathsStamp, ...now.stamps.values()])
+    if (!now.isComplete || last === undefined) return
+    this.#count += 1
+    const step = { number: this.#count, epoch: last.epoch, stamps: now.stamps }
+    const state = { nodeId: this.#deps.nodeId, paths: now.paths, views: [...now.views.values()] }
+    // An object of its own: it names this step.
+    const stamp = { ...last }
+    this.#told.set(stamp, step)
+    for (const old of [...this.#told.keys()].slice(0, -stepsMax)) this.#told.delete(old)
+    this.#deps.resolver.setViews(state.views, stamp)
+    this.#latest = { step, apply: () => this.#deps.network.setOverlay(state, stamp) }
+    this.#wake()
+  }
+
+  /** This node is part of no cluster: nothing of the overlay is left in kernel and resolver. After `run` has ended. */
+  async forget(): Promise<void> {
+    const { nodeId, network, resolver, log } = this.#deps
+    const stamp = { epoch: 0, index: 0 }
+    resolver.setViews([], stamp)
+    await network.setOverlay({ nodeId, paths: [], views: [] }, stamp).catch((err: unknown) => {
+      log.warn({ err }, 'overlay networks are left behind: the next comparison tries again')
+    })
+  }
+
+  /** The resolver answers as of that stamp, which it was given here. */
+  resolverReached(stamp: Stamp): void {
+    const step = this.#told.get(stamp)
+    if (step === undefined) return
+    for (const [key, { number }] of this.#told) if (number <= step.number) this.#told.delete(key)
+    this.#inResolver = step
+    this.#tell()
+  }
+
+  current(): OverlayAck | undefined {
+    const [kernel, resolver] = [this.#inKernel, this.#inResolver]
+    if (kernel === undefined || resolver === undefined) return undefined
+    const { epoch, stamps } = kernel.number < resolver.number ? kernel : resolver
+    const networks = [...stamps].map(([networkId, { index }]) => ({ networkId, raftIndex: index }))
+    return { epoch, networks }
+  }
+
+  onRise(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Applies the latest to the kernel, again until it is there. Until the signal aborts. */
+  readonly run: Loop = async (signal) => {
+    const { clock, log } = this.#deps
+    const stop = (): void => this.#wake()
+    signal.addEventListener('abort', stop, { once: true })
+    while (!signal.aborted) {
+      const latest = this.#latest
+      if (latest === undefined || latest.step === this.#inKernel) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        continue
+      }
+      try {
+        await latest.apply()
+        this.#inKernel = latest.step
+        this.#tell()
+      } catch (err) {
+        log.warn({ err }, 'the overlay networks are not as they are to be: tried again')
+        await wait(clock, retryMs, signal)
+      }
+    }
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+}
+
+function latest(stamps: readonly (Stamp | undefined)[]): Stamp | undefined {
+  return stamps.reduce((last, stamp) =>
+    last === undefined || (stamp !== undefined && compareStamps(stamp, last) > 0) ? stamp : last,
+  )
+}
