@@ -117,9 +117,12 @@ const propose = (raft: RaftHandle, text: string) => raft.propose(Buffer.from(tex
 t.test('a founder leads, commits, reads, and comes back with everything', async (t) => {
   const directory = await aDirectory(t)
   const { raft, machine, announced } = await leading(await aThread(t, directory))
-  t.same(announced.at(-1), { role: 'leader', leader: 'raft-a', term: 2 })
+  // Its first term or, when the disk is slow to take its vote, a later one.
+  const { term } = raft.leadership()
+  t.ok(term >= 2)
+  t.same(announced.at(-1), { role: 'leader', leader: 'raft-a', term })
   const outcome = await propose(raft, 'x')
-  t.match(outcome, { kind: 'committed', term: 2 })
+  t.match(outcome, { kind: 'committed', term })
   t.same(machine.items, ['x'], 'applied before the outcome')
   t.match(await raft.readIndex(), { kind: 'ready' })
   t.match(await raft.status(), {
@@ -197,7 +200,7 @@ t.test('too much at once is answered busy, not queued without end', async (t) =>
 t.test('a snapshot is made, and the next start begins with it', async (t) => {
   const directory = await aDirectory(t)
   const { raft, machine } = await leading(await aThread(t, directory))
-  t.same(await raft.compact(), { index: machine.index, term: 2 })
+  t.same(await raft.compact(), { index: machine.index, term: raft.leadership().term })
   for (let i = 0; i < 50; i++) await propose(raft, `item ${i}`)
   const { index } = await raft.compact()
   t.equal(index, machine.index)
