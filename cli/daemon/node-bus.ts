@@ -31,12 +31,15 @@ export interface NodeBusDeps {
 
 export class NodeBus {
   readonly loops: readonly NamedLoop[]
+  readonly #deps: NodeBusDeps
   readonly #client: BusClient
   readonly #overlay: OverlayFeed
+  #followed: OverlayKnowledge | undefined
   #ofTasks: ReadonlySet<NetworkId> | undefined
   #ofAll: ReadonlySet<NetworkId> | undefined
 
   constructor(deps: NodeBusDeps) {
+    this.#deps = deps
     this.#client = new BusClient({
       ...deps,
       servers: () => deps.managers().flatMap((manager) => serverOf(manager, deps.dial(manager))),
@@ -44,9 +47,7 @@ export class NodeBus {
     this.#overlay = new OverlayFeed({
       ...deps,
       bus: this.#client,
-      onKnowledge: (now) => {
-        if (this.#ofAll !== undefined) deps.follow(now)
-      },
+      onKnowledge: (now) => this.#follow(now),
     })
     this.loops = [
       { name: 'bus connection', run: this.#client.run },
@@ -74,6 +75,14 @@ export class NodeBus {
   #hold(): void {
     if (this.#ofTasks === undefined || this.#ofAll === undefined) return
     this.#overlay.hold([...this.#ofTasks, ...this.#ofAll])
+    // All that is held may have been known before.
+    this.#follow(this.#overlay.known)
+  }
+
+  #follow(now: OverlayKnowledge): void {
+    if (this.#ofTasks === undefined || this.#ofAll === undefined || now === this.#followed) return
+    this.#followed = now
+    this.#deps.follow(now)
   }
 }
 

@@ -72,6 +72,17 @@ t.test(
   },
 )
 
+t.test('a node that holds nothing says so, once', async (t) => {
+  const { clock, bus, told } = await aNode(t)
+  bus.holdForTasks(none)
+  bus.holdAnyway(none)
+  bus.holdAnyway(none)
+  t.match(told, [{ isComplete: true, paths: [{}, {}] }])
+  t.equal(told[0]?.views.size, 0)
+  await clock.advance(10_000)
+  t.equal(told.length, 1)
+})
+
 t.test('without a server it says why', async (t) => {
   const { bus } = await aNode(t)
   t.match(bus.status(), { server: undefined })
