@@ -1,5 +1,7 @@
 // The driver: elections, proposals, reads, transfers, membership, restarts, on virtual time.
 import {
+  type ChangeOutcome,
+  type ConfChangeStep,
   DamagedLogError,
   DiskError,
   type PeerMessage,
@@ -415,6 +417,36 @@ t.test('a leader that takes itself out is told so, and leaves others in peace', 
   t.notOk(old.machine.items.includes('y'))
   t.same(cluster.leader().driver?.status().conf.voters.length, 2)
 })
+
+t.test(
+  'changes that are committed and not applied when a leader takes itself out each tell their own index (simulation seed 77758)',
+  async (t) => {
+    const cluster = three()
+    const old = cluster.leader()
+    const other = ['a', 'b', 'c'].find((id) => id !== old.id) ?? ''
+    cluster.commit('x')
+    old.machine.isHeld = true
+    old.propose('y')
+    const outcomes: ChangeOutcome[] = []
+    const change = (step: ConfChangeStep): void =>
+      old.driver?.change({ steps: [step] }, (outcome) => outcomes.push(outcome))
+    change({ kind: 'add-learner', id: other })
+    cluster.until('it holds alone', () => {
+      const { conf, confIndex, commit } = old.driver?.status() ?? {}
+      return conf?.outgoing.length === 0 && conf.learners.includes(other) && confIndex === commit
+    })
+    const first = old.driver?.status().confIndex
+    t.same(outcomes, [], 'it is not applied here')
+    change({ kind: 'remove', id: old.id })
+    cluster.until('it steps down', () => old.leadership.role !== 'leader')
+    const second = old.driver?.status().confIndex
+    t.match(outcomes, [
+      { kind: 'committed', index: first },
+      { kind: 'committed', index: second },
+    ])
+    t.not(first, second)
+  },
+)
 
 t.test('a change that is not committed when leadership ends is lost', async (t) => {
   for (const step of [

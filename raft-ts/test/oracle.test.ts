@@ -191,6 +191,11 @@ t.test('a voter that was added votes, by a configuration that holds alone', asyn
   oracle.voterAdded('c', 4)
   t.throws(() => oracle.voterAdded('c', 2), /a voter that was added votes/)
   t.throws(() => oracle.voterAdded('d', 4), /a voter that was added votes/)
+  // Committed and sent, but not applied anywhere.
+  oracle.sent(append(1, conf(5, ['a', 'b', 'c', 'd'])), 1)
+  t.throws(() => oracle.voterAdded('d', 5), /a voter that was added votes/, 'nor committed')
+  oracle.committedTo(holding('a', 2, 1, 1, 1, 1, 1), 5)
+  oracle.voterAdded('d', 5)
 })
 
 t.test('successive configurations overlap', async (t) => {

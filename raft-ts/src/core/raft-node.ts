@@ -331,6 +331,10 @@ export class RaftNode implements NodeView {
   get confIndex(): Index {
     return this.#node.confs.latest.index
   }
+  /** Index of the configuration that held at index, which must not be compacted. */
+  confIndexAt(index: Index): Index {
+    return this.#node.confs.at(index).index
+  }
   get isRepairing(): boolean {
     return this.#node.repair !== undefined
   }

@@ -64,16 +64,22 @@ export class PendingProposals {
    * Leadership ended: what is under way may be committed by somebody else, or never. Of changes it may be known that
    * they hold alone, though not applied here yet: that of a leader that took itself out.
    */
-  lose(core?: Pick<RaftNode, 'conf' | 'confIndex' | 'commit' | 'termAt'>): void {
+  lose(core?: Pick<RaftNode, 'conf' | 'confIndex' | 'confIndexAt' | 'commit' | 'termAt'>): void {
     const entries = [...this.#entries.values()]
     const changes = this.#changes
     this.#entries.clear()
     this.#changes = []
     for (const { answer } of entries) answer({ kind: 'lost' })
     const isSettled = core !== undefined && core.confIndex <= core.commit && !isJoint(core.conf)
-    for (const { index, term, answer } of changes) {
+    for (const [i, { index, term, answer }] of changes.entries()) {
       const isOwn = isSettled && index <= core.confIndex && core.termAt(index) === term
-      answer(isOwn ? { kind: 'committed', index: core.confIndex, term } : { kind: 'lost' })
+      if (!isOwn) {
+        answer({ kind: 'lost' })
+        continue
+      }
+      // The next one was taken only once this one held alone.
+      const next = changes[i + 1]?.index ?? core.confIndex + 1
+      answer({ kind: 'committed', index: core.confIndexAt(next - 1), term })
     }
   }
 

@@ -217,14 +217,15 @@ export class Oracle {
 
   /** A client was told that this member votes, by a configuration at most at index that holds alone. */
   voterAdded(id: NodeId, index: Index): void {
-    const confs = this.#applied.slice(0, index).filter(({ entry }) => entry.kind === 'conf')
-    const entry = confs.at(-1)?.entry
-    if (entry?.kind === 'conf' && !isJoint(entry.conf) && entry.conf.voters.includes(id)) return
-    this.fail('a voter that was added votes', {
-      id,
-      index,
-      conf: entry?.kind === 'conf' && entry.conf,
-    })
+    // A leader that took itself out may know more than was applied anywhere.
+    const applied = this.#applied.slice(0, index).map(({ entry }) => entry)
+    const sent = this.#logs.confs.filter(
+      (entry) => entry.index <= index && this.#committed[entry.index]?.term === entry.term,
+    )
+    const confs = [...applied, ...sent].filter((entry) => entry.kind === 'conf')
+    const entry = confs.sort((a, b) => a.index - b.index).at(-1)
+    if (entry !== undefined && !isJoint(entry.conf) && entry.conf.voters.includes(id)) return
+    this.fail('a voter that was added votes', { id, index, conf: entry?.conf })
   }
 
   /** A read that began when `acknowledgedBefore` was the highest acknowledged index is served at `index`. */
