@@ -10,7 +10,7 @@ import type {
   RestoredAttachment,
 } from '../executor/network-attacher.ts'
 import { takeAddress } from './address-pool.ts'
-import { addressesOf, containerLines, endpointItems } from './desired-kernel.ts'
+import { containerLines, endpointItems } from './desired-kernel.ts'
 import { planHostPorts } from './host-ports.ts'
 import { findNetns, isAlive, readHostAddresses, readListening, readResolver } from './host-view.ts'
 import { type InterfacePlan, planInterfaces } from './interface-plan.ts'
@@ -20,6 +20,7 @@ import type { Kernel } from './kernel.ts'
 import type { LineError } from './line-writer.ts'
 import { type NetworkRecord, stateOf } from './network-record.ts'
 import {
+  addressesOf,
   defaultVxlanPort,
   type Endpoint,
   localNetworkId,

@@ -5,7 +5,7 @@ import type { NodePath, OverlayNetwork, TaskEndpoint } from '../../proto/objects
 import { compileNode } from './compile-node.ts'
 import { compileServices } from './compile-services.ts'
 import { type AddressFamily, fdbItem, neighbourItem, routeItem, vxlanItem } from './items.ts'
-import type { Endpoint } from './network-state.ts'
+import { addressesOf, type Endpoint } from './network-state.ts'
 import {
   familyOf,
   heldViews,
@@ -18,6 +18,7 @@ import {
   type CompiledOverlay,
   isSameList,
   type NetworkContext,
+  noPiece,
   type Piece,
   type PieceCache,
   type PieceGroup,
@@ -92,16 +93,28 @@ function compileNetwork(
   const peers = view.network.isIngress
     ? [...paths.values()]
     : [...new Set(view.tasks.map(({ nodeId }) => paths.get(nodeId)))]
+  const { network } = view
+  const { link, families } = context
+  const { vxlanPort, dataPlaneFile } = input
+  const made = [own, ...families, vxlanPort, dataPlaneFile]
   return [
-    ['network', networkPiece(context, input)],
+    [network, remembered(networkPieces, network, made, () => networkPiece(context, input))],
     ...peers
-      .filter((path) => path !== undefined && path !== own)
-      .map((path) => [`node ${path?.nodeId}`, peerPiece(context, path)] as const),
-    ...view.tasks.map((task) => [`task ${task.taskId}`, taskPiece(context, task)] as const),
-    ...local.map((endpoint) => [`link ${endpoint.link}`, localPiece(endpoint)] as const),
+      .filter((path) => path !== undefined)
+      .filter((path) => path !== own)
+      .map((path): readonly [unknown, Piece] => [
+        path,
+        remembered(peerPieces, path, [link, ...families], () => peerPiece(context, path)),
+      ]),
+    ...view.tasks.map((task): readonly [unknown, Piece] => [task, taskPiece(context, task)]),
+    ...local.map((endpoint): readonly [unknown, Piece] => [endpoint, localPiece(endpoint)]),
     ...compileServices(context),
   ]
 }
+
+const networkPieces: PieceCache = new WeakMap()
+const peerPieces: PieceCache = new WeakMap()
+const localPieces: PieceCache = new WeakMap()
 
 function networkPiece({ view, link, own, families }: NetworkContext, input: OverlayInput): Piece {
   const { vni, mtu, subnets, isInternal, isIngress } = view.network
@@ -131,8 +144,7 @@ function networkPiece({ view, link, own, families }: NetworkContext, input: Over
   }
 }
 
-function peerPiece({ link, families }: NetworkContext, path: NodePath | undefined): Piece {
-  if (path === undefined) return {}
+function peerPiece({ link, families }: NetworkContext, path: NodePath): Piece {
   const addresses = families.flatMap((family) => ofFamily(path.transit, family))
   return {
     items: [
@@ -147,7 +159,7 @@ const taskPieces: PieceCache = new WeakMap()
 function taskPiece({ paths, own, link }: NetworkContext, task: TaskEndpoint): Piece {
   const path = paths.get(task.nodeId)
   // Those of this node are routed when their container is attached.
-  if (path === undefined || path === own) return {}
+  if (path === undefined || path === own) return noPiece
   return remembered(taskPieces, task, [path, own, link], () => ({
     items: task.addresses.flatMap((address) => {
       const via = ofFamily(path.transit, familyOf(address))[0]
@@ -159,17 +171,13 @@ function taskPiece({ paths, own, link }: NetworkContext, task: TaskEndpoint): Pi
 }
 
 /** What a container of this node needs beside its link (see desired-kernel.ts): a way to itself through its service. */
-function localPiece({ address, overlay }: Endpoint): Piece {
-  const [address6] = (overlay?.address6 ?? '').split('/')
-  const hairpin = (set: string, own: string): TableElement => ({
-    namespace: 'dataPlane',
-    set,
-    element: `${own} . ${own}`,
-  })
-  return {
-    elements: [
-      hairpin('hairpin', address),
-      ...(address6 === undefined || address6 === '' ? [] : [hairpin('hairpin6', address6)]),
-    ],
-  }
+function localPiece(endpoint: Endpoint): Piece {
+  const own = addressesOf(endpoint).map(([address]) => address)
+  return remembered(localPieces, endpoint, [], () => ({
+    elements: own.map((address) => ({
+      namespace: 'dataPlane',
+      set: suffixed('hairpin', familyOf(address)),
+      element: `${address} . ${address}`,
+    })),
+  }))
 }

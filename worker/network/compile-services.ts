@@ -34,7 +34,7 @@ export function compileServices(context: NetworkContext): Pieces {
     const ports = network.isIngress ? service.ports : []
     return [
       [
-        `service ${service.serviceId}`,
+        service,
         remembered(vipPieces, service, [network.vni, ...context.families, ...backends], () =>
           vipPiece(context, service, backends),
         ),
@@ -42,7 +42,7 @@ export function compileServices(context: NetworkContext): Pieces {
       ...ports.map(
         (port) =>
           [
-            `port ${port.protocol} ${port.publishedPort} ${port.bindAddress}`,
+            port,
             remembered(portPieces, port, [own, doors, ...context.families, ...backends], () =>
               portPiece(context, port, backends),
             ),

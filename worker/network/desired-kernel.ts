@@ -3,6 +3,7 @@
 import { addressItem, linkItem, neighbourItem, routeItem } from './items.ts'
 import type { DesiredItem, DesiredKernel, DesiredNamespace } from './kernel-state.ts'
 import {
+  addressesOf,
   dataPlaneAddress,
   dataPlaneLink,
   doorSubnet,
@@ -116,15 +117,6 @@ export function endpointItems(endpoint: Endpoint, state: NetworkState): readonly
       neighbourItem(link, address, mac),
     ]),
   ]
-}
-
-/** Addresses of the interface with their prefix lengths. */
-export function addressesOf(
-  endpoint: Endpoint,
-): readonly (readonly [address: string, prefix: string])[] {
-  const [address6 = '', prefix6 = ''] = (endpoint.overlay?.address6 ?? '').split('/')
-  const first = [endpoint.address, `${endpoint.prefix}`] as const
-  return address6 === '' ? [first] : [first, [address6, prefix6]]
 }
 
 /** Lines for `ip -batch` inside the container's namespace, after the interface's veth was made. */

@@ -105,3 +105,12 @@ export interface PublishedPort {
    */
   readonly door: string
 }
+
+/** Addresses of the interface with their prefix lengths. */
+export function addressesOf(
+  endpoint: Endpoint,
+): readonly (readonly [address: string, prefix: string])[] {
+  const [address6 = '', prefix6 = ''] = (endpoint.overlay?.address6 ?? '').split('/')
+  const first = [endpoint.address, `${endpoint.prefix}`] as const
+  return address6 === '' ? [first] : [first, [address6, prefix6]]
+}

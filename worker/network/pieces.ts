@@ -34,7 +34,7 @@ export interface CompiledOverlay {
 export interface PieceGroup {
   /** What it was made from: made from the same again it is the same. */
   readonly sources: readonly unknown[]
-  readonly pieces: ReadonlyMap<string, Piece>
+  readonly pieces: ReadonlyMap<unknown, Piece>
 }
 
 /** What the pieces of one network are made from. */
@@ -47,7 +47,10 @@ export interface NetworkContext {
   readonly doors: ReadonlyMap<string, string>
 }
 
-export type Pieces = readonly (readonly [string, Piece])[]
+/** Keyed by the object it is of, where there is one: then an unchanged thing costs no text. */
+export type Pieces = readonly (readonly [key: unknown, Piece])[]
+
+export const noPiece: Piece = {}
 
 /** Pieces by the object they are of, each with what else it was made from. */
 export type PieceCache = WeakMap<object, { readonly sources: readonly unknown[]; piece: Piece }>
