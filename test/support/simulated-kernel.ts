@@ -61,6 +61,10 @@ export class SimulatedKernel implements Kernel {
     return { ...this.#shapes }
   }
 
+  wroteWithin(): boolean {
+    return false
+  }
+
   forgetDevices(): void {
     this.written.push('forget devices')
   }

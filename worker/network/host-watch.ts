@@ -8,8 +8,8 @@ import { firewallMark } from './host-firewall.ts'
 import { tableFamily, tableName } from './kernel-state.ts'
 import { hostLink } from './network-state.ts'
 
-export interface HostWatchOptions {
-  /** Argv that enters the host's namespace; empty when this process is in it. */
+export interface MonitorOptions {
+  /** Argv that enters the namespace; empty when this process is in it. */
   readonly prefix: readonly string[]
   readonly clock: Clock
   readonly log: Logger
@@ -19,7 +19,7 @@ export interface HostWatchOptions {
 const restartMs = 5_000
 
 /** Runs until the signal aborts. A monitor that ends is started again after 5 s. */
-export async function watchHost(options: HostWatchOptions, signal: AbortSignal): Promise<void> {
+export async function watchHost(options: MonitorOptions, signal: AbortSignal): Promise<void> {
   await Promise.all([
     keepWatching(options, ['nft', 'monitor'], isForeignRule, signal),
     keepWatching(options, ['ip', 'monitor', 'link', 'address', 'route'], isAboutLink, signal),
@@ -37,8 +37,9 @@ export function isAboutLink(line: string): boolean {
   return line.includes(` ${hostLink} `) || line.includes(` ${hostLink}@`)
 }
 
-async function keepWatching(
-  options: HostWatchOptions,
+/** Runs a monitor until the signal aborts, and rings for the lines that concern us. */
+export async function keepWatching(
+  options: MonitorOptions,
   argv: readonly string[],
   concerns: (line: string) => boolean,
   signal: AbortSignal,
@@ -53,7 +54,7 @@ async function keepWatching(
 }
 
 function watchOnce(
-  options: HostWatchOptions,
+  options: MonitorOptions,
   argv: readonly string[],
   concerns: (line: string) => boolean,
   signal: AbortSignal,

@@ -60,6 +60,8 @@ export interface Kernel {
   shapes(): ExpectedShapes
   /** Lines of `ip`, of `ip -6` (those that begin with -6) and of `bridge` (those about fdb). */
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]>
+  /** Whether something is written to the data plane, or was within this time. */
+  wroteWithin(ms: number): boolean
   /** One transaction. */
   nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]>
   /** Runs `ip` lines in any other namespace, all of them, and tells what failed. */
@@ -87,6 +89,8 @@ class NodeKernel implements Kernel {
   readonly #host: Writers
   #dataPlane: Writers
   #dataPlaneInode: number | undefined
+  #writing = 0
+  #wroteAtMs = Number.NEGATIVE_INFINITY
   #shapes: Record<NamespaceName, WrittenTable | undefined> = {
     host: undefined,
     dataPlane: undefined,
@@ -129,18 +133,43 @@ class NodeKernel implements Kernel {
   async apply(steps: readonly Step[]): Promise<readonly string[]> {
     this.forgetDevices()
     const errors: string[] = []
-    for (const step of steps) errors.push(...(await this.#tryStep(step)))
+    for (const step of steps) {
+      errors.push(...(await this.#noted(step.namespace, () => this.#tryStep(step))))
+    }
     return errors
   }
 
-  async ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
+  wroteWithin(ms: number): boolean {
+    return this.#writing > 0 || this.#options.clock.monotonicMs() - this.#wroteAtMs < ms
+  }
+
+  ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
+    return this.#noted(namespace, () => this.#ip(namespace, lines))
+  }
+
+  nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]> {
+    return this.#noted(namespace, () => this.#nft(namespace, commands))
+  }
+
+  async #noted<T>(namespace: NamespaceName, write: () => Promise<T>): Promise<T> {
+    if (namespace === 'host') return await write()
+    this.#writing += 1
+    try {
+      return await write()
+    } finally {
+      this.#writing -= 1
+      this.#wroteAtMs = this.#options.clock.monotonicMs()
+    }
+  }
+
+  async #ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
     const writers = this.#writersOf(namespace)
     const errors: LineError[] = []
     for (const { tool, run } of runsOf(lines)) errors.push(...(await writers[tool].run(run)))
     return errors
   }
 
-  async nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]> {
+  async #nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]> {
     if (commands.length === 0) return []
     const line = commands.join('; ')
     if (line.length < lineMax) return await this.#writersOf(namespace).nft.run([line])
@@ -151,7 +180,9 @@ class NodeKernel implements Kernel {
   async ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined> {
     const argv = [...enterNamespace(netnsFile), 'sh', '-c', insideScript]
     const input = `${lines.join('\n')}\n`
-    const result = await this.#options.runOften(argv, { input, timeoutMs })
+    const result = await this.#noted('dataPlane', () =>
+      this.#options.runOften(argv, { input, timeoutMs }),
+    )
     return result.code === 0 ? undefined : describeInside(lines, result.stderr)
   }
 

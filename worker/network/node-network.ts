@@ -25,9 +25,10 @@ import {
   requireRecord,
 } from './attachment.ts'
 import { chooseSubnet } from './choose-subnet.ts'
-import { enterNamespace } from './data-plane.ts'
+import { enterNamespace, findNamespace } from './data-plane.ts'
+import { DataPlaneWatcher, watchDataPlane } from './data-plane-watch.ts'
 import { closeFirewall } from './host-firewall.ts'
-import { readOccupied } from './host-view.ts'
+import { isAlive, readOccupied } from './host-view.ts'
 import { watchHost } from './host-watch.ts'
 import { overlayNetworks } from './interface-plan.ts'
 import { randomMac, requireSubnet } from './ipv4.ts'
@@ -90,6 +91,8 @@ const newsMs = 10_000
 /** Changes come in bursts; a reload of a firewall takes some hundred ms. */
 const settleMs = 300
 const pauseMs = 1_000
+/** What we write ourselves is reported by the monitors within this time. */
+const echoMs = 250
 
 export function createNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
   return new RoutedNetwork(options)
@@ -146,13 +149,35 @@ class RoutedNetwork implements NodeNetwork {
     const { clock, log, hostNamespaceFile } = this.#options
     const prefix = hostNamespaceFile === undefined ? [] : enterNamespace(hostNamespaceFile)
     const watching = watchHost({ prefix, clock, log, onChange: () => this.#ring() }, signal)
+    const watcher = new DataPlaneWatcher(
+      () => findNamespace(this.#dataPlaneFile),
+      (own) => this.#watchDataPlane(own),
+    )
+    await watcher.follow()
     while (!signal.aborted) {
       await this.#waitForChange(signal)
       if (signal.aborted) break
       await this.#mendAndTell()
+      await watcher.follow()
       await wait(clock, pauseMs, signal)
     }
-    await watching
+    await Promise.all([watching, watcher.stop()])
+  }
+
+  #watchDataPlane(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options
+    const isAliveLink = (link: string): boolean =>
+      requireRecord(this.#journal()).endpoints.some(
+        (endpoint) => endpoint.link === link && isAlive(endpoint.netns),
+      )
+    const options = {
+      dataPlaneFile: this.#dataPlaneFile,
+      isWriting: () => this.#kernel.wroteWithin(echoMs),
+      isNeeded: (item: string) => this.#overlay.needs(item),
+      isAlive: isAliveLink,
+      onChange: () => this.#ring(),
+    }
+    return watchDataPlane({ ...options, clock, log }, signal)
   }
 
   mend(): Promise<Mended> {

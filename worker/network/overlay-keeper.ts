@@ -11,7 +11,7 @@ import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
 import type { LineError } from './line-writer.ts'
 import { addressesOf, type Endpoint, type PublishedPort } from './network-state.ts'
-import { changeOverlay, type OverlayChange } from './overlay-change.ts'
+import { changeOverlay, itemId, type OverlayChange } from './overlay-change.ts'
 import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
 import { type OverlayState, ownPath } from './overlay-state.ts'
 import type { CompiledOverlay } from './pieces.ts'
@@ -37,6 +37,7 @@ export class OverlayKeeper {
   /** What the kernel holds; undefined before the first comparison. */
   #applied: { readonly overlay: CompiledOverlay | undefined } | undefined
   #appliedPort = 0
+  #compiled: CompiledOverlay | undefined
   /** Networks that a container is just being attached to, by how many. */
   readonly #wanted = new Map<string, number>()
   readonly #waiting = new Set<() => void>()
@@ -128,7 +129,19 @@ export class OverlayKeeper {
       dataPlaneFile: this.#options.dataPlaneFile,
       doors: this.#doors,
     }
-    return compileOverlay(input, this.#applied?.overlay)
+    this.#compiled = compileOverlay(input, this.#applied?.overlay)
+    return this.#compiled
+  }
+
+  /** Whether the data plane shall hold this (`route 10.1.0.5`, `element SET TEXT`) by what was compiled last. */
+  needs(item: string): boolean {
+    for (const { pieces } of this.#compiled?.groups.values() ?? []) {
+      for (const { items = [], elements = [] } of pieces.values()) {
+        if (items.some((one) => itemId(one) === item)) return true
+        if (elements.some(({ set, element }) => `element ${set} ${element}` === item)) return true
+      }
+    }
+    return false
   }
 
   /** A full comparison brought the kernel to this. */

@@ -1,0 +1,158 @@
+// Tasks that come and go on three nodes while rows are deleted by hand: no payload ever reaches the wrong task, and the
+// kernel equals the desired state soon after the last damage, with nobody asking for it. SEED=N repeats a run.
+import type { ChildProcess } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { runCommand } from '../../proto/lib/command.ts'
+import { randomInt, seededRandom } from '../../proto/lib/random.ts'
+import type { TaskEndpoint } from '../../proto/objects/overlay.ts'
+import { eventually } from '../support/netns.ts'
+import { aNetwork, aServiceEndpoint, aTaskEndpoint, aView } from '../support/overlay-builders.ts'
+import {
+  anOverlayWorld,
+  joinNetworks,
+  type OverlayContainer,
+  type OverlayWorld,
+} from '../support/overlay-world.ts'
+
+t.setTimeout(300_000)
+
+const steps = 60
+const aliveMax = 8
+const addresses = Array.from({ length: 10 }, (_, index) => `10.1.0.${20 + index}`)
+const service = aServiceEndpoint('t', { vips: ['10.1.0.2'] })
+
+interface Life {
+  readonly endpoint: TaskEndpoint
+  readonly address: string
+  readonly container: OverlayContainer
+  readonly server: ChildProcess
+}
+
+class Churn {
+  readonly world: OverlayWorld
+  readonly wrong: string
+  readonly clients: readonly OverlayContainer[]
+  lives: readonly Life[] = []
+  answered = 0
+  #count = 0
+
+  constructor(world: OverlayWorld, wrong: string, clients: readonly OverlayContainer[]) {
+    this.world = world
+    this.wrong = wrong
+    this.clients = clients
+  }
+
+  async tell(lives: readonly Life[]): Promise<void> {
+    const fixed = [1, 2, 3].map((node) => aTaskEndpoint(`c.${node}`, node, [`10.1.0.1${node}`]))
+    const tasks = [...fixed, ...lives.map(({ endpoint }) => endpoint)]
+    await this.world.tell([aView(aNetwork(1), { tasks, services: [service] })])
+    this.lives = lives
+  }
+
+  /** A task under an address that was somebody else's a moment ago. */
+  async begin(address: string, on: number): Promise<void> {
+    this.#count += 1
+    const id = `t.${this.#count}`
+    const networks = [[1, `${address}/24`]] as const
+    const container = await joinNetworks(this.world, { id, on, networks })
+    const server = this.world.bench.daemon([
+      ...[...container.process.enter, 'socat', 'UDP4-RECVFROM:9,fork'],
+      `SYSTEM:read line; [ "$line" = ${id} ] || echo "$line at ${id}" >>${this.wrong}; echo ${id}`,
+    ])
+    const endpoint = aTaskEndpoint(id, on, [address])
+    await this.tell([...this.lives, { endpoint, address, container, server }])
+  }
+
+  async end(life: Life): Promise<void> {
+    await this.tell(this.lives.filter((other) => other !== life))
+    // All of a container ends at once.
+    const ended = new Promise((resolve) => life.server.once('exit', resolve))
+    life.server.kill('SIGKILL')
+    await Promise.all([ended, life.container.process.kill()])
+    await life.container.node.network.detach(life.container.id)
+  }
+
+  /** Each client asks each task; what is answered is counted, what arrives elsewhere is written down there. */
+  async probe(): Promise<void> {
+    const lives = this.lives
+    const tries = this.clients.flatMap(({ process }) =>
+      lives.map(async ({ address, endpoint }) => {
+        const argv = [...process.enter, 'socat', '-t0.3', '-T0.5', '-', `UDP4:${address}:9`]
+        const { stdout } = await runCommand(argv, { input: `${endpoint.taskId}\n` })
+        if (stdout.trim() === endpoint.taskId) this.answered += 1
+      }),
+    )
+    await Promise.all(tries)
+  }
+}
+
+const damages = [
+  'ip route flush table main proto boot',
+  'ip neigh flush dev vx100001 nud permanent',
+  'ip link del vx100001',
+  'bridge fdb del 02:00:00:00:01:01 dev vx100001 self; bridge fdb del 02:00:00:00:01:02 dev vx100001 self; true',
+  'nft flush ruleset',
+  'nft flush map inet tsswarm vips',
+  'nft flush set inet tsswarm same_network',
+]
+
+t.test('tasks come and go, rows are lost, and no payload goes astray', async (t) => {
+  const world = await anOverlayWorld(t)
+  for (const { network } of world.nodes) {
+    const stopping = new AbortController()
+    const running = network.run(stopping.signal)
+    t.teardown(() => {
+      stopping.abort()
+      return running
+    })
+  }
+  const wrong = join(world.bench.dir, 'wrong')
+  await writeFile(wrong, '')
+  await world.tell([aView(aNetwork(1))])
+  const clients = await Promise.all(
+    [1, 2, 3].map((on) =>
+      joinNetworks(world, { id: `c.${on}`, on, networks: [[1, `10.1.0.1${on}/24`]] }),
+    ),
+  )
+  const churn = new Churn(world, wrong, clients)
+  const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
+  t.comment(`SEED=${seed}`)
+  const random = seededRandom(seed)
+  const pick = <T>(list: readonly T[]): T => {
+    const one = list[randomInt(random, list.length)]
+    if (one === undefined) throw new Error('nothing to pick from')
+    return one
+  }
+  for (let step = 0; step < steps; step++) {
+    const free = addresses.filter(
+      (address) => !churn.lives.some((life) => life.address === address),
+    )
+    const isFull = churn.lives.length >= aliveMax
+    const change =
+      isFull || (churn.lives.length > 3 && randomInt(random, 2) === 0)
+        ? churn.end(pick(churn.lives))
+        : churn.begin(pick(free), 1 + randomInt(random, 3))
+    if (step % 6 === 5) {
+      await world.bench.attempt(pick(world.nodes).dataPlane, ['sh', '-c', pick(damages)])
+    }
+    await change
+    if (step % 3 === 0) await churn.probe()
+  }
+  let found: readonly string[] = []
+  const isWhole = async (): Promise<boolean> => {
+    found = (await Promise.all(world.nodes.map(({ network }) => network.audit()))).flat()
+    return found.length === 0
+  }
+  await eventually(isWhole, 'whole again', 20_000).catch(() => {})
+  await world.bench.run(world.node(1).dataPlane, ['ip', 'link', 'del', 'vx100001'])
+  t.equal(await isWhole(), false)
+  await eventually(isWhole, 'every kernel is as it should be', 10_000).catch(() => {})
+  t.same(found, [], 'every kernel is as it should be')
+  const before = churn.answered
+  await churn.probe()
+  t.equal(churn.answered - before, 3 * churn.lives.length, 'each task answers each client')
+  t.ok(before > 0)
+  t.equal(await readFile(wrong, 'utf8'), '', 'nothing went astray')
+})

@@ -1,0 +1,93 @@
+import t from 'tap'
+import {
+  DataPlaneWatcher,
+  isForeignChange,
+  lostItem,
+} from '../../../../worker/network/data-plane-watch.ts'
+
+const isAlive = (link: string): boolean => link === 'v000000000001'
+
+t.test('what the network rests on rings', async (t) => {
+  for (const line of [
+    'Deleted 10.1.0.12 via 100.127.0.2 dev vx100001 src 100.127.0.1 onlink',
+    'Deleted 100.127.0.2 dev vx100001 lladdr 02:00:00:00:01:02 PERMANENT',
+    'Deleted 100.127.0.2 dev vx100001 FAILED ',
+    'Deleted 02:00:00:00:01:02 dev vx100001 dst 10.99.0.2 self static',
+    'Deleted 4096: from all fwmark 0x1 lookup 100001',
+    'Deleted 10.1.0.11 dev v000000000001 scope link',
+    'delete rule inet tsswarm forward handle 7',
+    'delete element inet tsswarm vips { 10.1.0.2 : jump svc4_1 }',
+  ]) {
+    t.ok(isForeignChange(line, isAlive), line)
+  }
+})
+
+t.test('what the kernel does by itself does not', async (t) => {
+  for (const line of [
+    '',
+    '# new generation 7',
+    'Deleted 10.1.0.11 dev v000000000002 scope link',
+    '169.254.77.1 dev up0 lladdr aa:bb:cc:dd:ee:ff STALE',
+    '10.0.0.9 dev up0 FAILED',
+    'Deleted 169.254.77.1 dev up0 FAILED ',
+    '4: v000000000001    inet6 fe80::ff:fe00:101/64 scope link',
+    'fe80::/64 dev v000000000001 proto kernel metric 256 pref medium',
+    'multicast ff00::/8 dev v000000000001 table local proto kernel metric 256',
+  ]) {
+    t.notOk(isForeignChange(line, isAlive), line)
+  }
+})
+
+t.test('a namespace that is made anew is watched anew, one that is gone is let go', async (t) => {
+  let inode: number | undefined
+  const seen: string[] = []
+  const watcher = new DataPlaneWatcher(
+    async () => inode,
+    async (signal) => {
+      seen.push('begins')
+      await new Promise<void>((resolve) =>
+        signal.addEventListener('abort', () => resolve(), { once: true }),
+      )
+      seen.push('ends')
+    },
+  )
+  await watcher.follow()
+  t.same(seen, [], 'nothing to watch yet')
+  inode = 1
+  await watcher.follow()
+  await watcher.follow()
+  t.same(seen, ['begins'])
+  inode = undefined
+  await watcher.follow()
+  t.same(seen, ['begins', 'ends'])
+  inode = 2
+  await watcher.follow()
+  await watcher.stop()
+  t.same(seen, ['begins', 'ends', 'begins', 'ends'])
+})
+
+t.test('what is lost is named as the item it was', async (t) => {
+  const lines: readonly (readonly [string, string | undefined])[] = [
+    ['Deleted 10.1.0.12 via 100.127.0.2 dev vx100001 src 100.127.0.1 onlink', 'route 10.1.0.12'],
+    ['Deleted unreachable 10.1.0.0/24 ', 'route 10.1.0.0/24'],
+    ['Deleted local 10.1.0.2 dev lo table main scope host', 'route 10.1.0.2'],
+    [
+      'Deleted 100.127.0.2 dev vx100001 lladdr 02:00:00:00:01:02 PERMANENT',
+      'neighbour vx100001 100.127.0.2',
+    ],
+    [
+      'Deleted 02:00:00:00:01:02 dev vx100001 dst 10.99.0.2 self static',
+      'fdb vx100001 02:00:00:00:01:02',
+    ],
+    ['Deleted 3: vx100001: <BROADCAST,MULTICAST> mtu 1450 qdisc noop', 'link vx100001'],
+    ['Deleted 3: v000000000001@if2: <BROADCAST> mtu 1450', 'link v000000000001'],
+    ['Deleted 100.127.0.2 dev vx100001 FAILED ', 'neighbour vx100001 100.127.0.2'],
+    [
+      'delete element inet tsswarm vips { 10.1.0.2 : jump svc4_1 }',
+      'element vips 10.1.0.2 : jump svc4_1',
+    ],
+    ['delete table inet tsswarm', 'table'],
+    ['10.1.0.12 via 100.127.0.2 dev vx100001', undefined],
+  ]
+  for (const [line, item] of lines) t.equal(lostItem(line), item, line)
+})
