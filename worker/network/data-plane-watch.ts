@@ -48,7 +48,8 @@ const neighbourStates = / lladdr | (STALE|REACHABLE|DELAY|PROBE|FAILED|INCOMPLET
 
 /** Whether a line of a monitor tells of something the network rests on. */
 export function isForeignChange(line: string, isAlive: (link: string) => boolean): boolean {
-  if (line.trim() === '' || line.startsWith('#')) return false
+  // What is indented goes on about the line before.
+  if (line.trim() === '' || /^[#\s]/.test(line)) return false
   // What the kernel gives each device by itself, some time after it came.
   if (/\bfe80:|\bff[0-9a-f]{2}:|\bproto kernel\b/.test(line)) return false
   // The kernel learns and forgets neighbours by itself. Ours are permanent, and said to fail when they are deleted.

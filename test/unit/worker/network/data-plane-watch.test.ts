@@ -26,6 +26,8 @@ t.test('what the kernel does by itself does not', async (t) => {
   for (const line of [
     '',
     '# new generation 7',
+    '       valid_lft forever preferred_lft forever',
+    '    link/ether 02:00:00:00:01:01 brd ff:ff:ff:ff:ff:ff',
     'Deleted 10.1.0.11 dev v000000000002 scope link',
     '169.254.77.1 dev up0 lladdr aa:bb:cc:dd:ee:ff STALE',
     '10.0.0.9 dev up0 FAILED',
