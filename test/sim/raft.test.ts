@@ -16,7 +16,7 @@ import { coverageText, scriptText } from './raft.ts'
 const clock = systemClock
 const threads = availableParallelism()
 /** A good minute on two quiet cores. */
-const fixedSeeds = 2000
+const fixedSeeds = 3000
 /** New seeds are begun for so long. */
 const newSeedsMs = 20_000
 const batchSeeds = 50
