@@ -19,7 +19,8 @@ const threads = availableParallelism()
 const fixedSeeds = 3000
 /** New seeds are begun for so long. */
 const newSeedsMs = 20_000
-const batchSeeds = 50
+/** Every batch begins with fresh threads, which are slow at first. */
+const batchSeeds = 150
 
 /** Why they failed; of the first one the shortest script is printed. */
 function reasonsOf(t: Test, { failed }: RunSummary): readonly string[] {
