@@ -1,0 +1,203 @@
+// Networks of the cluster as users have them: services with names and addresses, ports on every node, no request lost to an
+// update. Real daemons, containers, kernel. One lab for the whole file.
+import { spawn } from 'node:child_process'
+import t, { type Test } from 'tap'
+import { inHost } from '../../cli/lab/topology.ts'
+import type { LoadOutcome } from '../support/request-load.ts'
+import { TestLab } from '../support/test-lab.ts'
+
+t.setTimeout(900_000)
+const lab = await TestLab.up('overlay', { managers: 3, workers: 2 })
+t.teardown(() => lab.down())
+const hosts = ['m1', 'm2', 'm3', 'w1', 'w2']
+
+interface Answer {
+  readonly container: string
+  readonly client: string
+}
+
+/** What a replica of lab/hello says, asked by a program on a host. */
+async function ask(host: string, url: string): Promise<Answer> {
+  const script = 'fetch(process.argv[1]).then((answer) => answer.text()).then(console.log)'
+  const { stdout, stderr } = await lab.run(host, process.execPath, '-e', script, url)
+  const [, container] = /^container: (.*)$/m.exec(stdout) ?? []
+  const [, client] = /^client: \[?(?:::ffff:)?([^\]\n]*)\]?$/m.exec(stdout) ?? []
+  if (container === undefined || client === undefined) throw new Error(`${url}: ${stdout}${stderr}`)
+  return { container, client }
+}
+
+/** The first process of each running task of a service, by task id. */
+async function pids(service: string): Promise<ReadonlyMap<string, number>> {
+  const views = await lab.taskViews('m1', service)
+  return new Map(
+    views.flatMap(({ task }) =>
+      task !== undefined && task.state === 512 && task.desiredState === 512
+        ? [[task.id, task.pid] as const]
+        : [],
+    ),
+  )
+}
+
+/** Standard output of a program inside the container of that process; throws when it fails. */
+async function inside(pid: number, ...argv: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await lab.run(
+    'm1',
+    ...['nsenter', '-t', `${pid}`, '-m', '-n', '-u', '--', ...argv],
+  )
+  if (code !== 0) throw new Error(`${argv.join(' ')}: exit ${code}: ${stdout}${stderr}`)
+  return stdout
+}
+
+async function firstPid(service: string): Promise<number> {
+  const [pid] = (await pids(service)).values()
+  if (pid === undefined) throw new Error(`no task of ${service} runs`)
+  return pid
+}
+
+/** Addresses that the resolver of the container names. */
+async function lookup(pid: number, name: string): Promise<readonly string[]> {
+  const text = await inside(pid, 'nslookup', name)
+  const answers = text.slice(text.indexOf('Name:'))
+  return [...answers.matchAll(/^Address(?: \d+)?: (\S+)/gm)].map(([, address = '']) => address)
+}
+
+const fetchScript =
+  'fetch(process.argv[1], { signal: AbortSignal.timeout(Number(process.argv[2])) })' +
+  '.then((answer) => answer.text()).then(console.log)'
+
+/** What answers at an address, asked in the network namespace of that process; throws when nothing does. */
+async function fetchAt(pid: number, address: string, withinMs = 5_000): Promise<string> {
+  const argv = ['nsenter', '-t', `${pid}`, '-n', '--', process.execPath, '-e', fetchScript]
+  const { code, stdout, stderr } = await lab.run('m1', ...argv, `http://${address}/`, `${withinMs}`)
+  if (code !== 0) throw new Error(`http://${address}/: ${stderr}`)
+  return stdout
+}
+
+/** What answers at a name, as the container of that process knows it. */
+async function fetchFrom(pid: number, name: string): Promise<string> {
+  const [address = ''] = await lookup(pid, name)
+  return await fetchAt(pid, address)
+}
+
+async function create(name: string, ...flags: readonly string[]): Promise<void> {
+  await lab.cli('m1', 'service', 'create', '--quiet', '--name', name, ...flags, 'lab/hello')
+}
+
+/** Requests at a steady rate while act runs. */
+async function underLoad(
+  t: Test,
+  from: string,
+  url: string,
+  act: () => Promise<void>,
+): Promise<LoadOutcome> {
+  const program = new URL('../support/request-load.js', import.meta.url).pathname
+  const [command = '', ...args] = inHost('overlay', from, [process.execPath, program, url, '100'])
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  let stdout = ''
+  child.stdout.on('data', (text: Buffer) => {
+    stdout += text.toString()
+  })
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', () => resolve())
+  })
+  try {
+    await act()
+  } finally {
+    child.stdin.end()
+    await ended
+  }
+  t.comment(stdout.trim())
+  return JSON.parse(stdout) as LoadOutcome
+}
+
+t.test(
+  'a published port answers on every node, from outside, inside and the node itself',
+  async (t) => {
+    await lab.cli('m1', 'network', 'create', 'back')
+    await create('web', '--network', 'back', '--publish', '8080:80', '--replicas', '2')
+    const running = new Set((await lab.running('m1', 'web')).map(({ id }) => id.slice(0, 12)))
+    for (const host of hosts) {
+      const own = await ask(host, 'http://127.0.0.1:8080/')
+      t.ok(running.has(own.container), `${host} from itself`)
+      const other = host === 'w2' ? 'w1' : 'w2'
+      const { container, client } = await ask(other, `http://${lab.address(host)}:8080/`)
+      t.ok(running.has(container), `${host} from ${other}`)
+      t.equal(client, lab.address(other), 'the task sees the address of the client')
+    }
+  },
+)
+
+t.test('containers of a network find one another by name, others do not', async (t) => {
+  await lab.cli('m1', 'network', 'create', 'front')
+  await create('probe', '--network', 'back')
+  await create('stranger', '--network', 'front')
+  await create('both', '--network', 'back', '--network', 'front')
+  const [probe, stranger, both] = await Promise.all(['probe', 'stranger', 'both'].map(firstPid))
+  const vip = await lookup(probe ?? 0, 'web')
+  t.equal(vip.length, 1)
+  t.equal((await lookup(probe ?? 0, 'tasks.web')).length, 2)
+  for (const name of ['web', 'tasks.web']) {
+    t.match(await fetchFrom(probe ?? 0, name), /hello from/)
+  }
+  t.match(await fetchFrom(both ?? 0, 'web'), /hello from/)
+  t.match(await fetchFrom(both ?? 0, 'stranger'), /hello from/)
+  await t.rejects(inside(stranger ?? 0, 'nslookup', 'web'), 'its name is not known there')
+  const [address = ''] = await lookup(probe ?? 0, 'tasks.web')
+  for (const target of [...vip, address]) {
+    const reach = fetchAt(stranger ?? 0, target, 2_000)
+    await t.rejects(reach, `${target} is not reached from another network`)
+  }
+  t.match(
+    await fetchFrom(await firstPid('web'), 'web'),
+    /hello from/,
+    'a task reaches its own service',
+  )
+})
+
+t.test('no request is lost to updates, scaling and a drained node', async (t) => {
+  await lab.cli('m1', 'service', 'scale', 'web=4')
+  const outcome = await underLoad(t, 'w2', `http://${lab.address('m2')}:8080/`, async () => {
+    await lab.cli('m1', 'service', 'update', '--quiet', '--force', 'web')
+    await lab.cli('m1', 'service', 'scale', 'web=6')
+    await lab.cli('m1', 'service', 'scale', 'web=3')
+    await lab.cli('m1', 'node', 'update', '--availability', 'drain', 'w1')
+    await lab.until('w1 is empty', async () => {
+      const tasks = await lab.running('m1', 'web')
+      return tasks.length === 3 && tasks.every(({ node }) => node !== 'w1')
+    })
+    await lab.cli('m1', 'node', 'update', '--availability', 'active', 'w1')
+  })
+  t.ok(outcome.sent > 200, `${outcome.sent} requests`)
+  t.same(outcome.failed, {})
+  t.equal(outcome.answered, outcome.sent)
+})
+
+t.test('no request is lost when the leader is killed, nor without any manager', async (t) => {
+  const leader = await lab.leader('m1')
+  const others = ['m1', 'm2', 'm3'].filter((host) => host !== leader)
+  const through = others[0] ?? ''
+  const outcome = await underLoad(t, 'w2', `http://${lab.address(through)}:8080/`, async () => {
+    await lab.kill(leader)
+    await lab.leader(through)
+    await lab.cli(through, 'service', 'update', '--quiet', '--force', 'web')
+    for (const host of others) await lab.kill(host)
+    for (const host of [leader, ...others]) await lab.start(host)
+    await lab.leader(leader)
+    await lab.untilRunning(leader, 'web', 3)
+  })
+  t.same(outcome.failed, {})
+  t.equal(outcome.answered, outcome.sent)
+})
+
+t.test('a network in use stays, one that is not goes', async (t) => {
+  const refused = await lab.try('m1', 'network', 'rm', 'back')
+  t.not(refused.code, 0)
+  t.match(refused.stderr, /back.*in use/s)
+  await lab.cli('m1', 'service', 'rm', 'web', 'probe', 'stranger', 'both')
+  await lab.until('the networks can be removed', async () => {
+    const { code } = await lab.try('m1', 'network', 'rm', 'back', 'front')
+    return code === 0
+  })
+  t.notMatch(await lab.cli('m1', 'network', 'ls'), /back|front/)
+})
