@@ -13,12 +13,6 @@ import type {
 import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
 import { isCapability, isImageReference, isSignal } from './known-names.ts'
 
-/**
- * Whether services may be on overlay networks and publish ports on every node. Nodes cannot carry that yet: everything above
- * them can, and what asks for it is refused here alone.
- */
-export const overlayIsOn = true
-
 const nanoCpusMin = 1_000_000
 const memoryBytesMin = 4 * 1024 * 1024
 
@@ -31,7 +25,7 @@ interface Problem {
  * Warnings: what is allowed but hardly meant.
  * Errors: INVALID_ARGUMENT naming service, fields, reasons and remedies.
  */
-export function checkServiceSpec(spec: ServiceSpec, hasOverlay = overlayIsOn): readonly string[] {
+export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
   const { task } = spec
   const problems = [
     ...checkContainer(task.container),
@@ -42,7 +36,6 @@ export function checkServiceSpec(spec: ServiceSpec, hasOverlay = overlayIsOn): r
     ...checkPlacement(task),
     ...checkPorts(task.ports),
     ...checkEndpoint(spec),
-    ...(hasOverlay ? [] : refuseOverlay(spec)),
   ]
   const [first] = problems
   if (first === undefined) return warningsOf(task)
@@ -198,26 +191,6 @@ function collide(a: PortSpec, b: PortSpec): boolean {
     a.protocol === b.protocol &&
     sameAddress
   )
-}
-
-function refuseOverlay({ task, endpointMode }: ServiceSpec): readonly Problem[] {
-  const problems: Problem[] = []
-  if (task.networks.length > 0 || endpointMode === 'dnsrr') {
-    const field = task.networks.length > 0 ? 'task.networks' : 'endpointMode'
-    const reason =
-      'asks for an overlay network, and nodes of this version do not carry those: publish ports on the hosts with ' +
-      '-p mode=host,published=PORT,target=PORT'
-    problems.push({ field, reason })
-  }
-  task.ports.forEach((port, i) => {
-    if (port.mode !== 'ingress') return
-    const published = port.publishedPort === 0 ? '' : `published=${port.publishedPort},`
-    const reason =
-      'is ingress (the routing mesh), which nodes of this version do not carry: publish on the host of each task with ' +
-      `-p mode=host,${published}target=${port.targetPort}`
-    problems.push({ field: `task.ports[${i}].mode`, reason })
-  })
-  return problems
 }
 
 /** What of ports and networks does not go together. */

@@ -65,8 +65,6 @@ export interface ControlDeps {
   readonly random: Random
   /** A join token with a new secret that pins this root. */
   readonly newJoinToken: (rootCertPem: string) => string
-  /** Default: overlayIsOn. */
-  readonly hasOverlay?: boolean
 }
 
 /** Answers one request. The transport has found out the caller and checked that the method admits it. */

@@ -76,11 +76,11 @@ async function* listServices(
 }
 
 async function createService(
-  { store, random, hasOverlay }: ControlDeps,
+  { store, random }: ControlDeps,
   request: CreateServiceRequest,
 ): Promise<CreateServiceResponse> {
   const given = parseServiceSpec(request.spec)
-  const warnings = checkServiceSpec(given, hasOverlay)
+  const warnings = checkServiceSpec(given)
   const newServiceId = newId(random)
   // A repeat is answered with the first id.
   const id = await store.update(
@@ -106,11 +106,11 @@ async function createService(
 }
 
 async function updateService(
-  { store, hasOverlay }: ControlDeps,
+  { store }: ControlDeps,
   request: UpdateServiceRequest,
 ): Promise<UpdateServiceResponse> {
   const given = parseServiceSpec(request.spec)
-  const warnings = checkServiceSpec(given, hasOverlay)
+  const warnings = checkServiceSpec(given)
   await store.update(
     (tx) => {
       const service =

@@ -33,9 +33,7 @@ export interface ControlWorld {
 export const selfId = 'manager1'.padEnd(25, '0')
 
 /** A cluster with one manager (this one) and nothing in it. */
-export async function aControlWorld(
-  options: { readonly hasOverlay?: boolean } = {},
-): Promise<ControlWorld> {
+export async function aControlWorld(): Promise<ControlWorld> {
   const random = seededRandom(7)
   const store = createMemoryStore({ clock: systemClock, random })
   const unreachable = new Set<string>()
@@ -54,7 +52,6 @@ export async function aControlWorld(
     cluster,
     clock: systemClock,
     random,
-    ...options,
     newJoinToken: (rootCertPem) => {
       tokens += 1
       return `SWMTKN-1-${rootCertPem}-${tokens}`

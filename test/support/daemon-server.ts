@@ -52,11 +52,8 @@ export const anInfo: InfoResponse = {
 }
 
 /** `at`: the socket of one that was closed. */
-export async function startTestDaemon(
-  at?: string,
-  options: { readonly hasOverlay?: boolean } = {},
-): Promise<TestDaemon> {
-  const world = await aControlWorld(options)
+export async function startTestDaemon(at?: string): Promise<TestDaemon> {
+  const world = await aControlWorld()
   const socketPath = at ?? join(mkdtempSync(join(tmpdir(), 'tsswarm-cli-')), 'd.sock')
   mkdirSync(dirname(socketPath), { recursive: true })
   const control: TestDaemon['control'] = { ...world.api, serviceLogs: noLogs }

@@ -5,7 +5,7 @@ import { golden } from '../../support/golden.ts'
 import { aNetwork } from '../../support/objects.ts'
 
 async function aDaemon(t: Test): Promise<TestDaemon> {
-  const daemon = await startTestDaemon(undefined, { hasOverlay: true })
+  const daemon = await startTestDaemon()
   t.teardown(() => daemon.close())
   return daemon
 }

@@ -1,9 +1,8 @@
 // Networks through the control API, and services on them: what is made, refused, counted and removed.
 import t from 'tap'
-import { overlayIsOn } from '../../../../manager/controlapi/check-service-spec.ts'
 import { networkSpecToProto } from '../../../../proto/codec/network.ts'
 import type { GetNetworkResponse } from '../../../../proto/gen/tsswarm/v1/control.ts'
-import { specHash, TaskState } from '../../../../proto/objects/index.ts'
+import { TaskState } from '../../../../proto/objects/index.ts'
 import { networkSpec } from '../../../../proto/spec/network-spec.ts'
 import {
   aControlWorld,
@@ -108,7 +107,7 @@ t.test('what cannot be is refused, and says what to do', async (t) => {
 })
 
 t.test('filters', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   await create(w, { name: 'back', labels: { tier: 'b' } })
   await create(w, { name: 'frontend' })
   await createService(w, onBack)
@@ -127,7 +126,7 @@ t.test('filters', async (t) => {
 })
 
 t.test('a network in use is not removed, nor pruned', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   const back = await create(w, { name: 'back' })
   await create(w, { name: 'old', labels: { keep: '1' } })
   await create(w, { name: 'older' })
@@ -163,7 +162,7 @@ t.test('a network in use is not removed, nor pruned', async (t) => {
 })
 
 t.test('a network tells how full it is', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   const back = await create(w, {
     name: 'back',
     subnets: [{ subnet: '10.5.0.0/28' }, { subnet: 'fd00:5::/64' }],
@@ -192,7 +191,7 @@ t.test('a network tells how full it is', async (t) => {
 })
 
 t.test('nothing is made before all managers know of networks', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   const cluster = w.store.view((tx) => [...tx.all('cluster')][0])
   t.ok(cluster)
   // A cluster of an older program: its level cannot be lowered, so it is made anew.
@@ -211,7 +210,7 @@ t.test('nothing is made before all managers know of networks', async (t) => {
 })
 
 t.test('services are on networks by id, however they were named', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   const back = await create(w, { name: 'back' })
   const web = await createService(w, onBack)
   t.match(web.spec?.task?.networks, [{ target: back.id, aliases: [] }])
@@ -232,7 +231,7 @@ t.test('services are on networks by id, however they were named', async (t) => {
 })
 
 t.test('published ports are given at once, stay, and belong to one service', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   await t.rejects(createService(w, published(8080)), {
     message: /there is no ingress network: make one/,
   })
@@ -264,7 +263,7 @@ t.test('published ports are given at once, stay, and belong to one service', asy
 })
 
 t.test('an update keeps what the allocator gave', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   const back = await create(w, { name: 'back' })
   const web = await createService(w, onBack)
   const vips = [{ networkId: back.id as never, addresses: ['10.0.0.2'] }]
@@ -277,7 +276,7 @@ t.test('an update keeps what the allocator gave', async (t) => {
 })
 
 t.test('what does not go together is refused', async (t) => {
-  const w = await aControlWorld({ hasOverlay: true })
+  const w = await aControlWorld()
   await withIngress(w)
   const refused: readonly (readonly [Omit<ServiceWish, 'name'>, RegExp])[] = [
     [
@@ -313,31 +312,6 @@ t.test('what does not go together is refused', async (t) => {
     }),
   )
 })
-
-t.test(
-  'while nodes carry no overlay networks, services that ask for one are refused',
-  { skip: overlayIsOn },
-  async (t) => {
-    const w = await aControlWorld()
-    await create(w, { name: 'back' })
-    await withIngress(w)
-    await t.rejects(createService(w, onBack), {
-      code: 'INVALID_ARGUMENT',
-      message:
-        /task\.networks asks for an overlay network, and nodes of this version do not carry those: publish ports on the hosts/,
-    })
-    await t.rejects(createService(w, published(8080)), {
-      message: /task\.ports\[0\]\.mode is ingress.*-p mode=host,published=8080,target=80/,
-    })
-    await t.rejects(createService(w, { name: 'web', endpointMode: 'dnsrr' }), {
-      message: /endpointMode asks/,
-    })
-    t.equal(
-      w.store.view((tx) => tx.get('taskSpecs', specHash('x'))),
-      undefined,
-    )
-  },
-)
 
 t.test('address pools and the data path port stay as the cluster was made with', async (t) => {
   const w = await aControlWorld()
