@@ -182,10 +182,12 @@ export async function serve(
   const [protocol, number] = where.split(':')
   const port = Number(number)
   const listen = protocol === 'tcp' ? 'TCP6-LISTEN' : 'UDP6-RECVFROM'
+  // Ten ask at once, and by default five may wait.
+  const backlog = protocol === 'tcp' ? ',backlog=64' : ''
   bench.daemon([
     ...enter,
     'socat',
-    `${listen}:${port},fork,reuseaddr,ipv6only=0`,
+    `${listen}:${port},fork,reuseaddr,ipv6only=0${backlog}`,
     `SYSTEM:read line; echo ${name} $SOCAT_PEERADDR`,
   ])
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
