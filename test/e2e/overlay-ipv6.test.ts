@@ -158,6 +158,11 @@ t.test(
     const both = [`web9.1 ${clientAddress6}`, `web9.2 ${clientAddress6}`]
     for (const number of [1, 2, 3]) {
       const where = `fd99::${number}`
+      // The kernel first makes sure, for a second or two, that nobody has the link-local addresses of the new devices.
+      await eventually(
+        async () => (await ask(client, 'tcp', where, 8080)) !== '',
+        `node ${number} answers`,
+      )
       t.same(await answers(client, ['tcp', where, 8080], both), both, `tcp at node ${number}`)
       t.same(await answers(client, ['udp', where, 8053], both), both, `udp at node ${number}`)
     }
