@@ -2,18 +2,12 @@
 import { hasCode } from '../../proto/errors.ts'
 import { Bell } from '../../proto/lib/bell.ts'
 import { wait } from '../../proto/lib/clock.ts'
-import { LoopError, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
+import { type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
 import { networksLevel } from '../../proto/objects/index.ts'
 import { type Allocation, type AllocationView, Allocator } from '../allocator/allocator.ts'
 import type { NetworkAcks } from '../overlay/network-acks.ts'
-import {
-  type Change,
-  type ReadTx,
-  type RowSource,
-  type Store,
-  type Tx,
-  WatchLagged,
-} from '../store/store.ts'
+import type { Change, ReadTx, RowSource, Store, Tx } from '../store/store.ts'
+import { pictureLoop } from './picture-loop.ts'
 import type { ReconcileDeps } from './reconcile-loop.ts'
 
 export interface AllocatorLoopDeps extends ReconcileDeps {
@@ -25,38 +19,10 @@ const rowsOfUpdate = 200
 /** Planned in one go, then written. */
 const rowsOfPlan = 2_000
 const commitsWaitingMax = 10_000
-const retryMs = 100
 
 /** Gives addresses and paths while this manager leads. */
 export function allocatorLoop(deps: AllocatorLoopDeps): NamedLoop {
-  return {
-    name: 'allocator',
-    run: async (signal) => {
-      while (!signal.aborted) {
-        const why = await runUntilLost(deps, signal)
-        if (why === undefined) continue
-        deps.log.warn({ why }, 'allocator reads the cluster again')
-        await wait(deps.clock, retryMs, signal)
-      }
-    },
-  }
-}
-
-/** Runs with one picture of the cluster, until the signal aborts or the picture is lost: then tells why. */
-async function runUntilLost(
-  deps: AllocatorLoopDeps,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  try {
-    await allocate(deps, signal)
-    return undefined
-  } catch (err) {
-    const cause = err instanceof LoopError ? err.cause : err
-    if (cause instanceof WatchLagged) return cause.message
-    const codes = ['NOT_LEADER', 'OUTCOME_UNKNOWN', 'RESOURCE_EXHAUSTED'] as const
-    if (hasCode(cause, ...codes)) return cause.message
-    throw err
-  }
+  return pictureLoop(deps, 'allocator', (signal) => allocate(deps, signal))
 }
 
 async function allocate(deps: AllocatorLoopDeps, signal: AbortSignal): Promise<void> {

@@ -1,9 +1,8 @@
 // Lets a task that is to stop run on until no node leads connections to it any more: every node that holds its networks
 // has followed to where its endpoint was taken away, or has been waited for long enough. Then its node is told.
-import { hasCode } from '../../proto/errors.ts'
 import { Bell } from '../../proto/lib/bell.ts'
 import { wait } from '../../proto/lib/clock.ts'
-import { LoopError, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
+import { type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
 import {
   isDraining,
   isTerminal,
@@ -14,7 +13,8 @@ import {
 } from '../../proto/objects/index.ts'
 import { dnsTtlSeconds } from '../../proto/objects/overlay.ts'
 import type { AckTable } from '../overlay/ack-table.ts'
-import { type Change, type ReadTx, WatchLagged } from '../store/store.ts'
+import type { Change, ReadTx } from '../store/store.ts'
+import { pictureLoop } from './picture-loop.ts'
 import type { ReconcileDeps } from './reconcile-loop.ts'
 
 export interface DrainLoopDeps extends ReconcileDeps {
@@ -26,7 +26,6 @@ export const drainMs = 5_000
 const tasksPerUpdate = 200
 const tasksPerSlice = 5_000
 const commitsWaitingMax = 10_000
-const retryMs = 100
 
 interface Draining {
   /** The commit that took its endpoint away. */
@@ -39,23 +38,12 @@ interface Draining {
 
 /** Runs while this manager leads. */
 export function drainLoop(deps: DrainLoopDeps): NamedLoop {
+  const { name, run } = pictureLoop(deps, 'drain', (signal) => new Drains(deps).run(signal))
   return {
-    name: 'drain',
+    name,
     run: async (signal) => {
       deps.acks.beginTerm()
-      while (!signal.aborted) {
-        try {
-          await new Drains(deps).run(signal)
-        } catch (err) {
-          const cause = err instanceof LoopError ? err.cause : err
-          const isPassing =
-            cause instanceof WatchLagged ||
-            hasCode(cause, 'NOT_LEADER', 'OUTCOME_UNKNOWN', 'RESOURCE_EXHAUSTED')
-          if (!isPassing) throw err
-          deps.log.warn({ err: cause }, 'drains are looked at anew')
-          await wait(deps.clock, retryMs, signal)
-        }
-      }
+      await run(signal)
     },
   }
 }

@@ -3,7 +3,7 @@
 import { hasCode } from '../../proto/errors.ts'
 import { Bell } from '../../proto/lib/bell.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
-import { LoopError, type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
+import { type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { ClusterIndex, type PlacementSource } from '../../scheduler/cluster-index.ts'
@@ -13,7 +13,8 @@ import {
   type SchedulingPlan,
   updatedTask,
 } from '../../scheduler/plan.ts'
-import { type Change, type ReadTx, type Store, type Tx, WatchLagged } from '../store/store.ts'
+import type { Change, ReadTx, Store, Tx } from '../store/store.ts'
+import { pictureLoop } from './picture-loop.ts'
 
 export interface SchedulerLoopDeps {
   readonly store: Store
@@ -25,38 +26,10 @@ export interface SchedulerLoopDeps {
 /** Of one transaction of the store. */
 const updatesMax = 200
 const commitsWaitingMax = 10_000
-const retryMs = 100
 
 /** Assigns waiting tasks to nodes while this manager leads. */
 export function schedulerLoop(deps: SchedulerLoopDeps): NamedLoop {
-  return {
-    name: 'scheduler',
-    run: async (signal) => {
-      while (!signal.aborted) {
-        const why = await runUntilLost(deps, signal)
-        if (why === undefined) continue
-        deps.log.warn({ why }, 'scheduler reads the cluster again')
-        await wait(deps.clock, retryMs, signal)
-      }
-    },
-  }
-}
-
-/** Runs with one picture of the cluster, until the signal aborts or the picture is lost: then tells why. */
-async function runUntilLost(
-  deps: SchedulerLoopDeps,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  try {
-    await schedule(deps, signal)
-    return undefined
-  } catch (err) {
-    const cause = err instanceof LoopError ? err.cause : err
-    if (cause instanceof WatchLagged) return cause.message
-    const codes = ['NOT_LEADER', 'OUTCOME_UNKNOWN', 'RESOURCE_EXHAUSTED'] as const
-    if (hasCode(cause, ...codes)) return cause.message
-    throw err
-  }
+  return pictureLoop(deps, 'scheduler', (signal) => schedule(deps, signal))
 }
 
 async function schedule(deps: SchedulerLoopDeps, signal: AbortSignal): Promise<void> {

@@ -10,9 +10,3 @@ export interface NetworkAcks {
   /** Calls back after any of them rose; returns how to end it. */
   onRise(listener: () => void): () => void
 }
-
-/** For a cluster whose nodes hold no overlay networks. */
-export const noNodeHoldsNetworks: NetworkAcks = {
-  reachedIndex: () => Number.POSITIVE_INFINITY,
-  onRise: () => () => {},
-}

@@ -3,6 +3,7 @@
 import type { PeerCertificate } from 'node:tls'
 import type { Note, PeerMessage, Transport } from 'raft-ts'
 import { type PeerLink, type TcpAddress, TcpNetwork, type TlsIdentity } from 'raft-ts/node'
+import { splitAddress } from '../../proto/bus/host-port.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { type PeerFacts, peerFacts } from '../rpc/authorize.ts'
@@ -33,14 +34,17 @@ export class PeerTransport implements Transport {
   #peers: ReadonlyMap<RaftId, RaftPeer> = new Map()
   #link: PeerLink | undefined
 
-  private constructor({ listenAddress, credentials, clock, group, onNote }: PeerTransportOptions) {
+  private constructor(
+    { credentials, clock, group, onNote }: PeerTransportOptions,
+    listen: TcpAddress,
+  ) {
     this.#clock = clock
     this.#network = new TcpNetwork({
-      listen: addressOf(listenAddress),
+      listen,
       cluster: group,
       addressOf: (id) => {
         const peer = this.#peers.get(id)
-        return peer && addressOf(peer.address)
+        return peer && splitAddress(peer.address)
       },
       security: {
         ...identityOf(credentials),
@@ -52,7 +56,11 @@ export class PeerTransport implements Transport {
 
   /** Listens; peers are dialled when there is something to send. Errors: ADDRESS_IN_USE, INVALID_ARGUMENT. */
   static async listen(options: PeerTransportOptions): Promise<PeerTransport> {
-    const transport = new PeerTransport(options)
+    const listen = splitAddress(options.listenAddress)
+    if (listen === undefined) {
+      throw listenError(options.listenAddress, new Error('it is not HOST:PORT'))
+    }
+    const transport = new PeerTransport(options, listen)
     const { selfId, listenAddress, onMessage, onUnreachable, onGone = () => {} } = options
     const receiver = { receive: onMessage, unreachable: onUnreachable, gone: onGone }
     try {
@@ -99,15 +107,6 @@ export class PeerTransport implements Transport {
 
 function identityOf({ caPem, certPem, keyPem }: RaftCredentials): TlsIdentity {
   return { ca: caPem, cert: certPem, key: keyPem }
-}
-
-/** Of host:port, also of [IPv6]:port. */
-function addressOf(address: string): TcpAddress {
-  const at = address.lastIndexOf(':')
-  return {
-    host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'),
-    port: Number(address.slice(at + 1)),
-  }
 }
 
 function listenError(listenAddress: string, err: Error): SwarmError {

@@ -142,6 +142,7 @@ t.test('containers of a network find one another by name, others do not', async 
   }
   t.match(await fetchFrom(both ?? 0, 'web'), /hello from/)
   t.match(await fetchFrom(both ?? 0, 'stranger'), /hello from/)
+  t.match(await fetchFrom(stranger ?? 0, 'both'), /hello from/, 'it speaks with its own network')
   await t.rejects(inside(stranger ?? 0, 'nslookup', 'web'), 'its name is not known there')
   const [address = ''] = await lookup(probe ?? 0, 'tasks.web')
   for (const target of [...vip, address]) {

@@ -10,6 +10,9 @@ import {
 import { answerAsChild } from './child.ts'
 import { countingDriver } from './counting-driver.ts'
 
+/** Groups that have no leader by then never will. */
+const electionsMs = 60_000
+
 export interface IdleQuestion {
   readonly directory: string
   readonly groups: number
@@ -33,7 +36,11 @@ answerAsChild(async (question: IdleQuestion): Promise<IdleAnswer> => {
   for (const driver of all) driver.start()
   const leaders = (): number => all.filter(({ leadership }) => leadership.role === 'leader').length
   // Until every group is led and what elections leave behind is over.
-  while (leaders() < groups) await sleep(100)
+  const endMs = performance.now() + electionsMs
+  while (leaders() < groups) {
+    if (performance.now() > endMs) throw new Error(`${leaders()} of ${groups} groups have a leader`)
+    await sleep(100)
+  }
   await sleep(2_000)
   const before = process.cpuUsage()
   const startMs = performance.now()

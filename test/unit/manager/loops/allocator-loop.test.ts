@@ -1,7 +1,7 @@
 // The allocator among the other loops: tasks on networks wait for it, others do not notice it.
 import t, { type Test } from 'tap'
 import { allocatorLoop } from '../../../../manager/loops/allocator-loop.ts'
-import { noNodeHoldsNetworks } from '../../../../manager/overlay/network-acks.ts'
+import { AckTable } from '../../../../manager/overlay/ack-table.ts'
 import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
@@ -104,7 +104,7 @@ t.test('nothing is written before all managers know of it', async (t) => {
   const life = new AbortController()
   const random = seededRandom(2)
   const log = silentLogger
-  const loop = allocatorLoop({ store, clock: systemClock, random, log, acks: noNodeHoldsNetworks })
+  const loop = allocatorLoop({ store, clock: systemClock, random, log, acks: new AckTable() })
   const done = loop.run(life.signal)
   const path = () => store.view((tx) => tx.get('nodes', 'a'))?.path
   await store.update((tx) => tx.create('nodes', aNode({ id: 'b' })))
