@@ -86,7 +86,7 @@ export async function labUp(
     )
   }
   const taken = listLabs(deps.roots).map(({ subnet }) => subnet)
-  const subnet = await chooseSubnet(taken)
+  const subnet = await chooseSubnet(wish.name, taken)
   const record: LabRecord = { ...wish, subnet, createdAtMs: deps.clock.wallMs() }
   writeLab(deps.roots, record)
   const { controller, release } = childController(deps.signal)

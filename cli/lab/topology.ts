@@ -38,16 +38,21 @@ export function inHost(lab: string, host: string, argv: readonly string[]): read
   return ['nsenter', `--net=/run/netns/${hostNamespace(lab, host)}`, ...argv]
 }
 
-/** A 10.A.B.0/24 that no address or route of this machine touches. Errors: RESOURCE_EXHAUSTED. */
+/**
+ * A 10.A.B.0/24 that no address or route of this machine touches. Labs of different names begin to look at different
+ * ones, so that two made at once do not choose the same. Errors: RESOURCE_EXHAUSTED.
+ */
 export async function chooseSubnet(
+  lab: string,
   taken: readonly (readonly [number, number])[],
 ): Promise<readonly [number, number]> {
   const routes = await ip(['-j', '-4', 'route', 'show', 'table', 'all'])
   const inUse = (JSON.parse(routes || '[]') as readonly { readonly dst?: string }[])
     .map(({ dst = '' }) => dst)
     .filter((dst) => dst !== 'default')
-  for (let third = 0; third < 256; third++) {
-    const candidate = [213, third] as const
+  const first = createHash('sha256').update(lab).digest()[0] ?? 0
+  for (let step = 0; step < 256; step++) {
+    const candidate = [213, (first + step) % 256] as const
     const overlaps = inUse.some((dst) => covers(dst, candidate))
     if (!overlaps && !taken.some(([a, b]) => a === candidate[0] && b === candidate[1])) {
       return candidate

@@ -50,7 +50,7 @@ export class LabCluster implements BenchCluster {
         `benchmark ${this.#name}: dist/tsswarm.js is missing: run \`npm run build\` first, in the repository`,
       )
     }
-    this.#lab = await TestLab.up(`bench-${this.#name}`, this.#size)
+    this.#lab = await TestLab.up(`b-${this.#name}`, this.#size)
     // Every open call listens to it, and the benchmarks bound their calls themselves.
     setMaxListeners(0, this.#lab.deps.signal)
   }

@@ -2,9 +2,10 @@
 import t from 'tap'
 import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
 import { labRemains } from '../support/lab-remains.ts'
+import { labNameHere } from '../support/test-lab.ts'
 import { untilSeen } from '../support/until.ts'
 
-const name = 'e2e-example'
+const name = labNameHere('example')
 const nothing = { processes: [], mounts: [], cgroups: [], namespaces: [], links: [], folders: [] }
 
 t.setTimeout(300_000)
@@ -80,7 +81,7 @@ t.test('the example answers, through a kill and a cut, and lab down leaves nothi
   t.match(text, /hello from w1/)
   await must('down')
   t.same(await labRemains(name, prefix), nothing)
-  t.match((await lab('ls')).stderr, /no lab named e2e-example/)
+  t.match((await lab('ls')).stderr, /no lab named example-/)
 })
 
 t.test('lab down after kill -9 of all its daemons leaves nothing either', async (t) => {

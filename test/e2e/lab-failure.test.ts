@@ -7,9 +7,9 @@ import { topologyExists } from '../../cli/lab/topology.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { runCommand } from '../../proto/lib/command.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
-import { TestLab } from '../support/test-lab.ts'
+import { labNameHere, TestLab } from '../support/test-lab.ts'
 
-const lab = 'e2e-fails'
+const lab = labNameHere('e2e-fails')
 const base = `/tmp/tsswarm-test-labs/${lab}`
 const runRoot = `/run/tsswarm-test-labs/${lab}`
 
@@ -19,7 +19,7 @@ t.teardown(() => {
 
 t.test('the error holds what the daemon said, for its log is removed', async (t) => {
   const wish = { managers: 1, workers: 0, daemonEnv: { TSSWARM_LOG_LEVEL: 'loud' } }
-  await t.rejects(TestLab.up(lab, wish), {
+  await t.rejects(TestLab.up('e2e-fails', wish), {
     code: 'UNAVAILABLE',
     message: /^the daemon of m1 ended at its start:\n.*logLevel.*Invalid option/,
   })

@@ -54,7 +54,7 @@ t.test('hosts reach one another, a cut one does not, and down leaves nothing', a
       ? readdirSync('/run/netns').filter((name) => name.startsWith('tslab-'))
       : []
   const before = { links: await links(), names: names() }
-  const network: LabNetwork = { lab, subnet: await chooseSubnet([]), hosts: ['m1', 'w1'] }
+  const network: LabNetwork = { lab, subnet: await chooseSubnet(lab, []), hosts: ['m1', 'w1'] }
   await createTopology(network)
   t.ok(topologyExists(lab))
   t.ok(await reaches(network, 'm1', 'w1'))
@@ -73,7 +73,7 @@ t.test('hosts reach one another, a cut one does not, and down leaves nothing', a
     t.equal(await hears(network, 'm1', 'w1'), direction === 'in', `w1 is heard, cut ${direction}`)
     await healHost(lab, 'w1')
   }
-  t.notSame(await chooseSubnet([]), network.subnet, 'a subnet in use is not chosen again')
+  t.notSame(await chooseSubnet(lab, []), network.subnet, 'a subnet in use is not chosen again')
   await removeTopology(lab)
   t.notOk(topologyExists(lab))
   t.same({ links: await links(), names: names() }, before)

@@ -1,4 +1,5 @@
 // A lab for end-to-end tests: real daemons, real containers, the real command line, conditions with a deadline.
+import { createHash } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import {
@@ -59,8 +60,12 @@ export class TestLab {
     for (const host of hostNames(record)) this.#notePid(host)
   }
 
-  /** Makes a lab; one of the same name that a crashed run left is removed first. */
-  static async up(name: string, options: TestLabOptions): Promise<TestLab> {
+  /**
+   * Makes a lab; one that a crashed run of this checkout left is removed first. Other checkouts have labs of their own.
+   * `wished`: at most 11 characters.
+   */
+  static async up(wished: string, options: TestLabOptions): Promise<TestLab> {
+    const name = labNameHere(wished)
     const deps = labDeps(name, options.daemonEnv)
     await labDown(deps, name)
     const { managers, workers } = options
@@ -272,6 +277,11 @@ export class TestLab {
     const pid = this.pid(host)
     if (pid !== undefined) this.daemonPids.add(pid)
   }
+}
+
+/** Name of a lab of this checkout, so that two may run their tests at once. */
+export function labNameHere(name: string): string {
+  return `${name}-${createHash('sha256').update(process.cwd()).digest('hex').slice(0, 4)}`
 }
 
 function labDeps(name: string, daemonEnv: Readonly<Record<string, string>> = {}): LabDeps {

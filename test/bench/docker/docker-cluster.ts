@@ -79,7 +79,11 @@ export class DockerCluster implements BenchCluster {
   async up(): Promise<void> {
     await this.#remove()
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
-    const network = { lab: this.#lab, subnet: await chooseSubnet([]), hosts: this.#hosts }
+    const network = {
+      lab: this.#lab,
+      subnet: await chooseSubnet(this.#lab, []),
+      hosts: this.#hosts,
+    }
     await createTopology(network)
     const archive = join(this.#directory, 'hello.tar')
     writeFileSync(archive, await buildHelloImage())
