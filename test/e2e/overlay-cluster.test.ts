@@ -91,7 +91,12 @@ async function underLoad(
   act: () => Promise<void>,
 ): Promise<LoadOutcome> {
   const program = new URL('../support/request-load.js', import.meta.url).pathname
-  const [command = '', ...args] = inHost('overlay', from, [process.execPath, program, url, '100'])
+  const [command = '', ...args] = inHost(lab.record.name, from, [
+    process.execPath,
+    program,
+    url,
+    '100',
+  ])
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   let stdout = ''
   child.stdout.on('data', (text: Buffer) => {
