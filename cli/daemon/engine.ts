@@ -24,8 +24,8 @@ export interface Engine {
   readonly network: NodeNetwork
   /** Names on the cluster's networks, for this host's containers. */
   readonly resolver: ResolverProcess
-  /** Calls the listener with each stamp that the resolver answers as of. */
-  readonly onResolved: (listener: (stamp: Stamp) => void) => void
+  /** Calls the listener with each stamp that the resolver answers as of, until the signal aborts. */
+  readonly onResolved: (listener: (stamp: Stamp) => void, signal: AbortSignal) => void
   /** Heals the network, and keeps the resolver running, until the signal aborts. */
   readonly run: Loop
   /** Lets go of everything; containers and their traffic go on. */
@@ -118,7 +118,10 @@ async function startEngine(deps: EngineDeps, network: NodeNetwork, forks: Forks)
     images: createImagesEngine(images),
     network,
     resolver,
-    onResolved: (listener) => resolved.add(listener),
+    onResolved: (listener, signal) => {
+      resolved.add(listener)
+      signal.addEventListener('abort', () => resolved.delete(listener), { once: true })
+    },
     run: (signal) =>
       runAll(signal, [
         { name: 'network', run: (inner) => network.run(inner) },

@@ -227,7 +227,7 @@ export class NodeRuntime {
       clock,
       log: log.child({ part: 'overlay' }),
     })
-    engine.onResolved((stamp) => follower.resolverReached(stamp))
+    engine.onResolved((stamp) => follower.resolverReached(stamp), this.#controller.signal)
     return follower
   }
 
