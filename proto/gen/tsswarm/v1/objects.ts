@@ -366,13 +366,25 @@ export interface NodeDescription {
   readonly featureLevel: number;
   /** Outer address of its VXLAN packets. Empty: the address of its session. */
   readonly dataPathAddress: string;
-  /** What does not work there, and what to do about it. */
+  /** Superseded by conditions; never set, read as a condition without a code. */
   readonly problems: readonly string[];
+  /** What does not work there, and what to do about it. */
+  readonly conditions: readonly NodeCondition[];
 }
 
 export interface NodeDescription_EngineLabelsEntry {
   readonly key: string;
   readonly value: string;
+}
+
+/** Something that does not work on a node. */
+export interface NodeCondition {
+  /** In capitals, for programs: PORT_TAKEN, PEER_UNREACHABLE, BUS_DOWN, MORE and others. */
+  readonly code: string;
+  /** For people: what is wrong, with which object, and what to do. */
+  readonly message: string;
+  /** The service that suffers from it there; empty: all or none. */
+  readonly serviceId: string;
 }
 
 export interface ManagerInfo {
@@ -2801,6 +2813,7 @@ function createBaseNodeDescription(): NodeDescription {
     featureLevel: 0,
     dataPathAddress: "",
     problems: [],
+    conditions: [],
   };
 }
 
@@ -2829,6 +2842,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     }
     for (const v of message.problems) {
       writer.uint32(66).string(v!);
+    }
+    for (const v of message.conditions) {
+      NodeCondition.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -2913,6 +2929,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             message.problems.push(reader.string());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.conditions.push(NodeCondition.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2968,6 +2992,74 @@ export const NodeDescription_EngineLabelsEntry: MessageFns<NodeDescription_Engin
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeCondition(): NodeCondition {
+  return { code: "", message: "", serviceId: "" };
+}
+
+export const NodeCondition: MessageFns<NodeCondition> = {
+  encode(message: NodeCondition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.serviceId !== "") {
+      writer.uint32(26).string(message.serviceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeCondition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeCondition() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.serviceId = reader.string();
             continue;
           }
         }
