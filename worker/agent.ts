@@ -36,8 +36,10 @@ export interface AgentDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
-  /** What the host is like now; asked every 20 s. */
+  /** What the host is like now; asked every 20 s, and after each change of which onDescription tells. */
   readonly describe: () => NodeDescription
+  /** Calls the listener when describe has more to say than before; the result ends that. */
+  readonly onDescription?: (listener: () => void) => () => void
   /** The networks of a task's container. */
   readonly network: HostFacts['network']
   /** Whether a container waits on its ports; absent: as if it did. */
@@ -181,6 +183,7 @@ class RunningAgent implements Agent {
         nodeId,
         advertiseAddress,
         describe,
+        ...(this.#deps.onDescription && { onDescription: this.#deps.onDescription }),
         ...(this.#deps.onRenewal && { onRenewal: this.#deps.onRenewal }),
         ...(this.#deps.overlay && { overlay: this.#deps.overlay }),
         graceMs: () => (this.#leaving.signal.aborted ? 0 : restartMs),

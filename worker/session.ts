@@ -48,8 +48,10 @@ export interface SessionDeps {
   readonly reporter: StatusReporter
   /** Empty: managers see where the connection comes from. */
   readonly advertiseAddress: () => string
-  /** Asked at the start of a session and every 20 s. */
+  /** Asked at the start of a session, every 20 s, and after each change of which onDescription tells. */
   readonly describe: () => NodeDescription
+  /** Calls the listener when describe has more to say than before; the result ends that. */
+  readonly onDescription?: (listener: () => void) => () => void
   /** The last known managers; asked before each attempt. */
   readonly managers: () => readonly ManagerAddress[]
   /** The highest stamp that was applied. */
@@ -73,6 +75,8 @@ const backoffMaxMs = 2_000
 const answerFirstMs = 2_000
 const answerMaxMs = 10_000
 const describeMs = 20_000
+/** What comes and goes is told no more often than this. */
+const describeAgainMs = 1_000
 const goodbyeMs = 700
 /** A session that lasted this long was a good one: the next attempt comes soon. */
 const settledMs = 5_000
@@ -194,7 +198,8 @@ class Session {
   #describeTimer: Timer | undefined
   #hasStarted = false
   #described = ''
-  #stopFollowing = (): void => {}
+  #describedAtMs = 0
+  readonly #stopFollowing: (() => void)[] = []
 
   constructor(
     deps: SessionDeps,
@@ -264,6 +269,7 @@ class Session {
   #open(): void {
     const description = this.#deps.describe()
     this.#described = JSON.stringify(description)
+    this.#describedAtMs = this.#deps.clock.monotonicMs()
     this.#send({
       kind: {
         $case: 'open',
@@ -322,7 +328,8 @@ class Session {
     this.#deps.onSession?.(this.manager)
     if (config !== undefined) this.#configure(config)
     this.#scheduleBeat(0)
-    this.#scheduleDescription()
+    this.#describe()
+    this.#followDescription()
     this.#followOverlay()
     this.#deps.reporter.connect((batch) => {
       const statuses = batch.statuses.map(taskStatusToProto)
@@ -337,8 +344,18 @@ class Session {
       const value = overlay.current()
       if (value !== undefined) this.#send({ kind: { $case: 'overlay', value } })
     }
-    this.#stopFollowing = overlay.onRise(tell)
+    this.#stopFollowing.push(overlay.onRise(tell))
     tell()
+  }
+
+  #followDescription(): void {
+    const { clock, onDescription } = this.#deps
+    if (onDescription === undefined) return
+    const stop = onDescription(() => {
+      const sinceMs = clock.monotonicMs() - this.#describedAtMs
+      this.#scheduleDescription(Math.max(0, describeAgainMs - sinceMs))
+    })
+    this.#stopFollowing.push(stop)
   }
 
   #configure(config: SessionConfig): void {
@@ -358,17 +375,21 @@ class Session {
     })
   }
 
-  #scheduleDescription(): void {
-    this.#describeTimer = this.#deps.clock.setTimer(describeMs, () => {
-      const description = this.#deps.describe()
-      const text = JSON.stringify(description)
-      if (text !== this.#described) {
-        this.#described = text
-        const value = nodeDescriptionToProto(description)
-        this.#send({ kind: { $case: 'description', value } })
-      }
-      this.#scheduleDescription()
-    })
+  #scheduleDescription(delayMs: number): void {
+    this.#describeTimer?.cancel()
+    this.#describeTimer = this.#deps.clock.setTimer(delayMs, () => this.#describe())
+  }
+
+  /** Tells what has changed since it was told last. */
+  #describe(): void {
+    const description = this.#deps.describe()
+    const text = JSON.stringify(description)
+    if (text !== this.#described) {
+      this.#described = text
+      this.#describedAtMs = this.#deps.clock.monotonicMs()
+      this.#send({ kind: { $case: 'description', value: nodeDescriptionToProto(description) } })
+    }
+    this.#scheduleDescription(describeMs)
   }
 
   /** A stream that breaks shows where it is read. */
@@ -390,6 +411,6 @@ class Session {
     this.#answerTimer?.cancel()
     this.#beatTimer?.cancel()
     this.#describeTimer?.cancel()
-    this.#stopFollowing()
+    for (const stop of this.#stopFollowing.splice(0)) stop()
   }
 }

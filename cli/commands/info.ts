@@ -83,7 +83,7 @@ function infoJson(info: InfoResponse, counts: Counts | undefined): Json {
       LeaderNodeID: info.leaderNodeId,
       BusNodeID: info.busServerNodeId,
       BusError: info.busFailure,
-      Problems: [...(description?.problems ?? [])],
+      Problems: (description?.conditions ?? []).map(({ message }) => message),
       Error: counts?.kind === 'unknown' ? counts.why : info.error,
       RemoteManagers: info.managerAddresses.map((address) => ({ Addr: address })),
       Nodes: known?.nodes ?? 0,
@@ -129,7 +129,7 @@ function swarmLines(info: InfoResponse, counts: Counts | undefined): readonly st
     ...(info.managerAddresses.length === 0
       ? []
       : [' Manager Addresses:', ...info.managerAddresses.map((address) => `  ${address}`)]),
-    ...(info.description?.problems ?? []).map((problem) => ` Problem: ${problem}`),
+    ...(info.description?.conditions ?? []).map(({ message }) => ` Problem: ${message}`),
     ...errors.filter((text) => text !== '').map((text) => ` Error: ${text}`),
     ...(counts?.kind === 'known' && counts.managers === 2
       ? [' Warning: two managers cannot lose one; use one, three or five']

@@ -3,13 +3,13 @@ import { defineCommand, noArguments } from '../command.ts'
 import { listFlags, parseFilters, printWarnings } from '../common.ts'
 import { listNodes } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
-import { nodeListView, nodeProblems, nodeRows } from '../render/node-list.ts'
+import { nodeListViewOf, nodeProblems, nodeRows } from '../render/node-list.ts'
 
 export const command = defineCommand({
   name: 'node ls',
   summary: 'List nodes in the swarm',
   description:
-    'Filters: id, name, label (of the engine), node.label, role, membership. The node this command runs on is marked with *. What does not work on a node follows on stderr.',
+    'Filters: id, name, label (of the engine), node.label, role, membership. The node this command runs on is marked with *. When something does not work on a node, a column PROBLEMS names it ({{.Problems}} in a format), and its text follows on stderr.',
   args: noArguments,
   flags: listFlags,
   examples: [
@@ -21,7 +21,8 @@ export const command = defineCommand({
     const filters = parseFilters(flags.filter)
     const client = await ctx.connect()
     const { nodes, selfNodeId } = await listNodes(client, filters)
-    ctx.stdout.write(renderList(nodeListView, nodeRows(nodes, selfNodeId), flags))
+    const rows = nodeRows(nodes, selfNodeId)
+    ctx.stdout.write(renderList(nodeListViewOf(rows), rows, flags))
     if (!flags.quiet && flags.format === undefined) printWarnings(ctx, nodeProblems(nodes))
     return 0
   },

@@ -67,7 +67,7 @@ function info({ config, swarm }: DaemonHandlerDeps): InfoResponse {
     clusterId: node?.clusterId() ?? '',
     managerAddresses: node?.state().managers.map(({ address }) => address) ?? [],
     description: nodeDescriptionToProto(
-      describeHost(config, node?.state().dataPathAddress ?? '', node?.problems()),
+      describeHost(config, node?.state().dataPathAddress ?? '', node?.conditions()),
     ),
     stateDir: config.stateDir,
     leaderNodeId: node?.manager()?.leaderNodeId() ?? '',

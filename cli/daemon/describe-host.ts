@@ -1,6 +1,6 @@
 // What this host offers, as the cluster sees it.
 import { cpus, totalmem } from 'node:os'
-import type { NodeDescription } from '../../proto/objects/index.ts'
+import type { NodeCondition, NodeDescription } from '../../proto/objects/index.ts'
 import type { DaemonConfig } from './config.ts'
 import { featureLevel, version } from './version.ts'
 
@@ -10,7 +10,7 @@ const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
 export function describeHost(
   config: DaemonConfig,
   dataPathAddress: string,
-  problems: readonly string[] = [],
+  conditions: readonly NodeCondition[] = [],
 ): NodeDescription {
   return {
     hostname: config.hostname,
@@ -23,6 +23,6 @@ export function describeHost(
     engineLabels: config.labels,
     featureLevel,
     dataPathAddress,
-    ...(problems.length > 0 && { problems }),
+    ...(conditions.length > 0 && { conditions }),
   }
 }

@@ -16,6 +16,7 @@ import {
   type ResolverProcess,
 } from '../../worker/network/dns/resolver-process.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
+import { NodeConditions } from '../../worker/node-conditions.ts'
 import type { DaemonConfig } from './config.ts'
 
 export interface Engine {
@@ -24,6 +25,8 @@ export interface Engine {
   readonly network: NodeNetwork
   /** Names on the cluster's networks, for this host's containers. */
   readonly resolver: ResolverProcess
+  /** What does not work on this host. */
+  readonly conditions: NodeConditions
   /** Calls the listener with each stamp that the resolver answers as of, until the signal aborts. */
   readonly onResolved: (listener: (stamp: Stamp) => void, signal: AbortSignal) => void
   /** Heals the network, and keeps the resolver running, until the signal aborts. */
@@ -118,6 +121,7 @@ async function startEngine(deps: EngineDeps, network: NodeNetwork, forks: Forks)
     images: createImagesEngine(images),
     network,
     resolver,
+    conditions: new NodeConditions(),
     onResolved: (listener, signal) => {
       resolved.add(listener)
       signal.addEventListener('abort', () => resolved.delete(listener), { once: true })

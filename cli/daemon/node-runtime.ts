@@ -11,7 +11,13 @@ import { newId } from '../../proto/lib/ids.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import { type NodeRole, networkId, nodeId } from '../../proto/objects/index.ts'
+import {
+  boundConditions,
+  type NodeCondition,
+  type NodeRole,
+  networkId,
+  nodeId,
+} from '../../proto/objects/index.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { IdentityStore } from '../../worker/identity/identity-store.ts'
 import { renewalLoop } from '../../worker/identity/renewal.ts'
@@ -158,8 +164,10 @@ export class NodeRuntime {
   }
 
   /** What does not work here, and what to do about it. */
-  problems(): readonly string[] {
-    return [this.#manager?.busProblem()].flatMap((problem) => problem ?? [])
+  conditions(): readonly NodeCondition[] {
+    const message = this.#manager?.busProblem()
+    const bus = message === undefined ? [] : [{ code: 'BUS_DOWN', message } satisfies NodeCondition]
+    return boundConditions([...bus, ...this.#deps.engine.conditions.list()])
   }
 
   agentFailure(): unknown {
@@ -270,7 +278,8 @@ export class NodeRuntime {
       clock,
       random,
       log: log.child({ part: 'agent' }),
-      describe: () => describeHost(config, this.#state.dataPathAddress, this.problems()),
+      describe: () => describeHost(config, this.#state.dataPathAddress, this.conditions()),
+      onDescription: (listener) => engine.conditions.onChange(listener),
       network: (task, spec) => networkOfTask(task, spec, localNetworkId),
       isListening,
       overlay,

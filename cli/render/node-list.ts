@@ -1,10 +1,14 @@
 // `node ls`.
 import type { NodeView } from '../../proto/gen/tsswarm/v1/control.ts'
-import { NodeAvailability, NodeState } from '../../proto/gen/tsswarm/v1/objects.ts'
+import {
+  NodeAvailability,
+  type NodeCondition,
+  NodeState,
+} from '../../proto/gen/tsswarm/v1/objects.ts'
 import type { ListView, Row } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
 
-export const nodeListView: ListView = {
+const nodeListView: ListView = {
   heads: {
     ID: 'ID',
     Self: false,
@@ -14,10 +18,17 @@ export const nodeListView: ListView = {
     ManagerStatus: 'MANAGER STATUS',
     EngineVersion: 'ENGINE VERSION',
     Address: 'ADDRESS',
+    Problems: 'PROBLEMS',
   },
   table:
     '{{.ID}} {{if .Self}}*{{else}} {{end}}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}',
   quietField: 'ID',
+}
+
+/** Docker's columns, and one more only when there is something to say in it. */
+export function nodeListViewOf(rows: readonly Row[]): ListView {
+  if (rows.every(({ Problems }) => Problems === '')) return nodeListView
+  return { ...nodeListView, table: `${nodeListView.table}\t{{.Problems}}` }
 }
 
 const availabilities: Readonly<Record<NodeAvailability, string>> = {
@@ -53,14 +64,30 @@ export function nodeRows(nodes: readonly NodeView[], selfNodeId: string): readon
       ManagerStatus: managerStatus(view),
       EngineVersion: view.node?.description?.engineVersion ?? '',
       Address: view.node?.address ?? '',
+      Problems: problemCodes(view),
     }))
 }
 
 /** What nodes say does not work there, one line each. */
 export function nodeProblems(nodes: readonly NodeView[]): readonly string[] {
   return nodes.flatMap((view) =>
-    (view.node?.description?.problems ?? []).map((text) => `node ${hostname(view)}: ${text}`),
+    conditionsOf(view).map(({ message }) => `node ${hostname(view)}: ${message}`),
   )
+}
+
+/** How often each, such as "BUS_DOWN, PORT_TAKEN x3"; empty: none. */
+function problemCodes(view: NodeView): string {
+  const counts = new Map<string, number>()
+  for (const { code: said } of conditionsOf(view)) {
+    const code = said || 'OTHER'
+    counts.set(code, (counts.get(code) ?? 0) + 1)
+  }
+  const texts = [...counts].map(([code, count]) => (count === 1 ? code : `${code} x${count}`))
+  return texts.join(', ')
+}
+
+function conditionsOf({ node }: NodeView): readonly NodeCondition[] {
+  return node?.description?.conditions ?? []
 }
 
 export function nodeStatus(view: NodeView): string {

@@ -1,6 +1,6 @@
 // `node inspect --pretty`.
 import type { NodeView } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { Node } from '../../proto/gen/tsswarm/v1/objects.ts'
+import type { Node, NodeCondition } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { binarySize, cpuCount, isoTime } from './human.ts'
 import { managerStatus, nodeAvailability, nodeStatus } from './node-list.ts'
 import { mapLines } from './pretty.ts'
@@ -21,7 +21,7 @@ export function prettyNode(view: NodeView): string {
     ` Availability:         \t${nodeAvailability(view)}`,
     ` Address:\t\t${node.address}`,
     ...managerLines(view),
-    ...(description?.problems ?? []).map((text) => `Problem:\t\t${text}`),
+    ...(description?.conditions ?? []).map(problemLine),
     'Platform:',
     ` Operating System:\t${description?.platform?.os ?? ''}`,
     ` Architecture:\t\t${description?.platform?.architecture ?? ''}`,
@@ -30,6 +30,10 @@ export function prettyNode(view: NodeView): string {
     ...mapLines('Engine Labels:', description?.engineLabels ?? {}),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function problemLine({ code, message }: NodeCondition): string {
+  return `Problem:\t\t${code === '' ? '' : `${code}: `}${message}`
 }
 
 function managerLines(view: NodeView): readonly string[] {

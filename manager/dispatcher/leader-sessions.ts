@@ -15,6 +15,7 @@ import { childController, type NamedLoop, runAll } from '../../proto/lib/lifecyc
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import {
+  boundConditions,
   type Node,
   type NodeDescription,
   type NodeId,
@@ -195,10 +196,11 @@ class LeaderTerm {
   #description(beat: SessionBeat): NodeDescription | undefined {
     try {
       if (beat.description === undefined) return undefined
-      const { problems, ...rest } = nodeDescriptionFromProto(beat.description)
+      const { conditions, ...rest } = nodeDescriptionFromProto(beat.description)
       const level = this.#deps.store.view((tx) => [...tx.all('cluster')][0]?.featureLevel ?? 0)
       // Managers of an older program would not keep them.
-      return problems === undefined || level < networksLevel ? rest : { ...rest, problems }
+      if (conditions === undefined || level < networksLevel) return rest
+      return { ...rest, conditions: boundConditions(conditions) }
     } catch (err) {
       this.#deps.log.error({ nodeId: beat.nodeId, err }, 'node description not understood')
       return undefined

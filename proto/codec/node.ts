@@ -9,7 +9,7 @@ import {
   NodeState as NodeStateProto,
   type RemovedNode as RemovedNodeProto,
 } from '../gen/tsswarm/v1/objects.ts'
-import { nodeId, raftId, sessionId } from '../objects/ids.ts'
+import { nodeId, raftId, serviceId, sessionId } from '../objects/ids.ts'
 import type {
   ManagerInfo,
   Node,
@@ -18,6 +18,7 @@ import type {
   NodeState,
   RemovedNode,
 } from '../objects/node.ts'
+import type { NodeCondition } from '../objects/node-condition.ts'
 import { type NodeSpec, nodeSpec } from '../spec/node-spec.ts'
 import { parseSpec } from '../spec/parse-spec.ts'
 import { enumCodec, optionalId, required } from './required.ts'
@@ -85,21 +86,37 @@ export function parseNodeSpec(proto: NodeSpecProto | undefined, what: string): N
 }
 
 export function nodeDescriptionToProto(description: NodeDescription): NodeDescriptionProto {
-  const { resources, problems = [] } = description
-  return { ...description, resources: { ...resources, pids: 0 }, problems }
+  const { resources, conditions = [] } = description
+  return {
+    ...description,
+    resources: { ...resources, pids: 0 },
+    problems: [],
+    conditions: conditions.map((one) => ({ ...one, serviceId: one.serviceId ?? '' })),
+  }
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields. */
 export function nodeDescriptionFromProto(proto: NodeDescriptionProto): NodeDescription {
   const resources = required(proto.resources, 'NodeDescription', 'resources')
-  const { problems, ...rest } = proto
+  const { problems: _, conditions: __, ...rest } = proto
+  const conditions = conditionsFromProto(proto)
   return {
     ...rest,
-    ...(problems.length > 0 && { problems }),
+    ...(conditions.length > 0 && { conditions }),
     hostname: required(proto.hostname, 'NodeDescription', 'hostname'),
     platform: required(proto.platform, 'NodeDescription', 'platform'),
     resources: { nanoCpus: resources.nanoCpus, memoryBytes: resources.memoryBytes },
   }
+}
+
+function conditionsFromProto(proto: NodeDescriptionProto): readonly NodeCondition[] {
+  const older = proto.problems.map((message) => ({ code: '', message }))
+  const conditions = proto.conditions.map(({ code, message, serviceId: id }) => ({
+    code,
+    message,
+    ...(id !== '' && { serviceId: serviceId(id) }),
+  }))
+  return [...older, ...conditions]
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields. */

@@ -9,10 +9,19 @@ export interface ManagerStatus {
 }
 
 function messageOf({ stateMessage, description }: Node): string {
-  return [stateMessage, ...(description?.problems ?? [])].filter((text) => text !== '').join('; ')
+  const texts = [stateMessage, ...(description?.conditions ?? []).map(({ message }) => message)]
+  return texts.filter((text) => text !== '').join('; ')
 }
 
-/** Docker's Node. `manager` is undefined for workers. */
+function conditionsOf({ description }: Node): readonly Json[] {
+  return (description?.conditions ?? []).map(({ code, message, serviceId }) => ({
+    ...omitEmpty({ Code: code }),
+    Message: message,
+    ...omitEmpty({ ServiceID: serviceId }),
+  }))
+}
+
+/** Docker's Node; what does not work there is in Status.Conditions. `manager` is undefined for workers. */
 export function nodeJson(node: Node, manager: ManagerStatus | undefined): Json {
   const { description } = node
   return {
@@ -43,6 +52,7 @@ export function nodeJson(node: Node, manager: ManagerStatus | undefined): Json {
       State: node.state,
       ...omitEmpty({ Message: messageOf(node) }),
       Addr: node.address,
+      ...omitEmpty({ Conditions: conditionsOf(node) }),
     },
     ...(node.manager === undefined
       ? {}

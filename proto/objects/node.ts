@@ -1,6 +1,7 @@
 // A node: one host of the cluster.
 import type { NodeSpec, Platform } from '../spec/node-spec.ts'
 import type { NodeId, RaftId, SessionId } from './ids.ts'
+import type { NodeCondition } from './node-condition.ts'
 
 export type NodeRole = 'worker' | 'manager'
 export type NodeState = 'unknown' | 'down' | 'ready' | 'disconnected'
@@ -20,7 +21,7 @@ export interface NodeDescription {
   /** Outer address of its VXLAN packets; empty: the node's address. */
   readonly dataPathAddress: string
   /** What does not work there, and what to do about it; absent: nothing. */
-  readonly problems?: readonly string[]
+  readonly conditions?: readonly NodeCondition[]
 }
 
 export interface ManagerInfo {

@@ -44,6 +44,7 @@ export const anInfo: InfoResponse = {
     featureLevel: 2,
     dataPathAddress: '',
     problems: [],
+    conditions: [],
   },
   stateDir: '/var/lib/tsswarm',
   leaderNodeId: '',

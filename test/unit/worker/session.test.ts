@@ -46,6 +46,7 @@ class Fixture {
   readonly failures: unknown[] = []
   overlay: OverlayAck | undefined
   readonly onRise = new Set<() => void>()
+  readonly onDescription = new Set<() => void>()
   readonly sessions: (string | undefined)[] = []
   readonly #life = new AbortController()
   readonly #running: Promise<void>
@@ -69,6 +70,10 @@ class Fixture {
           featureLevel: 1,
           dataPathAddress: '',
         }),
+        onDescription: (listener) => {
+          this.onDescription.add(listener)
+          return () => this.onDescription.delete(listener)
+        },
         managers: () => known,
         applied: () => this.applied,
         overlay: {
@@ -346,6 +351,36 @@ t.test('a changed description is told within 20 s', async (t) => {
   const told = got.find(({ kind }) => kind?.$case === 'description')
   t.match(told, { kind: { value: { hostname: 'renamed' } } })
 })
+
+t.test(
+  'a change of the description that is announced is told at once, a second apart',
+  async (t) => {
+    const fixture = new Fixture()
+    const { got } = await fixture.started()
+    const told = (): readonly string[] =>
+      got.flatMap(({ kind }) => (kind?.$case === 'description' ? [kind.value.hostname] : []))
+    const change = async (hostname: string): Promise<void> => {
+      fixture.hostname = hostname
+      for (const listener of fixture.onDescription) listener()
+      await settle()
+    }
+    await fixture.clock.advance(5_000)
+    await change('w2')
+    await fixture.clock.advance(1)
+    t.strictSame(told(), ['w2'])
+    await change('w3')
+    await change('w4')
+    await fixture.clock.advance(900)
+    t.strictSame(told(), ['w2'], 'what comes and goes is told no more often')
+    await fixture.clock.advance(100)
+    t.strictSame(told(), ['w2', 'w4'])
+    await change('w4')
+    await fixture.clock.advance(30_000)
+    t.strictSame(told(), ['w2', 'w4'], 'only what differs')
+    await fixture.stop()
+    t.equal(fixture.onDescription.size, 0)
+  },
+)
 
 t.test(
   'an agent that is stopped says goodbye and waits until its manager has heard it',

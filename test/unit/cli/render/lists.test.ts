@@ -3,7 +3,7 @@ import t from 'tap'
 import { imageListView, imageRows } from '../../../../cli/render/image-list.ts'
 import { renderInspect, renderInspectOne } from '../../../../cli/render/inspect-format.ts'
 import { renderList } from '../../../../cli/render/list-format.ts'
-import { nodeListView, nodeRows } from '../../../../cli/render/node-list.ts'
+import { nodeListViewOf, nodeRows } from '../../../../cli/render/node-list.ts'
 import { serviceListView, serviceRows } from '../../../../cli/render/service-list.ts'
 import { alignTable } from '../../../../cli/render/table.ts'
 import { renderTasks } from '../../../../cli/render/task-list.ts'
@@ -164,9 +164,9 @@ t.test('node ls', async (t) => {
     }),
   ]
   const rows = nodeRows(nodes, id('a'))
-  golden(t, 'test/golden/cli/node-ls.txt', renderList(nodeListView, rows, {}))
+  golden(t, 'test/golden/cli/node-ls.txt', renderList(nodeListViewOf(rows), rows, {}))
   t.equal(
-    renderList(nodeListView, rows.slice(0, 1), {
+    renderList(nodeListViewOf(rows), rows.slice(0, 1), {
       format: '{{.Hostname}} {{.Self}} {{.ManagerStatus}}',
     }),
     'm1 true Leader\n',

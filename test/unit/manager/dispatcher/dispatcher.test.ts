@@ -466,4 +466,5 @@ const emptyDescription = {
   featureLevel: 0,
   dataPathAddress: '',
   problems: [],
+  conditions: [],
 }

@@ -1,14 +1,19 @@
 // What sessions tell beside tasks: the ingress network to agents, what does not work on a node to the store.
 import t from 'tap'
 import { nodeDescriptionToProto } from '../../../../proto/codec/node.ts'
-import { networksLevel } from '../../../../proto/objects/index.ts'
+import {
+  conditionMessageMax,
+  conditionsMax,
+  networksLevel,
+} from '../../../../proto/objects/index.ts'
 import { MiniCluster } from '../../../support/mini-cluster.ts'
 import { aNetwork, aNode } from '../../../support/objects.ts'
 
 async function aWorld(t: { after(fn: () => Promise<void>): void }) {
   const cluster = new MiniCluster()
-  await cluster.start('m1', 'w1')
+  await cluster.start('m1', 'm2', 'w1')
   cluster.addManager('m1')
+  cluster.addManager('m2')
   await cluster.lead('m1')
   t.after(() => cluster.stop())
   return cluster
@@ -35,9 +40,13 @@ t.test(
     const cluster = await aWorld(t)
     const { description } = aNode({ id: 'w1' })
     if (description === undefined) throw new Error('no description')
-    const value = nodeDescriptionToProto({ ...description, problems: ['the bus does not run'] })
+    const value = nodeDescriptionToProto({
+      ...description,
+      conditions: [{ code: 'BUS_DOWN', message: 'the bus does not run' }],
+    })
     const agent = cluster.open('w1', 'm1')
-    const problems = () => cluster.store.view((tx) => tx.get('nodes', 'w1')?.description?.problems)
+    const problems = () =>
+      cluster.store.view((tx) => tx.get('nodes', 'w1')?.description?.conditions)
     const level = async (featureLevel: number): Promise<void> => {
       // Levels only rise: another cluster object takes the place of this one.
       await cluster.store.update((tx) => {
@@ -54,8 +63,21 @@ t.test(
     await level(networksLevel)
     agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '2' } } })
     await cluster.clock.advance(1_000)
-    t.strictSame(problems(), ['the bus does not run'])
-    const well = { ...value, problems: [], engineVersion: '3' }
+    t.strictSame(problems(), [{ code: 'BUS_DOWN', message: 'the bus does not run' }])
+    await cluster.lead('m2')
+    await cluster.clock.advance(1_000)
+    t.match(problems(), [{ code: 'BUS_DOWN' }], 'a change of leader changes nothing')
+    const many = Array.from({ length: 100 }, (_, i) => ({
+      ...{ code: 'PORT_TAKEN', serviceId: 's1' },
+      message: `port ${i}\n`.repeat(1_000),
+    }))
+    agent.send({ kind: { $case: 'description', value: { ...value, conditions: many } } })
+    await cluster.clock.advance(1_000)
+    const kept = problems() ?? []
+    t.equal(kept.length, conditionsMax, 'no node tells more than a few')
+    t.ok(kept.every(({ message }) => message.length <= conditionMessageMax))
+    t.strictSame(kept.at(-1), { code: 'MORE', message: '85 more problems are not shown' })
+    const well = { ...value, conditions: [], engineVersion: '3' }
     agent.send({ kind: { $case: 'description', value: well } })
     await cluster.clock.advance(1_000)
     t.equal(problems(), undefined)
