@@ -1,14 +1,16 @@
 // What a node needs of the kernel once it is part of the overlay, whatever networks it holds: its transit addresses, the
 // list of those who may send VXLAN, and the ways back to the nodes through which connections from outside came in. Pure.
 import type { NodePath, OverlayNetwork } from '../../proto/objects/overlay.ts'
-import { type AddressFamily, addressItem, routeItem, ruleItem } from './items.ts'
+import { type AddressFamily, addressItem, neighbourItem, routeItem, ruleItem } from './items.ts'
 import type { DesiredItem } from './kernel-state.ts'
 import {
   dataPlaneAddress6,
   dataPlaneLink,
+  dataPlaneMac,
   doorSubnet6,
   hostAddress6,
   hostLink,
+  hostMac,
   linkPrefix6,
 } from './network-state.ts'
 import { familyOf, ofFamily, vxlanName } from './overlay-state.ts'
@@ -42,15 +44,20 @@ function vtepPiece({ dataPathAddress }: NodePath): Piece {
   return { elements: [{ namespace: 'host', set, element: dataPathAddress }] }
 }
 
-/** IPv6 between host and data plane, and forwarding of it in both. */
+/**
+ * IPv6 between host and data plane, and forwarding of it in both. Who is on the other end is told, as a new device could not
+ * ask for it in its first two seconds: it makes sure of its own link-local address then.
+ */
 function ipv6Piece(): Piece {
   return {
     hostItems: [
       addressItem(hostLink, `${hostAddress6}/${linkPrefix6}`),
+      neighbourItem(hostLink, dataPlaneAddress6, dataPlaneMac),
       routeItem(doorSubnet6, { via: dataPlaneAddress6, dev: hostLink }),
     ],
     items: [
       addressItem(dataPlaneLink, `${dataPlaneAddress6}/${linkPrefix6}`),
+      neighbourItem(dataPlaneLink, hostAddress6, hostMac),
       routeItem('::/0', { via: hostAddress6, dev: dataPlaneLink }),
     ],
     sysctls: [

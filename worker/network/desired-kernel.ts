@@ -6,10 +6,12 @@ import {
   addressesOf,
   dataPlaneAddress,
   dataPlaneLink,
+  dataPlaneMac,
   doorSubnet,
   type Endpoint,
   hostAddress,
   hostLink,
+  hostMac,
   linkMtu,
   linkPrefix,
   type NetworkState,
@@ -30,8 +32,9 @@ function desiredHost(state: NetworkState, dataPlaneFile: string): DesiredNamespa
   const pieces = piecesOf(state.overlay)
   return {
     items: [
-      linkItem(hostLink, { mtu: linkMtu, create: [make], alias: 'tsswarm' }),
+      linkItem(hostLink, { mtu: linkMtu, mac: hostMac, create: [make], alias: 'tsswarm' }),
       addressItem(hostLink, `${hostAddress}/${linkPrefix}`),
+      neighbourItem(hostLink, dataPlaneAddress, dataPlaneMac),
       routeItem(doorSubnet, byLink),
       ...state.networks.map(({ subnet }) => routeItem(subnet, { ...byLink, src: hostAddress })),
       ...pieces.flatMap(({ hostItems = [] }) => hostItems),
@@ -53,9 +56,10 @@ function desiredDataPlane(state: NetworkState): DesiredNamespace {
   const pieces = piecesOf(state.overlay)
   const own = [
     linkItem('lo', {}),
-    linkItem(dataPlaneLink, { mtu: linkMtu }),
+    linkItem(dataPlaneLink, { mtu: linkMtu, mac: dataPlaneMac }),
     addressItem('lo', `${state.transit}/32`),
     addressItem(dataPlaneLink, `${dataPlaneAddress}/${linkPrefix}`),
+    neighbourItem(dataPlaneLink, hostAddress, hostMac),
     routeItem('default', { via: hostAddress, dev: dataPlaneLink }),
     // Without it a packet to a container that is gone would leave by up0, and a host of the LAN might answer.
     ...state.networks.map(({ subnet }) => routeItem(subnet, { type: 'unreachable' })),

@@ -286,7 +286,7 @@ class NodeKernel implements Kernel {
       items: [
         ...parseRoutes(routes ?? '', { family: 4, dev: device }),
         ...parseRoutes(routes6 ?? '', { family: 6, dev: device }),
-        ...parseNeighbours(neighbours ?? ''),
+        ...parseNeighbours(neighbours ?? '', device),
         ...parseRules(rules ?? '', 4),
         ...parseRules(rules6 ?? '', 6),
         ...parseFdb(fdb ?? ''),

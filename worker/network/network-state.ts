@@ -14,6 +14,9 @@ export const linkPrefix = 30
 /** Doors are addresses of it that the host routes to the data plane (see PublishedPort.door). */
 export const doorSubnet = '169.254.77.0/24'
 export const linkMtu = 1500
+/** Of the two ends, which nobody else ever sees: so each is the other's neighbour without asking. */
+export const hostMac = '02:77:00:00:00:01'
+export const dataPlaneMac = '02:77:00:00:00:02'
 
 /** Where containers find the node's resolver, as under Docker: an address of loopback, in the data plane. */
 export const resolverAddress = '127.0.0.11'

@@ -151,11 +151,11 @@ export function parseFdb(text: string): readonly ObservedItem[] {
     }))
 }
 
-/** Answer of `ip -j neigh show nud permanent`. */
-export function parseNeighbours(text: string): readonly ObservedItem[] {
+/** Answer of `ip -j neigh show nud permanent`; `dev`: the one device it was limited to, which it leaves out then. */
+export function parseNeighbours(text: string, dev = ''): readonly ObservedItem[] {
   return objects(parseJson(text)).map((entry) => ({
     kind: 'neighbour',
-    key: `${textOf(entry.dev)} ${textOf(entry.dst)}`,
+    key: `${textOf(entry.dev) || dev} ${textOf(entry.dst)}`,
     identity: '',
     fields: { lladdr: textOf(entry.lladdr) },
   }))

@@ -105,6 +105,8 @@ t.test('permanent neighbours are keyed by device and address', async (t) => {
       fields: { lladdr: '02:00:00:00:00:01' },
     },
   ])
+  const ofDevice = text.replace('"dev":"va",', '')
+  t.equal(parseNeighbours(ofDevice, 'dp0')[0]?.key, 'dp0 172.30.0.5', 'a listing of one device')
 })
 
 t.test('sysctls are keyed by their path below /proc/sys', async (t) => {
