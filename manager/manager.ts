@@ -260,7 +260,7 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
   const directory = createClusterDirectory({ ...basics, selfNodeId: nodeId, clusterId, raft, book })
   const self = (): RaftMember => ({ nodeId, ...place.info })
   const channels = new ManagerChannels({ locator: directory, identity })
-  const acks = new AckTable()
+  const acks = new AckTable(clock)
   const sessions = createLeaderSessions({
     ...basics,
     acks,

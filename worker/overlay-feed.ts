@@ -62,6 +62,8 @@ export interface OverlayFeedDeps {
   readonly managers: () => readonly ManagerAddress[]
   /** Told after each change; must be quick. */
   readonly onKnowledge: (now: OverlayKnowledge) => void
+  /** A network that last changed at `at` has not changed up to `until`; must be quick. */
+  readonly onConfirmed?: (id: NetworkId, at: Stamp, until: Stamp) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -91,6 +93,7 @@ export class OverlayFeed {
       codec: overlayCodec,
       fetch: (questions, signal) => this.#fetch(questions, signal),
       apply: (subject, action) => this.#apply(subject, action),
+      onAsOf: (subject, asOf) => this.#confirm(subject, asOf),
     })
     this.#set.hold([pathsSubject])
   }
@@ -142,6 +145,13 @@ export class OverlayFeed {
     if (result.view === undefined) views.delete(id)
     else views.set(id, result.view)
     this.#know({ views, stamps: new Map(this.#known.stamps).set(id, stamp) })
+  }
+
+  #confirm(subject: string, until: Stamp): void {
+    if (subject === pathsSubject) return
+    const id = networkIdOf(subject)
+    const at = this.#known.stamps.get(id)
+    if (at !== undefined) this.#deps.onConfirmed?.(id, at, until)
   }
 
   async #fetch(

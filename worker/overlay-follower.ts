@@ -25,7 +25,15 @@ interface Step {
   readonly stamps: ReadonlyMap<NetworkId, Stamp>
 }
 
+/** A network that last changed at `at` was still the same at `until`. */
+interface Confirmed {
+  readonly at: Stamp
+  readonly until: Stamp
+}
+
 const retryMs = 1_000
+/** That nothing changed is said at most this often: nobody waits for it but who has just begun to lead. */
+const confirmMs = 200
 /** Steps that the resolver has not told of; of more, the older ones are overtaken. */
 const stepsMax = 1_000
 
@@ -36,6 +44,9 @@ export class OverlayFollower implements OverlayProgress {
   readonly #told = new Map<Stamp, Step>()
   #latest: { readonly step: Step; readonly apply: () => Promise<void> } | undefined
   #wake: () => void = () => {}
+  /** Of networks that are held. */
+  readonly #confirmed = new Map<NetworkId, Confirmed>()
+  #isConfirmDue = false
   #count = 0
   #inKernel: Step | undefined
   #inResolver: Step | undefined
@@ -50,6 +61,7 @@ export class OverlayFollower implements OverlayProgress {
     if (!now.isComplete || last === undefined) return
     this.#count += 1
     const step = { number: this.#count, epoch: last.epoch, stamps: now.stamps }
+    for (const id of this.#confirmed.keys()) if (!now.stamps.has(id)) this.#confirmed.delete(id)
     const state = { nodeId: this.#deps.nodeId, paths: now.paths, views: [...now.views.values()] }
     // An object of its own: it names this step.
     const stamp = { ...last }
@@ -58,6 +70,18 @@ export class OverlayFollower implements OverlayProgress {
     this.#deps.resolver.setViews(state.views, stamp)
     this.#latest = { step, apply: () => this.#deps.network.setOverlay(state, stamp) }
     this.#wake()
+  }
+
+  /** The network is since `at` as it was told then, and still was at `until`: who follows the one follows the other. */
+  confirm(id: NetworkId, at: Stamp, until: Stamp): void {
+    if (compareStamps(this.#confirmed.get(id)?.until ?? at, until) >= 0) return
+    this.#confirmed.set(id, { at, until })
+    if (this.#isConfirmDue) return
+    this.#isConfirmDue = true
+    this.#deps.clock.setTimer(confirmMs, () => {
+      this.#isConfirmDue = false
+      this.#tell()
+    })
   }
 
   /** This node is part of no cluster: nothing of the overlay is left in kernel and resolver. After `run` has ended. */
@@ -83,8 +107,18 @@ export class OverlayFollower implements OverlayProgress {
     const [kernel, resolver] = [this.#inKernel, this.#inResolver]
     if (kernel === undefined || resolver === undefined) return undefined
     const { epoch, stamps } = kernel.number < resolver.number ? kernel : resolver
-    const networks = [...stamps].map(([networkId, { index }]) => ({ networkId, raftIndex: index }))
+    const networks = [...stamps].map(([networkId, stamp]) => ({
+      networkId,
+      raftIndex: this.#untilOf(networkId, stamp).index,
+    }))
     return { epoch, networks }
+  }
+
+  /** Up to when what was told at `at` is known to hold. */
+  #untilOf(id: NetworkId, at: Stamp): Stamp {
+    const confirmed = this.#confirmed.get(id)
+    if (confirmed === undefined || compareStamps(confirmed.at, at) !== 0) return at
+    return confirmed.until.epoch === at.epoch ? confirmed.until : at
   }
 
   onRise(listener: () => void): () => void {

@@ -6,7 +6,7 @@ import type { Clock } from '../../proto/lib/clock.ts'
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import type { IdentitySource, NetworkId, NodeId } from '../../proto/objects/index.ts'
+import type { IdentitySource, NetworkId, NodeId, Stamp } from '../../proto/objects/index.ts'
 import {
   OverlayFeed,
   type OverlayKnowledge,
@@ -24,6 +24,8 @@ export interface NodeBusDeps {
   readonly transport: OverlayTransport
   /** Told what is known, once it is known which networks all nodes hold. */
   readonly follow: (now: OverlayKnowledge) => void
+  /** Told up to when a network is known to be as it was told. */
+  readonly confirm: (id: NetworkId, at: Stamp, until: Stamp) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -48,6 +50,7 @@ export class NodeBus {
       ...deps,
       bus: this.#client,
       onKnowledge: (now) => this.#follow(now),
+      onConfirmed: deps.confirm,
     })
     this.loops = [
       { name: 'bus connection', run: this.#client.run },

@@ -254,6 +254,7 @@ export class NodeRuntime {
       sessionManager: () => agent.status().manager,
       transport,
       follow: (now) => overlay.follow(now),
+      confirm: (id, at, until) => overlay.confirm(id, at, until),
       clock,
       random,
       log: log.child({ part: 'bus' }),

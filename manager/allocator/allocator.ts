@@ -157,7 +157,9 @@ export class Allocator {
 
   /** `atIndex`: of the commit. */
   changeTask(before: Task | undefined, after: Task | undefined, atIndex: number): void {
-    this.#move(heldBy(before), heldBy(after), atIndex)
+    // Nodes hear of a task's addresses when it has a node: before that nobody has to let go of them.
+    const wasTold = before?.nodeId !== undefined || after?.nodeId !== undefined
+    this.#move(heldBy(before), heldBy(after), wasTold ? atIndex : 0)
     const wasWaiting = before !== undefined && isWaiting(before)
     if (after !== undefined && isWaiting(after)) {
       if (!wasWaiting) this.#tasks.add(after.id)

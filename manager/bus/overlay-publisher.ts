@@ -44,6 +44,8 @@ export interface OverlayPublisherDeps {
 /** Changes within this time travel together. */
 const gatherMs = 10
 const tipMs = 1_000
+/** Who begins to lead waits to hear that nodes are up to date. */
+const firstTipMs = 100
 /** A subject gets a tip in each of so many rounds after a change, */
 const eagerRounds = 5
 /** and after that in one of so many. */
@@ -85,7 +87,7 @@ class Publisher {
     const stopConnection = bus.onConnection((isConnected) => {
       if (isConnected) this.#tipAll()
     })
-    let tipAtMs = clock.monotonicMs()
+    let tipAtMs = clock.monotonicMs() + firstTipMs
     while (!signal.aborted) {
       if (this.#isAnew) this.#begin()
       this.#publishDirty()

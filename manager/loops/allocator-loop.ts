@@ -169,7 +169,7 @@ function viewOf(tx: ReadTx, acks: NetworkAcks, random: () => number): Allocation
     service: (id) => tx.get('services', id),
     node: (id) => tx.get('nodes', id),
     taskSpec: (hash) => tx.get('taskSpecs', hash)?.spec,
-    ackedIndex: (id) => acks.reachedIndex(id),
+    ackedIndex: (id) => acks.forgottenIndex(id),
     random,
   }
 }

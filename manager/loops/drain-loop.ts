@@ -62,7 +62,7 @@ class Drains {
     acks.learnAnew()
     const ended = new AbortController()
     const commits = store.watch(
-      { cluster: 'all', nodes: 'all', tasks: 'all' },
+      { cluster: 'all', nodes: 'all', networks: 'all', tasks: 'all' },
       { signal: ended.signal, bufferMax: commitsWaitingMax },
     )
     const learning = this.#learn(signal)
@@ -95,6 +95,7 @@ class Drains {
     const tasks = store.rows('tasks')
     const index = store.appliedIndex
     acks.setLearning(true)
+    this.#noteIngress()
     store.view((tx) => {
       for (const { epoch } of tx.all('cluster')) acks.setEpoch(epoch)
       for (const node of tx.all('nodes')) this.#noteNode(node)
@@ -120,8 +121,11 @@ class Drains {
         return
       }
       case 'nodes':
-        if (change.kind === 'remove') this.#deps.acks.setUp(change.object.id, false)
+        if (change.kind === 'remove') this.#deps.acks.drop(change.object.id)
         else this.#noteNode(change.object)
+        return
+      case 'networks':
+        if (change.object.spec.isIngress) this.#noteIngress()
         return
       case 'cluster':
         if (change.kind !== 'remove') this.#deps.acks.setEpoch(change.object.epoch)
@@ -129,6 +133,13 @@ class Drains {
       default:
         return
     }
+  }
+
+  /** Each node leads to the ports of the mesh. */
+  #noteIngress(): void {
+    const { store, acks } = this.#deps
+    const networks = store.view((tx) => [...tx.all('networks')])
+    acks.setHeldByAll(networks.filter(({ spec }) => spec.isIngress).map(({ id }) => id))
   }
 
   #noteNode({ id, state }: Node): void {

@@ -1,6 +1,13 @@
 // How far each node has followed the overlay, as the leader knows it. In memory only; learnt anew each term from what agents repeat.
+import type { Clock, Timer } from '../../proto/lib/clock.ts'
 import type { NetworkId, NodeId } from '../../proto/objects/index.ts'
 import type { NetworkAcks } from './network-acks.ts'
+
+/**
+ * So long a node that went down keeps addresses from being given again: what it leads to them would reach somebody else if
+ * it came back. A node that is away for longer must not use up the pools of the others.
+ */
+export const staleMs = 60_000
 
 export class AckTable implements NetworkAcks {
   /** Up to which Raft index, of each network that the node holds. */
@@ -9,15 +16,26 @@ export class AckTable implements NetworkAcks {
   readonly #tasks = new Map<NetworkId, Map<NodeId, number>>()
   /** Nodes whose word is waited for. */
   readonly #up = new Set<NodeId>()
+  /** Nodes that went down lately, and what they held and had followed then. */
+  readonly #stale = new Map<NodeId, ReadonlyMap<NetworkId, number>>()
+  readonly #timers = new Map<NodeId, Timer>()
+  /** Networks that each node holds, whether it has tasks on them or not. */
+  #heldByAll: ReadonlySet<NetworkId> = new Set()
   /** What was worked out since something about the network changed. */
   readonly #reached = new Map<NetworkId, number>()
   readonly #listeners = new Set<() => void>()
+  readonly #clock: Clock
   #epoch = 0
   #isLearning = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** A new term begins: agents say again how far they are. */
   beginTerm(): void {
     this.#followed.clear()
+    for (const id of [...this.#stale.keys()]) this.#endStale(id)
     this.learnAnew()
   }
 
@@ -32,6 +50,12 @@ export class AckTable implements NetworkAcks {
   setLearning(isLearning: boolean): void {
     this.#isLearning = isLearning
     if (!isLearning) this.#tell()
+  }
+
+  setHeldByAll(networks: Iterable<NetworkId>): void {
+    this.#heldByAll = new Set(networks)
+    this.#reached.clear()
+    this.#tell()
   }
 
   /** Of stamps of another epoch nothing is known. */
@@ -58,13 +82,23 @@ export class AckTable implements NetworkAcks {
   /** A node that is not up is not waited for. */
   setUp(node: NodeId, isUp: boolean): void {
     if (isUp === this.#up.has(node)) return
-    if (isUp) this.#up.add(node)
-    else {
+    if (isUp) {
+      this.#up.add(node)
+      this.#endStale(node)
+    } else {
       this.#up.delete(node)
+      this.#beginStale(node)
       this.#followed.delete(node)
     }
     this.#reached.clear()
     if (!isUp) this.#tell()
+  }
+
+  /** It is gone for good. */
+  drop(node: NodeId): void {
+    this.setUp(node, false)
+    this.#endStale(node)
+    this.#tell()
   }
 
   /** A task on the network came to the node (1), or ended there (-1). */
@@ -88,6 +122,14 @@ export class AckTable implements NetworkAcks {
     return least
   }
 
+  forgottenIndex(id: NetworkId): number {
+    let least = this.reachedIndex(id)
+    for (const followed of this.#stale.values()) {
+      least = Math.min(least, followed.get(id) ?? Number.POSITIVE_INFINITY)
+    }
+    return least
+  }
+
   onRise(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -97,7 +139,24 @@ export class AckTable implements NetworkAcks {
   #indexOf(node: NodeId, network: NetworkId): number {
     const index = this.#followed.get(node)?.get(network)
     if (index !== undefined) return index
-    return this.#tasks.get(network)?.has(node) === true ? 0 : Number.POSITIVE_INFINITY
+    const isHeld = this.#heldByAll.has(network) || this.#tasks.get(network)?.has(node) === true
+    return isHeld ? 0 : Number.POSITIVE_INFINITY
+  }
+
+  /** What it said last of each network that it held. */
+  #beginStale(node: NodeId): void {
+    this.#stale.set(node, this.#followed.get(node) ?? new Map())
+    const timer = this.#clock.setTimer(staleMs, () => {
+      this.#endStale(node)
+      this.#tell()
+    })
+    this.#timers.set(node, timer)
+  }
+
+  #endStale(node: NodeId): void {
+    this.#timers.get(node)?.cancel()
+    this.#timers.delete(node)
+    this.#stale.delete(node)
   }
 
   #tell(): void {

@@ -7,6 +7,11 @@ export interface NetworkAcks {
    * no node holds it. Nodes that are down do not count.
    */
   reachedIndex(id: NetworkId): number
-  /** Calls back after any of them rose; returns how to end it. */
+  /**
+   * The same for whoever gives addresses again: nodes that went down lately count too, for what they know is of before,
+   * and they may be back at any moment.
+   */
+  forgottenIndex(id: NetworkId): number
+  /** Calls back after any of these rose; returns how to end it. */
   onRise(listener: () => void): () => void
 }

@@ -5,7 +5,7 @@ import { LabCluster } from '../bench/lab-cluster.ts'
 import { removeWrites, WriteLoad } from '../bench/write-load.ts'
 
 t.setTimeout(300_000)
-const cluster = new LabCluster('failover-e2e', { managers: 3, workers: 0 })
+const cluster = new LabCluster('fails', { managers: 3, workers: 0 })
 await cluster.up()
 t.teardown(() => cluster.down())
 
@@ -29,6 +29,25 @@ for (const fault of faults) {
     t.not(await leaderOf(cluster), before)
   })
 }
+
+t.test(
+  'under a new leader a service on a network can grow, though nothing else changed',
+  async (t) => {
+    const { lab } = cluster
+    const gone = await leaderOf(cluster)
+    const [host = ''] = ['m1', 'm2', 'm3'].filter((one) => one !== gone)
+    const place = ['--constraint', `node.hostname==${host}`]
+    await lab.cli(host, 'network', 'create', 'back')
+    const flags = ['--quiet', '--name', 'grows', '--network', 'back', ...place]
+    await lab.cli(host, 'service', 'create', ...flags, 'lab/hello')
+    await cluster.kill(gone)
+    await lab.until('another one leads', async () => (await leaderOf(cluster)) !== gone)
+    await lab.cli(host, 'service', 'scale', '--detach', 'grows=2')
+    t.equal((await lab.untilRunning(host, 'grows', 2)).length, 2)
+    await cluster.restart(gone)
+    await lab.cli(host, 'service', 'rm', 'grows')
+  },
+)
 
 interface Event {
   readonly note?: string

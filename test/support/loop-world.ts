@@ -76,6 +76,7 @@ export class LoopWorld {
   #acks(): NetworkAcks {
     return {
       reachedIndex: () => this.ackedIndex,
+      forgottenIndex: () => this.ackedIndex,
       onRise: (listener) => {
         this.#onAck.add(listener)
         return () => this.#onAck.delete(listener)

@@ -52,7 +52,7 @@ export class MiniCluster {
   readonly random = seededRandom(7)
   readonly store = createMemoryStore({ clock: this.clock, random: this.random })
   /** What the leader knows of how far nodes followed the overlay. */
-  readonly acks = new AckTable()
+  readonly acks = new AckTable(this.clock)
   /** What a full set waits for. */
   readBarrier: () => Promise<void> = async () => {}
   leader: NodeId | undefined

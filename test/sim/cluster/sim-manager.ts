@@ -101,7 +101,7 @@ export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise
     selfNodeId: nodeId(host),
     clusterId: 'cluster-1',
   })
-  const acks = new AckTable()
+  const acks = new AckTable(clock)
   const sessions = createLeaderSessions({ ...basics, store, acks })
   const dispatcher = createDispatcher({
     ...basics,

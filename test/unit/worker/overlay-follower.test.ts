@@ -52,6 +52,10 @@ class World {
     await settle()
   }
 
+  confirm(id: string, at: number, until: number): void {
+    this.follower.confirm(networkId(id), { epoch: 1, index: at }, { epoch: 1, index: until })
+  }
+
   async written(): Promise<void> {
     this.writing.shift()?.done()
     await settle()
@@ -155,4 +159,32 @@ t.test('a node that leaves has no way to others', async (t) => {
   world.writing.pop()?.fail(new Error('busy'))
   await forgotten
   t.same(world.asked.at(-1), { epoch: 0, index: 0 })
+})
+
+t.test('what did not change is followed up to when it was confirmed', async (t) => {
+  const world = aWorld(t)
+  await world.know({ red: 5, blue: 6 })
+  world.confirm('red', 5, 8)
+  await world.clock.advance(200)
+  t.equal(world.reached, undefined, 'nothing is applied yet')
+  await world.written()
+  world.resolved()
+  t.same(world.reached, { red: 8, blue: 6 })
+  const { rises } = world
+  for (const until of [9, 10, 9]) world.confirm('red', 5, until)
+  t.equal(world.rises, rises)
+  await world.clock.advance(200)
+  t.equal(world.rises, rises + 1, 'said once')
+  t.same(world.reached, { red: 10, blue: 6 })
+  await world.know({ red: 12, blue: 6 })
+  world.confirm('red', 12, 14)
+  t.same(world.reached, { red: 5, blue: 6 }, 'the newer state is not in the kernel')
+  await world.written()
+  world.resolved()
+  t.same(world.reached, { red: 14, blue: 6 })
+  await world.know({ blue: 6 })
+  await world.know({ red: 12, blue: 6 })
+  for (let i = 0; i < 2; i++) await world.written()
+  world.resolved()
+  t.same(world.reached, { red: 12, blue: 6 }, 'of a network that was let go nothing is kept')
 })

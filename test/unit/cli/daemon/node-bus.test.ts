@@ -27,6 +27,7 @@ async function aNode(t: { after(fn: () => Promise<void>): void }) {
     sessionManager: () => manager,
     transport: world.transport('w1'),
     follow: (now) => told.push(now),
+    confirm: () => {},
     clock,
     random: seededRandom(1),
     log: silentLogger,

@@ -104,7 +104,8 @@ t.test('nothing is written before all managers know of it', async (t) => {
   const life = new AbortController()
   const random = seededRandom(2)
   const log = silentLogger
-  const loop = allocatorLoop({ store, clock: systemClock, random, log, acks: new AckTable() })
+  const acks = new AckTable(systemClock)
+  const loop = allocatorLoop({ store, clock: systemClock, random, log, acks })
   const done = loop.run(life.signal)
   const path = () => store.view((tx) => tx.get('nodes', 'a'))?.path
   await store.update((tx) => tx.create('nodes', aNode({ id: 'b' })))

@@ -12,7 +12,7 @@ import { VirtualClock } from '../../../support/virtual-clock.ts'
 
 class World {
   readonly clock = new VirtualClock()
-  readonly acks = new AckTable()
+  readonly acks = new AckTable(this.clock)
   readonly store: ReplicatedStore
   #life = new AbortController()
   #running: Promise<void> = Promise.resolve()

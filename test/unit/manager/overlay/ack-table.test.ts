@@ -1,14 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { AckTable } from '../../../../manager/overlay/ack-table.ts'
+import { AckTable, staleMs } from '../../../../manager/overlay/ack-table.ts'
 import { type NetworkId, type NodeId, networkId, nodeId } from '../../../../proto/objects/index.ts'
+import { VirtualClock } from '../../../support/virtual-clock.ts'
 
 const [a, b] = [nodeId('a'), nodeId('b')]
 const [red, blue] = [networkId('red'), networkId('blue')]
 const reached = (...pairs: readonly (readonly [NetworkId, number])[]) => new Map(pairs)
 
 function aTable(...up: readonly NodeId[]): AckTable {
-  const table = new AckTable()
+  const table = new AckTable(new VirtualClock())
   table.setEpoch(1)
   for (const node of up) table.setUp(node, true)
   return table
@@ -56,6 +57,60 @@ t.test('a node that is down is not waited for, and says it anew when it is back'
   stop()
   table.note(b, 1, reached([red, 8]))
   t.equal(rises, 3)
+})
+
+t.test('what a node that went down knows keeps addresses back for a while', async (t) => {
+  const clock = new VirtualClock()
+  const table = new AckTable(clock)
+  table.setEpoch(1)
+  for (const node of [a, b]) table.setUp(node, true)
+  table.note(a, 1, reached([red, 7], [blue, 7]))
+  table.note(b, 1, reached([red, 3]))
+  table.setUp(b, false)
+  const indexes = () => [table.reachedIndex(red), table.forgottenIndex(red)]
+  t.same(indexes(), [7, 3])
+  t.equal(table.forgottenIndex(blue), 7, 'it did not hold that one')
+  table.learnAnew()
+  table.setUp(a, true)
+  table.setUp(b, false)
+  t.same(indexes(), [7, 3], 'still, when all rows were told anew')
+  table.setUp(b, true)
+  table.note(b, 1, reached([red, 9]))
+  t.same(indexes(), [7, 7], 'it is back, and says it itself')
+  table.setUp(b, false)
+  table.note(a, 1, reached([red, 11]))
+  let rises = 0
+  table.onRise(() => {
+    rises += 1
+  })
+  await clock.advance(staleMs - 1)
+  t.same([...indexes(), rises], [11, 9, 0])
+  await clock.advance(1)
+  t.same([...indexes(), rises], [11, 11, 1])
+})
+
+t.test('a node that is removed, and one of an earlier term, keeps nothing back', async (t) => {
+  const table = aTable(a, b)
+  table.note(a, 1, reached([red, 7]))
+  table.note(b, 1, reached([red, 3]))
+  table.setUp(b, false)
+  table.drop(b)
+  t.equal(table.forgottenIndex(red), 7)
+  table.setUp(a, false)
+  table.beginTerm()
+  t.equal(table.forgottenIndex(red), Number.POSITIVE_INFINITY)
+})
+
+t.test('a network that every node holds waits for each, also for one without tasks', async (t) => {
+  const table = aTable(a, b)
+  table.setHeldByAll([red])
+  table.note(a, 1, reached([red, 7]))
+  t.equal(table.reachedIndex(red), 0)
+  table.note(b, 1, reached([red, 8]))
+  t.equal(table.reachedIndex(red), 7)
+  table.setHeldByAll([])
+  table.note(b, 1, reached())
+  t.equal(table.reachedIndex(red), 7)
 })
 
 t.test('what is older, and what another epoch said, counts for nothing', async (t) => {
