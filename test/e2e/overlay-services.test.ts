@@ -110,6 +110,21 @@ t.test('a sender of UDP that never stops follows the service from task to task',
       (await readFile(heard(node), 'utf8')).length > before
     await t.resolves(eventually(grows, 'it is heard'), `the task on node ${node} hears it`)
   }
+
+  // This kernel may have no SCTP, but it follows associations.
+  const { dataPlane } = world.node(1)
+  await world.bench.run(dataPlane, [
+    ...['conntrack', '-I', '-p', 'sctp', '--state', 'ESTABLISHED', '-t', '600'],
+    ...['-s', addressOf(1), '-d', vip, '--dst-nat', addressOf(2)],
+    ...['--sport', '7777', '--dport', '99', '--orig-vtag', '1', '--reply-vtag', '2'],
+  ])
+  const associations = (): Promise<string> =>
+    world.bench.run(dataPlane, ['conntrack', '-L', '-p', 'sctp'])
+  await world.tell([webView(3)])
+  t.match(await associations(), /src=10\.1\.0\.12/, 'an association lives on with its task')
+  const { network, services, tasks } = webView(3)
+  await world.tell([{ network, services, tasks: tasks.slice(2) }])
+  t.equal((await associations()).trim(), '', 'and ends with it')
 })
 
 /** The ingress network (9) with service `site` on nodes 1 and 2, and network 1 and an internal network 2 beside it. */

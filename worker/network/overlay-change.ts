@@ -19,6 +19,8 @@ export interface OverlayChange {
   readonly removals: readonly string[]
   /** Addresses that no longer get new connections: flows of UDP to them must be forgotten. */
   readonly retired: readonly string[]
+  /** Addresses whose tasks are gone: associations of SCTP with them must be forgotten. */
+  readonly gone: readonly string[]
   /** UDP ports of the host that are published from now on. */
   readonly openedUdpPorts: readonly string[]
   /** Devices come or go: whoever remembers the numbers of devices must forget them. */
@@ -50,6 +52,7 @@ export function changeOverlay(
     hostRemovals: outer.removals,
     removals: inner.removals,
     retired: [...new Set(backends.filter((address) => !serving.has(address)))],
+    gone: goneMembers(gone, come),
     openedUdpPorts: openedUdpPorts(gone, come),
     changesLinks: inner.changesLinks,
     isTooMuch: inner.isTooMuch,
@@ -170,6 +173,12 @@ function chainsOf(
   pieces: readonly Piece[],
 ): ReadonlyMap<string, ChainRules> {
   return new Map(namespace === 'host' ? [] : pieces.flatMap(({ chains = [] }) => chains))
+}
+
+function goneMembers(gone: readonly Piece[], come: readonly Piece[]): readonly string[] {
+  const members = new Set(come.flatMap(({ members = [] }) => members))
+  const lost = gone.flatMap((piece) => piece.members ?? [])
+  return [...new Set(lost.filter((address) => !members.has(address)))]
 }
 
 function openedUdpPorts(gone: readonly Piece[], come: readonly Piece[]): readonly string[] {

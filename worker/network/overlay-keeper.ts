@@ -6,6 +6,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
 import { compileOverlay } from './compile-overlay.ts'
+import { forgetAssociations, forgetDatagrams } from './forget-flows.ts'
 import { chooseDoors, ingressPorts } from './ingress-ports.ts'
 import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
@@ -217,7 +218,8 @@ async function writeChange(kernel: Kernel, change: OverlayChange): Promise<reado
   await kernel.ip('dataPlane', change.removals)
   await kernel.ip('host', change.hostRemovals)
   if (change.changesLinks) kernel.forgetDevices()
-  await forgetFlows(kernel, change)
+  await forgetDatagrams(kernel, change.retired, change.openedUdpPorts)
+  await forgetAssociations(kernel, change.gone)
   return errors
 }
 
@@ -228,21 +230,4 @@ async function writeSysctls(
   if (values.size === 0) return []
   const errors = await kernel.apply([{ kind: 'sysctl', namespace: 'dataPlane', values }])
   return errors.map((text) => ({ line: 'sysctl', text }))
-}
-
-/**
- * A sender of UDP that never pauses would be led to a task that is gone for ever, or kept from a port by the answer it
- * got before the port was open.
- */
-async function forgetFlows(kernel: Kernel, change: OverlayChange): Promise<void> {
-  const ofAddress =
-    'for a; do case "$a" in *:*) f=ipv6;; *) f=ipv4;; esac; conntrack -D -f $f -p udp --reply-src "$a"; done'
-  const ofPort =
-    'for p; do for f in ipv4 ipv6; do conntrack -D -f $f -p udp --orig-port-dst "$p"; done; done'
-  if (change.retired.length > 0) {
-    await kernel.run('dataPlane', ['sh', '-c', ofAddress, 'sh', ...change.retired])
-  }
-  if (change.openedUdpPorts.length > 0) {
-    await kernel.run('host', ['sh', '-c', ofPort, 'sh', ...change.openedUdpPorts])
-  }
 }

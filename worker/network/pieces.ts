@@ -16,6 +16,8 @@ export interface Piece {
   readonly chains?: readonly (readonly [string, ChainRules])[]
   /** Addresses that get new connections. */
   readonly backends?: readonly string[]
+  /** Addresses that tasks have. */
+  readonly members?: readonly string[]
 }
 
 export interface TableElement {
