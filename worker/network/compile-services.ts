@@ -1,6 +1,7 @@
 // What services need of the kernel: for each virtual address and each published port a chain that picks a task. Pure.
 import type { IngressPort, ServiceEndpoint, TaskEndpoint } from '../../proto/objects/overlay.ts'
 import { canonicalSource, isLoopbackSource } from './address-text.ts'
+import type { Way } from './flows.ts'
 import { type AddressFamily, routeItem } from './items.ts'
 import type { ChainRules } from './kernel-state.ts'
 import { dataPlaneAddress, dataPlaneAddress6, hostAddress, hostAddress6 } from './network-state.ts'
@@ -20,31 +21,30 @@ const vipPieces: PieceCache = new WeakMap()
 const portPieces: PieceCache = new WeakMap()
 
 export function compileServices(context: NetworkContext): Pieces {
-  const { own, doors } = context
+  const { doors } = context
   const { services, tasks, network } = context.view
-  const serving = new Map<string, TaskEndpoint[]>()
+  const byService = new Map<string, TaskEndpoint[]>()
   for (const task of tasks) {
-    if (!task.isServing) continue
-    const known = serving.get(task.serviceId)
-    if (known === undefined) serving.set(task.serviceId, [task])
+    const known = byService.get(task.serviceId)
+    if (known === undefined) byService.set(task.serviceId, [task])
     else known.push(task)
   }
   return services.flatMap((service): Pieces => {
-    const backends = serving.get(service.serviceId) ?? []
+    const own = byService.get(service.serviceId) ?? []
     const ports = network.isIngress ? service.ports : []
     return [
       [
         service,
-        remembered(vipPieces, service, [network.vni, ...context.families, ...backends], () =>
-          vipPiece(context, service, backends),
+        remembered(vipPieces, service, [network.vni, ...context.families, ...own], () =>
+          vipPiece(context, service, own),
         ),
       ],
       ...ports.map(
         (port) =>
           [
             port,
-            remembered(portPieces, port, [own, doors, ...context.families, ...backends], () =>
-              portPiece(context, port, backends),
+            remembered(portPieces, port, [context.own, doors, ...context.families, ...own], () =>
+              portPiece(context, port, own),
             ),
           ] as const,
       ),
@@ -59,8 +59,9 @@ function addressesOf(tasks: readonly TaskEndpoint[], family: AddressFamily): rea
 function vipPiece(
   { view, families }: NetworkContext,
   { serviceId, vips }: ServiceEndpoint,
-  tasks: readonly TaskEndpoint[],
+  members: readonly TaskEndpoint[],
 ): Piece {
+  const tasks = members.filter(({ isServing }) => isServing)
   const used = vips.filter((vip) => families.includes(familyOf(vip)))
   const name = (family: AddressFamily): string => `svc${family}_${view.network.vni}_${serviceId}`
   return {
@@ -75,15 +76,16 @@ function vipPiece(
       set: suffixed('vips', familyOf(vip)),
       element: `${vip} : jump ${name(familyOf(vip))}`,
     })),
-    backends: used.length === 0 ? [] : tasks.flatMap(({ addresses }) => addresses),
+    ways: used.map((vip) => wayOf(vip, familyOf(vip), { serving: tasks, members })),
   }
 }
 
 function portPiece(
   context: NetworkContext,
   port: IngressPort,
-  serving: readonly TaskEndpoint[],
+  members: readonly TaskEndpoint[],
 ): Piece {
+  const serving = members.filter(({ isServing }) => isServing)
   const local = serving.filter(({ nodeId }) => nodeId === context.own.nodeId)
   const tasks = port.isLocalFirst && local.length > 0 ? local : serving
   const { bindAddress } = port
@@ -94,13 +96,22 @@ function portPiece(
   return {
     chains: opened.map(({ chain, family }) => [chain, portRules(port, family, tasks)] as const),
     elements: opened.flatMap(({ elements }) => elements),
-    backends: tasks.flatMap(({ addresses }) => addresses),
+    ways: opened.map(({ at, family }) => wayOf(at, family, { serving: tasks, members })),
   }
+}
+
+function wayOf(
+  at: string,
+  family: AddressFamily,
+  { serving, members }: Readonly<Record<'serving' | 'members', readonly TaskEndpoint[]>>,
+): Way {
+  return { at, serving: addressesOf(serving, family), members: addressesOf(members, family) }
 }
 
 interface OpenPort {
   readonly family: AddressFamily
   readonly chain: string
+  readonly at: string
   readonly elements: readonly TableElement[]
 }
 
@@ -126,7 +137,7 @@ function openPort(
     set: suffixed('ingress_ports', family),
     element: `${door} . ${port} : jump ${chain}`,
   }
-  return { family, chain, elements: [lead, open] }
+  return { family, chain, at: `${door} ${protocol} ${publishedPort}`, elements: [lead, open] }
 }
 
 function portRules(

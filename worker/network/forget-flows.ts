@@ -1,50 +1,31 @@
-// What connection tracking must forget when tasks leave: it would go on leading clients to them.
+// Makes the kernel forget tracked connections (flows.ts says which).
+import { type Forgotten, strayFlows, tracked } from './flows.ts'
 import type { Kernel } from './kernel.ts'
+import type { CompiledOverlay } from './pieces.ts'
 
-/**
- * A sender of UDP that never pauses would be led to a task that is gone for ever (`addresses`), or kept from a port of the
- * host by the answer it got before the port was open (`openedPorts`).
- */
-export async function forgetDatagrams(
-  kernel: Pick<Kernel, 'run'>,
-  addresses: readonly string[],
-  openedPorts: readonly string[],
-): Promise<void> {
-  const ofAddress =
-    'for a; do case "$a" in *:*) f=ipv6;; *) f=ipv4;; esac; conntrack -D -f $f -p udp --reply-src "$a"; done'
-  const ofPort =
-    'for p; do for f in ipv4 ipv6; do conntrack -D -f $f -p udp --orig-port-dst "$p"; done; done'
-  if (addresses.length > 0) {
-    await kernel.run('dataPlane', ['sh', '-c', ofAddress, 'sh', ...addresses])
-  }
-  if (openedPorts.length > 0) {
-    await kernel.run('host', ['sh', '-c', ofPort, 'sh', ...openedPorts])
-  }
+/** Looking for each of more than these costs more than listing all there are once. */
+const soughtMax = 8
+
+export async function forgetFlows(kernel: Kernel, forgotten: readonly Forgotten[]): Promise<void> {
+  const isMany = forgotten.length > soughtMax
+  const present = isMany ? tracked(await listFlows(kernel), forgotten) : forgotten
+  if (present.length === 0) return
+  const script = 'for flows; do conntrack -D $flows; done'
+  const args = present.map((one) => one.join(' '))
+  await kernel.run('dataPlane', ['sh', '-c', script, 'sh', ...args])
 }
 
-/**
- * Clients of SCTP often keep one port for ever: one that begins anew would be led to where its old association went. An
- * association lives while its task does; one of a task that is gone is told so by whoever gets its next packet.
- */
-export async function forgetAssociations(
-  kernel: Pick<Kernel, 'run'>,
-  addresses: readonly string[],
+/** Of all there are, those that the overlay does not lead where they go. */
+export async function forgetStrayFlows(
+  kernel: Kernel,
+  overlay: CompiledOverlay | undefined,
 ): Promise<void> {
-  if (addresses.length === 0) return
-  const gone = new Set(addresses)
-  const list = 'for f in ipv4 ipv6; do conntrack -L -f $f -p sctp 2>/dev/null; done; true'
-  const { stdout } = await kernel.run('dataPlane', ['sh', '-c', list])
-  const found = backendsOf(stdout).filter((address) => gone.has(address))
-  if (found.length === 0) return
-  const forget =
-    'for a; do case "$a" in *:*) f=ipv6;; *) f=ipv4;; esac; conntrack -D -f $f -p sctp --reply-src "$a"; done'
-  await kernel.run('dataPlane', ['sh', '-c', forget, 'sh', ...new Set(found)])
+  if (overlay === undefined) return
+  const pieces = [...overlay.groups.values()].flatMap((group) => [...group.pieces.values()])
+  await forgetFlows(kernel, strayFlows(await listFlows(kernel), pieces))
 }
 
-/** Who answers, of each line of `conntrack -L`: the source of its second half. */
-export function backendsOf(listing: string): readonly string[] {
-  return listing.split('\n').flatMap((line) => {
-    const [, second] = [...line.matchAll(/\bsrc=(\S+)/g)]
-    return second?.[1] === undefined ? [] : [second[1]]
-  })
+async function listFlows(kernel: Kernel): Promise<string> {
+  const script = 'conntrack -L -f ipv4; conntrack -L -f ipv6'
+  return (await kernel.run('dataPlane', ['sh', '-c', script])).stdout
 }

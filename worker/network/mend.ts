@@ -3,6 +3,7 @@ import { SwarmError } from '../../proto/errors.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import { requireRecord } from './attachment.ts'
 import { containerLines, desiredKernel } from './desired-kernel.ts'
+import { forgetStrayFlows } from './forget-flows.ts'
 import { inspectFirewall, openFirewall } from './host-firewall.ts'
 import { isAlive } from './host-view.ts'
 import type { Journal } from './journal.ts'
@@ -40,6 +41,10 @@ export async function mend(deps: MendDeps): Promise<Mended> {
     const { plan, state, observed } = await compareOnce(deps)
     found.push(...plan.differences.filter((text) => !found.includes(text)))
     if (plan.steps.length === 0) {
+      // What was missing, or what is new, may have let flows go where they must not.
+      if (found.length > 0 || !deps.overlay.holds(state.overlay)) {
+        await forgetStrayFlows(deps.kernel, state.overlay)
+      }
       deps.overlay.noteApplied(state.overlay)
       const notes = await openFirewall(deps.kernel)
       for (const note of notes) deps.log.info({ note }, 'host firewall changed')

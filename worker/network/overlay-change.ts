@@ -1,6 +1,7 @@
 // The way from one compilation of the overlay to the next, in the order in which no packet meets half of it: first what
 // is new below, then the tables, then what is no longer needed. Pure. Its cost goes with what changed.
 
+import { type Forgotten, forgottenFlows } from './flows.ts'
 import type { ChainRules, DesiredItem, NamespaceName } from './kernel-state.ts'
 import type { CompiledOverlay, Piece, TableElement } from './pieces.ts'
 import { removalLine } from './plan.ts'
@@ -17,10 +18,7 @@ export interface OverlayChange {
   /** What is gone; an error of these lines only says that it was gone before. */
   readonly hostRemovals: readonly string[]
   readonly removals: readonly string[]
-  /** Addresses that no longer get new connections: flows of UDP to them must be forgotten. */
-  readonly retired: readonly string[]
-  /** Addresses whose tasks are gone: associations of SCTP with them must be forgotten. */
-  readonly gone: readonly string[]
+  readonly forgotten: readonly Forgotten[]
   /** UDP ports of the host that are published from now on. */
   readonly openedUdpPorts: readonly string[]
   /** Devices come or go: whoever remembers the numbers of devices must forget them. */
@@ -38,8 +36,6 @@ export function changeOverlay(
   const { gone, come } = changedPieces(before, after)
   const inner = compareItems(allItems(gone), allItems(come), keep)
   const outer = compareItems(gone.flatMap(hostItems), come.flatMap(hostItems), new Set())
-  const serving = new Set(come.flatMap(({ backends = [] }) => backends))
-  const backends = gone.flatMap((piece) => piece.backends ?? [])
   return {
     hostLines: [...outer.lines, ...inner.hostLines],
     lines: inner.lines,
@@ -51,8 +47,7 @@ export function changeOverlay(
     },
     hostRemovals: outer.removals,
     removals: inner.removals,
-    retired: [...new Set(backends.filter((address) => !serving.has(address)))],
-    gone: goneMembers(gone, come),
+    forgotten: forgottenFlows(gone, come),
     openedUdpPorts: openedUdpPorts(gone, come),
     changesLinks: inner.changesLinks,
     isTooMuch: inner.isTooMuch,
@@ -173,12 +168,6 @@ function chainsOf(
   pieces: readonly Piece[],
 ): ReadonlyMap<string, ChainRules> {
   return new Map(namespace === 'host' ? [] : pieces.flatMap(({ chains = [] }) => chains))
-}
-
-function goneMembers(gone: readonly Piece[], come: readonly Piece[]): readonly string[] {
-  const members = new Set(come.flatMap(({ members = [] }) => members))
-  const lost = gone.flatMap((piece) => piece.members ?? [])
-  return [...new Set(lost.filter((address) => !members.has(address)))]
 }
 
 function openedUdpPorts(gone: readonly Piece[], come: readonly Piece[]): readonly string[] {

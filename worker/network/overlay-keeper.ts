@@ -6,7 +6,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
 import { compileOverlay } from './compile-overlay.ts'
-import { forgetAssociations, forgetDatagrams } from './forget-flows.ts'
+import { forgetFlows } from './forget-flows.ts'
 import { chooseDoors, ingressPorts } from './ingress-ports.ts'
 import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
@@ -145,6 +145,13 @@ export class OverlayKeeper {
     return false
   }
 
+  /** Whether the kernel is known to hold this. */
+  holds(overlay: CompiledOverlay | undefined): boolean {
+    const [known, asked] = [this.#applied?.overlay?.groups, overlay?.groups]
+    if (known === undefined || asked === undefined || known.size !== asked.size) return false
+    return [...asked].every(([name, group]) => known.get(name) === group)
+  }
+
   /** A full comparison brought the kernel to this. */
   noteApplied(overlay: CompiledOverlay | undefined): void {
     this.#applied = { overlay }
@@ -218,8 +225,8 @@ async function writeChange(kernel: Kernel, change: OverlayChange): Promise<reado
   await kernel.ip('dataPlane', change.removals)
   await kernel.ip('host', change.hostRemovals)
   if (change.changesLinks) kernel.forgetDevices()
-  await forgetDatagrams(kernel, change.retired, change.openedUdpPorts)
-  await forgetAssociations(kernel, change.gone)
+  await forgetFlows(kernel, change.forgotten)
+  await forgetFlowsOfPorts(kernel, change.openedUdpPorts)
   return errors
 }
 
@@ -230,4 +237,12 @@ async function writeSysctls(
   if (values.size === 0) return []
   const errors = await kernel.apply([{ kind: 'sysctl', namespace: 'dataPlane', values }])
   return errors.map((text) => ({ line: 'sysctl', text }))
+}
+
+/** A sender of UDP that never pauses would be kept from a port by the answer it got before the port was open. */
+async function forgetFlowsOfPorts(kernel: Kernel, ports: readonly string[]): Promise<void> {
+  if (ports.length === 0) return
+  const script =
+    'for p; do for f in ipv4 ipv6; do conntrack -D -f $f -p udp --orig-port-dst "$p"; done; done'
+  await kernel.run('host', ['sh', '-c', script, 'sh', ...ports])
 }

@@ -1,6 +1,7 @@
 // What the overlay asks of the kernel, in pieces: one for each thing of the cluster, so that a change of one thing is a
 // change of its piece alone. Values and what is common to those who make them.
 import type { NetworkView, NodePath } from '../../proto/objects/overlay.ts'
+import type { Way } from './flows.ts'
 import type { AddressFamily } from './items.ts'
 import type { ChainRules, DesiredItem, NamespaceName } from './kernel-state.ts'
 
@@ -14,10 +15,9 @@ export interface Piece {
   readonly elements?: readonly TableElement[]
   /** Chains of the data plane's table. */
   readonly chains?: readonly (readonly [string, ChainRules])[]
-  /** Addresses that get new connections. */
-  readonly backends?: readonly string[]
-  /** Addresses that tasks have. */
-  readonly members?: readonly string[]
+  readonly ways?: readonly Way[]
+  /** Addresses of tasks, wherever they are. */
+  readonly tasks?: readonly string[]
 }
 
 export interface TableElement {

@@ -141,6 +141,29 @@ t.test(
   },
 )
 
+t.test('a comparison that was faster than the change forgets flows too', async (t) => {
+  const node = await aSettledNode(t)
+  const flow = (to: string, by: string): string =>
+    `udp      17 28 src=10.1.0.10 dst=${to} sport=4000 dport=7 src=${by} dst=10.1.0.10 sport=7 dport=4000 mark=0 use=1`
+  const listing = [flow('10.1.0.2', '10.1.0.11'), flow('10.1.0.2', '10.1.0.12')].join('\n')
+  const answer = { code: 0, stdout: listing, stderr: '' }
+  node.kernel.answers.set('sh -c conntrack -L', answer)
+  const [first] = two
+  if (first === undefined) throw new Error('no task')
+  node.overlay.set(aState([first]), stamp)
+  t.same((await mend(node)).left, [])
+  const forgotten = changes(node).filter((line) => line.includes('conntrack -D'))
+  t.equal(forgotten.length, 1)
+  t.match(forgotten[0], /--orig-dst 10\.1\.0\.2 --reply-src 10\.1\.0\.12$/)
+  node.kernel.written.length = 0
+  t.equal(await node.overlay.flush(node.journal), 'done')
+  await mend(node)
+  t.notOk(
+    node.kernel.written.some((line) => line.includes('conntrack')),
+    'what the kernel is known to hold is not looked through again',
+  )
+})
+
 t.test('calls in a burst are written together', async (t) => {
   const node = await aSettledNode(t)
   const outcomes = [3, 4, 5, 6].map((number) => {

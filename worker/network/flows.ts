@@ -1,0 +1,121 @@
+// Tracked connections that lead where nobody leads them any more. The kernel asks the rules only for the first packet of a flow and
+// keeps to the answer while packets come, so a sender of UDP that never pauses would be led for ever to a task that is gone, or
+// to the next task under its address. Pure.
+import { familyOf } from './overlay-state.ts'
+import type { Piece } from './pieces.ts'
+
+/** An address (`10.1.0.2`) or port (`169.254.77.2 udp 8080`) that leads new connections to tasks. */
+export interface Way {
+  readonly at: string
+  /** Addresses that get new connections by it. */
+  readonly serving: readonly string[]
+  /** Addresses of all tasks of the service: what is established may go on to these. */
+  readonly members: readonly string[]
+}
+
+/** Flows to be forgotten: one set of arguments of `conntrack -D` each. */
+export type Forgotten = readonly string[]
+
+/** What the change of these pieces leaves without a right to go on. */
+export function forgottenFlows(
+  gone: readonly Piece[],
+  come: readonly Piece[],
+): readonly Forgotten[] {
+  const before = waysOf(gone)
+  const after = waysOf(come)
+  const lost = [...before.values()]
+    .filter(({ at }) => isVirtual(at) || at.split(' ')[1] === 'udp')
+    .flatMap(({ at, serving }) =>
+      serving
+        .filter((address) => after.get(at)?.serving.includes(address) !== true)
+        .map((address) => ['-p', 'udp', ...towards(at), '--reply-src', address]),
+    )
+  // Who sent there before it led on would be answered by nobody.
+  const opened = [...after.keys()]
+    .filter((at) => isVirtual(at) && !before.has(at))
+    .map((at) => ['-p', 'udp', ...towards(at), '--reply-src', at])
+  const left = new Set(come.flatMap(({ tasks = [] }) => tasks))
+  const departed = [...new Set(gone.flatMap(({ tasks = [] }) => tasks))]
+    .filter((address) => !left.has(address))
+    .map((address) => [...inFamily(address), '--reply-src', address])
+  return [...lost, ...opened, ...departed]
+}
+
+/** Of these, those that `conntrack -L` lists a flow for. */
+export function tracked(listing: string, forgotten: readonly Forgotten[]): readonly Forgotten[] {
+  const answering = new Set(
+    listing
+      .split('\n')
+      .flatMap(parseFlow)
+      .map(({ answeredBy }) => answeredBy),
+  )
+  return forgotten.filter((args) => answering.has(args.at(-1) ?? ''))
+}
+
+interface Flow {
+  readonly protocol: string
+  readonly to: string
+  readonly port: string
+  readonly answeredBy: string
+}
+
+/** The same, of what is tracked now, as `conntrack -L` prints it, where it is not known what was before. */
+export function strayFlows(listing: string, pieces: readonly Piece[]): readonly Forgotten[] {
+  const ways = waysOf(pieces)
+  const tasks = new Set(pieces.flatMap((piece) => piece.tasks ?? []))
+  const found = new Map<string, Forgotten>()
+  for (const flow of listing.split('\n').flatMap(parseFlow)) {
+    const args = strayFlow(flow, ways, tasks)
+    if (args !== undefined) found.set(args.join(' '), args)
+  }
+  return [...found.values()]
+}
+
+function strayFlow(
+  flow: Flow,
+  ways: ReadonlyMap<string, Way>,
+  tasks: ReadonlySet<string>,
+): Forgotten | undefined {
+  const { protocol, to, port, answeredBy } = flow
+  const way = ways.get(to) ?? ways.get(`${to} ${protocol} ${port}`)
+  if (way === undefined) {
+    // The address is a task's, and was another's that led on.
+    const isLed = tasks.has(to) && answeredBy !== to
+    return isLed ? [...inFamily(to), '--orig-dst', to, '--reply-src', answeredBy] : undefined
+  }
+  const mayGoOn = protocol === 'udp' ? way.serving : way.members
+  if (mayGoOn.includes(answeredBy)) return undefined
+  // TCP to a service without tasks is refused, and leaves nothing behind that lasts.
+  if (answeredBy === to && protocol !== 'udp') return undefined
+  return ['-p', protocol, ...towards(way.at), '--reply-src', answeredBy]
+}
+
+/** `udp 17 28 src=A dst=B sport=1 dport=2 src=C dst=D …`: the second source is whoever answers. */
+function parseFlow(line: string): readonly Flow[] {
+  const [protocol = ''] = line.split(' ')
+  if (protocol !== 'udp' && protocol !== 'tcp') return []
+  const values = (key: string): readonly string[] =>
+    [...line.matchAll(new RegExp(`(?:^| )${key}=(\\S+)`, 'g'))].map(([, value = '']) => value)
+  const [to] = values('dst')
+  const [, answeredBy] = values('src')
+  const [port = ''] = values('dport')
+  return to === undefined || answeredBy === undefined ? [] : [{ protocol, to, port, answeredBy }]
+}
+
+function waysOf(pieces: readonly Piece[]): ReadonlyMap<string, Way> {
+  return new Map(pieces.flatMap(({ ways = [] }) => ways).map((way) => [way.at, way]))
+}
+
+function isVirtual(at: string): boolean {
+  return !at.includes(' ')
+}
+
+function towards(at: string): readonly string[] {
+  const [address = '', , port] = at.split(' ')
+  const more = port === undefined ? [] : ['--orig-port-dst', port]
+  return [...inFamily(address), '--orig-dst', address, ...more]
+}
+
+function inFamily(address: string): readonly string[] {
+  return ['-f', familyOf(address) === 4 ? 'ipv4' : 'ipv6']
+}
