@@ -36,6 +36,8 @@ export interface OverlayWorld {
   /** Tells all nodes, and waits until their kernels hold it. */
   tell(views: readonly NetworkView[], other?: Telling): Promise<void>
   node(number: number): OverlayNode
+  /** Removes everything of it. */
+  dispose(): Promise<void>
 }
 
 export interface Telling {
@@ -49,19 +51,42 @@ export interface WorldOptions {
   readonly hasIpv6?: boolean
 }
 
+/** A world that the test removes at its end. */
 export async function anOverlayWorld(t: Test, options: WorldOptions = {}): Promise<OverlayWorld> {
+  const world = await createOverlayWorld(options)
+  t.teardown(() => world.dispose())
+  return world
+}
+
+/** The caller removes it. */
+export async function createOverlayWorld(options: WorldOptions = {}): Promise<OverlayWorld> {
   const bench = await createBench()
+  const nodes: OverlayNode[] = []
+  const networks: NodeNetwork[] = []
+  const dispose = async (): Promise<void> => {
+    for (const { network } of nodes) await network.purge()
+    for (const network of networks) network.close()
+    await bench.dispose()
+  }
+  try {
+    return { ...(await startNodes(bench, nodes, networks, options)), dispose }
+  } catch (err) {
+    await dispose()
+    throw err
+  }
+}
+
+/** Tells of nodes and networks as soon as they are there, so that they can be removed whatever comes. */
+async function startNodes(
+  bench: NetnsBench,
+  nodes: OverlayNode[],
+  networks: NodeNetwork[],
+  options: WorldOptions,
+): Promise<Omit<OverlayWorld, 'dispose'>> {
   const lan = await bench.namespace('lan')
   await bench.run(lan, ['ip', 'link', 'add', 'br0', 'type', 'bridge'])
   await bench.run(lan, ['ip', 'link', 'set', 'br0', 'up'])
   const numbers = [1, 2, 3]
-  const networks: NodeNetwork[] = []
-  const nodes: OverlayNode[] = []
-  t.teardown(async () => {
-    for (const { network } of nodes) await network.purge()
-    for (const network of networks) network.close()
-    await bench.dispose()
-  })
   const client = await bench.namespace('client')
   await connect(bench, lan, client, 100)
   for (const number of numbers) {
