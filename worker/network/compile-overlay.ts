@@ -5,6 +5,7 @@ import type { NodePath, OverlayNetwork, TaskEndpoint } from '../../proto/objects
 import { compileNode } from './compile-node.ts'
 import { compileServices } from './compile-services.ts'
 import { type AddressFamily, fdbItem, neighbourItem, routeItem, vxlanItem } from './items.ts'
+import type { DesiredItem } from './kernel-state.ts'
 import { addressesOf, type Endpoint } from './network-state.ts'
 import {
   familyOf,
@@ -155,19 +156,27 @@ function peerPiece({ link, families }: NetworkContext, path: NodePath): Piece {
 
 const taskPieces: PieceCache = new WeakMap()
 
-function taskPiece({ paths, own, link }: NetworkContext, task: TaskEndpoint): Piece {
+function taskPiece(context: NetworkContext, task: TaskEndpoint): Piece {
+  const { paths, own, link } = context
   const path = paths.get(task.nodeId)
   return remembered(taskPieces, task, [path, own, link], () => ({
-    tasks: task.addresses,
-    items: task.addresses.flatMap((address) => {
-      // Those of this node are routed when their container is attached.
-      if (path === undefined || path === own) return []
-      const via = ofFamily(path.transit, familyOf(address))[0]
-      const src = ofFamily(own.transit, familyOf(address))[0]
-      if (via === undefined || src === undefined) return []
-      return [routeItem(address, { via, dev: link, src }, { isOnlink: true })]
-    }),
+    members: task.addresses,
+    // Those of this node are routed when their container is attached.
+    ...(path === undefined || path === own ? {} : { items: taskRoutes(context, path, task) }),
   }))
+}
+
+function taskRoutes(
+  { own, link }: NetworkContext,
+  path: NodePath,
+  task: TaskEndpoint,
+): readonly DesiredItem[] {
+  return task.addresses.flatMap((address) => {
+    const via = ofFamily(path.transit, familyOf(address))[0]
+    const src = ofFamily(own.transit, familyOf(address))[0]
+    if (via === undefined || src === undefined) return []
+    return [routeItem(address, { via, dev: link, src }, { isOnlink: true })]
+  })
 }
 
 /** What a container of this node needs beside its link (see desired-kernel.ts): a way to itself through its service. */

@@ -1,6 +1,6 @@
 // Tracked connections that lead where nobody leads them any more. The kernel asks the rules only for the first packet of a flow and
 // keeps to the answer while packets come, so a sender of UDP that never pauses would be led for ever to a task that is gone, or
-// to the next task under its address. Pure.
+// to the next task under its address; a client of TCP or SCTP that begins anew from its old port would get there too. Pure.
 import { familyOf } from './overlay-state.ts'
 import type { Piece } from './pieces.ts'
 
@@ -34,8 +34,8 @@ export function forgottenFlows(
   const opened = [...after.keys()]
     .filter((at) => isVirtual(at) && !before.has(at))
     .map((at) => ['-p', 'udp', ...towards(at), '--reply-src', at])
-  const left = new Set(come.flatMap(({ tasks = [] }) => tasks))
-  const departed = [...new Set(gone.flatMap(({ tasks = [] }) => tasks))]
+  const left = new Set(come.flatMap(({ members = [] }) => members))
+  const departed = [...new Set(gone.flatMap(({ members = [] }) => members))]
     .filter((address) => !left.has(address))
     .map((address) => [...inFamily(address), '--reply-src', address])
   return [...lost, ...opened, ...departed]
@@ -62,7 +62,7 @@ interface Flow {
 /** The same, of what is tracked now, as `conntrack -L` prints it, where it is not known what was before. */
 export function strayFlows(listing: string, pieces: readonly Piece[]): readonly Forgotten[] {
   const ways = waysOf(pieces)
-  const tasks = new Set(pieces.flatMap((piece) => piece.tasks ?? []))
+  const tasks = new Set(pieces.flatMap((piece) => piece.members ?? []))
   const found = new Map<string, Forgotten>()
   for (const flow of listing.split('\n').flatMap(parseFlow)) {
     const args = strayFlow(flow, ways, tasks)
@@ -93,7 +93,7 @@ function strayFlow(
 /** `udp 17 28 src=A dst=B sport=1 dport=2 src=C dst=D …`: the second source is whoever answers. */
 function parseFlow(line: string): readonly Flow[] {
   const [protocol = ''] = line.split(' ')
-  if (protocol !== 'udp' && protocol !== 'tcp') return []
+  if (!['udp', 'tcp', 'sctp'].includes(protocol)) return []
   const values = (key: string): readonly string[] =>
     [...line.matchAll(new RegExp(`(?:^| )${key}=(\\S+)`, 'g'))].map(([, value = '']) => value)
   const [to] = values('dst')

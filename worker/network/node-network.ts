@@ -25,6 +25,7 @@ import {
   requireRecord,
 } from './attachment.ts'
 import { chooseSubnet } from './choose-subnet.ts'
+import { sizeConntrack } from './conntrack-size.ts'
 import { enterNamespace, findNamespace } from './data-plane.ts'
 import { DataPlaneWatcher, watchDataPlane } from './data-plane-watch.ts'
 import { closeFirewall } from './host-firewall.ts'
@@ -142,6 +143,7 @@ class RoutedNetwork implements NodeNetwork {
     }
     this.#serveLoopback()
     const { log } = this.#options
+    await sizeConntrack(this.#kernel, log)
     log.info({ subnet: this.subnet(), changes: found.length, stamp }, 'data plane is up')
   }
 

@@ -16,8 +16,8 @@ export interface Piece {
   /** Chains of the data plane's table. */
   readonly chains?: readonly (readonly [string, ChainRules])[]
   readonly ways?: readonly Way[]
-  /** Addresses of tasks, wherever they are. */
-  readonly tasks?: readonly string[]
+  /** Addresses that tasks have, wherever they are. */
+  readonly members?: readonly string[]
 }
 
 export interface TableElement {

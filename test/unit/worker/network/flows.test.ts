@@ -60,8 +60,8 @@ t.test('of ports only those of UDP, and with their number', (t) => {
 })
 
 t.test('of a task that is gone nothing is left, of one that only changed everything', (t) => {
-  const before = [{ tasks: ['10.1.0.11'] }, { tasks: ['10.1.0.12', 'fd00::12'] }]
-  const forgotten = forgottenFlows(before, [{ tasks: ['10.1.0.11'] }])
+  const before = [{ members: ['10.1.0.11'] }, { members: ['10.1.0.12', 'fd00::12'] }]
+  const forgotten = forgottenFlows(before, [{ members: ['10.1.0.11'] }])
   t.same(texts(forgotten), ['-f ipv4 --reply-src 10.1.0.12', '-f ipv6 --reply-src fd00::12'])
   t.end()
 })
@@ -70,7 +70,7 @@ t.test('what is tracked is compared with what leads', (t) => {
   const pieces: readonly Piece[] = [
     { ways: [way(['10.1.0.11'], ['10.1.0.11', '10.1.0.12'])] },
     { ways: [way(['10.1.0.11'], ['10.1.0.11'], '169.254.77.2 udp 8080')] },
-    { tasks: ['10.1.0.11', '10.1.0.12', '10.1.0.13'] },
+    { members: ['10.1.0.11', '10.1.0.12', '10.1.0.13'] },
   ]
   const listing = [
     flow('udp', vip, '10.1.0.11'),

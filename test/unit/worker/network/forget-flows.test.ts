@@ -1,0 +1,61 @@
+import t from 'tap'
+import type { CommandResult } from '../../../../proto/lib/command.ts'
+import { forgetFlows, forgetStrayFlows } from '../../../../worker/network/forget-flows.ts'
+import type { CompiledOverlay } from '../../../../worker/network/pieces.ts'
+import { SimulatedKernel } from '../../../support/simulated-kernel.ts'
+
+const flow = (protocol: string, backend: string): string =>
+  `${protocol} 132 59 src=10.1.0.9 dst=10.1.0.2 sport=5 dport=6 src=${backend} dst=10.1.0.9 sport=6 dport=5 mark=0 use=1`
+
+/** A listing answers with `listing`. */
+function aKernel(listing = ''): SimulatedKernel {
+  const kernel = new SimulatedKernel()
+  const answer: CommandResult = { code: 0, stdout: listing, stderr: '' }
+  kernel.answers.set('sh -c conntrack -L', answer)
+  return kernel
+}
+
+/** What was forgotten, by its arguments. */
+const forgotten = ({ written }: SimulatedKernel): readonly string[] =>
+  written.flatMap((line) => line.split(' conntrack -D $flows; done sh ').slice(1))
+
+t.test('a few flows are forgotten as they are told', async (t) => {
+  const kernel = aKernel()
+  await forgetFlows(kernel, [
+    ['-f', 'ipv4', '--reply-src', '10.1.0.5'],
+    ['-f', 'ipv6', '--reply-src', 'fd01::5'],
+  ])
+  t.same(forgotten(kernel), ['-f ipv4 --reply-src 10.1.0.5 -f ipv6 --reply-src fd01::5'])
+  t.equal(kernel.written.length, 1, 'nothing is listed for so few')
+})
+
+t.test('of many only those that the kernel follows', async (t) => {
+  const kernel = aKernel([flow('sctp', '10.1.0.5'), flow('udp', '10.1.0.99')].join('\n'))
+  const many = Array.from({ length: 20 }, (_, at) => ['--reply-src', `10.1.0.${at}`])
+  await forgetFlows(kernel, many)
+  t.same(forgotten(kernel), ['--reply-src 10.1.0.5'])
+})
+
+t.test('what nobody leads is found in the listing', async (t) => {
+  const way = { at: '10.1.0.2', serving: ['10.1.0.5'], members: ['10.1.0.5', '10.1.0.6'] }
+  const pieces = new Map([['web', { ways: [way], members: way.members }]])
+  const overlay: CompiledOverlay = {
+    transit: [],
+    groups: new Map([['network 1', { sources: [], pieces }]]),
+  }
+  const lines = [flow('sctp', '10.1.0.6'), flow('udp', '10.1.0.6'), flow('sctp', '10.1.0.7')]
+  const kernel = aKernel(lines.join('\n'))
+  await forgetStrayFlows(kernel, overlay)
+  t.same(forgotten(kernel), [
+    '-p udp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.6 -p sctp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.7',
+  ])
+})
+
+t.test('nothing is run where nothing left', async (t) => {
+  const kernel = aKernel()
+  await forgetFlows(kernel, [])
+  await forgetStrayFlows(kernel, undefined)
+  t.same(kernel.written, [])
+  await forgetStrayFlows(kernel, { transit: [], groups: new Map() })
+  t.same(forgotten(kernel), [])
+})
