@@ -1,16 +1,24 @@
 // tsswarm service ps
 import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand } from '../command.ts'
-import { forEachArgument, getService, listFlags, parseFilters, withOwnNode } from '../common.ts'
+import {
+  forEachArgument,
+  getService,
+  listFlags,
+  parseFilters,
+  printWarnings,
+  withOwnNode,
+} from '../common.ts'
 import { bool } from '../flags.ts'
-import { listTasks } from '../lists.ts'
+import { listNodes, listTasks } from '../lists.ts'
+import { nodeProblems } from '../render/node-list.ts'
 import { renderTasks } from '../render/task-list.ts'
 
 export const command = defineCommand({
   name: 'service ps',
   summary: 'List the tasks of one or more services',
   description:
-    'The newest task of each slot comes first, those it replaced below it. Filters: id, name, label, node, desired-state.',
+    'The newest task of each slot comes first, those it replaced below it. Filters: id, name, label, node, desired-state. What keeps a node from serving the services, such as a published port that another program holds, follows on stderr.',
   args: { usage: 'SERVICE [SERVICE...]', min: 1, max: 1_000, completes: 'services' },
   flags: {
     ...listFlags,
@@ -29,13 +37,19 @@ export const command = defineCommand({
     const client = await ctx.connect()
     const filters = await withOwnNode(client, given)
     const tasks: TaskView[] = []
+    const services = new Set<string>()
     const exit = await forEachArgument(ctx, args, async (reference) => {
       const { service } = await getService(client, reference)
+      services.add(service?.id ?? '')
       const ofService = { key: 'service', values: [service?.id ?? ''] }
       for (const task of await listTasks(client, [...filters, ofService])) tasks.push(task)
     })
     if (args.length > 1 && tasks.length === 0 && exit !== 0) return exit
     ctx.stdout.write(renderTasks(tasks, { ...flags, nowMs: ctx.clock.wallMs() }))
+    if (!flags.quiet && flags.format === undefined && services.size > 0) {
+      const { nodes } = await listNodes(client)
+      printWarnings(ctx, nodeProblems(nodes, services))
+    }
     return exit
   },
 })

@@ -54,9 +54,10 @@ export function engineDirs(config: DaemonConfig): ExecutorDirs {
 /** Makes or adopts the network, then adopts what runs. Errors: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
 export async function openEngine(deps: EngineDeps): Promise<Engine> {
   const forks: Forks = { run: runCommand }
-  const network = openNetwork(deps, forks)
+  const conditions = new NodeConditions()
+  const network = openNetwork(deps, forks, conditions)
   try {
-    return await startEngine(deps, network, forks)
+    return await startEngine(deps, { network, conditions }, forks)
   } catch (err) {
     // Its helpers would keep a process alive that has nothing to do.
     network.close()
@@ -69,8 +70,13 @@ interface Forks {
   run: RunCommand
 }
 
-function openNetwork({ config, clock, random, log }: EngineDeps, forks: Forks): NodeNetwork {
+function openNetwork(
+  { config, clock, random, log }: EngineDeps,
+  forks: Forks,
+  conditions: NodeConditions,
+): NodeNetwork {
   return createNodeNetwork({
+    conditions,
     runDir: config.runDir,
     ...(config.localSubnet === undefined ? {} : { localSubnet: config.localSubnet }),
     run: runCommand,
@@ -100,7 +106,11 @@ function openResolver(
   })
 }
 
-async function startEngine(deps: EngineDeps, network: NodeNetwork, forks: Forks): Promise<Engine> {
+async function startEngine(
+  deps: EngineDeps,
+  { network, conditions }: Pick<Engine, 'network' | 'conditions'>,
+  forks: Forks,
+): Promise<Engine> {
   const { config, clock, random, log } = deps
   await network.start()
   const resolved = new Set<(stamp: Stamp) => void>()
@@ -121,7 +131,7 @@ async function startEngine(deps: EngineDeps, network: NodeNetwork, forks: Forks)
     images: createImagesEngine(images),
     network,
     resolver,
-    conditions: new NodeConditions(),
+    conditions,
     onResolved: (listener, signal) => {
       resolved.add(listener)
       signal.addEventListener('abort', () => resolved.delete(listener), { once: true })

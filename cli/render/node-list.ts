@@ -68,10 +68,15 @@ export function nodeRows(nodes: readonly NodeView[], selfNodeId: string): readon
     }))
 }
 
-/** What nodes say does not work there, one line each. */
-export function nodeProblems(nodes: readonly NodeView[]): readonly string[] {
+/** What nodes say does not work there, one line each; `services`: only what these services suffer from. */
+export function nodeProblems(
+  nodes: readonly NodeView[],
+  services?: ReadonlySet<string>,
+): readonly string[] {
   return nodes.flatMap((view) =>
-    conditionsOf(view).map(({ message }) => `node ${hostname(view)}: ${message}`),
+    conditionsOf(view)
+      .filter(({ serviceId }) => services?.has(serviceId) ?? true)
+      .map(({ message }) => `node ${hostname(view)}: ${message}`),
   )
 }
 

@@ -3,8 +3,10 @@ import type { ServiceId } from './ids.ts'
 
 /** Codes of this program; nodes of a newer one may say others. */
 export type ConditionCode =
-  /** Another program of the host holds a published port. */
+  /** Another program of the host holds a published port, which is not open there. */
   | 'PORT_TAKEN'
+  /** A program of the host waits in vain on a port that was published before. */
+  | 'PORT_SHADOWED'
   /** Packets of the overlay do not reach another node. */
   | 'PEER_UNREACHABLE'
   /** The server of the bus does not run. */

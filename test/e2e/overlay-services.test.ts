@@ -231,3 +231,59 @@ t.test('a port may prefer tasks of its node, hide the client, or be for some onl
     { code: 'ADDRESS_IN_USE' },
   )
 })
+
+/** The first answer that comes: a server that was long in answering is asked again. */
+async function answer(...where: Parameters<typeof ask>): Promise<string> {
+  let said = ''
+  const isThere = async (): Promise<boolean> => {
+    said = await ask(...where)
+    return said !== ''
+  }
+  await eventually(isThere, 'an answer')
+  return said
+}
+
+t.test('a port that a program of a node had first is left to it, until it ends', async (t) => {
+  const world = await anOverlayWorld(t)
+  const { host, address, network, conditions, again } = world.node(3)
+  const client = inNs(world.client)
+  const stop = new AbortController()
+  const first = await serve(world, inNs(host), 'tcp:8080', 'mine')
+  const udp = await serve(world, inNs(host), 'udp:8053', 'mine')
+  await world.tell(siteViews([http, dns], [aTaskEndpoint('site.1', 1, ['10.9.0.11'])]))
+  const running = network.run(stop.signal)
+  await site(world, 1)
+  const mine = `mine ${clientAddress}`
+  const ours = `site.1 ${clientAddress}`
+  t.equal(await answer(client, 'tcp', address, 8080), mine)
+  t.equal(await answer(client, 'udp', address, 8053), mine)
+  t.equal(await answer(client, 'tcp', world.node(2).address, 8080), ours, 'the others serve')
+  t.match(conditions.list(), [
+    {
+      code: 'PORT_TAKEN',
+      message: /8080\/tcp of service "site" is held by socat \(process \d+\)/,
+    },
+    { code: 'PORT_TAKEN', message: /8053\/udp/, serviceId: 'site' },
+  ])
+  t.same(world.node(2).conditions.list(), [])
+  t.same(await network.audit(), [], 'a port that is left to another is no difference')
+  first.kill('SIGKILL')
+  udp.kill('SIGKILL')
+  const serves = async (): Promise<boolean> => (await ask(client, 'tcp', address, 8080)) === ours
+  await eventually(serves, 'the port is taken by itself')
+  t.equal(await answer(client, 'udp', address, 8053), ours)
+  t.same(conditions.list(), [])
+
+  await serve(world, inNs(host), 'tcp:8080', 'late')
+  const isTold = async (): Promise<boolean> =>
+    conditions.list().some(({ code, message }) => code === 'PORT_SHADOWED' && /socat/.test(message))
+  await eventually(isTold, 'a program that came later is told of')
+  t.equal(await answer(client, 'tcp', address, 8080), ours)
+  stop.abort()
+  await running
+  network.close()
+  const restarted = again()
+  await restarted.start()
+  t.equal(await answer(client, 'tcp', address, 8080), ours, 'also for a later daemon')
+  t.same(await restarted.audit(), [])
+})

@@ -11,6 +11,8 @@ import { seededRandom } from '../../proto/lib/random.ts'
 import {
   type Cluster,
   type Node,
+  type NodeCondition,
+  type NodeId,
   nodeId,
   raftId,
   type Task,
@@ -77,6 +79,20 @@ export async function aControlWorld(): Promise<ControlWorld> {
 }
 
 /** Puts a node into the store; managers are members of Raft. */
+
+/** The node says that this does not work there. */
+export async function withConditions(
+  world: ControlWorld,
+  id: NodeId,
+  conditions: readonly NodeCondition[],
+): Promise<void> {
+  await world.store.update((tx) => {
+    const node = tx.get('nodes', id)
+    if (node?.description === undefined) throw new Error(`no node ${id}`)
+    tx.update('nodes', { ...node, description: { ...node.description, conditions } })
+  })
+}
+
 export async function addNode(world: ControlWorld, facts: NodeFacts): Promise<Node> {
   const node = aNode(facts)
   const manager = {

@@ -107,6 +107,7 @@ export function aKeeper(t: Test, kernel: Kernel): OverlayKeeper {
     dataPlaneFile: '/run/d.netns',
     file: join(t.testdirName, 'overlay.json'),
     vxlanPort: 4789,
+    onPortConditions: () => {},
     clock: systemClock,
     log: silentLogger,
   })

@@ -1,5 +1,6 @@
 // Three nodes on one LAN, each with its own network and data plane, and a client beside them: for end-to-end tests of the
 // overlay. Node N is 10.99.0.N (and fd99::N); the state all are told is made by hand with overlay-builders.ts.
+import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -11,6 +12,7 @@ import { nodeId } from '../../proto/objects/ids.ts'
 import type { NetworkView, NodePath } from '../../proto/objects/overlay.ts'
 import type { HostPort, NetworkAttachment } from '../../worker/executor/network-attacher.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
+import { NodeConditions } from '../../worker/node-conditions.ts'
 import { createBench, eventually, type FakeContainer, type NetnsBench } from './netns.ts'
 import { aPath } from './overlay-builders.ts'
 
@@ -24,6 +26,8 @@ export interface OverlayNode {
   readonly host: string
   readonly dataPlane: string
   readonly network: NodeNetwork
+  /** What it tells that does not work. */
+  readonly conditions: NodeConditions
   /** A second daemon on the same directories, as after a restart. */
   again(): NodeNetwork
 }
@@ -92,10 +96,12 @@ async function startNodes(
   for (const number of numbers) {
     const host = await bench.namespace(`host${number}`)
     await connect(bench, lan, host, number)
+    const conditions = new NodeConditions()
     const create = (): NodeNetwork => {
       const network = createNodeNetwork({
         runDir: join(bench.dir, `run${number}`),
         hostNamespaceFile: host,
+        conditions,
         run: runCommand,
         clock: systemClock,
         random: systemRandom,
@@ -107,7 +113,7 @@ async function startNodes(
     const dataPlane = join(bench.dir, `run${number}/network/dataplane.netns`)
     const address = `10.99.0.${number}`
     const network = create()
-    nodes.push({ number, address, host, dataPlane, network, again: create })
+    nodes.push({ number, address, host, dataPlane, network, conditions, again: create })
     await network.start()
   }
   const transit6 = (number: number): readonly string[] =>
@@ -203,13 +209,13 @@ export async function serve(
   enter: readonly string[],
   where: `${Transport}:${number}`,
   name: string,
-): Promise<void> {
+): Promise<ChildProcess> {
   const [protocol, number] = where.split(':')
   const port = Number(number)
   const listen = protocol === 'tcp' ? 'TCP6-LISTEN' : 'UDP6-RECVFROM'
   // Ten ask at once, and by default five may wait.
   const backlog = protocol === 'tcp' ? ',backlog=64' : ''
-  bench.daemon([
+  const server = bench.daemon([
     ...enter,
     'socat',
     `${listen}:${port},fork,reuseaddr,ipv6only=0${backlog}`,
@@ -220,6 +226,7 @@ export async function serve(
     const table = await runCommand([...enter, 'cat', `/proc/net/${protocol}6`])
     return new RegExp(`:${hex} 0+:0000 ${protocol === 'tcp' ? '0A' : '07'}`).test(table.stdout)
   }, `a server waits on port ${port}`)
+  return server
 }
 
 /** What the server says to a client in the namespace; empty when there is no answer. */

@@ -38,6 +38,8 @@ export interface OverlayInput {
   readonly dataPlaneFile: string
   /** Bind address of a published port -> the door that stands for it. */
   readonly doors: ReadonlyMap<string, string>
+  /** Published ports that are not opened here (claimKey): programs of the host have them. */
+  readonly blocked: ReadonlySet<string>
 }
 
 /** `previous`: groups made from the same parts are taken over from it. */
@@ -62,11 +64,12 @@ export function compileOverlay(
   )
   for (const view of held) {
     const local = input.endpoints.filter(({ networkId }) => networkId === view.network.id)
-    const sources = [view, input.overlay.paths, ...local, ...[...input.doors].flat()]
+    const { doors, blocked } = input
+    const sources = [view, input.overlay.paths, ...local, ...[...doors].flat(), blocked]
     add(`network ${view.network.id}`, sources, () => {
       const families = familiesOf(view.network, own)
       const context = { view, link: vxlanName(view.network), own, families, paths: byId }
-      return compileNetwork({ ...context, doors: input.doors }, local, input)
+      return compileNetwork({ ...context, doors, blocked }, local, input)
     })
   }
   return { transit: own.transit, groups }

@@ -15,13 +15,14 @@ import {
   suffixed,
   type TableElement,
 } from './pieces.ts'
+import { claimKey } from './port-claims.ts'
 import { portChain, vipChain } from './service-chains.ts'
 
 const vipPieces: PieceCache = new WeakMap()
 const portPieces: PieceCache = new WeakMap()
 
 export function compileServices(context: NetworkContext): Pieces {
-  const { doors } = context
+  const { doors, blocked } = context
   const { services, tasks, network } = context.view
   const byService = new Map<string, TaskEndpoint[]>()
   for (const task of tasks) {
@@ -43,8 +44,11 @@ export function compileServices(context: NetworkContext): Pieces {
         (port) =>
           [
             port,
-            remembered(portPieces, port, [context.own, doors, ...context.families, ...own], () =>
-              portPiece(context, port, own),
+            remembered(
+              portPieces,
+              port,
+              [context.own, doors, blocked.has(keyOf(port)), ...context.families, ...own],
+              () => portPiece(context, port, own),
             ),
           ] as const,
       ),
@@ -108,6 +112,10 @@ function wayOf(
   return { at, serving: addressesOf(serving, family), members: addressesOf(members, family) }
 }
 
+function keyOf({ protocol, publishedPort: port, bindAddress }: IngressPort): string {
+  return claimKey({ protocol, port, bindAddress })
+}
+
 interface OpenPort {
   readonly family: AddressFamily
   readonly chain: string
@@ -116,10 +124,11 @@ interface OpenPort {
 }
 
 function openPort(
-  { doors }: NetworkContext,
-  { protocol, publishedPort, bindAddress }: IngressPort,
+  { doors, blocked }: NetworkContext,
+  published: IngressPort,
   family: AddressFamily,
 ): OpenPort {
+  const { protocol, publishedPort, bindAddress } = published
   const everywhere = family === 4 ? dataPlaneAddress : dataPlaneAddress6
   const door = bindAddress === '' ? everywhere : (doors.get(bindAddress) ?? everywhere)
   const port = `${protocol} . ${publishedPort}`
@@ -137,7 +146,8 @@ function openPort(
     set: suffixed('ingress_ports', family),
     element: `${door} . ${port} : jump ${chain}`,
   }
-  return { family, chain, at: `${door} ${protocol} ${publishedPort}`, elements: [lead, open] }
+  const elements = blocked.has(keyOf(published)) ? [lead] : [lead, open]
+  return { family, chain, at: `${door} ${protocol} ${publishedPort}`, elements }
 }
 
 function portRules(

@@ -3,6 +3,7 @@ import { SwarmError } from '../../proto/errors.ts'
 import { type Random, randomInt } from '../../proto/lib/random.ts'
 import type { HostPort } from '../executor/network-attacher.ts'
 import { formatIpv4, parseIpv4, requireSubnet } from './ipv4.ts'
+import type { ListeningSocket } from './listening-sockets.ts'
 import {
   dataPlaneAddress,
   doorSubnet,
@@ -10,16 +11,8 @@ import {
   type PublishedPort,
 } from './network-state.ts'
 
-/** A socket of the host itself that waits on a port. */
-export interface ListeningSocket {
-  readonly protocol: PortProtocol
-  readonly port: number
-  /** An IPv4 address; undefined: all of them. */
-  readonly address: string | undefined
-}
-
 /** A port as held by somebody: a container or a socket. */
-interface Holder extends ListeningSocket {
+interface Holder extends Omit<ListeningSocket, 'process'> {
   readonly who: string
 }
 
@@ -89,7 +82,13 @@ function holdersOf(
     address: port.bindAddress,
     who: 'another container of this node',
   }))
-  const sockets = view.listening.map((socket) => ({ ...socket, who: 'a process of this host' }))
+  const sockets = view.listening
+    .filter(({ address }) => !(address?.includes(':') ?? false))
+    .map(({ protocol: of, port, address, process }) => ({
+      ...{ protocol: of, port },
+      address: address === '0.0.0.0' ? undefined : address,
+      who: process === undefined ? 'a process of this host' : `${process.name} (${process.pid})`,
+    }))
   return [...containers, ...sockets].filter((holder) => holder.protocol === protocol)
 }
 
@@ -137,30 +136,4 @@ function doorOf(bindAddress: string | undefined, ports: readonly PublishedPort[]
   }
   const message = 'ports of this node are bound to 251 different addresses already'
   throw new SwarmError('RESOURCE_EXHAUSTED', message)
-}
-
-/** The waiting sockets in /proc/net/{tcp,tcp6,udp,udp6}; those on a single IPv6 address concern nobody here. */
-export function parseListening(protocol: PortProtocol, text: string): readonly ListeningSocket[] {
-  const waiting = protocol === 'tcp' ? '0A' : '07'
-  return text.split('\n').flatMap((line) => {
-    const [, local = '', , state] = line.trim().split(/\s+/)
-    const [address = '', port = ''] = local.split(':')
-    if (state !== waiting || !/^[0-9A-F]{4}$/.test(port)) return []
-    const parsed = parseProcAddress(address)
-    if (parsed.kind === 'ipv6') return []
-    return [{ protocol, port: Number.parseInt(port, 16), address: parsed.address }]
-  })
-}
-
-/** The kernel prints addresses as 32-bit words in the byte order of the machine, which is little-endian wherever we run. */
-function parseProcAddress(
-  hex: string,
-): { readonly kind: 'ipv4'; readonly address: string | undefined } | { readonly kind: 'ipv6' } {
-  if (/^0+$/.test(hex)) return { kind: 'ipv4', address: undefined }
-  const isMapped = hex.length === 32 && hex.startsWith('0000000000000000FFFF0000')
-  if (hex.length !== 8 && !isMapped) return { kind: 'ipv6' }
-  const word = hex.slice(-8)
-  if (/^0+$/.test(word)) return { kind: 'ipv4', address: undefined }
-  const octets = [6, 4, 2, 0].map((at) => Number.parseInt(word.slice(at, at + 2), 16))
-  return { kind: 'ipv4', address: octets.join('.') }
 }

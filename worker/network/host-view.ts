@@ -1,9 +1,9 @@
 // Reads what the network needs to know of its host: addresses, routes, waiting sockets, name servers. Decides nothing.
 import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { type ListeningSocket, parseListening } from './host-ports.ts'
 import { objects, parseJson, textOf } from './json.ts'
 import type { Kernel } from './kernel.ts'
+import { type ListeningSocket, listCommand, parseSockets } from './listening-sockets.ts'
 import type { NetnsRef } from './network-state.ts'
 import { hostLink } from './network-state.ts'
 import { containerResolver, type Resolver } from './resolver.ts'
@@ -28,14 +28,8 @@ export async function readHostAddresses(kernel: Kernel): Promise<readonly string
 
 /** Sockets of the host that wait for connections or datagrams. */
 export async function readListening(kernel: Kernel): Promise<readonly ListeningSocket[]> {
-  const found = await Promise.all(
-    (['tcp', 'udp'] as const).map(async (protocol) => {
-      const files = [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]
-      const answer = await kernel.run('host', ['cat', ...files])
-      return parseListening(protocol, answer.stdout)
-    }),
-  )
-  return found.flat()
+  const { stdout } = await kernel.run('host', listCommand)
+  return parseSockets(stdout)
 }
 
 /** What a container can use of the host's name servers. */

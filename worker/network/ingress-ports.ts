@@ -4,9 +4,11 @@ import {
   dataPlaneAddress,
   dataPlaneAddress6,
   doorSubnet,
+  type Endpoint,
   type PublishedPort,
 } from './network-state.ts'
 import { familyOf, type OverlayState } from './overlay-state.ts'
+import type { PortClaim } from './port-claims.ts'
 
 /** Doors over IPv6 are numbered like those over IPv4. */
 const doorPrefix6 = 'fd77::1:'
@@ -66,6 +68,31 @@ export function ingressPorts(
     bindAddress: bindAddress === '' ? undefined : bindAddress,
     door: doorOf(bindAddress, doors),
   }))
+}
+
+/** What this node is to open: ports of the mesh, and those of its own containers. */
+export function portClaims(
+  overlay: OverlayState | undefined,
+  endpoints: readonly Endpoint[],
+): readonly PortClaim[] {
+  const ingress = overlay?.views.find(({ network }) => network.isIngress)
+  const hasIpv6 = ingress?.network.subnets.some((subnet) => familyOf(subnet) === 6) ?? false
+  const mesh = (ingress?.services ?? []).flatMap(({ serviceId, name, ports }) =>
+    ports.map(({ protocol, publishedPort: port, bindAddress }) => ({
+      ...{ protocol, port, hasIpv6, serviceId },
+      bindAddress: bindAddress === '' ? undefined : bindAddress,
+      owner: `service "${name}"`,
+      isOpen: false,
+    })),
+  )
+  const own = endpoints.flatMap(({ containerId, ports }) =>
+    ports.map(({ protocol, publishedPort: port, bindAddress }) => ({
+      ...{ protocol, port, bindAddress, hasIpv6: false },
+      owner: `container ${containerId}`,
+      isOpen: true,
+    })),
+  )
+  return [...mesh, ...own]
 }
 
 function doorOf(bindAddress: string, doors: ReadonlyMap<string, string>): string {

@@ -80,6 +80,7 @@ async function compareOnce(deps: MendDeps): Promise<Compared> {
   const { kernel, journal, dataPlaneFile, vxlanPort } = deps
   await kernel.ensureDataPlane()
   const { endpoints } = requireRecord(journal)
+  await deps.overlay.admitPorts(endpoints)
   const alive = livingEndpoints(endpoints)
   const cluster = { overlay: deps.overlay.compile(endpoints), vxlanPort }
   const before = desiredKernel(stateOf(requireRecord(journal), alive, cluster), dataPlaneFile)

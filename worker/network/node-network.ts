@@ -17,6 +17,7 @@ import type {
   NetworkAttachment,
   RestoredAttachment,
 } from '../executor/network-attacher.ts'
+import type { NodeConditions } from '../node-conditions.ts'
 import {
   type AttachmentDeps,
   attachContainer,
@@ -50,6 +51,8 @@ export interface NodeNetworkOptions {
   readonly hostNamespaceFile?: string
   /** UDP port of VXLAN until the cluster tells its own. Default: 4789. */
   readonly vxlanPort?: number
+  /** Where to tell what does not work; absent: nobody hears it. */
+  readonly conditions?: Pick<NodeConditions, 'set'>
   readonly run: RunCommand
   /** For what is run for each container, where a fork of this process would cost too much. Default: run. */
   readonly runOften?: RunCommand
@@ -87,6 +90,8 @@ export interface NodeNetwork extends NetworkAttacher {
 /** Before the cluster gives the node another one. Only the node's own containers ever see it. */
 const standaloneTransit = '100.127.255.254'
 const compareMs = 60_000
+/** How often it is looked who else waits on published ports. */
+const portsMs = 2_000
 /** How long a container waits for news of its network. */
 const newsMs = 10_000
 /** Changes come in bursts; a reload of a firewall takes some hundred ms. */
@@ -127,6 +132,7 @@ class RoutedNetwork implements NodeNetwork {
       dataPlaneFile: this.#dataPlaneFile,
       file: join(this.#dir, 'overlay.json'),
       vxlanPort: options.vxlanPort ?? defaultVxlanPort,
+      onPortConditions: (conditions) => options.conditions?.set('ports', conditions),
       clock: options.clock,
       log: options.log,
     })
@@ -155,6 +161,7 @@ class RoutedNetwork implements NodeNetwork {
       () => findNamespace(this.#dataPlaneFile),
       (own) => this.#watchDataPlane(own),
     )
+    const ports = this.#watchPorts(signal)
     await watcher.follow()
     while (!signal.aborted) {
       await this.#waitForChange(signal)
@@ -163,7 +170,22 @@ class RoutedNetwork implements NodeNetwork {
       await watcher.follow()
       await wait(clock, pauseMs, signal)
     }
-    await Promise.all([watching, watcher.stop()])
+    await Promise.all([watching, watcher.stop(), ports])
+  }
+
+  /** A program of the host that ends leaves its port to us, and one that begins is told of. */
+  async #watchPorts(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options
+    while (!signal.aborted) {
+      await wait(clock, portsMs, signal)
+      if (signal.aborted) return
+      const endpoints = this.#opened?.record?.endpoints ?? []
+      try {
+        if (await this.#overlay.lookAtPorts(endpoints)) await this.#bring()
+      } catch (err) {
+        log.warn({ err }, 'published ports are not as they are to be: tried again')
+      }
+    }
   }
 
   #watchDataPlane(signal: AbortSignal): Promise<void> {
@@ -277,7 +299,7 @@ class RoutedNetwork implements NodeNetwork {
   #serveLoopback(): void {
     if (this.#options.hostNamespaceFile !== undefined) return
     const own = requireRecord(this.#journal()).endpoints.flatMap(({ ports }) => ports)
-    const open = [...own, ...this.#overlay.ingressPorts()].filter(
+    const open = [...own, ...this.#overlay.openPorts()].filter(
       ({ bindAddress }) => bindAddress === undefined || bindAddress === '::1',
     )
     this.#loopback.set(

@@ -9,6 +9,8 @@ import type { OverlayState } from './overlay-state.ts'
 export interface StoredOverlay {
   readonly stamp: Stamp
   readonly state: OverlayState
+  /** Published ports that are open (see port-guard.ts). */
+  readonly held: readonly string[]
 }
 
 export interface OverlayFile {

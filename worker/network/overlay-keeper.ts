@@ -4,10 +4,11 @@
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
+import type { NodeCondition } from '../../proto/objects/node-condition.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
 import { compileOverlay } from './compile-overlay.ts'
 import { forgetFlows } from './forget-flows.ts'
-import { chooseDoors, ingressPorts } from './ingress-ports.ts'
+import { chooseDoors, ingressPorts, portClaims } from './ingress-ports.ts'
 import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
 import type { LineError } from './line-writer.ts'
@@ -16,6 +17,8 @@ import { changeOverlay, itemId, type OverlayChange } from './overlay-change.ts'
 import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
 import { type OverlayState, ownPath } from './overlay-state.ts'
 import type { CompiledOverlay } from './pieces.ts'
+import { claimKey } from './port-claims.ts'
+import { PortGuard } from './port-guard.ts'
 
 export interface OverlayKeeperOptions {
   readonly kernel: Kernel
@@ -23,6 +26,8 @@ export interface OverlayKeeperOptions {
   /** Where the state outlives the daemon. */
   readonly file: string
   readonly vxlanPort: number
+  /** Told what is wrong with published ports. */
+  readonly onPortConditions: (conditions: readonly NodeCondition[]) => void
   readonly clock: Clock
   readonly log: Logger
 }
@@ -33,7 +38,9 @@ export type FlushOutcome = 'done' | 'compare'
 export class OverlayKeeper {
   readonly #options: OverlayKeeperOptions
   readonly #file: OverlayFile
+  readonly #guard: PortGuard
   #state: OverlayState | undefined
+  #stamp: Stamp | undefined
   #doors: ReadonlyMap<string, string> = new Map()
   /** What the kernel holds; undefined before the first comparison. */
   #applied: { readonly overlay: CompiledOverlay | undefined } | undefined
@@ -50,18 +57,23 @@ export class OverlayKeeper {
     this.#file = openOverlayFile(options.file, options.clock, (err) => {
       options.log.error({ err }, 'overlay state cannot be kept for a restart')
     })
+    const { kernel, log, onPortConditions: onConditions } = options
+    this.#guard = new PortGuard({ kernel, log, onConditions })
   }
 
   /** Reads what an earlier daemon was told. */
   load(): Stamp | undefined {
     const stored = this.#file.read()
     this.#state = stored?.state
+    this.#stamp = stored?.stamp
+    this.#guard.restore(stored?.held ?? [])
     return stored?.stamp
   }
 
   set(state: OverlayState, stamp: Stamp): void {
     this.#state = state
-    this.#file.writeSoon({ state, stamp })
+    this.#stamp = stamp
+    this.#keep()
     for (const notify of this.#waiting) notify()
   }
 
@@ -117,6 +129,28 @@ export class OverlayKeeper {
     return ingressPorts(this.#state, this.#doors)
   }
 
+  /** Those of them that are open: no program of the host had them first. */
+  openPorts(): readonly PublishedPort[] {
+    const { blocked } = this.#guard
+    return this.ingressPorts().filter(
+      ({ publishedPort: port, ...rest }) => !blocked.has(claimKey({ ...rest, port })),
+    )
+  }
+
+  /** Learns whose the published ports are, before compile, where that is not known. */
+  async admitPorts(endpoints: readonly Endpoint[]): Promise<void> {
+    const { blocked } = this.#guard
+    await this.#guard.admit(portClaims(this.#state, endpoints))
+    if (blocked !== this.#guard.blocked) this.#keep()
+  }
+
+  /** Looks at all published ports; answers whether the kernel must be brought to what was found. */
+  async lookAtPorts(endpoints: readonly Endpoint[]): Promise<boolean> {
+    const isChanged = await this.#guard.look(portClaims(this.#state, endpoints))
+    if (isChanged) this.#keep()
+    return isChanged
+  }
+
   /** What the kernel shall hold for these interfaces and the present state. */
   compile(endpoints: readonly Endpoint[]): CompiledOverlay | undefined {
     if (this.#state === undefined) return undefined
@@ -129,6 +163,7 @@ export class OverlayKeeper {
       vxlanPort: this.vxlanPort,
       dataPlaneFile: this.#options.dataPlaneFile,
       doors: this.#doors,
+      blocked: this.#guard.blocked,
     }
     this.#compiled = compileOverlay(input, this.#applied?.overlay)
     return this.#compiled
@@ -181,7 +216,14 @@ export class OverlayKeeper {
     this.#file.close()
   }
 
+  #keep(): void {
+    const { held } = this.#guard
+    const [state, stamp] = [this.#state, this.#stamp]
+    if (state !== undefined && stamp !== undefined) this.#file.writeSoon({ state, stamp, held })
+  }
+
   async #write(journal: Journal): Promise<FlushOutcome> {
+    await this.admitPorts(journal.record?.endpoints ?? [])
     const applied = this.#applied
     if (applied === undefined) return 'compare'
     const endpoints = journal.record?.endpoints ?? []

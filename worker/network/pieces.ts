@@ -47,6 +47,7 @@ export interface NetworkContext {
   readonly paths: ReadonlyMap<string, NodePath>
   readonly families: readonly AddressFamily[]
   readonly doors: ReadonlyMap<string, string>
+  readonly blocked: ReadonlySet<string>
 }
 
 /** Keyed by the object it is of, where there is one: then an unchanged thing costs no text. */

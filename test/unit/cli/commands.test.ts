@@ -8,8 +8,8 @@ import type {
   SwarmRecovery,
 } from '../../../proto/gen/tsswarm/v1/daemon.ts'
 import { NodeAvailability, NodeRole } from '../../../proto/gen/tsswarm/v1/objects.ts'
-import { type Task, TaskState } from '../../../proto/objects/index.ts'
-import { addNode, addTask, createService, selfId } from '../../support/control.ts'
+import { nodeId, serviceId, type Task, TaskState } from '../../../proto/objects/index.ts'
+import { addNode, addTask, createService, selfId, withConditions } from '../../support/control.ts'
 import { anInfo, startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
 import { golden } from '../../support/golden.ts'
 import { aTask } from '../../support/objects.ts'
@@ -116,6 +116,18 @@ t.test('service ls, ps, inspect, rm', async (t) => {
     stdout: /t10000000000 +web\.1 +nginx +w1 +Running +Running /,
   })
   t.strictSame(await d.run('service ps -q web'), ok(`${id('t1')}\n`))
+  const held = { code: 'PORT_TAKEN', message: 'port 80/tcp is held', serviceId: serviceId(web.id) }
+  await withConditions(d.world, nodeId(id('w1')), [held, { code: 'BUS_DOWN', message: 'no bus' }])
+  t.match(await d.run('service ps web'), {
+    code: 0,
+    stderr: 'Warning: node w1: port 80/tcp is held\n',
+  })
+  t.strictSame(await d.run('service ps -q web'), ok(`${id('t1')}\n`))
+  t.match(await d.run('node ls'), {
+    stdout: /w1 .* PORT_TAKEN, BUS_DOWN\n/,
+    stderr: /node w1: no bus\n/,
+  })
+  await withConditions(d.world, nodeId(id('w1')), [])
   t.strictSame(await d.run('service ps -q --filter node=self web'), ok(''), 'it runs elsewhere')
   t.match(await d.run('service ps web nope'), {
     code: 1,

@@ -30,6 +30,7 @@ const viewOf = (node: Node): NodeView => ({
 t.test('each problem is a line of its own, with the name of the node', async (t) => {
   const views = [viewOf(aNode({ id: 'n2' })), viewOf(withConditions(noBus, taken))]
   t.strictSame(nodeProblems(views), ['node host: no bus', 'node host: no port'])
+  t.strictSame(nodeProblems(views, new Set(['s1'])), ['node host: no port'], 'of one service')
 })
 
 t.test('node ls has a column for their codes, but only when there are some', async (t) => {

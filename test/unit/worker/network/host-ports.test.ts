@@ -2,11 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { seededRandom } from '../../../../proto/lib/random.ts'
 import type { HostPort } from '../../../../worker/executor/network-attacher.ts'
-import {
-  type HostView,
-  parseListening,
-  planHostPorts,
-} from '../../../../worker/network/host-ports.ts'
+import { type HostView, planHostPorts } from '../../../../worker/network/host-ports.ts'
 import { aPort } from '../../../support/network-builders.ts'
 
 const random = seededRandom(1)
@@ -43,6 +39,14 @@ t.test('a port of another container, a process or the same request is in use', a
     message: /a process of this host on 127\.0\.0\.53/,
   })
   t.throws(() => planHostPorts([asked(), asked()], aView(), random), inUse)
+  const process = { name: 'nginx', pid: 7 }
+  const any = aView({ listening: [{ ...socket, address: '0.0.0.0', process }] })
+  t.throws(() => planHostPorts([asked({ bindAddress: '10.0.0.5' })], any, random), {
+    ...inUse,
+    message: /by nginx \(7\) on all addresses/,
+  })
+  const ipv6 = aView({ listening: [{ ...socket, address: '::' }] })
+  t.equal(planHostPorts([asked()], ipv6, random).length, 1, 'ports in host mode are IPv4')
 })
 
 t.test('bound ports meet only on the same address', async (t) => {
@@ -129,25 +133,4 @@ t.test('no two containers ever hold the same port of the same address', async (t
       }
     }),
   )
-})
-
-t.test('waiting sockets are read from /proc/net', async (t) => {
-  const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid
-   0: 3500007F:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101
-   1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0
-   2: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0
-   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0
-   1: 00000000000000000000000001000000:0277 00000000000000000000000000000000:0000 0A 0
-   2: 0000000000000000FFFF00000100007F:0051 00000000000000000000000000000000:0000 0A 0
-   3: 0000000000000000FFFF000000000000:0052 00000000000000000000000000000000:0000 0A 0
-`
-  t.same(parseListening('tcp', tcp), [
-    { protocol: 'tcp', port: 53, address: '127.0.0.53' },
-    { protocol: 'tcp', port: 22, address: undefined },
-    { protocol: 'tcp', port: 80, address: undefined },
-    { protocol: 'tcp', port: 81, address: '127.0.0.1' },
-    { protocol: 'tcp', port: 82, address: undefined },
-  ])
-  const udp = '  99: 00000000:0044 00000000:0000 07 0\n'
-  t.same(parseListening('udp', udp), [{ protocol: 'udp', port: 68, address: undefined }])
 })

@@ -8,6 +8,7 @@ import { VirtualClock } from '../../../support/virtual-clock.ts'
 const stored = (index: number): Parameters<ReturnType<typeof openOverlayFile>['writeSoon']>[0] => ({
   stamp: { epoch: 1, index },
   state: anOverlay([]),
+  held: [`tcp/${index}/`],
 })
 
 t.test('a burst is written once, within a second, and the rest on closing', async (t) => {
