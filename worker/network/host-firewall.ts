@@ -9,7 +9,9 @@ import { parseForwardChains, parseRules, parseSaved } from './parse-firewall.ts'
 /** The mark of our accepts: a comment on each. */
 export const firewallMark = 'tsswarm'
 
-export type FirewallTool = 'iptables' | 'iptables-legacy' | 'ufw' | 'firewalld' | 'nft'
+type IptablesTool = 'iptables' | 'iptables-legacy' | 'ip6tables' | 'ip6tables-legacy'
+
+export type FirewallTool = IptablesTool | 'ufw' | 'firewalld' | 'nft'
 
 /** A chain of somebody else that all forwarded packets pass. */
 export interface ForeignForward {
@@ -30,14 +32,22 @@ export async function inspectFirewall(kernel: Kernel): Promise<readonly ForeignF
   const listed = await kernel.run('host', ['nft', '-j', 'list', 'chains'])
   const found: ForeignForward[] = []
   for (const chain of parseForwardChains(listed.stdout)) {
+    // Seen to with its IPv4 chain.
+    if (chain.siblings.includes('ufw6-user-forward')) continue
     found.push(await inspectChain(kernel, chain))
   }
-  const legacy = await kernel.run('host', ['cat', '/proc/net/ip_tables_names'])
-  if (legacy.stdout.split('\n').includes('filter')) {
-    found.push(await inspectIptables(kernel, 'iptables-legacy', 'FORWARD'))
+  for (const [file, tool] of legacyTables) {
+    const legacy = await kernel.run('host', ['cat', file])
+    if (!legacy.stdout.split('\n').includes('filter')) continue
+    found.push(await inspectIptables(kernel, tool))
   }
   return found
 }
+
+const legacyTables = [
+  ['/proc/net/ip_tables_names', 'iptables-legacy'],
+  ['/proc/net/ip6_tables_names', 'ip6tables-legacy'],
+] as const
 
 /** Puts our accepts where something drops. Answers with what was done or failed, one sentence each. */
 export async function openFirewall(kernel: Kernel): Promise<readonly string[]> {
@@ -74,9 +84,9 @@ async function runAll(
 }
 
 async function inspectChain(kernel: Kernel, chain: ForwardChain): Promise<ForeignForward> {
-  if (chain.family === 'ip' && chain.table === 'filter' && chain.name === 'FORWARD') {
+  if (chain.family !== 'inet' && chain.table === 'filter' && chain.name === 'FORWARD') {
     if (chain.siblings.includes('ufw-user-forward')) return await inspectUfw(kernel)
-    return await inspectIptables(kernel, 'iptables', 'FORWARD')
+    return await inspectIptables(kernel, chain.family === 'ip' ? 'iptables' : 'ip6tables')
   }
   const path = [chain.family, chain.table, chain.name]
   const listed = await kernel.run('host', ['nft', '-j', '-a', 'list', 'chain', ...path])
@@ -107,11 +117,8 @@ const iptablesAccepts = [
   ['-o', hostLink, '-m', 'conntrack', '--ctstate', 'DNAT,ESTABLISHED,RELATED'],
 ].map((match) => [...match, '-m', 'comment', '--comment', firewallMark, '-j', 'ACCEPT'])
 
-async function inspectIptables(
-  kernel: Kernel,
-  tool: 'iptables' | 'iptables-legacy',
-  chain: string,
-): Promise<ForeignForward> {
+async function inspectIptables(kernel: Kernel, tool: IptablesTool): Promise<ForeignForward> {
+  const chain = 'FORWARD'
   const saved = parseSaved((await kernel.run('host', [tool, '-w', '-S', chain])).stdout)
   const marked = saved.rules.filter((rule) => rule.join(' ').includes(`--comment ${firewallMark} `))
   return {
@@ -125,19 +132,29 @@ async function inspectIptables(
   }
 }
 
-/** ufw cannot name connection states; that only answers and published ports come in is seen to by our own table. */
+/**
+ * ufw cannot name connection states; that only answers and published ports come in is seen to by our own table. One
+ * command of it is for both families, where it looks after both.
+ */
 async function inspectUfw(kernel: Kernel): Promise<ForeignForward> {
-  const policy = parseSaved((await kernel.run('host', ['iptables', '-w', '-S', 'FORWARD'])).stdout)
-  const user = await kernel.run('host', ['iptables', '-w', '-S', 'ufw-user-forward'])
-  const rules = parseSaved(user.stdout).rules.map((rule) => rule.join(' '))
-  const present = ['-i', '-o'].filter((way) => rules.includes(`${way} ${hostLink} -j ACCEPT`))
   const ways = ['in', 'out']
+  const missing: string[] = []
+  let drops = false
+  for (const [tool, chain] of ufwChains) {
+    const user = await kernel.run('host', [tool, '-w', '-S', chain])
+    if (user.code !== 0) continue
+    const policy = await kernel.run('host', [tool, '-w', '-S', 'FORWARD'])
+    drops ||= parseSaved(policy.stdout).dropsAll
+    const rules = parseSaved(user.stdout).rules.map((rule) => rule.join(' '))
+    const accepts = ['-i', '-o'].map((way) => `${way} ${hostLink} -j ACCEPT`)
+    missing.push(...accepts.filter((accept) => !rules.includes(accept)))
+  }
   return {
     tool: 'ufw',
     where: 'ufw (routed traffic)',
-    drops: policy.dropsAll,
-    isOpen: present.length === ways.length,
-    isMarked: present.length > 0,
+    drops,
+    isOpen: missing.length === 0,
+    isMarked: missing.length < ways.length,
     open: ways.map((way) => [
       ...['ufw', 'route', 'allow', way, 'on', hostLink],
       ...['comment', firewallMark],
@@ -145,6 +162,11 @@ async function inspectUfw(kernel: Kernel): Promise<ForeignForward> {
     close: ways.map((way) => ['ufw', 'route', 'delete', 'allow', way, 'on', hostLink]),
   }
 }
+
+const ufwChains = [
+  ['iptables', 'ufw-user-forward'],
+  ['ip6tables', 'ufw6-user-forward'],
+] as const
 
 /** firewalld owns its table and rewrites it: our link joins its zone for interfaces that are trusted, as Docker's does. */
 async function inspectFirewalld(kernel: Kernel, drops: boolean): Promise<ForeignForward> {

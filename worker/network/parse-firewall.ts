@@ -12,7 +12,7 @@ export interface ForwardChain {
   readonly siblings: readonly string[]
 }
 
-/** Answer of `nft -j list chains`: the chains forwarded IPv4 packets pass, without ours. */
+/** Answer of `nft -j list chains`: the chains forwarded packets of either family pass, without ours. */
 export function parseForwardChains(text: string): readonly ForwardChain[] {
   const chains = objects(objectOf(parseJson(text)).nftables)
     .map((entry) => objectOf(entry.chain))
@@ -26,7 +26,7 @@ export function parseForwardChains(text: string): readonly ForwardChain[] {
   return chains
     .filter(({ family, table, isForward }) => {
       const isOurs = family === tableFamily && table === tableName
-      return isForward && !isOurs && (family === 'ip' || family === 'inet')
+      return isForward && !isOurs && ['ip', 'ip6', 'inet'].includes(family)
     })
     .map(({ isForward: _, ...chain }) => ({
       ...chain,

@@ -78,10 +78,48 @@ t.test('rules of the legacy tool are found by the table being there', async (t) 
   )
 })
 
+t.test('IPv6 has chains of its own, which get the same accepts', async (t) => {
+  const kernel = aKernel([{ ...iptables, family: 'ip6' }])
+  kernel.answers.set('ip6tables -w -S FORWARD', ok('-P FORWARD DROP\n'))
+  kernel.answers.set('cat /proc/net/ip6_tables_names', ok('filter\n'))
+  kernel.answers.set('ip6tables-legacy -w -S FORWARD', ok('-P FORWARD DROP\n'))
+  t.match(await openFirewall(kernel), [
+    /^ip6tables chain FORWARD/,
+    /^ip6tables-legacy chain FORWARD/,
+  ])
+  t.same(
+    commands(kernel),
+    ['ip6tables', 'ip6tables-legacy'].flatMap((tool) =>
+      accepts.map((accept) => `${tool} -w -I FORWARD ${accept}`),
+    ),
+  )
+})
+
+t.test('ufw is asked once for both families', async (t) => {
+  const chain = (family: string, name: string): object => ({
+    ...{ family, table: 'filter', name, hook: undefined },
+  })
+  const kernel = aKernel([
+    ...[iptables, chain('ip', 'ufw-user-forward')],
+    ...[{ ...iptables, family: 'ip6' }, chain('ip6', 'ufw6-user-forward')],
+  ])
+  const open = (name: string): string =>
+    `-N ${name}\n-A ${name} -i dp0 -j ACCEPT\n-A ${name} -o dp0 -j ACCEPT\n`
+  kernel.answers.set('iptables -w -S FORWARD', ok('-P FORWARD DROP\n'))
+  kernel.answers.set('iptables -w -S ufw-user-forward', ok(open('ufw-user-forward')))
+  kernel.answers.set('ip6tables -w -S FORWARD', ok('-P FORWARD DROP\n'))
+  kernel.answers.set('ip6tables -w -S ufw6-user-forward', ok('-N ufw6-user-forward\n'))
+  t.match(await openFirewall(kernel), [/^ufw \(routed traffic\) drops/])
+  kernel.answers.set('ip6tables -w -S ufw6-user-forward', ok(open('ufw6-user-forward')))
+  t.match(await inspectFirewall(kernel), [{ tool: 'ufw', isOpen: true, drops: true }])
+  t.equal((await inspectFirewall(kernel)).length, 1)
+})
+
 t.test('ufw is asked through its own command', async (t) => {
   const user = { family: 'ip', table: 'filter', name: 'ufw-user-forward', hook: undefined }
   const kernel = aKernel([iptables, user])
   kernel.answers.set('iptables -w -S FORWARD', ok('-P FORWARD DROP\n'))
+  kernel.answers.set('ip6tables -w -S ufw6-user-forward', failed)
   await openFirewall(kernel)
   t.same(commands(kernel), [
     'ufw route allow in on dp0 comment tsswarm',

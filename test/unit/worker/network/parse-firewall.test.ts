@@ -10,7 +10,7 @@ const chain = (fields: object): object => ({
 })
 const nftables = (...entries: readonly object[]): string => JSON.stringify({ nftables: entries })
 
-t.test('only chains of others that IPv4 packets pass when forwarded count', async (t) => {
+t.test('only chains of others that packets pass when forwarded count', async (t) => {
   const text = nftables(
     chain({ policy: 'drop' }),
     chain({ name: 'helper', hook: undefined, type: undefined }),
@@ -23,6 +23,7 @@ t.test('only chains of others that IPv4 packets pass when forwarded count', asyn
   )
   t.same(parseForwardChains(text), [
     { family: 'inet', table: 'fw', name: 'c', policy: 'drop', siblings: ['c', 'helper', 'c', 'c'] },
+    { family: 'ip6', table: 'fw', name: 'c', policy: '', siblings: ['c'] },
     { family: 'ip', table: 'filter', name: 'FORWARD', policy: 'accept', siblings: ['FORWARD'] },
   ])
   t.same(parseForwardChains(''), [])
