@@ -67,6 +67,10 @@ export interface LabDeps {
   readonly readyMs?: number
   /** More variables for the daemons, as for libfaketime. */
   readonly daemonEnv?: Readonly<Record<string, string>>
+  /** Done when the hosts have their network, before any daemon: firewalls, further addresses. */
+  readonly prepare?: (record: LabRecord) => Promise<void>
+  /** Argv put before the daemon of a host, in that host's network namespace; it must become the daemon by exec. */
+  readonly daemonPrefix?: (host: string) => readonly string[]
 }
 
 /** The namespaces and addresses of a lab, as its record says. */
@@ -144,7 +148,8 @@ export async function startHost(deps: LabDeps, record: LabRecord, host: string):
     ['--group', 'root'],
   ].flat()
   rmSync(paths.socket, { force: true })
-  const argv = inHost(record.name, host, [...deps.program, 'daemon', ...flags])
+  const prefix = deps.daemonPrefix?.(host) ?? []
+  const argv = inHost(record.name, host, [...prefix, ...deps.program, 'daemon', ...flags])
   startDetached(argv, paths, { ...process.env, ...deps.daemonEnv })
   await withDaemon(deps, record, host, (client) => client.call(DaemonService.info, {}))
 }
@@ -197,6 +202,7 @@ async function build(deps: LabDeps, record: LabRecord): Promise<void> {
   const hosts = hostNames(record)
   deps.progress(`network: ${hosts.length} hosts in 10.${record.subnet.join('.')}.0/24`)
   await createTopology(labNetwork(record))
+  await deps.prepare?.(record)
   const archive = join(labStateDir(deps.roots, record.name), 'hello.tar')
   const registry = registryPlace(deps.roots, record)
   startRegistry(registry)

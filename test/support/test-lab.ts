@@ -44,6 +44,9 @@ export interface TestLabOptions {
   readonly managers: number
   readonly workers: number
   readonly daemonEnv?: Readonly<Record<string, string>>
+  /** As in LabDeps. */
+  readonly prepare?: (record: LabRecord) => Promise<void>
+  readonly daemonPrefix?: (host: string) => readonly string[]
 }
 
 export class TestLab {
@@ -66,9 +69,9 @@ export class TestLab {
    */
   static async up(wished: string, options: TestLabOptions): Promise<TestLab> {
     const name = labNameHere(wished)
-    const deps = labDeps(name, options.daemonEnv)
+    const { managers, workers, daemonEnv, ...hooks } = options
+    const deps = { ...labDeps(name, daemonEnv), ...hooks }
     await labDown(deps, name)
-    const { managers, workers } = options
     return new TestLab(deps, await labUp(deps, { name, managers, workers }))
   }
 
