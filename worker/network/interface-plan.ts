@@ -3,6 +3,7 @@
 import { SwarmError } from '../../proto/errors.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
 import type { AttachRequest, EndpointConfig } from '../executor/network-attacher.ts'
+import type { AddressFamily } from './items.ts'
 import { localNetworkId, type OverlayInterface } from './network-state.ts'
 import { familyOf, type OverlayState, ofFamily, ownPath } from './overlay-state.ts'
 
@@ -97,10 +98,8 @@ function overlayAddress(
   if (view === undefined) return undefined
   const own = lookup.state && ownPath(lookup.state)
   const { network } = view
-  const [first] = ofFamily(endpoint.addresses, 4)
-  const [address = '', given] = (first ?? '').split('/')
-  const prefix = given ?? ofFamily(network.subnets, 4)[0]?.split('/')[1] ?? ''
-  const [address6] = ofFamily(endpoint.addresses, 6)
+  const [address = '', prefix = ''] = withPrefix(endpoint, network.subnets, 4)?.split('/') ?? []
+  const address6 = withPrefix(endpoint, network.subnets, 6)
   if (own === undefined || address === '' || !/^\d+$/.test(prefix)) {
     const what = own === undefined ? 'this node has no path in the overlay' : 'it got no address'
     const message = `container ${request.name} cannot join network "${network.name}": ${what} from the cluster`
@@ -119,4 +118,15 @@ function overlayAddress(
       ...(address6 === undefined ? {} : { address6 }),
     },
   }
+}
+
+/** The address of that family; its prefix length is the subnet's where the cluster told none. */
+function withPrefix(
+  { addresses }: EndpointConfig,
+  subnets: readonly string[],
+  family: AddressFamily,
+): string | undefined {
+  const [address] = ofFamily(addresses, family)
+  if (address === undefined || address.includes('/')) return address
+  return `${address}/${ofFamily(subnets, family)[0]?.split('/')[1] ?? ''}`
 }

@@ -69,6 +69,12 @@ t.test('an interface knows all that is needed to make it again', async (t) => {
   t.same(only4?.overlay?.how.gateways, ['100.127.0.1'])
 })
 
+t.test('an address as the cluster gives it has the prefix length of its subnet', async (t) => {
+  const [bare] = planInterfaces(asking(['net9', '10.9.0.5', 'fd09::5']), lookup)
+  const [whole] = planInterfaces(asking(['net9', '10.9.0.5/24', 'fd09::5/64']), lookup)
+  t.same(bare?.overlay, whole?.overlay)
+})
+
 t.test('what cannot be is refused by container and network', async (t) => {
   t.throws(() => planInterfaces(asking(['net7', '10.7.0.5/24']), lookup), {
     code: 'NOT_FOUND',
