@@ -110,7 +110,7 @@ t.test('whatever is taken from the overlay by hand is put back', async (t) => {
     [dataPlane, 'ip route del 10.1.0.12'],
     [dataPlane, 'ip route replace 10.1.0.12 via 100.127.0.3 dev vx100001 onlink'],
     [dataPlane, 'ip route del unreachable 10.1.0.0/24'],
-    [dataPlane, 'ip route del local 10.1.0.2 table main'],
+    [dataPlane, 'ip route del local 10.1.0.2 table local'],
     [dataPlane, 'ip route flush table 100002'],
     [dataPlane, 'ip rule del pref 10'],
     [dataPlane, 'ip rule add pref 5 fwmark 7 lookup main'],

@@ -70,7 +70,8 @@ function vipPiece(
   const name = (family: AddressFamily): string => `svc${family}_${view.network.vni}_${serviceId}`
   return {
     // The node itself answers what is for nobody: echo requests, and refusals when there is no backend.
-    items: used.map((vip) => routeItem(vip, { type: 'local', dev: 'lo' })),
+    // In the kernel's own table of local addresses: an echo request is answered from no others once there are rules (ip rule).
+    items: used.map((vip) => routeItem(vip, { type: 'local', dev: 'lo' }, { table: 'local' })),
     chains: used.map((vip) => {
       const family = familyOf(vip)
       return [name(family), vipChain(family, addressesOf(tasks, family))] as const

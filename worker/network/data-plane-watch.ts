@@ -76,7 +76,8 @@ export function lostItem(line: string): string | undefined {
   if (match === null) return undefined
   if (/^Deleted \d+: \S+: </.test(line)) return `link ${what.replace(/[@:].*$/, '')}`
   if (line.includes(' self') || line.includes(' dst ')) return `fdb ${dev} ${what}`
-  return neighbourStates.test(line) ? `neighbour ${dev} ${what}` : `route ${what}`
+  if (neighbourStates.test(line)) return `neighbour ${dev} ${what}`
+  return line.includes(' table local ') ? `route ${what} table local` : `route ${what}`
 }
 
 /** Runs `watch` anew, under a signal of its own, whenever the namespace is another one. Ends with the signal. */

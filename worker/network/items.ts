@@ -87,7 +87,7 @@ export interface RouteOptions {
 
 export interface RoutePlace {
   /** Undefined: the main one. */
-  readonly table?: number
+  readonly table?: number | 'local'
   /** The next hop is no neighbour by its address. */
   readonly isOnlink?: boolean
 }
@@ -100,15 +100,13 @@ export function routeItem(
 ): DesiredItem {
   const { type, mtu, ...how } = options
   const target = type === undefined ? destination : `${type} ${destination}`
-  // Without a table a local route would go to the kernel's own.
-  const table = place.table === undefined ? (type === 'local' ? 'main' : '') : `${place.table}`
   const line = [
     'route replace',
     target,
     ...words(how),
     ...(place.isOnlink === true ? ['onlink'] : []),
     ...(mtu === undefined ? [] : ['mtu', mtu]),
-    ...(table === '' ? [] : ['table', table]),
+    ...(place.table === undefined ? [] : ['table', `${place.table}`]),
   ]
   return {
     kind: 'route',
@@ -120,7 +118,7 @@ export function routeItem(
   }
 }
 
-export function routeKey(destination: string, table: number | undefined): string {
+export function routeKey(destination: string, table: RoutePlace['table']): string {
   return table === undefined ? destination : `${destination} table ${table}`
 }
 

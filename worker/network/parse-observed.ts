@@ -77,9 +77,10 @@ export interface RouteListing {
 /** Answer of `ip -4|-6 -j route show table …`, without what the kernel made itself. */
 export function parseRoutes(text: string, listing: RouteListing): readonly ObservedItem[] {
   return objects(parseJson(text))
-    .filter((route) => route.protocol !== 'kernel' && route.table !== 'local')
+    .filter((route) => route.protocol !== 'kernel')
     .map((route) => {
-      const table = route.table === undefined ? undefined : Number(textOf(route.table))
+      const name = textOf(route.table)
+      const table = name === '' ? undefined : name === 'local' ? name : Number(name)
       return {
         kind: 'route',
         key: routeKey(destinationOf(route, listing.family), table),

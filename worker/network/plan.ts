@@ -216,7 +216,8 @@ function routeRemoval({ key, fields }: ObservedItem | DesiredItem): string {
   const type = fields.type ?? 'unicast'
   if (type === 'unicast') return `route del ${key}`
   // Else the kernel's own table of local addresses would be meant.
-  return type === 'local' ? `route del local ${key} table main` : `route del ${type} ${key}`
+  const isMain = type === 'local' && !key.includes(' table ')
+  return `route del ${type} ${key}${isMain ? ' table main' : ''}`
 }
 
 /** Why the table must be replaced as a whole. */

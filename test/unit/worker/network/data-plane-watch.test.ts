@@ -72,7 +72,7 @@ t.test('what is lost is named as the item it was', async (t) => {
   const lines: readonly (readonly [string, string | undefined])[] = [
     ['Deleted 10.1.0.12 via 100.127.0.2 dev vx100001 src 100.127.0.1 onlink', 'route 10.1.0.12'],
     ['Deleted unreachable 10.1.0.0/24 ', 'route 10.1.0.0/24'],
-    ['Deleted local 10.1.0.2 dev lo table main scope host', 'route 10.1.0.2'],
+    ['Deleted local 10.1.0.2 dev lo table local scope host', 'route 10.1.0.2 table local'],
     [
       'Deleted 100.127.0.2 dev vx100001 lladdr 02:00:00:00:01:02 PERMANENT',
       'neighbour vx100001 100.127.0.2',

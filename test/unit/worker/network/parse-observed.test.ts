@@ -178,7 +178,8 @@ t.test('a VXLAN device is known by what cannot be changed', async (t) => {
 t.test('routes of other tables, of IPv6 and with an MTU are told apart', async (t) => {
   const four = JSON.stringify([
     { dst: 'default', gateway: '100.127.0.2', dev: 'vx1', table: '100002', flags: ['onlink'] },
-    { type: 'local', dst: '10.1.0.2', dev: 'lo', scope: 'host' },
+    { type: 'local', dst: '10.1.0.2', dev: 'lo', scope: 'host', table: 'local' },
+    { type: 'local', dst: '10.1.0.3', dev: 'lo', scope: 'host' },
     { type: 'local', dst: '10.1.0.1', dev: 'lo', table: 'local', protocol: 'kernel' },
     { dst: '10.1.0.5', gateway: '100.127.0.2', dev: 'vx1', metrics: [{ mtu: 1400 }] },
   ])
@@ -186,7 +187,8 @@ t.test('routes of other tables, of IPv6 and with an MTU are told apart', async (
     parseRoutes(four, { family: 4 }).map(({ key, fields }) => [key, fields.type, fields.mtu]),
     [
       ['default table 100002', 'unicast', ''],
-      ['10.1.0.2', 'local', ''],
+      ['10.1.0.2 table local', 'local', ''],
+      ['10.1.0.3', 'local', ''],
       ['10.1.0.5', 'unicast', '1400'],
     ],
   )
