@@ -232,6 +232,5 @@ function goneStatus(id: TaskId): TaskStatus {
     pid: 0,
     exitCode: undefined,
     hostPorts: [],
-    connections: [],
   }
 }

@@ -87,6 +87,10 @@ export class SimulatedKernel implements Kernel {
     return Promise.resolve(this.failing.includes('inside') ? 'inside failed' : undefined)
   }
 
+  runOften(namespace: NamespaceName, argv: readonly string[]): Promise<CommandResult> {
+    return this.run(namespace, argv)
+  }
+
   run(namespace: NamespaceName, argv: readonly string[]): Promise<CommandResult> {
     const text = argv.join(' ')
     this.written.push(`${namespace}: run ${text}`)

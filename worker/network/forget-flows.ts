@@ -12,7 +12,7 @@ export async function forgetFlows(kernel: Kernel, forgotten: readonly Forgotten[
   if (present.length === 0) return
   const script = 'for flows; do conntrack -D $flows; done'
   const args = present.map((one) => one.join(' '))
-  await kernel.run('dataPlane', ['sh', '-c', script, 'sh', ...args])
+  await kernel.runOften('dataPlane', ['sh', '-c', script, 'sh', ...args])
 }
 
 /** Of all there are, those that the overlay does not lead where they go. */

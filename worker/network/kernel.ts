@@ -67,6 +67,8 @@ export interface Kernel {
   /** Runs `ip` lines in any other namespace, all of them, and tells what failed. */
   ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined>
   run(namespace: NamespaceName, argv: readonly string[], input?: string): Promise<CommandResult>
+  /** The same for what goes with everyday changes, without a fork of this process. */
+  runOften(namespace: NamespaceName, argv: readonly string[]): Promise<CommandResult>
   removeDataPlane(): Promise<void>
   /** Ends the coprocesses. */
   close(): void
@@ -184,6 +186,10 @@ class NodeKernel implements Kernel {
       this.#options.runOften(argv, { input, timeoutMs }),
     )
     return result.code === 0 ? undefined : describeInside(lines, result.stderr)
+  }
+
+  runOften(namespace: NamespaceName, argv: readonly string[]): Promise<CommandResult> {
+    return this.#options.runOften([...this.#prefix(namespace), ...argv], { timeoutMs })
   }
 
   run(namespace: NamespaceName, argv: readonly string[], input?: string): Promise<CommandResult> {

@@ -13,7 +13,6 @@ import { SharedLock } from '../../proto/lib/shared-lock.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
 import type {
   AttachRequest,
-  ConnectRequest,
   NetworkAttacher,
   NetworkAttachment,
   RestoredAttachment,
@@ -27,7 +26,6 @@ import {
   requireRecord,
 } from './attachment.ts'
 import { chooseSubnet } from './choose-subnet.ts'
-import { connectContainer, disconnectContainer } from './connection.ts'
 import { sizeConntrack } from './conntrack-size.ts'
 import { enterNamespace, findNamespace } from './data-plane.ts'
 import { DataPlaneWatcher, watchDataPlane } from './data-plane-watch.ts'
@@ -247,27 +245,6 @@ class RoutedNetwork implements NodeNetwork {
     else this.#serveLoopback()
   }
 
-  async connect(request: ConnectRequest, signal: AbortSignal): Promise<NetworkAttachment> {
-    const networks = [request.endpoint.networkId]
-    await this.#waitForNetworks(request, networks, signal)
-    const release = this.#overlay.want(networks)
-    try {
-      await this.#bring()
-      return await this.#lock.shared(() => connectContainer(this.#deps(), request, signal))
-    } finally {
-      release()
-      await this.#bring()
-    }
-  }
-
-  async disconnect(containerId: string, networkId: string): Promise<NetworkAttachment> {
-    const left = await this.#lock.shared(() =>
-      disconnectContainer(this.#deps(), containerId, networkId),
-    )
-    await this.#bring()
-    return left
-  }
-
   async restore(live: readonly RestoredAttachment[]): Promise<void> {
     const ids = new Set(live.map(({ request }) => request.containerId))
     const deps = this.#deps()
@@ -322,8 +299,9 @@ class RoutedNetwork implements NodeNetwork {
   #serveLoopback(): void {
     if (this.#options.hostNamespaceFile !== undefined) return
     const own = requireRecord(this.#journal()).endpoints.flatMap(({ ports }) => ports)
-    const onAll = own.filter(({ bindAddress }) => bindAddress === undefined)
-    const open = [...onAll, ...this.#overlay.loopbackPorts()]
+    const open = [...own, ...this.#overlay.openPorts()].filter(
+      ({ bindAddress }) => bindAddress === undefined || bindAddress === '::1',
+    )
     this.#loopback.set(
       open.flatMap(({ protocol, publishedPort: port }) =>
         protocol === 'sctp' ? [] : [{ protocol, port }],
@@ -333,7 +311,7 @@ class RoutedNetwork implements NodeNetwork {
 
   /** A task may come before the news of its network. */
   async #waitForNetworks(
-    request: Pick<AttachRequest, 'name'>,
+    request: AttachRequest,
     networks: readonly string[],
     signal: AbortSignal,
   ): Promise<void> {

@@ -1,11 +1,6 @@
 // Whose a published port is on this host: ours, or that of a program that had it first. Pure. Who asks the host is
 // port-guard.ts.
-import {
-  bindsMeet,
-  type ConditionCode,
-  type NodeCondition,
-  type ServiceId,
-} from '../../proto/objects/index.ts'
+import type { ConditionCode, NodeCondition, ServiceId } from '../../proto/objects/index.ts'
 import type { ListeningSocket } from './listening-sockets.ts'
 import type { PortProtocol } from './network-state.ts'
 
@@ -13,8 +8,8 @@ import type { PortProtocol } from './network-state.ts'
 export interface PortClaim {
   readonly protocol: PortProtocol
   readonly port: number
-  /** Empty: all addresses. */
-  readonly bindAddress: string
+  /** Undefined: all addresses. */
+  readonly bindAddress: string | undefined
   /** Whether it is open over IPv6 as well. */
   readonly hasIpv6: boolean
   /** For texts: `service "web"`. */
@@ -39,8 +34,10 @@ export const nothingClaimed: Verdict = {
   shadowed: new Map(),
 }
 
-export function claimKey(claim: Pick<PortClaim, 'protocol' | 'port' | 'bindAddress'>): string {
-  return `${claim.protocol}/${claim.port}/${claim.bindAddress}`
+export function claimKey(
+  claim: Pick<PortClaim, 'protocol' | 'port'> & { readonly bindAddress?: string | undefined },
+): string {
+  return `${claim.protocol}/${claim.port}/${claim.bindAddress ?? ''}`
 }
 
 /** `held`: what this node has open. What is not in it is opened only where nobody else waits. */
@@ -74,8 +71,9 @@ export function judgeClaims(
 function meets({ bindAddress, hasIpv6 }: PortClaim, address: string | undefined): boolean {
   if (address === '::1') return false
   const isIpv6 = address?.includes(':') ?? false
-  if (bindAddress === '' && !hasIpv6) return !isIpv6
-  return bindsMeet(bindAddress, address ?? '')
+  if (bindAddress === undefined) return !isIpv6 || hasIpv6
+  if (address === undefined || address === bindAddress) return true
+  return address === (bindAddress.includes(':') ? '::' : '0.0.0.0')
 }
 
 /** What to tell of it, in the order of the claims. */
