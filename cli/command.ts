@@ -10,8 +10,6 @@ export interface ArgumentsSpec {
   /** Everything from the first argument on belongs to the container, flags too. */
   readonly stopAtFirst?: boolean
   readonly completes?: Completion | readonly string[]
-  /** Of the arguments behind the first; default: as the first. */
-  readonly thenCompletes?: Completion
 }
 
 export interface Example {

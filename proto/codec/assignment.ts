@@ -10,12 +10,7 @@ import type { AssignedTask, AssignmentUpdate, Stamp, TaskStatus } from '../objec
 import { serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { TaskSpecRecord } from '../objects/service.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
-import {
-  connectionStatusFromProto,
-  connectionStatusToProto,
-  taskAttachmentFromProto,
-  taskAttachmentToProto,
-} from './network.ts'
+import { networkAddressesFromProto } from './network.ts'
 import { required } from './required.ts'
 import { taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
 
@@ -27,13 +22,11 @@ type UpdateProto = Extract<
 export function assignmentUpdateToProto(update: AssignmentUpdate): UpdateProto {
   const specs = update.specs.map(specRecordToProto)
   if (update.kind === 'set') {
-    const { stamp } = update
-    const tasks = update.tasks.map(assignedTaskToProto)
+    const { stamp, tasks } = update
     return { $case: 'set', value: { stamp, tasks, specs } }
   }
   const { previous, stamp, remove } = update
-  const tasks = update.update.map(assignedTaskToProto)
-  return { $case: 'changes', value: { previous, stamp, update: tasks, remove, specs } }
+  return { $case: 'changes', value: { previous, stamp, update: update.update, remove, specs } }
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
@@ -59,7 +52,7 @@ export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate 
 }
 
 export function taskStatusToProto(status: TaskStatus): TaskStatusProto {
-  return { ...status, connections: status.connections.map(connectionStatusToProto) }
+  return status
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
@@ -69,7 +62,6 @@ export function taskStatusFromProto(proto: TaskStatusProto): TaskStatus {
     taskId: taskId(required(proto.taskId, 'TaskStatus', 'task_id')),
     state: stateFromProto(proto.state, 'TaskStatus'),
     exitCode: proto.exitCode,
-    connections: proto.connections.map(connectionStatusFromProto),
   }
 }
 
@@ -82,10 +74,6 @@ export function stampFromProto(
   return required(proto, message, field)
 }
 
-function assignedTaskToProto(task: AssignedTask): AssignedTaskProto {
-  return { ...task, attachments: task.attachments.map(taskAttachmentToProto) }
-}
-
 function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
   return {
     id: taskId(required(proto.id, 'AssignedTask', 'id')),
@@ -96,7 +84,7 @@ function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
     desiredState: stateFromProto(proto.desiredState, 'AssignedTask'),
     state: stateFromProto(proto.state, 'AssignedTask'),
     serviceLabels: proto.serviceLabels,
-    attachments: proto.attachments.map((one) => taskAttachmentFromProto(one)),
+    attachments: proto.attachments.map((one) => networkAddressesFromProto(one)),
   }
 }
 

@@ -1,11 +1,10 @@
 // The domain types in one place. The only barrel beside raft-ts's entry files.
 export * from './assignment.ts'
-export * from './bind-address.ts'
 export type * from './cluster.ts'
 export * from './feature-level.ts'
 export * from './identity.ts'
 export * from './ids.ts'
-export * from './network.ts'
+export type * from './network.ts'
 export type * from './node.ts'
 export * from './node-condition.ts'
 export type * from './overlay.ts'

@@ -33,8 +33,7 @@ export const networkSpec = z
   .object({
     name: networkName,
     labels,
-    /** The cluster makes overlay networks; others are each node's own (predefined-networks.ts). */
-    driver: text.default('overlay'),
+    driver: z.enum(['overlay']).default('overlay'),
     subnets: z
       .array(subnetSpec)
       .max(2, 'at most one of IPv4 and one of IPv6')

@@ -117,6 +117,11 @@ export class DockerCluster implements BenchCluster {
     await this.#output(host, ...args)
   }
 
+  /** What `docker ARG…` on a host prints; throws when it fails. */
+  printed(host: string, ...args: readonly string[]): Promise<string> {
+    return this.#output(host, ...args)
+  }
+
   async run(host: string, ...argv: readonly string[]): Promise<void> {
     await runCommand(inHost(this.#lab, host, argv))
   }

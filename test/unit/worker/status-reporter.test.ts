@@ -4,15 +4,7 @@ import { type StatusBatch, StatusReporter } from '../../../worker/status-reporte
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 function aStatus(id: string, state: TaskState): TaskStatus {
-  const rest = {
-    message: '',
-    err: '',
-    containerId: '',
-    pid: 0,
-    exitCode: undefined,
-    hostPorts: [],
-    connections: [],
-  }
+  const rest = { message: '', err: '', containerId: '', pid: 0, exitCode: undefined, hostPorts: [] }
   return { taskId: taskId(id), state, atMs: 0, ...rest }
 }
 

@@ -20,7 +20,6 @@ function aStatus(id: string, state: TaskState): TaskStatus {
     pid: 9,
     exitCode: undefined,
     hostPorts: [],
-    connections: [],
   }
 }
 
