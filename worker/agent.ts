@@ -54,6 +54,8 @@ export interface AgentDeps {
   readonly onRenewal?: (listener: () => void) => () => void
   /** The networks that the tasks of this node are on; told at the start and after each change of assignments. */
   readonly onNetworks?: (networks: ReadonlySet<NetworkId>) => void
+  /** A session with a manager began. */
+  readonly onSession?: () => void
   /** What the cluster tells this node: its role, the managers, the roots. */
   readonly onConfig?: (config: SessionConfig) => void
   /** How many containers are made or started at once; default 4. */
@@ -243,6 +245,7 @@ class RunningAgent implements Agent {
     this.#endLogs()
     if (manager === undefined) return
     this.#failure = undefined
+    this.#deps.onSession?.()
     const { controller, release } = childController(signal)
     this.#endLogs = () => {
       controller.abort()

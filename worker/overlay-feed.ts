@@ -119,6 +119,12 @@ export class OverlayFeed {
 
   readonly run: Loop = (signal) => this.#set.run(signal)
 
+  /** A session with a manager began: what was missed before is asked for at once. */
+  renew(): void {
+    this.#failed = undefined
+    this.#set.renew()
+  }
+
   #know(next: Partial<OverlayKnowledge>): void {
     const now = { ...this.#known, ...next }
     const isComplete =

@@ -62,6 +62,11 @@ export class NodeBus {
     return this.#client.status()
   }
 
+  /** A session with a manager began. */
+  renew(): void {
+    this.#overlay.renew()
+  }
+
   /** The networks that this node's tasks are on. */
   holdForTasks(networks: ReadonlySet<NetworkId>): void {
     this.#ofTasks = networks

@@ -287,6 +287,7 @@ export class NodeRuntime {
       advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,
       onNetworks: (networks) => this.#bus?.holdForTasks(networks),
+      onSession: () => this.#bus?.renew(),
       onConfig: (received) => this.#onConfig(received),
     })
   }

@@ -3,7 +3,7 @@
 import { type Backoff, createBackoff } from '../lib/backoff.ts'
 import { Bell } from '../lib/bell.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Loop } from '../lib/lifecycle.ts'
+import { childController, type Loop } from '../lib/lifecycle.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Random } from '../lib/random.ts'
 import type { Stamp } from '../objects/assignment.ts'
@@ -101,6 +101,9 @@ export class FeedSet<C, W> {
   #heardAtMs = 0
   /** Connections that were given up since something was heard last. */
   #deaf = 0
+  /** Ends the question that is open. */
+  #giveUp: () => void = () => {}
+  #isRenewed = false
 
   constructor(deps: FeedSetDeps<C, W>) {
     this.#deps = deps
@@ -132,6 +135,21 @@ export class FeedSet<C, W> {
     if (held === undefined) return
     held.state = newFeed
     held.askAtMs = this.#soon()
+    this.#bell.ring()
+  }
+
+  /**
+   * A manager can be asked again: what was missed is asked for now, whatever question still waits for an answer, and
+   * however long it was to be before the next.
+   */
+  renew(): void {
+    this.#isRenewed = true
+    this.#backoff.reset()
+    for (const [subject, held] of this.#held) {
+      this.#step(subject, { kind: 'doubt' })
+      held.askAtMs = this.#soon()
+    }
+    this.#giveUp()
     this.#bell.ring()
   }
 
@@ -254,15 +272,26 @@ export class FeedSet<C, W> {
       this.#step(subject, { kind: 'asking' })
     }
     this.#counts.fetches += 1
-    await this.#fetch(questions, signal)
+    await this.#fetchUntilRenewed(questions, signal)
     if (signal.aborted) return
     const open = [...due].filter(
       ([subject, held]) => isFetchDue(held.state) && this.#held.get(subject) === held,
     )
     if (open.length === 0) return this.#backoff.reset()
     // No answer, or one that is older than what is known to be: another manager, or the same a little later.
-    const againAtMs = this.#deps.clock.monotonicMs() + this.#backoff.nextMs()
+    const againAtMs = this.#isRenewed
+      ? this.#soon()
+      : this.#deps.clock.monotonicMs() + this.#backoff.nextMs()
     for (const [, held] of open) held.askAtMs = againAtMs
+  }
+
+  async #fetchUntilRenewed(questions: readonly Question[], signal: AbortSignal): Promise<void> {
+    const { controller, release } = childController(signal)
+    this.#isRenewed = false
+    this.#giveUp = () => controller.abort()
+    await this.#fetch(questions, controller.signal)
+    this.#giveUp = () => {}
+    release()
   }
 
   async #fetch(questions: readonly Question[], signal: AbortSignal): Promise<void> {

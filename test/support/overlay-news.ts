@@ -34,6 +34,8 @@ export class OverlayWorld {
   #endTerm: () => Promise<void> = async () => {}
   /** Managers answer, or not. */
   areManagersUp = true
+  /** Managers neither answer nor refuse. */
+  areManagersSilent = false
   fetches = 0
 
   constructor(clock: Clock) {
@@ -134,7 +136,7 @@ export class OverlayWorld {
     return {
       fetchOverlay: (_, request, signal) => {
         this.fetches += 1
-        return handle(caller, request, signal)
+        return this.areManagersSilent ? silence(signal) : handle(caller, request, signal)
       },
     }
   }
@@ -150,6 +152,13 @@ export class OverlayWorld {
     this.life.abort()
     await Promise.all(this.#running)
   }
+}
+
+/** Until the signal aborts. */
+async function* silence(signal: AbortSignal): AsyncGenerator<never, void, undefined> {
+  await new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 }
 
 /** A bus of one process: whoever is connected hears what is published while `isUp`, unless it is lost. */

@@ -122,6 +122,26 @@ t.test('with no manager to ask a node keeps what it knows, and asks again', asyn
   t.strictSame(world.serving(feed), ['10.1.0.2', '10.1.0.3'])
 })
 
+t.test('a session that begins is a reason to ask at once', async (t) => {
+  for (const silent of [false, true]) {
+    const { clock, world, bus, feed } = await tested(t)
+    bus.set(false)
+    world.areManagersUp = silent
+    world.areManagersSilent = silent
+    await clock.advance(60_000)
+    await world.addTask('task-2', 'w2', '10.1.0.3')
+    const { fetches } = world
+    world.areManagersUp = true
+    world.areManagersSilent = false
+    await clock.advance(1)
+    t.strictSame(world.serving(feed), ['10.1.0.2'], 'it waits for the next try')
+    feed.renew()
+    await clock.advance(300)
+    t.strictSame(world.serving(feed), ['10.1.0.2', '10.1.0.3'])
+    t.ok(world.fetches > fetches)
+  }
+})
+
 t.test('bytes that are no message are followed by a question', async (t) => {
   const { clock, world, bus, feed } = await tested(t)
   const { fetches } = world
