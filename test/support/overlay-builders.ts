@@ -2,7 +2,7 @@
 // 10.99.0.N, with transit address 100.127.0.N; network N has subnet 10.N.0.0/24.
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { systemClock } from '../../proto/lib/clock.ts'
+import { type Clock, systemClock } from '../../proto/lib/clock.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { networkId, nodeId, serviceId, taskId } from '../../proto/objects/ids.ts'
 import type {
@@ -101,14 +101,14 @@ export function anOverlay(
   return { nodeId: nodeId('n1'), paths: [aPath(1), aPath(2), aPath(3)], views, ...overlay }
 }
 
-export function aKeeper(t: Test, kernel: Kernel): OverlayKeeper {
+export function aKeeper(t: Test, kernel: Kernel, clock: Clock = systemClock): OverlayKeeper {
   const keeper = new OverlayKeeper({
     kernel,
     dataPlaneFile: '/run/d.netns',
     file: join(t.testdirName, 'overlay.json'),
     vxlanPort: 4789,
     onPortConditions: () => {},
-    clock: systemClock,
+    clock,
     log: silentLogger,
   })
   t.teardown(() => keeper.close())

@@ -13,8 +13,28 @@ export interface Way {
   readonly members: readonly string[]
 }
 
+/** State of a TCP connection of which only the first packet was seen. */
+const unanswered = 'SYN_SENT'
+
 /** Flows to be forgotten: one set of arguments of `conntrack -D` each. */
 export type Forgotten = readonly string[]
+
+/**
+ * Addresses that new connections are led to no more. What was led there a moment ago and is not answered by then is led to a host
+ * that is lost: forgotten, its next attempt is led anew, and so is a later client with the same port.
+ */
+export function abandoned(gone: readonly Piece[], come: readonly Piece[]): readonly string[] {
+  const after = waysOf(come)
+  const left = [...waysOf(gone).values()].flatMap(({ at, serving }) =>
+    serving.filter((address) => after.get(at)?.serving.includes(address) !== true),
+  )
+  return [...new Set(left)]
+}
+
+/** TCP connections to the address of which nothing but their beginning was seen. */
+export function halfOpen(address: string): Forgotten {
+  return ['-p', 'tcp', '--state', unanswered, ...inFamily(address), '--reply-src', address]
+}
 
 /** What the change of these pieces leaves without a right to go on. */
 export function forgottenFlows(
@@ -57,6 +77,8 @@ interface Flow {
   readonly to: string
   readonly port: string
   readonly answeredBy: string
+  /** Of TCP: it is still to be answered. */
+  readonly isUnanswered: boolean
 }
 
 /** The same, of what is tracked now, as `conntrack -L` prints it, where it is not known what was before. */
@@ -83,11 +105,18 @@ function strayFlow(
     const isLed = tasks.has(to) && answeredBy !== to
     return isLed ? [...inFamily(to), '--orig-dst', to, '--reply-src', answeredBy] : undefined
   }
-  const mayGoOn = protocol === 'udp' ? way.serving : way.members
+  const isNew = protocol === 'udp' || flow.isUnanswered
+  const mayGoOn = isNew ? way.serving : way.members
   if (mayGoOn.includes(answeredBy)) return undefined
   // TCP to a service without tasks is refused, and leaves nothing behind that lasts.
   if (answeredBy === to && protocol !== 'udp') return undefined
-  return ['-p', protocol, ...towards(way.at), '--reply-src', answeredBy]
+  // What a task answered before it stopped serving goes on.
+  const state = isNew && way.members.includes(answeredBy) ? ofState(protocol) : []
+  return ['-p', protocol, ...state, ...towards(way.at), '--reply-src', answeredBy]
+}
+
+function ofState(protocol: string): readonly string[] {
+  return protocol === 'udp' ? [] : ['--state', unanswered]
 }
 
 /** `udp 17 28 src=A dst=B sport=1 dport=2 src=C dst=D …`: the second source is whoever answers. */
@@ -99,7 +128,9 @@ function parseFlow(line: string): readonly Flow[] {
   const [to] = values('dst')
   const [, answeredBy] = values('src')
   const [port = ''] = values('dport')
-  return to === undefined || answeredBy === undefined ? [] : [{ protocol, to, port, answeredBy }]
+  if (to === undefined || answeredBy === undefined) return []
+  const isUnanswered = line.includes(` ${unanswered} `)
+  return [{ protocol, to, port, answeredBy, isUnanswered }]
 }
 
 function waysOf(pieces: readonly Piece[]): ReadonlyMap<string, Way> {

@@ -1,7 +1,7 @@
 // The way from one compilation of the overlay to the next, in the order in which no packet meets half of it: first what
 // is new below, then the tables, then what is no longer needed. Pure. Its cost goes with what changed.
 
-import { type Forgotten, forgottenFlows } from './flows.ts'
+import { abandoned, type Forgotten, forgottenFlows } from './flows.ts'
 import type { ChainRules, DesiredItem, NamespaceName } from './kernel-state.ts'
 import type { CompiledOverlay, Piece, TableElement } from './pieces.ts'
 import { removalLine } from './plan.ts'
@@ -19,6 +19,8 @@ export interface OverlayChange {
   readonly hostRemovals: readonly string[]
   readonly removals: readonly string[]
   readonly forgotten: readonly Forgotten[]
+  /** Addresses that nobody is led to any more; see there. */
+  readonly abandoned: readonly string[]
   /** UDP ports of the host that are published from now on. */
   readonly openedUdpPorts: readonly string[]
   /** Devices come or go: whoever remembers the numbers of devices must forget them. */
@@ -48,6 +50,7 @@ export function changeOverlay(
     hostRemovals: outer.removals,
     removals: inner.removals,
     forgotten: forgottenFlows(gone, come),
+    abandoned: abandoned(gone, come),
     openedUdpPorts: openedUdpPorts(gone, come),
     changesLinks: inner.changesLinks,
     isTooMuch: inner.isTooMuch,

@@ -1,12 +1,13 @@
 // Holds what this node was told of overlay networks and writes to the kernel what changed since the last time. Everything
 // else, and whatever fails here, is the full comparison's (mend.ts).
 
-import type { Clock } from '../../proto/lib/clock.ts'
+import type { Clock, Timer } from '../../proto/lib/clock.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
 import type { NodeCondition } from '../../proto/objects/node-condition.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
 import { compileOverlay } from './compile-overlay.ts'
+import { halfOpen } from './flows.ts'
 import { forgetFlows } from './forget-flows.ts'
 import { chooseDoors, ingressPorts, portClaims } from './ingress-ports.ts'
 import type { Journal } from './journal.ts'
@@ -35,6 +36,9 @@ export interface OverlayKeeperOptions {
 /** `compare`: too much changed, or it is unknown what the kernel holds; a full comparison brings it there. */
 export type FlushOutcome = 'done' | 'compare'
 
+/** Who lives answers the first packet of a connection within this time. */
+const answerMs = 250
+
 export class OverlayKeeper {
   readonly #options: OverlayKeeperOptions
   readonly #file: OverlayFile
@@ -49,6 +53,9 @@ export class OverlayKeeper {
   /** Networks that a container is just being attached to, by how many. */
   readonly #wanted = new Map<string, number>()
   readonly #waiting = new Set<() => void>()
+  /** Addresses that connections were led to until a moment ago. */
+  readonly #abandoned = new Set<string>()
+  #forgetting: Timer | undefined
   #running: Promise<FlushOutcome> = Promise.resolve('done')
   #next: Promise<FlushOutcome> | undefined
 
@@ -213,6 +220,7 @@ export class OverlayKeeper {
   }
 
   close(): void {
+    this.#forgetting?.cancel()
     this.#file.close()
   }
 
@@ -241,7 +249,23 @@ export class OverlayKeeper {
       return 'compare'
     }
     this.#applied = { overlay }
+    this.#forgetSoon(change.abandoned)
     return 'done'
+  }
+
+  /** Nobody waits for it, and what fails here ends by itself after two minutes. */
+  #forgetSoon(addresses: readonly string[]): void {
+    const { clock, kernel, log } = this.#options
+    for (const address of addresses) this.#abandoned.add(address)
+    if (this.#abandoned.size === 0) return
+    this.#forgetting ??= clock.setTimer(answerMs, () => {
+      const flows = [...this.#abandoned].map(halfOpen)
+      this.#abandoned.clear()
+      this.#forgetting = undefined
+      forgetFlows(kernel, flows).catch((err: unknown) => {
+        log.debug({ err }, 'connections that nobody answers are left')
+      })
+    })
   }
 }
 

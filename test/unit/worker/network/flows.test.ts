@@ -1,5 +1,12 @@
 import t from 'tap'
-import { forgottenFlows, strayFlows, tracked, type Way } from '../../../../worker/network/flows.ts'
+import {
+  abandoned,
+  forgottenFlows,
+  halfOpen,
+  strayFlows,
+  tracked,
+  type Way,
+} from '../../../../worker/network/flows.ts'
 import type { Piece } from '../../../../worker/network/pieces.ts'
 
 const vip = '10.1.0.2'
@@ -107,5 +114,38 @@ t.test('of many only those are sought that there are', (t) => {
     ['--reply-src', '10.1.0.12'],
   ]
   t.same(tracked(flow('udp', vip, '10.1.0.12'), sought), [sought[1]])
+  t.end()
+})
+
+t.test(
+  'an address that any way leads to no more is abandoned, whatever becomes of its task',
+  (t) => {
+    const port = (serving: readonly string[]): Way =>
+      way(serving, ['10.1.0.11'], '169.254.77.2 tcp 8080')
+    const before = leads(way(['10.1.0.11', '10.1.0.12']), port(['10.1.0.11', '10.1.0.12']))
+    const after = leads(way(['10.1.0.11']), port(['10.1.0.11']))
+    t.same(abandoned(before, after), ['10.1.0.12'])
+    t.same(abandoned(before, leads(way(['10.1.0.11', '10.1.0.12']), port(['10.1.0.12']))), [
+      '10.1.0.11',
+    ])
+    t.same(abandoned(after, before), [])
+    t.same(texts([halfOpen('10.1.0.12'), halfOpen('fd00::5')]), [
+      '-p tcp --state SYN_SENT -f ipv4 --reply-src 10.1.0.12',
+      '-p tcp --state SYN_SENT -f ipv6 --reply-src fd00::5',
+    ])
+    t.end()
+  },
+)
+
+t.test('a connection that is not answered yet may go on to who serves only', (t) => {
+  const begun = flow('tcp', vip, '10.1.0.12').replace('ESTABLISHED', 'SYN_SENT')
+  const listing = [begun, flow('tcp', vip, '10.1.0.13')].join('\n')
+  const members = ['10.1.0.11', '10.1.0.12', '10.1.0.13']
+  t.same(texts(strayFlows(listing, leads(way(['10.1.0.11'], members)))), [
+    '-p tcp --state SYN_SENT -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.12',
+  ])
+  const gone = strayFlows(begun, leads(way(['10.1.0.11'])))
+  t.same(texts(gone), ['-p tcp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.12'])
+  t.same(strayFlows(begun, leads(way(['10.1.0.12'], members))), [])
   t.end()
 })

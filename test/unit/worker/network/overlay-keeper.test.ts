@@ -18,6 +18,7 @@ import {
   aView,
 } from '../../../support/overlay-builders.ts'
 import { SimulatedKernel } from '../../../support/simulated-kernel.ts'
+import { VirtualClock } from '../../../support/virtual-clock.ts'
 
 const stamp = { epoch: 1, index: 1 }
 
@@ -27,14 +28,14 @@ interface Node extends MendDeps {
   readonly journal: Journal
 }
 
-function aNode(t: Test): Node {
+function aNode(t: Test, clock?: VirtualClock): Node {
   const dir = t.testdir()
   const journal = openJournal(join(dir, 'journal.jsonl'))
   const transit = '100.127.255.254'
   const subnet = '172.30.0.0/16'
   journal.append({ kind: 'opened', bootId: 'b', subnet, transit, mac: '02:00:00:00:00:ff' })
   const kernel = new SimulatedKernel()
-  const overlay = aKeeper(t, kernel)
+  const overlay = aKeeper(t, kernel, clock)
   return {
     kernel,
     journal,
@@ -68,8 +69,8 @@ const aState = (tasks = two, more: Partial<NetworkView> = {}): ReturnType<typeof
   anOverlay([aView(aNetwork(1), { services: [web], tasks, ...more })])
 
 /** A node with a container on network 1, whose kernel holds `aState`. */
-async function aSettledNode(t: Test): Promise<Node> {
-  const node = aNode(t)
+async function aSettledNode(t: Test, clock?: VirtualClock): Promise<Node> {
+  const node = aNode(t, clock)
   node.journal.append({ kind: 'attached', endpoint: onNetwork(1, '10.1.0.10') })
   node.overlay.set(aState(), stamp)
   t.equal(await node.overlay.flush(node.journal), 'compare', 'at first all is compared')
@@ -102,6 +103,31 @@ t.test(
     t.same(await audit(node), [])
   },
 )
+
+t.test('connections that a task does not answer are led anew a moment after it left', async (t) => {
+  const clock = new VirtualClock()
+  const node = await aSettledNode(t, clock)
+  const halfOpen = (): readonly string[] =>
+    changes(node).filter((line) => line.includes('SYN_SENT'))
+  const [first, second] = two
+  if (first === undefined || second === undefined) throw new Error('no task')
+  node.overlay.set(aState([first, { ...second, isServing: false }]), stamp)
+  t.equal(await node.overlay.flush(node.journal), 'done')
+  t.same(halfOpen(), [], 'who lives may be about to answer')
+  await clock.advance(200)
+  node.overlay.set(aState([{ ...first, isServing: false }]), stamp)
+  t.equal(await node.overlay.flush(node.journal), 'done')
+  await clock.advance(50)
+  t.equal(halfOpen().length, 1, 'all that left meanwhile at once')
+  t.match(halfOpen()[0], /SYN_SENT -f ipv4 --reply-src 10\.1\.0\.12 .*10\.1\.0\.11$/)
+  await clock.advance(1_000)
+  t.equal(halfOpen().length, 1)
+  node.overlay.set(aState([]), stamp)
+  await node.overlay.flush(node.journal)
+  node.overlay.close()
+  await clock.advance(1_000)
+  t.equal(halfOpen().length, 1)
+})
 
 t.test('a new task has its route before it gets traffic, a gone one loses it after', async (t) => {
   const node = await aSettledNode(t)
