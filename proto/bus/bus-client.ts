@@ -125,10 +125,15 @@ export class BusClient implements BusReader {
     const { clock, random, log } = this.#deps
     const backoff = createBackoff({ firstMs: backoffFirstMs, maxMs: backoffMaxMs, random })
     const tried = new Set<string>()
+    const begin = (): void => {
+      backoff.reset()
+      // What was tried before may be there again; where this connection is lost is the last to be tried.
+      tried.clear()
+    }
     while (!signal.aborted) {
       const server = this.#pick(tried)
       if (server !== undefined) {
-        const failure = await this.#serve(server, backoff, signal)
+        const failure = await this.#serve(server, begin, signal)
         this.#failure = failure
         tried.add(keyOf(server))
         if (!signal.aborted) log.debug({ server: keyOf(server), failure }, 'bus connection ended')
@@ -150,7 +155,7 @@ export class BusClient implements BusReader {
   /** Until the connection ends; why it did. */
   async #serve(
     server: BusServer,
-    backoff: { reset(): void },
+    onBegin: () => void,
     signal: AbortSignal,
   ): Promise<string | undefined> {
     const { identity } = this.#deps
@@ -161,7 +166,7 @@ export class BusClient implements BusReader {
     } catch (err) {
       return reasonOf(err)
     }
-    backoff.reset()
+    onBegin()
     this.#server = server
     this.#connection = connection
     for (const subscriber of this.#subscribers) this.#open(connection, subscriber)

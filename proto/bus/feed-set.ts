@@ -75,8 +75,9 @@ const usualTiming: FeedTiming = {
   compareMs: 60_000,
   blindMs: 3_000,
   wholeEvery: 10,
-  // Tips come every second, unless there is no leader.
-  deafMs: 5_000,
+  // Tips come every second, unless there is no leader. Shorter than it takes to find a host lost: who hears the bus through a manager
+  // on that host is to hear of its loss through another one.
+  deafMs: 2_500,
 }
 const deafMaxMs = 120_000
 const backoffFirstMs = 200
