@@ -28,7 +28,7 @@ export interface NodeEntry {
   reservedMemoryBytes: number
   /** Tasks that are neither stopped nor asked to stop. */
   activeTasks: number
-  /** Users of each "protocol/port". */
+  /** Users of each host port (see demand.ts), and of `tcp/8080/*`: those bound to whatever address. */
   hostPorts: Map<string, number> | undefined
 }
 
@@ -226,9 +226,13 @@ function countsAlike(a: Task, b: Task): boolean {
 
 function countPort(entry: NodeEntry, port: string, sign: 1 | -1): void {
   entry.hostPorts ??= new Map()
-  const users = (entry.hostPorts.get(port) ?? 0) + sign
-  if (users > 0) entry.hostPorts.set(port, users)
-  else entry.hostPorts.delete(port)
+  const [protocol, number, address] = port.split('/')
+  const keys = address === undefined ? [port] : [port, `${protocol}/${number}/*`]
+  for (const key of keys) {
+    const users = (entry.hostPorts.get(key) ?? 0) + sign
+    if (users > 0) entry.hostPorts.set(key, users)
+    else entry.hostPorts.delete(key)
+  }
 }
 
 function makesRoom(before: Task | undefined, after: Task | undefined): boolean {

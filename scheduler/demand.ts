@@ -1,6 +1,6 @@
 // What a task spec asks of a node, parsed once and shared by all tasks of the spec. Not for limits, which bind the
 // container and not its placement.
-import type { SpecHash } from '../proto/objects/index.ts'
+import { canonicalBind, isWildcardBind, type SpecHash } from '../proto/objects/index.ts'
 import type { Platform } from '../proto/spec/node-spec.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import {
@@ -21,7 +21,7 @@ export interface Demand {
   readonly unreadable: readonly string[]
   /** Lower case, architectures by their usual names. Empty: any. */
   readonly platforms: readonly Platform[]
-  /** As "tcp/8080". */
+  /** As "tcp/8080", or "tcp/8080/10.0.0.5" for one bound to an address. */
   readonly hostPorts: readonly string[]
   /** 0: no limit. */
   readonly maxReplicasPerNode: number
@@ -64,7 +64,9 @@ function hostPortsOf(spec: TaskSpec): string[] {
   const ports = new Set<string>()
   for (const port of spec.ports) {
     if (port.mode !== 'host' || port.publishedPort === 0) continue
-    ports.add(`${port.protocol}/${port.publishedPort}`)
+    const onAll = `${port.protocol}/${port.publishedPort}`
+    const isOnAll = isWildcardBind(port.bindAddress)
+    ports.add(isOnAll ? onAll : `${onAll}/${canonicalBind(port.bindAddress)}`)
   }
   return [...ports].sort()
 }

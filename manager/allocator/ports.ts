@@ -1,6 +1,6 @@
 // Published ports of services on every node: explicit ones are checked against all other services, dynamic ones chosen, and
 // kept as long as the service asks for them.
-import type { PublishedPort, Service } from '../../proto/objects/index.ts'
+import { bindsMeet, type PublishedPort, type Service } from '../../proto/objects/index.ts'
 import type { PortSpec, ServiceSpec } from '../../proto/spec/service-spec.ts'
 
 /** Source: Docker Swarm's dynamic ports. */
@@ -20,6 +20,8 @@ export type PortPlan =
 interface Holder {
   readonly service: string
   readonly mode: PortSpec['mode']
+  /** Empty: all. */
+  readonly bindAddress: string
 }
 
 type Holders = ReadonlyMap<string, readonly Holder[]>
@@ -93,12 +95,15 @@ function holdersOf(services: Iterable<Service>): Holders {
     else known.push(holder)
   }
   for (const { spec, endpoint } of services) {
-    for (const port of spec.task.ports) {
-      if (port.publishedPort === 0) continue
-      add(port.protocol, port.publishedPort, { service: spec.name, mode: port.mode })
+    const service = spec.name
+    for (const { protocol, publishedPort, mode, bindAddress } of spec.task.ports) {
+      if (publishedPort !== 0) add(protocol, publishedPort, { service, mode, bindAddress })
     }
-    for (const { protocol, publishedPort } of endpoint.ports) {
-      add(protocol, publishedPort, { service: spec.name, mode: 'ingress' })
+    // What was given for dynamic ones; in the order of the ingress ports of the spec.
+    const wished = spec.task.ports.filter(({ mode }) => mode === 'ingress')
+    for (const [i, { protocol, publishedPort }] of endpoint.ports.entries()) {
+      const bindAddress = wished[i]?.bindAddress ?? ''
+      add(protocol, publishedPort, { service, mode: 'ingress', bindAddress })
     }
   }
   return holders
@@ -107,7 +112,11 @@ function holdersOf(services: Iterable<Service>): Holders {
 /** Two services may publish one number on the hosts of their tasks; the scheduler keeps them apart. */
 function conflict(port: PortSpec, holders: Holders): Holder | undefined {
   const rivals = holders.get(keyOf(port.protocol, port.publishedPort)) ?? []
-  return rivals.find((holder) => port.mode === 'ingress' || holder.mode === 'ingress')
+  return rivals.find(
+    (holder) =>
+      (port.mode === 'ingress' || holder.mode === 'ingress') &&
+      bindsMeet(port.bindAddress, holder.bindAddress),
+  )
 }
 
 function dynamicPort(protocol: string, isFree: IsFree): number | undefined {
@@ -125,9 +134,14 @@ function keyOf(protocol: string, number: number): string {
   return `${protocol}/${number}`
 }
 
-function taken({ protocol, publishedPort }: PortSpec, { service, mode }: Holder): string {
+function taken({ protocol, publishedPort }: PortSpec, holder: Holder): string {
+  const { service, mode, bindAddress } = holder
   const where = mode === 'ingress' ? 'on every node' : 'on the hosts of its tasks'
-  return `(${publishedPort}/${protocol}) is published by service "${service}" ${where}: choose another port`
+  const at = bindAddress === '' ? '' : `, at ${bindAddress}`
+  return (
+    `(${publishedPort}/${protocol}) is published by service "${service}" ${where}${at}: ` +
+    'choose another port, or bind both to different addresses'
+  )
 }
 
 function exhausted(protocol: string): string {

@@ -1,6 +1,7 @@
 // What a service spec must keep to beyond the schema: rules over several fields, and words with a grammar of their own.
 import { isIP } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
+import { bindsMeet } from '../../proto/objects/index.ts'
 import { withUnit } from '../../proto/spec/parse-spec.ts'
 import type {
   ContainerSpec,
@@ -183,13 +184,11 @@ function checkPorts(ports: readonly PortSpec[]): readonly Problem[] {
 }
 
 function collide(a: PortSpec, b: PortSpec): boolean {
-  const sameAddress =
-    a.bindAddress === '' || b.bindAddress === '' || a.bindAddress === b.bindAddress
   return (
     a.publishedPort !== 0 &&
     a.publishedPort === b.publishedPort &&
     a.protocol === b.protocol &&
-    sameAddress
+    bindsMeet(a.bindAddress, b.bindAddress)
   )
 }
 

@@ -1,5 +1,6 @@
 // What nodes are told of overlay networks, made from the store: whole, of one network, or as what a commit changed. Reads only.
 import {
+  canonicalBind,
   isTerminal,
   type Network,
   type NetworkId,
@@ -157,7 +158,13 @@ function ingressPorts({ ports }: TaskSpec, given: Service['endpoint']): readonly
     const port = given.ports[i]
     return port === undefined
       ? []
-      : [{ ...port, bindAddress, sources, isMasqueraded, isLocalFirst }]
+      : [
+          {
+            ...port,
+            bindAddress: canonicalBind(bindAddress),
+            ...{ sources, isMasqueraded, isLocalFirst },
+          },
+        ]
   })
 }
 

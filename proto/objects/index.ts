@@ -1,5 +1,6 @@
 // The domain types in one place. The only barrel beside raft-ts's entry files.
 export * from './assignment.ts'
+export * from './bind-address.ts'
 export type * from './cluster.ts'
 export * from './feature-level.ts'
 export * from './identity.ts'

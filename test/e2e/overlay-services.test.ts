@@ -223,6 +223,31 @@ t.test('a port may prefer tasks of its node, hide the client, or be for some onl
   t.same(await answers(inNs(first.host), ['tcp', third.address, 8083], []), [''], 'not among them')
   t.same(await answers(client, ['tcp', third.address, 8084], []), [''])
   t.same(await answers(inNs(third.host), ['tcp', '127.0.0.1', 8084], hidden), hidden)
+
+  const [ingress, ...others] = siteViews([
+    anIngressPort({ publishedPort: 8085, bindAddress: third.address }),
+  ])
+  const near = aServiceEndpoint('near', {
+    ports: [anIngressPort({ publishedPort: 8085, bindAddress: '127.0.0.1' })],
+  })
+  if (ingress === undefined) throw new Error('no ingress network')
+  await world.tell([
+    {
+      ...ingress,
+      services: [...ingress.services, near],
+      tasks: [...ingress.tasks, aTaskEndpoint('near.1', 2, ['10.9.0.21'])],
+    },
+    ...others,
+  ])
+  const nearby = await joinNetworks(world, {
+    ...{ id: 'near.1', on: 2 },
+    networks: [[9, '10.9.0.21/24']],
+  })
+  await serve(world, nearby.process.enter, 'tcp:80', 'near.1')
+  t.same(await answers(client, ['tcp', third.address, 8085], seen), seen, 'one port at its address')
+  const atLoopback = await answers(inNs(third.host), ['tcp', '127.0.0.1', 8085], [])
+  t.same(atLoopback, ['near.1 100.127.0.3'], 'the same port of another service at another')
+  await world.tell(siteViews(ports))
   await t.rejects(
     joinNetworks(world, {
       id: 'late',

@@ -1,4 +1,5 @@
 // What services need of the kernel: for each virtual address and each published port a chain that picks a task. Pure.
+import { isWildcardBind } from '../../proto/objects/bind-address.ts'
 import type { IngressPort, ServiceEndpoint, TaskEndpoint } from '../../proto/objects/overlay.ts'
 import { canonicalSource, isLoopbackSource } from './address-text.ts'
 import type { Way } from './flows.ts'
@@ -131,17 +132,16 @@ function openPort(
 ): OpenPort {
   const { protocol, publishedPort, bindAddress } = published
   const everywhere = family === 4 ? dataPlaneAddress : dataPlaneAddress6
-  const door = bindAddress === '' ? everywhere : (doors.get(bindAddress) ?? everywhere)
+  const door = doors.get(bindAddress) ?? everywhere
   const port = `${protocol} . ${publishedPort}`
   const chain = `pub${family}_${protocol}_${publishedPort}_${door.replace(/[.:]/g, '_')}`
-  const open: TableElement =
-    bindAddress === ''
-      ? { namespace: 'host', set: suffixed('published', family), element: port }
-      : {
-          namespace: 'host',
-          set: suffixed('published_at', family),
-          element: `${bindAddress} . ${port} : ${door}`,
-        }
+  const open: TableElement = isWildcardBind(bindAddress)
+    ? { namespace: 'host', set: suffixed('published', family), element: port }
+    : {
+        namespace: 'host',
+        set: suffixed('published_at', family),
+        element: `${bindAddress} . ${port} : ${door}`,
+      }
   const lead: TableElement = {
     namespace: 'dataPlane',
     set: suffixed('ingress_ports', family),

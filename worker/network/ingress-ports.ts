@@ -1,4 +1,5 @@
 // Ports of the routing mesh as this host sees them: held on every node, and each bind address behind a door of its own. Pure.
+import { isWildcardBind } from '../../proto/objects/bind-address.ts'
 import { formatIpv4, requireSubnet } from './ipv4.ts'
 import {
   dataPlaneAddress,
@@ -8,7 +9,7 @@ import {
   type PublishedPort,
 } from './network-state.ts'
 import { familyOf, type OverlayState } from './overlay-state.ts'
-import type { PortClaim } from './port-claims.ts'
+import { claimKey, type PortClaim } from './port-claims.ts'
 
 /** Doors over IPv6 are numbered like those over IPv4. */
 const doorPrefix6 = 'fd77::1:'
@@ -22,8 +23,8 @@ export function chooseDoors(
   hostPorts: readonly PublishedPort[],
   previous: ReadonlyMap<string, string>,
 ): ReadonlyMap<string, string> {
-  const wanted = new Set(meshPorts(overlay).map(({ bindAddress }) => bindAddress))
-  wanted.delete('')
+  const bound = meshPorts(overlay).map(({ bindAddress }) => bindAddress)
+  const wanted = new Set(bound.filter((address) => !isWildcardBind(address)))
   const doors = new Map<string, string>()
   for (const address of wanted) {
     const held = hostPorts.find((port) => port.bindAddress === address)?.door
@@ -65,9 +66,21 @@ export function ingressPorts(
 ): readonly PublishedPort[] {
   return meshPorts(overlay).map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
     ...{ protocol, targetPort, publishedPort },
-    bindAddress: bindAddress === '' ? undefined : bindAddress,
+    // Host mode knows IPv4 only: all of IPv6 stands in the way of none of its ports.
+    bindAddress: bindAddress === '' || bindAddress === '0.0.0.0' ? undefined : bindAddress,
     door: doorOf(bindAddress, doors),
   }))
+}
+
+/** Ports of the mesh that answer on ::1 as on 127.0.0.1. */
+export function loopbackPorts(
+  overlay: OverlayState | undefined,
+  blocked: ReadonlySet<string>,
+): readonly Pick<PublishedPort, 'protocol' | 'publishedPort'>[] {
+  return meshPorts(overlay).filter(
+    ({ publishedPort: port, bindAddress, protocol }) =>
+      bindAddress === '' && !blocked.has(claimKey({ protocol, port, bindAddress })),
+  )
 }
 
 /** What this node is to open: ports of the mesh, and those of its own containers. */
@@ -79,15 +92,15 @@ export function portClaims(
   const hasIpv6 = ingress?.network.subnets.some((subnet) => familyOf(subnet) === 6) ?? false
   const mesh = (ingress?.services ?? []).flatMap(({ serviceId, name, ports }) =>
     ports.map(({ protocol, publishedPort: port, bindAddress }) => ({
-      ...{ protocol, port, hasIpv6, serviceId },
-      bindAddress: bindAddress === '' ? undefined : bindAddress,
+      ...{ protocol, port, bindAddress, hasIpv6, serviceId },
       owner: `service "${name}"`,
       isOpen: false,
     })),
   )
   const own = endpoints.flatMap(({ containerId, ports }) =>
     ports.map(({ protocol, publishedPort: port, bindAddress }) => ({
-      ...{ protocol, port, bindAddress, hasIpv6: false },
+      ...{ protocol, port, hasIpv6: false },
+      bindAddress: bindAddress ?? '',
       owner: `container ${containerId}`,
       isOpen: true,
     })),

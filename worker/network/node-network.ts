@@ -299,9 +299,8 @@ class RoutedNetwork implements NodeNetwork {
   #serveLoopback(): void {
     if (this.#options.hostNamespaceFile !== undefined) return
     const own = requireRecord(this.#journal()).endpoints.flatMap(({ ports }) => ports)
-    const open = [...own, ...this.#overlay.openPorts()].filter(
-      ({ bindAddress }) => bindAddress === undefined || bindAddress === '::1',
-    )
+    const onAll = own.filter(({ bindAddress }) => bindAddress === undefined)
+    const open = [...onAll, ...this.#overlay.loopbackPorts()]
     this.#loopback.set(
       open.flatMap(({ protocol, publishedPort: port }) =>
         protocol === 'sctp' ? [] : [{ protocol, port }],

@@ -9,7 +9,7 @@ import type { NetworkView } from '../../proto/objects/overlay.ts'
 import { compileOverlay } from './compile-overlay.ts'
 import { halfOpen } from './flows.ts'
 import { forgetFlows } from './forget-flows.ts'
-import { chooseDoors, ingressPorts, portClaims } from './ingress-ports.ts'
+import { chooseDoors, ingressPorts, loopbackPorts, portClaims } from './ingress-ports.ts'
 import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
 import type { LineError } from './line-writer.ts'
@@ -18,7 +18,6 @@ import { changeOverlay, itemId, type OverlayChange } from './overlay-change.ts'
 import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
 import { type OverlayState, ownPath } from './overlay-state.ts'
 import type { CompiledOverlay } from './pieces.ts'
-import { claimKey } from './port-claims.ts'
 import { PortGuard } from './port-guard.ts'
 
 export interface OverlayKeeperOptions {
@@ -136,12 +135,9 @@ export class OverlayKeeper {
     return ingressPorts(this.#state, this.#doors)
   }
 
-  /** Those of them that are open: no program of the host had them first. */
-  openPorts(): readonly PublishedPort[] {
-    const { blocked } = this.#guard
-    return this.ingressPorts().filter(
-      ({ publishedPort: port, ...rest }) => !blocked.has(claimKey({ ...rest, port })),
-    )
+  /** Those of them that answer on ::1 too. */
+  loopbackPorts(): readonly Pick<PublishedPort, 'protocol' | 'publishedPort'>[] {
+    return loopbackPorts(this.#state, this.#guard.blocked)
   }
 
   /** Learns whose the published ports are, before compile, where that is not known. */

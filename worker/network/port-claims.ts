@@ -1,6 +1,11 @@
 // Whose a published port is on this host: ours, or that of a program that had it first. Pure. Who asks the host is
 // port-guard.ts.
-import type { ConditionCode, NodeCondition, ServiceId } from '../../proto/objects/index.ts'
+import {
+  bindsMeet,
+  type ConditionCode,
+  type NodeCondition,
+  type ServiceId,
+} from '../../proto/objects/index.ts'
 import type { ListeningSocket } from './listening-sockets.ts'
 import type { PortProtocol } from './network-state.ts'
 
@@ -8,8 +13,8 @@ import type { PortProtocol } from './network-state.ts'
 export interface PortClaim {
   readonly protocol: PortProtocol
   readonly port: number
-  /** Undefined: all addresses. */
-  readonly bindAddress: string | undefined
+  /** Empty: all addresses. */
+  readonly bindAddress: string
   /** Whether it is open over IPv6 as well. */
   readonly hasIpv6: boolean
   /** For texts: `service "web"`. */
@@ -34,10 +39,8 @@ export const nothingClaimed: Verdict = {
   shadowed: new Map(),
 }
 
-export function claimKey(
-  claim: Pick<PortClaim, 'protocol' | 'port'> & { readonly bindAddress?: string | undefined },
-): string {
-  return `${claim.protocol}/${claim.port}/${claim.bindAddress ?? ''}`
+export function claimKey(claim: Pick<PortClaim, 'protocol' | 'port' | 'bindAddress'>): string {
+  return `${claim.protocol}/${claim.port}/${claim.bindAddress}`
 }
 
 /** `held`: what this node has open. What is not in it is opened only where nobody else waits. */
@@ -71,9 +74,8 @@ export function judgeClaims(
 function meets({ bindAddress, hasIpv6 }: PortClaim, address: string | undefined): boolean {
   if (address === '::1') return false
   const isIpv6 = address?.includes(':') ?? false
-  if (bindAddress === undefined) return !isIpv6 || hasIpv6
-  if (address === undefined || address === bindAddress) return true
-  return address === (bindAddress.includes(':') ? '::' : '0.0.0.0')
+  if (bindAddress === '' && !hasIpv6) return !isIpv6
+  return bindsMeet(bindAddress, address ?? '')
 }
 
 /** What to tell of it, in the order of the claims. */

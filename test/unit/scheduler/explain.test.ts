@@ -101,3 +101,23 @@ t.test('a missing spec is told', async (t) => {
   const { index } = aScheduler({ nodes, tasks: [], specs: [] })
   t.match(explainTask(index, task), { summary: /the task's spec wanted is missing/, refusals: [] })
 })
+
+t.test('a host port bound to an address leaves the others free', async (t) => {
+  const bound = (hash: string, bindAddress: string) =>
+    aSpecRecord(hash, { ports: [{ targetPort: 1, publishedPort: 8080, bindAddress }] })
+  const records = [bound('all', ''), bound('five', '10.0.0.5'), bound('six', '10.0.0.6')]
+  const isRefused = (used: string, asked: string): boolean => {
+    const { index } = aScheduler({
+      nodes: [aNode({ id: 'n1' })],
+      tasks: [aTask({ id: 'p', service: 'other', node: 'n1', specHash: used })],
+      specs: records,
+    })
+    const { refusals } = explainTask(index, aTask({ id: 't1', specHash: asked }))
+    return refusals.some(({ filter }) => filter === 'host-port')
+  }
+  t.notOk(isRefused('five', 'six'))
+  t.ok(isRefused('five', 'five'))
+  t.ok(isRefused('five', 'all'))
+  t.ok(isRefused('all', 'five'))
+  t.ok(isRefused('all', 'all'))
+})

@@ -52,6 +52,36 @@ t.test('a port of another service is refused by its name', async (t) => {
   t.match(plan([{ mode: 'host', targetPort: 80, publishedPort: 8080 }], [], host), { kind: 'ok' })
 })
 
+t.test('one port at different addresses is for two services, unless one has all', async (t) => {
+  const at = (bindAddress: string, mode: 'ingress' | 'host' = 'ingress') =>
+    ({ mode, targetPort: 80, publishedPort: 8080, bindAddress }) as const
+  const kind = (own: Ports[number], ...others: Ports): string =>
+    plan([own], [], [other('api', others)]).kind
+  t.equal(kind(at('10.0.0.5'), at('10.0.0.6')), 'ok')
+  t.equal(kind(at('10.0.0.5'), at('127.0.0.1'), at('10.0.0.6')), 'ok')
+  t.equal(kind(at('10.0.0.5'), at('10.0.0.5')), 'refused')
+  t.equal(kind(at('fd00::5'), at('FD00:0::5')), 'refused', 'the same address in other words')
+  t.equal(kind(at(''), at('10.0.0.5')), 'refused')
+  t.equal(kind(at('0.0.0.0'), at('10.0.0.5')), 'refused')
+  t.equal(kind(at('0.0.0.0'), at('fd00::5')), 'ok')
+  t.equal(kind(at('::'), at('0.0.0.0')), 'ok')
+  t.equal(kind(at('10.0.0.5', 'host'), at('10.0.0.6')), 'ok')
+  t.equal(kind(at('10.0.0.5', 'host'), at('10.0.0.5')), 'refused')
+  t.match(plan([at('')], [], [other('api', [at('10.0.0.5', 'host')])]), {
+    reason:
+      /published by service "api" on the hosts of its tasks, at 10\.0\.0\.5: .* different addresses/,
+  })
+  // The dynamic port of another one is bound as that one's spec says.
+  const dynamic = other(
+    'api',
+    [{ mode: 'host', targetPort: 9 }, ingress, { ...ingress, bindAddress: '10.0.0.5' }],
+    [30_000, 30_001].map((port) => ({ protocol: 'tcp', targetPort: 80, publishedPort: port })),
+  )
+  const asked = { ...at('10.0.0.6'), publishedPort: 30_001 }
+  t.equal(plan([asked], [], [dynamic]).kind, 'ok')
+  t.equal(plan([{ ...asked, publishedPort: 30_000 }], [], [dynamic]).kind, 'refused')
+})
+
 t.test('dynamic ports are free ones, and stay over updates', async (t) => {
   const first = plan([ingress, ingress, { ...ingress, publishedPort: dynamicFirst + 1 }])
   t.match(first, {

@@ -247,7 +247,7 @@ t.test('published ports are given at once, stay, and belong to one service', asy
   await t.rejects(createService(w, published(8081, 'other')), {
     code: 'IN_USE',
     message:
-      'service "other" is not valid: task.ports[0].publishedPort (8081/tcp) is published by service "web" on every node: choose another port',
+      'service "other" is not valid: task.ports[0].publishedPort (8081/tcp) is published by service "web" on every node: choose another port, or bind both to different addresses',
   })
   const other = await createService(w, published(0, 'other'))
   t.match(other.endpoint?.ports, [{ publishedPort: 30_001 }])

@@ -1,7 +1,12 @@
 import t from 'tap'
-import { chooseDoors, ingressPorts } from '../../../../worker/network/ingress-ports.ts'
+import {
+  chooseDoors,
+  ingressPorts,
+  loopbackPorts,
+  portClaims,
+} from '../../../../worker/network/ingress-ports.ts'
 import type { OverlayState } from '../../../../worker/network/overlay-state.ts'
-import { aPort } from '../../../support/network-builders.ts'
+import { anEndpoint, aPort } from '../../../support/network-builders.ts'
 import {
   aNetwork,
   anIngressPort,
@@ -55,6 +60,30 @@ t.test('ports of the mesh hold ports of the host', async (t) => {
     aPort(),
     aPort({ publishedPort: 8081, bindAddress: '127.0.0.1', door: '169.254.77.4' }),
   ])
+  const wildcards = withPorts('0.0.0.0', '::')
+  t.same(chooseDoors(wildcards, [], new Map()), new Map(), 'all addresses need no door')
+  t.match(ingressPorts(wildcards, new Map()), [
+    { bindAddress: undefined, door: '169.254.77.2' },
+    { bindAddress: '::', door: 'fd77::2' },
+  ])
   t.equal(ingressPorts(withPorts('fd99::1'), new Map())[0]?.door, 'fd77::2')
   t.same(ingressPorts(undefined, doors), [])
+})
+
+t.test('ports on all addresses that are not blocked answer on ::1', async (t) => {
+  const state = withPorts('', '0.0.0.0', '127.0.0.1', '')
+  const ports = (blocked: readonly string[]): readonly number[] =>
+    loopbackPorts(state, new Set(blocked)).map(({ publishedPort }) => publishedPort)
+  t.same(ports([]), [8080, 8083])
+  t.same(ports(['tcp/8083/', 'tcp/8080/127.0.0.1']), [8080])
+  t.same(loopbackPorts(undefined, new Set()), [])
+})
+
+t.test('what is claimed names its service or container', async (t) => {
+  const own = anEndpoint({ containerId: 'c1', ports: [aPort({ publishedPort: 81 })] })
+  t.match(portClaims(withPorts('127.0.0.1'), [own]), [
+    { port: 8080, bindAddress: '127.0.0.1', owner: 'service "web"', isOpen: false },
+    { port: 81, bindAddress: '', owner: 'container c1', isOpen: true },
+  ])
+  t.same(portClaims(undefined, []), [])
 })

@@ -11,7 +11,7 @@ import {
 const aClaim = (claim: Partial<PortClaim> = {}): PortClaim => ({
   protocol: 'tcp',
   port: 8080,
-  bindAddress: undefined,
+  bindAddress: '',
   hasIpv6: false,
   owner: 'service "web"',
   serviceId: serviceId('s1'),
@@ -66,6 +66,10 @@ t.test('a socket stands in the way of a port on an address they share', async (t
     [{ bindAddress: '10.0.0.5' }, { address: '127.0.0.1' }, 'free'],
     [{ bindAddress: 'fd00::5' }, { address: '::' }, 'blocked'],
     [{ bindAddress: 'fd00::5' }, { address: '0.0.0.0' }, 'free'],
+    [{ bindAddress: '0.0.0.0', hasIpv6: true }, { address: '127.0.0.1' }, 'blocked'],
+    [{ bindAddress: '0.0.0.0', hasIpv6: true }, { address: 'fd00::5' }, 'free'],
+    [{ bindAddress: '::' }, {}, 'blocked'],
+    [{ bindAddress: '::' }, { address: '0.0.0.0' }, 'free'],
     [{}, { protocol: 'udp' }, 'free'],
     [{}, { port: 8081 }, 'free'],
   ] as const

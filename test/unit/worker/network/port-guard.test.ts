@@ -8,7 +8,7 @@ import { PortGuard } from '../../../../worker/network/port-guard.ts'
 const claim = (port: number): PortClaim => ({
   protocol: 'tcp',
   port,
-  bindAddress: undefined,
+  bindAddress: '',
   hasIpv6: false,
   owner: 'service "web"',
   isOpen: false,
