@@ -23,11 +23,13 @@ import {
 import {
   Cluster,
   ClusterSpec,
+  Connection,
   Network,
   NetworkSpec,
   Node,
   NodeRole,
   NodeSpec,
+  PublishedPort,
   Service,
   ServiceSpec,
   Task,
@@ -228,6 +230,8 @@ export interface CreateNetworkResponse {
 export interface GetNetworkRequest {
   /** Id, exact name, or id prefix. */
   readonly reference: string;
+  /** With the published ports of services. */
+  readonly verbose: boolean;
 }
 
 export interface GetNetworkResponse {
@@ -239,6 +243,29 @@ export interface GetNetworkResponse {
   readonly services: readonly NetworkMember[];
   /** Tasks that have an address on it. */
   readonly tasks: number;
+  /** Of these tasks, at most 1,000, those that were connected while they ran before all others. */
+  readonly endpoints: readonly NetworkEndpoint[];
+  /** There are more tasks than endpoints here. */
+  readonly cut: boolean;
+}
+
+/** A task on a network. */
+export interface NetworkEndpoint {
+  readonly taskId: string;
+  /** SERVICE.SLOT.TASK, as containers are named. */
+  readonly name: string;
+  readonly serviceId: string;
+  readonly nodeId: string;
+  readonly nodeHostname: string;
+  /** Address of the node's VXLAN packets. */
+  readonly nodeAddress: string;
+  /** With prefix length. */
+  readonly addresses: readonly string[];
+  readonly aliases: readonly string[];
+  /** It gets new connections. */
+  readonly serving: boolean;
+  /** Set when it was connected while it ran. */
+  readonly connection: Connection | undefined;
 }
 
 /** How much of a subnet is in use. */
@@ -254,6 +281,8 @@ export interface NetworkMember {
   readonly serviceName: string;
   /** Empty with endpoint mode dnsrr. */
   readonly vips: readonly string[];
+  /** On the ingress network. */
+  readonly ports: readonly PublishedPort[];
 }
 
 export interface ListNetworksRequest {
@@ -275,12 +304,40 @@ export interface RemoveNetworkResponse {
 
 export interface PruneNetworksRequest {
   readonly requestId: string;
-  /** label, and label! for those without it. */
+  /** label; label! for those without it; until, in ms since 1970: made before then. */
   readonly filters: readonly Filter[];
 }
 
 export interface PruneNetworksResponse {
   readonly names: readonly string[];
+}
+
+export interface ConnectNetworkRequest {
+  readonly requestId: string;
+  readonly network: string;
+  /** As for GetTask. */
+  readonly task: string;
+  /** At most one of each family; a family without one gets any. */
+  readonly addresses: readonly string[];
+  readonly aliases: readonly string[];
+}
+
+export interface ConnectNetworkResponse {
+  readonly networkId: string;
+  readonly taskId: string;
+}
+
+export interface DisconnectNetworkRequest {
+  readonly requestId: string;
+  readonly network: string;
+  readonly task: string;
+  /** At once, whoever still leads connections to it. */
+  readonly force: boolean;
+}
+
+export interface DisconnectNetworkResponse {
+  readonly networkId: string;
+  readonly taskId: string;
 }
 
 export interface ListTasksRequest {
@@ -2281,13 +2338,16 @@ export const CreateNetworkResponse: MessageFns<CreateNetworkResponse> = {
 };
 
 function createBaseGetNetworkRequest(): GetNetworkRequest {
-  return { reference: "" };
+  return { reference: "", verbose: false };
 }
 
 export const GetNetworkRequest: MessageFns<GetNetworkRequest> = {
   encode(message: GetNetworkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.reference !== "") {
       writer.uint32(10).string(message.reference);
+    }
+    if (message.verbose !== false) {
+      writer.uint32(16).bool(message.verbose);
     }
     return writer;
   },
@@ -2313,6 +2373,14 @@ export const GetNetworkRequest: MessageFns<GetNetworkRequest> = {
             message.reference = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.verbose = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2327,7 +2395,7 @@ export const GetNetworkRequest: MessageFns<GetNetworkRequest> = {
 };
 
 function createBaseGetNetworkResponse(): GetNetworkResponse {
-  return { network: undefined, pools: [], services: [], tasks: 0 };
+  return { network: undefined, pools: [], services: [], tasks: 0, endpoints: [], cut: false };
 }
 
 export const GetNetworkResponse: MessageFns<GetNetworkResponse> = {
@@ -2343,6 +2411,12 @@ export const GetNetworkResponse: MessageFns<GetNetworkResponse> = {
     }
     if (message.tasks !== 0) {
       writer.uint32(32).uint32(message.tasks);
+    }
+    for (const v of message.endpoints) {
+      NetworkEndpoint.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.cut !== false) {
+      writer.uint32(48).bool(message.cut);
     }
     return writer;
   },
@@ -2390,6 +2464,178 @@ export const GetNetworkResponse: MessageFns<GetNetworkResponse> = {
             }
 
             message.tasks = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.endpoints.push(NetworkEndpoint.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.cut = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkEndpoint(): NetworkEndpoint {
+  return {
+    taskId: "",
+    name: "",
+    serviceId: "",
+    nodeId: "",
+    nodeHostname: "",
+    nodeAddress: "",
+    addresses: [],
+    aliases: [],
+    serving: false,
+    connection: undefined,
+  };
+}
+
+export const NetworkEndpoint: MessageFns<NetworkEndpoint> = {
+  encode(message: NetworkEndpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.serviceId !== "") {
+      writer.uint32(26).string(message.serviceId);
+    }
+    if (message.nodeId !== "") {
+      writer.uint32(34).string(message.nodeId);
+    }
+    if (message.nodeHostname !== "") {
+      writer.uint32(42).string(message.nodeHostname);
+    }
+    if (message.nodeAddress !== "") {
+      writer.uint32(50).string(message.nodeAddress);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.aliases) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.serving !== false) {
+      writer.uint32(72).bool(message.serving);
+    }
+    if (message.connection !== undefined) {
+      Connection.encode(message.connection, writer.uint32(82).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkEndpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkEndpoint() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.serviceId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nodeHostname = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nodeAddress = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.aliases.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.serving = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.connection = Connection.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -2474,7 +2720,7 @@ export const PoolUse: MessageFns<PoolUse> = {
 };
 
 function createBaseNetworkMember(): NetworkMember {
-  return { serviceId: "", serviceName: "", vips: [] };
+  return { serviceId: "", serviceName: "", vips: [], ports: [] };
 }
 
 export const NetworkMember: MessageFns<NetworkMember> = {
@@ -2487,6 +2733,9 @@ export const NetworkMember: MessageFns<NetworkMember> = {
     }
     for (const v of message.vips) {
       writer.uint32(26).string(v!);
+    }
+    for (const v of message.ports) {
+      PublishedPort.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2526,6 +2775,14 @@ export const NetworkMember: MessageFns<NetworkMember> = {
             }
 
             message.vips.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ports.push(PublishedPort.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2824,6 +3081,289 @@ export const PruneNetworksResponse: MessageFns<PruneNetworksResponse> = {
             }
 
             message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConnectNetworkRequest(): ConnectNetworkRequest {
+  return { requestId: "", network: "", task: "", addresses: [], aliases: [] };
+}
+
+export const ConnectNetworkRequest: MessageFns<ConnectNetworkRequest> = {
+  encode(message: ConnectNetworkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.network !== "") {
+      writer.uint32(18).string(message.network);
+    }
+    if (message.task !== "") {
+      writer.uint32(26).string(message.task);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.aliases) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConnectNetworkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnectNetworkRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.aliases.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConnectNetworkResponse(): ConnectNetworkResponse {
+  return { networkId: "", taskId: "" };
+}
+
+export const ConnectNetworkResponse: MessageFns<ConnectNetworkResponse> = {
+  encode(message: ConnectNetworkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.networkId !== "") {
+      writer.uint32(10).string(message.networkId);
+    }
+    if (message.taskId !== "") {
+      writer.uint32(18).string(message.taskId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConnectNetworkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnectNetworkResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDisconnectNetworkRequest(): DisconnectNetworkRequest {
+  return { requestId: "", network: "", task: "", force: false };
+}
+
+export const DisconnectNetworkRequest: MessageFns<DisconnectNetworkRequest> = {
+  encode(message: DisconnectNetworkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.network !== "") {
+      writer.uint32(18).string(message.network);
+    }
+    if (message.task !== "") {
+      writer.uint32(26).string(message.task);
+    }
+    if (message.force !== false) {
+      writer.uint32(32).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DisconnectNetworkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDisconnectNetworkRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDisconnectNetworkResponse(): DisconnectNetworkResponse {
+  return { networkId: "", taskId: "" };
+}
+
+export const DisconnectNetworkResponse: MessageFns<DisconnectNetworkResponse> = {
+  encode(message: DisconnectNetworkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.networkId !== "") {
+      writer.uint32(10).string(message.networkId);
+    }
+    if (message.taskId !== "") {
+      writer.uint32(18).string(message.taskId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DisconnectNetworkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDisconnectNetworkResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.taskId = reader.string();
             continue;
           }
         }
@@ -3976,6 +4516,30 @@ export const ControlService = {
       Buffer.from(PruneNetworksResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PruneNetworksResponse => PruneNetworksResponse.decode(value),
   },
+  /** Begins it; the task's attachment says how far it is. */
+  connectNetwork: {
+    path: "/tsswarm.v1.Control/ConnectNetwork" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ConnectNetworkRequest): Buffer =>
+      Buffer.from(ConnectNetworkRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ConnectNetworkRequest => ConnectNetworkRequest.decode(value),
+    responseSerialize: (value: ConnectNetworkResponse): Buffer =>
+      Buffer.from(ConnectNetworkResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ConnectNetworkResponse => ConnectNetworkResponse.decode(value),
+  },
+  /** Begins it; it is done when the task has no such attachment any more. */
+  disconnectNetwork: {
+    path: "/tsswarm.v1.Control/DisconnectNetwork" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DisconnectNetworkRequest): Buffer =>
+      Buffer.from(DisconnectNetworkRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DisconnectNetworkRequest => DisconnectNetworkRequest.decode(value),
+    responseSerialize: (value: DisconnectNetworkResponse): Buffer =>
+      Buffer.from(DisconnectNetworkResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DisconnectNetworkResponse => DisconnectNetworkResponse.decode(value),
+  },
   listTasks: {
     path: "/tsswarm.v1.Control/ListTasks" as const,
     requestStream: false as const,
@@ -4048,6 +4612,10 @@ export interface ControlServer extends UntypedServiceImplementation {
   removeNetwork: handleUnaryCall<RemoveNetworkRequest, RemoveNetworkResponse>;
   /** Removes all that nothing uses, but for the ingress network. */
   pruneNetworks: handleUnaryCall<PruneNetworksRequest, PruneNetworksResponse>;
+  /** Begins it; the task's attachment says how far it is. */
+  connectNetwork: handleUnaryCall<ConnectNetworkRequest, ConnectNetworkResponse>;
+  /** Begins it; it is done when the task has no such attachment any more. */
+  disconnectNetwork: handleUnaryCall<DisconnectNetworkRequest, DisconnectNetworkResponse>;
   listTasks: handleServerStreamingCall<ListTasksRequest, ListTasksResponse>;
   getTask: handleUnaryCall<GetTaskRequest, GetTaskResponse>;
   /** Answers with the state now and again after each change that touches the service, for live progress. */
@@ -4323,6 +4891,38 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PruneNetworksResponse) => void,
+  ): ClientUnaryCall;
+  /** Begins it; the task's attachment says how far it is. */
+  connectNetwork(
+    request: ConnectNetworkRequest,
+    callback: (error: ServiceError | null, response: ConnectNetworkResponse) => void,
+  ): ClientUnaryCall;
+  connectNetwork(
+    request: ConnectNetworkRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ConnectNetworkResponse) => void,
+  ): ClientUnaryCall;
+  connectNetwork(
+    request: ConnectNetworkRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ConnectNetworkResponse) => void,
+  ): ClientUnaryCall;
+  /** Begins it; it is done when the task has no such attachment any more. */
+  disconnectNetwork(
+    request: DisconnectNetworkRequest,
+    callback: (error: ServiceError | null, response: DisconnectNetworkResponse) => void,
+  ): ClientUnaryCall;
+  disconnectNetwork(
+    request: DisconnectNetworkRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DisconnectNetworkResponse) => void,
+  ): ClientUnaryCall;
+  disconnectNetwork(
+    request: DisconnectNetworkRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DisconnectNetworkResponse) => void,
   ): ClientUnaryCall;
   listTasks(request: ListTasksRequest, options?: Partial<CallOptions>): ClientReadableStream<ListTasksResponse>;
   listTasks(

@@ -19,7 +19,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { NetworkAddresses, NodeDescription, NodeRole, TaskSpecRecord, TaskState } from "./objects.ts";
+import { NodeDescription, NodeRole, TaskAttachment, TaskSpecRecord, TaskState } from "./objects.ts";
 import { OverlayNodePaths, OverlayView } from "./overlay.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -120,6 +120,33 @@ export interface TaskStatus {
   readonly pid: number;
   readonly exitCode?: number | undefined;
   readonly hostPorts: readonly string[];
+  /** What became of the networks that it was connected to while it ran. */
+  readonly connections: readonly ConnectionStatus[];
+}
+
+export interface ConnectionStatus {
+  readonly networkId: string;
+  /** Tell it from an earlier connection to the same network. */
+  readonly addresses: readonly string[];
+  readonly state: ConnectionStatus_State;
+  readonly err: string;
+}
+
+export const ConnectionStatus_State = {
+  UNSPECIFIED: 0,
+  CONNECTED: 1,
+  /** GONE - Nothing of it is left. */
+  GONE: 2,
+  FAILED: 3,
+} as const;
+
+export type ConnectionStatus_State = typeof ConnectionStatus_State[keyof typeof ConnectionStatus_State];
+
+export namespace ConnectionStatus_State {
+  export type UNSPECIFIED = typeof ConnectionStatus_State.UNSPECIFIED;
+  export type CONNECTED = typeof ConnectionStatus_State.CONNECTED;
+  export type GONE = typeof ConnectionStatus_State.GONE;
+  export type FAILED = typeof ConnectionStatus_State.FAILED;
 }
 
 export interface StatusBatch {
@@ -189,7 +216,7 @@ export interface AssignedTask {
   readonly state: TaskState;
   readonly serviceLabels: { [key: string]: string };
   /** Its addresses, one entry a network. */
-  readonly attachments: readonly NetworkAddresses[];
+  readonly attachments: readonly TaskAttachment[];
 }
 
 export interface AssignedTask_ServiceLabelsEntry {
@@ -945,6 +972,7 @@ function createBaseTaskStatus(): TaskStatus {
     pid: 0,
     exitCode: undefined,
     hostPorts: [],
+    connections: [],
   };
 }
 
@@ -976,6 +1004,9 @@ export const TaskStatus: MessageFns<TaskStatus> = {
     }
     for (const v of message.hostPorts) {
       writer.uint32(74).string(v!);
+    }
+    for (const v of message.connections) {
+      ConnectionStatus.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1063,6 +1094,93 @@ export const TaskStatus: MessageFns<TaskStatus> = {
             }
 
             message.hostPorts.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.connections.push(ConnectionStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConnectionStatus(): ConnectionStatus {
+  return { networkId: "", addresses: [], state: 0, err: "" };
+}
+
+export const ConnectionStatus: MessageFns<ConnectionStatus> = {
+  encode(message: ConnectionStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.networkId !== "") {
+      writer.uint32(10).string(message.networkId);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.state !== 0) {
+      writer.uint32(24).int32(message.state);
+    }
+    if (message.err !== "") {
+      writer.uint32(34).string(message.err);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConnectionStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnectionStatus() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.err = reader.string();
             continue;
           }
         }
@@ -1652,7 +1770,7 @@ export const AssignedTask: MessageFns<AssignedTask> = {
       AssignedTask_ServiceLabelsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
     for (const v of message.attachments) {
-      NetworkAddresses.encode(v!, writer.uint32(74).fork()).join();
+      TaskAttachment.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1742,7 +1860,7 @@ export const AssignedTask: MessageFns<AssignedTask> = {
               break;
             }
 
-            message.attachments.push(NetworkAddresses.decode(reader, reader.uint32()));
+            message.attachments.push(TaskAttachment.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -332,9 +332,50 @@ export interface Task {
   /** Host ports that were taken, as "tcp/8080". */
   readonly hostPorts: readonly string[];
   /** Its addresses, one entry a network. Of a task that has ended they may be another's by now. */
-  readonly attachments: readonly NetworkAddresses[];
+  readonly attachments: readonly TaskAttachment[];
   /** It is to stop, and no node leads connections to it any more. */
   readonly drained: boolean;
+}
+
+/** A task on one network. Its first two fields are those of NetworkAddresses. */
+export interface TaskAttachment {
+  readonly networkId: string;
+  /** Without prefix length, one of each family of the network. Of one that was connected later: empty until it is given some. */
+  readonly addresses: readonly string[];
+  /** Set when it was connected while the task ran; else its spec has the network. */
+  readonly connection: Connection | undefined;
+}
+
+/** A network that a running task was connected to; it ends with the task. */
+export interface Connection {
+  readonly phase: Connection_Phase;
+  /** Names of the task on this network. */
+  readonly aliases: readonly string[];
+  /** Asked for, at most one of each family. */
+  readonly wished: readonly string[];
+  readonly err: string;
+}
+
+export const Connection_Phase = {
+  /** ASKED - Its addresses, or the word of its node, are still to come. */
+  ASKED: 0,
+  CONNECTED: 1,
+  /** LEAVING - It is to go, and some node may still lead connections to it. */
+  LEAVING: 2,
+  /** DRAINED - No node does any more: its own node may take it away. */
+  DRAINED: 3,
+  /** FAILED - It did not come about; `err` says why. */
+  FAILED: 4,
+} as const;
+
+export type Connection_Phase = typeof Connection_Phase[keyof typeof Connection_Phase];
+
+export namespace Connection_Phase {
+  export type ASKED = typeof Connection_Phase.ASKED;
+  export type CONNECTED = typeof Connection_Phase.CONNECTED;
+  export type LEAVING = typeof Connection_Phase.LEAVING;
+  export type DRAINED = typeof Connection_Phase.DRAINED;
+  export type FAILED = typeof Connection_Phase.FAILED;
 }
 
 /** A task's spec, kept once for all tasks that share it. */
@@ -2405,7 +2446,7 @@ export const Task: MessageFns<Task> = {
       writer.uint32(154).string(v!);
     }
     for (const v of message.attachments) {
-      NetworkAddresses.encode(v!, writer.uint32(162).fork()).join();
+      TaskAttachment.encode(v!, writer.uint32(162).fork()).join();
     }
     if (message.drained !== false) {
       writer.uint32(168).bool(message.drained);
@@ -2583,7 +2624,7 @@ export const Task: MessageFns<Task> = {
               break;
             }
 
-            message.attachments.push(NetworkAddresses.decode(reader, reader.uint32()));
+            message.attachments.push(TaskAttachment.decode(reader, reader.uint32()));
             continue;
           }
           case 21: {
@@ -2592,6 +2633,153 @@ export const Task: MessageFns<Task> = {
             }
 
             message.drained = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTaskAttachment(): TaskAttachment {
+  return { networkId: "", addresses: [], connection: undefined };
+}
+
+export const TaskAttachment: MessageFns<TaskAttachment> = {
+  encode(message: TaskAttachment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.networkId !== "") {
+      writer.uint32(10).string(message.networkId);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.connection !== undefined) {
+      Connection.encode(message.connection, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskAttachment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskAttachment() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.connection = Connection.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConnection(): Connection {
+  return { phase: 0, aliases: [], wished: [], err: "" };
+}
+
+export const Connection: MessageFns<Connection> = {
+  encode(message: Connection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== 0) {
+      writer.uint32(8).int32(message.phase);
+    }
+    for (const v of message.aliases) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.wished) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.err !== "") {
+      writer.uint32(34).string(message.err);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Connection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnection() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.phase = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.aliases.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.wished.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.err = reader.string();
             continue;
           }
         }
