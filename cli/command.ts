@@ -10,6 +10,8 @@ export interface ArgumentsSpec {
   /** Everything from the first argument on belongs to the container, flags too. */
   readonly stopAtFirst?: boolean
   readonly completes?: Completion | readonly string[]
+  /** Of the arguments behind the first; default: as the first. */
+  readonly thenCompletes?: Completion
 }
 
 export interface Example {

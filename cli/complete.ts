@@ -4,8 +4,9 @@ import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
 import type { Completion, Flag, Flags } from './flags.ts'
 import { globalFlags } from './global-flags.ts'
-import { listNetworks, listNodes, listServices } from './lists.ts'
+import { listNetworks, listNodes, listServices, listTasks } from './lists.ts'
 import { type CommandGroup, groups, plainCommands } from './registry.ts'
+import { taskName } from './render/task-list.ts'
 
 export interface Candidate {
   readonly word: string
@@ -58,7 +59,8 @@ async function ofCommand(
   const ended = command.args.stopAtFirst === true && args.length > 0
   if (typed.startsWith('-') && !ended) return flagWords(command.flags)
   if (ended || args.length >= command.args.max) return []
-  return await values(ctx, command.args.completes)
+  const { completes, thenCompletes = completes } = command.args
+  return await values(ctx, args.length === 0 ? completes : thenCompletes)
 }
 
 /** Arguments so far, and the flag whose value is being typed. */
@@ -141,6 +143,11 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
     case 'networks': {
       const networks = await listNetworks(client, [], once)
       return networks.map(({ spec }) => ({ word: spec?.name ?? '', about: spec?.driver ?? '' }))
+    }
+    case 'tasks': {
+      const running = [{ key: 'desired-state', values: ['running'] }]
+      const tasks = await listTasks(client, running, once)
+      return tasks.map((view) => ({ word: taskName(view, true), about: view.nodeHostname }))
     }
     case 'images': {
       const { images } = await client.call(DaemonService.listImages, { reference: '' }, once)

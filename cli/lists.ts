@@ -63,6 +63,18 @@ export async function listTasks(
   )
 }
 
+/** Of networks that these tasks have addresses on, by id, for a format that shows them. Errors: as Client.call. */
+export async function namesOfNetworks(
+  client: Lister,
+  format: string | undefined,
+  tasks: readonly TaskView[],
+): Promise<ReadonlyMap<string, string>> {
+  const isShown = format === 'json' || format?.includes('.') === true
+  const isOnAny = tasks.some(({ task }) => (task?.attachments.length ?? 0) > 0)
+  const networks = isShown && isOnAny ? await listNetworks(client) : []
+  return new Map(networks.map(({ id, spec }) => [id, spec?.name ?? id]))
+}
+
 function within(options: CallOptions): CallOptions {
   return { timeoutMs: listMs, ...options }
 }

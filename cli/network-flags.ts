@@ -8,7 +8,7 @@ import { read } from './read-flag.ts'
 import { parseMap } from './service/assignments.ts'
 
 export const networkFlags = {
-  attachable: bool('Let containers that are of no service join'),
+  attachable: bool('Let running tasks be connected to it ("tsswarm network connect")'),
   driver: text('Driver to manage the network (overlay)', {
     short: 'd',
     shown: 'overlay',

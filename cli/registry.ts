@@ -65,7 +65,9 @@ export const groups: readonly CommandGroup[] = [
     name: 'network',
     summary: 'Manage networks of the swarm',
     commands: {
+      connect: async () => (await import('./commands/network-connect.ts')).command,
       create: async () => (await import('./commands/network-create.ts')).command,
+      disconnect: async () => (await import('./commands/network-disconnect.ts')).command,
       inspect: async () => (await import('./commands/network-inspect.ts')).command,
       ls: async () => (await import('./commands/network-ls.ts')).command,
       prune: async () => (await import('./commands/network-prune.ts')).command,
@@ -142,9 +144,6 @@ export const absentCommands: Readonly<Record<string, string>> = {
   stack: 'create its services one by one with "tsswarm service create"',
   secret: files,
   config: files,
-  'network connect': 'name the networks of a service with --network of "tsswarm service create"',
-  'network disconnect':
-    'take a network off a service with --network-rm of "tsswarm service update"',
   volume: 'volumes are made when a task mounts them with --mount source=NAME,target=PATH',
   'service rollback':
     'give the earlier values to "tsswarm service update"; "service inspect" shows them in PreviousSpec',

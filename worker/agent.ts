@@ -237,7 +237,8 @@ class RunningAgent implements Agent {
 
   #tellNetworks(): void {
     const attachments = [...this.#assignments.tasks.values()].flatMap((task) => task.attachments)
-    this.#deps.onNetworks?.(new Set(attachments.map((one) => one.networkId)))
+    const held = attachments.filter(({ connection }) => connection?.phase !== 'failed')
+    this.#deps.onNetworks?.(new Set(held.map((one) => one.networkId)))
   }
 
   #onSession(manager: ManagerAddress | undefined, signal: AbortSignal): void {

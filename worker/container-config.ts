@@ -34,6 +34,7 @@ export function containerConfig(
   const { container } = spec
   const expand = templateOf(task, host)
   const limits = spec.limits
+  const network = host.network(task, spec)
   return {
     id: task.id,
     name: `${taskName(task)}.${task.id}`,
@@ -43,7 +44,7 @@ export function containerConfig(
     ...(container.workdir === '' ? {} : { workdir: container.workdir }),
     ...(container.user === '' ? {} : { user: container.user }),
     groups: container.groups,
-    ...(container.hostname === '' ? {} : { hostname: expand(container.hostname, 'hostname') }),
+    ...hostnameOf(container, network, { expand, host }),
     labels: { ...container.labels, ...swarmLabels(task, host) },
     mounts: container.mounts.map((mount) => mountOf(mount, expand)),
     hosts: container.hosts.map(hostsLine),
@@ -61,8 +62,18 @@ export function containerConfig(
     capDrop: container.capDrop,
     sysctls: container.sysctls,
     ulimits: container.ulimits,
-    network: host.network(task, spec),
+    network,
   }
+}
+
+/** On the host's own network a container has the host's name, as under Docker. */
+function hostnameOf(
+  { hostname }: ContainerSpec,
+  network: ContainerNetwork,
+  { expand, host }: { readonly expand: Expand; readonly host: HostFacts },
+): Pick<ContainerConfig, 'hostname'> {
+  if (hostname !== '') return { hostname: expand(hostname, 'hostname') }
+  return network.kind === 'host' ? { hostname: host.hostname } : {}
 }
 
 /** The host ports of a spec as the executor's networks want them. */

@@ -1,21 +1,28 @@
-// The networks of a task's container: those the cluster gave it addresses on, else the one that is local to its host. Pure.
+// The networks that a task's container is made with: those the cluster gave it addresses on, those that its host has for itself. Pure.
 import type { AssignedTask } from '../proto/objects/index.ts'
+import { predefinedOf } from '../proto/spec/predefined-networks.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { hostPortsOf } from './container-config.ts'
 import type { ContainerNetwork } from './executor/network-attacher.ts'
 
-/** `localNetworkId`: the network that every host has for itself. */
+/**
+ * `localNetworkId`: the network that every host has for itself, which Docker calls `bridge`. What a task is connected to
+ * while it runs comes later.
+ */
 export function networkOfTask(
   { attachments }: Pick<AssignedTask, 'attachments'>,
-  spec: Pick<TaskSpec, 'ports'>,
+  spec: Pick<TaskSpec, 'ports' | 'networks'>,
   localNetworkId: string,
 ): ContainerNetwork {
-  const ports = hostPortsOf(spec.ports)
-  if (attachments.length === 0) {
-    const local = { networkId: localNetworkId, addresses: [], aliases: [] }
-    return { kind: 'attached', endpoints: [local], ports }
-  }
+  const predefined = spec.networks.flatMap(({ target }) => predefinedOf(target)?.name ?? [])
+  if (predefined.includes('host')) return { kind: 'host' }
+  if (predefined.includes('none')) return { kind: 'none' }
   // Aliases are names of the service, which the cluster's resolver knows.
-  const endpoints = attachments.map((one) => ({ ...one, aliases: [] }))
-  return { kind: 'attached', endpoints, ports }
+  const given = attachments
+    .filter(({ connection }) => connection === undefined)
+    .map(({ networkId, addresses }) => ({ networkId, addresses, aliases: [] }))
+  const local = { networkId: localNetworkId, addresses: [], aliases: [] }
+  const isLocal = given.length === 0 || predefined.includes('bridge')
+  const endpoints = isLocal ? [local, ...given] : given
+  return { kind: 'attached', endpoints, ports: hostPortsOf(spec.ports) }
 }

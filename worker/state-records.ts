@@ -9,6 +9,7 @@ import {
   networkId,
   serviceId,
   specHash,
+  type TaskAttachment,
   type TaskSpecRecord,
   TaskState,
   type TaskStatus,
@@ -23,6 +24,18 @@ export interface ManagerAddress {
 }
 
 const state = z.number().transform((value) => (isTaskState(value) ? value : TaskState.NEW))
+const attachment = z.object({
+  networkId: z.string().transform(networkId),
+  addresses: z.array(z.string()),
+  connection: z
+    .object({
+      phase: z.enum(['asked', 'connected', 'leaving', 'drained', 'failed']),
+      aliases: z.array(z.string()),
+      wished: z.array(z.string()),
+      err: z.string(),
+    })
+    .optional(),
+})
 const task = z.object({
   id: z.string().transform(taskId),
   serviceId: z.string().transform(serviceId),
@@ -33,14 +46,7 @@ const task = z.object({
   state,
   serviceLabels: z.record(z.string(), z.string()),
   /** A record of before networks has none. */
-  attachments: z
-    .array(
-      z.object({
-        networkId: z.string().transform(networkId),
-        addresses: z.array(z.string()),
-      }),
-    )
-    .default([]),
+  attachments: z.array(attachment.transform(withoutUndefined)).default([]),
 })
 /** As protobuf, which a later version reads although its rules for users may have changed. */
 const spec = z.object({
@@ -62,7 +68,23 @@ const status = z.object({
     .optional()
     .transform((code) => code),
   hostPorts: z.array(z.string()),
+  /** A record of before connections has none. */
+  connections: z
+    .array(
+      z.object({
+        networkId: z.string().transform(networkId),
+        addresses: z.array(z.string()),
+        state: z.enum(['connected', 'gone', 'failed']),
+        err: z.string(),
+      }),
+    )
+    .default([]),
 })
+
+/** zod types an absent connection as an optional property that may be undefined. */
+function withoutUndefined({ connection, ...rest }: z.infer<typeof attachment>): TaskAttachment {
+  return connection === undefined ? rest : { ...rest, connection }
+}
 
 const record = z.discriminatedUnion('kind', [
   z.object({

@@ -10,6 +10,7 @@ import type { Random } from '../proto/lib/random.ts'
 import type { Semaphore } from '../proto/lib/semaphore.ts'
 import {
   type AssignedTask,
+  type ConnectionStatus,
   isTerminal,
   type TaskId,
   TaskState,
@@ -20,6 +21,7 @@ import { containerConfig, type HostFacts } from './container-config.ts'
 import type { ContainerInfo, Executor, ExitStatus } from './executor/executor.ts'
 import type { ImageSource } from './image-source.ts'
 import type { TargetPort } from './listening-ports.ts'
+import { nextWiring, type Wiring, withConnection } from './task-connections.ts'
 import {
   type ContainerFact,
   nextTaskAction,
@@ -64,6 +66,7 @@ export function initialStatus(task: AssignedTask): TaskStatus {
     pid: 0,
     exitCode: undefined,
     hostPorts: [],
+    connections: [],
   }
 }
 
@@ -169,6 +172,7 @@ export class TaskDriver {
       observed: this.#status.state,
       container: this.#container,
       isListening: this.#isListening || this.#ports().length === 0,
+      isWired: this.#wiring() === undefined,
     })
   }
 
@@ -178,6 +182,7 @@ export class TaskDriver {
         return this.#report(action.to)
       case 'prepare':
       case 'await-ports':
+      case 'wire':
       case 'watch':
         return this.#interruptible(action.kind, signal)
       case 'start':
@@ -197,7 +202,7 @@ export class TaskDriver {
 
   /** Runs what a change of mind may cut short. */
   async #interruptible(
-    kind: 'prepare' | 'await-ports' | 'watch',
+    kind: 'prepare' | 'await-ports' | 'wire' | 'watch',
     signal: AbortSignal,
   ): Promise<void> {
     const { controller, release } = childController(signal)
@@ -205,6 +210,7 @@ export class TaskDriver {
     try {
       if (kind === 'prepare') await this.#prepare(controller.signal)
       else if (kind === 'await-ports') await this.#awaitPorts(controller.signal)
+      else if (kind === 'wire') await this.#wire(controller.signal)
       else await this.#watch(controller.signal)
     } catch (err) {
       if (!controller.signal.aborted) throw err
@@ -278,6 +284,39 @@ export class TaskDriver {
       release()
       await ended.catch(() => {})
     }
+  }
+
+  #wiring(): Wiring | undefined {
+    return nextWiring(this.#wanted?.task.attachments ?? [], this.#status.connections)
+  }
+
+  /** One network more or less. One that cannot be is told of, and not tried again. */
+  async #wire(signal: AbortSignal): Promise<void> {
+    const { executor, log } = this.#deps
+    const wiring = this.#wiring()
+    if (wiring === undefined) return
+    if (wiring.kind === 'disconnect') {
+      const { networkId, addresses } = wiring
+      await executor.disconnect(this.id, networkId)
+      return this.#noteConnection({ networkId, addresses, state: 'gone', err: '' })
+    }
+    const { networkId, addresses } = wiring.attachment
+    try {
+      await executor.connect(this.id, { networkId, addresses, aliases: [] }, signal)
+      await this.#noteConnection({ networkId, addresses, state: 'connected', err: '' })
+    } catch (err) {
+      if (signal.aborted) throw err
+      log.warn({ taskId: this.id, networkId, err }, 'task not connected to a network')
+      await this.#noteConnection({ networkId, addresses, state: 'failed', err: textOf(err) })
+    }
+  }
+
+  async #noteConnection(now: ConnectionStatus): Promise<void> {
+    const attachments = this.#wanted?.task.attachments ?? []
+    const connections = withConnection(attachments, this.#status.connections, now)
+    this.#status = { ...this.#status, connections }
+    await this.#deps.onStatus(this.#status)
+    this.#announce()
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

@@ -232,5 +232,6 @@ function goneStatus(id: TaskId): TaskStatus {
     pid: 0,
     exitCode: undefined,
     hostPorts: [],
+    connections: [],
   }
 }

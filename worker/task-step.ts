@@ -19,6 +19,8 @@ export interface TaskFacts {
   readonly container: ContainerFact
   /** Whether it may be said to run: it waits on its ports, or was given time for it. Default true. */
   readonly isListening?: boolean
+  /** Whether it is on the networks that it was connected to while it ran, and off those it left. Default true. */
+  readonly isWired?: boolean
 }
 
 /** A state to be reported. */
@@ -30,7 +32,8 @@ export interface Transition {
 
 /**
  * `idle`: nothing to do until the facts change. `report`: the observed state moves on. `prepare`: pull and create.
- * `start`, `stop`, `remove`: of the container. `await-ports`: until it waits on them. `watch`: wait for its end.
+ * `start`, `stop`, `remove`: of the container. `await-ports`: until it waits on them. `wire`: one network more or less.
+ * `watch`: wait for its end.
  * `forget`: no trace is left.
  */
 export type TaskAction =
@@ -39,6 +42,7 @@ export type TaskAction =
   | { readonly kind: 'prepare' }
   | { readonly kind: 'start' }
   | { readonly kind: 'await-ports' }
+  | { readonly kind: 'wire' }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' }
   | { readonly kind: 'remove' }
@@ -87,6 +91,7 @@ function walk({
   observed,
   container,
   isListening = true,
+  isWired = true,
 }: TaskFacts & { readonly desired: TaskState }): TaskAction {
   if (observed < TaskState.ACCEPTED) return report(TaskState.ACCEPTED, 'accepted')
   if (observed < TaskState.PREPARING) return report(TaskState.PREPARING, 'preparing')
@@ -95,7 +100,7 @@ function walk({
     return report(TaskState.READY, 'prepared')
   }
   if (observed < TaskState.STARTING) return atReady(desired, container)
-  return atStarting(observed, container, isListening)
+  return atStarting(observed, container, { isListening, isWired })
 }
 
 function atReady(desired: TaskState, container: ContainerFact): TaskAction {
@@ -111,7 +116,7 @@ function atReady(desired: TaskState, container: ContainerFact): TaskAction {
 function atStarting(
   observed: TaskState,
   container: ContainerFact,
-  isListening: boolean,
+  { isListening, isWired }: { readonly isListening: boolean; readonly isWired: boolean },
 ): TaskAction {
   switch (container.kind) {
     case 'created':
@@ -120,7 +125,7 @@ function atStarting(
       if (observed < TaskState.RUNNING) {
         return isListening ? report(TaskState.RUNNING, 'started') : { kind: 'await-ports' }
       }
-      return { kind: 'watch' }
+      return { kind: isWired ? 'watch' : 'wire' }
     case 'exited':
       return ended(container)
     case 'absent':

@@ -3,7 +3,7 @@ import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand } from '../command.ts'
 import { forEachArgument, getNode, listFlags, parseFilters } from '../common.ts'
 import { bool } from '../flags.ts'
-import { listTasks } from '../lists.ts'
+import { listTasks, namesOfNetworks } from '../lists.ts'
 import { renderTasks } from '../render/task-list.ts'
 
 export const command = defineCommand({
@@ -32,7 +32,8 @@ export const command = defineCommand({
       const onNode = { key: 'node', values: [node?.id ?? ''] }
       for (const task of await listTasks(client, [...filters, onNode])) tasks.push(task)
     })
-    ctx.stdout.write(renderTasks(tasks, { ...flags, nowMs: ctx.clock.wallMs() }))
+    const networkNames = await namesOfNetworks(client, flags.format, tasks)
+    ctx.stdout.write(renderTasks(tasks, { ...flags, networkNames, nowMs: ctx.clock.wallMs() }))
     return exit
   },
 })

@@ -26,6 +26,16 @@ async function networkNames(
   return new Map(networks.map((network) => [network.id, network.spec?.name ?? network.id]))
 }
 
+/** Of the networks that it has virtual addresses on. */
+async function subnetsOf(
+  client: Client,
+  { endpoint }: Service,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  if (endpoint.vips.length === 0) return new Map()
+  const networks = await listNetworks(client)
+  return new Map(networks.map(({ id, subnets }) => [id, subnets.map(({ subnet }) => subnet)]))
+}
+
 export const command = defineCommand({
   name: 'service inspect',
   summary: 'Display detailed information on one or more services',
@@ -52,7 +62,7 @@ export const command = defineCommand({
       if (view.service === undefined) throw incomplete('service')
       const service = serviceFromProto(view.service)
       if (flags.pretty) pretty.push(prettyService(service, await networkNames(client, service)))
-      else objects.push(serviceJson(service))
+      else objects.push(serviceJson(service, await subnetsOf(client, service)))
     })
     ctx.stdout.write(flags.pretty ? pretty.join('\n') : renderInspect(objects, flags.format))
     return exit

@@ -10,7 +10,7 @@ import {
   withOwnNode,
 } from '../common.ts'
 import { bool } from '../flags.ts'
-import { listNodes, listTasks } from '../lists.ts'
+import { listNodes, listTasks, namesOfNetworks } from '../lists.ts'
 import { nodeProblems } from '../render/node-list.ts'
 import { renderTasks } from '../render/task-list.ts'
 
@@ -18,7 +18,9 @@ export const command = defineCommand({
   name: 'service ps',
   summary: 'List the tasks of one or more services',
   description:
-    'The newest task of each slot comes first, those it replaced below it. Filters: id, name, label, node, desired-state. What keeps a node from serving the services, such as a published port that another program holds, follows on stderr.',
+    'The newest task of each slot comes first, those it replaced below it. Filters: id, name, label, node, desired-state. ' +
+    '{{.Networks}} of --format has the addresses of each task; with "+" what it was connected to while it ran. What keeps a node from ' +
+    'serving the services, such as a published port that another program holds, follows on stderr.',
   args: { usage: 'SERVICE [SERVICE...]', min: 1, max: 1_000, completes: 'services' },
   flags: {
     ...listFlags,
@@ -45,7 +47,8 @@ export const command = defineCommand({
       for (const task of await listTasks(client, [...filters, ofService])) tasks.push(task)
     })
     if (args.length > 1 && tasks.length === 0 && exit !== 0) return exit
-    ctx.stdout.write(renderTasks(tasks, { ...flags, nowMs: ctx.clock.wallMs() }))
+    const networkNames = await namesOfNetworks(client, flags.format, tasks)
+    ctx.stdout.write(renderTasks(tasks, { ...flags, networkNames, nowMs: ctx.clock.wallMs() }))
     if (!flags.quiet && flags.format === undefined && services.size > 0) {
       const { nodes } = await listNodes(client)
       printWarnings(ctx, nodeProblems(nodes, services))

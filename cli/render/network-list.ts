@@ -1,5 +1,6 @@
 // `network ls`.
 import type { Network } from '../../proto/gen/tsswarm/v1/objects.ts'
+import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import { isoTime, shortId } from './human.ts'
 import type { ListView, Row } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
@@ -27,7 +28,7 @@ export function networkRows(networks: readonly Network[], isWhole: boolean): rea
       ID: isWhole ? id : shortId(id),
       Name: spec?.name ?? '',
       Driver: spec?.driver ?? '',
-      Scope: 'swarm',
+      Scope: predefinedOf(id) === undefined ? 'swarm' : 'local',
       IPv6: String(subnets.length > 1),
       Internal: String(spec?.internal ?? false),
       Labels: labelsOf(spec?.labels ?? {}),

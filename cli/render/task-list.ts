@@ -17,6 +17,7 @@ export const taskListView: ListView = {
     CurrentState: 'CURRENT STATE',
     Error: 'ERROR',
     Ports: 'PORTS',
+    Networks: 'NETWORKS',
   },
   table:
     '{{.ID}}\t{{.Name}}\t{{.Image}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}\t{{.Ports}}',
@@ -29,6 +30,8 @@ export interface TaskListFlags {
   readonly 'no-trunc': boolean
   readonly 'no-resolve': boolean
   readonly nowMs: number
+  /** By id; absent: ids are shown. */
+  readonly networkNames?: ReadonlyMap<string, string>
 }
 
 /** The text of a list of tasks. Errors: INVALID_ARGUMENT on a bad template. */
@@ -38,6 +41,7 @@ export function renderTasks(tasks: readonly TaskView[], flags: TaskListFlags): s
     // Programs get whole ids.
     truncate: !flags['no-trunc'] && !(flags.quiet && flags.format === undefined),
     resolve: !flags['no-resolve'],
+    networkNames: (flags['no-resolve'] ? undefined : flags.networkNames) ?? new Map(),
     indent: (flags.format ?? 'table').startsWith('table'),
   })
   return renderList(taskListView, rows, flags)
@@ -48,6 +52,8 @@ export interface TaskListOptions {
   readonly truncate: boolean
   /** Names instead of ids. */
   readonly resolve: boolean
+  /** By id. */
+  readonly networkNames: ReadonlyMap<string, string>
   /** Indent the history of a slot, for tables; templates get plain names. */
   readonly indent: boolean
 }
@@ -95,6 +101,7 @@ function taskRow(view: TaskView, name: string, options: TaskListOptions): Row {
     CurrentState: `${stateWord(task?.state ?? 0)} ${agoWords(task?.stateAtMs ?? 0, options.nowMs)}`,
     Error: errorText(task?.err ?? '', options.truncate),
     Ports: hostPorts(view),
+    Networks: networksOf(view, options.networkNames),
   }
 }
 
@@ -116,6 +123,17 @@ function errorText(err: string, truncate: boolean): string {
       ? `${text.slice(0, errorCharactersMax - 1)}…`
       : text
   return `"${cut}"`
+}
+
+/** "back=10.0.1.5" for each network that it has an address on; with "+" those that it was connected to while it ran. */
+function networksOf(view: TaskView, names: ReadonlyMap<string, string>): string {
+  return (view.task?.attachments ?? [])
+    .filter(({ addresses }) => addresses.length > 0)
+    .map(({ networkId, addresses, connection }) => {
+      const mark = connection === undefined ? '' : '+'
+      return `${mark}${names.get(networkId) ?? networkId}=${addresses.join('|')}`
+    })
+    .join(',')
 }
 
 /** "*:8080->80/tcp" for each port the task holds on its host. */

@@ -8,7 +8,10 @@ import type { UpdateFlags } from './update-spec.ts'
 /** The flags with ids for names. Errors: USAGE, NOT_FOUND, AMBIGUOUS. */
 export async function withNetworkIds(client: Client, flags: UpdateFlags): Promise<UpdateFlags> {
   const idOf = async (reference: string): Promise<string> => {
-    const { network } = await client.call(ControlService.getNetwork, { reference })
+    const { network } = await client.call(ControlService.getNetwork, {
+      reference,
+      verbose: false,
+    })
     return network?.id ?? reference
   }
   const added: string[] = []

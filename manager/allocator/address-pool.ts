@@ -9,6 +9,7 @@ import {
   ipv4Number,
   parseIp,
   parseIpRange,
+  rangeHolds,
   sizeOf,
 } from '../../proto/spec/ip.ts'
 
@@ -17,6 +18,9 @@ export type Taken =
   /** Some were freed, and not every node has let go of them. */
   | { readonly kind: 'waiting' }
   | { readonly kind: 'full' }
+
+/** `used`: it is somebody's. `unusable`: no address of a host in this subnet, or the gateway. */
+export type TakenThis = 'taken' | 'waiting' | 'used' | 'unusable'
 
 interface Freed {
   readonly offset: number
@@ -35,6 +39,8 @@ export class AddressPool {
   /** The first address of the range that is given from, and how many there are; addresses are known by their offset. */
   readonly #first: bigint
   readonly #span: number
+  readonly #range: IpRange
+  readonly #reservedValues: ReadonlySet<bigint>
   readonly #reserved: ReadonlySet<number>
   readonly #taken = new Set<number>()
   /** Those that are in a queue below. */
@@ -44,6 +50,11 @@ export class AddressPool {
   #head = 0
   /** Taken and given back before anyone knew. */
   readonly #spare: number[] = []
+  /**
+   * Addresses of the subnet that lie outside of the range that is given from: only who asks for one gets it. Undefined: it
+   * is somebody's; else the Raft index at which it was freed.
+   */
+  readonly #outside = new Map<string, number | undefined>()
   /** Steps from the start to the first one that was never looked at. */
   #steps = 0
   #start = 0
@@ -61,21 +72,29 @@ export class AddressPool {
     this.#bits = range.bits
     this.#first = firstOf(inner)
     this.#span = sizeOf(inner) < BigInt(spanMax) ? Number(sizeOf(inner)) : spanMax
-    const reserved = reservedOf(range, subnet.gateway).flatMap((one) => this.#offset(one) ?? [])
+    this.#range = range
+    this.#reservedValues = new Set(reservedOf(range, subnet.gateway))
+    const reserved = [...this.#reservedValues].flatMap((one) => this.#offset(one) ?? [])
     this.#reserved = new Set(reserved)
     this.size = this.#span - this.#reserved.size
     this.#freshFromIndex = freshFromIndex
   }
 
-  /** How many are somebody's now. */
+  /** How many that it gives are somebody's now. */
   get used(): number {
     return this.#taken.size
+  }
+
+  /** How many beside them are somebody's who asked for them. */
+  get usedOutside(): number {
+    return [...this.#outside.values()].filter((freedAt) => freedAt === undefined).length
   }
 
   /** Marks what is in the store already. Returns whether it was free. */
   claim(address: string): boolean {
     const offset = this.#offsetOf(address)
-    if (offset === undefined || this.#taken.has(offset)) return false
+    if (offset === undefined) return this.#claimOutside(address)
+    if (this.#taken.has(offset)) return false
     this.#taken.add(offset)
     if (this.#known.delete(offset)) this.#forget(offset)
     return true
@@ -99,6 +118,16 @@ export class AddressPool {
     return { kind: isWaiting ? 'waiting' : 'full' }
   }
 
+  /** The one that was asked for. O(freed ones). */
+  takeThis(address: string, ackedIndex: number): TakenThis {
+    const offset = this.#offsetOf(address)
+    if (offset === undefined) return this.#takeOutside(address, ackedIndex)
+    if (this.#taken.has(offset)) return 'used'
+    if (this.#freeSince(offset) > ackedIndex) return 'waiting'
+    this.claim(address)
+    return 'taken'
+  }
+
   /** Whether it would give one now. */
   hasNext(ackedIndex: number): boolean {
     if (this.#spare.length > 0 || this.#hasFresh(ackedIndex)) return true
@@ -109,6 +138,7 @@ export class AddressPool {
   /** It was somebody's until the commit of that Raft index. */
   release(address: string, atIndex: number): void {
     const offset = this.#offsetOf(address)
+    if (offset === undefined) this.#dropOutside(address, atIndex)
     if (offset === undefined || !this.#taken.delete(offset)) return
     this.#known.add(offset)
     this.#freed.push({ offset, atIndex })
@@ -117,9 +147,51 @@ export class AddressPool {
   /** What was taken was not written: nobody ever heard of it. */
   giveBack(address: string): void {
     const offset = this.#offsetOf(address)
+    if (offset === undefined) this.#dropOutside(address, 0)
     if (offset === undefined || !this.#taken.delete(offset)) return
     this.#known.add(offset)
     this.#spare.push(offset)
+  }
+
+  /** The Raft index of the commit that freed it; 0: nobody ever had it. */
+  #freeSince(offset: number): number {
+    if (this.#spare.includes(offset)) return 0
+    const at = this.#freed.findIndex((freed, i) => i >= this.#head && freed.offset === offset)
+    return this.#freed[at]?.atIndex ?? this.#freshFromIndex
+  }
+
+  #takeOutside(address: string, ackedIndex: number): TakenThis {
+    const key = this.#keyOutside(address)
+    if (key === undefined) return 'unusable'
+    if (this.#outside.has(key) && this.#outside.get(key) === undefined) return 'used'
+    if ((this.#outside.get(key) ?? this.#freshFromIndex) > ackedIndex) return 'waiting'
+    this.#outside.set(key, undefined)
+    return 'taken'
+  }
+
+  #claimOutside(address: string): boolean {
+    const key = this.#keyOutside(address)
+    if (key === undefined || (this.#outside.has(key) && this.#outside.get(key) === undefined)) {
+      return false
+    }
+    this.#outside.set(key, undefined)
+    return true
+  }
+
+  #dropOutside(address: string, freedAt: number): void {
+    const key = this.#keyOutside(address)
+    if (key !== undefined && this.#outside.has(key)) this.#outside.set(key, freedAt)
+  }
+
+  /** Undefined: no address of a host in the subnet, or one that is given anyway. */
+  #keyOutside(text: string): string | undefined {
+    const address = parseIp(text)
+    if (address === undefined || address.bits !== this.#bits) return undefined
+    const { value } = address
+    const isOfHost =
+      rangeHolds(this.#range, { ...address, prefix: this.#bits }) &&
+      !this.#reservedValues.has(value)
+    return isOfHost && this.#offset(value) === undefined ? formatIp(address) : undefined
   }
 
   #next(ackedIndex: number): number | undefined {

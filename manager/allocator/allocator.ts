@@ -2,6 +2,7 @@
 // returns what to write; whoever runs it writes, and says what was refused. Addresses of ended tasks are given again oldest
 // first, and only after every node that holds the network has followed the commit that freed them.
 import {
+  clusterNetworks,
   isActive,
   isTerminal,
   type Network,
@@ -20,6 +21,7 @@ import {
   TaskState,
 } from '../../proto/objects/index.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
+import { isAsking, planConnections } from './connections.ts'
 import { NetworkState } from './network-state.ts'
 import { NodePaths } from './node-paths.ts'
 
@@ -78,6 +80,8 @@ export class Allocator {
   readonly #nodes = new Set<NodeId>()
   readonly #services = new Set<ServiceId>()
   readonly #tasks = new Set<TaskId>()
+  /** Running tasks that were connected to a network. */
+  readonly #asking = new Set<TaskId>()
   /** Tasks whose network is not there; a new network makes them be looked at again. */
   readonly #lost = new Set<TaskId>()
   /** Where tasks wait for an address. */
@@ -111,6 +115,7 @@ export class Allocator {
     for (const task of source.tasks) {
       this.#learn(heldBy(task), task.createdAtMs)
       if (isWaiting(task)) this.#tasks.add(task.id)
+      if (isAsking(task)) this.#asking.add(task.id)
       rows += 1
       if (rows % sliceRows === 0) yield
     }
@@ -160,6 +165,7 @@ export class Allocator {
     // Nodes hear of a task's addresses when it has a node: before that nobody has to let go of them.
     const wasTold = before?.nodeId !== undefined || after?.nodeId !== undefined
     this.#move(heldBy(before), heldBy(after), wasTold ? atIndex : 0)
+    if (after !== undefined && isAsking(after)) this.#asking.add(after.id)
     const wasWaiting = before !== undefined && isWaiting(before)
     if (after !== undefined && isWaiting(after)) {
       if (!wasWaiting) this.#tasks.add(after.id)
@@ -176,6 +182,7 @@ export class Allocator {
       this.#services.delete(id)
       this.#planService(id, view, plan)
     }
+    this.#planAsking(view, plan, rowsMax)
     this.#planBlocked(view, plan, rowsMax)
     for (const id of this.#tasks) {
       if (plan.length >= rowsMax) break
@@ -200,6 +207,7 @@ export class Allocator {
         this.#giveBack(allocation.taken)
         this.#forgetTask(allocation.task.id)
         this.#tasks.add(allocation.task.id)
+        this.#asking.add(allocation.task.id)
         return
     }
   }
@@ -224,6 +232,20 @@ export class Allocator {
   }
 
   /** Tasks that wait, as many as can be served: a freed address does not cost a look at all of them. */
+  /** What is freed soon is waited for. */
+  #planAsking(view: AllocationView, plan: Allocation[], rowsMax: number): void {
+    for (const id of [...this.#asking]) {
+      if (plan.length >= rowsMax) return
+      this.#asking.delete(id)
+      const task = view.task(id)
+      if (task === undefined || !isAsking(task)) continue
+      const planned = planConnections(task, this.#networks, view.ackedIndex)
+      if (planned.isWaiting) this.#asking.add(id)
+      if (planned.task === undefined) continue
+      plan.push({ kind: 'task', task: planned.task, taken: planned.taken })
+    }
+  }
+
   #planBlocked(view: AllocationView, plan: Allocation[], rowsMax: number): void {
     for (const state of this.#networks.values()) {
       let left = state.blockedTasks.size
@@ -298,7 +320,7 @@ export class Allocator {
       if (ingress === undefined) return { kind: 'missing', why: 'there is no ingress network' }
       states.push(ingress)
     }
-    for (const { target } of spec.networks) {
+    for (const { target } of clusterNetworks(spec)) {
       const state = this.#networks.get(networkId(target))
       if (state === undefined) return { kind: 'missing', why: `network ${target} does not exist` }
       if (!states.includes(state)) states.push(state)

@@ -1,6 +1,7 @@
 // What a new network is given: its subnets and its VXLAN identifier.
 import type { Cluster, Network } from '../../proto/objects/index.ts'
 import { mtuOption, type NetworkSpec } from '../../proto/spec/network-spec.ts'
+import { predefinedNetworks } from '../../proto/spec/predefined-networks.ts'
 import { planSubnets, type SubnetPlan } from './subnets.ts'
 
 /** Docker's networks, which may be on the same hosts, begin at 4,096. */
@@ -25,13 +26,26 @@ export function planNetwork(
   cluster: Cluster,
   version: number,
 ): NetworkPlan {
-  const refused = checkOptions(spec) ?? checkIngress(spec, others)
+  const refused = checkDriver(spec) ?? checkOptions(spec) ?? checkIngress(spec, others)
   if (refused !== undefined) return refused
   const { defaultAddressPools, subnetSize: size } = cluster.spec
   const pools = [...defaultAddressPools, localPool(cluster.id)]
   const plan = planSubnets(spec, others, { pools, size })
   if (plan.kind === 'refused') return plan
   return { kind: 'ok', vni: freeVni(others, version), subnets: plan.subnets }
+}
+
+function checkDriver({ driver }: NetworkSpec): NetworkPlan | undefined {
+  if (driver === 'overlay') return undefined
+  const predefined = predefinedNetworks.find((network) => network.driver === driver)
+  if (predefined === undefined) {
+    return refuse('driver', `("${driver}") is not known: leave it out, or write overlay`)
+  }
+  const { name } = predefined
+  const reason =
+    `("${driver}") makes no networks of a swarm: every node has one of its own, which services are on with ` +
+    `--network ${name}. Leave the driver out for a network over all nodes`
+  return refuse('driver', reason)
 }
 
 function checkOptions(spec: NetworkSpec): NetworkPlan | undefined {

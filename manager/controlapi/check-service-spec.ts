@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
 import { bindsMeet } from '../../proto/objects/index.ts'
 import { withUnit } from '../../proto/spec/parse-spec.ts'
+import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type {
   ContainerSpec,
   MountSpec,
@@ -211,10 +212,46 @@ function checkEndpoint({ task, endpointMode }: ServiceSpec): readonly Problem[] 
     if (port.isMasqueraded) refuse('isMasqueraded', 'is for mode=ingress only: remove it')
     if (port.isLocalFirst) refuse('isLocalFirst', 'is for mode=ingress only: remove it')
   })
+  problems.push(...checkPredefined(task))
   for (const target of duplicates(task.networks.map((use) => use.target))) {
     problems.push({ field: 'task.networks', reason: `name "${target}" twice: remove one` })
   }
   return problems
+}
+
+/** What does not go with the networks that each node has for itself. */
+function checkPredefined({ networks, ports }: TaskSpec): readonly Problem[] {
+  const problems: Problem[] = []
+  for (const { target, aliases } of networks) {
+    const predefined = predefinedOf(target)
+    if (predefined === undefined) continue
+    const refuse = (reason: string): void => {
+      problems.push({ field: 'task.networks', reason: `("${target}") ${reason}` })
+    }
+    if (aliases.length > 0) refuse('has aliases, and no names are known there: leave them out')
+    if (!predefined.isAlone) continue
+    if (networks.length > 1) refuse('goes with no other network: name it alone, or not at all')
+    ports.forEach((port, i) => {
+      const reason = whyNotPublished(target, port)
+      if (reason !== undefined) problems.push({ field: `task.ports[${i}]`, reason })
+    })
+  }
+  return problems
+}
+
+/** A container on the host's own network listens on the host's ports by itself, and nothing can be led to it. */
+function whyNotPublished(
+  network: string,
+  { mode, publishedPort, targetPort }: PortSpec,
+): string | undefined {
+  if (network === 'none') return 'is published, which cannot be on network "none": leave it out'
+  if (mode === 'ingress') {
+    const remedy = 'the program itself listens on the hosts of its tasks. Leave the port out'
+    return `is published on every node, which cannot be on network "host": ${remedy}`
+  }
+  if (publishedPort === targetPort) return undefined
+  const remedy = `publish ${targetPort} as itself, which keeps two of them off one host, or leave it out`
+  return `is published as ${publishedPort}, and on network "host" no port becomes another: ${remedy}`
 }
 
 function warningsOf({ placement }: TaskSpec): readonly string[] {

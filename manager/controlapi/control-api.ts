@@ -1,10 +1,14 @@
 // Transport-free handlers of the control API: one function a method of the Control service. What they share is here;
 // the handlers themselves are in files by object. ServiceLogs is the log broker's.
 import type {
+  ConnectNetworkRequest,
+  ConnectNetworkResponse,
   CreateNetworkRequest,
   CreateNetworkResponse,
   CreateServiceRequest,
   CreateServiceResponse,
+  DisconnectNetworkRequest,
+  DisconnectNetworkResponse,
   ExplainServiceRequest,
   ExplainServiceResponse,
   GetClusterRequest,
@@ -51,6 +55,7 @@ import type { Caller } from '../rpc/caller.ts'
 import type { Store } from '../store/store.ts'
 import { clusterHandlers } from './cluster.ts'
 import type { ClusterView } from './cluster-view.ts'
+import { connectionHandlers } from './connections.ts'
 import { explainService } from './explain-service.ts'
 import { networkHandlers } from './networks.ts'
 import { nodeHandlers } from './nodes.ts'
@@ -102,6 +107,8 @@ export interface ControlApi {
   readonly listNetworks: StreamHandler<ListNetworksRequest, ListNetworksResponse>
   readonly removeNetwork: Handler<RemoveNetworkRequest, RemoveNetworkResponse>
   readonly pruneNetworks: Handler<PruneNetworksRequest, PruneNetworksResponse>
+  readonly connectNetwork: Handler<ConnectNetworkRequest, ConnectNetworkResponse>
+  readonly disconnectNetwork: Handler<DisconnectNetworkRequest, DisconnectNetworkResponse>
   readonly listTasks: StreamHandler<ListTasksRequest, ListTasksResponse>
   readonly getTask: Handler<GetTaskRequest, GetTaskResponse>
   readonly watchService: StreamHandler<WatchServiceRequest, WatchServiceResponse>
@@ -114,6 +121,7 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...nodeHandlers(deps),
     ...serviceHandlers(deps),
     ...networkHandlers(deps),
+    ...connectionHandlers(deps),
     ...taskHandlers(deps),
     explainService: (_, request, signal) => explainService(deps, request, signal),
     watchService: (_, request, signal) => watchService(deps, request, signal),

@@ -8,6 +8,7 @@ import {
   type Task,
   taskStateName,
 } from '../../proto/objects/index.ts'
+import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type { ReadTx } from '../store/store.ts'
 import { taskName } from './views.ts'
 
@@ -18,6 +19,8 @@ interface FilterKey<T> {
   readonly matches: Match<T>
   /** The words that are allowed; undefined: any text. */
   readonly words?: readonly string[]
+  /** Of a text that is not any. */
+  readonly pattern?: RegExp
 }
 
 type FilterKeys<T> = Readonly<Record<string, FilterKey<T>>>
@@ -49,7 +52,15 @@ export function pruneFilter(filters: readonly Filter[]): Predicate<Network> {
   const without = {
     matches: (network: Network, value: string) => !hasLabel(network.spec.labels, value),
   }
-  return predicate('networks to prune', { label, 'label!': without }, filters)
+  const until = {
+    matches: (network: Network, value: string) => network.createdAtMs < Number(value),
+    pattern: /^\d{1,15}$/,
+  }
+  return predicate('networks to prune', { label, 'label!': without, until }, filters)
+}
+
+function isPredefined({ id }: Network): boolean {
+  return predefinedOf(id) !== undefined
 }
 
 /** Names of services and nodes are looked up in `tx`. Errors: INVALID_ARGUMENT. */
@@ -77,8 +88,14 @@ function networkKeys(isUsed: (network: Network) => boolean) {
     name: { matches: (network, value) => network.spec.name.includes(value) },
     label: { matches: (network, value) => hasLabel(network.spec.labels, value) },
     driver: { matches: (network, value) => network.spec.driver === value },
-    scope: { matches: (_, value) => value === 'swarm', words: ['swarm', 'global', 'local'] },
-    type: { matches: (_, value) => value === 'custom', words: ['custom', 'builtin'] },
+    scope: {
+      matches: (network, value) => value === (isPredefined(network) ? 'local' : 'swarm'),
+      words: ['swarm', 'global', 'local'],
+    },
+    type: {
+      matches: (network, value) => value === (isPredefined(network) ? 'builtin' : 'custom'),
+      words: ['custom', 'builtin'],
+    },
     dangling: {
       matches: (network, value) => !isUsed(network) === ['true', '1'].includes(value),
       words: ['true', 'false', '1', '0'],
@@ -144,6 +161,12 @@ function predicate<T>(what: string, keys: FilterKeys<T>, filters: readonly Filte
           `invalid filter "${filter.key}=${value}": the value must be one of ${key.words.join(', ')}`,
         )
       }
+    }
+    const odd = filter.values.find((value) => key.pattern?.test(value) === false)
+    if (odd !== undefined) {
+      throw invalid(
+        `invalid filter "${filter.key}=${odd}": the value must be a number of ms since 1970`,
+      )
     }
     return (row) => filter.values.some((value) => key.matches(row, value))
   })

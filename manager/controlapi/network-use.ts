@@ -1,5 +1,6 @@
 // What of the store is on a network: which services and tasks, and how many of its addresses are theirs.
 import {
+  type Connection,
   isActive,
   isTerminal,
   type Network,
@@ -8,8 +9,9 @@ import {
   type Task,
 } from '../../proto/objects/index.ts'
 import { AddressPool } from '../allocator/address-pool.ts'
-import { networksOfSpec } from '../overlay/network-views.ts'
+import { connectedTasks, networksOfSpec } from '../overlay/network-views.ts'
 import type { ReadTx } from '../store/store.ts'
+import { taskName } from './views.ts'
 
 /** Services whose present spec has it. O(task specs + these services). */
 export function servicesOn(tx: ReadTx, network: Network): readonly Service[] {
@@ -18,11 +20,19 @@ export function servicesOn(tx: ReadTx, network: Network): readonly Service[] {
 
 /** Tasks that are on it or are going to be, and have not ended. O(task specs + tasks with these specs). */
 export function* tasksOn(tx: ReadTx, network: Network): Iterable<Task> {
+  for (const task of connectedTasks(tx, network.id)) if (!isTerminal(task.state)) yield task
   for (const hash of specsOn(tx, network)) {
     for (const task of tx.find('tasks', 'bySpec', hash)) {
-      if (!isTerminal(task.state) && (task.nodeId !== undefined || isActive(task))) yield task
+      const isConnected = connectionOf(task, network) !== undefined
+      if (isTerminal(task.state) || isConnected) continue
+      if (task.nodeId !== undefined || isActive(task)) yield task
     }
   }
+}
+
+/** Undefined: it is on it by its spec, or not at all. */
+export function connectionOf({ attachments }: Task, { id }: Network): Connection | undefined {
+  return attachments.find((one) => one.networkId === id)?.connection
 }
 
 export interface NetworkUse {
@@ -48,7 +58,11 @@ export function useOf(tx: ReadTx, network: Network): NetworkUse {
   for (const task of tasksOn(tx, network)) if (claim(task.attachments)) tasks += 1
   const services = servicesOn(tx, network)
   for (const { endpoint } of services) claim(endpoint.vips)
-  const uses = pools.map(({ subnet, used, size }) => ({ subnet: subnet.subnet, used, size }))
+  const uses = pools.map(({ subnet, used, usedOutside, size }) => ({
+    subnet: subnet.subnet,
+    used: used + usedOutside,
+    size: size + usedOutside,
+  }))
   return { services, tasks, pools: uses }
 }
 
@@ -56,9 +70,10 @@ export function useOf(tx: ReadTx, network: Network): NetworkUse {
 export function userOf(tx: ReadTx, network: Network): string | undefined {
   const [service] = servicesOn(tx, network)
   if (service !== undefined) return `service "${service.spec.name}"`
-  for (const { slot, serviceId } of tasksOn(tx, network)) {
-    const name = tx.get('services', serviceId)?.spec.name ?? serviceId
-    return `task ${name}.${slot}, which has not stopped yet`
+  for (const task of tasksOn(tx, network)) {
+    const isConnected = connectionOf(task, network) !== undefined
+    const how = isConnected ? 'was connected to it' : 'has not stopped yet'
+    return `task ${taskName(tx, task)}, which ${how}`
   }
   return undefined
 }

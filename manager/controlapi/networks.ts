@@ -4,7 +4,6 @@ import { SwarmError } from '../../proto/errors.ts'
 import type {
   CreateNetworkRequest,
   CreateNetworkResponse,
-  GetNetworkResponse,
   ListNetworksRequest,
   ListNetworksResponse,
   PruneNetworksRequest,
@@ -13,14 +12,17 @@ import { Network as NetworkProto } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { type Network, networkId, networksLevel } from '../../proto/objects/index.ts'
 import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
+import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import { planNetwork } from '../allocator/network-plan.ts'
-import type { ReadTx, Tx } from '../store/store.ts'
+import type { ReadTx, RowSource, Tx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { networkFilter, pruneFilter } from './filters.ts'
-import { listMessages, type Page } from './list-stream.ts'
+import { listMessages, type Page, rowsOf } from './list-stream.ts'
 import { findNetwork } from './lookup.ts'
-import { useOf, userOf } from './network-use.ts'
+import { networkDetails, predefinedDetails } from './network-details.ts'
+import { userOf } from './network-use.ts'
+import { predefinedRows, refuseRemoval } from './predefined.ts'
 import { repeatable } from './writing.ts'
 
 type NetworkHandlers = Pick<
@@ -37,10 +39,16 @@ export function networkHandlers(deps: ControlDeps): NetworkHandlers {
     createNetwork: async (_, request) => await createNetwork(deps, request),
     getNetwork: async (_, request, signal) => {
       await cluster.readBarrier(signal)
-      return store.view((tx) => networkDetails(tx, findNetwork(tx, request.reference)))
+      const predefined = predefinedOf(request.reference)
+      if (predefined !== undefined) return predefinedDetails(predefined)
+      return store.view((tx) =>
+        networkDetails(tx, findNetwork(tx, request.reference), request.verbose),
+      )
     },
     listNetworks: (_, request, signal) => listNetworks(deps, request, signal),
     removeNetwork: async (_, request) => {
+      const predefined = predefinedOf(request.reference)
+      if (predefined !== undefined) refuseRemoval(predefined)
       const id = await store.update(
         (tx) => removeNetwork(tx, findNetwork(tx, request.reference)),
         repeatable(request.requestId, 'RemoveNetwork'),
@@ -51,13 +59,13 @@ export function networkHandlers(deps: ControlDeps): NetworkHandlers {
   }
 }
 
-/** Errors: FAILED_PRECONDITION while a manager knows nothing of networks. */
-export function requireNetworksLevel(tx: ReadTx, what: string): void {
+/** Errors: FAILED_PRECONDITION while a manager knows nothing of such networks. */
+export function requireLevel(tx: ReadTx, level: number, what: string): void {
   const { featureLevel } = theCluster(tx)
-  if (featureLevel >= networksLevel) return
+  if (featureLevel >= level) return
   throw new SwarmError(
     'FAILED_PRECONDITION',
-    `${what} cannot be made: the cluster is at feature level ${featureLevel}, and networks came with ${networksLevel}. ` +
+    `${what} cannot be made: the cluster is at feature level ${featureLevel}, and such networks came with ${level}. ` +
       'Upgrade tsswarm on all managers; the cluster moves on by itself',
     { details: { featureLevel } },
   )
@@ -72,7 +80,7 @@ async function createNetwork(
   // A repeat is answered with the first id.
   const id = await store.update(
     (tx) => {
-      requireNetworksLevel(tx, `network "${spec.name}"`)
+      requireLevel(tx, networksLevel, `network "${spec.name}"`)
       refuseTakenName(tx, spec.name)
       return tx.create('networks', plannedNetwork(tx, spec, newNetworkId)).id
     },
@@ -102,6 +110,13 @@ function plannedNetwork(tx: ReadTx, spec: NetworkSpec, id: string): Network {
 }
 
 function refuseTakenName(tx: ReadTx, name: string): void {
+  if (predefinedOf(name.toLowerCase()) !== undefined) {
+    throw new SwarmError(
+      'NAME_CONFLICT',
+      `network with name ${name} already exists: every node has it for itself. Choose another`,
+      { details: { name } },
+    )
+  }
   for (const taken of tx.find('networks', 'byName', name.toLowerCase())) {
     throw new SwarmError(
       'NAME_CONFLICT',
@@ -112,27 +127,13 @@ function refuseTakenName(tx: ReadTx, name: string): void {
   }
 }
 
-function networkDetails(tx: ReadTx, network: Network): GetNetworkResponse {
-  const { pools, services, tasks } = useOf(tx, network)
-  return {
-    network: networkToProto(network),
-    pools,
-    services: services.map(({ id, spec, endpoint }) => ({
-      serviceId: id,
-      serviceName: spec.name,
-      vips: endpoint.vips.find((vip) => vip.networkId === network.id)?.addresses ?? [],
-    })),
-    tasks,
-  }
-}
-
 async function* listNetworks(
   deps: ControlDeps,
   { filters }: ListNetworksRequest,
   signal: AbortSignal,
 ): AsyncGenerator<ListNetworksResponse, void, undefined> {
   const isUsed = (network: Network): boolean =>
-    deps.store.view((tx) => userOf(tx, network)) !== undefined
+    network.vni === 0 || deps.store.view((tx) => userOf(tx, network)) !== undefined
   const passes = networkFilter(filters, isUsed)
   await deps.cluster.readBarrier(signal)
   const open = (): Page<Network, ListNetworksResponse> => {
@@ -147,7 +148,14 @@ async function* listNetworks(
       message: () => ({ networks }),
     }
   }
-  yield* listMessages(deps, deps.store.rows('networks'), open, signal)
+  const rows = withPredefined(deps.store.rows('networks'))
+  yield* listMessages(deps, rows, open, signal)
+}
+
+/** Those of each node come before those of the cluster. */
+function withPredefined(rows: RowSource<Network>): RowSource<Network> {
+  const predefined = rowsOf(predefinedRows)
+  return { next: () => predefined.next() ?? rows.next(), close: () => rows.close() }
 }
 
 /** Returns its id. Errors: IN_USE. */
@@ -156,7 +164,7 @@ function removeNetwork(tx: Tx, network: Network): string {
   if (user !== undefined) {
     throw new SwarmError(
       'IN_USE',
-      `network "${network.spec.name}" is in use by ${user}: remove or update what uses it first`,
+      `network "${network.spec.name}" is in use by ${user}: remove, update or disconnect what uses it first`,
       { details: { networkId: network.id } },
     )
   }

@@ -1,11 +1,18 @@
 // What of a service's spec is looked up and allocated when it is written: its networks by id, and its published ports.
 import { SwarmError } from '../../proto/errors.ts'
-import { type Endpoint, needsAddresses, type Service } from '../../proto/objects/index.ts'
+import {
+  connectionsLevel,
+  type Endpoint,
+  needsAddresses,
+  networksLevel,
+  type Service,
+} from '../../proto/objects/index.ts'
+import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type { NetworkUse, ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { planPorts } from '../allocator/ports.ts'
 import type { ReadTx } from '../store/store.ts'
 import { findNetwork } from './lookup.ts'
-import { requireNetworksLevel } from './networks.ts'
+import { requireLevel } from './networks.ts'
 
 /**
  * The spec with the ids of its networks. Errors: INVALID_ARGUMENT, NOT_FOUND, AMBIGUOUS, FAILED_PRECONDITION naming
@@ -13,11 +20,17 @@ import { requireNetworksLevel } from './networks.ts'
  */
 export function withNetworkIds(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
   const { task, name } = spec
-  if (!needsAddresses(task) && spec.endpointMode === 'vip') return spec
-  requireNetworksLevel(tx, `service "${name}"`)
+  const isLocalOnly = !needsAddresses(task) && spec.endpointMode === 'vip'
+  if (isLocalOnly && task.networks.length === 0) return spec
+  const usesPredefined = task.networks.some(({ target }) => predefinedOf(target) !== undefined)
+  requireLevel(tx, usesPredefined ? connectionsLevel : networksLevel, `service "${name}"`)
   if (task.ports.some(({ mode }) => mode === 'ingress')) requireIngress(tx, name)
   const networks: NetworkUse[] = []
   for (const use of task.networks) {
+    if (predefinedOf(use.target) !== undefined) {
+      networks.push(use)
+      continue
+    }
     const network = findNetwork(tx, use.target)
     if (network.spec.isIngress) {
       const remedy = 'publish a port instead, or name another network'

@@ -2,7 +2,13 @@
 // A watch a session would cost every commit one look per agent.
 import type { SessionConfig } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import type { Logger } from '../../proto/lib/log.ts'
-import { isTerminal, type Node, type NodeId } from '../../proto/objects/index.ts'
+import {
+  isTerminal,
+  type Node,
+  type NodeId,
+  type Task,
+  type TaskAttachment,
+} from '../../proto/objects/index.ts'
 import { type Change, type Commit, type Store, WatchLagged } from '../store/store.ts'
 import { isAssigned, type NodeFeed } from './node-feed.ts'
 
@@ -157,8 +163,19 @@ function concernsAgent(change: Change<'tasks'>): boolean {
     old.desiredState !== object.desiredState ||
     old.isDrained !== object.isDrained ||
     old.nodeId !== object.nodeId ||
+    !isSameConnections(old, object) ||
     isAssigned(old) !== isAssigned(object) ||
     // Perhaps ended by the cluster: then the agent must hear of it.
     isTerminal(old.state) !== isTerminal(object.state)
   )
+}
+
+/** Addresses are given once, before a task has a node; only what it is connected to changes later. */
+function isSameConnections({ attachments: old }: Task, { attachments: now }: Task): boolean {
+  return old === now || (old.length === now.length && old.every((one, i) => isSame(one, now[i])))
+}
+
+function isSame(a: TaskAttachment, b: TaskAttachment | undefined): boolean {
+  const isConnection = a.connection !== undefined || b?.connection !== undefined
+  return a === b || (!isConnection && a.networkId === b?.networkId)
 }

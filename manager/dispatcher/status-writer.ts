@@ -12,6 +12,7 @@ import {
   type TaskStatus,
 } from '../../proto/objects/index.ts'
 import type { ReadTx, Store } from '../store/store.ts'
+import { withConnections } from './connection-statuses.ts'
 
 /** Statuses a transaction; the store allows 200 changes. */
 const statusesPerWriteMax = 100
@@ -134,9 +135,11 @@ export function withStatus(
   if (task.nodeId !== nodeId || status.state < task.state) return undefined
   // Only agents' own states: others are decisions of the cluster.
   if (status.state < TaskState.ACCEPTED || status.state >= TaskState.REMOVE) return undefined
-  if (status.state === task.state && (isTerminal(task.state) || !differs(task, status))) {
-    return undefined
-  }
+  const attachments = isTerminal(status.state)
+    ? task.attachments
+    : withConnections(task.attachments, status.connections)
+  const isSame = attachments === task.attachments && !differs(task, status)
+  if (status.state === task.state && (isTerminal(task.state) || isSame)) return undefined
   const { state, message, err, containerId, pid, exitCode, hostPorts } = status
   return {
     ...task,
@@ -149,6 +152,7 @@ export function withStatus(
     pid,
     exitCode,
     hostPorts,
+    attachments,
   }
 }
 

@@ -3,6 +3,7 @@ import type { ClusterEvent } from '../../proto/gen/tsswarm/v1/control.ts'
 import {
   isTerminal,
   type Network,
+  type NetworkId,
   type Node,
   type Service,
   type Task,
@@ -99,14 +100,41 @@ function taskEvents(tx: ReadTx, change: Change<'tasks'>): readonly EventFacts[] 
     ),
     ...difference('node', old?.nodeId, task.nodeId),
   }
+  const connections = connectionEvents(tx, task, old)
   if (old !== undefined && Object.keys(states).length === 0) {
-    return containerEvents(tx, { task, old, isRemoved: false })
+    return [...containerEvents(tx, { task, old, isRemoved: false }), ...connections]
   }
   const attributes = { ...taskAttributes(tx, task), ...states, ...given('err', task.err) }
   const isRemoved = change.kind === 'remove'
   const containers = containerEvents(tx, { task, old, isRemoved })
-  return [event('task', change.kind, task.id, attributes), ...containers]
+  return [event('task', change.kind, task.id, attributes), ...containers, ...connections]
 }
+
+/** Of networks that it was connected to while it ran. */
+function connectionEvents(tx: ReadTx, task: Task, old: Task | undefined): readonly EventFacts[] {
+  const [before, after] = [connectedTo(old), connectedTo(task)]
+  const about = (action: string, id: NetworkId): EventFacts => {
+    const network = tx.get('networks', id)
+    const name = network?.spec.name ?? id
+    const type = network?.spec.driver ?? 'overlay'
+    const { containerId: container } = task
+    return event('network', action, id, { ...taskAttributes(tx, task), container, name, type })
+  }
+  return [
+    ...after.filter((id) => !before.includes(id)).map((id) => about('connect', id)),
+    ...before.filter((id) => !after.includes(id)).map((id) => about('disconnect', id)),
+  ]
+}
+
+function connectedTo(task: Task | undefined): readonly NetworkId[] {
+  if (task === undefined || isTerminal(task.state)) return none
+  return task.attachments.flatMap(({ networkId, connection }) => {
+    const phase = connection?.phase
+    return phase === undefined || phase === 'asked' || phase === 'failed' ? [] : [networkId]
+  })
+}
+
+const none: readonly NetworkId[] = []
 
 function containerEvents(
   tx: ReadTx,

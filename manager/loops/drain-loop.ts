@@ -14,6 +14,7 @@ import {
 import { dnsTtlSeconds } from '../../proto/objects/overlay.ts'
 import type { AckTable } from '../overlay/ack-table.ts'
 import type { Change, ReadTx } from '../store/store.ts'
+import { type Leaving, LeavingConnections } from './leaving-connections.ts'
 import { pictureLoop } from './picture-loop.ts'
 import type { ReconcileDeps } from './reconcile-loop.ts'
 
@@ -51,10 +52,12 @@ export function drainLoop(deps: DrainLoopDeps): NamedLoop {
 class Drains {
   readonly #deps: DrainLoopDeps
   readonly #draining = new Map<TaskId, Draining>()
+  readonly #leaving: LeavingConnections
   readonly #bell = new Bell()
 
   constructor(deps: DrainLoopDeps) {
     this.#deps = deps
+    this.#leaving = new LeavingConnections(deps.acks, deps.clock, drainMs)
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -148,10 +151,12 @@ class Drains {
 
   #noteTask(before: Task | undefined, after: Task | undefined, index: number): void {
     const [was, is] = [holdingNode(before), holdingNode(after)]
-    if (was !== is) {
-      if (before !== undefined && was !== undefined) this.#count(before, was, -1)
+    if (was !== is || before?.attachments !== after?.attachments) {
+      // First what it has: a network that it keeps is held without a break.
       if (after !== undefined && is !== undefined) this.#count(after, is, 1)
+      if (before !== undefined && was !== undefined) this.#count(before, was, -1)
     }
+    this.#leaving.note(before, after, index)
     const id = (after ?? before)?.id
     if (id === undefined) return
     if (after === undefined || !isDraining(after)) this.#draining.delete(id)
@@ -168,13 +173,18 @@ class Drains {
   async #release(signal: AbortSignal): Promise<void> {
     const { store, clock, log } = this.#deps
     while (!signal.aborted) {
-      const { due, late, nextMs } = store.view((tx) => this.#due(tx))
-      if (late.length > 0)
-        log.warn({ tasks: late.length, drainMs }, 'a node does not let go of tasks')
-      if (due.length === 0) {
-        await this.#bell.wait(clock, nextMs, signal)
+      const { due, late, nextAtMs } = store.view((tx) => this.#due(tx))
+      const leaving = store.view((tx) => this.#leaving.due(tx))
+      if (late.length + leaving.late > 0)
+        log.warn({ tasks: late.length + leaving.late, drainMs }, 'a node does not let go of tasks')
+      if (due.length + leaving.due.length === 0) {
+        const atMs = Math.min(nextAtMs, leaving.nextAtMs)
+        const inMs = Math.max(1, atMs - clock.monotonicMs())
+        const isNone = atMs === Number.POSITIVE_INFINITY
+        await this.#bell.wait(clock, isNone ? undefined : inMs, signal)
         continue
       }
+      await this.#unplug(leaving.due)
       for (let at = 0; at < due.length; at += tasksPerUpdate) {
         await this.#write(due.slice(at, at + tasksPerUpdate))
       }
@@ -184,7 +194,7 @@ class Drains {
   #due(tx: ReadTx): {
     readonly due: readonly TaskId[]
     readonly late: readonly TaskId[]
-    readonly nextMs: number | undefined
+    readonly nextAtMs: number
   } {
     const nowMs = this.#deps.clock.monotonicMs()
     const due: TaskId[] = []
@@ -203,8 +213,15 @@ class Drains {
         if (draining.reachedAtMs === undefined) late.push(id)
       }
     }
-    const nextMs = nextAtMs === Number.POSITIVE_INFINITY ? undefined : Math.max(1, nextAtMs - nowMs)
-    return { due, late, nextMs }
+    return { due, late, nextAtMs }
+  }
+
+  async #unplug(due: readonly Leaving[]): Promise<void> {
+    for (let at = 0; at < due.length; at += tasksPerUpdate) {
+      const part = due.slice(at, at + tasksPerUpdate)
+      await this.#deps.store.update((tx) => this.#leaving.write(tx, part))
+      this.#leaving.forget(part)
+    }
   }
 
   #releaseAtMs(tx: ReadTx, task: Task, draining: Draining): number {

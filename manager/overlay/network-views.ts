@@ -1,6 +1,7 @@
 // What nodes are told of overlay networks, made from the store: whole, of one network, or as what a commit changed. Reads only.
 import {
   canonicalBind,
+  clusterNetworks,
   isTerminal,
   type Network,
   type NetworkId,
@@ -77,7 +78,7 @@ export function overlayNetwork({ id, spec, vni, subnets }: Network): OverlayNetw
 
 /** The networks that tasks of the spec are on. */
 export function networksOfSpec(spec: TaskSpec, ingress: NetworkId | undefined): Set<NetworkId> {
-  const ids = new Set(spec.networks.map(({ target }) => networkId(target)))
+  const ids = new Set(clusterNetworks(spec).map(({ target }) => networkId(target)))
   const usesIngress = spec.ports.some(({ mode }) => mode === 'ingress')
   if (ingress !== undefined && usesIngress) ids.add(ingress)
   return ids
@@ -105,29 +106,45 @@ export function taskEndpoint(task: Task, network: NetworkId): TaskEndpoint | und
   const { nodeId, state, desiredState } = task
   if (nodeId === undefined || isTerminal(state)) return undefined
   const attachment = task.attachments.find((one) => one.networkId === network)
-  if (attachment === undefined) return undefined
+  if (attachment === undefined || attachment.addresses.length === 0) return undefined
+  const { connection } = attachment
+  const isThere = connection === undefined || connection.phase === 'connected'
   return {
     taskId: task.id,
     serviceId: task.serviceId,
     nodeId,
     slot: task.slot,
     addresses: attachment.addresses,
-    // Aliases are names of the service.
-    aliases: [],
-    isServing: state === TaskState.RUNNING && desiredState === TaskState.RUNNING,
+    // Those of a spec's networks are names of the service.
+    aliases: connection?.aliases ?? [],
+    isServing: isThere && state === TaskState.RUNNING && desiredState === TaskState.RUNNING,
+  }
+}
+
+/** Tasks that were connected to that network while they ran. O(tasks that were connected to any). */
+export function* connectedTasks(tx: ReadTx, network: NetworkId): Iterable<Task> {
+  for (const task of tx.find('tasks', 'byConnected', 'connected')) {
+    const isOn = task.attachments.some(
+      ({ networkId: id, connection }) => connection !== undefined && id === network,
+    )
+    if (isOn) yield task
   }
 }
 
 function viewOf(tx: ReadTx, network: Network, specs: readonly SpecHash[]): NetworkView {
   const services: ServiceEndpoint[] = []
   const tasks: TaskEndpoint[] = []
+  for (const task of connectedTasks(tx, network.id)) {
+    const endpoint = taskEndpoint(task, network.id)
+    if (endpoint !== undefined) tasks.push(endpoint)
+  }
   for (const hash of specs) {
     for (const service of tx.find('services', 'bySpec', hash)) {
       const endpoint = serviceEndpoint(service, network)
       if (endpoint !== undefined) services.push(endpoint)
     }
     for (const task of tx.find('tasks', 'bySpec', hash)) {
-      const endpoint = taskEndpoint(task, network.id)
+      const endpoint = isOfSpec(task, network.id) ? taskEndpoint(task, network.id) : undefined
       if (endpoint !== undefined) tasks.push(endpoint)
     }
   }
@@ -136,6 +153,13 @@ function viewOf(tx: ReadTx, network: Network, specs: readonly SpecHash[]): Netwo
     services: services.sort((a, b) => compare(a.serviceId, b.serviceId)),
     tasks: tasks.sort((a, b) => compare(a.taskId, b.taskId)),
   }
+}
+
+/** Not one that was connected before its service was on the network. */
+function isOfSpec({ attachments }: Task, network: NetworkId): boolean {
+  return attachments.some(
+    ({ networkId: id, connection }) => connection === undefined && id === network,
+  )
 }
 
 /** Task specs are few beside tasks, and by them what is on a network is found without an index of its own. */

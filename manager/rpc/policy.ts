@@ -40,6 +40,8 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.Control/ListNetworks': read,
   '/tsswarm.v1.Control/RemoveNetwork': write,
   '/tsswarm.v1.Control/PruneNetworks': write,
+  '/tsswarm.v1.Control/ConnectNetwork': write,
+  '/tsswarm.v1.Control/DisconnectNetwork': write,
   '/tsswarm.v1.Control/ListTasks': read,
   '/tsswarm.v1.Control/GetTask': read,
   '/tsswarm.v1.Control/WatchService': read,

@@ -13,6 +13,7 @@ class Cell<R> {
   place1 = 0
   place2 = 0
   place3 = 0
+  place4 = 0
 
   constructor(row: R, born: number) {
     this.row = row
@@ -20,8 +21,8 @@ class Cell<R> {
   }
 }
 
-type Place = 'place0' | 'place1' | 'place2' | 'place3'
-const places: readonly Place[] = ['place0', 'place1', 'place2', 'place3']
+type Place = 'place0' | 'place1' | 'place2' | 'place3' | 'place4'
+const places: readonly Place[] = ['place0', 'place1', 'place2', 'place3', 'place4']
 
 /** The cells of a key. Most keys of `bySlot` have one, which needs no array. */
 type Bucket<R> = Cell<R> | Cell<R>[]

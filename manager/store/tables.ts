@@ -99,6 +99,14 @@ export const tables = {
         key: (row: Task) => `${row.serviceId}/${row.slot}`,
       },
       bySpec: { of: ['specHash'], key: (row: Task) => row.specHash },
+      /** The few that were connected to a network while they ran. */
+      byConnected: {
+        of: ['attachments'],
+        key: (row: Task) =>
+          row.attachments.some(({ connection }) => connection !== undefined)
+            ? 'connected'
+            : undefined,
+      },
     },
   },
   removedNodes: {

@@ -10,7 +10,12 @@ import type { AssignedTask, AssignmentUpdate, Stamp, TaskStatus } from '../objec
 import { serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { TaskSpecRecord } from '../objects/service.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
-import { networkAddressesFromProto } from './network.ts'
+import {
+  connectionStatusFromProto,
+  connectionStatusToProto,
+  taskAttachmentFromProto,
+  taskAttachmentToProto,
+} from './network.ts'
 import { required } from './required.ts'
 import { taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
 
@@ -22,11 +27,13 @@ type UpdateProto = Extract<
 export function assignmentUpdateToProto(update: AssignmentUpdate): UpdateProto {
   const specs = update.specs.map(specRecordToProto)
   if (update.kind === 'set') {
-    const { stamp, tasks } = update
+    const { stamp } = update
+    const tasks = update.tasks.map(assignedTaskToProto)
     return { $case: 'set', value: { stamp, tasks, specs } }
   }
   const { previous, stamp, remove } = update
-  return { $case: 'changes', value: { previous, stamp, update: update.update, remove, specs } }
+  const tasks = update.update.map(assignedTaskToProto)
+  return { $case: 'changes', value: { previous, stamp, update: tasks, remove, specs } }
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
@@ -52,7 +59,7 @@ export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate 
 }
 
 export function taskStatusToProto(status: TaskStatus): TaskStatusProto {
-  return status
+  return { ...status, connections: status.connections.map(connectionStatusToProto) }
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
@@ -62,6 +69,7 @@ export function taskStatusFromProto(proto: TaskStatusProto): TaskStatus {
     taskId: taskId(required(proto.taskId, 'TaskStatus', 'task_id')),
     state: stateFromProto(proto.state, 'TaskStatus'),
     exitCode: proto.exitCode,
+    connections: proto.connections.map(connectionStatusFromProto),
   }
 }
 
@@ -74,6 +82,10 @@ export function stampFromProto(
   return required(proto, message, field)
 }
 
+function assignedTaskToProto(task: AssignedTask): AssignedTaskProto {
+  return { ...task, attachments: task.attachments.map(taskAttachmentToProto) }
+}
+
 function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
   return {
     id: taskId(required(proto.id, 'AssignedTask', 'id')),
@@ -84,7 +96,7 @@ function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
     desiredState: stateFromProto(proto.desiredState, 'AssignedTask'),
     state: stateFromProto(proto.state, 'AssignedTask'),
     serviceLabels: proto.serviceLabels,
-    attachments: proto.attachments.map((one) => networkAddressesFromProto(one)),
+    attachments: proto.attachments.map((one) => taskAttachmentFromProto(one)),
   }
 }
 

@@ -1,11 +1,21 @@
 // Network, NetworkSpec and addresses on networks <-> protobuf.
+import type { ConnectionStatus as ConnectionStatusProto } from '../gen/tsswarm/v1/dispatcher.ts'
 import type {
+  Connection as ConnectionProto,
   NetworkAddresses as NetworkAddressesProto,
   Network as NetworkProto,
   NetworkSpec as NetworkSpecProto,
+  TaskAttachment as TaskAttachmentProto,
 } from '../gen/tsswarm/v1/objects.ts'
 import { networkId } from '../objects/ids.ts'
-import type { Network, NetworkAddresses } from '../objects/network.ts'
+import type {
+  Connection,
+  ConnectionPhase,
+  ConnectionStatus,
+  Network,
+  NetworkAddresses,
+  TaskAttachment,
+} from '../objects/network.ts'
 import { type NetworkSpec, networkSpec } from '../spec/network-spec.ts'
 import { parseSpec } from '../spec/parse-spec.ts'
 import { required } from './required.ts'
@@ -18,8 +28,7 @@ export function networkSpecToProto(spec: NetworkSpec): NetworkSpecProto {
 /** Of a spec that was checked before; values are not checked again. */
 export function networkSpecFromProto(proto: NetworkSpecProto): NetworkSpec {
   const { internal: isInternal, attachable: isAttachable, ingress: isIngress, ...rest } = proto
-  const driver = (proto.driver === '' ? 'overlay' : proto.driver) as NetworkSpec['driver']
-  return { ...rest, driver, isInternal, isAttachable, isIngress }
+  return { ...rest, driver: proto.driver || 'overlay', isInternal, isAttachable, isIngress }
 }
 
 /**
@@ -67,3 +76,44 @@ export function networkAddressesFromProto(
   const id = required(proto.networkId, 'NetworkAddresses', 'network_id')
   return { networkId: networkId(intern(id)), addresses: proto.addresses }
 }
+
+export function taskAttachmentToProto(attachment: TaskAttachment): TaskAttachmentProto {
+  const { connection, ...given } = attachment
+  return { ...given, connection: connection && connectionToProto(connection) }
+}
+
+/** `intern` as for tasks. Errors: INVALID_ARGUMENT for missing fields. */
+export function taskAttachmentFromProto(
+  proto: TaskAttachmentProto,
+  intern?: (text: string) => string,
+): TaskAttachment {
+  const given = networkAddressesFromProto(proto, intern)
+  if (proto.connection === undefined) return given
+  return { ...given, connection: connectionFromProto(proto.connection) }
+}
+
+export function connectionToProto(connection: Connection): ConnectionProto {
+  return { ...connection, phase: phases.indexOf(connection.phase) as ConnectionProto['phase'] }
+}
+
+/** Errors: INVALID_ARGUMENT for an unknown phase. */
+export function connectionFromProto(proto: ConnectionProto): Connection {
+  const phase = required(phases[proto.phase], 'Connection', `phase (${proto.phase})`)
+  return { ...proto, phase }
+}
+
+export function connectionStatusToProto(status: ConnectionStatus): ConnectionStatusProto {
+  const state = (states.indexOf(status.state) + 1) as ConnectionStatusProto['state']
+  return { ...status, state }
+}
+
+/** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
+export function connectionStatusFromProto(proto: ConnectionStatusProto): ConnectionStatus {
+  const id = required(proto.networkId, 'ConnectionStatus', 'network_id')
+  const state = required(states[proto.state - 1], 'ConnectionStatus', `state (${proto.state})`)
+  return { ...proto, networkId: networkId(id), state }
+}
+
+/** In the order of their numbers. */
+const phases: readonly ConnectionPhase[] = ['asked', 'connected', 'leaving', 'drained', 'failed']
+const states: readonly ConnectionStatus['state'][] = ['connected', 'gone', 'failed']

@@ -85,7 +85,8 @@ export function serviceFromProto(proto: ServiceProto): Service {
   }
 }
 
-function endpointToProto({ vips, ports }: Endpoint): EndpointProto | undefined {
+/** Undefined: nothing was given. */
+export function endpointToProto({ vips, ports }: Endpoint): EndpointProto | undefined {
   if (vips.length === 0 && ports.length === 0) return undefined
   const protocol = (port: PublishedPort) => portProtocol.toProto(port.protocol)
   return { vips, ports: ports.map((port) => ({ ...port, protocol: protocol(port) })) }

@@ -3,7 +3,7 @@ import type { Task as TaskProto } from '../gen/tsswarm/v1/objects.ts'
 import { nodeId, serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { Task } from '../objects/task.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
-import { networkAddressesFromProto } from './network.ts'
+import { taskAttachmentFromProto, taskAttachmentToProto } from './network.ts'
 import { optionalId, required } from './required.ts'
 
 export function taskToProto(task: Task): TaskProto {
@@ -27,7 +27,7 @@ export function taskToProto(task: Task): TaskProto {
     startAtMs: task.startAtMs,
     startAfterTaskId: task.startAfterTaskId ?? '',
     hostPorts: task.hostPorts,
-    attachments: task.attachments,
+    attachments: task.attachments.map(taskAttachmentToProto),
     drained: task.isDrained,
   }
 }
@@ -63,7 +63,7 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
     attachments:
       proto.attachments.length === 0
         ? noAttachments
-        : proto.attachments.map((one) => networkAddressesFromProto(one, intern)),
+        : proto.attachments.map((one) => taskAttachmentFromProto(one, intern)),
     isDrained: proto.drained,
   }
 }

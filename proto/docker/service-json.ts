@@ -4,8 +4,11 @@ import type { PortSpec, ServiceMode, ServiceSpec } from '../spec/service-spec.ts
 import { type Json, metaJson, omitEmpty } from './json.ts'
 import { taskSpecJson } from './task-spec-json.ts'
 
-/** Docker's Service. */
-export function serviceJson(service: Service): Json {
+/** Docker's Service. `subnets`: of its networks, by id; without them addresses have no prefix length. */
+export function serviceJson(
+  service: Service,
+  subnets: ReadonlyMap<string, readonly string[]> = new Map(),
+): Json {
   return {
     ID: service.id,
     ...metaJson(service),
@@ -15,7 +18,7 @@ export function serviceJson(service: Service): Json {
       : { PreviousSpec: serviceSpecJson(service.previousSpec) }),
     Endpoint: {
       Spec: endpointSpecJson(service.spec),
-      ...omitEmpty({ Ports: publishedJson(service), VirtualIPs: vipsJson(service) }),
+      ...omitEmpty({ Ports: publishedJson(service), VirtualIPs: vipsJson(service, subnets) }),
     },
   }
 }
@@ -54,10 +57,21 @@ function publishedJson({ spec, endpoint }: Service): readonly Json[] {
   return [...ports.filter(({ mode }) => mode === 'host').map(portJson), ...given]
 }
 
-function vipsJson({ endpoint }: Service): readonly Json[] {
+function vipsJson(
+  { endpoint }: Service,
+  subnets: ReadonlyMap<string, readonly string[]>,
+): readonly Json[] {
   return endpoint.vips.flatMap(({ networkId, addresses }) =>
-    addresses.map((address) => ({ NetworkID: networkId, Addr: address })),
+    addresses.map((address) => ({
+      NetworkID: networkId,
+      Addr: withPrefix(address, subnets.get(networkId) ?? []),
+    })),
   )
+}
+
+function withPrefix(address: string, subnets: readonly string[]): string {
+  const own = subnets.find((subnet) => subnet.includes(':') === address.includes(':'))
+  return own === undefined ? address : `${address}/${own.split('/')[1] ?? ''}`
 }
 
 function portJson(port: PortSpec): Json {

@@ -1,7 +1,7 @@
 // What a manager tells an agent to run, and what the agent says of it. Not for sessions and heartbeats.
 import type { TaskSpec } from '../spec/service-spec.ts'
 import type { ServiceId, SpecHash, TaskId } from './ids.ts'
-import type { NetworkAddresses } from './network.ts'
+import type { ConnectionStatus, TaskAttachment } from './network.ts'
 import type { TaskSpecRecord } from './service.ts'
 import type { TaskState } from './task-state.ts'
 
@@ -28,7 +28,7 @@ export interface AssignedTask {
   readonly state: TaskState
   readonly serviceLabels: Readonly<Record<string, string>>
   /** Its addresses, one entry a network. */
-  readonly attachments: readonly NetworkAddresses[]
+  readonly attachments: readonly TaskAttachment[]
 }
 
 /** `set` is everything assigned to the node; `changes` hold on top of exactly `previous`. */
@@ -69,4 +69,6 @@ export interface TaskStatus {
   readonly exitCode: number | undefined
   /** Host ports in use, as "tcp/8080". */
   readonly hostPorts: readonly string[]
+  /** Of networks that it was connected to while it ran. */
+  readonly connections: readonly ConnectionStatus[]
 }

@@ -1,5 +1,6 @@
 // A service: the wish for a number of equal tasks.
-import type { ServiceSpec, TaskSpec } from '../spec/service-spec.ts'
+import { predefinedOf } from '../spec/predefined-networks.ts'
+import type { NetworkUse, ServiceSpec, TaskSpec } from '../spec/service-spec.ts'
 import type { ServiceId, SpecHash } from './ids.ts'
 import type { NetworkAddresses } from './network.ts'
 import type { EndpointProtocol } from './overlay.ts'
@@ -36,9 +37,15 @@ export interface PublishedPort {
 /** Of a service without networks and ingress ports, and of one that was not given anything yet. */
 export const noEndpoint: Endpoint = { vips: [], ports: [] }
 
+/** Those of its networks that are objects of the cluster; the others are each node's own. */
+export function clusterNetworks({ networks }: Pick<TaskSpec, 'networks'>): TaskSpec['networks'] {
+  const isOfCluster = ({ target }: NetworkUse): boolean => predefinedOf(target) === undefined
+  return networks.every(isOfCluster) ? networks : networks.filter(isOfCluster)
+}
+
 /** Whether its tasks are scheduled only after they were given addresses on networks. */
 export function needsAddresses({ networks, ports }: TaskSpec): boolean {
-  return networks.length > 0 || ports.some(({ mode }) => mode === 'ingress')
+  return clusterNetworks({ networks }).length > 0 || ports.some(({ mode }) => mode === 'ingress')
 }
 
 /** A task spec, kept once for all tasks that share it. */

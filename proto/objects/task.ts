@@ -1,6 +1,6 @@
 // A task: one intended container of a service. Flat and of fixed shape, because there may be a million of them.
 import type { NodeId, ServiceId, SpecHash, TaskId } from './ids.ts'
-import type { NetworkAddresses } from './network.ts'
+import type { TaskAttachment } from './network.ts'
 import { TaskState } from './task-state.ts'
 
 export interface Task {
@@ -37,7 +37,7 @@ export interface Task {
   /** Host ports in use, as "tcp/8080". */
   readonly hostPorts: readonly string[]
   /** One entry a network; they are the task's own until it has ended. Empty: on none, or not given yet. */
-  readonly attachments: readonly NetworkAddresses[]
+  readonly attachments: readonly TaskAttachment[]
   /** It is to stop, and no node leads connections to it any more: now its node may be told. */
   readonly isDrained: boolean
 }

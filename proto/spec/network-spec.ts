@@ -33,7 +33,8 @@ export const networkSpec = z
   .object({
     name: networkName,
     labels,
-    driver: z.enum(['overlay']).default('overlay'),
+    /** The cluster makes overlay networks; others are each node's own (predefined-networks.ts). */
+    driver: text.default('overlay'),
     subnets: z
       .array(subnetSpec)
       .max(2, 'at most one of IPv4 and one of IPv6')

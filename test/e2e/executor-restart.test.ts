@@ -133,6 +133,12 @@ t.test('networks are told which containers live on', async (t) => {
     detach: async (id) => {
       detached.push(id)
     },
+    connect: async ({ endpoint }) => ({
+      ...attachment,
+      endpoints: [...attachment.endpoints, endpoint],
+      nameservers: ['127.0.0.11'],
+    }),
+    disconnect: async () => attachment,
     restore: async (live) => {
       restored.push(...live)
     },

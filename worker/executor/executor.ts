@@ -1,7 +1,12 @@
 // The contract between an agent's task manager and whatever runs containers: real (container/) or
 // simulated (fake/). Not for networks (network-attacher.ts) and not for what users type
 // (proto/spec).
-import type { ContainerNetwork, HostPort, NetworkAttachment } from './network-attacher.ts'
+import type {
+  ContainerNetwork,
+  EndpointConfig,
+  HostPort,
+  NetworkAttachment,
+} from './network-attacher.ts'
 
 /** What a container is made of. Defaults of the image are merged in by the executor. */
 export interface ContainerConfig {
@@ -252,6 +257,15 @@ export interface Executor {
 
   /** Resolves when it has ended. Errors: CANCELLED, NOT_FOUND when it is removed meanwhile. */
   wait(id: string, signal: AbortSignal): Promise<ExitStatus>
+
+  /**
+   * Puts a running container on one more network; a no-op when it is there with these addresses. Errors:
+   * FAILED_PRECONDITION when it does not run or has no network of its own, and the network's.
+   */
+  connect(id: string, endpoint: EndpointConfig, signal: AbortSignal): Promise<ContainerInfo>
+
+  /** Takes it off that network; a no-op when it is not on it. */
+  disconnect(id: string, networkId: string): Promise<ContainerInfo>
 
   /** All containers of this daemon, ended ones included, oldest first. */
   list(): Promise<readonly ContainerInfo[]>

@@ -41,6 +41,11 @@ export interface AttachRequest {
   readonly ports: readonly HostPort[]
 }
 
+/** One more network for a container that runs. */
+export interface ConnectRequest extends Pick<AttachRequest, 'containerId' | 'name' | 'pid'> {
+  readonly endpoint: EndpointConfig
+}
+
 export interface NetworkAttachment {
   readonly endpoints: readonly {
     readonly networkId: string
@@ -73,6 +78,16 @@ export interface NetworkAttacher {
   detach(containerId: string): Promise<void>
 
   /**
+   * Gives an attached container an interface on one more network; answers with all it has now. One that it has already,
+   * with other addresses or half made, is made anew. A failure leaves nothing behind.
+   * Errors: NOT_FOUND (network, container), INVALID_ARGUMENT (addresses), UNAVAILABLE.
+   */
+  connect(request: ConnectRequest, signal: AbortSignal): Promise<NetworkAttachment>
+
+  /** Takes the interface away; answers with all that is left. One that is not there is no error. */
+  disconnect(containerId: string, networkId: string): Promise<NetworkAttachment>
+
+  /**
    * Called once after a restart of the daemon with all containers that live on, with what attach
    * answered for each.
    */
@@ -96,5 +111,10 @@ export const noNetworkAttacher: NetworkAttacher = {
     return { endpoints: [], ports: [], nameservers: [], search: [], hosts: [] }
   },
   detach: () => Promise.resolve(),
+  connect: async ({ name }) => {
+    const message = `container ${name} is to be connected to a network, but this host has no data plane`
+    throw new SwarmError('UNSUPPORTED', message)
+  },
+  disconnect: async () => ({ endpoints: [], ports: [], nameservers: [], search: [], hosts: [] }),
   restore: () => Promise.resolve(),
 }

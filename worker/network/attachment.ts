@@ -52,7 +52,7 @@ export async function attachContainer(
   // From here to the journal there is no await: two attachments never get the same address or port.
   const endpoints = reserve(deps, request, { netns, plans, view })
   try {
-    for (const endpoint of endpoints) await connect(deps, endpoint)
+    for (const endpoint of endpoints) await connectEndpoint(deps, endpoint)
     for (const endpoint of endpoints) await publish(deps.kernel, endpoint)
     signal.throwIfAborted()
   } catch (err) {
@@ -79,7 +79,7 @@ async function undo(
   }
 }
 
-function requireNetns(request: AttachRequest): NetnsRef {
+export function requireNetns(request: Pick<AttachRequest, 'name' | 'pid'>): NetnsRef {
   const netns = findNetns(request.pid)
   if (netns !== undefined) return netns
   const message = `container ${request.name} cannot be attached: its process ${request.pid} has ended`
@@ -126,11 +126,37 @@ function reserve(deps: AttachmentDeps, request: AttachRequest, found: Found): re
   return endpoints
 }
 
-function optionalParts(plan: InterfacePlan): Pick<Endpoint, 'overlay' | 'device' | 'isSecondary'> {
+/** Of an interface that is made while its container runs. Errors: INVALID_ARGUMENT: it is of no overlay network. */
+export function newOverlayEndpoint(
+  { random }: Pick<AttachmentDeps, 'random'>,
+  {
+    containerId,
+    netns,
+    plan,
+  }: {
+    readonly containerId: string
+    readonly netns: NetnsRef
+    readonly plan: InterfacePlan
+  },
+): Endpoint {
+  const { networkId, overlay } = plan
+  if (overlay === undefined) {
+    const message = `container ${containerId} cannot be connected to network "${networkId}": it is local to the node`
+    throw new SwarmError('INVALID_ARGUMENT', message)
+  }
+  const { address, prefix } = overlay
+  const device = { mac: randomMac(random), link: linkName(random), netns }
+  return { containerId, networkId, address, prefix, ...device, ports: [], ...optionalParts(plan) }
+}
+
+function optionalParts(
+  plan: InterfacePlan,
+): Pick<Endpoint, 'overlay' | 'device' | 'isSecondary' | 'resolvesNames'> {
   return {
     ...(plan.overlay === undefined ? {} : { overlay: plan.overlay.how }),
     ...(plan.device === 'eth0' ? {} : { device: plan.device }),
     ...(plan.isSecondary === undefined ? {} : { isSecondary: plan.isSecondary }),
+    ...(plan.resolvesNames === undefined ? {} : { resolvesNames: plan.resolvesNames }),
   }
 }
 
@@ -158,7 +184,8 @@ function linkName(random: Random): string {
 /** What an interface needs of the cluster is in its endpoint. */
 const localOnly = { overlay: undefined, vxlanPort: defaultVxlanPort }
 
-async function connect(deps: AttachmentDeps, endpoint: Endpoint): Promise<void> {
+/** Makes the interface, both ends. Errors: UNAVAILABLE. */
+export async function connectEndpoint(deps: AttachmentDeps, endpoint: Endpoint): Promise<void> {
   const state = stateOf(requireRecord(deps.journal), [], localOnly)
   const lines = endpointItems(endpoint, state).flatMap((item) => [...item.create, ...item.put])
   requireWritten(endpoint, await deps.kernel.ip('dataPlane', lines))
@@ -212,7 +239,10 @@ function attachError(endpoint: Endpoint, why: string): SwarmError {
   return new SwarmError('UNAVAILABLE', message)
 }
 
-async function describeAttachment(endpoints: readonly Endpoint[]): Promise<NetworkAttachment> {
+/** What all interfaces of one container come to. */
+export async function describeAttachment(
+  endpoints: readonly Endpoint[],
+): Promise<NetworkAttachment> {
   const resolver = await readResolver()
   return {
     endpoints: endpoints.map((endpoint) => ({
@@ -240,14 +270,15 @@ export async function detachContainer(deps: AttachmentDeps, containerId: string)
   const own = endpoints.filter((endpoint) => endpoint.containerId === containerId)
   if (own.length === 0) return
   try {
-    for (const endpoint of own) await disconnect(deps.kernel, endpoint)
+    for (const endpoint of own) await disconnectEndpoint(deps.kernel, endpoint)
   } finally {
     // Forgotten in any case: what is left in the kernel is then removed as nobody's.
     deps.journal.append({ kind: 'detached', containerId })
   }
 }
 
-async function disconnect(kernel: Kernel, endpoint: Endpoint): Promise<void> {
+/** Takes the interface and its ports off the kernel; what is gone already is no error. */
+export async function disconnectEndpoint(kernel: Kernel, endpoint: Endpoint): Promise<void> {
   if (endpoint.ports.length > 0) {
     const commands = portCommands('delete', endpoint)
     // One command a transaction: an element that is missing must not keep the others.

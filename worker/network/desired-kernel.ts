@@ -140,6 +140,20 @@ export function containerLines(endpoint: Endpoint, state: NetworkState): readonl
   ]
 }
 
+/** Lines for `ip -batch` inside the container before its interface is taken away: what would outlive it. */
+export function leaveLines(endpoint: Endpoint): readonly string[] {
+  if (endpoint.isSecondary === undefined) return []
+  const table = tableOf(deviceOf(endpoint))
+  return addressesOf(endpoint).map(([address]) => `rule del from ${address} lookup ${table}`)
+}
+
+/** What an interface takes over inside the container when another goes: the default route, the way to the resolver. */
+export function inheritLines(endpoint: Endpoint, state: NetworkState): readonly string[] {
+  return containerLines(endpoint, state).filter(
+    (line) => line.startsWith('route replace ') && !/ table 1\d\d$/.test(line),
+  )
+}
+
 interface Way {
   readonly device: string
   readonly address: string
@@ -154,7 +168,7 @@ function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
   const all = familyOf(address) === 6 ? '::/0' : 'default'
   const { overlay } = endpoint
   const neighbour = `neigh replace ${gateway} lladdr ${gatewayMac(endpoint, state)} dev ${device} nud permanent`
-  const table = 100 + Number(device.slice('eth'.length))
+  const table = tableOf(device)
   const subnets = ofFamily(overlay?.subnets ?? [], familyOf(address))
   const toSubnets = subnets.map((subnet) => `route replace ${subnet} ${by}`)
   const isOpen = overlay?.isInternal !== true
@@ -163,7 +177,7 @@ function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
     neighbour,
     ...toSubnets,
     ...(isOpen && endpoint.isSecondary !== true ? [`route replace ${all} ${by}`] : []),
-    ...(endpoint.isSecondary !== true && familyOf(address) === 4
+    ...((endpoint.resolvesNames ?? endpoint.isSecondary !== true) && familyOf(address) === 4
       ? [`route replace ${resolverAddress} ${by} table local`]
       : []),
     ...(isOnlyOne
@@ -174,6 +188,10 @@ function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
           `rule add from ${address} lookup ${table}`,
         ]),
   ]
+}
+
+function tableOf(device: string): number {
+  return 100 + Number(device.slice('eth'.length))
 }
 
 function deviceOf(endpoint: Endpoint): string {

@@ -2,9 +2,9 @@
 
 import { SwarmError } from '../../proto/errors.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
-import type { AttachRequest, EndpointConfig } from '../executor/network-attacher.ts'
+import type { AttachRequest, ConnectRequest, EndpointConfig } from '../executor/network-attacher.ts'
 import type { AddressFamily } from './items.ts'
-import { localNetworkId, type OverlayInterface } from './network-state.ts'
+import { type Endpoint, localNetworkId, type OverlayInterface } from './network-state.ts'
 import { familyOf, type OverlayState, ofFamily, ownPath } from './overlay-state.ts'
 
 /** What is known of overlay networks. */
@@ -19,6 +19,8 @@ export interface InterfacePlan {
   readonly device: string
   /** Undefined: it is the only one. */
   readonly isSecondary: boolean | undefined
+  /** Whether it leads to the node's resolver; undefined: if it is not secondary. */
+  readonly resolvesNames: boolean | undefined
   /** As asked for. */
   readonly addresses: readonly string[]
   /** Undefined: of the local network. */
@@ -48,13 +50,49 @@ export function planInterfaces(
   requireDistinct(request, asked)
   const views = asked.map((endpoint) => viewOf(request, endpoint, lookup))
   const primary = primaryOf(views)
+  // The resolver knows askers by their addresses on overlay networks.
+  const names = views.findIndex((view) => view !== undefined)
+  const isLocalFirst = views[primary] === undefined && names >= 0
   return asked.map((endpoint, index) => ({
     networkId: endpoint.networkId,
     device: `eth${index}`,
     isSecondary: asked.length === 1 ? undefined : index !== primary,
+    resolvesNames: isLocalFirst ? index === names : undefined,
     addresses: endpoint.addresses,
     overlay: overlayAddress(request, endpoint, views[index], lookup),
   }))
+}
+
+/** `own`: the interfaces that the container has. Errors: NOT_FOUND (network), INVALID_ARGUMENT (addresses). */
+export function planConnection(
+  request: ConnectRequest,
+  own: readonly Endpoint[],
+  lookup: OverlayLookup,
+): InterfacePlan {
+  const { networkId, addresses } = request.endpoint
+  const view = viewOf(request, request.endpoint, lookup)
+  const leadsOut = own.some(
+    ({ isSecondary, overlay }) => isSecondary !== true && overlay?.isInternal !== true,
+  )
+  const isNamed = own.some(
+    ({ isSecondary, overlay, resolvesNames }) =>
+      overlay !== undefined && (resolvesNames ?? isSecondary !== true),
+  )
+  return {
+    networkId,
+    device: freeDevice(own),
+    isSecondary: leadsOut,
+    resolvesNames: !isNamed,
+    addresses,
+    overlay: overlayAddress(request, request.endpoint, view, lookup),
+  }
+}
+
+function freeDevice(own: readonly Endpoint[]): string {
+  const taken = new Set(own.map(({ device }) => device ?? 'eth0'))
+  let number = 0
+  while (taken.has(`eth${number}`)) number += 1
+  return `eth${number}`
 }
 
 const anyLocal: EndpointConfig = { networkId: localNetworkId, addresses: [], aliases: [] }
@@ -68,7 +106,7 @@ function requireDistinct(request: AttachRequest, asked: readonly EndpointConfig[
 }
 
 function viewOf(
-  request: AttachRequest,
+  request: Pick<AttachRequest, 'name'>,
   { networkId }: EndpointConfig,
   lookup: OverlayLookup,
 ): NetworkView | undefined {
@@ -90,7 +128,7 @@ function primaryOf(views: readonly (NetworkView | undefined)[]): number {
 }
 
 function overlayAddress(
-  request: AttachRequest,
+  request: Pick<AttachRequest, 'name'>,
   endpoint: EndpointConfig,
   view: NetworkView | undefined,
   lookup: OverlayLookup,

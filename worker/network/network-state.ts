@@ -72,6 +72,8 @@ export interface Endpoint {
   readonly device?: string
   /** Of several interfaces of one container: whether another holds its default route. Undefined: it is the only one. */
   readonly isSecondary?: boolean
+  /** Whether it leads to the node's resolver; undefined: if it is not secondary. */
+  readonly resolvesNames?: boolean
 }
 
 /** All that is needed to make the interface again without knowing the network. */

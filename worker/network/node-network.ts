@@ -13,6 +13,7 @@ import { SharedLock } from '../../proto/lib/shared-lock.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
 import type {
   AttachRequest,
+  ConnectRequest,
   NetworkAttacher,
   NetworkAttachment,
   RestoredAttachment,
@@ -26,6 +27,7 @@ import {
   requireRecord,
 } from './attachment.ts'
 import { chooseSubnet } from './choose-subnet.ts'
+import { connectContainer, disconnectContainer } from './connection.ts'
 import { sizeConntrack } from './conntrack-size.ts'
 import { enterNamespace, findNamespace } from './data-plane.ts'
 import { DataPlaneWatcher, watchDataPlane } from './data-plane-watch.ts'
@@ -245,6 +247,27 @@ class RoutedNetwork implements NodeNetwork {
     else this.#serveLoopback()
   }
 
+  async connect(request: ConnectRequest, signal: AbortSignal): Promise<NetworkAttachment> {
+    const networks = [request.endpoint.networkId]
+    await this.#waitForNetworks(request, networks, signal)
+    const release = this.#overlay.want(networks)
+    try {
+      await this.#bring()
+      return await this.#lock.shared(() => connectContainer(this.#deps(), request, signal))
+    } finally {
+      release()
+      await this.#bring()
+    }
+  }
+
+  async disconnect(containerId: string, networkId: string): Promise<NetworkAttachment> {
+    const left = await this.#lock.shared(() =>
+      disconnectContainer(this.#deps(), containerId, networkId),
+    )
+    await this.#bring()
+    return left
+  }
+
   async restore(live: readonly RestoredAttachment[]): Promise<void> {
     const ids = new Set(live.map(({ request }) => request.containerId))
     const deps = this.#deps()
@@ -310,7 +333,7 @@ class RoutedNetwork implements NodeNetwork {
 
   /** A task may come before the news of its network. */
   async #waitForNetworks(
-    request: AttachRequest,
+    request: Pick<AttachRequest, 'name'>,
     networks: readonly string[],
     signal: AbortSignal,
   ): Promise<void> {

@@ -71,9 +71,12 @@ t.test('network create, ls, inspect, rm, prune', async (t) => {
       Services: {},
     },
   ])
-  t.match(await d.run('network inspect -f {{.Driver}} none'), {
+  t.match(await d.run('network inspect -f {{.Driver}} absent'), {
     code: 1,
-    stderr: /network "none" not found/,
+    stderr: /network "absent" not found/,
+  })
+  t.same(await d.run('network inspect -f {{.Driver}}:{{.Scope}} none'), {
+    ...{ code: 0, stdout: 'null:local\n', stderr: '' },
   })
   t.same(await d.run('network rm back'), { code: 0, stdout: 'back\n', stderr: '' })
   t.match(await d.run('network rm back'), { code: 1, stderr: /not found/ })
@@ -85,6 +88,9 @@ t.test('network create, ls, inspect, rm, prune', async (t) => {
     stderr: '',
   })
   t.same(await d.run('network prune -f'), { code: 0, stdout: '', stderr: '' })
+  await d.run('network create late')
+  t.match(await d.run('network prune -f --filter until=2001-01-01'), { code: 0, stdout: '' })
+  t.match(await d.run('network prune -f --filter until=2999-01-01'), { stdout: /late/ })
 })
 
 t.test('what no network can have is refused before or by the daemon', async (t) => {
@@ -96,7 +102,9 @@ t.test('what no network can have is refused before or by the daemon', async (t) 
       /--gateway is given twice for 10\.5\.0\.0\/16/,
     ],
     ['--subnet 10.5.0.0/33 x', /must be a subnet such as/],
-    ['-d bridge x', /driver \("bridge"\) must be "overlay"/],
+    ['-d bridge x', /driver \("bridge"\) makes no networks of a swarm: .*--network bridge/],
+    ['-d macvlan x', /driver \("macvlan"\) is not known: leave it out/],
+    ['Host', /network with name Host already exists: every node has it/],
     ['--subnet 10.5.0.1/16 x', /has host bits set: write 10\.5\.0\.0\/16/],
     ['--aux-address a=10.5.0.1 x', /name a --ip-range/],
     ['--scope local x', /swarm/],
@@ -107,7 +115,12 @@ t.test('what no network can have is refused before or by the daemon', async (t) 
     t.not(run.code, 0, line)
     t.match(run.stderr, message, line)
   }
-  t.match(await d.run('network connect back c1'), { stderr: /--network of/ })
+  t.match(await d.run('network connect back c1'), { code: 1, stderr: /task "c1" not found/ })
+  t.match(await d.run('network connect --link x back c1'), { stderr: /use --alias/ })
+  t.match(await d.run('network rm bridge'), { stderr: /pre-defined network and cannot be removed/ })
+  t.match(await d.run('network prune -f --filter until=soon'), {
+    ...{ code: 125, stderr: /invalid argument "soon" for "--filter" flag: must be a time/ },
+  })
 })
 
 t.test('service create and update with networks and ports', async (t) => {
@@ -151,7 +164,8 @@ t.test('service create and update with networks and ports', async (t) => {
   })
   t.equal(services(d)[0]?.spec.task.networks.length, 1)
   t.match(await update('--network-rm back'), { code: 1, stderr: /the service is not on network/ })
-  t.match(await update('--network-add none'), { code: 1, stderr: /network "none" not found/ })
+  t.match(await update('--network-add absent'), { code: 1, stderr: /network "absent" not found/ })
+  t.match(await update('--network-add none'), { code: 1, stderr: /goes with no other network/ })
   t.match(await update('--endpoint-mode dnsrr'), { code: 1, stderr: /with endpoint mode dnsrr/ })
   t.match(await update('--endpoint-mode dnsrr --publish-rm 53/udp'), { code: 0 })
   t.match(services(d)[0], { spec: { endpointMode: 'dnsrr' }, endpoint: { ports: [] } })

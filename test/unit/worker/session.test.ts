@@ -297,6 +297,7 @@ t.test('statuses go up once the session has started, and again in the next one',
     pid: 1,
     exitCode: undefined,
     hostPorts: [],
+    connections: [],
   })
   await fixture.clock.advance(100)
   t.same(cases(fixture.last), ['open'])

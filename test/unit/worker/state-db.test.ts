@@ -58,6 +58,7 @@ function aStatus(id: string, more: Partial<TaskStatus> = {}): TaskStatus {
     pid: 12,
     exitCode: undefined,
     hostPorts: ['tcp/80'],
+    connections: [],
     ...more,
   }
 }

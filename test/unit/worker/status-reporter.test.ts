@@ -4,7 +4,15 @@ import { type StatusBatch, StatusReporter } from '../../../worker/status-reporte
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 function aStatus(id: string, state: TaskState): TaskStatus {
-  const rest = { message: '', err: '', containerId: '', pid: 0, exitCode: undefined, hostPorts: [] }
+  const rest = {
+    message: '',
+    err: '',
+    containerId: '',
+    pid: 0,
+    exitCode: undefined,
+    hostPorts: [],
+    connections: [],
+  }
   return { taskId: taskId(id), state, atMs: 0, ...rest }
 }
 

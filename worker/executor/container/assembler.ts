@@ -10,7 +10,7 @@ import type { ImageFolder, VolumeStore } from '../../volume/volume-store.ts'
 import type { BindMount, ContainerConfig, Mount, VolumeMount } from '../executor.ts'
 import type { NetworkAttachment } from '../network-attacher.ts'
 import { effectiveCapabilities } from './capabilities.ts'
-import { hostsFile, resolvConf } from './etc-files.ts'
+import { changedHosts, hostsFile, resolvConf } from './etc-files.ts'
 import { AccountsCache, withImageView } from './image-view.ts'
 import { plannedMounts, type ResolvedMount } from './mounts.ts'
 import { buildOciSpec } from './oci-spec.ts'
@@ -173,6 +173,27 @@ export async function writeEtcFiles(
     writeFile(`${paths.etcDir}/hosts`, hostsFile(config, attachment, hosts)),
     writeFile(`${paths.etcDir}/resolv.conf`, resolvConf(config, attachment, resolv)),
   ])
+}
+
+/**
+ * The same after the container's networks changed while it ran. Of /etc/hosts only lines of addresses that came or went
+ * change, of the rest what is not ours stays; /etc/resolv.conf is written when other name servers are to be asked.
+ */
+export async function changeEtcFiles(
+  config: ContainerConfig,
+  paths: ContainerPaths,
+  change: {
+    readonly before: NetworkAttachment | undefined
+    readonly attachment: NetworkAttachment
+  },
+): Promise<void> {
+  const { before, attachment } = change
+  const hostsPath = `${paths.etcDir}/hosts`
+  const hosts = await readFile(hostsPath, 'utf8')
+  const changed = changedHosts(config, hosts, before, attachment)
+  if (changed !== hosts) await writeFile(hostsPath, changed)
+  const [was, is] = [resolvConf(config, before, ''), resolvConf(config, attachment, '')]
+  if (was !== is) await writeFile(`${paths.etcDir}/resolv.conf`, is)
 }
 
 function hostText(path: string): Promise<string> {

@@ -19,9 +19,9 @@ import type {
   ResolvedImage,
   StopOptions,
 } from '../executor.ts'
-import type { AttachRequest } from '../network-attacher.ts'
+import type { AttachRequest, EndpointConfig, NetworkAttachment } from '../network-attacher.ts'
 import { adoptAll } from './adopt-all.ts'
-import { type Assembler, writeEtcFiles } from './assembler.ts'
+import { type Assembler, changeEtcFiles, writeEtcFiles } from './assembler.ts'
 import { cgroupDirs, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
@@ -158,6 +158,37 @@ export class ContainerExecutor implements Executor {
 
   async wait(id: string, signal: AbortSignal): Promise<ExitStatus> {
     return (await this.#get(id)).exit(signal)
+  }
+
+  async connect(id: string, endpoint: EndpointConfig, signal: AbortSignal): Promise<ContainerInfo> {
+    const container = await this.#get(id)
+    const { config, attachment, exit } = container.record
+    if (exit !== undefined || config.network.kind !== 'attached') {
+      const why = exit === undefined ? 'it has no network of its own' : 'it has ended'
+      const message = `container ${config.name} cannot be connected to a network: ${why}`
+      throw new SwarmError('FAILED_PRECONDITION', message)
+    }
+    const { pid } = container.process
+    const request = { containerId: id, name: config.name, pid, endpoint }
+    await this.#wire(
+      container,
+      attachment,
+      await this.#options.tools.network.connect(request, signal),
+    )
+    return container.info()
+  }
+
+  async disconnect(id: string, networkId: string): Promise<ContainerInfo> {
+    const container = await this.#get(id)
+    const { attachment, exit } = container.record
+    // With its end everything is taken back.
+    if (exit !== undefined || attachment === undefined) return container.info()
+    await this.#wire(
+      container,
+      attachment,
+      await this.#options.tools.network.disconnect(id, networkId),
+    )
+    return container.info()
   }
 
   async list(): Promise<readonly ContainerInfo[]> {
@@ -308,6 +339,17 @@ export class ContainerExecutor implements Executor {
     const attachment = await this.#options.tools.network.attach(request, signal)
     container.update({ attachment })
     await writeEtcFiles(container.record.config, container.paths, attachment)
+  }
+
+  /** Its networks are others now: its files say so. */
+  async #wire(
+    container: Container,
+    before: NetworkAttachment | undefined,
+    attachment: NetworkAttachment,
+  ): Promise<void> {
+    container.update({ attachment })
+    await container.save('memory')
+    await changeEtcFiles(container.record.config, container.paths, { before, attachment })
   }
 
   #exited(container: Container, exit: ExitStatus): void {

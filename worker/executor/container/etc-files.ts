@@ -30,6 +30,23 @@ function ownLines(
   return addresses.map((address) => `${address.split('/')[0]}\t${containerHostname(config)}`)
 }
 
+/** `text`: /etc/hosts as it is, with whatever the container wrote into it. */
+export function changedHosts(
+  config: ContainerConfig,
+  text: string,
+  before: NetworkAttachment | undefined,
+  after: NetworkAttachment,
+): string {
+  const old = ownLines(config, before)
+  const now = ownLines(config, after)
+  const gone = old.filter((line) => !now.includes(line))
+  const added = now.filter((line) => !old.includes(line))
+  const kept = ended(text)
+    .split('\n')
+    .filter((line) => !gone.includes(line))
+  return kept.join('\n') + added.map((line) => `${line}\n`).join('')
+}
+
 /** `hostFile`: /etc/resolv.conf of the host, for containers on its network. */
 export function resolvConf(
   config: ContainerConfig,

@@ -13,6 +13,7 @@ import type {
   ResolvedImage,
   StopOptions,
 } from '../executor.ts'
+import type { EndpointConfig } from '../network-attacher.ts'
 import type { FakeHost } from './fake-host.ts'
 
 const defaultGraceMs = 10_000
@@ -86,6 +87,15 @@ class FakeExecutor implements Executor {
       if (state.kind === 'exited') return state.exit
       await this.#nextChange(signal)
     }
+  }
+
+  async connect(id: string, endpoint: EndpointConfig, signal: AbortSignal): Promise<ContainerInfo> {
+    await this.#pause(this.#host.options.connectMs ?? 0, signal)
+    return this.#host.connect(id, endpoint)
+  }
+
+  async disconnect(id: string, networkId: string): Promise<ContainerInfo> {
+    return this.#host.disconnect(id, networkId)
   }
 
   async list(): Promise<readonly ContainerInfo[]> {

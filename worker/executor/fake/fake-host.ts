@@ -9,7 +9,7 @@ import type {
   ExitStatus,
   LogLine,
 } from '../executor.ts'
-import type { NetworkAttachment } from '../network-attacher.ts'
+import type { EndpointConfig, NetworkAttachment } from '../network-attacher.ts'
 
 /** How containers of an image behave. */
 export interface FakeImage {
@@ -32,13 +32,14 @@ export interface FakeHostOptions {
   readonly pullMs?: number
   readonly createMs?: number
   readonly startMs?: number
+  readonly connectMs?: number
 }
 
 interface FakeContainer {
   readonly config: ContainerConfig
   readonly image: FakeImage
   readonly createdAtMs: number
-  readonly attachment: NetworkAttachment
+  attachment: NetworkAttachment
   readonly lines: LogLine[]
   state: ContainerState
   timer: Timer | undefined
@@ -52,6 +53,8 @@ export class FakeHost {
   readonly local: Map<string, FakeImage>
   /** Why the registry does not answer; undefined: it does. */
   registryError: SwarmError | undefined
+  /** Why containers cannot be connected to networks; undefined: they can. */
+  connectError: SwarmError | undefined
   readonly #containers = new Map<string, FakeContainer>()
   readonly #watchers = new Set<() => void>()
   #lastPid = 1000
@@ -108,6 +111,30 @@ export class FakeHost {
       container.timer = this.options.clock.setTimer(runMs, () => this.exit(id, exitCode ?? 0))
     }
     this.#changed()
+    return this.inspect(id)
+  }
+
+  /** Errors: FAILED_PRECONDITION when it does not run, what the host says, NOT_FOUND. */
+  connect(id: string, endpoint: EndpointConfig): ContainerInfo {
+    const container = this.#container(id)
+    if (container.state.kind !== 'running') {
+      throw new SwarmError('FAILED_PRECONDITION', `container ${id} does not run`)
+    }
+    if (this.connectError !== undefined) throw this.connectError
+    const { endpoints } = this.disconnect(id, endpoint.networkId).attachment ?? { endpoints: [] }
+    const { networkId, addresses } = endpoint
+    container.attachment = {
+      ...container.attachment,
+      endpoints: [...endpoints, { networkId, addresses }],
+    }
+    return this.inspect(id)
+  }
+
+  disconnect(id: string, networkId: string): ContainerInfo {
+    const container = this.#container(id)
+    const { attachment } = container
+    const endpoints = attachment.endpoints.filter((one) => one.networkId !== networkId)
+    container.attachment = { ...attachment, endpoints }
     return this.inspect(id)
   }
 

@@ -153,3 +153,39 @@ t.test('no address is given twice, nor before its time, and none is lost', async
   fc.assert(property, { numRuns: 300 })
   t.pass()
 })
+
+t.test('an address that is asked for', async (t) => {
+  const subnet = { subnet: '10.0.1.0/24', ipRange: '10.0.1.8/29', gateway: '10.0.1.9' }
+  const pool = new AddressPool(subnet, 0)
+  const ask = (address: string, acked = Number.POSITIVE_INFINITY) => pool.takeThis(address, acked)
+  t.equal(ask('10.0.1.10'), 'taken')
+  t.equal(ask('10.0.1.10'), 'used')
+  for (const bad of ['10.0.1.0', '10.0.1.255', '10.0.1.9', '10.0.2.5', 'fd00::1', 'x']) {
+    t.equal(ask(bad), 'unusable', bad)
+  }
+  t.equal(ask('10.0.1.200'), 'taken', 'outside of the range that is given from')
+  t.equal(ask('10.0.1.200'), 'used')
+  t.match(pool, { used: 1, usedOutside: 1, size: 7 })
+  t.same(pool.take(0), { kind: 'taken', address: '10.0.1.8' })
+  t.same(pool.take(0), { kind: 'taken', address: '10.0.1.11' }, 'what was asked for is passed over')
+  for (const address of ['10.0.1.10', '10.0.1.200']) pool.release(address, 7)
+  for (const address of ['10.0.1.10', '10.0.1.200']) {
+    t.equal(ask(address, 6), 'waiting', address)
+    t.equal(ask(address, 7), 'taken', address)
+    pool.giveBack(address)
+    t.equal(ask(address, 0), 'taken', 'nobody heard of it')
+  }
+  t.equal(pool.claim('10.0.1.200'), false)
+  t.equal(pool.claim('10.0.1.201'), true)
+  pool.release('10.0.1.202', 9)
+  t.equal(ask('10.0.1.202', 0), 'taken', "it was nobody's")
+})
+
+t.test('a new leader takes what is asked for as freed just now', async (t) => {
+  const pool = new AddressPool({ subnet: 'fd00:1::/64', ipRange: '', gateway: 'fd00:1::1' }, 5)
+  for (const address of ['fd00:1::9', 'fd00:1:0:0:ffff::1']) {
+    t.equal(pool.takeThis(address, 4), 'waiting')
+    t.equal(pool.takeThis(address, 5), 'taken')
+  }
+  t.equal(pool.takeThis('fd00:1:0:0:ffff:0:0:1', 9), 'used', 'however it is written')
+})

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   isTerminal,
+  networkId,
   specHash,
   type Task,
   TaskState,
@@ -217,21 +218,101 @@ t.test('a new leader gives from behind the newest on, after all nodes followed i
   )
 })
 
+/** The task as it is after `network connect`. */
+function asked(task: Task, wished: readonly string[] = [], network = 'net-2'): Task {
+  const connection = { phase: 'asked' as const, aliases: [], wished, err: '' }
+  const attachment = { networkId: networkId(network), addresses: [], connection }
+  return { ...task, attachments: [...task.attachments, attachment] }
+}
+
+t.test(
+  'a running task that is connected gets addresses, those it asks for if it does',
+  async (t) => {
+    const world = aWorld()
+    world.addNetwork(
+      aNetwork({ id: 'net-2', name: 'two', subnets: ['10.0.2.0/29', 'fd00:2::/64'] }),
+    )
+    const run = (id: string): Task => ({
+      ...aNewTask(id),
+      nodeId: aNode({}).id,
+      state: TaskState.RUNNING,
+    })
+    world.putTask(asked(run('a'), ['10.0.2.5']))
+    world.putTask(asked(run('b')))
+    world.settle()
+    const given = (id: string) => world.task(id).attachments[0]
+    t.match(given('a'), { addresses: ['10.0.2.5', 'fd00:2::2'], connection: { phase: 'asked' } })
+    t.match(given('b'), { addresses: ['10.0.2.2', 'fd00:2::3'] })
+    world.putTask(asked(run('c'), ['10.0.2.5']))
+    world.settle()
+    t.match(given('c'), {
+      addresses: [],
+      connection: {
+        phase: 'failed',
+        err: 'address 10.0.2.5 of network "two" is in use: ask for another',
+      },
+    })
+    end(world, 'a')
+    world.acked.set('net-2', world.index - 1)
+    world.putTask({ ...asked(run('c'), ['10.0.2.5']) })
+    world.settle()
+    t.match(given('c'), { connection: { phase: 'asked', err: /a node still knows it/ } })
+    t.equal(world.settle(), 0, 'it waits, and said so once')
+    world.acked.set('net-2', world.index)
+    world.settle()
+    t.match(given('c'), { addresses: ['10.0.2.5', /^fd00:2::/], connection: { err: '' } })
+    for (const id of ['d', 'e', 'f', 'g']) world.putTask(asked(run(id)))
+    world.settle()
+    t.match(given('g'), {
+      connection: { phase: 'failed', err: /no free address on network "two"/ },
+    })
+    world.dropNetwork('net-2')
+    world.putTask(asked(run('h')))
+    world.settle()
+    t.match(given('h'), { connection: { phase: 'failed', err: 'network net-2 does not exist' } })
+  },
+)
+
+t.test('one that is stopped before it got any gets none', async (t) => {
+  const world = aWorld()
+  world.addNetwork(aNetwork({ id: 'net-2', subnets: ['10.0.2.0/29'] }))
+  const task = { ...aNewTask('a'), nodeId: aNode({}).id, state: TaskState.RUNNING }
+  world.putTask(asked({ ...task, desiredState: TaskState.SHUTDOWN }))
+  t.equal(world.settle(), 0)
+  world.putTask(asked(task))
+  world.restart()
+  world.settle()
+  t.match(world.task('a').attachments, [{ addresses: ['10.0.2.2'] }], 'a new leader goes on')
+})
+
 interface Step {
-  readonly kind: 'create' | 'run' | 'end' | 'drop' | 'ack' | 'restart' | 'service'
+  readonly kind:
+    | 'create'
+    | 'run'
+    | 'end'
+    | 'drop'
+    | 'ack'
+    | 'restart'
+    | 'service'
+    | 'connect'
+    | 'disconnect'
   readonly pick: number
 }
 
 t.test('whatever happens, no address has two holders, nor a new one before its time', async (t) => {
   const step: fc.Arbitrary<Step> = fc.record({
-    kind: fc.constantFrom('create', 'create', 'run', 'end', 'drop', 'ack', 'restart', 'service'),
+    kind: fc.constantFrom(
+      ...(['create', 'create', 'run', 'end', 'drop', 'ack', 'restart', 'service'] as const),
+      ...(['connect', 'disconnect'] as const),
+    ),
     pick: fc.nat(50),
   })
   const property = fc.property(fc.array(step, { maxLength: 80 }), fc.nat(4), (steps, refusals) => {
     const world = aWorld({ vip: true })
     world.acked.set('net-1', 0)
-    let asked = 0
-    world.refuses = () => refusals > 0 && ++asked % (refusals + 1) === 0
+    world.addSpec('plain', {})
+    let plans = 0
+    world.refuses = () => refusals > 0 && ++plans % (refusals + 1) === 0
     const freedAt = new Map<string, number>()
     let had = new Map<string, string>()
     for (const [i, { kind, pick }] of steps.entries()) {
@@ -241,7 +322,14 @@ t.test('whatever happens, no address has two holders, nor a new one before its t
       if (kind === 'create') world.putTask({ ...aNewTask(`t${i}`), createdAtMs: i })
       else if (kind === 'ack') world.acked.set('net-1', world.index)
       else if (kind === 'restart') world.restart()
-      else if (kind === 'service') {
+      else if (kind === 'connect') {
+        // Some ask for an address, be it free, somebody's, or freed a moment ago.
+        const wished = pick % 2 === 0 ? [] : [`10.0.1.${2 + (pick % 5)}`]
+        const task = { ...aNewTask(`c${i}`, 'plain'), nodeId: aNode({}).id, createdAtMs: i }
+        world.putTask(asked({ ...task, state: TaskState.RUNNING }, wished, 'net-1'))
+      } else if (kind === 'disconnect' && one?.attachments[0]?.connection !== undefined) {
+        world.putTask({ ...one, attachments: [] })
+      } else if (kind === 'service') {
         const service = aService({ id: `s${pick % 3}`, task: onNet })
         const known = world.services.get(service.id)
         if (known === undefined) world.putService(service)

@@ -23,7 +23,7 @@ async function create(w: ControlWorld, spec: object, requestId = aRequestId()) {
 }
 
 const get = async (w: ControlWorld, reference: string): Promise<GetNetworkResponse> =>
-  await w.api.getNetwork(w.caller, { reference }, w.signal)
+  await w.api.getNetwork(w.caller, { verbose: true, reference }, w.signal)
 
 async function names(w: ControlWorld, ...filters: readonly (readonly [string, ...string[]])[]) {
   const all: string[] = []
@@ -91,18 +91,27 @@ t.test('what cannot be is refused, and says what to do', async (t) => {
   await t.rejects(create(w, { name: 'in2', isIngress: true }), {
     message: /there is one: remove it first/,
   })
-  await t.rejects(get(w, 'none'), {
+  await t.rejects(get(w, 'absent'), {
     code: 'NOT_FOUND',
-    message: /network "none" not found: "tsswarm network ls"/,
+    message: /network "absent" not found: "tsswarm network ls"/,
   })
-  await t.rejects(remove(w, 'none'), { code: 'NOT_FOUND' })
+  await t.rejects(remove(w, 'absent'), { code: 'NOT_FOUND' })
+  await t.rejects(create(w, { name: 'Bridge' }), {
+    code: 'NAME_CONFLICT',
+    message: /already exists/,
+  })
+  await t.rejects(remove(w, 'host'), {
+    code: 'FAILED_PRECONDITION',
+    message: /host is a pre-defined network and cannot be removed/,
+  })
   const bad = {
     requestId: aRequestId(),
     spec: { ...networkSpecToProto(networkSpec.parse({ name: 'y' })), driver: 'bridge' },
   }
   await t.rejects(w.api.createNetwork(w.caller, bad, w.signal), {
     code: 'INVALID_ARGUMENT',
-    message: /network "y" is not valid: driver \("bridge"\) must be "overlay"/,
+    message:
+      /network "y" is not valid: driver \("bridge"\) makes no networks of a swarm: every node has one/,
   })
 })
 
@@ -111,16 +120,17 @@ t.test('filters', async (t) => {
   await create(w, { name: 'back', labels: { tier: 'b' } })
   await create(w, { name: 'frontend' })
   await createService(w, onBack)
-  t.same(await names(w), ['back', 'frontend'])
+  t.same(await names(w), ['bridge', 'host', 'none', 'back', 'frontend'])
+  t.same(await names(w, ['type', 'builtin'], ['driver', 'null']), ['none'])
   t.same(await names(w, ['name', 'end']), ['frontend'])
   t.same(await names(w, ['label', 'tier=b']), ['back'])
   t.same(await names(w, ['driver', 'overlay'], ['scope', 'swarm'], ['type', 'custom']), [
     'back',
     'frontend',
   ])
-  t.same(await names(w, ['scope', 'local']), [])
+  t.same(await names(w, ['scope', 'local']), ['bridge', 'host', 'none'])
   t.same(await names(w, ['dangling', 'true']), ['frontend'])
-  t.same(await names(w, ['dangling', 'false']), ['back'])
+  t.same(await names(w, ['dangling', 'false'], ['scope', 'swarm']), ['back'])
   await t.rejects(names(w, ['x', 'y']), { message: /networks are filtered by id, name, label/ })
   await t.rejects(names(w, ['type', 'odd']), { message: /must be one of custom, builtin/ })
 })
@@ -134,7 +144,8 @@ t.test('a network in use is not removed, nor pruned', async (t) => {
   const web = await createService(w, onBack)
   await t.rejects(remove(w, 'back'), {
     code: 'IN_USE',
-    message: 'network "back" is in use by service "web": remove or update what uses it first',
+    message:
+      'network "back" is in use by service "web": remove, update or disconnect what uses it first',
   })
   const facts = {
     id: 'T1',
@@ -154,11 +165,15 @@ t.test('a network in use is not removed, nor pruned', async (t) => {
   }
   t.same(await prune(['label!', 'keep']), ['older'])
   t.same(await prune(['label', 'keep=2']), [])
-  await t.rejects(prune(['until', '1h']), { message: /filtered by label, label!/ })
+  await t.rejects(prune(['until', '1h']), {
+    message: /"until=1h": the value must be a number of ms/,
+  })
+  await t.rejects(prune(['x', '1']), { message: /filtered by label, label!, until/ })
+  t.same(await prune(['until', '0']), [])
   t.same(await prune(), ['old'])
   await w.store.update((tx) => tx.update('tasks', { ...task, state: TaskState.SHUTDOWN }))
   t.equal((await remove(w, 'back')).networkId, back.id)
-  t.same(await names(w), ['ingress'])
+  t.same(await names(w, ['type', 'custom']), ['ingress'])
 })
 
 t.test('a network tells how full it is', async (t) => {
@@ -202,11 +217,42 @@ t.test('nothing is made before all managers know of networks', async (t) => {
   })
   const refusal = {
     code: 'FAILED_PRECONDITION',
-    message: /feature level 1, and networks came with 2.*Upgrade/,
+    message: /feature level 1, and such networks came with 2.*Upgrade/,
   }
   await t.rejects(create(w, { name: 'back' }), refusal)
   await t.rejects(createService(w, published(80)), refusal)
   t.ok(await createService(w, { name: 'plain' }))
+  const onHost = { name: 'h', task: { networks: [{ target: 'host' }] } }
+  await t.rejects(createService(w, onHost), { message: /such networks came with 3/ })
+})
+
+t.test('services on the networks that each node has for itself', async (t) => {
+  const w = await aControlWorld()
+  await create(w, { name: 'back' })
+  const wish = (target: string, more: object = {}): ServiceWish => ({
+    name: `on-${target}`,
+    task: { networks: [{ target }], ...more },
+  })
+  for (const target of ['bridge', 'host', 'none']) {
+    const service = await createService(w, wish(target))
+    t.match(service, { spec: { task: { networks: [{ target }] } }, endpoint: undefined })
+  }
+  const port = (more: object): object => ({ ports: [{ targetPort: 80, ...more }] })
+  const host = { mode: 'host' }
+  const refused: readonly (readonly [ServiceWish, RegExp])[] = [
+    [wish('host', port({})), /task\.ports\[0\] is published on every node.* on network "host"/],
+    [wish('host', port({ ...host, publishedPort: 81 })), /as 81, .*publish 80 as itself/],
+    [wish('none', port(host)), /cannot be on network "none": leave it out/],
+    [wish('x', { networks: [{ target: 'host' }, { target: 'back' }] }), /goes with no other/],
+    [wish('x', { networks: [{ target: 'bridge', aliases: ['b'] }] }), /has aliases/],
+  ]
+  for (const [bad, message] of refused) {
+    await t.rejects(createService(w, bad), { code: 'INVALID_ARGUMENT', message })
+  }
+  const both = { networks: [{ target: 'bridge' }, { target: 'back' }] }
+  t.ok(await createService(w, { name: 'both', task: both }))
+  const same = port({ ...host, publishedPort: 80 })
+  t.ok(await createService(w, { ...wish('host', same), name: 'same' }))
 })
 
 t.test('services are on networks by id, however they were named', async (t) => {
@@ -217,7 +263,7 @@ t.test('services are on networks by id, however they were named', async (t) => {
   const same = await update(w, web.id, { name: 'web', task: { networks: [{ target: back.id }] } })
   t.equal(same?.specHash, web.specHash)
   t.equal(same?.specVersion, web.specVersion)
-  await t.rejects(createService(w, { name: 'x', task: { networks: [{ target: 'none' }] } }), {
+  await t.rejects(createService(w, { name: 'x', task: { networks: [{ target: 'absent' }] } }), {
     code: 'NOT_FOUND',
   })
   const twice = [{ target: 'back' }, { target: back.id }]

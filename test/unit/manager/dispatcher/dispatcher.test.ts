@@ -23,7 +23,15 @@ async function aMiniCluster(t: Test, ...managers: readonly string[]): Promise<Mi
 }
 
 function aStatus(taskId: string, state: TaskState, more: Partial<TaskStatus> = {}): TaskStatus {
-  const rest = { atMs: 5, message: 'm', err: '', containerId: taskId, pid: 9, hostPorts: [] }
+  const rest = {
+    atMs: 5,
+    message: 'm',
+    err: '',
+    containerId: taskId,
+    pid: 9,
+    hostPorts: [],
+    connections: [],
+  }
   return { taskId, state, ...rest, ...more }
 }
 

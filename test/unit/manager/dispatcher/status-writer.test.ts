@@ -20,6 +20,7 @@ function aStatus(id: string, state: TaskState): TaskStatus {
     pid: 9,
     exitCode: undefined,
     hostPorts: [],
+    connections: [],
   }
 }
 

@@ -146,3 +146,31 @@ t.test('the next leader drains what the one before began', async (t) => {
   await world.clock.advance(1)
   t.equal(world.task('on-net').isDrained, true)
 })
+
+t.test('a network that a task leaves while it runs on', async (t) => {
+  const world = await aWorld(t)
+  const leave = async (id: string): Promise<number> => {
+    const connection = { phase: 'leaving' as const, aliases: [], wished: [], err: '' }
+    const attachment = { networkId: networkId('red'), addresses: ['10.0.1.9'], connection }
+    return await world.change(id, { attachments: [attachment] })
+  }
+  const phase = (id: string) => world.task(id).attachments[0]?.connection?.phase
+  const index = await leave('off-net')
+  world.follow(index, 'a', 'b')
+  await world.clock.advance(1_900)
+  t.equal(phase('off-net'), 'leaving', 'its name may be remembered')
+  await world.clock.advance(200)
+  t.equal(phase('off-net'), 'drained')
+  t.equal(world.task('off-net').isDrained, false)
+  await leave('off-net')
+  await world.clock.advance(drainMs - 100)
+  t.equal(phase('off-net'), 'leaving', 'nobody has followed')
+  await world.clock.advance(200)
+  t.equal(phase('off-net'), 'drained', 'and that is waited for no longer')
+  await leave('off-net')
+  await world.change('off-net', { attachments: [] })
+  await leave('other')
+  await world.change('other', { state: TaskState.FAILED })
+  await world.clock.advance(drainMs + 100)
+  t.equal(phase('other'), 'leaving', 'with its end nothing is left to do')
+})
