@@ -1,6 +1,6 @@
 // From a NetworkState to what the kernel must hold in the host's namespace and in the data plane, and in a container. Pure.
 
-import { addressItem, linkItem, neighbourItem, routeItem } from './items.ts'
+import { addressItem, linkItem, neighbourItem, routeItem, ruleFamily } from './items.ts'
 import type { DesiredItem, DesiredKernel, DesiredNamespace } from './kernel-state.ts'
 import {
   addressesOf,
@@ -144,7 +144,9 @@ export function containerLines(endpoint: Endpoint, state: NetworkState): readonl
 export function leaveLines(endpoint: Endpoint): readonly string[] {
   if (endpoint.isSecondary === undefined) return []
   const table = tableOf(deviceOf(endpoint))
-  return addressesOf(endpoint).map(([address]) => `rule del from ${address} lookup ${table}`)
+  return addressesOf(endpoint).map(
+    ([address]) => `${ruleFamily(familyOf(address))}rule del from ${address} lookup ${table}`,
+  )
 }
 
 /** What an interface takes over inside the container when another goes: the default route, the way to the resolver. */
@@ -185,7 +187,7 @@ function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
       : [
           ...toSubnets.map((line) => `${line} table ${table}`),
           ...(isOpen ? [`route replace ${all} ${by} table ${table}`] : []),
-          `rule add from ${address} lookup ${table}`,
+          `${ruleFamily(familyOf(address))}rule add from ${address} lookup ${table}`,
         ]),
   ]
 }

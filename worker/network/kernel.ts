@@ -180,7 +180,22 @@ class NodeKernel implements Kernel {
   }
 
   async ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined> {
-    const argv = [...enterNamespace(netnsFile), 'sh', '-c', insideScript]
+    const v6 = runsOf(lines).flatMap(({ tool, run }) => (tool === 'ip6' ? run : []))
+    const others = lines.filter((line) => !line.startsWith('-6 '))
+    const failure = await this.#batchIn(netnsFile, insideScript, others)
+    if (v6.length === 0) return failure
+    const failure6 = await this.#batchIn(netnsFile, 'exec ip -6 -force -batch -', v6)
+    return failure === undefined || failure6 === undefined
+      ? (failure ?? failure6)
+      : `${failure}; ${failure6}`
+  }
+
+  async #batchIn(
+    netnsFile: string,
+    script: string,
+    lines: readonly string[],
+  ): Promise<string | undefined> {
+    const argv = [...enterNamespace(netnsFile), 'sh', '-c', script]
     const input = `${lines.join('\n')}\n`
     const result = await this.#noted('dataPlane', () =>
       this.#options.runOften(argv, { input, timeoutMs }),
