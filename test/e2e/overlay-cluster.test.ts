@@ -1,9 +1,6 @@
-// Networks of the cluster as users have them: services with names and addresses, ports on every node, no request lost to an
-// update. Real daemons, containers, kernel. One lab for the whole file.
-import { spawn } from 'node:child_process'
-import t, { type Test } from 'tap'
-import { inHost } from '../../cli/lab/topology.ts'
-import type { LoadOutcome } from '../support/request-load.ts'
+// Networks of the cluster as users have them: services with names and addresses, ports on every node. Real daemons, containers,
+// kernel. One lab for the whole file. What is lost to updates is in overlay-loss.test.ts.
+import t from 'tap'
 import { TestLab } from '../support/test-lab.ts'
 
 t.setTimeout(900_000)
@@ -83,39 +80,6 @@ async function create(name: string, ...flags: readonly string[]): Promise<void> 
   await lab.cli('m1', 'service', 'create', '--quiet', '--name', name, ...flags, 'lab/hello')
 }
 
-/** Requests at a steady rate while act runs. */
-async function underLoad(
-  t: Test,
-  from: string,
-  url: string,
-  act: () => Promise<void>,
-): Promise<LoadOutcome> {
-  const program = new URL('../support/request-load.js', import.meta.url).pathname
-  const [command = '', ...args] = inHost(lab.record.name, from, [
-    process.execPath,
-    program,
-    url,
-    '100',
-  ])
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  let stdout = ''
-  child.stdout.on('data', (text: Buffer) => {
-    stdout += text.toString()
-  })
-  const ended = new Promise<void>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', () => resolve())
-  })
-  try {
-    await act()
-  } finally {
-    child.stdin.end()
-    await ended
-  }
-  t.comment(stdout.trim())
-  return JSON.parse(stdout) as LoadOutcome
-}
-
 t.test(
   'a published port answers on every node, from outside, inside and the node itself',
   async (t) => {
@@ -159,41 +123,6 @@ t.test('containers of a network find one another by name, others do not', async 
     /hello from/,
     'a task reaches its own service',
   )
-})
-
-t.test('no request is lost to updates, scaling and a drained node', async (t) => {
-  await lab.cli('m1', 'service', 'scale', 'web=4')
-  const outcome = await underLoad(t, 'w2', `http://${lab.address('m2')}:8080/`, async () => {
-    await lab.cli('m1', 'service', 'update', '--quiet', '--force', 'web')
-    await lab.cli('m1', 'service', 'scale', 'web=6')
-    await lab.cli('m1', 'service', 'scale', 'web=3')
-    await lab.cli('m1', 'node', 'update', '--availability', 'drain', 'w1')
-    await lab.until('w1 is empty', async () => {
-      const tasks = await lab.running('m1', 'web')
-      return tasks.length === 3 && tasks.every(({ node }) => node !== 'w1')
-    })
-    await lab.cli('m1', 'node', 'update', '--availability', 'active', 'w1')
-  })
-  t.ok(outcome.sent > 200, `${outcome.sent} requests`)
-  t.same(outcome.failed, {})
-  t.equal(outcome.answered, outcome.sent)
-})
-
-t.test('no request is lost when the leader is killed, nor without any manager', async (t) => {
-  const leader = await lab.leader('m1')
-  const others = ['m1', 'm2', 'm3'].filter((host) => host !== leader)
-  const through = others[0] ?? ''
-  const outcome = await underLoad(t, 'w2', `http://${lab.address(through)}:8080/`, async () => {
-    await lab.kill(leader)
-    await lab.leader(through)
-    await lab.cli(through, 'service', 'update', '--quiet', '--force', 'web')
-    for (const host of others) await lab.kill(host)
-    for (const host of [leader, ...others]) await lab.start(host)
-    await lab.leader(leader)
-    await lab.untilRunning(leader, 'web', 3)
-  })
-  t.same(outcome.failed, {})
-  t.equal(outcome.answered, outcome.sent)
 })
 
 t.test('a network in use stays, one that is not goes', async (t) => {
