@@ -16,9 +16,13 @@ export interface MonitorOptions {
   readonly onChange: () => void
 }
 
-const restartMs = 5_000
+/** nft 1.0.6 crashes in `nft monitor` whenever an element of concatenated intervals is deleted: that must not blind us for long. */
+const restartFirstMs = 50
+const restartMaxMs = 5_000
+/** A monitor that ran for so long is no broken one. */
+const lastedMs = 1_000
 
-/** Runs until the signal aborts. A monitor that ends is started again after 5 s. */
+/** Runs until the signal aborts. A monitor that ends is started again. */
 export async function watchHost(options: MonitorOptions, signal: AbortSignal): Promise<void> {
   await Promise.all([
     keepWatching(options, ['nft', 'monitor'], isForeignRule, signal),
@@ -44,12 +48,19 @@ export async function keepWatching(
   concerns: (line: string) => boolean,
   signal: AbortSignal,
 ): Promise<void> {
+  const { clock, log, onChange } = options
+  let restartMs = restartFirstMs
   while (!signal.aborted) {
+    const startedMs = clock.monotonicMs()
     await watchOnce(options, argv, concerns, signal)
     if (signal.aborted) return
-    options.log.warn({ argv }, 'network monitor ended')
-    await wait(options.clock, restartMs, signal)
-    options.onChange()
+    const hasLasted = clock.monotonicMs() - startedMs >= lastedMs
+    restartMs = hasLasted ? restartFirstMs : Math.min(restartMaxMs, restartMs * 2)
+    if (hasLasted) log.debug({ argv }, 'network monitor ended')
+    else log.warn({ argv }, 'network monitor ended at once')
+    await wait(clock, restartMs, signal)
+    // Whatever it would have told meanwhile.
+    onChange()
   }
 }
 

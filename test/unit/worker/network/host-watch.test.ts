@@ -1,5 +1,29 @@
 import t from 'tap'
-import { isAboutLink, isForeignRule } from '../../../../worker/network/host-watch.ts'
+import { systemClock } from '../../../../proto/lib/clock.ts'
+import { silentLogger } from '../../../../proto/lib/log.ts'
+import { isAboutLink, isForeignRule, keepWatching } from '../../../../worker/network/host-watch.ts'
+import { until } from '../../../support/until.ts'
+
+t.test(
+  'a monitor that crashes is soon there again, and what it missed is looked for',
+  async (t) => {
+    let rings = 0
+    const options = {
+      prefix: [],
+      clock: systemClock,
+      log: silentLogger,
+      onChange: () => {
+        rings += 1
+      },
+    }
+    const stopping = new AbortController()
+    const watching = keepWatching(options, ['true'], () => false, stopping.signal)
+    await until(() => rings >= 3, 'it was started three times', 10_000)
+    stopping.abort()
+    await watching
+    t.ok(rings < 20, 'but not without end')
+  },
+)
 
 t.test('our own elements do not ring, all other rules do', async (t) => {
   for (const line of [
