@@ -49,6 +49,8 @@ export class OverlayKeeper {
   #applied: { readonly overlay: CompiledOverlay | undefined } | undefined
   #appliedPort = 0
   #compiled: CompiledOverlay | undefined
+  /** Names of all that was compiled, once somebody asked: monitors ask for each line of a burst. */
+  #needed: ReadonlySet<string> | undefined
   /** Networks that a container is just being attached to, by how many. */
   readonly #wanted = new Map<string, number>()
   readonly #waiting = new Set<() => void>()
@@ -169,18 +171,14 @@ export class OverlayKeeper {
       blocked: this.#guard.blocked,
     }
     this.#compiled = compileOverlay(input, this.#applied?.overlay)
+    this.#needed = undefined
     return this.#compiled
   }
 
   /** Whether the data plane shall hold this (`route 10.1.0.5`, `element SET TEXT`) by what was compiled last. */
   needs(item: string): boolean {
-    for (const { pieces } of this.#compiled?.groups.values() ?? []) {
-      for (const { items = [], elements = [] } of pieces.values()) {
-        if (items.some((one) => itemId(one) === item)) return true
-        if (elements.some(({ set, element }) => `element ${set} ${element}` === item)) return true
-      }
-    }
-    return false
+    this.#needed ??= namesIn(this.#compiled)
+    return this.#needed.has(item)
   }
 
   /** Whether the kernel is known to hold this. */
@@ -263,6 +261,17 @@ export class OverlayKeeper {
       })
     })
   }
+}
+
+function namesIn(overlay: CompiledOverlay | undefined): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const { pieces } of overlay?.groups.values() ?? []) {
+    for (const { items = [], elements = [] } of pieces.values()) {
+      for (const item of items) names.add(itemId(item))
+      for (const { set, element } of elements) names.add(`element ${set} ${element}`)
+    }
+  }
+  return names
 }
 
 function transitOf(overlay: CompiledOverlay | undefined): string {

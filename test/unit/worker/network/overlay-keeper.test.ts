@@ -104,6 +104,18 @@ t.test(
   },
 )
 
+t.test('what is needed is what was compiled last', async (t) => {
+  const node = await aSettledNode(t)
+  const vip = 'element vips 10.1.0.2 : jump svc4_1048577_web'
+  t.ok(node.overlay.needs('route 10.1.0.12'))
+  t.ok(node.overlay.needs(vip))
+  t.notOk(node.overlay.needs('route 10.1.0.99'))
+  node.overlay.set(aState(two.slice(0, 1)), stamp)
+  await node.overlay.flush(node.journal)
+  t.notOk(node.overlay.needs('route 10.1.0.12'), 'its task is gone')
+  t.ok(node.overlay.needs(vip))
+})
+
 t.test('connections that a task does not answer are led anew a moment after it left', async (t) => {
   const clock = new VirtualClock()
   const node = await aSettledNode(t, clock)
