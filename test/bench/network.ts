@@ -9,7 +9,12 @@ import { dockerWay } from './network/docker-overlay.ts'
 import { ConnectionLoad, isIperfInstalled, type Way } from './network/load.ts'
 import { measureThroughput, type ThroughputFigure } from './network/throughput.ts'
 import { measureTraffic } from './network/traffic.ts'
-import { aStreamWorld, type StreamWorld, withoutNft } from './network/worlds.ts'
+import {
+  aStreamWorld,
+  type StreamWorld,
+  type StreamWorldOptions,
+  withoutNft,
+} from './network/worlds.ts'
 import { type BenchContext, interruptible, onCluster, throwIfAborted } from './side-by-side.ts'
 
 const defaultRounds = 9
@@ -46,21 +51,25 @@ async function measurePlanes(
   signal: AbortSignal,
 ): Promise<object> {
   const made: StreamWorld[] = []
-  const make = async (peers: number): Promise<StreamWorld> => {
+  const make = async (options: StreamWorldOptions = {}): Promise<StreamWorld> => {
     throwIfAborted(signal)
-    const world = await aStreamWorld(peers)
+    const world = await aStreamWorld(options)
     made.push(world)
     return world
   }
   try {
-    const ours = await make(0)
-    const plain = await withoutNft(await make(0))
-    const worlds = { ours, withoutNft: plain, manyPeers: await make(manyPeers) }
+    const ours = await make()
+    const worlds = {
+      ours,
+      withoutNft: await withoutNft(await make()),
+      manyPeers: await make({ peers: manyPeers }),
+      jumbo: await make({ wireMtu: 9_000 }),
+    }
     const withDocker = await besideDocker(context, signal, (docker) =>
       measureThroughput({ ...worlds, docker }, rounds, signal),
     )
     const connections = await measureConnections(
-      { direct: await make(0), byVip: ours },
+      { direct: await make(), byVip: ours },
       load,
       2 * rounds,
       signal,

@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
-import { runCommand } from '../../proto/lib/command.ts'
+import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
@@ -34,6 +34,8 @@ export interface OverlayNode {
 
 export interface OverlayWorld {
   readonly bench: NetnsBench
+  /** The wire between them: its bridge is br0, the port of node N is pN. */
+  readonly lan: string
   readonly client: string
   readonly nodes: readonly OverlayNode[]
   readonly paths: readonly NodePath[]
@@ -53,6 +55,8 @@ export interface Telling {
 
 export interface WorldOptions {
   readonly hasIpv6?: boolean
+  /** As a daemon has it; default: this process forks. */
+  readonly runOften?: RunCommand
 }
 
 /** A world that the test removes at its end. */
@@ -103,6 +107,7 @@ async function startNodes(
         hostNamespaceFile: host,
         conditions,
         run: runCommand,
+        runOften: options.runOften ?? runCommand,
         clock: systemClock,
         random: systemRandom,
         log: silentLogger,
@@ -124,6 +129,7 @@ async function startNodes(
   let index = 0
   return {
     bench,
+    lan,
     client,
     nodes,
     paths,

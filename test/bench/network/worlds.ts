@@ -29,10 +29,25 @@ export interface StreamWorld {
   readonly servers: readonly (readonly string[])[]
 }
 
-/** A client on node 1, a service with its tasks on node 2, and so many nodes more that are only known. */
-export async function aStreamWorld(peers: number): Promise<StreamWorld> {
+export interface StreamWorldOptions {
+  /** Nodes that are only known, more than the three. Default: none. */
+  readonly peers?: number
+  /** Of the wire; the network takes what VXLAN leaves of it. Default: 1,500. */
+  readonly wireMtu?: number
+}
+
+/** What VXLAN over IPv4 takes of each packet. */
+const vxlanBytes = 50
+
+/** A client on node 1, and a service with its tasks on node 2. */
+export async function aStreamWorld({
+  peers = 0,
+  wireMtu = 1_500,
+}: StreamWorldOptions = {}): Promise<StreamWorld> {
   const world = await createOverlayWorld()
   try {
+    await widenWire(world, wireMtu)
+    const views = viewsOf(wireMtu - vxlanBytes)
     const paths = [...world.paths, ...unreachedPaths(peers)]
     await world.tell(views, { paths })
     const join = (id: string, on: number, address: string) =>
@@ -69,8 +84,16 @@ export function hostWay({ world }: StreamWorld): Way {
   return { client: inNs(one.host), server: inNs(two.host), address: two.address }
 }
 
-const views: readonly NetworkView[] = [
-  aView(aNetwork(1), {
+async function widenWire({ bench, lan, nodes }: OverlayWorld, mtu: number): Promise<void> {
+  for (const { number, host } of nodes) {
+    await bench.run(lan, ['ip', 'link', 'set', `p${number}`, 'mtu', `${mtu}`])
+    await bench.run(host, ['ip', 'link', 'set', 'eth0', 'mtu', `${mtu}`])
+  }
+  await bench.run(lan, ['ip', 'link', 'set', 'br0', 'mtu', `${mtu}`])
+}
+
+const viewsOf = (mtu: number): readonly NetworkView[] => [
+  aView(aNetwork(1, { mtu }), {
     services: [aServiceEndpoint('web', { vips: [vip] }), aServiceEndpoint('client')],
     tasks: [
       aTaskEndpoint('client.1', 1, [clientAddress]),
