@@ -252,6 +252,8 @@ export interface PortSpec {
   readonly masqueraded: boolean;
   /** Ingress only: a task of the entering node before all others. */
   readonly localFirst: boolean;
+  /** What comes from outside is let in by the host's firewall alone: it is not opened for this port. */
+  readonly firewallFirst: boolean;
 }
 
 export const PortSpec_Protocol = { UNSPECIFIED: 0, TCP: 1, UDP: 2, SCTP: 3 } as const;
@@ -1925,6 +1927,7 @@ function createBasePortSpec(): PortSpec {
     sources: [],
     masqueraded: false,
     localFirst: false,
+    firewallFirst: false,
   };
 }
 
@@ -1956,6 +1959,9 @@ export const PortSpec: MessageFns<PortSpec> = {
     }
     if (message.localFirst !== false) {
       writer.uint32(72).bool(message.localFirst);
+    }
+    if (message.firewallFirst !== false) {
+      writer.uint32(80).bool(message.firewallFirst);
     }
     return writer;
   },
@@ -2043,6 +2049,14 @@ export const PortSpec: MessageFns<PortSpec> = {
             }
 
             message.localFirst = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.firewallFirst = reader.bool();
             continue;
           }
         }

@@ -49,6 +49,7 @@ export interface OverlayIngressPort {
   readonly sources: readonly string[];
   readonly masqueraded: boolean;
   readonly localFirst: boolean;
+  readonly firewallFirst: boolean;
 }
 
 export interface OverlayService {
@@ -226,6 +227,7 @@ function createBaseOverlayIngressPort(): OverlayIngressPort {
     sources: [],
     masqueraded: false,
     localFirst: false,
+    firewallFirst: false,
   };
 }
 
@@ -251,6 +253,9 @@ export const OverlayIngressPort: MessageFns<OverlayIngressPort> = {
     }
     if (message.localFirst !== false) {
       writer.uint32(56).bool(message.localFirst);
+    }
+    if (message.firewallFirst !== false) {
+      writer.uint32(64).bool(message.firewallFirst);
     }
     return writer;
   },
@@ -322,6 +327,14 @@ export const OverlayIngressPort: MessageFns<OverlayIngressPort> = {
             }
 
             message.localFirst = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.firewallFirst = reader.bool();
             continue;
           }
         }
