@@ -82,11 +82,14 @@ export function hostPortsOf(ports: readonly PortSpec[]): readonly {
   readonly targetPort: number
   readonly publishedPort: number
   readonly bindAddress?: string
+  readonly isFirewallFirst?: boolean
 }[] {
-  return ports.flatMap(({ mode, protocol, targetPort, publishedPort, bindAddress }) => {
+  return ports.flatMap(({ mode, protocol, targetPort, publishedPort, ...rest }) => {
     if (mode !== 'host') return []
+    const { bindAddress, isFirewallFirst } = rest
     const bound = bindAddress === '' ? {} : { bindAddress }
-    return [{ protocol, targetPort, publishedPort, ...bound }]
+    const first = isFirewallFirst ? { isFirewallFirst } : {}
+    return [{ protocol, targetPort, publishedPort, ...bound, ...first }]
   })
 }
 

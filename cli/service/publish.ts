@@ -5,7 +5,7 @@ import { csvFields } from './csv.ts'
 const shortForm = '[PUBLISHED:]TARGET[/tcp|udp|sctp]'
 const longForm =
   'published=PORT,target=PORT[,protocol=tcp|udp|sctp][,mode=ingress|host][,host_ip=ADDRESS][,source=CIDR]' +
-  '[,masquerade=true][,local-first=true]'
+  '[,masquerade=true][,local-first=true][,firewall-first=true]'
 
 /** Keys of the long form; those that may be given more than once are lists. */
 const keys = [
@@ -17,6 +17,7 @@ const keys = [
   'source',
   'masquerade',
   'local-first',
+  'firewall-first',
 ]
 
 interface PortRange {
@@ -50,6 +51,7 @@ const nothingElse = {
   sources: [],
   isMasqueraded: false,
   isLocalFirst: false,
+  isFirewallFirst: false,
 }
 
 function parseLong(text: string): readonly PortSpec[] {
@@ -73,6 +75,7 @@ function parseLong(text: string): readonly PortSpec[] {
     sources,
     isMasqueraded: truth('masquerade', values.get('masquerade')),
     isLocalFirst: truth('local-first', values.get('local-first')),
+    isFirewallFirst: truth('firewall-first', values.get('firewall-first')),
   })
 }
 

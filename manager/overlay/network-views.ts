@@ -178,7 +178,8 @@ function specsByNetwork(
 
 function ingressPorts({ ports }: TaskSpec, given: Service['endpoint']): readonly IngressPort[] {
   const wished = ports.filter(({ mode }) => mode === 'ingress')
-  return wished.flatMap(({ bindAddress, sources, isMasqueraded, isLocalFirst }, i) => {
+  return wished.flatMap((wish, i) => {
+    const { bindAddress, sources, isMasqueraded, isLocalFirst, isFirewallFirst } = wish
     const port = given.ports[i]
     return port === undefined
       ? []
@@ -186,7 +187,7 @@ function ingressPorts({ ports }: TaskSpec, given: Service['endpoint']): readonly
           {
             ...port,
             bindAddress: canonicalBind(bindAddress),
-            ...{ sources, isMasqueraded, isLocalFirst },
+            ...{ sources, isMasqueraded, isLocalFirst, isFirewallFirst },
           },
         ]
   })

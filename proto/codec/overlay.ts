@@ -120,22 +120,26 @@ function serviceFromProto(proto: OverlayService): ServiceEndpoint {
   }
 }
 
-function portToProto({ isMasqueraded, isLocalFirst, ...port }: IngressPort): OverlayIngressPort {
+function portToProto(published: IngressPort): OverlayIngressPort {
+  const { isMasqueraded, isLocalFirst, isFirewallFirst, ...port } = published
   return {
     ...port,
     protocol: protocol.toProto(port.protocol),
     masqueraded: isMasqueraded,
     localFirst: isLocalFirst,
+    firewallFirst: isFirewallFirst,
   }
 }
 
-function portFromProto({ masqueraded, localFirst, ...proto }: OverlayIngressPort): IngressPort {
+function portFromProto(published: OverlayIngressPort): IngressPort {
+  const { masqueraded, localFirst, firewallFirst, ...proto } = published
   const field = `protocol (${proto.protocol})`
   return {
     ...proto,
     protocol: required(protocol.fromProto(proto.protocol), 'OverlayIngressPort', field),
     isMasqueraded: masqueraded,
     isLocalFirst: localFirst,
+    isFirewallFirst: firewallFirst,
   }
 }
 

@@ -15,11 +15,13 @@ export function hashTaskSpec(spec: TaskSpec): SpecHash {
   return specHash(sha256Hex(canonicalJson(hashed)).slice(0, 32))
 }
 
-function saidOfPort({ sources, isMasqueraded, isLocalFirst, ...port }: PortSpec): object {
+function saidOfPort(spec: PortSpec): object {
+  const { sources, isMasqueraded, isLocalFirst, isFirewallFirst, ...port } = spec
   return {
     ...port,
     ...(sources.length === 0 ? {} : { sources }),
     ...(isMasqueraded ? { isMasqueraded } : {}),
     ...(isLocalFirst ? { isLocalFirst } : {}),
+    ...(isFirewallFirst ? { isFirewallFirst } : {}),
   }
 }

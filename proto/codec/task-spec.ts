@@ -98,18 +98,26 @@ function mountFromProto(proto: MountSpecProto): MountSpec {
   }
 }
 
-function portToProto({ isMasqueraded, isLocalFirst, ...port }: PortSpec): PortSpecProto {
-  const protocol = portProtocol.toProto(port.protocol)
-  return { ...port, protocol, masqueraded: isMasqueraded, localFirst: isLocalFirst }
+function portToProto(spec: PortSpec): PortSpecProto {
+  const { isMasqueraded, isLocalFirst, isFirewallFirst, ...port } = spec
+  return {
+    ...port,
+    protocol: portProtocol.toProto(port.protocol),
+    masqueraded: isMasqueraded,
+    localFirst: isLocalFirst,
+    firewallFirst: isFirewallFirst,
+  }
 }
 
-function portFromProto({ masqueraded, localFirst, ...port }: PortSpecProto): PortSpec {
+function portFromProto(proto: PortSpecProto): PortSpec {
+  const { masqueraded, localFirst, firewallFirst, ...port } = proto
   return {
     ...port,
     protocol: protocolFromProto(port.protocol),
     mode: (port.mode === '' ? 'ingress' : port.mode) as PortSpec['mode'],
     isMasqueraded: masqueraded,
     isLocalFirst: localFirst,
+    isFirewallFirst: firewallFirst,
   }
 }
 

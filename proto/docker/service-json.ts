@@ -86,6 +86,7 @@ function portJson(port: PortSpec): Json {
       Sources: port.sources,
       Masquerade: port.isMasqueraded,
       LocalFirst: port.isLocalFirst,
+      FirewallFirst: port.isFirewallFirst,
     }),
   }
 }

@@ -61,6 +61,8 @@ export interface IngressPort {
   readonly isMasqueraded: boolean
   /** A task of the entering node before all others. */
   readonly isLocalFirst: boolean
+  /** Left to the host's firewall, which is not opened for it. */
+  readonly isFirewallFirst: boolean
 }
 
 /** A task on one network. Known from its assignment to a node until it is gone from there. */

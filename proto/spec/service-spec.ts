@@ -26,6 +26,8 @@ export const portSpec = z
     isMasqueraded: z.boolean().default(false),
     /** Ingress only: a task of the entering node before all others. */
     isLocalFirst: z.boolean().default(false),
+    /** What comes from outside is let in by the host's firewall alone: it is not opened for this port. */
+    isFirewallFirst: z.boolean().default(false),
   })
   .readonly()
 

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
-import { runCommand } from '../../proto/lib/command.ts'
+import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import type { HostPort, NetworkAttachment } from '../../worker/executor/network-attacher.ts'
@@ -23,7 +23,7 @@ interface World {
   readonly client: string
   readonly network: NodeNetwork
   /** A second daemon on the same directories, as after a restart. */
-  again(): NodeNetwork
+  again(run?: RunCommand): NodeNetwork
 }
 
 async function aWorld(t: Test): Promise<World> {
@@ -49,11 +49,11 @@ async function aWorld(t: Test): Promise<World> {
     await bench.run(file, ['ip', 'link', 'set', 'eth0', 'up'])
   }
   const networks: NodeNetwork[] = []
-  const create = (): NodeNetwork => {
+  const create = (run: RunCommand = runCommand): NodeNetwork => {
     const network = createNodeNetwork({
       runDir: join(bench.dir, 'run'),
       hostNamespaceFile: host,
-      run: runCommand,
+      run,
       clock: systemClock,
       random: systemRandom,
       log: silentLogger,
@@ -497,6 +497,63 @@ t.test(
     }
   },
 )
+
+/** Commands of a host whose ufw has settings of its own, not the machine's. */
+async function privateUfw({ bench }: Pick<World, 'bench'>): Promise<RunCommand> {
+  const script = [
+    `mkdir -p ${bench.dir}/etc && cp -a /etc/ufw /etc/default ${bench.dir}/etc`,
+    `mount --bind ${bench.dir}/etc/ufw /etc/ufw`,
+    `mount --bind ${bench.dir}/etc/default /etc/default`,
+  ]
+  await runCommand(['sh', '-c', script[0] ?? ''])
+  const enter = ['unshare', '-m', 'sh', '-c', `${script.slice(1).join('; ')}; exec "$@"`, 'sh']
+  return (argv, options) => runCommand(argv.includes('ufw') ? [...enter, ...argv] : argv, options)
+}
+
+t.test('ports left to the firewall are open where its own rules say so', async (t) => {
+  const established = 'conntrack --ctstate ESTABLISHED -j ACCEPT'
+  const firewalls = {
+    iptables: {
+      close: `iptables -P FORWARD DROP; iptables -P INPUT DROP; iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -m ${established}`,
+      admit: `iptables -A FORWARD -o dp0 -p tcp --dport 8081 -s ${clientAddress} -j ACCEPT`,
+      shut: `iptables -D FORWARD -o dp0 -p tcp --dport 8081 -s ${clientAddress} -j ACCEPT`,
+    },
+    ufw: {
+      close: 'ufw --force enable',
+      admit: `ufw route allow proto tcp from ${clientAddress} to any port 8081`,
+      shut: `ufw route delete allow proto tcp from ${clientAddress} to any port 8081`,
+    },
+  }
+  for (const [name, { close, admit, shut }] of Object.entries(firewalls)) {
+    await t.test(name, async (t) => {
+      const world = await aWorld(t)
+      const run = await privateUfw(world)
+      const command = (text: string) => run([...inNs(world.host), 'sh', '-c', text, 'ufw'])
+      await world.network.purge()
+      const network = world.again(run)
+      await network.start()
+      t.teardown(() => network.purge())
+      const ports = [8080, 8081].map((publishedPort) => ({
+        ...{ protocol: 'tcp' as const, targetPort: 80, publishedPort },
+        isFirewallFirst: publishedPort === 8081,
+      }))
+      const web = await attach({ ...world, network }, 'web', ports)
+      await serve(world, web.container.enter, 'tcp:80')
+      const client = inNs(world.client)
+      t.equal(await ask(client, 'tcp', hostAddress, 8081), clientAddress, 'without a firewall')
+      await command(close)
+      await network.mend()
+      t.equal(await ask(client, 'tcp', hostAddress, 8080), clientAddress, 'opened by us')
+      t.equal(await ask(client, 'tcp', hostAddress, 8081), '', 'closed')
+      t.equal(await ask(inNs(world.host), 'tcp', '127.0.0.1', 8081), '169.254.77.1', 'from itself')
+      await command(admit)
+      t.equal(await ask(client, 'tcp', hostAddress, 8081), clientAddress, 'admitted')
+      t.same(await network.audit(), [])
+      await command(shut)
+      t.equal(await ask(client, 'tcp', hostAddress, 8081), '', 'closed again')
+    })
+  }
+})
 
 t.test('purge leaves nothing', async (t) => {
   const world = await aWorld(t)

@@ -145,6 +145,7 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
           sources: words,
           isMasqueraded: fc.boolean(),
           isLocalFirst: fc.boolean(),
+          isFirewallFirst: fc.boolean(),
         },
         plain,
       ),

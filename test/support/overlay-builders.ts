@@ -85,6 +85,7 @@ export function anIngressPort(port: Partial<IngressPort> = {}): IngressPort {
     sources: [],
     isMasqueraded: false,
     isLocalFirst: false,
+    isFirewallFirst: false,
     ...port,
   }
 }

@@ -30,6 +30,8 @@ export interface HostPort {
   readonly publishedPort: number
   /** An IPv4 address of the host; absent or empty: every one. */
   readonly bindAddress?: string
+  /** Left to the host's firewall, which is not opened for it. Absent: it is opened. */
+  readonly isFirewallFirst?: boolean
 }
 
 export interface AttachRequest {

@@ -11,6 +11,7 @@ import type {
 } from '../executor/network-attacher.ts'
 import { takeAddress } from './address-pool.ts'
 import { containerLines, endpointItems } from './desired-kernel.ts'
+import { isFirewallDoor } from './doors.ts'
 import { planHostPorts } from './host-ports.ts'
 import { findNetns, isAlive, readHostAddresses, readListening, readResolver } from './host-view.ts'
 import { type InterfacePlan, planInterfaces } from './interface-plan.ts'
@@ -221,10 +222,11 @@ function portCommands(
 }
 
 function hostCommand(verb: 'add' | 'delete', port: PublishedPort): string {
-  const element = hostElement(port)
-  return element.publishedAt === undefined
-    ? elementsCommand(verb, 'published', [element.published ?? ''])
-    : elementsCommand(verb, 'published_at', [element.publishedAt])
+  const { published, firewalled, publishedAt } = hostElement(port)
+  if (publishedAt !== undefined) return elementsCommand(verb, 'published_at', [publishedAt])
+  return firewalled === undefined
+    ? elementsCommand(verb, 'published', [published ?? ''])
+    : elementsCommand(verb, 'firewalled', [firewalled])
 }
 
 function requireWritten(endpoint: Endpoint, errors: readonly LineError[]): void {
@@ -251,9 +253,10 @@ export async function describeAttachment(
     })),
     ports: endpoints
       .flatMap(({ ports }) => ports)
-      .map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
+      .map(({ protocol, targetPort, publishedPort, bindAddress, door }) => ({
         ...{ protocol, targetPort, publishedPort },
         ...(bindAddress === undefined ? {} : { bindAddress }),
+        ...(isFirewallDoor(door) ? { isFirewallFirst: true } : {}),
       })),
     // The host's name servers are asked through the node's own resolver, which knows the names of the networks.
     nameservers: endpoints.some(({ overlay }) => overlay !== undefined)

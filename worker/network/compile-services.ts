@@ -3,9 +3,10 @@ import { isWildcardBind } from '../../proto/objects/bind-address.ts'
 import type { IngressPort, ServiceEndpoint, TaskEndpoint } from '../../proto/objects/overlay.ts'
 import { canonicalSource, isLoopbackSource } from './address-text.ts'
 import type { Way } from './flows.ts'
+import { doorOf } from './ingress-ports.ts'
 import { type AddressFamily, routeItem } from './items.ts'
 import type { ChainRules } from './kernel-state.ts'
-import { dataPlaneAddress, dataPlaneAddress6, hostAddress, hostAddress6 } from './network-state.ts'
+import { hostAddress, hostAddress6 } from './network-state.ts'
 import { familyOf, ofFamily } from './overlay-state.ts'
 import {
   type NetworkContext,
@@ -130,13 +131,16 @@ function openPort(
   published: IngressPort,
   family: AddressFamily,
 ): OpenPort {
-  const { protocol, publishedPort, bindAddress } = published
-  const everywhere = family === 4 ? dataPlaneAddress : dataPlaneAddress6
-  const door = doors.get(bindAddress) ?? everywhere
+  const { protocol, publishedPort, bindAddress, isFirewallFirst } = published
+  const door = doorOf(published, family, doors)
   const port = `${protocol} . ${publishedPort}`
   const chain = `pub${family}_${protocol}_${publishedPort}_${door.replace(/[.:]/g, '_')}`
   const open: TableElement = isWildcardBind(bindAddress)
-    ? { namespace: 'host', set: suffixed('published', family), element: port }
+    ? {
+        namespace: 'host',
+        set: suffixed(isFirewallFirst ? 'firewalled' : 'published', family),
+        element: port,
+      }
     : {
         namespace: 'host',
         set: suffixed('published_at', family),

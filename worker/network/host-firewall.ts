@@ -2,7 +2,7 @@
 // where the drop is, through the tool that owns it. Everything else of it stays untouched.
 
 import type { Kernel } from './kernel.ts'
-import { hostLink } from './network-state.ts'
+import { hostLink, openDoorSubnet, openDoorSubnet6 } from './network-state.ts'
 import type { ForwardChain } from './parse-firewall.ts'
 import { parseForwardChains, parseRules, parseSaved } from './parse-firewall.ts'
 
@@ -94,40 +94,59 @@ async function inspectChain(kernel: Kernel, chain: ForwardChain): Promise<Foreig
   const drops = chain.policy === 'drop' || rules.dropsAll
   if (chain.table === 'firewalld') return await inspectFirewalld(kernel, drops)
   const handles = rules.markedHandles
+  const accepts = nftAccepts(chain.family)
   return {
     tool: 'nft',
     where: `nft chain ${path.join(' ')}`,
     drops,
-    isOpen: handles.length === nftAccepts.length,
+    isOpen: handles.length === accepts.length,
     isMarked: handles.length > 0,
-    open: nftAccepts.map((rule) => ['nft', 'insert', 'rule', ...path, `${rule} ${nftComment}`]),
+    open: accepts.map((rule) => ['nft', 'insert', 'rule', ...path, `${rule} ${nftComment}`]),
     close: handles.map((handle) => ['nft', 'delete', 'rule', ...path, 'handle', `${handle}`]),
   }
 }
 
 const nftComment = `counter accept comment "${firewallMark}"`
-const nftAccepts = [
-  `iifname "${hostLink}"`,
-  `oifname "${hostLink}" ct state established,related`,
-  `oifname "${hostLink}" ct status dnat`,
-]
 
-const iptablesAccepts = [
-  ['-i', hostLink],
-  ['-o', hostLink, '-m', 'conntrack', '--ctstate', 'DNAT,ESTABLISHED,RELATED'],
-].map((match) => [...match, '-m', 'comment', '--comment', firewallMark, '-j', 'ACCEPT'])
+function nftAccepts(family: string): readonly string[] {
+  const doors = [
+    ...(family === 'ip6' ? [] : [`ip daddr ${openDoorSubnet}`]),
+    ...(family === 'ip' ? [] : [`ip6 daddr ${openDoorSubnet6}`]),
+  ]
+  return [
+    `iifname "${hostLink}"`,
+    ...doors.flatMap((to) => [
+      `oifname "${hostLink}" ${to} ct state established,related`,
+      `oifname "${hostLink}" ${to} ct status dnat`,
+    ]),
+  ]
+}
+
+/** Ports left to the host's firewall go to other doors. */
+function doorsOf(tool: IptablesTool): string {
+  return tool.startsWith('ip6') ? openDoorSubnet6 : openDoorSubnet
+}
+
+function iptablesAccepts(tool: IptablesTool): readonly (readonly string[])[] {
+  const states = ['-m', 'conntrack', '--ctstate', 'DNAT,ESTABLISHED,RELATED']
+  return [
+    ['-i', hostLink],
+    ['-d', doorsOf(tool), '-o', hostLink, ...states],
+  ].map((match) => [...match, '-m', 'comment', '--comment', firewallMark, '-j', 'ACCEPT'])
+}
 
 async function inspectIptables(kernel: Kernel, tool: IptablesTool): Promise<ForeignForward> {
   const chain = 'FORWARD'
   const saved = parseSaved((await kernel.run('host', [tool, '-w', '-S', chain])).stdout)
+  const accepts = iptablesAccepts(tool)
   const marked = saved.rules.filter((rule) => rule.join(' ').includes(`--comment ${firewallMark} `))
   return {
     tool,
     where: `${tool} chain ${chain}`,
     drops: saved.dropsAll,
-    isOpen: marked.length === iptablesAccepts.length,
+    isOpen: marked.length === accepts.length && marked.some((rule) => rule.includes(doorsOf(tool))),
     isMarked: marked.length > 0,
-    open: iptablesAccepts.map((rule) => [tool, '-w', '-I', chain, ...rule]),
+    open: accepts.map((rule) => [tool, '-w', '-I', chain, ...rule]),
     close: marked.map((rule) => [tool, '-w', '-D', chain, ...rule]),
   }
 }
@@ -137,29 +156,29 @@ async function inspectIptables(kernel: Kernel, tool: IptablesTool): Promise<Fore
  * command of it is for both families, where it looks after both.
  */
 async function inspectUfw(kernel: Kernel): Promise<ForeignForward> {
-  const ways = ['in', 'out']
+  const ways = [['in', 'on', hostLink]]
   const missing: string[] = []
-  let drops = false
+  let [drops, isMarked] = [false, false]
   for (const [tool, chain] of ufwChains) {
     const user = await kernel.run('host', [tool, '-w', '-S', chain])
     if (user.code !== 0) continue
     const policy = await kernel.run('host', [tool, '-w', '-S', 'FORWARD'])
     drops ||= parseSaved(policy.stdout).dropsAll
     const rules = parseSaved(user.stdout).rules.map((rule) => rule.join(' '))
-    const accepts = ['-i', '-o'].map((way) => `${way} ${hostLink} -j ACCEPT`)
-    missing.push(...accepts.filter((accept) => !rules.includes(accept)))
+    ways.push(['out', 'on', hostLink, 'to', doorsOf(tool)])
+    const matches = [`-i ${hostLink}`, `-d ${doorsOf(tool)} -o ${hostLink}`]
+    const absent = matches.filter((match) => !rules.includes(`${match} -j ACCEPT`))
+    missing.push(...absent)
+    isMarked ||= absent.length < matches.length
   }
   return {
     tool: 'ufw',
     where: 'ufw (routed traffic)',
     drops,
     isOpen: missing.length === 0,
-    isMarked: missing.length < ways.length,
-    open: ways.map((way) => [
-      ...['ufw', 'route', 'allow', way, 'on', hostLink],
-      ...['comment', firewallMark],
-    ]),
-    close: ways.map((way) => ['ufw', 'route', 'delete', 'allow', way, 'on', hostLink]),
+    isMarked,
+    open: ways.map((way) => ['ufw', 'route', 'allow', ...way, 'comment', firewallMark]),
+    close: ways.map((way) => ['ufw', 'route', 'delete', 'allow', ...way]),
   }
 }
 

@@ -2,14 +2,10 @@
 import { SwarmError } from '../../proto/errors.ts'
 import { type Random, randomInt } from '../../proto/lib/random.ts'
 import type { HostPort } from '../executor/network-attacher.ts'
-import { formatIpv4, parseIpv4, requireSubnet } from './ipv4.ts'
+import { commonDoor, freeDoor, isFirewallDoor } from './doors.ts'
+import { parseIpv4 } from './ipv4.ts'
 import type { ListeningSocket } from './listening-sockets.ts'
-import {
-  dataPlaneAddress,
-  doorSubnet,
-  type PortProtocol,
-  type PublishedPort,
-} from './network-state.ts'
+import type { PortProtocol, PublishedPort } from './network-state.ts'
 
 /** A port as held by somebody: a container or a socket. */
 interface Holder extends Omit<ListeningSocket, 'process'> {
@@ -46,7 +42,8 @@ export function planHostPorts(
         ? freePort(bindAddress, holders, random)
         : requireFree(port, bindAddress, holders)
     const { protocol, targetPort } = port
-    const door = doorOf(bindAddress, [...view.published, ...planned])
+    const isFirewallFirst = port.isFirewallFirst ?? false
+    const door = doorOf(bindAddress, isFirewallFirst, [...view.published, ...planned])
     planned.push({ protocol, targetPort, publishedPort, bindAddress, door })
   }
   return planned
@@ -125,15 +122,19 @@ function freePort(address: string | undefined, holders: readonly Holder[], rando
 }
 
 /** One door for each bind address, so that D can tell which address a connection was made to. */
-function doorOf(bindAddress: string | undefined, ports: readonly PublishedPort[]): string {
-  if (bindAddress === undefined) return dataPlaneAddress
-  const same = ports.find((port) => port.bindAddress === bindAddress)
+function doorOf(
+  bindAddress: string | undefined,
+  isFirewallFirst: boolean,
+  ports: readonly PublishedPort[],
+): string {
+  if (bindAddress === undefined) return commonDoor(4, isFirewallFirst)
+  const same = ports.find(
+    (port) => port.bindAddress === bindAddress && isFirewallDoor(port.door) === isFirewallFirst,
+  )
   if (same !== undefined) return same.door
-  const { base } = requireSubnet(doorSubnet, 'doors')
-  for (let offset = 4; offset < 255; offset++) {
-    const door = formatIpv4(base + offset)
-    if (!ports.some((port) => port.door === door)) return door
-  }
-  const message = 'ports of this node are bound to 251 different addresses already'
+  const use = { bindAddress, isFirewallFirst }
+  const door = freeDoor(use, (one) => ports.some((port) => port.door === one))
+  if (door !== undefined) return door
+  const message = 'ports of this node are bound to too many different addresses already'
   throw new SwarmError('RESOURCE_EXHAUSTED', message)
 }

@@ -1,21 +1,14 @@
 // Ports of the routing mesh as this host sees them: held on every node, and each bind address behind a door of its own. Pure.
 import { isWildcardBind } from '../../proto/objects/bind-address.ts'
-import { formatIpv4, requireSubnet } from './ipv4.ts'
-import {
-  dataPlaneAddress,
-  dataPlaneAddress6,
-  doorSubnet,
-  type Endpoint,
-  type PublishedPort,
-} from './network-state.ts'
+import type { IngressPort } from '../../proto/objects/overlay.ts'
+import { commonDoor, doorKey, freeDoor, isFirewallDoor } from './doors.ts'
+import type { AddressFamily } from './items.ts'
+import type { Endpoint, PublishedPort } from './network-state.ts'
 import { familyOf, type OverlayState } from './overlay-state.ts'
 import { claimKey, type PortClaim } from './port-claims.ts'
 
-/** Doors over IPv6 are numbered like those over IPv4. */
-const doorPrefix6 = 'fd77::1:'
-
 /**
- * The door that stands for each bind address. Doors of ports in host mode are shared; the others stay as they were.
+ * The door that stands for each bind address, by doorKey. Doors of ports in host mode are shared; the others stay as they were.
  * An address for which no door is left is not in it.
  */
 export function chooseDoors(
@@ -23,38 +16,32 @@ export function chooseDoors(
   hostPorts: readonly PublishedPort[],
   previous: ReadonlyMap<string, string>,
 ): ReadonlyMap<string, string> {
-  const bound = meshPorts(overlay).map(({ bindAddress }) => bindAddress)
-  const wanted = new Set(bound.filter((address) => !isWildcardBind(address)))
+  const wanted = new Map(
+    meshPorts(overlay)
+      .filter(({ bindAddress }) => !isWildcardBind(bindAddress))
+      .map((port) => [doorKey(port), port]),
+  )
   const doors = new Map<string, string>()
-  for (const address of wanted) {
-    const held = hostPorts.find((port) => port.bindAddress === address)?.door
-    const door = held ?? previous.get(address)
-    if (door !== undefined) doors.set(address, door)
+  for (const [key, { bindAddress, isFirewallFirst }] of wanted) {
+    const held = hostPorts.find(
+      (port) => port.bindAddress === bindAddress && isFirewallDoor(port.door) === isFirewallFirst,
+    )
+    const door = held?.door ?? previous.get(key)
+    if (door !== undefined) doors.set(key, door)
   }
   const taken = new Set([...doors.values(), ...hostPorts.map(({ door }) => door)])
-  for (const address of wanted) {
-    if (doors.has(address)) continue
-    const door = freeDoor(address, taken)
-    if (door === undefined) break
-    doors.set(address, door)
+  for (const [key, use] of wanted) {
+    if (doors.has(key)) continue
+    const door = freeDoor(use, (one) => taken.has(one))
+    if (door === undefined) continue
+    doors.set(key, door)
     taken.add(door)
   }
   const isSame = doors.size === previous.size && [...doors].every(([a, d]) => previous.get(a) === d)
   return isSame ? previous : doors
 }
 
-function freeDoor(bindAddress: string, taken: ReadonlySet<string>): string | undefined {
-  const { base } = requireSubnet(doorSubnet, 'doors')
-  for (let offset = 4; offset < 255; offset++) {
-    const door = familyOf(bindAddress) === 4 ? formatIpv4(base + offset) : `${doorPrefix6}${offset}`
-    if (!taken.has(door)) return door
-  }
-  return undefined
-}
-
-function meshPorts(
-  overlay: OverlayState | undefined,
-): readonly OverlayState['views'][number]['services'][number]['ports'][number][] {
+function meshPorts(overlay: OverlayState | undefined): readonly IngressPort[] {
   const ingress = overlay?.views.find(({ network }) => network.isIngress)
   return ingress?.services.flatMap(({ ports }) => ports) ?? []
 }
@@ -64,12 +51,15 @@ export function ingressPorts(
   overlay: OverlayState | undefined,
   doors: ReadonlyMap<string, string>,
 ): readonly PublishedPort[] {
-  return meshPorts(overlay).map(({ protocol, targetPort, publishedPort, bindAddress }) => ({
-    ...{ protocol, targetPort, publishedPort },
-    // Host mode knows IPv4 only: all of IPv6 stands in the way of none of its ports.
-    bindAddress: bindAddress === '' || bindAddress === '0.0.0.0' ? undefined : bindAddress,
-    door: doorOf(bindAddress, doors),
-  }))
+  return meshPorts(overlay).map((port) => {
+    const { protocol, targetPort, publishedPort, bindAddress } = port
+    return {
+      ...{ protocol, targetPort, publishedPort },
+      // Host mode knows IPv4 only: all of IPv6 stands in the way of none of its ports.
+      bindAddress: bindAddress === '' || bindAddress === '0.0.0.0' ? undefined : bindAddress,
+      door: doorOf(port, familyOf(bindAddress), doors),
+    }
+  })
 }
 
 /** Ports of the mesh that answer on ::1 as on 127.0.0.1. */
@@ -108,7 +98,11 @@ export function portClaims(
   return [...mesh, ...own]
 }
 
-function doorOf(bindAddress: string, doors: ReadonlyMap<string, string>): string {
-  const everywhere = familyOf(bindAddress) === 6 ? dataPlaneAddress6 : dataPlaneAddress
-  return doors.get(bindAddress) ?? everywhere
+/** The door of a port for one family. */
+export function doorOf(
+  port: IngressPort,
+  family: AddressFamily,
+  doors: ReadonlyMap<string, string>,
+): string {
+  return doors.get(doorKey(port)) ?? commonDoor(family, port.isFirewallFirst)
 }

@@ -13,6 +13,10 @@ export const dataPlaneAddress = '169.254.77.2'
 export const linkPrefix = 30
 /** Doors are addresses of it that the host routes to the data plane (see PublishedPort.door). */
 export const doorSubnet = '169.254.77.0/24'
+/** Its half for which the host's firewall is opened; the doors of the other half are left to it. */
+export const openDoorSubnet = '169.254.77.0/25'
+/** The door of ports on every address that are left to the host's firewall. */
+export const firewallDoor = '169.254.77.128'
 export const linkMtu = 1500
 /** Of the two ends, which nobody else ever sees: so each is the other's neighbour without asking. */
 export const hostMac = '02:77:00:00:00:01'
@@ -26,6 +30,8 @@ export const hostAddress6 = 'fd77::1'
 export const dataPlaneAddress6 = 'fd77::2'
 export const linkPrefix6 = 126
 export const doorSubnet6 = 'fd77::/64'
+export const openDoorSubnet6 = 'fd77::/111'
+export const firewallDoor6 = 'fd77::2:128'
 
 /** Registered for VXLAN (RFC 7348). */
 export const defaultVxlanPort = 4789
@@ -106,7 +112,8 @@ export interface PublishedPort {
   readonly bindAddress: string | undefined
   /**
    * The address under which the data plane sees the connection: dataPlaneAddress for ports on every address, one of
-   * doorSubnet for each bind address, so that one port number may lead to different containers.
+   * doorSubnet for each bind address, so that one port number may lead to different containers. Those left to the
+   * host's firewall have others, so that it can tell them.
    */
   readonly door: string
 }

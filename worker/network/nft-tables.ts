@@ -11,6 +11,8 @@ import {
   dataPlaneLink,
   doorSubnet,
   doorSubnet6,
+  firewallDoor,
+  firewallDoor6,
   hostAddress,
   hostAddress6,
   hostLink,
@@ -32,6 +34,13 @@ export function hostTable(state: NetworkState): DesiredTable {
       declaration: portType,
       elements: ports.flatMap((port) => hostElement(port).published ?? []),
     },
+    // The same, left to the host's firewall.
+    {
+      kind: 'set',
+      name: 'firewalled',
+      declaration: portType,
+      elements: ports.flatMap((port) => hostElement(port).firewalled ?? []),
+    },
     {
       kind: 'map',
       name: 'published_at',
@@ -39,6 +48,7 @@ export function hostTable(state: NetworkState): DesiredTable {
       elements: ports.flatMap((port) => hostElement(port).publishedAt ?? []),
     },
     emptySet('published6', portType),
+    emptySet('firewalled6', portType),
     emptyMap('published_at6', 'type ipv6_addr . inet_proto . inet_service : ipv6_addr;'),
     // Who may send VXLAN to this node, and the subnets whose addresses mean a task here.
     emptySet('vteps', 'type ipv4_addr;'),
@@ -93,13 +103,16 @@ function overlayElements(
     .filter((element) => element.namespace === namespace)
 }
 
-/** The element of the host's table that opens a port: in the set `published` or in the map `published_at`. */
+/** The element of the host's table that opens a port: in the sets `published` or `firewalled`, or in the map `published_at`. */
 export function hostElement(port: PublishedPort): {
   readonly published?: string
+  readonly firewalled?: string
   readonly publishedAt?: string
 } {
   const key = `${port.protocol} . ${port.publishedPort}`
-  if (port.bindAddress === undefined) return { published: key }
+  if (port.bindAddress === undefined) {
+    return port.door === firewallDoor ? { firewalled: key } : { published: key }
+  }
   return { publishedAt: `${port.bindAddress} . ${key} : ${port.door}` }
 }
 
@@ -148,9 +161,11 @@ function hostChains(state: NetworkState): string {
   chain publish {
     dnat ip to ip daddr . meta l4proto . th dport map @published_at
     meta nfproto ipv4 meta l4proto . th dport @published dnat ip to ${dataPlaneAddress}
+    meta nfproto ipv4 meta l4proto . th dport @firewalled dnat ip to ${firewallDoor}
     ip6 daddr ::1 return
     dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
     meta nfproto ipv6 meta l4proto . th dport @published6 dnat ip6 to ${dataPlaneAddress6}
+    meta nfproto ipv6 meta l4proto . th dport @firewalled6 dnat ip6 to ${firewallDoor6}
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;

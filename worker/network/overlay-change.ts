@@ -176,7 +176,7 @@ function chainsOf(
 function openedUdpPorts(gone: readonly Piece[], come: readonly Piece[]): readonly string[] {
   const opened = difference(elementsOf('host', come), elementsOf('host', gone))
   const ports = opened.map(({ set, element }) =>
-    set.startsWith('published') ? /\budp \. (\d+)/.exec(element)?.[1] : undefined,
+    /^(published|firewalled)/.test(set) ? /\budp \. (\d+)/.exec(element)?.[1] : undefined,
   )
   return [...new Set(ports.filter((port) => port !== undefined))]
 }

@@ -82,6 +82,7 @@ t.test('ports are published on every node, or on the hosts of the tasks', async 
     sources: [],
     isMasqueraded: false,
     isLocalFirst: false,
+    isFirewallFirst: false,
   }
   t.same(parsePublish('8080:80'), [
     { ...plain, protocol: 'tcp', targetPort: 80, publishedPort: 8080, mode: 'ingress' },
@@ -95,12 +96,12 @@ t.test('ports are published on every node, or on the hosts of the tasks', async 
   ])
   t.match(
     parsePublish(
-      'target=80,published=80,host_ip=127.0.0.1,source=10.0.0.0/8,source=fd00::/8,masquerade=true,local-first=1',
+      'target=80,published=80,host_ip=127.0.0.1,source=10.0.0.0/8,source=fd00::/8,masquerade=true,local-first=1,firewall-first=true',
     ),
     [
       {
         ...{ mode: 'ingress', bindAddress: '127.0.0.1', sources: ['10.0.0.0/8', 'fd00::/8'] },
-        ...{ isMasqueraded: true, isLocalFirst: true },
+        ...{ isMasqueraded: true, isLocalFirst: true, isFirewallFirst: true },
       },
     ],
   )

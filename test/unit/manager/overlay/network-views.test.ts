@@ -73,6 +73,7 @@ const web: TaskSpecFacts = {
       protocol: 'udp',
       bindAddress: '127.0.0.1',
       isMasqueraded: true,
+      isFirewallFirst: true,
     },
   ],
 }
@@ -164,10 +165,12 @@ t.test('published ports are on the ingress network, as they were given', async (
     {
       ...{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 },
       ...{ bindAddress: '', sources: ['10.0.0.0/8'], isMasqueraded: false, isLocalFirst: true },
+      isFirewallFirst: false,
     },
     {
       ...{ protocol: 'udp', targetPort: 53, publishedPort: 30_000 },
       ...{ bindAddress: '127.0.0.1', sources: [], isMasqueraded: true, isLocalFirst: false },
+      isFirewallFirst: true,
     },
   ])
 })

@@ -39,6 +39,7 @@ const port = fc.record(
     sources: words,
     isMasqueraded: fc.boolean(),
     isLocalFirst: fc.boolean(),
+    isFirewallFirst: fc.boolean(),
   },
   plain,
 )

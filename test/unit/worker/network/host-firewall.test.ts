@@ -26,7 +26,7 @@ const commands = (kernel: SimulatedKernel): readonly string[] =>
 const iptables = { family: 'ip', table: 'filter', name: 'FORWARD', policy: 'drop' }
 const accepts = [
   '-i dp0 -m comment --comment tsswarm -j ACCEPT',
-  '-o dp0 -m conntrack --ctstate DNAT,ESTABLISHED,RELATED -m comment --comment tsswarm -j ACCEPT',
+  '-d 169.254.77.0/25 -o dp0 -m conntrack --ctstate DNAT,ESTABLISHED,RELATED -m comment --comment tsswarm -j ACCEPT',
 ]
 
 t.test('a host without a firewall is left alone', async (t) => {
@@ -90,7 +90,9 @@ t.test('IPv6 has chains of its own, which get the same accepts', async (t) => {
   t.same(
     commands(kernel),
     ['ip6tables', 'ip6tables-legacy'].flatMap((tool) =>
-      accepts.map((accept) => `${tool} -w -I FORWARD ${accept}`),
+      accepts.map(
+        (accept) => `${tool} -w -I FORWARD ${accept.replace('169.254.77.0/25', 'fd77::/111')}`,
+      ),
     ),
   )
 })
@@ -103,14 +105,26 @@ t.test('ufw is asked once for both families', async (t) => {
     ...[iptables, chain('ip', 'ufw-user-forward')],
     ...[{ ...iptables, family: 'ip6' }, chain('ip6', 'ufw6-user-forward')],
   ])
-  const open = (name: string): string =>
-    `-N ${name}\n-A ${name} -i dp0 -j ACCEPT\n-A ${name} -o dp0 -j ACCEPT\n`
+  const open = (name: string, doors: string): string =>
+    `-N ${name}\n-A ${name} -i dp0 -j ACCEPT\n-A ${name} -d ${doors} -o dp0 -j ACCEPT\n`
   kernel.answers.set('iptables -w -S FORWARD', ok('-P FORWARD DROP\n'))
-  kernel.answers.set('iptables -w -S ufw-user-forward', ok(open('ufw-user-forward')))
+  kernel.answers.set(
+    'iptables -w -S ufw-user-forward',
+    ok(open('ufw-user-forward', '169.254.77.0/25')),
+  )
   kernel.answers.set('ip6tables -w -S FORWARD', ok('-P FORWARD DROP\n'))
   kernel.answers.set('ip6tables -w -S ufw6-user-forward', ok('-N ufw6-user-forward\n'))
   t.match(await openFirewall(kernel), [/^ufw \(routed traffic\) drops/])
-  kernel.answers.set('ip6tables -w -S ufw6-user-forward', ok(open('ufw6-user-forward')))
+  const doors = ['169.254.77.0/25', 'fd77::/111']
+  const rules = ['in on dp0', ...doors.map((to) => `out on dp0 to ${to}`)]
+  t.same(commands(kernel), [
+    ...rules.map((rule) => `ufw route delete allow ${rule}`),
+    ...rules.map((rule) => `ufw route allow ${rule} comment tsswarm`),
+  ])
+  kernel.answers.set(
+    'ip6tables -w -S ufw6-user-forward',
+    ok(open('ufw6-user-forward', 'fd77::/111')),
+  )
   t.match(await inspectFirewall(kernel), [{ tool: 'ufw', isOpen: true, drops: true }])
   t.equal((await inspectFirewall(kernel)).length, 1)
 })
@@ -123,10 +137,10 @@ t.test('ufw is asked through its own command', async (t) => {
   await openFirewall(kernel)
   t.same(commands(kernel), [
     'ufw route allow in on dp0 comment tsswarm',
-    'ufw route allow out on dp0 comment tsswarm',
+    'ufw route allow out on dp0 to 169.254.77.0/25 comment tsswarm',
   ])
   const open =
-    '-N ufw-user-forward\n-A ufw-user-forward -i dp0 -j ACCEPT\n-A ufw-user-forward -o dp0 -j ACCEPT\n'
+    '-N ufw-user-forward\n-A ufw-user-forward -i dp0 -j ACCEPT\n-A ufw-user-forward -d 169.254.77.0/25 -o dp0 -j ACCEPT\n'
   kernel.answers.set('iptables -w -S ufw-user-forward', ok(open))
   t.match(await inspectFirewall(kernel), [{ tool: 'ufw', isOpen: true, drops: true }])
 })
@@ -150,17 +164,20 @@ t.test('any other nft chain gets rules with a comment, removed by handle', async
   await openFirewall(kernel)
   t.same(commands(kernel), [
     'nft insert rule inet fw fw1 iifname "dp0" counter accept comment "tsswarm"',
-    'nft insert rule inet fw fw1 oifname "dp0" ct state established,related counter accept comment "tsswarm"',
-    'nft insert rule inet fw fw1 oifname "dp0" ct status dnat counter accept comment "tsswarm"',
+    ...['ip daddr 169.254.77.0/25', 'ip6 daddr fd77::/111'].flatMap((to) => [
+      `nft insert rule inet fw fw1 oifname "dp0" ${to} ct state established,related counter accept comment "tsswarm"`,
+      `nft insert rule inet fw fw1 oifname "dp0" ${to} ct status dnat counter accept comment "tsswarm"`,
+    ]),
   ])
-  const rules = [7, 8, 9].map((handle) => ({ rule: { handle, comment: 'tsswarm', expr: [] } }))
+  const handles = [7, 8, 9, 10, 11]
+  const rules = handles.map((handle) => ({ rule: { handle, comment: 'tsswarm', expr: [] } }))
   kernel.answers.set('nft -j -a list chain inet fw fw1', ok(JSON.stringify({ nftables: rules })))
   kernel.written.length = 0
   t.same(await openFirewall(kernel), [])
   await closeFirewall(kernel)
   t.same(
     commands(kernel),
-    [7, 8, 9].map((handle) => `nft delete rule inet fw fw1 handle ${handle}`),
+    handles.map((handle) => `nft delete rule inet fw fw1 handle ${handle}`),
   )
 })
 

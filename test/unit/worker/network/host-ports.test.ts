@@ -100,12 +100,26 @@ t.test('port 0 gets a free dynamic port, to the last one', async (t) => {
   })
 })
 
-t.test('251 bind addresses have doors, one more has none', async (t) => {
-  const addresses = Array.from({ length: 252 }, (_, i) => `10.0.1.${i}`)
+t.test('124 bind addresses have doors, one more has none', async (t) => {
+  const addresses = Array.from({ length: 125 }, (_, i) => `10.0.1.${i}`)
   const ports = addresses.map((bindAddress) => asked({ bindAddress }))
   const view = aView({ addresses })
-  t.equal(new Set(planHostPorts(ports.slice(1), view, random).map(({ door }) => door)).size, 251)
+  t.equal(new Set(planHostPorts(ports.slice(1), view, random).map(({ door }) => door)).size, 124)
   t.throws(() => planHostPorts(ports, view, random), { code: 'RESOURCE_EXHAUSTED' })
+})
+
+t.test('ports left to the firewall have doors of their own', async (t) => {
+  const bound = { bindAddress: '10.0.0.5' }
+  const ports = [
+    asked({ isFirewallFirst: true }),
+    asked({ ...bound, publishedPort: 81, isFirewallFirst: true }),
+    asked({ ...bound, publishedPort: 82 }),
+    asked({ ...bound, publishedPort: 83, isFirewallFirst: true }),
+  ]
+  t.same(
+    planHostPorts(ports, aView(), random).map(({ door }) => door),
+    ['169.254.77.128', '169.254.77.129', '169.254.77.4', '169.254.77.129'],
+  )
 })
 
 t.test('no two containers ever hold the same port of the same address', async (t) => {

@@ -50,7 +50,7 @@ t.test('doors stay as they were, and are the same value when nothing changed', a
 
 t.test('an address too many gets none', async (t) => {
   const many = Array.from({ length: 252 }, (_, index) => `10.0.0.${index + 1}`)
-  t.equal(chooseDoors(withPorts(...many), [], new Map()).size, 251)
+  t.equal(chooseDoors(withPorts(...many), [], new Map()).size, 124)
 })
 
 t.test('ports of the mesh hold ports of the host', async (t) => {
@@ -86,4 +86,20 @@ t.test('what is claimed names its service or container', async (t) => {
     { port: 81, bindAddress: '', owner: 'container c1', isOpen: true },
   ])
   t.same(portClaims(undefined, []), [])
+})
+
+t.test('ports left to the firewall have doors of their own', async (t) => {
+  const ports = ['', '10.0.0.5', 'fd99::1', '::'].map((bindAddress, index) =>
+    anIngressPort({ bindAddress, publishedPort: 8090 + index, isFirewallFirst: true }),
+  )
+  const open = anIngressPort({ bindAddress: '10.0.0.5' })
+  const services = [aServiceEndpoint('web', { ports: [...ports, open] })]
+  const state = anOverlay([aView(aNetwork(9, { isIngress: true }), { services })])
+  const doors = chooseDoors(state, [], new Map())
+  t.same(
+    ingressPorts(state, doors).map(({ door }) => door),
+    ['169.254.77.128', '169.254.77.129', 'fd77::2:129', 'fd77::2:128', '169.254.77.4'],
+  )
+  const shared = aPort({ bindAddress: '10.0.0.5', door: '169.254.77.200' })
+  t.match(chooseDoors(state, [shared], new Map()).get('10.0.0.5 firewall-first'), '169.254.77.200')
 })

@@ -29,11 +29,15 @@ t.test('ports show up as elements only, so that rules never change with containe
       table(empty).sets.map(({ name, declaration }) => [name, declaration]),
     )
   }
+  const firewalled = aPort({ publishedPort: 82, door: '169.254.77.128' })
+  const some = aNetworkState({
+    endpoints: [anEndpoint({ ports: [aPort(), bound, firewalled] })],
+  })
   t.same(
-    hostTable(full)
-      .sets.slice(0, 2)
+    hostTable(some)
+      .sets.slice(0, 3)
       .map((set) => set.elements),
-    [['tcp . 8080'], ['10.0.0.5 . tcp . 81 : 169.254.77.4']],
+    [['tcp . 8080'], ['tcp . 82'], ['10.0.0.5 . tcp . 81 : 169.254.77.4']],
   )
 })
 

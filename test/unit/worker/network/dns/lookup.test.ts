@@ -280,6 +280,7 @@ const aPort = (changes: Partial<IngressPort> = {}): IngressPort => ({
   bindAddress: '',
   sources: [],
   isMasqueraded: false,
+  isFirewallFirst: false,
   isLocalFirst: false,
   ...changes,
 })

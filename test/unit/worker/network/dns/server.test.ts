@@ -24,7 +24,13 @@ import {
 const taskCount = 100
 const ingressPorts = [
   { protocol: 'tcp', targetPort: 80, publishedPort: 8080, name: 'http', bindAddress: '' } as const,
-].map((port) => ({ ...port, sources: [], isMasqueraded: false, isLocalFirst: false }))
+].map((port) => ({
+  ...port,
+  sources: [],
+  isMasqueraded: false,
+  isLocalFirst: false,
+  isFirewallFirst: false,
+}))
 
 /** Askers are loopback addresses here. */
 function aZone(): Zone {
