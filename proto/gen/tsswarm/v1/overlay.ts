@@ -85,6 +85,8 @@ export interface OverlayNodePath {
   readonly mark: number;
   /** 0: 4789. */
   readonly dataPathPort: number;
+  /** The cluster has lost it. */
+  readonly down: boolean;
 }
 
 export interface OverlayNodePaths {
@@ -632,7 +634,7 @@ export const OverlayView: MessageFns<OverlayView> = {
 };
 
 function createBaseOverlayNodePath(): OverlayNodePath {
-  return { nodeId: "", dataPathAddress: "", transit: [], mac: "", mark: 0, dataPathPort: 0 };
+  return { nodeId: "", dataPathAddress: "", transit: [], mac: "", mark: 0, dataPathPort: 0, down: false };
 }
 
 export const OverlayNodePath: MessageFns<OverlayNodePath> = {
@@ -654,6 +656,9 @@ export const OverlayNodePath: MessageFns<OverlayNodePath> = {
     }
     if (message.dataPathPort !== 0) {
       writer.uint32(48).uint32(message.dataPathPort);
+    }
+    if (message.down !== false) {
+      writer.uint32(56).bool(message.down);
     }
     return writer;
   },
@@ -717,6 +722,14 @@ export const OverlayNodePath: MessageFns<OverlayNodePath> = {
             }
 
             message.dataPathPort = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.down = reader.bool();
             continue;
           }
         }
