@@ -6,7 +6,8 @@ import { planSubnets, type SubnetPlan } from './subnets.ts'
 
 /** Docker's networks, which may be on the same hosts, begin at 4,096. */
 export const vniFirst = 1_048_576
-const vniLast = 2 ** 24 - 1
+/** The one after it is for probes between nodes (worker/network/network-state.ts). */
+const vniLast = 2 ** 24 - 2
 const mtuMin = 576
 /** IPv6 asks for as much of every link. Source: RFC 8200, section 5. */
 const mtuMinV6 = 1280

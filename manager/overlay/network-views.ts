@@ -50,12 +50,14 @@ export function nodePaths(tx: ReadTx): readonly NodePath[] {
 
 /** Undefined while the node has none, or no address is known of it. */
 export function nodePath(
-  { id, address, description, path }: Node,
+  { id, address, description, path, state }: Node,
   port: number,
 ): NodePath | undefined {
   const dataPathAddress = description?.dataPathAddress || address
   if (path === undefined || dataPathAddress === '') return undefined
-  return { nodeId: id, dataPathAddress, dataPathPort: port, ...path }
+  const isDown = state === 'down'
+  const where = { nodeId: id, dataPathAddress, dataPathPort: port, ...path }
+  return isDown ? { ...where, isDown } : where
 }
 
 /** Set when the cluster was made, and the same for all nodes. */

@@ -75,15 +75,15 @@ export function networkViewChangeFromProto(proto: OverlayViewChange): NetworkVie
   }
 }
 
-export function nodePathToProto(path: NodePath): OverlayNodePath {
-  return path
+export function nodePathToProto({ isDown = false, ...path }: NodePath): OverlayNodePath {
+  return { ...path, down: isDown }
 }
 
 /** Errors: INVALID_ARGUMENT. */
-export function nodePathFromProto(proto: OverlayNodePath): NodePath {
+export function nodePathFromProto({ down, ...proto }: OverlayNodePath): NodePath {
   const id = required(proto.nodeId, 'OverlayNodePath', 'node_id')
   const dataPathPort = proto.dataPathPort === 0 ? defaultDataPathPort : proto.dataPathPort
-  return { ...proto, nodeId: nodeId(id), dataPathPort }
+  return { ...proto, nodeId: nodeId(id), dataPathPort, ...(down ? { isDown: true } : {}) }
 }
 
 export function nodePathsChangeToProto(change: NodePathsChange): OverlayNodePathsChange {

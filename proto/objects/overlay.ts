@@ -92,4 +92,6 @@ export interface NodePath {
   readonly mac: string
   /** Marks connections that entered the cluster through it, 1 to 65,535; not reused soon. */
   readonly mark: number
+  /** The cluster has lost it: nothing is to be expected of it. Absent: it is up, as far as is known. */
+  readonly isDown?: boolean
 }

@@ -228,7 +228,11 @@ t.test('paths are of the nodes that have one and an address', async (t) => {
   const state = world.write(
     put('nodes', aNode({ id: 'plain', address: '192.0.2.1', mark: 1, state: 'down' })),
   )
-  t.equal(pathChanges(world.tx, state), undefined)
+  t.match(pathChanges(world.tx, state), { put: [{ nodeId: 'plain', isDown: true }], drop: [] })
+  const asBefore = world.write(
+    put('nodes', aNode({ id: 'plain', address: '192.0.2.1', mark: 1, state: 'down', version: 7 })),
+  )
+  t.equal(pathChanges(world.tx, asBefore), undefined)
   t.match(
     pathChanges(
       world.tx,
