@@ -1,6 +1,6 @@
 // This host's engine: containers, images and the local network; alive with or without a swarm.
 import { join } from 'node:path'
-import type { Clock } from '../../proto/lib/clock.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
 import { type Loop, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
@@ -140,11 +140,27 @@ async function startEngine(
       runAll(signal, [
         { name: 'network', run: (inner) => network.run(inner) },
         { name: 'resolver', run: (inner) => resolver.run(inner) },
+        { name: 'peers', run: (inner) => watchPeers(network, conditions, clock, inner) },
       ]),
     close: async () => {
       await executor.close()
       resolver.close()
       network.close()
     },
+  }
+}
+
+const peersMs = 2_000
+
+/** Tells of other nodes that packets do not reach. */
+async function watchPeers(
+  network: NodeNetwork,
+  conditions: NodeConditions,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    conditions.set('peers', network.peerConditions())
+    await wait(clock, peersMs, signal)
   }
 }

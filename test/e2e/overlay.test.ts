@@ -1,6 +1,6 @@
 // Overlay networks over three nodes on a real kernel: what reaches whom, and what does not. The state the managers would
 // send is made by hand.
-import { readFile, rm } from 'node:fs/promises'
+import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { runCommand } from '../../proto/lib/command.ts'
@@ -329,5 +329,114 @@ t.test('a container waits for the news of its network, and is refused without th
   ending.abort(new Error('stopped'))
   await t.rejects(refused, { message: 'stopped' })
   await network.detach('early')
+  t.same(await network.audit(), [])
+})
+
+/** The bridge between the nodes keeps to these rules of nft from now on. */
+async function onTheWay(world: OverlayWorld, rules: readonly string[]): Promise<void> {
+  const text = rules.map((rule) => `    ${rule}\n`).join('')
+  const lan = join(world.bench.dir, 'lan.netns')
+  const chain = `chain way {\n    type filter hook forward priority 0;\n${text}  }`
+  const script = `table bridge way\ndelete table bridge way\ntable bridge way {\n  ${chain}\n}\n`
+  await world.bench.run(lan, ['sh', '-c', 'cat | nft -f -'], script)
+}
+
+/** What node 1 knows of node `to`: `reachable 1450`. */
+function way(world: OverlayWorld, to: number): string {
+  const report = world
+    .node(1)
+    .network.peers()
+    .find(({ nodeId }) => nodeId === `n${to}`)
+  return `${report?.state} ${report?.mtu}`
+}
+
+t.test('a narrow path is measured, and routes say so; a closed one is told of', async (t) => {
+  const world = await anOverlayWorld(t, { hasIpv6: true })
+  const tasks = [1, 2, 3].map((on) =>
+    aTaskEndpoint(`s.${on}`, on, [`10.1.0.1${on}`, `fd01::1${on}`]),
+  )
+  const network = aNetwork(1, { subnets: ['10.1.0.0/24', 'fd01::/64'] })
+  const stopping = new AbortController()
+  const running = world.nodes.map((node) => node.network.run(AbortSignal.any([stopping.signal])))
+  t.teardown(async () => {
+    stopping.abort()
+    await Promise.all(running)
+  })
+  // Between nodes 1 and 2 only, and nobody on the way says that a packet was too large.
+  const between = 'ip saddr . ip daddr { 10.99.0.1 . 10.99.0.2, 10.99.0.2 . 10.99.0.1 }'
+  await onTheWay(world, [`${between} ip length > 1400 drop`])
+  // As on a wire: what the kernel carries as one packet would be too large here.
+  for (const { host } of world.nodes) {
+    await world.bench.run(host, ['ip', 'link', 'set', 'eth0', 'gso_max_segs', '1'])
+  }
+  await world.tell([aView(network, { tasks })])
+  const join = (on: number): Promise<OverlayContainer> =>
+    joinNetworks(world, {
+      id: `s.${on}`,
+      on,
+      networks: [[1, `10.1.0.1${on}/24`, `fd01::1${on}/64`]],
+    })
+  const [here, there] = await Promise.all([join(1), join(2)])
+  await eventually(async () => way(world, 2) === 'reachable 1350', 'it is measured', 15_000)
+  t.equal(way(world, 3), 'reachable 1450', 'and the others are not narrow')
+  await eventually(async () => {
+    const routes = await world.bench.run(world.node(1).dataPlane, ['ip', 'route'])
+    return /10\.1\.0\.12 .* mtu 1350/.test(routes) && !/10\.1\.0\.13 .* mtu/.test(routes)
+  }, 'routes say so')
+  t.same(await world.node(1).network.audit(), [])
+
+  const { enter } = here.process
+  for (const to of ['10.1.0.12', 'fd01::12']) {
+    const name = to.includes(':') ? `UDP6:[${to}]` : `UDP4:${to}`
+    // A datagram that is not to be taken apart: refused, and the container knows from then on.
+    await runCommand([...enter, 'socat', '-u', '-b2000', '-', `${name}:9`], {
+      input: 'x'.repeat(1_400),
+    })
+    const known = await world.bench.run(undefined, [...enter, 'ip', 'route', 'get', to])
+    t.match(known, /mtu 1350/, `${to}: the container is told of 1350 bytes`)
+    // The other side, too, may have to be told first.
+    await eventually(() => pings(enter, to, 8_000), `${to} is reached in parts`)
+  }
+  const heard = `${world.bench.dir}/heard`
+  world.bench.daemon([
+    ...there.process.enter,
+    ...['socat', '-u', 'TCP6-LISTEN:81,ipv6only=0,fork', `OPEN:${heard},creat,append`],
+  ])
+  const much = 'x'.repeat(2_000_000)
+  for (const to of ['TCP4:10.1.0.12:81', 'TCP6:[fd01::12]:81']) {
+    await eventually(async () => {
+      const { code } = await runCommand([...enter, 'socat', '-u', '-', to], { input: much })
+      return code === 0
+    }, `${to} is reached`)
+  }
+  const all = async (): Promise<boolean> => (await stat(heard)).size === 2 * much.length
+  await t.resolves(eventually(all, 'all arrives'), 'much over TCP, over IPv4 and IPv6')
+
+  await onTheWay(world, [`${between} udp dport 4789 drop`])
+  await eventually(async () => way(world, 2) === 'silent 1350', 'it is noticed', 15_000)
+  t.equal(way(world, 3), 'reachable 1450')
+  await onTheWay(world, [])
+  await eventually(async () => way(world, 2).startsWith('reachable'), 'it heals', 15_000)
+})
+
+t.test('over an IPv6 underlay packets are 20 bytes smaller', async (t) => {
+  const world = await anOverlayWorld(t)
+  const tasks = [1, 2].map((on) => aTaskEndpoint(`s.${on}`, on, [`10.1.0.1${on}`]))
+  const paths = [1, 2, 3].map((number) => aPath(number, { dataPathAddress: `fd99::${number}` }))
+  const { network, dataPlane } = world.node(1)
+  await world.tell([aView(aNetwork(1), { tasks })], { paths })
+  const join = (on: number): Promise<OverlayContainer> =>
+    joinNetworks(world, { id: `s.${on}`, on, networks: [[1, `10.1.0.1${on}/24`]] })
+  const [here] = await Promise.all([join(1), join(2)])
+  const routes = await world.bench.run(dataPlane, ['ip', 'route'])
+  t.match(routes, /10\.1\.0\.12 .* mtu 1430/, 'before anything is measured')
+  const stopping = new AbortController()
+  const running = network.run(stopping.signal)
+  t.teardown(() => {
+    stopping.abort()
+    return running
+  })
+  await eventually(async () => way(world, 2) === 'reachable 1430', 'as it is measured', 15_000)
+  t.equal(await pings(here.process.enter, '10.1.0.12', 1430 - 28), true)
   t.same(await network.audit(), [])
 })

@@ -213,7 +213,8 @@ export class SimulatedKernel implements Kernel {
       if (old !== undefined) return 'File exists'
       const vxlan = / type vxlan id (\d+) local (\S+) dstport (\d+) /.exec(words.join(' '))
       if (vxlan !== null) {
-        const identity = `vxlan ${vxlan[1]} from ${vxlan[2]} on port ${vxlan[3]}`
+        const how = words.includes('df') ? ' in whole packets' : ''
+        const identity = `vxlan ${vxlan[1]} from ${vxlan[2]} on port ${vxlan[3]}${how}`
         this.state.dataPlane.items.push(link(name, identity, 'down'))
         return ''
       }
@@ -279,7 +280,7 @@ function itemOf(object: string, words: readonly string[]): ObservedItem {
   }
   const type = ['unreachable', 'local'].find((name) => name === words[0]) ?? 'unicast'
   const [destination = '', ...how] = (type === 'unicast' ? words : words.slice(1)).filter(
-    (word) => word !== 'onlink',
+    (word) => !['onlink', 'lock'].includes(word),
   )
   const { table = 'main', ...given } = pairs(how)
   const fields = { type, via: '', dev: '', src: '', mtu: '', ...given }

@@ -27,6 +27,7 @@ import {
   suffixed,
   type TableElement,
 } from './pieces.ts'
+import { type PathMtus, routeMtu } from './probed-peers.ts'
 
 export interface OverlayInput {
   readonly overlay: OverlayState
@@ -40,6 +41,8 @@ export interface OverlayInput {
   readonly doors: ReadonlyMap<string, string>
   /** Published ports that are not opened here (claimKey): programs of the host have them. */
   readonly blocked: ReadonlySet<string>
+  /** What paths to other nodes carry, as far as it was measured. */
+  readonly mtus: PathMtus
 }
 
 /** `previous`: groups made from the same parts are taken over from it. */
@@ -59,17 +62,20 @@ export function compileOverlay(
   }
   const ingress = held.find(({ network }) => network.isIngress)?.network
   const hasIpv6 = held.some(({ network }) => network.subnets.some(isIpv6))
-  add('node', [input.overlay.paths, own, ingress?.vni, hasIpv6], () =>
-    compileNode({ own, paths: input.overlay.paths, ingress, hasIpv6 }),
+  const { vxlanPort, dataPlaneFile, mtus } = input
+  const { paths } = input.overlay
+  const probes = { vxlanPort, dataPlaneFile }
+  add('node', [paths, own, ingress?.vni, ingress?.mtu, hasIpv6, vxlanPort, mtus], () =>
+    compileNode({ own, paths, ingress, hasIpv6, mtus, probes }),
   )
   for (const view of held) {
     const local = input.endpoints.filter(({ networkId }) => networkId === view.network.id)
     const { doors, blocked } = input
-    const sources = [view, input.overlay.paths, ...local, ...[...doors].flat(), blocked]
+    const sources = [view, paths, mtus, ...local, ...[...doors].flat(), blocked]
     add(`network ${view.network.id}`, sources, () => {
       const families = familiesOf(view.network, own)
       const context = { view, link: vxlanName(view.network), own, families, paths: byId }
-      return compileNetwork({ ...context, doors, blocked }, local, input)
+      return compileNetwork({ ...context, doors, blocked, mtus }, local, input)
     })
   }
   return { transit: own.transit, groups }
@@ -160,9 +166,10 @@ function peerPiece({ link, families }: NetworkContext, path: NodePath): Piece {
 const taskPieces: PieceCache = new WeakMap()
 
 function taskPiece(context: NetworkContext, task: TaskEndpoint): Piece {
-  const { paths, own, link } = context
+  const { paths, own, link, view, mtus } = context
   const path = paths.get(task.nodeId)
-  return remembered(taskPieces, task, [path, own, link], () => ({
+  const mtu = path && mtus.get(path.nodeId)
+  return remembered(taskPieces, task, [path, own, link, view.network.mtu, mtu], () => ({
     members: task.addresses,
     // Those of this node are routed when their container is attached.
     ...(path === undefined || path === own ? {} : { items: taskRoutes(context, path, task) }),
@@ -170,7 +177,7 @@ function taskPiece(context: NetworkContext, task: TaskEndpoint): Piece {
 }
 
 function taskRoutes(
-  { own, link }: NetworkContext,
+  { own, link, view, mtus }: NetworkContext,
   path: NodePath,
   task: TaskEndpoint,
 ): readonly DesiredItem[] {
@@ -178,7 +185,9 @@ function taskRoutes(
     const via = ofFamily(path.transit, familyOf(address))[0]
     const src = ofFamily(own.transit, familyOf(address))[0]
     if (via === undefined || src === undefined) return []
-    return [routeItem(address, { via, dev: link, src }, { isOnlink: true })]
+    const mtu = routeMtu(view.network, path, familyOf(address), mtus)
+    const how = { via, dev: link, src, ...(mtu === undefined ? {} : { mtu }) }
+    return [routeItem(address, how, { isOnlink: true })]
   })
 }
 

@@ -36,17 +36,20 @@ export interface VxlanOptions {
   readonly port: number
   /** File of the namespace it goes to. */
   readonly netns: string
+  /** Nobody on the way may take its packets apart: what is too large is lost. */
+  readonly isWhole?: boolean
 }
 
 /** Made from the host's namespace, so that its socket stays there, right into another one. */
 export function vxlanItem(name: string, options: VxlanOptions): DesiredItem {
-  const { vni, mac, mtu, local, port, netns } = options
-  const what = `type vxlan id ${vni} local ${local} dstport ${port} nolearning`
+  const { vni, mac, mtu, local, port, netns, isWhole = false } = options
+  const how = isWhole ? 'nolearning df set' : 'nolearning'
+  const what = `type vxlan id ${vni} local ${local} dstport ${port} ${how}`
   return {
     kind: 'link',
     key: name,
     fields: { mtu: `${mtu}`, address: mac, state: 'up' },
-    identity: vxlanIdentity({ vni, local, port, isLearning: false }),
+    identity: vxlanIdentity({ vni, local, port, isLearning: false, isWhole }),
     create: [],
     hostCreate: [`link add ${name} netns ${netns} address ${mac} mtu ${mtu} ${what}`],
     put: [`link set ${name} mtu ${mtu} address ${mac} up`],
@@ -59,9 +62,11 @@ export function vxlanIdentity(device: {
   readonly local: string
   readonly port: number
   readonly isLearning: boolean
+  readonly isWhole: boolean
 }): string {
-  const { vni, local, port, isLearning } = device
-  return `vxlan ${vni} from ${local} on port ${port}${isLearning ? ' that learns' : ''}`
+  const { vni, local, port, isLearning, isWhole } = device
+  const how = `${isLearning ? ' that learns' : ''}${isWhole ? ' in whole packets' : ''}`
+  return `vxlan ${vni} from ${local} on port ${port}${how}`
 }
 
 /** `address` with prefix length. */
@@ -86,6 +91,8 @@ export interface RouteOptions {
 }
 
 export interface RoutePlace {
+  /** The kernel takes no word of smaller ones further on, and takes no packet apart for them. */
+  readonly isMtuFixed?: boolean
   /** Undefined: the main one. */
   readonly table?: number | 'local'
   /** The next hop is no neighbour by its address. */
@@ -105,7 +112,7 @@ export function routeItem(
     target,
     ...words(how),
     ...(place.isOnlink === true ? ['onlink'] : []),
-    ...(mtu === undefined ? [] : ['mtu', mtu]),
+    ...(mtu === undefined ? [] : [place.isMtuFixed === true ? 'mtu lock' : 'mtu', mtu]),
     ...(place.table === undefined ? [] : ['table', `${place.table}`]),
   ]
   return {

@@ -33,6 +33,19 @@ export const doorSubnet6 = 'fd77::/64'
 export const openDoorSubnet6 = 'fd77::/111'
 export const firewallDoor6 = 'fd77::2:128'
 
+/**
+ * The network that no container is on: probes of the way to other nodes go through it (peer-prober.ts), in packets that
+ * nobody on the way may take apart. The last of all identifiers, which the allocator gives to no network.
+ */
+export const probeVni = 0xffffff
+export const probeLink = 'vxffffff'
+/** As much as any network may have: what gets through is what is to be found out. */
+export const probeMtu = 65_000
+/** Probes come from this port, within the data plane. */
+export const probePort = 4787
+/** And go to this one, where the kernel of the other node answers. */
+export const probeAnswerPort = 4788
+
 /** Registered for VXLAN (RFC 7348). */
 export const defaultVxlanPort = 4789
 

@@ -18,6 +18,9 @@ import {
   hostLink,
   type NetworkState,
   type PublishedPort,
+  probeAnswerPort,
+  probeLink,
+  probePort,
   resolverAddress,
 } from './network-state.ts'
 import { ofFamily } from './overlay-state.ts'
@@ -257,6 +260,23 @@ function transitRules(family: AddressFamily, transit: string | undefined): strin
     oifname "vx*" fib saddr type local meta nfproto ${only} snat ${ip} to ${transit}`
 }
 
+/**
+ * Probes of other nodes are sent back by the kernel, with source and destination exchanged; nothing else comes in by their
+ * device. As answers come from a port that is not answered, no packet goes on for ever.
+ */
+function probeChain(transit: string | undefined): string {
+  const [asks, answers] = [probePort, probeAnswerPort]
+  const sendBack =
+    transit === undefined
+      ? ''
+      : `    ip daddr ${transit} udp sport ${asks} udp dport ${answers} ip daddr set ip saddr ip saddr set ${transit} udp sport set ${answers} udp dport set ${asks} accept\n`
+  return `
+  chain probes {
+${sendBack}    udp sport ${answers} udp dport ${asks} accept
+    drop
+  }`
+}
+
 function dataPlaneChains(transit: readonly string[]): string {
   const rules = ([4, 6] as const).map((family) =>
     transitRules(family, ofFamily(transit, family)[0]),
@@ -266,12 +286,13 @@ function dataPlaneChains(transit: readonly string[]): string {
   // Invalid packets are dropped because they bypass NAT and would leave with a container's own address.
   // Every chain and rule that packets of established connections meet costs throughput (decision 59): one chain before
   // routing, one after, and what is cheap and seldom true comes first.
-  return `
+  return `${probeChain(ofFamily(transit, 4)[0])}
   chain mangle_prerouting {
     type filter hook prerouting priority mangle; policy accept;
     meta nfproto ipv6 iifname != "lo" iifname != "vx*" fib saddr . iif oif missing drop
     ct mark and 0xffff != 0 iifname != "vx*" ct direction reply meta mark set ct mark and 0xffff
     iifname @ingress_links ct direction original jump entered
+    iifname "${probeLink}" jump probes
   }
   chain entered {
     ip saddr != @ingress_subnets ct mark set ether saddr map @entry_nodes
@@ -303,6 +324,7 @@ function dataPlaneChains(transit: readonly string[]): string {
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
+    oifname "${probeLink}" accept
     oifname "${dataPlaneLink}" meta nfproto ipv4 masquerade
     oifname "${dataPlaneLink}" meta nfproto ipv6 masquerade${rules.join('')}
   }
@@ -323,6 +345,7 @@ function dataPlaneChains(transit: readonly string[]): string {
     meta mark != 0 meta mark set 0
     ct state established,related accept
     ct state invalid drop
+    iifname "${probeLink}" oifname "${probeLink}" accept
     ip saddr . ip daddr @same_network accept
     ip6 saddr . ip6 daddr @same_network6 accept
     iifname "${dataPlaneLink}" ct status dnat accept

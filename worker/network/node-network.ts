@@ -11,6 +11,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { SharedLock } from '../../proto/lib/shared-lock.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
+import type { NodeCondition } from '../../proto/objects/index.ts'
 import type {
   AttachRequest,
   ConnectRequest,
@@ -43,6 +44,9 @@ import { audit, type MendDeps, type Mended, mend } from './mend.ts'
 import { defaultVxlanPort, hostLink } from './network-state.ts'
 import { OverlayKeeper } from './overlay-keeper.ts'
 import type { OverlayState } from './overlay-state.ts'
+import { PeerProber } from './peer-prober.ts'
+import type { PeerReport } from './peer-table.ts'
+import { mtusOf, peerConditions } from './probed-peers.ts'
 
 export interface NodeNetworkOptions {
   /** Directory on a tmpfs, of this daemon alone. */
@@ -81,6 +85,13 @@ export interface NodeNetwork extends NetworkAttacher {
   mend(): Promise<Mended>
   /** What differs from the desired state, one sentence each; changes nothing. */
   audit(): Promise<readonly string[]>
+  /**
+   * The nodes that this one sends packets of containers to, and whether they get there. Known while `run` runs, of a new
+   * node after a second or two.
+   */
+  peers(): readonly PeerReport[]
+  /** Of nodes that are up and have not answered for 10 s. */
+  peerConditions(): readonly NodeCondition[]
   /** The subnet of the local network. */
   subnet(): string
   /** Takes everything of ours off this host. Containers lose their network. Works without start. */
@@ -114,6 +125,7 @@ class RoutedNetwork implements NodeNetwork {
   readonly #lock = new SharedLock()
   readonly #overlay: OverlayKeeper
   readonly #loopback: LoopbackListener
+  readonly #prober: PeerProber
   #opened: Journal | undefined
   #isChanged = false
   #wake: () => void = () => {}
@@ -139,6 +151,11 @@ class RoutedNetwork implements NodeNetwork {
       log: options.log,
     })
     this.#loopback = createLoopbackListener(options.clock, options.log)
+    const { clock, random, log } = options
+    this.#prober = new PeerProber({
+      ...{ dataPlaneFile: this.#dataPlaneFile, clock, random, log },
+      onChange: () => this.#followPaths(),
+    })
   }
 
   async start(): Promise<void> {
@@ -161,7 +178,9 @@ class RoutedNetwork implements NodeNetwork {
     const watching = watchHost({ prefix, clock, log, onChange: () => this.#ring() }, signal)
     const watcher = new DataPlaneWatcher(
       () => findNamespace(this.#dataPlaneFile),
-      (own) => this.#watchDataPlane(own),
+      async (own) => {
+        await Promise.all([this.#watchDataPlane(own), this.#prober.run(own)])
+      },
     )
     const ports = this.#watchPorts(signal)
     await watcher.follow()
@@ -212,6 +231,14 @@ class RoutedNetwork implements NodeNetwork {
 
   audit(): Promise<readonly string[]> {
     return this.#lock.exclusive(() => audit(this.#deps()))
+  }
+
+  peers(): readonly PeerReport[] {
+    return this.#prober.reports()
+  }
+
+  peerConditions(): readonly NodeCondition[] {
+    return peerConditions(this.peers(), this.#overlay.vxlanPort)
   }
 
   subnet(): string {
@@ -355,11 +382,24 @@ class RoutedNetwork implements NodeNetwork {
   async #bring(): Promise<void> {
     const outcome = await this.#lock.shared(() => this.#overlay.flush(this.#journal()))
     this.#serveLoopback()
+    this.#prober.set(this.#overlay.peers(this.#journal().record?.endpoints ?? []))
     if (outcome === 'done') return
     const { left } = await this.mend()
     if (left.length === 0) return
     const message = `the overlay networks of this node cannot be set up: ${left.join('; ')}`
     throw new SwarmError('UNAVAILABLE', message)
+  }
+
+  /** Routes carry what their paths were found to carry. */
+  #followPaths(): void {
+    if (this.#overlay.setMtus(mtusOf(this.peers()))) {
+      this.#bring().catch((err) => {
+        this.#options.log.warn(
+          { err },
+          'routes have the MTU of before: the next comparison tries again',
+        )
+      })
+    }
   }
 
   #deps(): AttachmentDeps & MendDeps {

@@ -16,9 +16,11 @@ import type { LineError } from './line-writer.ts'
 import { addressesOf, type Endpoint, type PublishedPort } from './network-state.ts'
 import { changeOverlay, itemId, type OverlayChange } from './overlay-change.ts'
 import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
-import { type OverlayState, ownPath } from './overlay-state.ts'
+import { heldViews, type OverlayState, ownPath } from './overlay-state.ts'
+import type { Peer } from './peer-table.ts'
 import type { CompiledOverlay } from './pieces.ts'
 import { PortGuard } from './port-guard.ts'
+import { isSameMtus, largestMtu, type PathMtus, peersOf, probedPaths } from './probed-peers.ts'
 
 export interface OverlayKeeperOptions {
   readonly kernel: Kernel
@@ -45,6 +47,7 @@ export class OverlayKeeper {
   #state: OverlayState | undefined
   #stamp: Stamp | undefined
   #doors: ReadonlyMap<string, string> = new Map()
+  #mtus: PathMtus = new Map()
   /** What the kernel holds; undefined before the first comparison. */
   #applied: { readonly overlay: CompiledOverlay | undefined } | undefined
   #appliedPort = 0
@@ -87,6 +90,21 @@ export class OverlayKeeper {
 
   get state(): OverlayState | undefined {
     return this.#state
+  }
+
+  /** What paths were found to carry, for the next compilation. False: that was known. */
+  setMtus(mtus: PathMtus): boolean {
+    if (isSameMtus(mtus, this.#mtus)) return false
+    this.#mtus = mtus
+    return true
+  }
+
+  /** Whom this node sends packets of containers to, as they may be by what it holds now. */
+  peers(endpoints: readonly Endpoint[]): readonly Peer[] {
+    if (this.#state === undefined) return []
+    const held = heldViews(this.#state, endpoints, new Set(this.#wanted.keys()))
+    const mtuMax = largestMtu(held.map(({ network }) => network))
+    return peersOf(probedPaths(this.#state, held), mtuMax)
   }
 
   /** UDP port of VXLAN: what the cluster tells, once it did. */
@@ -169,6 +187,7 @@ export class OverlayKeeper {
       dataPlaneFile: this.#options.dataPlaneFile,
       doors: this.#doors,
       blocked: this.#guard.blocked,
+      mtus: this.#mtus,
     }
     this.#compiled = compileOverlay(input, this.#applied?.overlay)
     this.#needed = undefined

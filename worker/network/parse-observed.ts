@@ -59,12 +59,13 @@ export function parseLinks(text: string): readonly ObservedLink[] {
 function identityOf(link: JsonObject): string {
   const { info_kind: kind, info_data: data } = objectOf(link.linkinfo)
   if (kind !== 'vxlan') return textOf(kind) || textOf(link.link_type)
-  const { id, local, local6, port, learning } = objectOf(data)
+  const { id, local, local6, port, learning, df } = objectOf(data)
   return vxlanIdentity({
     vni: numberOf(id),
     local: textOf(local) || textOf(local6),
     port: numberOf(port),
     isLearning: learning === true,
+    isWhole: df === 'set',
   })
 }
 

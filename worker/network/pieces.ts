@@ -4,6 +4,7 @@ import type { NetworkView, NodePath } from '../../proto/objects/overlay.ts'
 import type { Way } from './flows.ts'
 import type { AddressFamily } from './items.ts'
 import type { ChainRules, DesiredItem, NamespaceName } from './kernel-state.ts'
+import type { PathMtus } from './probed-peers.ts'
 
 /** What one thing of the cluster asks of the kernel. Keys of items, elements and chains belong to one piece only. */
 export interface Piece {
@@ -48,6 +49,7 @@ export interface NetworkContext {
   readonly families: readonly AddressFamily[]
   readonly doors: ReadonlyMap<string, string>
   readonly blocked: ReadonlySet<string>
+  readonly mtus: PathMtus
 }
 
 /** Keyed by the object it is of, where there is one: then an unchanged thing costs no text. */

@@ -24,12 +24,17 @@ const backlog = 128
 /** Bursts wait there; the kernel grants less where its limit is lower. */
 const receiveBufferBytes = 1024 * 1024
 
-export async function listen({ address, port }: ListenAddress): Promise<ListenSockets> {
+async function bindUdp({ address, port }: ListenAddress): Promise<UdpSocket> {
   const udp = createSocket('udp4')
   await new Promise<void>((resolve, reject) => {
     udp.once('error', reject)
     udp.bind({ address, port, exclusive: true }, resolve)
   })
+  return udp
+}
+
+export async function listen({ address, port }: ListenAddress): Promise<ListenSockets> {
+  const udp = await bindUdp({ address, port })
   const tcp = createServer()
   try {
     await new Promise<void>((resolve, reject) => {
@@ -48,15 +53,44 @@ export async function listen({ address, port }: ListenAddress): Promise<ListenSo
 }
 
 /** The same in the namespace bound to the file. Errors: what the child said, or that it did not answer in time. */
-export function listenIn(
+export async function listenIn(
   namespaceFile: string,
   listenAddress: ListenAddress,
   clock: Clock,
 ): Promise<ListenSockets> {
+  const { udp, tcp } = await socketsFrom(namespaceFile, listenAddress, clock)
+  if (tcp === undefined) throw new Error('the child handed back one socket of two')
+  return { udp, tcp }
+}
+
+/** A UDP socket alone, in the namespace bound to the file. Errors: as listenIn. */
+export async function bindUdpIn(
+  namespaceFile: string,
+  listenAddress: ListenAddress,
+  clock: Clock,
+): Promise<UdpSocket> {
+  const asked = { ...listenAddress, isUdpOnly: true }
+  return (await socketsFrom(namespaceFile, asked, clock)).udp
+}
+
+interface AskedSockets extends ListenAddress {
+  readonly isUdpOnly?: boolean
+}
+
+interface HandedSockets {
+  readonly udp: UdpSocket
+  readonly tcp: TcpServer | undefined
+}
+
+function socketsFrom(
+  namespaceFile: string,
+  asked: AskedSockets,
+  clock: Clock,
+): Promise<HandedSockets> {
   const main = fileURLToPath(new URL('./dns-main.js', import.meta.url))
   const [file = '', ...args] = [
     ...enterNamespace(namespaceFile),
-    ...[process.execPath, main, bindMode, JSON.stringify(listenAddress)],
+    ...[process.execPath, main, bindMode, JSON.stringify(asked)],
   ]
   const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
   let said = ''
@@ -67,17 +101,18 @@ export function listenIn(
     const fail = (why: string): void => {
       timer.cancel()
       child.kill('SIGKILL')
-      const where = `${listenAddress.address}:${listenAddress.port} in ${namespaceFile}`
+      const where = `${asked.address}:${asked.port} in ${namespaceFile}`
       reject(new Error(`cannot listen on ${where}: ${said.trim() || why}`))
     }
     const timer = clock.setTimer(timeoutMs, () => fail(`no answer within ${timeoutMs} ms`))
     let udp: UdpSocket | undefined
     child.on('message', (_message, handle) => {
       if (handle instanceof UdpSocket) udp = handle
-      if (!(handle instanceof TcpServer) || udp === undefined) return
+      const tcp = handle instanceof TcpServer ? handle : undefined
+      if (udp === undefined || (tcp === undefined && asked.isUdpOnly !== true)) return
       timer.cancel()
       child.removeAllListeners('close')
-      resolve({ udp, tcp: handle })
+      resolve({ udp, tcp })
     })
     child.once('error', (err) => fail(err.message))
     child.once('close', () => fail('the child ended'))
@@ -88,7 +123,14 @@ export const bindMode = 'bind'
 
 /** What the child does. */
 export async function handBackSockets(text: string): Promise<void> {
-  const { udp, tcp } = await listen(JSON.parse(text))
+  const asked: AskedSockets = JSON.parse(text)
+  if (asked.isUdpOnly === true) {
+    const udp = await bindUdp(asked)
+    await sendToParent({ kind: 'udp' }, udp)
+    udp.close()
+    return process.disconnect()
+  }
+  const { udp, tcp } = await listen(asked)
   await sendToParent({ kind: 'udp' }, udp)
   await sendToParent({ kind: 'tcp' }, tcp)
   udp.close()
