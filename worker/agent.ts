@@ -16,6 +16,7 @@ import { applyAssignmentUpdate } from './assignments.ts'
 import type { HostFacts } from './container-config.ts'
 import type { Executor } from './executor/executor.ts'
 import { type LogTransport, serveLogs } from './log-server.ts'
+import { untilFollowed } from './overlay-follower.ts'
 import {
   type OverlayProgress,
   runSessions,
@@ -116,7 +117,7 @@ class RunningAgent implements Agent {
     this.#assignments = db.restored.assignments
     this.#managers = db.restored.managers.length > 0 ? db.restored.managers : deps.managers
     const { hostname, platform } = deps.describe()
-    const { nodeId, network, isListening } = deps
+    const { nodeId, network, isListening, overlay } = deps
     this.#tasks = new TaskManager({
       executor,
       db,
@@ -131,6 +132,7 @@ class RunningAgent implements Agent {
         architecture: platform.architecture,
         network,
         ...(isListening && { isListening }),
+        ...(overlay && { untilFollowed: (signal) => untilFollowed(overlay, clock, signal) }),
       },
       ...(startsMax === undefined ? {} : { startsMax }),
     })

@@ -15,6 +15,8 @@ export interface HostFacts {
   readonly network: (task: AssignedTask, spec: TaskSpec) => ContainerNetwork
   /** Whether the container of that process waits on all these ports; absent: as if it did. */
   readonly isListening?: (pid: number, ports: readonly TargetPort[]) => Promise<boolean>
+  /** Resolves once this host leads connections as the cluster says, or was given time for it; absent: it does. */
+  readonly untilFollowed?: (signal: AbortSignal) => Promise<void>
 }
 
 /** Marks containers of the cluster, and names their task. */

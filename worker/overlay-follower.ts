@@ -2,7 +2,7 @@
 // only is not applied. Not for how it is heard (overlay-feed.ts).
 import type { OverlayAck } from '../proto/gen/tsswarm/v1/dispatcher.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
-import type { Loop } from '../proto/lib/lifecycle.ts'
+import { childController, type Loop } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import { compareStamps, type NetworkId, type NodeId, type Stamp } from '../proto/objects/index.ts'
 import type { ResolverProcess } from './network/dns/resolver-process.ts'
@@ -36,6 +36,25 @@ const retryMs = 1_000
 const confirmMs = 200
 /** Steps that the resolver has not told of; of more, the older ones are overtaken. */
 const stepsMax = 1_000
+
+/** A kernel that is not there by then is not waited for. */
+const followMs = 5_000
+
+/** Resolves once kernel and resolver have followed anything since this daemon began, after 5 s, or when the signal aborts. */
+export async function untilFollowed(
+  progress: OverlayProgress,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  if (progress.current() !== undefined) return
+  const { controller, release } = childController(signal)
+  const stop = progress.onRise(() => {
+    if (progress.current() !== undefined) controller.abort()
+  })
+  await wait(clock, followMs, controller.signal)
+  stop()
+  release()
+}
 
 export class OverlayFollower implements OverlayProgress {
   readonly #deps: OverlayFollowerDeps

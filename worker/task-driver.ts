@@ -188,7 +188,7 @@ export class TaskDriver {
       case 'start':
         return this.#start(signal)
       case 'stop':
-        return this.#stop()
+        return this.#stop(signal)
       case 'remove':
         await this.#deps.executor.remove(this.id)
         return this.#setContainer({ kind: 'absent' })
@@ -329,7 +329,10 @@ export class TaskDriver {
     }
   }
 
-  async #stop(): Promise<void> {
+  async #stop(signal: AbortSignal): Promise<void> {
+    // Of a daemon that was away: its kernel may still lead connections here that all others have long led elsewhere.
+    await this.#deps.host.untilFollowed?.(signal)
+    if (signal.aborted) return
     try {
       this.#noteExit(await this.#deps.executor.stop(this.id, {}))
     } catch (err) {

@@ -48,7 +48,8 @@ export async function loseHost(
     slowMs: 0,
     keepAlive: 0,
   }
-  const generators = site.clients(load)
+  // A host keeps its ways in when only its daemon is lost.
+  const generators = site.clients(load, loss === 'daemon killed' ? [host] : [])
   try {
     await lab.until('clients are answered', async () =>
       generators.every(({ line }) => (line?.answered.fresh ?? 0) > 0),

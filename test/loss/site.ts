@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { hostNames } from '../../cli/lab/lab-record.ts'
 import { inHost } from '../../cli/lab/topology.ts'
 import { type TaskRow, TestLab } from '../support/test-lab.ts'
-import { Generator, type LoadWish } from './generator.ts'
+import { Generator, type GeneratorPlace, type LoadWish } from './generator.ts'
 import { buildServerImage, compileProgram, serverImageName, serverPort } from './programs.ts'
 
 export const service = 'web'
@@ -72,18 +72,23 @@ export class LossSite {
     await rm(this.#folder, { recursive: true, force: true })
   }
 
-  /** Clients on both ways in, from now on; `wish` is for each. Kill them in the end. */
-  clients(wish: LossLoad): readonly Generator[] {
+  /** Clients on both ways in, and of the port on `more` hosts, from now on; `wish` is for each. Kill them in the end. */
+  clients(wish: LossLoad, more: readonly string[] = []): readonly Generator[] {
     const { record } = this.lab
     const program = join(this.#folder, 'load')
-    const published = { ...wish, address: this.lab.address(entryHost), port: publishedPort }
+    const throughPort = (name: string, host: string): GeneratorPlace => ({
+      name,
+      enter: inHost(record.name, 'registry', []),
+      wish: { ...wish, address: this.lab.address(host), port: publishedPort },
+    })
     const places = [
-      { name: 'port', enter: inHost(record.name, 'registry', []), wish: published },
+      throughPort('port', entryHost),
       {
         name: 'vip',
         enter: ['nsenter', '-t', `${this.#client.pid}`, '-n', '--'],
         wish: { ...wish, address: this.#client.vip, port: serverPort },
       },
+      ...more.map((host) => throughPort(`port of ${host}`, host)),
     ]
     return places.map((place) => Generator.start(program, place))
   }

@@ -5,6 +5,7 @@ import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
 import { createFakeExecutor } from '../../worker/executor/fake/fake-executor.ts'
 import { FakeHost, type FakeHostOptions } from '../../worker/executor/fake/fake-host.ts'
+import type { OverlayProgress } from '../../worker/session.ts'
 import { memoryStateFile } from './memory-state-file.ts'
 import type { MiniCluster } from './mini-cluster.ts'
 
@@ -13,6 +14,8 @@ export class MiniNode {
   readonly host: FakeHost
   /** Whether its containers wait on their ports. */
   isListening = true
+  /** How far its daemons have followed the overlay; undefined: they have none. */
+  overlay: OverlayProgress | undefined
   readonly #cluster: MiniCluster
   readonly #managers: readonly string[]
   readonly #file = memoryStateFile()
@@ -67,6 +70,7 @@ export class MiniNode {
       }),
       network: () => ({ kind: 'none' }),
       isListening: async () => this.isListening,
+      ...(this.overlay && { overlay: this.overlay }),
       advertiseAddress: () => '10.0.0.1',
       managers: this.#managers.map((address) => ({ nodeId: address, address })),
     })

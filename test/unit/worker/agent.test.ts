@@ -94,6 +94,46 @@ t.test(
   },
 )
 
+t.test(
+  'what is to stop serves on until the kernel of a daemon that was away has followed',
+  async (t) => {
+    const { cluster, node } = await aWorld(t)
+    for (const id of ['a', 'b']) {
+      await cluster.addTask({ id, node: 'w1', state: S.ASSIGNED })
+      await untilState(cluster, id, S.RUNNING)
+    }
+    const listeners = new Set<() => void>()
+    let isThere = false
+    node.overlay = {
+      current: () => (isThere ? { epoch: 1, networks: [] } : undefined),
+      onRise: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+    }
+    await node.kill()
+    await cluster.changeTask('a', { desiredState: S.SHUTDOWN })
+    await node.start()
+    await cluster.clock.advance(2_000)
+    t.equal(node.state('a'), 'running')
+    for (const listener of listeners) listener()
+    await cluster.clock.advance(1_000)
+    t.equal(node.state('a'), 'running', 'what was reached is nothing yet')
+    isThere = true
+    for (const listener of listeners) listener()
+    await untilState(cluster, 'a', S.SHUTDOWN)
+
+    isThere = false
+    await node.kill()
+    await cluster.changeTask('b', { desiredState: S.SHUTDOWN })
+    await node.start()
+    await cluster.clock.advance(3_000)
+    t.equal(node.state('b'), 'running')
+    await cluster.clock.advance(3_000)
+    t.equal(cluster.task('b').state, S.SHUTDOWN, 'a kernel that does not follow is not waited for')
+  },
+)
+
 t.test('a daemon that is stopped and started again is not taken for a failure', async (t) => {
   const { cluster, node } = await aWorld(t)
   await cluster.addTask({ id: 'a', node: 'w1', state: S.ASSIGNED })
