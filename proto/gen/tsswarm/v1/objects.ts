@@ -413,6 +413,8 @@ export interface NodeDescription {
   readonly problems: readonly string[];
   /** What does not work there, and what to do about it. */
   readonly conditions: readonly NodeCondition[];
+  /** CIDR of its local network. Empty: not known. */
+  readonly localSubnet: string;
 }
 
 export interface NodeDescription_EngineLabelsEntry {
@@ -3016,6 +3018,7 @@ function createBaseNodeDescription(): NodeDescription {
     dataPathAddress: "",
     problems: [],
     conditions: [],
+    localSubnet: "",
   };
 }
 
@@ -3047,6 +3050,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     }
     for (const v of message.conditions) {
       NodeCondition.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.localSubnet !== "") {
+      writer.uint32(82).string(message.localSubnet);
     }
     return writer;
   },
@@ -3137,6 +3143,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             }
 
             message.conditions.push(NodeCondition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.localSubnet = reader.string();
             continue;
           }
         }
