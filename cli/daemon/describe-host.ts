@@ -6,11 +6,12 @@ import { featureLevel, version } from './version.ts'
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm' }
 
-/** Platform, resources and labels of this host, its data path address if it has its own, and what does not work. */
+/** Platform, resources and labels of this host, its data path address if it has its own, what does not work, and its local network. */
 export function describeHost(
   config: DaemonConfig,
   dataPathAddress: string,
   conditions: readonly NodeCondition[] = [],
+  localSubnet = '',
 ): NodeDescription {
   return {
     hostname: config.hostname,
@@ -24,5 +25,6 @@ export function describeHost(
     featureLevel,
     dataPathAddress,
     ...(conditions.length > 0 && { conditions }),
+    ...(localSubnet !== '' && { localSubnet }),
   }
 }

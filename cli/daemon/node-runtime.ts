@@ -279,7 +279,10 @@ export class NodeRuntime {
       clock,
       random,
       log: log.child({ part: 'agent' }),
-      describe: () => describeHost(config, this.#state.dataPathAddress, this.conditions()),
+      describe: () => {
+        const { dataPathAddress } = this.#state
+        return describeHost(config, dataPathAddress, this.conditions(), engine.network.subnet())
+      },
       onDescription: (listener) => engine.conditions.onChange(listener),
       network: (task, spec) => networkOfTask(task, spec, localNetworkId),
       isListening,

@@ -2,7 +2,7 @@
 import type { Cluster, Network } from '../../proto/objects/index.ts'
 import { mtuOption, type NetworkSpec } from '../../proto/spec/network-spec.ts'
 import { predefinedNetworks } from '../../proto/spec/predefined-networks.ts'
-import { planSubnets, type SubnetPlan } from './subnets.ts'
+import { type LocalSubnet, planSubnets, type SubnetPlan } from './subnets.ts'
 
 /** Docker's networks, which may be on the same hosts, begin at 4,096. */
 export const vniFirst = 1_048_576
@@ -25,13 +25,13 @@ export function planNetwork(
   spec: NetworkSpec,
   others: readonly Network[],
   cluster: Cluster,
-  version: number,
+  { version, locals = [] }: { readonly version: number; readonly locals?: readonly LocalSubnet[] },
 ): NetworkPlan {
   const refused = checkDriver(spec) ?? checkOptions(spec) ?? checkIngress(spec, others)
   if (refused !== undefined) return refused
   const { defaultAddressPools, subnetSize: size } = cluster.spec
   const pools = [...defaultAddressPools, localPool(cluster.id)]
-  const plan = planSubnets(spec, others, { pools, size })
+  const plan = planSubnets(spec, others, { pools, size, locals })
   if (plan.kind === 'refused') return plan
   return { kind: 'ok', vni: freeVni(others, version), subnets: plan.subnets }
 }

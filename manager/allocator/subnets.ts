@@ -19,6 +19,14 @@ export interface SubnetPools {
   readonly pools: readonly string[]
   /** Prefix length of what is cut from the IPv4 ones. */
   readonly size: number
+  /** What nodes have for themselves, which no network may meet in their data planes. */
+  readonly locals?: readonly LocalSubnet[]
+}
+
+export interface LocalSubnet {
+  readonly subnet: string
+  /** Name of the node. */
+  readonly node: string
 }
 
 export type SubnetPlan =
@@ -52,7 +60,8 @@ export function planSubnets(
 ): SubnetPlan {
   const wishes = wishesOf(spec)
   if (!Array.isArray(wishes)) return wishes as Refusal
-  const used = [...others].flatMap((network) => usedBy(network))
+  const locals = (pools.locals ?? []).flatMap((local) => usedLocally(local))
+  const used = [...[...others].flatMap((network) => usedBy(network)), ...locals]
   const subnets: NetworkSubnet[] = []
   for (const wish of wishes as readonly Wish[]) {
     const range = wish.spec.subnet === '' ? freeRange(wish, used, pools) : askedRange(wish, used)
@@ -88,13 +97,22 @@ function familyOf({ subnet, ipRange, gateway }: SubnetSpec): IpRange['bits'] {
 
 interface UsedRange {
   readonly range: IpRange
+  /** Whose it is, in words. */
   readonly by: string
+  /** Beside choosing another. */
+  readonly remedy?: string
+}
+
+function usedLocally({ subnet, node }: LocalSubnet): readonly UsedRange[] {
+  const range = parseIpRange(subnet)
+  const remedy = 'give that node another local subnet in the configuration of its daemon'
+  return range === undefined ? [] : [{ range, by: `the local network of node ${node}`, remedy }]
 }
 
 function usedBy({ spec, subnets }: Network): readonly UsedRange[] {
   return subnets.flatMap(({ subnet }) => {
     const range = parseIpRange(subnet)
-    return range === undefined ? [] : [{ range, by: spec.name }]
+    return range === undefined ? [] : [{ range, by: `network "${spec.name}"` }]
   })
 }
 
@@ -113,8 +131,9 @@ function askedRange({ field, spec }: Wish, used: readonly UsedRange[]): IpRange 
   if (special !== undefined) return refuse(field, `${said} cannot be used: ${special}`)
   const other = used.find((one) => rangesOverlap(one.range, range))
   if (other === undefined) return range
-  const whose = `${formatRange(other.range)} of network "${other.by}"`
-  return refuse(field, `${said} overlaps with ${whose}: choose another subnet, or none`)
+  const whose = `${formatRange(other.range)} of ${other.by}`
+  const instead = ['choose another subnet, or none', ...(other.remedy ? [other.remedy] : [])]
+  return refuse(field, `${said} overlaps with ${whose}: ${instead.join(', or ')}`)
 }
 
 /** The first subnet of the pools that meets no other. */

@@ -14,6 +14,7 @@ import { type Network, networkId, networksLevel } from '../../proto/objects/inde
 import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import { planNetwork } from '../allocator/network-plan.ts'
+import { localSubnets } from '../overlay/ingress.ts'
 import type { ReadTx, RowSource, Tx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
@@ -92,7 +93,8 @@ async function createNetwork(
 
 /** Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED naming network, field, reason and remedy. */
 function plannedNetwork(tx: ReadTx, spec: NetworkSpec, id: string): Network {
-  const plan = planNetwork(spec, [...tx.all('networks')], theCluster(tx), tx.version)
+  const now = { version: tx.version, locals: localSubnets(tx) }
+  const plan = planNetwork(spec, [...tx.all('networks')], theCluster(tx), now)
   if (plan.kind === 'refused') {
     const { code, field, reason } = plan
     throw new SwarmError(code, `network "${spec.name}" is not valid: ${field} ${reason}`, {

@@ -16,6 +16,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import {
   boundConditions,
+  connectionsLevel,
   type Node,
   type NodeDescription,
   type NodeId,
@@ -196,11 +197,15 @@ class LeaderTerm {
   #description(beat: SessionBeat): NodeDescription | undefined {
     try {
       if (beat.description === undefined) return undefined
-      const { conditions, ...rest } = nodeDescriptionFromProto(beat.description)
+      const { conditions, localSubnet, ...rest } = nodeDescriptionFromProto(beat.description)
       const level = this.#deps.store.view((tx) => [...tx.all('cluster')][0]?.featureLevel ?? 0)
       // Managers of an older program would not keep them.
-      if (conditions === undefined || level < networksLevel) return rest
-      return { ...rest, conditions: boundConditions(conditions) }
+      return {
+        ...rest,
+        ...(conditions !== undefined &&
+          level >= networksLevel && { conditions: boundConditions(conditions) }),
+        ...(localSubnet !== undefined && level >= connectionsLevel && { localSubnet }),
+      }
     } catch (err) {
       this.#deps.log.error({ nodeId: beat.nodeId, err }, 'node description not understood')
       return undefined

@@ -86,9 +86,10 @@ export function parseNodeSpec(proto: NodeSpecProto | undefined, what: string): N
 }
 
 export function nodeDescriptionToProto(description: NodeDescription): NodeDescriptionProto {
-  const { resources, conditions = [] } = description
+  const { resources, conditions = [], localSubnet = '' } = description
   return {
     ...description,
+    localSubnet,
     resources: { ...resources, pids: 0 },
     problems: [],
     conditions: conditions.map((one) => ({ ...one, serviceId: one.serviceId ?? '' })),
@@ -98,11 +99,12 @@ export function nodeDescriptionToProto(description: NodeDescription): NodeDescri
 /** Errors: INVALID_ARGUMENT for missing fields. */
 export function nodeDescriptionFromProto(proto: NodeDescriptionProto): NodeDescription {
   const resources = required(proto.resources, 'NodeDescription', 'resources')
-  const { problems: _, conditions: __, ...rest } = proto
+  const { problems: _, conditions: __, localSubnet, ...rest } = proto
   const conditions = conditionsFromProto(proto)
   return {
     ...rest,
     ...(conditions.length > 0 && { conditions }),
+    ...(localSubnet !== '' && { localSubnet }),
     hostname: required(proto.hostname, 'NodeDescription', 'hostname'),
     platform: required(proto.platform, 'NodeDescription', 'platform'),
     resources: { nanoCpus: resources.nanoCpus, memoryBytes: resources.memoryBytes },

@@ -11,6 +11,8 @@ export type ConditionCode =
   | 'PEER_UNREACHABLE'
   /** The server of the bus does not run. */
   | 'BUS_DOWN'
+  /** The node's local network meets a network of the cluster. */
+  | 'SUBNET_CLASH'
   /** There are more than fit. */
   | 'MORE'
 

@@ -22,6 +22,8 @@ export interface NodeDescription {
   readonly dataPathAddress: string
   /** What does not work there, and what to do about it; absent: nothing. */
   readonly conditions?: readonly NodeCondition[]
+  /** CIDR of its local network; absent: not known. */
+  readonly localSubnet?: string
 }
 
 export interface ManagerInfo {

@@ -45,6 +45,7 @@ export const anInfo: InfoResponse = {
     dataPathAddress: '',
     problems: [],
     conditions: [],
+    localSubnet: '',
   },
   stateDir: '/var/lib/tsswarm',
   leaderNodeId: '',

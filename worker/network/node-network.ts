@@ -47,6 +47,7 @@ import type { OverlayState } from './overlay-state.ts'
 import { PeerProber } from './peer-prober.ts'
 import type { PeerReport } from './peer-table.ts'
 import { mtusOf, peerConditions } from './probed-peers.ts'
+import { subnetClashes } from './subnet-clash.ts'
 
 export interface NodeNetworkOptions {
   /** Directory on a tmpfs, of this daemon alone. */
@@ -247,6 +248,7 @@ class RoutedNetwork implements NodeNetwork {
 
   async setOverlay(state: OverlayState, stamp: Stamp): Promise<void> {
     this.#overlay.set(state, stamp)
+    this.#options.conditions?.set('local subnet', subnetClashes(this.subnet(), state.views))
     await this.#bring()
   }
 

@@ -11,13 +11,30 @@ import { aCluster, aNetwork } from '../../../support/objects.ts'
 
 function plan(spec: object, others: readonly Network[] = [], version = 0, cluster = {}) {
   const object = { ...aCluster({}), spec: clusterSpec.parse(cluster) }
-  return planNetwork(networkSpec.parse({ name: 'n', ...spec }), others, object, version)
+  return planNetwork(networkSpec.parse({ name: 'n', ...spec }), others, object, { version })
 }
 
 function refusal(spec: object, others: readonly Network[] = [], cluster = {}): string {
   const planned = plan(spec, others, 0, cluster)
   return planned.kind === 'ok' ? 'it is ok' : `${planned.field} ${planned.reason}`
 }
+
+t.test('no network meets what nodes have for themselves', async (t) => {
+  const cluster = {
+    ...aCluster({}),
+    spec: clusterSpec.parse({ defaultAddressPools: ['172.30.0.0/15'] }),
+  }
+  const locals = [{ subnet: '172.30.0.0/16', node: 'worker-1' }]
+  const made = (spec: object) =>
+    planNetwork(networkSpec.parse({ name: 'n', ...spec }), [], cluster, { version: 0, locals })
+  t.match(made({}), { subnets: [{ subnet: '172.31.0.0/24' }] })
+  t.match(made({ subnets: [{ subnet: '172.30.4.0/24' }] }), {
+    ...{ kind: 'refused', field: 'subnets[0].subnet' },
+    reason:
+      '("172.30.4.0/24") overlaps with 172.30.0.0/16 of the local network of node worker-1: choose another subnet, or none, ' +
+      'or give that node another local subnet in the configuration of its daemon',
+  })
+})
 
 t.test('networks get subnets of the pools one after another', async (t) => {
   const first = plan({})

@@ -475,4 +475,5 @@ const emptyDescription = {
   dataPathAddress: '',
   problems: [],
   conditions: [],
+  localSubnet: '',
 }

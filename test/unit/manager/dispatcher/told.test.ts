@@ -4,6 +4,7 @@ import { nodeDescriptionToProto } from '../../../../proto/codec/node.ts'
 import {
   conditionMessageMax,
   conditionsMax,
+  connectionsLevel,
   networksLevel,
 } from '../../../../proto/objects/index.ts'
 import { MiniCluster } from '../../../support/mini-cluster.ts'
@@ -43,7 +44,10 @@ t.test(
     const value = nodeDescriptionToProto({
       ...description,
       conditions: [{ code: 'BUS_DOWN', message: 'the bus does not run' }],
+      localSubnet: '172.30.0.0/16',
     })
+    const localSubnet = () =>
+      cluster.store.view((tx) => tx.get('nodes', 'w1')?.description?.localSubnet)
     const agent = cluster.open('w1', 'm1')
     const problems = () =>
       cluster.store.view((tx) => tx.get('nodes', 'w1')?.description?.conditions)
@@ -64,9 +68,14 @@ t.test(
     agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '2' } } })
     await cluster.clock.advance(1_000)
     t.strictSame(problems(), [{ code: 'BUS_DOWN', message: 'the bus does not run' }])
+    t.equal(localSubnet(), undefined, 'it came with a later level')
     await cluster.lead('m2')
     await cluster.clock.advance(1_000)
     t.match(problems(), [{ code: 'BUS_DOWN' }], 'a change of leader changes nothing')
+    await level(connectionsLevel)
+    agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '4' } } })
+    await cluster.clock.advance(1_000)
+    t.equal(localSubnet(), '172.30.0.0/16')
     const many = Array.from({ length: 100 }, (_, i) => ({
       ...{ code: 'PORT_TAKEN', serviceId: 's1' },
       message: `port ${i}\n`.repeat(1_000),
