@@ -51,6 +51,38 @@ export namespace Reachability {
   export type REACHABLE = typeof Reachability.REACHABLE;
 }
 
+export const AuditFindingKind = {
+  /** KERNEL - The kernel differs from what the node should hold. */
+  KERNEL: 0,
+  /** STATE - The node was told something else than the cluster has. */
+  STATE: 1,
+  /** PEER - Another node does not answer. */
+  PEER: 2,
+  /** HOST - Something of the host stands in the way. */
+  HOST: 3,
+} as const;
+
+export type AuditFindingKind = typeof AuditFindingKind[keyof typeof AuditFindingKind];
+
+export namespace AuditFindingKind {
+  export type KERNEL = typeof AuditFindingKind.KERNEL;
+  export type STATE = typeof AuditFindingKind.STATE;
+  export type PEER = typeof AuditFindingKind.PEER;
+  export type HOST = typeof AuditFindingKind.HOST;
+}
+
+export const TraceVerdict = { UNKNOWN: 0, DELIVERED: 1, REFUSED: 2, DROPPED: 3, UNREACHABLE: 4 } as const;
+
+export type TraceVerdict = typeof TraceVerdict[keyof typeof TraceVerdict];
+
+export namespace TraceVerdict {
+  export type UNKNOWN = typeof TraceVerdict.UNKNOWN;
+  export type DELIVERED = typeof TraceVerdict.DELIVERED;
+  export type REFUSED = typeof TraceVerdict.REFUSED;
+  export type DROPPED = typeof TraceVerdict.DROPPED;
+  export type UNREACHABLE = typeof TraceVerdict.UNREACHABLE;
+}
+
 export interface GetClusterRequest {
 }
 
@@ -441,6 +473,92 @@ export interface ClusterEvent {
 export interface ClusterEvent_AttributesEntry {
   readonly key: string;
   readonly value: string;
+}
+
+export interface AuditNetworkRequest {
+  /** Id, name or id prefix; empty: all networks. */
+  readonly network: string;
+  /** Id, name or id prefix of each, "self" the answering one; empty: all nodes. */
+  readonly nodes: readonly string[];
+}
+
+export interface AuditNetworkResponse {
+  readonly kind: { readonly $case: "asked"; readonly value: AuditedNodes } | {
+    readonly $case: "node";
+    readonly value: AuditedNode;
+  } | undefined;
+}
+
+export interface AuditedNodes {
+  /** Host names, or ids where there is none. */
+  readonly names: readonly string[];
+}
+
+/** What was found on one node, in words. */
+export interface AuditedNode {
+  readonly nodeId: string;
+  readonly name: string;
+  /** Why there is no answer; empty: there is one. */
+  readonly err: string;
+  readonly findings: readonly AuditFinding[];
+  /** More than are listed. */
+  readonly leftOut: number;
+  readonly healing: AuditHealing | undefined;
+}
+
+export interface AuditFinding {
+  readonly kind: AuditFindingKind;
+  readonly text: string;
+  /** What to do; empty: it mends itself. */
+  readonly remedy: string;
+  /** Name; empty: of the node as such. */
+  readonly network: string;
+}
+
+export interface AuditHealing {
+  readonly forMs: number;
+  readonly comparisons: number;
+  readonly mended: number;
+  readonly last: readonly AuditMended[];
+}
+
+export interface AuditMended {
+  readonly agoMs: number;
+  readonly text: string;
+}
+
+export interface TraceNetworkRequest {
+  /** A task, a node, or an address. */
+  readonly source: string;
+  /** A name, service, task, node or address, with or without ":PORT"; or ":PORT" alone, published on the source's node. */
+  readonly destination: string;
+  /** "tcp" or "udp"; empty: tcp. */
+  readonly protocol: string;
+}
+
+export interface TraceNetworkResponse {
+  /** Up to where the way parts. */
+  readonly steps: readonly TraceStep[];
+  /** One for each place where a connection may be led. */
+  readonly branches: readonly TraceBranch[];
+  /** Delivered only if each branch is. */
+  readonly verdict: TraceVerdict;
+  readonly text: string;
+}
+
+export interface TraceStep {
+  /** Where: a host name, "store" for what the cluster knows. */
+  readonly place: string;
+  readonly text: string;
+}
+
+export interface TraceBranch {
+  readonly target: string;
+  readonly steps: readonly TraceStep[];
+  readonly verdict: TraceVerdict;
+  readonly text: string;
+  /** The most bytes of a packet; 0: not known. */
+  readonly mtu: number;
 }
 
 function createBaseGetClusterRequest(): GetClusterRequest {
@@ -4323,6 +4441,778 @@ export const ClusterEvent_AttributesEntry: MessageFns<ClusterEvent_AttributesEnt
   },
 };
 
+function createBaseAuditNetworkRequest(): AuditNetworkRequest {
+  return { network: "", nodes: [] };
+}
+
+export const AuditNetworkRequest: MessageFns<AuditNetworkRequest> = {
+  encode(message: AuditNetworkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    for (const v of message.nodes) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditNetworkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditNetworkRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditNetworkResponse(): AuditNetworkResponse {
+  return { kind: undefined };
+}
+
+export const AuditNetworkResponse: MessageFns<AuditNetworkResponse> = {
+  encode(message: AuditNetworkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "asked":
+        AuditedNodes.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "node":
+        AuditedNode.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditNetworkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditNetworkResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "asked", value: AuditedNodes.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "node", value: AuditedNode.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditedNodes(): AuditedNodes {
+  return { names: [] };
+}
+
+export const AuditedNodes: MessageFns<AuditedNodes> = {
+  encode(message: AuditedNodes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditedNodes {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditedNodes() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditedNode(): AuditedNode {
+  return { nodeId: "", name: "", err: "", findings: [], leftOut: 0, healing: undefined };
+}
+
+export const AuditedNode: MessageFns<AuditedNode> = {
+  encode(message: AuditedNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.err !== "") {
+      writer.uint32(26).string(message.err);
+    }
+    for (const v of message.findings) {
+      AuditFinding.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.leftOut !== 0) {
+      writer.uint32(40).uint32(message.leftOut);
+    }
+    if (message.healing !== undefined) {
+      AuditHealing.encode(message.healing, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditedNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditedNode() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.err = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.findings.push(AuditFinding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.leftOut = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.healing = AuditHealing.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditFinding(): AuditFinding {
+  return { kind: 0, text: "", remedy: "", network: "" };
+}
+
+export const AuditFinding: MessageFns<AuditFinding> = {
+  encode(message: AuditFinding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    if (message.remedy !== "") {
+      writer.uint32(26).string(message.remedy);
+    }
+    if (message.network !== "") {
+      writer.uint32(34).string(message.network);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditFinding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditFinding() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.remedy = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditHealing(): AuditHealing {
+  return { forMs: 0, comparisons: 0, mended: 0, last: [] };
+}
+
+export const AuditHealing: MessageFns<AuditHealing> = {
+  encode(message: AuditHealing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.forMs !== 0) {
+      writer.uint32(8).uint64(message.forMs);
+    }
+    if (message.comparisons !== 0) {
+      writer.uint32(16).uint64(message.comparisons);
+    }
+    if (message.mended !== 0) {
+      writer.uint32(24).uint64(message.mended);
+    }
+    for (const v of message.last) {
+      AuditMended.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditHealing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditHealing() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.forMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.comparisons = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mended = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.last.push(AuditMended.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditMended(): AuditMended {
+  return { agoMs: 0, text: "" };
+}
+
+export const AuditMended: MessageFns<AuditMended> = {
+  encode(message: AuditMended, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agoMs !== 0) {
+      writer.uint32(8).uint64(message.agoMs);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditMended {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditMended() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.agoMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTraceNetworkRequest(): TraceNetworkRequest {
+  return { source: "", destination: "", protocol: "" };
+}
+
+export const TraceNetworkRequest: MessageFns<TraceNetworkRequest> = {
+  encode(message: TraceNetworkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.destination !== "") {
+      writer.uint32(18).string(message.destination);
+    }
+    if (message.protocol !== "") {
+      writer.uint32(26).string(message.protocol);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceNetworkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceNetworkRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.destination = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTraceNetworkResponse(): TraceNetworkResponse {
+  return { steps: [], branches: [], verdict: 0, text: "" };
+}
+
+export const TraceNetworkResponse: MessageFns<TraceNetworkResponse> = {
+  encode(message: TraceNetworkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.steps) {
+      TraceStep.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.branches) {
+      TraceBranch.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.verdict !== 0) {
+      writer.uint32(24).int32(message.verdict);
+    }
+    if (message.text !== "") {
+      writer.uint32(34).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceNetworkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceNetworkResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.steps.push(TraceStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.branches.push(TraceBranch.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.verdict = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTraceStep(): TraceStep {
+  return { place: "", text: "" };
+}
+
+export const TraceStep: MessageFns<TraceStep> = {
+  encode(message: TraceStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== "") {
+      writer.uint32(10).string(message.place);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceStep() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTraceBranch(): TraceBranch {
+  return { target: "", steps: [], verdict: 0, text: "", mtu: 0 };
+}
+
+export const TraceBranch: MessageFns<TraceBranch> = {
+  encode(message: TraceBranch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.target !== "") {
+      writer.uint32(10).string(message.target);
+    }
+    for (const v of message.steps) {
+      TraceStep.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.verdict !== 0) {
+      writer.uint32(24).int32(message.verdict);
+    }
+    if (message.text !== "") {
+      writer.uint32(34).string(message.text);
+    }
+    if (message.mtu !== 0) {
+      writer.uint32(40).uint32(message.mtu);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceBranch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceBranch() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.steps.push(TraceStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.verdict = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.mtu = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * The control API: what the command line and later the REST socket speak. On the local unix socket and, for managers, on :2377.
  * Every mutating request carries a request_id made by the client; a repeat with the same id is answered with the first result.
@@ -4540,6 +5430,28 @@ export const ControlService = {
       Buffer.from(DisconnectNetworkResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DisconnectNetworkResponse => DisconnectNetworkResponse.decode(value),
   },
+  /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
+  auditNetwork: {
+    path: "/tsswarm.v1.Control/AuditNetwork" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: AuditNetworkRequest): Buffer => Buffer.from(AuditNetworkRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AuditNetworkRequest => AuditNetworkRequest.decode(value),
+    responseSerialize: (value: AuditNetworkResponse): Buffer =>
+      Buffer.from(AuditNetworkResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AuditNetworkResponse => AuditNetworkResponse.decode(value),
+  },
+  /** Follows a packet's way through the kernels of the nodes on it. */
+  traceNetwork: {
+    path: "/tsswarm.v1.Control/TraceNetwork" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TraceNetworkRequest): Buffer => Buffer.from(TraceNetworkRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TraceNetworkRequest => TraceNetworkRequest.decode(value),
+    responseSerialize: (value: TraceNetworkResponse): Buffer =>
+      Buffer.from(TraceNetworkResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TraceNetworkResponse => TraceNetworkResponse.decode(value),
+  },
   listTasks: {
     path: "/tsswarm.v1.Control/ListTasks" as const,
     requestStream: false as const,
@@ -4616,6 +5528,10 @@ export interface ControlServer extends UntypedServiceImplementation {
   connectNetwork: handleUnaryCall<ConnectNetworkRequest, ConnectNetworkResponse>;
   /** Begins it; it is done when the task has no such attachment any more. */
   disconnectNetwork: handleUnaryCall<DisconnectNetworkRequest, DisconnectNetworkResponse>;
+  /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
+  auditNetwork: handleServerStreamingCall<AuditNetworkRequest, AuditNetworkResponse>;
+  /** Follows a packet's way through the kernels of the nodes on it. */
+  traceNetwork: handleUnaryCall<TraceNetworkRequest, TraceNetworkResponse>;
   listTasks: handleServerStreamingCall<ListTasksRequest, ListTasksResponse>;
   getTask: handleUnaryCall<GetTaskRequest, GetTaskResponse>;
   /** Answers with the state now and again after each change that touches the service, for live progress. */
@@ -4923,6 +5839,32 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DisconnectNetworkResponse) => void,
+  ): ClientUnaryCall;
+  /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
+  auditNetwork(
+    request: AuditNetworkRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<AuditNetworkResponse>;
+  auditNetwork(
+    request: AuditNetworkRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<AuditNetworkResponse>;
+  /** Follows a packet's way through the kernels of the nodes on it. */
+  traceNetwork(
+    request: TraceNetworkRequest,
+    callback: (error: ServiceError | null, response: TraceNetworkResponse) => void,
+  ): ClientUnaryCall;
+  traceNetwork(
+    request: TraceNetworkRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TraceNetworkResponse) => void,
+  ): ClientUnaryCall;
+  traceNetwork(
+    request: TraceNetworkRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TraceNetworkResponse) => void,
   ): ClientUnaryCall;
   listTasks(request: ListTasksRequest, options?: Partial<CallOptions>): ClientReadableStream<ListTasksResponse>;
   listTasks(

@@ -19,6 +19,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { AgentDiagnosisMessage, DiagnosisRequest } from "./diagnosis.ts";
 import { NodeDescription, NodeRole, TaskAttachment, TaskSpecRecord, TaskState } from "./objects.ts";
 import { OverlayNodePaths, OverlayView } from "./overlay.ts";
 
@@ -2607,6 +2608,17 @@ export const DispatcherService = {
     responseSerialize: (value: ManagerLogMessage): Buffer => Buffer.from(ManagerLogMessage.encode(value).finish()),
     responseDeserialize: (value: Buffer): ManagerLogMessage => ManagerLogMessage.decode(value),
   },
+  /** Opened by the agent; the manager asks over it about the network of the node. Answers come in any order. */
+  diagnose: {
+    path: "/tsswarm.v1.Dispatcher/Diagnose" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: AgentDiagnosisMessage): Buffer =>
+      Buffer.from(AgentDiagnosisMessage.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AgentDiagnosisMessage => AgentDiagnosisMessage.decode(value),
+    responseSerialize: (value: DiagnosisRequest): Buffer => Buffer.from(DiagnosisRequest.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DiagnosisRequest => DiagnosisRequest.decode(value),
+  },
   /**
    * The overlay networks and node paths as they are now, whole, each unless it is as the node has it already. After a gap on the bus,
    * and again and again where there is no bus. Networks on which the node has nothing are answered as not held.
@@ -2627,6 +2639,8 @@ export interface DispatcherServer extends UntypedServiceImplementation {
   session: handleBidiStreamingCall<AgentMessage, ManagerMessage>;
   /** Opened by the agent; the manager asks over it for logs. */
   logs: handleBidiStreamingCall<AgentLogMessage, ManagerLogMessage>;
+  /** Opened by the agent; the manager asks over it about the network of the node. Answers come in any order. */
+  diagnose: handleBidiStreamingCall<AgentDiagnosisMessage, DiagnosisRequest>;
   /**
    * The overlay networks and node paths as they are now, whole, each unless it is as the node has it already. After a gap on the bus,
    * and again and again where there is no bus. Networks on which the node has nothing are answered as not held.
@@ -2643,6 +2657,13 @@ export interface DispatcherClient extends Client {
   logs(): ClientDuplexStream<AgentLogMessage, ManagerLogMessage>;
   logs(options: Partial<CallOptions>): ClientDuplexStream<AgentLogMessage, ManagerLogMessage>;
   logs(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<AgentLogMessage, ManagerLogMessage>;
+  /** Opened by the agent; the manager asks over it about the network of the node. Answers come in any order. */
+  diagnose(): ClientDuplexStream<AgentDiagnosisMessage, DiagnosisRequest>;
+  diagnose(options: Partial<CallOptions>): ClientDuplexStream<AgentDiagnosisMessage, DiagnosisRequest>;
+  diagnose(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<AgentDiagnosisMessage, DiagnosisRequest>;
   /**
    * The overlay networks and node paths as they are now, whole, each unless it is as the node has it already. After a gap on the bus,
    * and again and again where there is no bus. Networks on which the node has nothing are answered as not held.

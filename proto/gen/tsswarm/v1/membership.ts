@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { DiagnosisAnswer, DiagnosisRequest } from "./diagnosis.ts";
 import { LogChunk, LogCredit, LogEnd, LogSubscribe, OverlayAck } from "./dispatcher.ts";
 import { ManagerInfo, NodeDescription } from "./objects.ts";
 
@@ -118,6 +119,15 @@ export interface RelayLogsResponse {
     readonly $case: "end";
     readonly value: LogEnd;
   } | undefined;
+}
+
+export interface RelayDiagnosisRequest {
+  readonly nodeId: string;
+  readonly request:
+    | DiagnosisRequest
+    | undefined;
+  /** The node is waited for that long. */
+  readonly waitMs: number;
 }
 
 export interface HealthRequest {
@@ -1026,6 +1036,74 @@ export const RelayLogsResponse: MessageFns<RelayLogsResponse> = {
   },
 };
 
+function createBaseRelayDiagnosisRequest(): RelayDiagnosisRequest {
+  return { nodeId: "", request: undefined, waitMs: 0 };
+}
+
+export const RelayDiagnosisRequest: MessageFns<RelayDiagnosisRequest> = {
+  encode(message: RelayDiagnosisRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.request !== undefined) {
+      DiagnosisRequest.encode(message.request, writer.uint32(18).fork()).join();
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(24).uint32(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RelayDiagnosisRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRelayDiagnosisRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.request = DiagnosisRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseHealthRequest(): HealthRequest {
   return {};
 }
@@ -1264,6 +1342,17 @@ export const ManagerPeerService = {
     responseSerialize: (value: RelayLogsResponse): Buffer => Buffer.from(RelayLogsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RelayLogsResponse => RelayLogsResponse.decode(value),
   },
+  /** Asks a node whose session is on the called manager. */
+  relayDiagnosis: {
+    path: "/tsswarm.v1.ManagerPeer/RelayDiagnosis" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RelayDiagnosisRequest): Buffer =>
+      Buffer.from(RelayDiagnosisRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RelayDiagnosisRequest => RelayDiagnosisRequest.decode(value),
+    responseSerialize: (value: DiagnosisAnswer): Buffer => Buffer.from(DiagnosisAnswer.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DiagnosisAnswer => DiagnosisAnswer.decode(value),
+  },
   health: {
     path: "/tsswarm.v1.ManagerPeer/Health" as const,
     requestStream: false as const,
@@ -1296,6 +1385,8 @@ export interface ManagerPeerServer extends UntypedServiceImplementation {
   reportSessions: handleBidiStreamingCall<SessionReport, SessionReportAck>;
   /** Logs of tasks whose node has its session on the called manager. The caller ends it by cancelling. */
   relayLogs: handleBidiStreamingCall<RelayLogsRequest, RelayLogsResponse>;
+  /** Asks a node whose session is on the called manager. */
+  relayDiagnosis: handleUnaryCall<RelayDiagnosisRequest, DiagnosisAnswer>;
   health: handleUnaryCall<HealthRequest, HealthResponse>;
   /** Needs no leader: the caller says where it is reached now, and learns the same of the called manager. */
   exchangeAddresses: handleUnaryCall<ExchangeAddressesRequest, ExchangeAddressesResponse>;
@@ -1348,6 +1439,22 @@ export interface ManagerPeerClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<RelayLogsRequest, RelayLogsResponse>;
+  /** Asks a node whose session is on the called manager. */
+  relayDiagnosis(
+    request: RelayDiagnosisRequest,
+    callback: (error: ServiceError | null, response: DiagnosisAnswer) => void,
+  ): ClientUnaryCall;
+  relayDiagnosis(
+    request: RelayDiagnosisRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DiagnosisAnswer) => void,
+  ): ClientUnaryCall;
+  relayDiagnosis(
+    request: RelayDiagnosisRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DiagnosisAnswer) => void,
+  ): ClientUnaryCall;
   health(
     request: HealthRequest,
     callback: (error: ServiceError | null, response: HealthResponse) => void,
