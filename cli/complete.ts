@@ -149,6 +149,10 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
       const tasks = await listTasks(client, running, once)
       return tasks.map((view) => ({ word: taskName(view, true), about: view.nodeHostname }))
     }
+    case 'ends': {
+      const kinds = ['tasks', 'services', 'nodes'] as const
+      return (await Promise.all(kinds.map((kind) => names(ctx, kind)))).flat()
+    }
     case 'images': {
       const { images } = await client.call(DaemonService.listImages, { reference: '' }, once)
       return images.flatMap((image) => image.names.map((word) => ({ word, about: '' })))

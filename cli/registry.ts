@@ -65,6 +65,7 @@ export const groups: readonly CommandGroup[] = [
     name: 'network',
     summary: 'Manage networks of the swarm',
     commands: {
+      audit: async () => (await import('./commands/network-audit.ts')).command,
       connect: async () => (await import('./commands/network-connect.ts')).command,
       create: async () => (await import('./commands/network-create.ts')).command,
       disconnect: async () => (await import('./commands/network-disconnect.ts')).command,
@@ -72,6 +73,7 @@ export const groups: readonly CommandGroup[] = [
       ls: async () => (await import('./commands/network-ls.ts')).command,
       prune: async () => (await import('./commands/network-prune.ts')).command,
       rm: async () => (await import('./commands/network-rm.ts')).command,
+      trace: async () => (await import('./commands/network-trace.ts')).command,
     },
     aliases: { list: 'ls', remove: 'rm' },
   },

@@ -8,6 +8,7 @@ import { childController, type NamedLoop, runAll } from '../proto/lib/lifecycle.
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import type { IdentitySource, ManagerInfo, NodeId } from '../proto/objects/index.ts'
+import { unary } from '../proto/rpc/call.ts'
 import { duplexCall } from '../proto/rpc/duplex.ts'
 import { createFetchOverlay, type FetchOverlay } from './bus/fetch-overlay.ts'
 import { createManagerBus, type ManagerBus } from './bus/manager-bus.ts'
@@ -17,6 +18,10 @@ import type { OverlaySource } from './bus/overlay-source.ts'
 import { createCaHandlers } from './ca/ca-handlers.ts'
 import { type ClusterDirectory, createClusterDirectory } from './cluster-directory.ts'
 import { createControlApi } from './controlapi/control-api.ts'
+import { auditNetwork } from './diagnosis/audit-network.ts'
+import { DiagnosisHub } from './diagnosis/diagnosis-hub.ts'
+import { nodeAsker } from './diagnosis/node-asker.ts'
+import { traceNetwork } from './diagnosis/trace-network.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher/dispatcher.ts'
 import { createLeaderSessions, type LeaderSessions } from './dispatcher/leader-sessions.ts'
 import { EventLog } from './events/event-log.ts'
@@ -243,6 +248,7 @@ interface Parts {
   readonly acks: AckTable
   readonly dispatcher: Dispatcher
   readonly hub: LogHub
+  readonly diagnosis: DiagnosisHub
   readonly control: HandlerTable
   readonly onLeader: NonNullable<AdapterDeps['onLeader']>
   readonly onLeaderStream: NonNullable<AdapterDeps['onLeaderStream']>
@@ -282,6 +288,7 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
       duplexCall(channels.client(manager), ManagerPeerService.relayLogs, signal),
     log: log.child({ part: 'logs' }),
   })
+  const diagnosis = new DiagnosisHub({ clock, random })
   const forwarding = { locator: directory, identity, clock, random }
   const overlay = overlayParts(deps, { store, book, directory })
   const watchEvents = createWatchEvents({
@@ -307,12 +314,44 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     acks,
     dispatcher,
     hub,
-    control: { ...api, serviceLogs: logs, watchEvents },
+    diagnosis,
+    control: {
+      ...api,
+      serviceLogs: logs,
+      watchEvents,
+      ...diagnosisHandlers({ store, clock, directory, channels, diagnosis }),
+    },
     onLeader: leaderForwarder(forwarding, channels),
     onLeaderStream: leaderStreams(forwarding, channels),
     cutList: new CutList(clock),
     ...overlay,
   }
+}
+
+/** Asks of a node beside the time it has to answer: the way to another manager. */
+const relayMs = 5_000
+
+/** What users may ask about the network of the nodes. */
+function diagnosisHandlers({
+  store,
+  clock,
+  directory,
+  channels,
+  diagnosis: hub,
+}: Pick<Parts, 'store' | 'directory' | 'channels' | 'diagnosis'> & {
+  readonly clock: Clock
+}): HandlerTable {
+  const ask = nodeAsker({
+    selfNodeId: directory.selfNodeId,
+    hub,
+    relay: (manager, request, signal) =>
+      unary(channels.client(manager), ManagerPeerService.relayDiagnosis, request, {
+        deadlineMs: request.waitMs + relayMs,
+        signal,
+      }),
+  })
+  const deps = { store, cluster: directory, ask, clock }
+  return { auditNetwork: auditNetwork(deps), traceNetwork: traceNetwork(deps) }
 }
 
 /** How nodes hear of overlay networks. */

@@ -14,6 +14,7 @@ import type {
 } from '../proto/objects/index.ts'
 import { applyAssignmentUpdate } from './assignments.ts'
 import type { HostFacts } from './container-config.ts'
+import { type DiagnosisTransport, type NodeDiagnosis, serveDiagnosis } from './diagnosis-server.ts'
 import type { Executor } from './executor/executor.ts'
 import { type LogTransport, serveLogs } from './log-server.ts'
 import { untilFollowed } from './overlay-follower.ts'
@@ -47,6 +48,8 @@ export interface AgentDeps {
   readonly isListening?: HostFacts['isListening']
   /** How far this node followed the overlay; absent: it has none. */
   readonly overlay?: OverlayProgress
+  /** What managers may ask about the network of this node; absent: nothing. */
+  readonly diagnosis?: { readonly transport: DiagnosisTransport; readonly node: NodeDiagnosis }
   /** Address without port under which others reach this node now. */
   readonly advertiseAddress: () => string
   /** Where to begin when the database knows no managers. */
@@ -106,7 +109,8 @@ class RunningAgent implements Agent {
   #managers: readonly ManagerAddress[]
   #manager: ManagerAddress | undefined
   #failure: unknown
-  #endLogs: () => void = () => {}
+  /** Ends what is served to the manager of the session beside it. */
+  #endServing: () => void = () => {}
   readonly #leaving = childController().controller
 
   constructor(deps: AgentDeps, db: StateDb) {
@@ -203,7 +207,7 @@ class RunningAgent implements Agent {
       },
       signal,
     )
-    this.#endLogs()
+    this.#endServing()
     release()
   }
 
@@ -245,12 +249,12 @@ class RunningAgent implements Agent {
 
   #onSession(manager: ManagerAddress | undefined, signal: AbortSignal): void {
     this.#manager = manager
-    this.#endLogs()
+    this.#endServing()
     if (manager === undefined) return
     this.#failure = undefined
     this.#deps.onSession?.()
     const { controller, release } = childController(signal)
-    this.#endLogs = () => {
+    this.#endServing = () => {
       controller.abort()
       release()
     }
@@ -263,6 +267,12 @@ class RunningAgent implements Agent {
     }
     serveLogs({ transport, source, clock, random, log }, manager, controller.signal).catch(
       (err: unknown) => log.warn({ err }, 'log streams ended'),
+    )
+    const { diagnosis } = this.#deps
+    if (diagnosis === undefined) return
+    const asked = { transport: diagnosis.transport, diagnosis: diagnosis.node, clock, random, log }
+    serveDiagnosis(asked, manager, controller.signal).catch((err: unknown) =>
+      log.warn({ err }, 'diagnosis streams ended'),
     )
   }
 

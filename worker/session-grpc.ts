@@ -6,6 +6,7 @@ import type { TlsIdentity } from '../proto/objects/index.ts'
 import { serverStream } from '../proto/rpc/call.ts'
 import { channelCredentials, channelOptions, managerName } from '../proto/rpc/channel.ts'
 import { duplexCall } from '../proto/rpc/duplex.ts'
+import type { DiagnosisTransport } from './diagnosis-server.ts'
 import type { LogTransport } from './log-server.ts'
 import type { OverlayTransport } from './overlay-feed.ts'
 import type { SessionTransport } from './session.ts'
@@ -30,10 +31,10 @@ interface Connection {
 /** How long a node waits for all it asked for of the overlay. */
 const fetchMs = 10_000
 
-/** Opens sessions and log streams, and fetches; a connection lives as long as a stream uses it, and none is shared across a renewal or a move. */
+/** Opens sessions and the streams beside them, and fetches; a connection lives as long as a stream uses it, and none is shared across a renewal or a move. */
 export function grpcSessionTransport(
   deps: GrpcTransportDeps,
-): SessionTransport & LogTransport & OverlayTransport {
+): SessionTransport & LogTransport & DiagnosisTransport & OverlayTransport {
   const shared = new Map<string, Connection>()
   const lease = (
     manager: ManagerAddress,
@@ -67,6 +68,10 @@ export function grpcSessionTransport(
     openLogs: (manager, signal) => {
       const { client, end } = lease(manager)
       return released(duplexCall(client, DispatcherService.logs, signal), end)
+    },
+    openDiagnosis: (manager, signal) => {
+      const { client, end } = lease(manager)
+      return released(duplexCall(client, DispatcherService.diagnose, signal), end)
     },
     fetchOverlay: async function* (manager, request, signal) {
       const { client, end } = lease(manager)

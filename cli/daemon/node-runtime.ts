@@ -19,6 +19,7 @@ import {
   nodeId,
 } from '../../proto/objects/index.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
+import type { NodeDiagnosis } from '../../worker/diagnosis-server.ts'
 import type { IdentityStore } from '../../worker/identity/identity-store.ts'
 import { renewalLoop } from '../../worker/identity/renewal.ts'
 import { isListening } from '../../worker/listening-ports.ts'
@@ -28,6 +29,7 @@ import { OverlayFollower } from '../../worker/overlay-follower.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
 import { openStateFile } from '../../worker/state-file.ts'
 import type { ManagerAddress } from '../../worker/state-records.ts'
+import { systemProbes } from '../host/requirements.ts'
 import { AddressWatch } from './address-watch.ts'
 import {
   controlPort,
@@ -45,6 +47,7 @@ import { type DaemonPaths, daemonPaths } from './host-paths.ts'
 import type { ManagerPart } from './manager-part.ts'
 import { itself, type Place } from './membership.ts'
 import { NodeBus } from './node-bus.ts'
+import { nodeDiagnosis } from './node-diagnosis.ts'
 import { reconnectNode } from './reconnect-node.ts'
 import { recoveryRefusal, recoveryReport } from './recovery.ts'
 import { removeSwarmState, type SwarmState, writeSwarmState } from './swarm-state.ts'
@@ -287,11 +290,24 @@ export class NodeRuntime {
       network: (task, spec) => networkOfTask(task, spec, localNetworkId),
       isListening,
       overlay,
+      diagnosis: { transport, node: this.#diagnosis() },
       advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,
       onNetworks: (networks) => this.#bus?.holdForTasks(networks),
       onSession: () => this.#bus?.renew(),
       onConfig: (received) => this.#onConfig(received),
+    })
+  }
+
+  #diagnosis(): NodeDiagnosis {
+    const { network } = this.#deps.engine
+    const { diagnosis } = network
+    return nodeDiagnosis({
+      network: diagnosis,
+      probes: systemProbes(),
+      vxlanPort: () => diagnosis.vxlanPort(),
+      isManager: () => this.#manager !== undefined,
+      peers: () => network.peers(),
     })
   }
 

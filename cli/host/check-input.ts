@@ -18,9 +18,17 @@ interface Firewall {
   readonly lets: readonly (readonly [Packet, Admission])[]
 }
 
-const packets: readonly Packet[] = [...managerPorts, overlayPort]
+const allPackets: readonly Packet[] = [...managerPorts, overlayPort]
 
-export async function checkInput(probes: HostProbes): Promise<CheckResult> {
+/** Of all that a manager's host may be asked for. */
+export function checkInput(probes: HostProbes): Promise<CheckResult> {
+  return checkPackets(probes, allPackets)
+}
+
+export async function checkPackets(
+  probes: HostProbes,
+  packets: readonly Packet[],
+): Promise<CheckResult> {
   const name = 'firewall'
   const ruleset = await probes.run(['nft', '-j', 'list', 'ruleset'])
   if (ruleset.code !== 0) {
@@ -28,7 +36,7 @@ export async function checkInput(probes: HostProbes): Promise<CheckResult> {
     const remedy = 'run it as root, with nftables installed'
     return failed({ name, found: `its rules cannot be read: ${why}`, remedy, packages: [] })
   }
-  const firewalls = await inspect(probes, ruleset.stdout)
+  const firewalls = await inspect(probes, ruleset.stdout, packets)
   const closed = firewalls.filter((firewall) => kept(firewall, 'none').length > 0)
   if (closed.length > 0) {
     const found = closed.map(
@@ -52,36 +60,43 @@ function kept({ lets }: Firewall, how: Admission): readonly Packet[] {
   return lets.filter(([, admitted]) => admitted === how).map(([packet]) => packet)
 }
 
-async function inspect(probes: HostProbes, ruleset: string): Promise<readonly Firewall[]> {
+async function inspect(
+  probes: HostProbes,
+  ruleset: string,
+  packets: readonly Packet[],
+): Promise<readonly Firewall[]> {
   const found: Firewall[] = []
   const tables = packets.map((packet) => parseNft(ruleset, packet))
   for (const [at, table] of (tables[0] ?? []).entries()) {
     const isIptables =
       table.family === 'ip' && table.name === 'filter' && table.base.name === 'INPUT'
-    const own = isIptables ? await iptablesFirewall(probes, 'iptables') : undefined
+    const own = isIptables ? await iptablesFirewall(probes, 'iptables', packets) : undefined
     found.push(
       own ??
         nftFirewall(
           table,
-          tables.map((seen) => seen[at]),
+          packets.map((packet, i) => [packet, tables[i]?.[at]] as const),
         ),
     )
   }
   const legacy = (await probes.read('/proc/net/ip_tables_names')) ?? ''
   if (legacy.split('\n').includes('filter')) {
-    const firewall = await iptablesFirewall(probes, 'iptables-legacy')
+    const firewall = await iptablesFirewall(probes, 'iptables-legacy', packets)
     if (firewall !== undefined) found.push(firewall)
   }
   return found
 }
 
-function nftFirewall(table: NftTable, seen: readonly (NftTable | undefined)[]): Firewall {
+function nftFirewall(
+  table: NftTable,
+  seen: readonly (readonly [Packet, NftTable | undefined])[],
+): Firewall {
   const path = `${table.family} ${table.name} ${table.base.name}`
   const isFirewalld = table.name === 'firewalld'
-  const lets = packets.map((packet, at): readonly [Packet, Admission] => {
-    const same = seen[at]
-    return [packet, same === undefined ? 'all' : admission(same.chains, same.base)]
-  })
+  const lets = seen.map(([packet, same]): readonly [Packet, Admission] => [
+    packet,
+    same === undefined ? 'all' : admission(same.chains, same.base),
+  ])
   return {
     tool: isFirewalld ? 'firewalld' : 'nft',
     where: isFirewalld ? 'firewalld' : `nft chain ${path}`,
@@ -94,6 +109,7 @@ function nftFirewall(table: NftTable, seen: readonly (NftTable | undefined)[]): 
 async function iptablesFirewall(
   { run, find }: HostProbes,
   tool: 'iptables' | 'iptables-legacy',
+  packets: readonly Packet[],
 ): Promise<Firewall | undefined> {
   if ((await find(tool)) === undefined) return undefined
   const listed = await run([tool, '-w', '-S'])

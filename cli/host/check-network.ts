@@ -51,6 +51,22 @@ export async function checkNft({ run }: HostProbes): Promise<CheckResult> {
   })
 }
 
+/** Containers on networks of the cluster need it. */
+export async function checkVxlan({ run }: HostProbes): Promise<CheckResult> {
+  const name = 'VXLAN'
+  const device = ['type', 'vxlan', 'id', '1048576', 'dstport', '4789', 'nolearning']
+  const add = ['ip', 'link', 'add', 'tsswarm0', ...device]
+  const result = await run(['unshare', '--net', '--', ...add])
+  if (result.code === 0) return passed(name, 'available')
+  return failed({
+    name,
+    found: `the kernel makes no such device: ${firstLine(result.stderr)}`,
+    remedy:
+      'load the module: `modprobe vxlan`, or use a kernel with CONFIG_VXLAN (Debian and Ubuntu kernels have it)',
+    packages: [],
+  })
+}
+
 function firstLine(text: string): string {
   return text.trim().split('\n')[0] || 'it failed without a word'
 }

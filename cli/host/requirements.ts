@@ -2,7 +2,7 @@
 // Looks only; the programs it runs to try the kernel do so in namespaces that end with them.
 import { checkInput } from './check-input.ts'
 import { checkCgroups, checkKernel, checkOverlay, checkSeccomp } from './check-kernel.ts'
-import { checkNetNamespace, checkNft } from './check-network.ts'
+import { checkNetNamespace, checkNft, checkVxlan } from './check-network.ts'
 import { checkPorts } from './check-ports.ts'
 import { checkProgram, type Program } from './check-program.ts'
 import type { CheckResult } from './check-result.ts'
@@ -69,6 +69,7 @@ const reach: readonly Requirement[] = [
   { name: bus.name, check: (probes) => checkProgram(bus, probes) },
   { name: 'ports of a manager', check: checkPorts },
   { name: 'firewall', check: checkInput },
+  { name: 'VXLAN', check: checkVxlan },
 ]
 
 /** Every check with its outcome, in the order of the table. A check that fails in an unforeseen way is one not met. */

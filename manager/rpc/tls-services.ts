@@ -7,6 +7,7 @@ import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { FetchOverlay } from '../bus/fetch-overlay.ts'
 import type { CaHandlers } from '../ca/ca-handlers.ts'
+import type { DiagnosisHub } from '../diagnosis/diagnosis-hub.ts'
 import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { LeaderSessions } from '../dispatcher/leader-sessions.ts'
 import type { LogHub } from '../logbroker/log-hub.ts'
@@ -24,6 +25,7 @@ export interface TlsServicesDeps
   readonly sessions: LeaderSessions
   readonly dispatcher: Dispatcher
   readonly hub: LogHub
+  readonly diagnosis: DiagnosisHub
   readonly fetchOverlay: FetchOverlay
   readonly directory: NodeDirectory
   readonly clock: Clock
@@ -31,7 +33,7 @@ export interface TlsServicesDeps
 
 export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
   const { directory, clock, onLeader, onLeaderStream, track } = deps
-  const { dispatcher, hub, sessions, peers } = deps
+  const { dispatcher, hub, diagnosis, sessions, peers } = deps
   const callerOf = tlsCallers(directory, clock)
   const adapter: AdapterDeps = { callerOf, onLeader, onLeaderStream, track }
   const serve = (definition: ServiceDefinition, handlers: object): ServedService => ({
@@ -44,12 +46,14 @@ export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
     serve(DispatcherService, {
       session: dispatcher.handleSession.bind(dispatcher),
       logs: hub.handleLogs.bind(hub),
+      diagnose: diagnosis.handleDiagnose.bind(diagnosis),
       fetchOverlay: deps.fetchOverlay,
     }),
     serve(ManagerPeerService, {
       ...peers,
       reportSessions: sessions.handleReports,
       relayLogs: hub.handleRelay.bind(hub),
+      relayDiagnosis: diagnosis.handleRelay.bind(diagnosis),
     }),
   ]
 }

@@ -6,6 +6,8 @@ import { OverlayHistory } from '../../manager/bus/overlay-history.ts'
 import { storeOverlay } from '../../manager/bus/store-overlay.ts'
 import { newNode } from '../../manager/ca/ca-handlers.ts'
 import { createRootCa, issueCertificate, type RootCa } from '../../manager/ca/root-ca.ts'
+import { DiagnosisHub } from '../../manager/diagnosis/diagnosis-hub.ts'
+import { type AskNode, nodeAsker } from '../../manager/diagnosis/node-asker.ts'
 import { createDispatcher, type Dispatcher } from '../../manager/dispatcher/dispatcher.ts'
 import {
   createLeaderSessions,
@@ -32,9 +34,11 @@ import {
   nodeId,
   type TlsIdentity,
 } from '../../proto/objects/index.ts'
+import { unary } from '../../proto/rpc/call.ts'
 import { channelCredentials, channelOptions } from '../../proto/rpc/channel.ts'
 import { duplexCall } from '../../proto/rpc/duplex.ts'
 import { type Agent, createAgent } from '../../worker/agent.ts'
+import type { NodeDiagnosis } from '../../worker/diagnosis-server.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
 import { createNodeKey } from '../../worker/identity/node-key.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
@@ -48,11 +52,19 @@ interface GrpcManager {
   readonly dispatcher: Dispatcher
   readonly leading: LeaderSessions
   readonly logs: LogHub
+  readonly diagnosis: DiagnosisHub
   readonly life: AbortController
   /** Where it knows the others to be. */
   readonly book: AddressBook
   listener: Listener | undefined
   done: Promise<void>
+}
+
+export interface AgentWish {
+  /** How long its certificate is valid, in whole seconds; default: an hour. */
+  readonly lifeMs?: number
+  /** What may be asked about its network; default: nothing. */
+  readonly diagnosis?: NodeDiagnosis
 }
 
 const basics = { clock: systemClock, random: systemRandom, log: silentLogger }
@@ -137,8 +149,12 @@ export class GrpcCluster {
     await manager?.done
   }
 
-  /** An agent; `lifeMs` is how long its certificate is valid, in whole seconds. */
-  async startAgent(name: string, executor: Executor, lifeMs = hourMs): Promise<Agent> {
+  /** An agent. */
+  async startAgent(
+    name: string,
+    executor: Executor,
+    { lifeMs = hourMs, diagnosis }: AgentWish = {},
+  ): Promise<Agent> {
     let identity = await this.#identity(name, 'worker', lifeMs)
     const listeners = new Set<() => void>()
     this.#renewals.set(name, async () => {
@@ -146,11 +162,13 @@ export class GrpcCluster {
       for (const listener of listeners) listener()
     })
     const life = new AbortController()
+    const transport = grpcSessionTransport({ identity: () => identity })
     const agent = await createAgent({
       ...basics,
       nodeId: nodeId(name),
       executor,
-      transport: grpcSessionTransport({ identity: () => identity }),
+      transport,
+      ...(diagnosis && { diagnosis: { transport, node: diagnosis } }),
       onRenewal: (listener) => {
         listeners.add(listener)
         return () => listeners.delete(listener)
@@ -195,6 +213,20 @@ export class GrpcCluster {
     })
   }
 
+  /** Asks nodes about their network, through that manager. */
+  asker(name: string): AskNode {
+    const manager = this.#manager(name)
+    return nodeAsker({
+      selfNodeId: () => nodeId(name),
+      hub: manager.diagnosis,
+      relay: (to, request, signal) =>
+        unary(this.#client(manager, to), ManagerPeerService.relayDiagnosis, request, {
+          deadlineMs: request.waitMs,
+          signal,
+        }),
+    })
+  }
+
   async stop(): Promise<void> {
     for (const end of this.#agents) await end()
     await this.#endTerm()
@@ -207,6 +239,7 @@ export class GrpcCluster {
     const { store } = this
     const leading = createLeaderSessions({ ...basics, store })
     const logs = new LogHub(systemRandom)
+    const diagnosis = new DiagnosisHub(basics)
     const life = new AbortController()
     const dispatcher = createDispatcher({
       ...basics,
@@ -228,6 +261,7 @@ export class GrpcCluster {
       dispatcher,
       leading,
       logs,
+      diagnosis,
       life,
       book: new AddressBook({ store, self: nodeId(name) }),
       listener: undefined,
@@ -238,7 +272,15 @@ export class GrpcCluster {
     manager.done = dispatcher.run(life.signal)
   }
 
-  #listen({ name, identity, dispatcher, leading, logs, book }: GrpcManager): Promise<Listener> {
+  #listen({
+    name,
+    identity,
+    dispatcher,
+    leading,
+    logs,
+    diagnosis,
+    book,
+  }: GrpcManager): Promise<Listener> {
     const directory = {
       clusterId: () => 'c1',
       node: (id: string) => this.store.view((tx) => tx.get('nodes', id)),
@@ -254,6 +296,7 @@ export class GrpcCluster {
       served(DispatcherService, {
         session: dispatcher.handleSession.bind(dispatcher),
         logs: logs.handleLogs.bind(logs),
+        diagnose: diagnosis.handleDiagnose.bind(diagnosis),
         fetchOverlay: createFetchOverlay({
           store: this.store,
           source: storeOverlay,
@@ -264,6 +307,7 @@ export class GrpcCluster {
       served(ManagerPeerService, {
         reportSessions: leading.handleReports,
         relayLogs: logs.handleRelay.bind(logs),
+        relayDiagnosis: diagnosis.handleRelay.bind(diagnosis),
         ...createPeerHandlers({
           store: this.store,
           clock: systemClock,

@@ -27,7 +27,9 @@ export async function readHostAddresses(kernel: Kernel): Promise<readonly string
 }
 
 /** Sockets of the host that wait for connections or datagrams. */
-export async function readListening(kernel: Kernel): Promise<readonly ListeningSocket[]> {
+export async function readListening(
+  kernel: Pick<Kernel, 'run'>,
+): Promise<readonly ListeningSocket[]> {
   const { stdout } = await kernel.run('host', listCommand)
   return parseSockets(stdout)
 }

@@ -3,6 +3,7 @@ import { SwarmError } from '../../proto/errors.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import { requireRecord } from './attachment.ts'
 import { containerLines, desiredKernel } from './desired-kernel.ts'
+import { type Difference, differenceText } from './difference.ts'
 import { forgetStrayFlows } from './forget-flows.ts'
 import { inspectFirewall, openFirewall } from './host-firewall.ts'
 import { isAlive } from './host-view.ts'
@@ -28,6 +29,8 @@ export interface Mended {
   readonly found: readonly string[]
   /** What is still wrong afterwards. */
   readonly left: readonly string[]
+  /** As found, but for what was done to the host's firewall. */
+  readonly differences: readonly Difference[]
 }
 
 /** Mending one thing can undo another (a link that is made anew loses its routes): then it takes another round. */
@@ -35,20 +38,23 @@ const roundsMax = 4
 
 /** Errors: FAILED_PRECONDITION when a device of somebody else has our name; UNAVAILABLE when the kernel does not answer. */
 export async function mend(deps: MendDeps): Promise<Mended> {
-  const found: string[] = []
+  const found = new Map<string, Difference>()
   let errors: readonly string[] = []
   for (let round = 0; round < roundsMax; round++) {
     const { plan, state, observed } = await compareOnce(deps)
-    found.push(...plan.differences.filter((text) => !found.includes(text)))
+    for (const one of plan.differences) {
+      const text = differenceText(one)
+      if (!found.has(text)) found.set(text, one)
+    }
     if (plan.steps.length === 0) {
       // What was missing, or what is new, may have let flows go where they must not.
-      if (found.length > 0 || !deps.overlay.holds(state.overlay)) {
+      if (found.size > 0 || !deps.overlay.holds(state.overlay)) {
         await forgetStrayFlows(deps.kernel, state.overlay)
       }
       deps.overlay.noteApplied(state.overlay)
       const notes = await openFirewall(deps.kernel)
       for (const note of notes) deps.log.info({ note }, 'host firewall changed')
-      return { found: [...found, ...notes], left: [] }
+      return { found: [...found.keys(), ...notes], left: [], differences: [...found.values()] }
     }
     await keepAdvertisements(deps.kernel, plan)
     errors = [...(await deps.kernel.apply(plan.steps)), ...(await reenter(deps, state, observed))]
@@ -56,27 +62,34 @@ export async function mend(deps: MendDeps): Promise<Mended> {
   }
   const { plan } = await compareOnce(deps)
   deps.overlay.noteUnknown()
-  return { found, left: [...plan.differences, ...errors] }
+  return {
+    found: [...found.keys()],
+    left: [...plan.differences.map(differenceText), ...errors],
+    differences: [...found.values()],
+  }
 }
 
 /** What mend would mend, without doing it. */
 export async function audit(deps: MendDeps): Promise<readonly string[]> {
   const { plan } = await compareOnce(deps)
-  const firewall = await inspectFirewall(deps.kernel)
-  const closed = firewall.filter((chain) => chain.drops && !chain.isOpen)
-  const texts = closed.map(
-    ({ where }) => `${where} drops forwarded packets: containers are cut off`,
-  )
-  return [...plan.differences, ...texts]
+  return [...plan.differences.map(differenceText), ...(await closedChains(deps.kernel))]
 }
 
-interface Compared {
+/** Foreign chains that keep containers from the world, one sentence each. */
+export async function closedChains(kernel: Kernel): Promise<readonly string[]> {
+  const firewall = await inspectFirewall(kernel)
+  const closed = firewall.filter((chain) => chain.drops && !chain.isOpen)
+  return closed.map(({ where }) => `${where} drops forwarded packets: containers are cut off`)
+}
+
+export interface Compared {
   readonly plan: NetworkPlan
   readonly state: NetworkState
   readonly observed: ObservedKernel
 }
 
-async function compareOnce(deps: MendDeps): Promise<Compared> {
+/** What the kernel should hold, what it holds, and the difference. Changes nothing but what the record says of forwarding. */
+export async function compareOnce(deps: MendDeps): Promise<Compared> {
   const { kernel, journal, dataPlaneFile, vxlanPort } = deps
   await kernel.ensureDataPlane()
   const { endpoints } = requireRecord(journal)

@@ -32,6 +32,7 @@ import { connectContainer, disconnectContainer } from './connection.ts'
 import { sizeConntrack } from './conntrack-size.ts'
 import { enterNamespace, findNamespace } from './data-plane.ts'
 import { DataPlaneWatcher, watchDataPlane } from './data-plane-watch.ts'
+import { HealingRecord } from './healing-record.ts'
 import { closeFirewall } from './host-firewall.ts'
 import { isAlive, readOccupied } from './host-view.ts'
 import { watchHost } from './host-watch.ts'
@@ -41,6 +42,7 @@ import { type Journal, openJournal } from './journal.ts'
 import { createKernel, type Kernel } from './kernel.ts'
 import { createLoopbackListener, type LoopbackListener } from './loopback-listener.ts'
 import { audit, type MendDeps, type Mended, mend } from './mend.ts'
+import { NetworkDiagnosis } from './network-diagnosis.ts'
 import { defaultVxlanPort, hostLink } from './network-state.ts'
 import { OverlayKeeper } from './overlay-keeper.ts'
 import type { OverlayState } from './overlay-state.ts'
@@ -93,6 +95,8 @@ export interface NodeNetwork extends NetworkAttacher {
   peers(): readonly PeerReport[]
   /** Of nodes that are up and have not answered for 10 s. */
   peerConditions(): readonly NodeCondition[]
+  /** What managers may ask about it. */
+  readonly diagnosis: NetworkDiagnosis
   /** The subnet of the local network. */
   subnet(): string
   /** Takes everything of ours off this host. Containers lose their network. Works without start. */
@@ -127,6 +131,7 @@ class RoutedNetwork implements NodeNetwork {
   readonly #overlay: OverlayKeeper
   readonly #loopback: LoopbackListener
   readonly #prober: PeerProber
+  readonly diagnosis: NetworkDiagnosis
   #opened: Journal | undefined
   #isChanged = false
   #wake: () => void = () => {}
@@ -156,6 +161,11 @@ class RoutedNetwork implements NodeNetwork {
     this.#prober = new PeerProber({
       ...{ dataPlaneFile: this.#dataPlaneFile, clock, random, log },
       onChange: () => this.#followPaths(),
+    })
+    this.diagnosis = new NetworkDiagnosis({
+      lock: this.#lock,
+      healing: new HealingRecord(options.clock),
+      mend: () => this.#deps(),
     })
   }
 
@@ -469,7 +479,7 @@ class RoutedNetwork implements NodeNetwork {
   async #mendAndTell(): Promise<void> {
     const { log } = this.#options
     try {
-      const { found, left } = await this.mend()
+      const { found, left } = await this.diagnosis.heal()
       if (left.length > 0) log.error({ found, left }, 'network cannot be mended')
       else if (found.length > 0) log.warn({ found }, 'network mended')
     } catch (err) {

@@ -194,6 +194,11 @@ export class OverlayKeeper {
     return this.#compiled
   }
 
+  /** What was compiled last. */
+  get compiled(): CompiledOverlay | undefined {
+    return this.#compiled
+  }
+
   /** Whether the data plane shall hold this (`route 10.1.0.5`, `element SET TEXT`) by what was compiled last. */
   needs(item: string): boolean {
     this.#needed ??= namesIn(this.#compiled)

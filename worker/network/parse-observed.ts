@@ -112,7 +112,8 @@ function deviceOf(route: JsonObject, listed: string): string {
   return textOf(route.dev) || (route.type === undefined ? listed : '')
 }
 
-function mtuOf(route: JsonObject): string {
+/** Of a route, in bytes; empty: it has none. */
+export function mtuOf(route: JsonObject): string {
   const mtu = objects(route.metrics)
     .map((metrics) => numberOf(metrics.mtu))
     .find((value) => value > 0)

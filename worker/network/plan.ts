@@ -1,5 +1,6 @@
 // The difference between what the kernel should hold and what it holds, as steps that mend it. Pure. Every step may be
 // repeated; a plan from a stale observation does no harm, the next one mends the rest.
+import type { Difference } from './difference.ts'
 import { ruleFamily } from './items.ts'
 import {
   type DesiredItem,
@@ -13,10 +14,8 @@ import {
   type ObservedKernel,
   type ObservedNamespace,
   type ObservedTable,
-  tableFamily,
-  tableName,
 } from './kernel-state.ts'
-import { type TableElements, tableCommands } from './service-chains.ts'
+import { type TableChange, type TableElements, tableCommands } from './service-chains.ts'
 
 export type Step =
   /** Lines for `ip -batch`. */
@@ -37,8 +36,8 @@ export type Step =
 
 export interface NetworkPlan {
   readonly steps: readonly Step[]
-  /** What was found wrong, one sentence each, for logs and for the audit. */
-  readonly differences: readonly string[]
+  /** What was found wrong, for logs and for the audit. */
+  readonly differences: readonly Difference[]
 }
 
 /** What each table was last written with; undefined when that is not known. */
@@ -103,7 +102,7 @@ interface Comparison {
   readonly earlySysctls: ReadonlyMap<string, string>
   readonly lateSysctls: ReadonlyMap<string, string>
   readonly table: readonly Step[]
-  readonly differences: readonly string[]
+  readonly differences: readonly Difference[]
 }
 
 function compare(
@@ -117,13 +116,12 @@ function compare(
     ([path, value]) => observed.sysctls.get(path) !== value,
   )
   const table = compareTable(name, desired.table, observed.table, shape)
-  const where = name === 'host' ? 'host' : 'data plane'
-  const differences = [
+  const differences: readonly Found[] = [
     ...items.differences,
-    ...wrongSysctls.map(
-      ([path, value]) =>
-        `${path} is ${observed.sysctls.get(path) ?? 'missing'} instead of ${value}`,
-    ),
+    ...wrongSysctls.map(([path, value]) => ({
+      thing: { kind: 'sysctl', path } as const,
+      problem: `is ${observed.sysctls.get(path) ?? 'missing'} instead of ${value}`,
+    })),
     ...table.differences,
   ]
   return {
@@ -133,9 +131,13 @@ function compare(
     earlySysctls: new Map(wrongSysctls.filter(([path]) => !isOfDevice(path))),
     lateSysctls: new Map(wrongSysctls.filter(([path]) => isOfDevice(path))),
     table: table.steps,
-    differences: differences.map((text) => `${where}: ${text}`),
+    differences: differences.map((found) => ({ namespace: name, ...found })),
   }
 }
+
+type Found = Omit<Difference, 'namespace'>
+
+const unneeded = 'is not ours or no longer needed'
 
 function isOfDevice(path: string): boolean {
   return path.includes('/conf/') && !/\/conf\/(all|default)\//.test(path)
@@ -144,17 +146,22 @@ function isOfDevice(path: string): boolean {
 function compareItems(
   desired: readonly DesiredItem[],
   observed: readonly ObservedItem[],
-): Pick<Comparison, 'removals' | 'writes' | 'hostWrites' | 'differences'> {
+): Pick<Comparison, 'removals' | 'writes' | 'hostWrites'> & {
+  readonly differences: readonly Found[]
+} {
   const seen = new Map(observed.map((item) => [idOf(item), item]))
   const wanted = new Set(desired.map(idOf))
   const removals: string[] = []
   const writes: string[] = []
   const hostWrites: string[] = []
-  const differences: string[] = []
+  const differences: Found[] = []
+  const differs = ({ kind, key }: ObservedItem | DesiredItem, problem: string): void => {
+    differences.push({ thing: { kind: 'item', item: kind, key }, problem })
+  }
   for (const item of byKind(observed).reverse()) {
     if (wanted.has(idOf(item)) || !isRemovable(item)) continue
     removals.push(removalLine(item))
-    differences.push(`${item.kind} ${item.key} is not ours or no longer needed`)
+    differs(item, unneeded)
   }
   for (const item of byKind(desired)) {
     const found = seen.get(idOf(item))
@@ -163,13 +170,13 @@ function compareItems(
     if (found === undefined || rebuilt) {
       hostWrites.push(...(item.hostCreate ?? []))
       writes.push(...item.create, ...item.put)
-      differences.push(`${item.kind} ${item.key} is ${rebuilt ? found.identity : 'missing'}`)
+      differs(item, rebuilt ? `is ${found.identity}` : 'is missing')
       continue
     }
     const wrong = wrongFields(item.fields, found.fields)
     if (wrong.length === 0) continue
     writes.push(...item.put)
-    differences.push(`${item.kind} ${item.key} has ${wrong.join(', ')}`)
+    differs(item, `has ${wrong.join(', ')}`)
   }
   return { removals, writes, hostWrites, differences }
 }
@@ -236,12 +243,15 @@ function compareTable(
   desired: DesiredTable,
   observed: ObservedNamespace['table'],
   written: WrittenTable | undefined,
-): { readonly steps: readonly Step[]; readonly differences: readonly string[] } {
+): { readonly steps: readonly Step[]; readonly differences: readonly Found[] } {
   const whole: Step = { kind: 'table', namespace, table: desired }
-  const name = `nft table ${tableFamily} ${tableName}`
-  if (observed === undefined) return { steps: [whole], differences: [`${name} is missing`] }
+  const all = (problem: string) => ({
+    steps: [whole],
+    differences: [{ thing: { kind: 'table' } as const, problem }],
+  })
+  if (observed === undefined) return all('is missing')
   const why = wrongTable(desired, observed, written)
-  if (why !== undefined) return { steps: [whole], differences: [`${name} ${why}`] }
+  if (why !== undefined) return all(why)
   const deleted: TableElements[] = []
   const added: TableElements[] = []
   for (const set of desired.sets) {
@@ -253,7 +263,7 @@ function compareTable(
     if (missing.length > 0) added.push({ set: set.name, elements: missing })
   }
   const { serviceChains } = observed
-  const commands = tableCommands({
+  const change = {
     deleted,
     added,
     newChains: [...desired.serviceChains.keys()].filter((chain) => !serviceChains.has(chain)),
@@ -263,9 +273,32 @@ function compareTable(
       ),
     ),
     deletedChains: [...serviceChains.keys()].filter((chain) => !desired.serviceChains.has(chain)),
-  })
-  return {
-    steps: [{ kind: 'elements', namespace, commands }],
-    differences: commands.map((command) => `${name} needs: ${command}`),
   }
+  return {
+    steps: [{ kind: 'elements', namespace, commands: tableCommands(change) }],
+    differences: tableDifferences(change),
+  }
+}
+
+function tableDifferences({
+  deleted,
+  added,
+  newChains,
+  rules,
+  deletedChains,
+}: TableChange): readonly Found[] {
+  const elements = (lists: readonly TableElements[], problem: string): readonly Found[] =>
+    lists.flatMap(({ set, elements: all }) =>
+      all.map((element) => ({ thing: { kind: 'element', set, element }, problem })),
+    )
+  const chains = (names: readonly string[], problem: string): readonly Found[] =>
+    names.map((name): Found => ({ thing: { kind: 'chain', name }, problem }))
+  const changed = [...rules.keys()].filter((name) => !newChains.includes(name))
+  return [
+    ...elements(deleted, unneeded),
+    ...elements(added, 'is missing'),
+    ...chains(newChains, 'is missing'),
+    ...chains(changed, 'has other rules than it should'),
+    ...chains(deletedChains, unneeded),
+  ]
 }

@@ -83,7 +83,7 @@ t.test('a session is cut when its certificate expires', async (t) => {
   const cluster = await GrpcCluster.start(['m1'], ['w1'])
   t.teardown(() => cluster.stop())
   const host = new FakeHost({ clock: systemClock, localImages: { hello: {} } })
-  const agent = await cluster.startAgent('w1', createFakeExecutor(host), 2_000)
+  const agent = await cluster.startAgent('w1', createFakeExecutor(host), { lifeMs: 2_000 })
   await until(() => agent.status().manager !== undefined, 'a session')
   await until(() => agent.status().failure !== undefined, 'the session is cut')
   t.match(agent.status().failure, { code: 'PERMISSION_DENIED', message: /certificate.*expired/ })
@@ -93,7 +93,7 @@ t.test('a renewed certificate makes a new session before the old one is cut', as
   const cluster = await GrpcCluster.start(['m1'], ['w1'])
   t.teardown(() => cluster.stop())
   const host = new FakeHost({ clock: systemClock, localImages: { hello: {} } })
-  const agent = await cluster.startAgent('w1', createFakeExecutor(host), 3_000)
+  const agent = await cluster.startAgent('w1', createFakeExecutor(host), { lifeMs: 3_000 })
   const expiresAtMs = systemClock.wallMs() + 3_000
   const row = () => cluster.store.view((tx) => tx.get('nodes', 'w1'))
   await until(() => row()?.state === 'ready', 'the node is ready')

@@ -30,7 +30,7 @@ t.test('a new node is brought up, and a second look finds nothing', async (t) =>
   const { found, left } = await mend(deps)
   t.ok(found.includes('host: link dp0 is missing'))
   t.same(left, [])
-  t.same(await mend(deps), { found: [], left: [] })
+  t.same(await mend(deps), { found: [], left: [], differences: [] })
   t.same(await audit(deps), [])
 })
 

@@ -1,15 +1,26 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { desiredKernel } from '../../../../worker/network/desired-kernel.ts'
+import { differenceText } from '../../../../worker/network/difference.ts'
 import type { NetworkState } from '../../../../worker/network/network-state.ts'
-import { type NetworkPlan, planNetwork } from '../../../../worker/network/plan.ts'
+import { planNetwork, type Step } from '../../../../worker/network/plan.ts'
 import { aNetworkState, anEndpoint, aPort } from '../../../support/network-builders.ts'
 import { link, SimulatedKernel } from '../../../support/simulated-kernel.ts'
 
 const file = '/run/d.netns'
 
-async function planOf(kernel: SimulatedKernel, state: NetworkState): Promise<NetworkPlan> {
-  return planNetwork(desiredKernel(state, file), await kernel.observe(), kernel.shapes())
+interface TextPlan {
+  readonly steps: readonly Step[]
+  readonly differences: readonly string[]
+}
+
+async function planOf(
+  kernel: SimulatedKernel,
+  state: NetworkState,
+  shapes = kernel.shapes(),
+): Promise<TextPlan> {
+  const plan = planNetwork(desiredKernel(state, file), await kernel.observe(), shapes)
+  return { steps: plan.steps, differences: plan.differences.map(differenceText) }
 }
 
 /** Plans and applies until nothing differs; answers with how many rounds that took. */
@@ -171,10 +182,7 @@ t.test('rules that change with the state replace the table', async (t) => {
 t.test('a table found at the start is of unknown origin and replaced', async (t) => {
   const kernel = new SimulatedKernel()
   await settle(kernel, full)
-  const plan = planNetwork(desiredKernel(full, file), await kernel.observe(), {
-    host: undefined,
-    dataPlane: undefined,
-  })
+  const plan = await planOf(kernel, full, { host: undefined, dataPlane: undefined })
   t.same(plan.differences, [
     'host: nft table inet tsswarm is of unknown origin',
     'data plane: nft table inet tsswarm is of unknown origin',
