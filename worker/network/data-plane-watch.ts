@@ -21,7 +21,7 @@ const wholeTable = 'table'
 
 const monitors: readonly (readonly string[])[] = [
   ['nft', 'monitor'],
-  ['ip', 'monitor', 'link', 'address', 'route', 'rule', 'neigh'],
+  ['ip', 'monitor', 'link', 'address', 'route', 'rule', 'neigh', 'netconf'],
   ['bridge', 'monitor', 'fdb'],
 ]
 
@@ -50,6 +50,8 @@ const neighbourStates = / lladdr | (STALE|REACHABLE|DELAY|PROBE|FAILED|INCOMPLET
 export function isForeignChange(line: string, isAlive: (link: string) => boolean): boolean {
   // What is indented goes on about the line before.
   if (line.trim() === '' || /^[#\s]/.test(line)) return false
+  // Settings: a device that comes is told of with all it has, and its end with none.
+  if (/^(Deleted )?inet6? /.test(line) && !/^inet6? \S+ \S+ \S+ *$/.test(line)) return false
   // What the kernel gives each device by itself, some time after it came.
   if (/\bfe80:|\bff[0-9a-f]{2}:|\bproto kernel\b/.test(line)) return false
   // The kernel learns and forgets neighbours by itself. Ours are permanent, and said to fail when they are deleted.

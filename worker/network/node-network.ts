@@ -114,7 +114,11 @@ const portsMs = 2_000
 const newsMs = 10_000
 /** Changes come in bursts; a reload of a firewall takes some hundred ms. */
 const settleMs = 300
-const pauseMs = 1_000
+/** Of the data plane, where nobody reloads anything. */
+const innerSettleMs = 100
+/** Between comparisons: as long as one takes, within these bounds. So a storm of changes costs half a core. */
+const pauseMinMs = 200
+const pauseMaxMs = 1_000
 /** What we write ourselves is reported by the monitors within this time. */
 const echoMs = 250
 
@@ -134,6 +138,7 @@ class RoutedNetwork implements NodeNetwork {
   readonly diagnosis: NetworkDiagnosis
   #opened: Journal | undefined
   #isChanged = false
+  #settleMs = 0
   #wake: () => void = () => {}
 
   constructor(options: NodeNetworkOptions) {
@@ -186,7 +191,7 @@ class RoutedNetwork implements NodeNetwork {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log, hostNamespaceFile } = this.#options
     const prefix = hostNamespaceFile === undefined ? [] : enterNamespace(hostNamespaceFile)
-    const watching = watchHost({ prefix, clock, log, onChange: () => this.#ring() }, signal)
+    const watching = watchHost({ prefix, clock, log, onChange: () => this.#ring(settleMs) }, signal)
     const watcher = new DataPlaneWatcher(
       () => findNamespace(this.#dataPlaneFile),
       async (own) => {
@@ -198,9 +203,11 @@ class RoutedNetwork implements NodeNetwork {
     while (!signal.aborted) {
       await this.#waitForChange(signal)
       if (signal.aborted) break
+      const startedMs = clock.monotonicMs()
       await this.#mendAndTell()
       await watcher.follow()
-      await wait(clock, pauseMs, signal)
+      const tookMs = clock.monotonicMs() - startedMs
+      await wait(clock, Math.min(pauseMaxMs, Math.max(pauseMinMs, tookMs)), signal)
     }
     await Promise.all([watching, watcher.stop(), ports])
   }
@@ -231,7 +238,7 @@ class RoutedNetwork implements NodeNetwork {
       isWriting: () => this.#kernel.wroteWithin(echoMs),
       isNeeded: (item: string) => this.#overlay.needs(item),
       isAlive: isAliveLink,
-      onChange: () => this.#ring(),
+      onChange: () => this.#ring(innerSettleMs),
     }
     return watchDataPlane({ ...options, clock, log }, signal)
   }
@@ -460,8 +467,9 @@ class RoutedNetwork implements NodeNetwork {
     return chooseSubnet(await readOccupied(this.#kernel))
   }
 
-  #ring(): void {
+  #ring(afterMs: number): void {
     this.#isChanged = true
+    this.#settleMs = Math.max(this.#settleMs, afterMs)
     this.#wake()
   }
 
@@ -470,9 +478,10 @@ class RoutedNetwork implements NodeNetwork {
     const { controller, release } = childController(signal)
     this.#wake = () => controller.abort()
     if (!this.#isChanged) await wait(clock, compareMs, controller.signal)
-    if (this.#isChanged) await wait(clock, settleMs, signal)
+    if (this.#isChanged) await wait(clock, this.#settleMs, signal)
     this.#wake = () => {}
     this.#isChanged = false
+    this.#settleMs = 0
     release()
   }
 

@@ -15,6 +15,8 @@ t.test('what the network rests on rings', async (t) => {
     'Deleted 02:00:00:00:01:02 dev vx100001 dst 10.99.0.2 self static',
     'Deleted 4096: from all fwmark 0x1 lookup 100001',
     'Deleted 10.1.0.11 dev v000000000001 scope link',
+    'inet vx100001 rp_filter strict ',
+    'inet all forwarding off ',
     'delete rule inet tsswarm forward handle 7',
     'delete element inet tsswarm vips { 10.1.0.2 : jump svc4_1 }',
   ]) {
@@ -32,6 +34,9 @@ t.test('what the kernel does by itself does not', async (t) => {
     '169.254.77.1 dev up0 lladdr aa:bb:cc:dd:ee:ff STALE',
     '10.0.0.9 dev up0 FAILED',
     'Deleted 169.254.77.1 dev up0 FAILED ',
+    'inet v000000000001 forwarding on rp_filter strict mc_forwarding off proxy_neigh off ignore_routes_with_linkdown off ',
+    'Deleted inet v000000000001 ',
+    'inet v000000000002 rp_filter strict ',
     '4: v000000000001    inet6 fe80::ff:fe00:101/64 scope link',
     'fe80::/64 dev v000000000001 proto kernel metric 256 pref medium',
     'multicast ff00::/8 dev v000000000001 table local proto kernel metric 256',
