@@ -251,11 +251,9 @@ function withElements(set: NftSet | undefined, elements: readonly string[]): rea
 function transitRules(family: AddressFamily, transit: string | undefined): string {
   if (transit === undefined) return ''
   const [ip, only, doors] = family === 4 ? ['ip', 'ipv4', doorSubnet] : ['ip6', 'ipv6', doorSubnet6]
-  const hairpin = family === 4 ? 'hairpin' : 'hairpin6'
   const mark = `0x${masqueradeMark.toString(16)}`
   return `
     oifname != "${dataPlaneLink}" ct mark and ${mark} != 0 meta nfproto ${only} snat ${ip} to ${transit}
-    ${ip} saddr . ${ip} daddr @${hairpin} snat ${ip} to ${transit}
     oifname "vx*" ${ip} saddr ${doors} snat ${ip} to ${transit}
     oifname "vx*" fib saddr type local meta nfproto ${only} snat ${ip} to ${transit}`
 }
@@ -277,10 +275,21 @@ ${sendBack}    udp sport ${answers} udp dport ${asks} accept
   }`
 }
 
+/** Virtual addresses answer echo requests of their own network only; those of the node itself, all of them. */
+function ownEchoes(transit: readonly string[]): string {
+  const own = [dataPlaneAddress, ...ofFamily(transit, 4)].join(', ')
+  const own6 = ['fe80::/10', dataPlaneAddress6, ...ofFamily(transit, 6)].join(', ')
+  return `    icmp type echo-request ip daddr != { ${own} } ip saddr . ip daddr != @same_network reject with icmpx admin-prohibited
+    icmpv6 type echo-request ip6 daddr != { ${own6} } ip6 saddr . ip6 daddr != @same_network6 reject with icmpx admin-prohibited
+`
+}
+
 function dataPlaneChains(transit: readonly string[]): string {
   const rules = ([4, 6] as const).map((family) =>
     transitRules(family, ofFamily(transit, family)[0]),
   )
+  // A task that calls its own service sees the virtual address as its client: its answer goes back by the interface of that
+  // network, also where several are, and where an internal one leads nowhere else.
   // A connection that came in through another node bears that node's mark; answers take it to find their way (ip rule),
   // and lose it once routed: VXLAN would route its own packet by it. IPv6 has no rp_filter: hence the first rule.
   // Invalid packets are dropped because they bypass NAT and would leave with a container's own address.
@@ -326,7 +335,9 @@ function dataPlaneChains(transit: readonly string[]): string {
     type nat hook postrouting priority srcnat; policy accept;
     oifname "${probeLink}" accept
     oifname "${dataPlaneLink}" meta nfproto ipv4 masquerade
-    oifname "${dataPlaneLink}" meta nfproto ipv6 masquerade${rules.join('')}
+    oifname "${dataPlaneLink}" meta nfproto ipv6 masquerade
+    ip saddr . ip daddr @hairpin snat ip to ct original ip daddr
+    ip6 saddr . ip6 daddr @hairpin6 snat ip6 to ct original ip6 daddr${rules.join('')}
   }
   chain input {
     type filter hook input priority filter; policy drop;
@@ -336,7 +347,7 @@ function dataPlaneChains(transit: readonly string[]): string {
     iifname "vx*" ip daddr 127.0.0.0/8 drop
     ip daddr ${resolverAddress} meta l4proto { tcp, udp } th dport 53 accept
     ip daddr 127.0.0.0/8 drop
-    meta l4proto { icmp, ipv6-icmp } accept
+${ownEchoes(transit)}    meta l4proto { icmp, ipv6-icmp } accept
     meta l4proto tcp reject with tcp reset
     reject
   }
