@@ -31,6 +31,8 @@ export class ManagerPicker {
 
   /** The attempt is over. Even after a good session another manager is tried first: this one just went away. */
   note(manager: ManagerAddress, wasGood: boolean): void {
-    this.#failures.set(manager.address, (wasGood ? 0 : this.failures(manager)) + 1)
+    // What failed before a good session may be back; were it remembered, this one would not be the last to be tried.
+    if (wasGood) this.#failures.clear()
+    this.#failures.set(manager.address, this.failures(manager) + 1)
   }
 }
