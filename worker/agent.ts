@@ -46,6 +46,8 @@ export interface AgentDeps {
   readonly network: HostFacts['network']
   /** Whether a container waits on its ports; absent: as if it did. */
   readonly isListening?: HostFacts['isListening']
+  /** Whether programs can use SCTP on this node; absent: they can. */
+  readonly hasSctp?: HostFacts['hasSctp']
   /** How far this node followed the overlay; absent: it has none. */
   readonly overlay?: OverlayProgress
   /** What managers may ask about the network of this node; absent: nothing. */
@@ -121,7 +123,7 @@ class RunningAgent implements Agent {
     this.#assignments = db.restored.assignments
     this.#managers = db.restored.managers.length > 0 ? db.restored.managers : deps.managers
     const { hostname, platform } = deps.describe()
-    const { nodeId, network, isListening, overlay } = deps
+    const { nodeId, network, isListening, hasSctp, overlay } = deps
     this.#tasks = new TaskManager({
       executor,
       db,
@@ -136,6 +138,7 @@ class RunningAgent implements Agent {
         architecture: platform.architecture,
         network,
         ...(isListening && { isListening }),
+        ...(hasSctp && { hasSctp }),
         ...(overlay && { untilFollowed: (signal) => untilFollowed(overlay, clock, signal) }),
       },
       ...(startsMax === undefined ? {} : { startsMax }),

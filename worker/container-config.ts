@@ -17,6 +17,8 @@ export interface HostFacts {
   readonly isListening?: (pid: number, ports: readonly TargetPort[]) => Promise<boolean>
   /** Resolves once this host leads connections as the cluster says, or was given time for it; absent: it does. */
   readonly untilFollowed?: (signal: AbortSignal) => Promise<void>
+  /** Whether programs can use SCTP here; absent: they can. */
+  readonly hasSctp?: () => Promise<boolean>
 }
 
 /** Marks containers of the cluster, and names their task. */

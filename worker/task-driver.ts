@@ -20,6 +20,7 @@ import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { containerConfig, type HostFacts } from './container-config.ts'
 import type { ContainerInfo, Executor, ExitStatus } from './executor/executor.ts'
 import type { ImageSource } from './image-source.ts'
+import { requireSctp } from './kernel-sctp.ts'
 import type { TargetPort } from './listening-ports.ts'
 import { nextWiring, type Wiring, withConnection } from './task-connections.ts'
 import {
@@ -229,6 +230,7 @@ export class TaskDriver {
     let pullError = ''
     try {
       const config = containerConfig(wanted.task, wanted.spec, host)
+      if (host.hasSctp !== undefined) await requireSctp(wanted.spec.ports, host.hasSctp)
       pullError = await images.ensure(config.image, signal)
       this.#noteContainer(
         await slots.run(async () => {

@@ -7,6 +7,7 @@ import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.t
 import type { ReconnectSwarmProgress, SwarmRecovery } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { SessionConfig } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
+import { runCommand } from '../../proto/lib/command.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
@@ -22,6 +23,7 @@ import { type Agent, createAgent } from '../../worker/agent.ts'
 import type { NodeDiagnosis } from '../../worker/diagnosis-server.ts'
 import type { IdentityStore } from '../../worker/identity/identity-store.ts'
 import { renewalLoop } from '../../worker/identity/renewal.ts'
+import { hasSctp } from '../../worker/kernel-sctp.ts'
 import { isListening } from '../../worker/listening-ports.ts'
 import { localNetworkId } from '../../worker/network/network-state.ts'
 import { networkOfTask } from '../../worker/network-of-task.ts'
@@ -289,6 +291,7 @@ export class NodeRuntime {
       onDescription: (listener) => engine.conditions.onChange(listener),
       network: (task, spec) => networkOfTask(task, spec, localNetworkId),
       isListening,
+      hasSctp: () => hasSctp(runCommand),
       overlay,
       diagnosis: { transport, node: this.#diagnosis() },
       advertiseAddress: () => this.#state.advertiseHost,

@@ -21,9 +21,20 @@ export async function checkNetNamespace({ run }: HostProbes): Promise<CheckResul
 const trial = `table inet tsswarm_trial {
   set pairs { type ipv4_addr . ipv4_addr; flags interval; elements = { 10.0.0.0/8 . 10.0.0.0/8 } }
   map ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
+  map marks { type ether_addr : mark; }
+  map vips { type ipv4_addr : verdict; elements = { 10.0.0.1 : jump service } }
+  chain service { meta l4proto { tcp, udp, sctp } dnat ip to numgen random mod 2 map { 0 : 10.0.0.2, 1 : 10.0.0.3 }; }
+  chain raw { type filter hook prerouting priority raw; policy accept; udp dport 4789 @th,96,8 >= 16 notrack; }
+  chain mangle {
+    type filter hook prerouting priority mangle; policy accept;
+    iifname != "lo" meta nfproto ipv6 fib saddr . iif oif missing drop
+    ct direction original ct mark set ether saddr map @marks
+    ct direction reply ct mark and 0xffff != 0 meta mark set ct mark and 0xffff
+  }
   chain pre {
     type nat hook prerouting priority dstnat; policy accept;
     fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports
+    ip daddr vmap @vips
   }
   chain post { type nat hook postrouting priority srcnat; policy accept; oifname "x" masquerade; }
   chain fw {
@@ -46,7 +57,7 @@ export async function checkNft({ run }: HostProbes): Promise<CheckResult> {
     found: firstLine(result.stderr),
     remedy: result.stderr.includes('not permitted')
       ? asRoot
-      : 'load the modules nf_tables, nft_nat, nft_masq, nft_fib_inet, nft_ct, nft_reject_inet and nf_conntrack, or use a kernel that has them (Debian and Ubuntu kernels do)',
+      : 'load the modules nf_tables, nft_nat, nft_masq, nft_fib_inet, nft_ct, nft_numgen, nft_reject_inet and nf_conntrack, or use a kernel that has them (Debian and Ubuntu kernels do)',
     packages: [],
   })
 }
