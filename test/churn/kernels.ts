@@ -1,0 +1,143 @@
+// Reads the data planes of hosts and waits until they are as the store says.
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { systemClock, wait } from '../../proto/lib/clock.ts'
+import { runCommand } from '../../proto/lib/command.ts'
+import { differences, picturesOf } from '../support/churn/compare.ts'
+import { kernelFacts } from '../support/churn/kernel-facts.ts'
+import type { ChurnCluster } from './cluster.ts'
+import type { Watcher } from './watcher.ts'
+
+/** What became so less than this ago may still be on its way. */
+const settledMs = 1_000
+const picturesMs = 10_000
+const lookAgainMs = 20
+const gap = '\u0000'
+
+const script = [
+  'ip -4 -j route show table main',
+  'ip -4 -j route show table local',
+  'ip -4 -j neigh show nud permanent',
+  'bridge -j fdb show',
+  'nft -j list table inet tsswarm',
+  'ip -j link show type vxlan',
+].join(`; printf '\\000'; `)
+
+export interface Look {
+  /** When the last kernel was read, on the wall clock. */
+  readonly atMs: number
+  /** `HOST: lacks FACT`. */
+  readonly differences: readonly string[]
+}
+
+export interface Heal {
+  readonly what: string
+  /** From the end of the fault to the last reading of the first look in which all kernels were right; undefined: never. */
+  readonly tookMs: number | undefined
+  readonly looks: number
+  /** Runnable threads for each processor of this machine meanwhile, at least 1. */
+  readonly load: number
+  /** What was wrong last. */
+  readonly last: readonly string[]
+}
+
+export function dataPlaneOf(cluster: ChurnCluster, host: string): string {
+  return `${cluster.lab.paths(host).runDir}/network/dataplane.netns`
+}
+
+export async function readKernel(
+  cluster: ChurnCluster,
+  host: string,
+): Promise<ReadonlySet<string>> {
+  const argv = ['nsenter', `--net=${dataPlaneOf(cluster, host)}`, 'sh', '-c', script]
+  const { stdout } = await runCommand(argv)
+  const [routes = '', own = '', neighbours = '', fdb = '', nft = '', links = ''] = stdout.split(gap)
+  return kernelFacts({ routes, own, neighbours, fdb, nft, links })
+}
+
+export async function look(
+  cluster: ChurnCluster,
+  watcher: Watcher,
+  hosts: readonly string[],
+): Promise<Look> {
+  const readings = await Promise.all(
+    hosts.map(async (host) => {
+      const fromMs = systemClock.wallMs()
+      const facts = await readKernel(cluster, host)
+      return { host, facts, moment: { fromMs, toMs: systemClock.wallMs() } }
+    }),
+  )
+  const atMs = Math.max(...readings.map(({ moment }) => moment.toMs))
+  const endsAtMs = systemClock.monotonicMs() + picturesMs
+  while (true) {
+    const found = readings.map(({ host, facts, moment }) => {
+      const pictures = picturesOf(moment, settledMs, watcher.pictures)
+      if (pictures === undefined) return undefined
+      const wrong = differences(facts, pictures, cluster.nodeId(host))
+      return wrong.map((text) => `${host}: ${text}`)
+    })
+    const whole = found.filter((one) => one !== undefined)
+    if (whole.length === found.length) return { atMs, differences: whole.flat() }
+    if (systemClock.monotonicMs() > endsAtMs) {
+      return { atMs, differences: ['no manager tells what should be'] }
+    }
+    await wait(systemClock, lookAgainMs)
+  }
+}
+
+/** Looks until all these kernels are right; at most for `withinMs`. `sinceMs`: when the fault ended, on the wall clock. */
+export async function untilEqual(
+  cluster: ChurnCluster,
+  watcher: Watcher,
+  {
+    what,
+    hosts,
+    sinceMs,
+    withinMs,
+  }: {
+    readonly what: string
+    readonly hosts: readonly string[]
+    readonly sinceMs: number
+    readonly withinMs: number
+  },
+): Promise<Heal> {
+  const load = new LoadMeter()
+  let last: readonly string[] = []
+  try {
+    for (let looks = 1; ; looks++) {
+      const { atMs, differences: found } = await look(cluster, watcher, hosts)
+      const tookMs = atMs - sinceMs
+      if (found.length === 0) return { what, tookMs, looks, load: load.mean, last }
+      last = found
+      if (tookMs > withinMs) return { what, tookMs: undefined, looks, load: load.mean, last }
+      await wait(systemClock, lookAgainMs)
+    }
+  } finally {
+    load.stop()
+  }
+}
+
+/** How many threads each processor of this machine has to run, on average. Source: proc(5), /proc/loadavg. */
+class LoadMeter {
+  #sum = 0
+  #count = 0
+  readonly #timer = setInterval(() => this.#measure(), 50)
+
+  constructor() {
+    this.#measure()
+  }
+
+  get mean(): number {
+    return Math.max(1, this.#sum / this.#count)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  #measure(): void {
+    const [, , , threads = ''] = readFileSync('/proc/loadavg', 'utf8').split(' ')
+    this.#sum += Number(threads.split('/')[0]) / availableParallelism()
+    this.#count += 1
+  }
+}

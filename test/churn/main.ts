@@ -1,0 +1,78 @@
+// `npm run test:churn -- [--lives 2000] [--alive 300] [--partitions 20] [--rate 5] [--seed S]`. Exit code 0: every kernel healed in
+// time and no payload reached the wrong task; 1: not; 125: wrong arguments.
+import { randomInt } from 'node:crypto'
+import { parseArgs } from 'node:util'
+import { faultsOf, reportOf } from './report.ts'
+import { type RunOptions, runChurn } from './run.ts'
+
+const wrongArguments = 125
+const usage =
+  'usage: [--lives 2000] [--alive 300] [--partitions 20] [--rate LIVES_PER_SECOND] [--probers 8] [--seed S] [--quiet]'
+
+interface Arguments {
+  readonly options: RunOptions
+  readonly isQuiet: boolean
+}
+
+function readArguments(args: readonly string[]): Arguments | undefined {
+  try {
+    const string = { type: 'string' } as const
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        lives: string,
+        alive: string,
+        partitions: string,
+        rate: string,
+        probers: string,
+        seed: string,
+        quiet: { type: 'boolean' },
+      },
+    })
+    const number = (text: string | undefined, otherwise: number): number =>
+      text === undefined ? otherwise : Number(text)
+    const options: RunOptions = {
+      lives: number(values.lives, 2_000),
+      alive: number(values.alive, 300),
+      partitions: number(values.partitions, 20),
+      livesPerSecond: number(values.rate, 5),
+      probers: number(values.probers, 8),
+      seed: number(values.seed, randomInt(2 ** 31)),
+      probesPerSecond: 40,
+    }
+    const { lives, alive, partitions, probers, seed, livesPerSecond } = options
+    const isWhole = [lives, alive, partitions, probers, seed].every(Number.isSafeInteger)
+    const isInRange = probers >= 1 && probers <= 8 && alive >= probers + 10 && livesPerSecond > 0
+    return isWhole && isInRange ? { options, isQuiet: values.quiet ?? false } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const read = readArguments(args)
+  if (read === undefined) {
+    process.stderr.write(`${usage}\n`)
+    return wrongArguments
+  }
+  const interrupted = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => interrupted.abort())
+  }
+  const print = (line: string): void => {
+    process.stdout.write(`${line}\n`)
+  }
+  const { lives, alive, partitions, seed } = read.options
+  print(`${lives} lives, ${alive} at once, ${partitions} partitions, seed ${seed}`)
+  const result = await runChurn({
+    ...read.options,
+    signal: interrupted.signal,
+    ...(!read.isQuiet && { say: print }),
+  })
+  print(`\n${reportOf(result)}`)
+  const faults = faultsOf(result)
+  for (const fault of faults) print(fault)
+  return faults.length === 0 ? 0 : 1
+}
+
+process.exitCode = await main(process.argv.slice(2))
