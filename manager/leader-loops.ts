@@ -3,6 +3,7 @@ import type { Clock } from '../proto/lib/clock.ts'
 import type { NamedLoop } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
+import type { NetworkId } from '../proto/objects/index.ts'
 import type { LeaderSessions } from './dispatcher/leader-sessions.ts'
 import { allocatorLoop } from './loops/allocator-loop.ts'
 import { drainLoop } from './loops/drain-loop.ts'
@@ -22,6 +23,8 @@ export interface LeaderLoopsDeps {
   readonly raft: RaftHandle
   readonly sessions: LeaderSessions
   readonly acks: AckTable
+  /** As in AllocatorLoopDeps. */
+  readonly changedIndex: (id: NetworkId) => number
   /** Tells the bus of overlay networks; undefined without a bus. */
   readonly publisher?: NamedLoop | undefined
   readonly clock: Clock

@@ -1,4 +1,5 @@
 // One manager, composed: Raft, store, who is who, handlers, listener, dispatcher, and the loops of the leader.
+import { networkSubject } from '../proto/bus/subjects.ts'
 import { newJoinToken } from '../proto/codec/join-token.ts'
 import { SwarmError } from '../proto/errors.ts'
 import { ManagerPeerService, type RaftMember } from '../proto/gen/tsswarm/v1/membership.ts'
@@ -7,7 +8,7 @@ import { newId } from '../proto/lib/ids.ts'
 import { childController, type NamedLoop, runAll } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
-import type { IdentitySource, ManagerInfo, NodeId } from '../proto/objects/index.ts'
+import type { IdentitySource, ManagerInfo, NetworkId, NodeId } from '../proto/objects/index.ts'
 import { unary } from '../proto/rpc/call.ts'
 import { duplexCall } from '../proto/rpc/duplex.ts'
 import { createFetchOverlay, type FetchOverlay } from './bus/fetch-overlay.ts'
@@ -256,6 +257,8 @@ interface Parts {
   readonly bus: ManagerBus | undefined
   readonly publisher: NamedLoop | undefined
   readonly fetchOverlay: FetchOverlay
+  /** As in LeaderLoopsDeps. */
+  readonly changedIndex: (id: NetworkId) => number
 }
 
 function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle): Parts {
@@ -358,12 +361,15 @@ function diagnosisHandlers({
 function overlayParts(
   deps: ManagerDeps,
   { store, book, directory }: Pick<Parts, 'store' | 'book' | 'directory'>,
-): Pick<Parts, 'bus' | 'publisher' | 'fetchOverlay'> {
+): Pick<Parts, 'bus' | 'publisher' | 'fetchOverlay' | 'changedIndex'> {
   const { overlay: source, busDirectory, clock, log } = deps
   const history = new OverlayHistory(store, source)
   const { readBarrier } = directory
-  const fetchOverlay = createFetchOverlay({ store, source, history, readBarrier })
-  if (busDirectory === undefined) return { bus: undefined, publisher: undefined, fetchOverlay }
+  const asked = {
+    fetchOverlay: createFetchOverlay({ store, source, history, readBarrier }),
+    changedIndex: (id: NetworkId) => history.lastOf(networkSubject(id)).index,
+  }
+  if (busDirectory === undefined) return { bus: undefined, publisher: undefined, ...asked }
   const bus = createManagerBus({
     ...deps,
     store,
@@ -372,7 +378,7 @@ function overlayParts(
     log: log.child({ part: 'bus' }),
   })
   const told = { store, source, history, bus: bus.client, clock, log: log.child({ part: 'bus' }) }
-  return { bus, publisher: overlayPublisherLoop(told), fetchOverlay }
+  return { bus, publisher: overlayPublisherLoop(told), ...asked }
 }
 
 function bookOf(

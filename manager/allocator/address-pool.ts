@@ -61,8 +61,8 @@ export class AddressPool {
   readonly #freshFromIndex: number
 
   /**
-   * `freshFromIndex`: what this pool never saw in use may have been freed just before that Raft index; 0: the network is
-   * new, and so are all its addresses.
+   * `freshFromIndex`: what this pool never saw in use may have been freed up to that Raft index; 0: the network is new,
+   * and so are all its addresses.
    */
   constructor(subnet: NetworkSubnet, freshFromIndex: number) {
     const range = parseIpRange(subnet.subnet)

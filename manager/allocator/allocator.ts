@@ -98,12 +98,12 @@ export class Allocator {
   }
 
   /**
-   * Everything there is at the beginning; yields now and then. `atIndex`: the Raft index of that moment: what is free may
-   * have been freed just before it.
+   * Everything there is at the beginning; yields now and then. `changedIndex`: the Raft index at which the network last
+   * changed, or a later one: who has followed that leads to nothing that is free now.
    */
-  *learn(source: AllocationSource, atIndex: number): Generator<void> {
+  *learn(source: AllocationSource, changedIndex: (id: NetworkId) => number): Generator<void> {
     for (const network of source.networks) {
-      this.#networks.set(network.id, new NetworkState(network, atIndex))
+      this.#networks.set(network.id, new NetworkState(network, changedIndex(network.id)))
     }
     for (const node of source.nodes) this.putNode(undefined, node)
     for (const { mark } of source.removedNodes) this.#paths.keep(mark)

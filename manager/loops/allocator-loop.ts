@@ -3,7 +3,7 @@ import { hasCode } from '../../proto/errors.ts'
 import { Bell } from '../../proto/lib/bell.ts'
 import { wait } from '../../proto/lib/clock.ts'
 import { type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
-import { networksLevel } from '../../proto/objects/index.ts'
+import { type NetworkId, networksLevel } from '../../proto/objects/index.ts'
 import { type Allocation, type AllocationView, Allocator } from '../allocator/allocator.ts'
 import type { NetworkAcks } from '../overlay/network-acks.ts'
 import type { Change, ReadTx, RowSource, Store, Tx } from '../store/store.ts'
@@ -12,6 +12,8 @@ import type { ReconcileDeps } from './reconcile-loop.ts'
 
 export interface AllocatorLoopDeps extends ReconcileDeps {
   readonly acks: NetworkAcks
+  /** The Raft index at which what nodes are told of the network last changed, or a later one, as of the store's moment. */
+  readonly changedIndex: (id: NetworkId) => number
 }
 
 /** Of one transaction of the store. */
@@ -69,7 +71,7 @@ async function allocate(deps: AllocatorLoopDeps, signal: AbortSignal): Promise<v
 
 /** Reads the rows of this moment, bit by bit: what changes meanwhile is told afterwards. */
 async function learn(
-  { store, clock }: AllocatorLoopDeps,
+  { store, clock, changedIndex }: AllocatorLoopDeps,
   allocator: Allocator,
   signal: AbortSignal,
 ): Promise<void> {
@@ -82,7 +84,7 @@ async function learn(
     tasks: iterate(tasks),
   }))
   try {
-    for (const _ of allocator.learn(source, store.appliedIndex)) {
+    for (const _ of allocator.learn(source, changedIndex)) {
       if (signal.aborted) return
       await wait(clock, 0, signal)
     }

@@ -38,8 +38,8 @@ export class AllocationWorld {
     return this.#allocator
   }
 
-  /** A new leader: it knows what is in the maps only. */
-  restart(): void {
+  /** A new leader: it knows what is in the maps only, and when networks last changed. */
+  restart(changedIndex = this.index): void {
     this.#allocator = new Allocator()
     const source = {
       networks: this.networks.values(),
@@ -48,7 +48,7 @@ export class AllocationWorld {
       services: this.services.values(),
       tasks: this.tasks.values(),
     }
-    for (const _ of this.#allocator.learn(source, this.index));
+    for (const _ of this.#allocator.learn(source, () => changedIndex));
   }
 
   addSpec(hash: string, facts: TaskSpecFacts): void {

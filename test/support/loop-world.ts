@@ -1,5 +1,7 @@
 // The leader's loops over a real store on virtual time, with agents that do what they are told at once. For tests of
 // the loops together, without Raft and without a network.
+import { OverlayHistory } from '../../manager/bus/overlay-history.ts'
+import { storeOverlay } from '../../manager/bus/store-overlay.ts'
 import { allocatorLoop } from '../../manager/loops/allocator-loop.ts'
 import { nodeTasksLoop } from '../../manager/loops/node-tasks-loop.ts'
 import { replicatedLoop } from '../../manager/loops/replicated-loop.ts'
@@ -8,12 +10,14 @@ import { taskReaperLoop } from '../../manager/loops/task-reaper-loop.ts'
 import type { NetworkAcks } from '../../manager/overlay/network-acks.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
 import type { ReplicatedStore } from '../../manager/store/replicated-store.ts'
+import { networkSubject } from '../../proto/bus/subjects.ts'
 import { runAll } from '../../proto/lib/lifecycle.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { seededRandom } from '../../proto/lib/random.ts'
 import {
   isActive,
   isTerminal,
+  type NetworkId,
   type Node,
   nodeId,
   type Service,
@@ -37,6 +41,7 @@ import { settle, VirtualClock } from './virtual-clock.ts'
 export class LoopWorld {
   readonly clock = new VirtualClock()
   readonly store: ReplicatedStore
+  readonly #history: OverlayHistory
   /** Tasks whose agent does not act on them. */
   readonly held = new Set<string>()
   /** Nodes whose agent is cut off. */
@@ -51,12 +56,15 @@ export class LoopWorld {
 
   constructor() {
     this.store = createMemoryStore({ clock: this.clock, random: this.#random })
+    this.#history = new OverlayHistory(this.store, storeOverlay)
   }
 
   /** Begins a term of leadership. */
   lead(): void {
     const { store, clock } = this
-    const deps = { store, clock, random: this.#random, log: silentLogger, acks: this.#acks() }
+    const basics = { store, clock, random: this.#random, log: silentLogger }
+    const changedIndex = (id: NetworkId): number => this.#history.lastOf(networkSubject(id)).index
+    const deps = { ...basics, acks: this.#acks(), changedIndex }
     this.#loops = new AbortController()
     const loops = [schedulerLoop, replicatedLoop, taskReaperLoop, nodeTasksLoop, allocatorLoop]
     this.#running = runAll(

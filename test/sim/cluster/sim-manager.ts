@@ -147,7 +147,8 @@ export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise
   leadership.lead([
     foundingLoop(part, store),
     ...(part.bug === 'state-goes-back' ? [statesGoBack(part, store)] : []),
-    ...leaderLoops({ ...basics, store, raft, sessions, acks }),
+    // There are no networks here.
+    ...leaderLoops({ ...basics, store, raft, sessions, acks, changedIndex: () => 0 }),
   ])
   const { controller } = childController()
   const running = runAll(controller.signal, [

@@ -105,7 +105,8 @@ t.test('nothing is written before all managers know of it', async (t) => {
   const random = seededRandom(2)
   const log = silentLogger
   const acks = new AckTable(systemClock)
-  const loop = allocatorLoop({ store, clock: systemClock, random, log, acks })
+  const deps = { store, clock: systemClock, random, log, acks, changedIndex: () => 0 }
+  const loop = allocatorLoop(deps)
   const done = loop.run(life.signal)
   const path = () => store.view((tx) => tx.get('nodes', 'a'))?.path
   await store.update((tx) => tx.create('nodes', aNode({ id: 'b' })))
