@@ -30,7 +30,7 @@ import {
   vipOn,
   vniOf,
 } from '../support/overlay-lab.ts'
-import type { Probe } from '../support/probe/probe.ts'
+import { endProbes, type Probe } from '../support/probe/probe.ts'
 import { probePort, type Question, type Transfer } from '../support/probe/protocol.ts'
 import { labNameHere, TestLab } from '../support/test-lab.ts'
 
@@ -86,7 +86,10 @@ function lan6(host: string): string {
 }
 
 const lab = await TestLab.up(wished, { managers: 3, workers: 2, prepare, daemonPrefix })
-t.teardown(() => lab.down())
+t.teardown(async () => {
+  await endProbes()
+  await lab.down()
+})
 const [a, b] = lab.record.subnet
 const lanSubnets = [`10.${a}.${b}.0/24`, 'fd99::/64']
 const lan = (host: string): readonly string[] => [lab.address(host), lan6(host)]

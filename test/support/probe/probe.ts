@@ -5,6 +5,8 @@ import type { Counts, Question, Request } from './protocol.ts'
 
 const program = new URL('./probe-main.js', import.meta.url).pathname
 const answerMs = 60_000
+/** What ends each probe that still runs, and resolves when it has. */
+const running = new Set<() => Promise<void>>()
 
 export interface Probe {
   readonly name: string
@@ -13,6 +15,11 @@ export interface Probe {
   many(question: Question, times: number): Promise<Counts>
   heard(): Promise<readonly string[]>
   end(): Promise<void>
+}
+
+/** Ends all probes of this process that still run; they would keep it from ending. */
+export async function endProbes(): Promise<void> {
+  await Promise.all([...running].map((kill) => kill()))
 }
 
 /** Starts a probe by what enters its namespace (argv); resolves when its server, if it has one, waits. */
@@ -34,6 +41,12 @@ export async function startProbe(
     child.once('error', end)
     child.once('close', end)
   })
+  const kill = (): Promise<void> => {
+    child.kill('SIGKILL')
+    return ended
+  }
+  running.add(kill)
+  void ended.then(() => running.delete(kill))
   child.stdin.on('error', () => {})
   createInterface(child.stdout).on('line', (line) => waiting.shift()?.(line))
   const receive = async (what: string): Promise<string> => {
