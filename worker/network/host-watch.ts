@@ -16,6 +16,11 @@ export interface MonitorOptions {
   readonly onChange: () => void
 }
 
+export interface HostWatchOptions extends MonitorOptions {
+  /** Whether this process wrote to the host's namespace just now. */
+  readonly isWriting: () => boolean
+}
+
 /** nft 1.0.6 crashes in `nft monitor` whenever an element of concatenated intervals is deleted: that must not blind us for long. */
 const restartFirstMs = 50
 const restartMaxMs = 5_000
@@ -23,18 +28,22 @@ const restartMaxMs = 5_000
 const lastedMs = 1_000
 
 /** Runs until the signal aborts. A monitor that ends is started again. */
-export async function watchHost(options: MonitorOptions, signal: AbortSignal): Promise<void> {
+export async function watchHost(options: HostWatchOptions, signal: AbortSignal): Promise<void> {
+  const concerns = (line: string): boolean => isForeignRule(line, options.isWriting())
   await Promise.all([
-    keepWatching(options, ['nft', 'monitor'], isForeignRule, signal),
+    keepWatching(options, ['nft', 'monitor'], concerns, signal),
     keepWatching(options, ['ip', 'monitor', 'link', 'address', 'route'], isAboutLink, signal),
   ])
 }
 
-/** Our own elements come and go with containers; all else concerns us, be it another table's chain. */
-export function isForeignRule(line: string): boolean {
+/**
+ * Elements of our own table that come and go while we write are our own; all else concerns us, be it another table's
+ * chain.
+ */
+export function isForeignRule(line: string, isWriting: boolean): boolean {
   if (line.startsWith('#') || line.trim() === '') return false
   const ours = `element ${tableFamily} ${tableName} `
-  return !line.includes(ours) && !line.includes(`comment "${firewallMark}"`)
+  return !(isWriting && line.includes(ours)) && !line.includes(`comment "${firewallMark}"`)
 }
 
 export function isAboutLink(line: string): boolean {

@@ -60,8 +60,8 @@ export interface Kernel {
   shapes(): ExpectedShapes
   /** Lines of `ip`, of `ip -6` (those that begin with -6) and of `bridge` (those about fdb). */
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]>
-  /** Whether something is written to the data plane, or was within this time. */
-  wroteWithin(ms: number): boolean
+  /** Whether something is written there, or was within this time. */
+  wroteWithin(namespace: NamespaceName, ms: number): boolean
   /** One transaction. */
   nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]>
   /** Runs `ip` lines in any other namespace, all of them, and tells what failed. */
@@ -91,8 +91,10 @@ class NodeKernel implements Kernel {
   readonly #host: Writers
   #dataPlane: Writers
   #dataPlaneInode: number | undefined
-  #writing = 0
-  #wroteAtMs = Number.NEGATIVE_INFINITY
+  readonly #writes = {
+    host: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
+    dataPlane: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
+  }
   #shapes: Record<NamespaceName, WrittenTable | undefined> = {
     host: undefined,
     dataPlane: undefined,
@@ -141,8 +143,9 @@ class NodeKernel implements Kernel {
     return errors
   }
 
-  wroteWithin(ms: number): boolean {
-    return this.#writing > 0 || this.#options.clock.monotonicMs() - this.#wroteAtMs < ms
+  wroteWithin(namespace: NamespaceName, ms: number): boolean {
+    const { running, endedAtMs } = this.#writes[namespace]
+    return running > 0 || this.#options.clock.monotonicMs() - endedAtMs < ms
   }
 
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
@@ -154,13 +157,13 @@ class NodeKernel implements Kernel {
   }
 
   async #noted<T>(namespace: NamespaceName, write: () => Promise<T>): Promise<T> {
-    if (namespace === 'host') return await write()
-    this.#writing += 1
+    const writes = this.#writes[namespace]
+    writes.running += 1
     try {
       return await write()
     } finally {
-      this.#writing -= 1
-      this.#wroteAtMs = this.#options.clock.monotonicMs()
+      writes.running -= 1
+      writes.endedAtMs = this.#options.clock.monotonicMs()
     }
   }
 

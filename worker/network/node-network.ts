@@ -191,7 +191,9 @@ class RoutedNetwork implements NodeNetwork {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log, hostNamespaceFile } = this.#options
     const prefix = hostNamespaceFile === undefined ? [] : enterNamespace(hostNamespaceFile)
-    const watching = watchHost({ prefix, clock, log, onChange: () => this.#ring(settleMs) }, signal)
+    const isWriting = (): boolean => this.#kernel.wroteWithin('host', echoMs)
+    const onChange = (): void => this.#ring(settleMs)
+    const watching = watchHost({ prefix, clock, log, isWriting, onChange }, signal)
     const watcher = new DataPlaneWatcher(
       () => findNamespace(this.#dataPlaneFile),
       async (own) => {
@@ -235,7 +237,7 @@ class RoutedNetwork implements NodeNetwork {
       )
     const options = {
       dataPlaneFile: this.#dataPlaneFile,
-      isWriting: () => this.#kernel.wroteWithin(echoMs),
+      isWriting: () => this.#kernel.wroteWithin('dataPlane', echoMs),
       isNeeded: (item: string) => this.#overlay.needs(item),
       isAlive: isAliveLink,
       onChange: () => this.#ring(innerSettleMs),

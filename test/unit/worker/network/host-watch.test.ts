@@ -25,20 +25,21 @@ t.test(
   },
 )
 
-t.test('our own elements do not ring, all other rules do', async (t) => {
-  for (const line of [
-    '',
-    '# new generation 5',
-    'add element inet tsswarm published { tcp . 80 }',
-  ]) {
-    t.notOk(isForeignRule(line), line)
+t.test('elements we write ourselves do not ring, all other rules do', async (t) => {
+  const element = 'add element inet tsswarm published { tcp . 80 }'
+  t.notOk(isForeignRule(element, true), 'our own')
+  t.ok(isForeignRule(element, false), 'one that somebody else added')
+  const accept = 'add rule inet fw fw1 iifname "dp0" accept comment "tsswarm"'
+  for (const isWriting of [true, false]) {
+    for (const line of ['', '# new generation 5', accept]) {
+      t.notOk(isForeignRule(line, isWriting), line)
+    }
   }
-  t.notOk(isForeignRule('add rule inet fw fw1 iifname "dp0" accept comment "tsswarm"'))
   for (const line of [
     'delete table inet tsswarm',
     'add chain ip filter FORWARD { policy drop; }',
   ]) {
-    t.ok(isForeignRule(line), line)
+    for (const isWriting of [true, false]) t.ok(isForeignRule(line, isWriting), line)
   }
 })
 
