@@ -119,7 +119,7 @@ const innerSettleMs = 100
 /** Between comparisons: as long as one takes, within these bounds. So a storm of changes costs half a core. */
 const pauseMinMs = 200
 const pauseMaxMs = 1_000
-/** What we write ourselves is reported by the monitors within this time. */
+/** Monitors report what we write ourselves within this time; so it is compared again after a mend. */
 const echoMs = 250
 
 export function createNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
@@ -493,6 +493,7 @@ class RoutedNetwork implements NodeNetwork {
       const { found, left } = await this.diagnosis.heal()
       if (left.length > 0) log.error({ found, left }, 'network cannot be mended')
       else if (found.length > 0) log.warn({ found }, 'network mended')
+      if (found.length > 0 && left.length === 0) this.#ring(echoMs)
     } catch (err) {
       log.error({ err }, 'network cannot be compared')
     }
