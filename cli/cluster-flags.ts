@@ -4,7 +4,7 @@ import type { ClusterSpec as ClusterSpecProto } from '../proto/gen/tsswarm/v1/ob
 import { clusterSpec } from '../proto/spec/cluster-spec.ts'
 import { parseSpec } from '../proto/spec/parse-spec.ts'
 import { choice, duration, type Flags, type FlagValues, integer, list } from './flags.ts'
-import { defined } from './service/create-spec.ts'
+import { defined } from './service/defined.ts'
 
 export const clusterFlags = {
   'cert-expiry': duration('Validity period for node certificates (ns|us|ms|s|m|h)', {

@@ -15,6 +15,7 @@ import {
   progressLines,
   stuckText,
 } from './render/progress.ts'
+import { failureOf, isOnProbation } from './update-course.ts'
 
 /**
  * All tasks must have been running for this long. Swarm waits five seconds; a container that dies right after its start
@@ -26,6 +27,8 @@ export interface ConvergeOptions {
   /** As the user named the service, for messages. */
   readonly name: string
   readonly quiet: boolean
+  /** It was asked to go back: then that is no failure. */
+  readonly isRollback?: boolean
 }
 
 /** Starts watching a service: each call is a new stream that begins with the present state. */
@@ -46,7 +49,7 @@ export async function converge(
 /**
  * Returns when the service has converged and stayed so, or when the user interrupts (the work goes on in the cluster).
  * Errors: NOT_FOUND when the service is removed meanwhile, FAILED_PRECONDITION when it cannot converge because tasks
- * failed and will not be tried again.
+ * failed and will not be tried again, or the update was paused or taken back.
  */
 export async function waitForConvergence(
   ctx: Pick<CommandContext, 'stdout' | 'clock' | 'signal' | 'random'>,
@@ -126,9 +129,12 @@ class StabilityWaiter {
         }
         if (found === 'aborted' || found.done === true) return
         if (found.value.removed) throw removedMeanwhile(this.#options.name)
+        const { name, isRollback = false } = this.#options
+        const failure = failureOf(found.value, { name, isRollback })
+        if (failure !== undefined) throw failure
         convergence = convergenceOf(found.value)
         const before: Outcome = outcome
-        outcome = outcomeOf(convergence)
+        outcome = isOnProbation(found.value) ? 'moving' : outcomeOf(convergence)
         if (outcome === 'moving') stableSinceMs = undefined
         else if (outcome !== before) stableSinceMs = this.#clock.monotonicMs()
         const lines = progressLines(convergence)

@@ -130,6 +130,20 @@ export function integer(
 }
 
 /** A duration such as 1m30s, in ms; undefined unless given. */
+/** A share from 0 to 1. */
+export function ratio(summary: string, options: FlagOptions = {}): Flag<number | undefined> {
+  const parse = (value: string): number => {
+    const number = Number(value)
+    if (!/^\d*\.?\d+$/.test(value) || number > 1)
+      throw new Error('must be from 0 to 1, such as 0.2')
+    return number
+  }
+  return flag<number | undefined>(summary, undefined, (_, value) => parse(value), {
+    takes: 'float',
+    ...options,
+  })
+}
+
 export function duration(summary: string, options: FlagOptions = {}): Flag<number | undefined> {
   return flag<number | undefined>(summary, undefined, (_, value) => parseDurationMs(value), {
     takes: 'duration',

@@ -56,6 +56,7 @@ export const groups: readonly CommandGroup[] = [
       ls: async () => (await import('./commands/service-ls.ts')).command,
       ps: async () => (await import('./commands/service-ps.ts')).command,
       rm: async () => (await import('./commands/service-rm.ts')).command,
+      rollback: async () => (await import('./commands/service-rollback.ts')).command,
       scale: async () => (await import('./commands/service-scale.ts')).command,
       update: async () => (await import('./commands/service-update.ts')).command,
     },
@@ -147,8 +148,6 @@ export const absentCommands: Readonly<Record<string, string>> = {
   secret: files,
   config: files,
   volume: 'volumes are made when a task mounts them with --mount source=NAME,target=PATH',
-  'service rollback':
-    'give the earlier values to "tsswarm service update"; "service inspect" shows them in PreviousSpec',
   'swarm ca': 'the root certificate of a swarm stays',
   'swarm unlock': 'managers are not locked',
   'swarm unlock-key': 'managers are not locked',

@@ -3,7 +3,7 @@ import { serviceSpecFromProto, serviceSpecToProto } from '../../proto/codec/serv
 import { defineCommand } from '../command.ts'
 import { printWarnings } from '../common.ts'
 import { converge } from '../converge.ts'
-import { changeService } from '../service/change-service.ts'
+import { changeService, rollBackService } from '../service/change-service.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
 import { withNetworkIds } from '../service/network-ids.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
@@ -13,7 +13,8 @@ export const command = defineCommand({
   name: 'service update',
   summary: 'Update a service',
   description:
-    'What no flag names stays as it is. Tasks whose specification changed are replaced one at a time, the old one stopped first.',
+    'What no flag names stays as it is. Tasks whose specification changed are replaced as --update-parallelism, --update-order and the ' +
+    'like say: one at a time, the old one stopped first. A task that ends soon after its start pauses the update, or as --update-failure-action says.',
   args: { usage: 'SERVICE', min: 1, max: 1, completes: 'services' },
   flags: updateFlags,
   absent: absentServiceFlag,
@@ -25,6 +26,12 @@ export const command = defineCommand({
     },
     { what: 'Onto another network', command: 'tsswarm service update --network-add back web' },
     {
+      what: 'Two at a time, each new task first, and back if one of them fails',
+      command:
+        'tsswarm service update --update-parallelism 2 --update-order start-first --update-failure-action rollback --image nginx:1.28 web',
+    },
+    { what: 'Undo the last update', command: 'tsswarm service update --rollback web' },
+    {
       what: 'Replace all tasks although nothing changed',
       command: 'tsswarm service update --force web',
     },
@@ -33,15 +40,18 @@ export const command = defineCommand({
     const [reference = ''] = args
     const client = await ctx.connect()
     const named = await withNetworkIds(client, flags)
-    const { serviceId, warnings } = await namingFlags(() =>
-      changeService(ctx, client, reference, (spec) =>
-        serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), named, ctx.env)),
-      ),
-    )
+    const { serviceId, warnings } = flags.rollback
+      ? await rollBackService(ctx, client, reference)
+      : await namingFlags(() =>
+          changeService(ctx, client, reference, (spec) =>
+            serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), named, ctx.env)),
+          ),
+        )
     printWarnings(ctx, warnings)
     ctx.stdout.write(`${reference}\n`)
     if (!flags.detach) {
-      await converge(ctx, client, { serviceId, name: reference, quiet: flags.quiet })
+      const { quiet, rollback: isRollback } = flags
+      await converge(ctx, client, { serviceId, name: reference, quiet, isRollback })
     }
     return 0
   },

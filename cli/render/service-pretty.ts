@@ -7,6 +7,7 @@ import type {
   PortSpec,
   ResourceSpec,
   RestartPolicy,
+  UpdatePolicy,
 } from '../../proto/spec/service-spec.ts'
 import { binarySize, cpuCount, goDuration } from './human.ts'
 import { familiarImage } from './image-name.ts'
@@ -26,7 +27,10 @@ export function prettyService(
     ...mapLines('Labels:', spec.labels).map((line) => line.replace(/^ - /, ' ')),
     'Service Mode:\tReplicated',
     ` Replicas:\t${spec.mode.replicas}`,
+    ...statusLines(service),
     ...placementLines(task.placement),
+    ...policyLines('UpdateConfig:', spec.update),
+    ...policyLines('RollbackConfig:', spec.rollback),
     ...restartLines(task.restart),
     ...containerLines(task.container),
     ...mountLines(task.container.mounts),
@@ -35,6 +39,30 @@ export function prettyService(
     ...portLines(service),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function statusLines({ updateStatus }: Service): readonly string[] {
+  if (updateStatus === undefined) return []
+  const { state, startedAtMs, completedAtMs, message } = updateStatus
+  return [
+    'UpdateStatus:',
+    ` State:\t\t${state}`,
+    ` Started:\t${new Date(startedAtMs).toISOString()}`,
+    ...(completedAtMs === 0 ? [] : [` Completed:\t${new Date(completedAtMs).toISOString()}`]),
+    ` Message:\t${message}`,
+  ]
+}
+
+function policyLines(heading: string, policy: UpdatePolicy): readonly string[] {
+  return [
+    heading,
+    ` Parallelism:\t${policy.parallelism}`,
+    ...(policy.delayMs === 0 ? [] : [` Delay:\t\t${goDuration(policy.delayMs)}`]),
+    ` On failure:\t${policy.failureAction}`,
+    ` Monitoring Period: ${goDuration(policy.monitorMs)}`,
+    ` Max failure ratio: ${policy.maxFailureRatio}`,
+    ` ${heading === 'UpdateConfig:' ? 'Update order:     ' : 'Rollback order:   '} ${policy.order}`,
+  ]
 }
 
 function placementLines(placement: PlacementSpec): readonly string[] {

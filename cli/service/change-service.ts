@@ -1,7 +1,7 @@
 // Reading a service, changing its spec and writing it back; again when someone else changed it meanwhile.
 import { hasCode } from '../../proto/errors.ts'
 import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { ServiceSpec } from '../../proto/gen/tsswarm/v1/objects.ts'
+import type { Service, ServiceSpec } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Client } from '../client.ts'
 import { getService, incomplete } from '../common.ts'
@@ -9,22 +9,51 @@ import type { CommandContext } from '../context.ts'
 
 const triesMax = 5
 
+export interface ChangedService {
+  readonly serviceId: string
+  readonly warnings: readonly string[]
+}
+
 /** `change` sees the present spec at each try: what flags say is applied to what is there, never over it. */
 export async function changeService(
   ctx: CommandContext,
   client: Client,
   reference: string,
   change: (spec: ServiceSpec) => ServiceSpec,
-): Promise<{ readonly serviceId: string; readonly warnings: readonly string[] }> {
+): Promise<ChangedService> {
+  return await writeService(ctx, client, reference, ({ spec }) => {
+    if (spec === undefined) throw incomplete('service')
+    return { spec: change(spec), rollback: false }
+  })
+}
+
+/** The service gets the spec that it had before its last update. Errors: FAILED_PRECONDITION without one. */
+export async function rollBackService(
+  ctx: CommandContext,
+  client: Client,
+  reference: string,
+): Promise<ChangedService> {
+  return await writeService(ctx, client, reference, () => ({ spec: undefined, rollback: true }))
+}
+
+async function writeService(
+  ctx: CommandContext,
+  client: Client,
+  reference: string,
+  wish: (service: Service) => {
+    readonly spec: ServiceSpec | undefined
+    readonly rollback: boolean
+  },
+): Promise<ChangedService> {
   for (let tries = 1; ; tries += 1) {
     const { service } = await getService(client, reference)
-    if (service?.spec === undefined) throw incomplete('service')
+    if (service === undefined) throw incomplete('service')
     try {
       const { warnings } = await client.call(ControlService.updateService, {
         requestId: newId(ctx.random),
         serviceId: service.id,
         version: service.meta?.version ?? 0,
-        spec: change(service.spec),
+        ...wish(service),
       })
       return { serviceId: service.id, warnings }
     } catch (err) {

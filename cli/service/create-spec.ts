@@ -14,14 +14,17 @@ import { usage } from '../parse-args.ts'
 import { read } from '../read-flag.ts'
 import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
+import { defined } from './defined.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
+import { changePolicies, newPolicyFlags, usualPolicies } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
 import { type SharedServiceFlags, sharedServiceFlags } from './service-flags.ts'
 import { parseUlimit } from './ulimit.ts'
 
 export const createFlags = {
   ...sharedServiceFlags,
+  ...newPolicyFlags,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
   'restart-delay': { ...sharedServiceFlags['restart-delay'], shown: '5s' },
@@ -74,6 +77,7 @@ export function createSpec(
     name,
     labels: read('label', () => parseMap('label', flags.label)),
     ...defined({ endpointMode: flags['endpoint-mode'] }),
+    ...changePolicies(usualPolicies, flags),
     mode: { kind: 'replicated', replicas: flags.replicas ?? 1 },
     task: {
       container: containerInput(flags, { image, command, env: surroundings.env }),
@@ -199,12 +203,4 @@ function readEnvFile(path: string): string {
   } catch (err) {
     throw new Error(`cannot read ${path}: ${err instanceof Error ? err.message : String(err)}`)
   }
-}
-
-type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
-
-/** Without the fields that are undefined. */
-export function defined<T extends object>(fields: T): Partial<Defined<T>> {
-  const kept = Object.entries(fields).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(kept) as Partial<Defined<T>>
 }

@@ -18,6 +18,10 @@ const flags: Readonly<Record<string, string>> = {
   'task.restart.delayMs': 'restart-delay',
   'task.restart.maxAttempts': 'restart-max-attempts',
   'task.restart.windowMs': 'restart-window',
+  'update.delayMs': 'update-delay',
+  'update.monitorMs': 'update-monitor',
+  'rollback.delayMs': 'rollback-delay',
+  'rollback.monitorMs': 'rollback-monitor',
 }
 
 /** Runs what may refuse a spec; the refusal of a field that a flag sets names the flag too. */

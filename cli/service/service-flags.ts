@@ -49,8 +49,6 @@ export const sharedServiceFlags = {
 export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 
 const dns = 'it is not available in this version: use --host for single names'
-const updates =
-  'this version replaces changed tasks one at a time, the old one stopped first; there is nothing to set'
 const files =
   'secrets and configs are not available in this version: use --env or --mount type=bind'
 const health =
@@ -61,11 +59,6 @@ const registry =
 
 const prefixes: readonly (readonly [RegExp, string])[] = [
   [/^dns(-.*)?$/, dns],
-  [
-    /^rollback$/,
-    'rolling back is not available in this version: give the earlier values to "tsswarm service update"; "service inspect" shows them in PreviousSpec',
-  ],
-  [/^(update|rollback)-.*$/, updates],
   [/^(secret|config)(-.*)?$/, files],
   [/^health-.*$|^no-healthcheck$/, health],
   [/^log-(driver|opt)$/, logging],

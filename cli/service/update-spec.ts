@@ -15,16 +15,19 @@ import {
 import { bool, type Flags, type FlagValues, list, text } from '../flags.ts'
 import { read } from '../read-flag.ts'
 import { changeKeyed, changeList, changeMap, envName, parseEnv, parseMap } from './assignments.ts'
-import { capability, defined, sharedContainerInput, spreadKey } from './create-spec.ts'
+import { capability, sharedContainerInput, spreadKey } from './create-spec.ts'
 import { splitWords } from './csv.ts'
+import { defined } from './defined.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
+import { changePolicies, policyFlags } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
 import { sharedServiceFlags } from './service-flags.ts'
 import { parseUlimit } from './ulimit.ts'
 
 export const updateFlags = {
   ...sharedServiceFlags,
+  ...policyFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
   'constraint-rm': list('Remove a constraint'),
@@ -51,6 +54,7 @@ export const updateFlags = {
   'placement-pref-rm': list('Remove a placement preference', { takes: 'pref' }),
   'publish-add': list('Add or update a published port', { takes: 'port' }),
   'publish-rm': list('Remove a published port by its target port', { takes: 'port' }),
+  rollback: bool('Rollback to previous specification'),
   'sysctl-add': list('Add or update a sysctl option'),
   'sysctl-rm': list('Remove a sysctl option'),
   'ulimit-add': list('Add or update a ulimit option', { takes: 'ulimit' }),
@@ -71,6 +75,7 @@ export function updateSpec(
     labels: labelChange('label', current.labels, flags['label-add'], flags['label-rm']),
     mode: replicas === undefined ? current.mode : { ...current.mode, replicas },
     endpointMode: flags['endpoint-mode'] ?? current.endpointMode,
+    ...changePolicies(current, flags),
     task: updateTask(current.task, flags, env),
   }
   return parseSpec(serviceSpec, spec, `service "${current.name}"`)

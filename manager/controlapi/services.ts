@@ -1,6 +1,5 @@
 // CreateService, GetService, ListServices, UpdateService, RemoveService.
 import { parseServiceSpec, serviceToProto } from '../../proto/codec/service.ts'
-import { hashTaskSpec } from '../../proto/codec/spec-hash.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import {
   type CreateServiceRequest,
@@ -14,12 +13,14 @@ import {
 import { newId } from '../../proto/lib/ids.ts'
 import { type Service, serviceId } from '../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
+import { newRollback } from '../orchestrator/update.ts'
 import type { Tx } from '../store/store.ts'
 import { checkServiceSpec } from './check-service-spec.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { serviceFilter } from './filters.ts'
 import { listMessages, type Page } from './list-stream.ts'
 import { findService, notFound } from './lookup.ts'
+import { keepTaskSpec, withSpec } from './roll-back.ts'
 import { withNetworkIds, withPorts } from './service-networks.ts'
 import { serviceView } from './views.ts'
 import { checkVersion, repeatable } from './writing.ts'
@@ -97,6 +98,7 @@ async function createService(
         specHash: keepTaskSpec(tx, spec),
         specVersion: 1,
         endpoint: withPorts(tx, spec, undefined),
+        updateStatus: undefined,
       }
       return tx.create('services', service).id
     },
@@ -109,41 +111,46 @@ async function updateService(
   { store }: ControlDeps,
   request: UpdateServiceRequest,
 ): Promise<UpdateServiceResponse> {
-  const given = parseServiceSpec(request.spec)
-  const warnings = checkServiceSpec(given)
+  const given = request.rollback ? undefined : parseServiceSpec(request.spec)
+  const warnings = given === undefined ? [] : checkServiceSpec(given)
   await store.update(
     (tx) => {
       const service =
         tx.get('services', request.serviceId) ?? notFound('service', request.serviceId)
       checkVersion(`service "${service.spec.name}"`, request.version, service.version)
-      refuseRename(service, given)
-      const spec = withNetworkIds(tx, given)
-      const specHash = keepTaskSpec(tx, spec)
-      tx.update('services', {
-        ...service,
-        spec,
-        previousSpec: service.spec,
-        specHash,
-        specVersion: service.specVersion + (specHash === service.specHash ? 0 : 1),
-        endpoint: withPorts(tx, spec, service),
-      })
+      const next = given === undefined ? goneBack(tx, service) : updated(tx, service, given)
+      tx.update('services', { ...next, previousSpec: service.spec })
     },
     repeatable(request.requestId, 'UpdateService'),
   )
   return { service: current(store, request.serviceId), warnings }
 }
 
+function updated(tx: Tx, service: Service, given: ServiceSpec): Service {
+  refuseRename(service, given)
+  const spec = withNetworkIds(tx, given)
+  return { ...withSpec(tx, service, spec), updateStatus: undefined }
+}
+
+/** A second time it returns to where it was. */
+function goneBack(tx: Tx, service: Service): Service {
+  if (service.previousSpec === undefined) {
+    throw new SwarmError(
+      'FAILED_PRECONDITION',
+      `service "${service.spec.name}" does not have a previous spec: it was not updated since it was created or rolled back. ` +
+        'Change it with "tsswarm service update"',
+    )
+  }
+  // What it names may be gone.
+  const spec = withNetworkIds(tx, service.previousSpec)
+  const updateStatus = newRollback(tx.nowMs, 'manually requested rollback')
+  return { ...withSpec(tx, service, spec), updateStatus }
+}
+
 /** The service now; undefined when someone removed it since. */
 function current(store: ControlDeps['store'], id: string): CreateServiceResponse['service'] {
   const service = store.view((tx) => tx.get('services', id))
   return service === undefined ? undefined : serviceToProto(service)
-}
-
-/** Puts the task spec into its table, where tasks will look for it. Returns its hash. */
-function keepTaskSpec(tx: Tx, spec: ServiceSpec): Service['specHash'] {
-  const hash = hashTaskSpec(spec.task)
-  if (tx.get('taskSpecs', hash) === undefined) tx.create('taskSpecs', { hash, spec: spec.task })
-  return hash
 }
 
 function refuseTakenName(tx: Tx, name: string): void {

@@ -153,6 +153,7 @@ export function withStatus(
     exitCode,
     hostPorts,
     attachments,
+    ranAtMs: task.ranAtMs === 0 && state === TaskState.RUNNING ? nowMs : task.ranAtMs,
   }
 }
 

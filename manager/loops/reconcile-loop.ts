@@ -8,6 +8,7 @@ import { type NamedLoop, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { DecisionEnv, Plan, PlannedChange } from '../../proto/objects/index.ts'
+import { rollBack } from '../controlapi/roll-back.ts'
 import {
   type Change,
   type ReadTx,
@@ -210,7 +211,8 @@ async function write(
 
 /** Writes one planned change. Errors: as Tx. */
 export function applyChange(tx: Tx, change: PlannedChange): void {
-  if (change.kind === 'remove') tx.remove(change.table, change.id, change.version)
+  if (change.kind === 'rollback') rollBack(tx, change)
+  else if (change.kind === 'remove') tx.remove(change.table, change.id, change.version)
   else if (change.kind === 'create') tx.create(change.table, change.object)
   else if (change.table === 'tasks') tx.update('tasks', change.object)
   else if (change.table === 'nodes') tx.update('nodes', change.object)

@@ -1,7 +1,14 @@
 // The loop that keeps replicated services as they are wanted: what makes it look where. What it decides is in
 // orchestrator/replicated.ts.
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
-import { isTerminal, type Node, type Task, TaskState } from '../../proto/objects/index.ts'
+import {
+  isTerminal,
+  isUpdating,
+  type Node,
+  type Task,
+  TaskState,
+} from '../../proto/objects/index.ts'
+import { policyOf } from '../orchestrator/policy.ts'
 import { reconcileReplicated, reconcileSlots } from '../orchestrator/replicated.ts'
 import type { Change, ReadTx } from '../store/store.ts'
 import { type ReconcileDeps, type Reconciler, reconcileLoop } from './reconcile-loop.ts'
@@ -46,7 +53,7 @@ function dirtiedBy(agenda: SlotAgenda, change: Change, tx: ReadTx): Iterable<str
   const scope =
     change.kind === 'remove'
       ? removedScope(task, tx)
-      : changedScope(change.kind === 'update' ? change.old : undefined, task)
+      : changedScope(change.kind === 'update' ? change.old : undefined, task, tx)
   if (scope === undefined) return []
   agenda.mark(task.serviceId, scope)
   return [task.serviceId]
@@ -68,10 +75,20 @@ function markTasksOn(agenda: SlotAgenda, node: Node, tx: ReadTx): Iterable<strin
 }
 
 /** What to look at after a task was created or updated: often nothing. */
-function changedScope(before: Task | undefined, task: Task): number | 'all' | undefined {
+function changedScope(
+  before: Task | undefined,
+  task: Task,
+  tx: ReadTx,
+): number | 'all' | undefined {
   const isRunningNow = task.state === TaskState.RUNNING && before?.state !== TaskState.RUNNING
-  // It took over from another: an update may go on.
-  if (isRunningNow && task.startAfterTaskId !== undefined) return 'all'
+  const service = tx.get('services', task.serviceId)
+  const isJudged = isRunningNow || (isTerminal(task.state) && before?.state !== task.state)
+  // An update may go on, or has failed.
+  if (isJudged && service !== undefined && isUpdating(service)) return 'all'
+  // Who served until then can stop.
+  if (isRunningNow && service !== undefined && policyOf(service).order === 'start-first') {
+    return task.slot
+  }
   if (before === undefined) {
     return task.desiredState === TaskState.RUNNING && !isTerminal(task.state)
       ? undefined

@@ -50,5 +50,6 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     hostPorts: [],
     attachments: [],
     isDrained: false,
+    ranAtMs: 0,
   }
 }

@@ -13,7 +13,7 @@ import { newTask, startAtOnce, type TaskStart } from './new-task.ts'
 import { mayStart, restartAtMs, shouldRestart, successorAtMs, takeOver } from './restart.ts'
 import { slotsToRemove } from './scale.ts'
 import { PlanDraft, type ServiceView } from './service-view.ts'
-import { isFilled, isOnLostNode, type Slot, slotsOf, taskInTheWay } from './slot.ts'
+import { isFilled, isOnLostNode, type Slot, slotsOf, staysForNow, taskInTheWay } from './slot.ts'
 import { planUpdate } from './update.ts'
 
 /** A plan stops growing here and is continued after it is applied. */
@@ -34,8 +34,7 @@ export function reconcileReplicated(view: ServiceView, env: DecisionEnv): Plan {
   for (const slot of surplus) removeSlot(slot, draft)
   const kept = filled.filter((slot) => !surplus.has(slot))
   const settled = kept.filter((slot) => !settleSlot(slot, service, view, { draft, env }))
-  const changing = kept.length - settled.length
-  planUpdate({ service, settled, changing }, view, { draft, env })
+  planUpdate({ service, kept, settled }, view, { draft, env })
   const missing = replicas - kept.length
   if (missing > 0) addSlots(missing, slots, view, { draft, env, service })
   return planOf(draft, env)
@@ -81,13 +80,13 @@ function settleSlot(slot: Slot, service: Service, view: ServiceView, drafting: D
   for (const task of slot.tasks) {
     if (!isActive(task)) continue
     const lost = isTerminal(task.state) || isOnLostNode(task, view)
-    if (task === slot.head && !lost) continue
+    if ((task === slot.head && !lost) || staysForNow(task, slot, view)) continue
     draft.update({ ...task, desiredState: TaskState.SHUTDOWN })
     retired = true
   }
   const { head } = slot
   if (isActive(head) && !isTerminal(head.state) && !isOnLostNode(head, view)) {
-    return promote(slot, head, view, drafting) || retired
+    return retired || promote(slot, head, view, drafting)
   }
   if (!shouldRestart(slot, head, view, env.nowMs)) return retired
   const successorMs = successorAtMs(head, view)

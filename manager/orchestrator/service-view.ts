@@ -6,6 +6,7 @@ import type {
   Service,
   SpecHash,
   Task,
+  UpdateStatus,
 } from '../../proto/objects/index.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 
@@ -29,6 +30,21 @@ export class PlanDraft {
 
   update(task: Task): void {
     this.changes.push({ kind: 'update', table: 'tasks', object: task })
+  }
+
+  /** First of all: later changes go by it. */
+  updateService(service: Service): void {
+    this.changes.unshift({ kind: 'update', table: 'services', object: service })
+  }
+
+  /** The service gets its previous spec, and this status. */
+  rollBack(service: Service, updateStatus: UpdateStatus): void {
+    const { id, version } = service
+    this.changes.unshift({ kind: 'rollback', table: 'services', id, version, updateStatus })
+  }
+
+  get rollsBack(): boolean {
+    return this.changes[0]?.kind === 'rollback'
   }
 
   remove(task: Task): void {

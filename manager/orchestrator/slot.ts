@@ -1,5 +1,6 @@
 // A slot: the tasks that hold one replica's place one after another, and what can be told of them together.
 import { isActive, isTerminal, type Task, TaskState } from '../../proto/objects/index.ts'
+import { policyOf } from './policy.ts'
 import type { ServiceView } from './service-view.ts'
 
 export interface Slot {
@@ -56,11 +57,27 @@ export function isOutOfTheWay(task: Task, view: ServiceView): boolean {
   return node === undefined || node.state === 'down'
 }
 
-/** The newest task of the slot, other than `task`, that a new one has to wait for. */
+/**
+ * The newest task of the slot, other than `task`, that a new one has to wait for: it is to stop, or will be in this plan.
+ */
 export function taskInTheWay(
   slot: Slot,
   task: Task | undefined,
   view: ServiceView,
 ): Task | undefined {
-  return slot.tasks.findLast((other) => other.id !== task?.id && !isOutOfTheWay(other, view))
+  return slot.tasks.findLast(
+    (other) =>
+      other.id !== task?.id && !isOutOfTheWay(other, view) && !staysForNow(other, slot, view),
+  )
+}
+
+/**
+ * Whether a task serves on until the one that takes over runs: with start-first, one of an earlier generation.
+ */
+export function staysForNow(task: Task, { head }: Slot, view: ServiceView): boolean {
+  const { service } = view
+  if (service === undefined || policyOf(service).order !== 'start-first') return false
+  if (task === head || !isActive(task) || task.state !== TaskState.RUNNING) return false
+  if (task.specVersion >= head.specVersion || isOnLostNode(task, view)) return false
+  return head.state !== TaskState.RUNNING || !isActive(head)
 }

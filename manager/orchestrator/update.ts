@@ -1,16 +1,26 @@
-// Rolls a service over to its current task spec: one slot at a time, the old task stopped before the new one starts.
-// An update goes on only while every slot it touched came up again; a slot that fails or finds no node holds it.
-import { type DecisionEnv, isActive, type Service, TaskState } from '../../proto/objects/index.ts'
-import { newTask } from './new-task.ts'
-import { takeOver } from './restart.ts'
+// Rolls a service over to its current task spec, a few slots at a time, and judges by the tasks themselves how that goes: what a slot's
+// first task of the new generation did. So nothing is remembered but the status that users see, and a new leader goes on.
+// Source: Docker Swarm's updater: when a slot counts as updated and as failed, pause and rollback, the messages.
+import {
+  type DecisionEnv,
+  isActive,
+  isRollback,
+  isTerminal,
+  isUpdating,
+  type Service,
+  type Task,
+  TaskState,
+  type UpdateStatus,
+} from '../../proto/objects/index.ts'
+import type { UpdatePolicy } from '../../proto/spec/service-spec.ts'
+import { newTask, startAtOnce } from './new-task.ts'
+import { outdatedBy } from './outdated.ts'
+import { policyOf } from './policy.ts'
+import { restartAtMs, shouldRestart, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
 import type { Slot } from './slot.ts'
 
-const parallelism = 1
 const recheckMs = 100
-
-/** After a failure the slot's next task must run this long before the update goes on. */
-export const updateMonitorMs = 5_000
 
 interface Updating {
   readonly draft: PlanDraft
@@ -20,29 +30,205 @@ interface Updating {
 /** The service and its filled slots. */
 export interface UpdateView {
   readonly service: Service
+  /** All that stay. */
+  readonly kept: readonly Slot[]
   /** Those about which nothing else was decided. */
   readonly settled: readonly Slot[]
-  /** How many others there are. */
-  readonly changing: number
 }
 
-/** Replaces outdated tasks. */
+/** Replaces outdated tasks, and notes how the update goes. */
 export function planUpdate(update: UpdateView, view: ServiceView, updating: Updating): void {
-  const { service, settled, changing } = update
-  const dirty = settled.filter((slot) => slot.head.specHash !== service.specHash)
-  if (dirty.length === 0) return
+  const { service, kept } = update
+  const isOutdated = outdatedBy(service, view)
+  const outdated = kept.filter((slot) => isOutdated(slot.head))
+  const status = statusOf(service, outdated.length, updating.env.nowMs)
+  if (status === undefined || isPaused(status)) return
+  const policy = policyOf({ ...service, updateStatus: status })
+  const judged = judge(update, policy, updating)
+  const next = outcome({ service, status, policy, outdated: outdated.length }, judged, updating)
+  if (next !== service.updateStatus) writeStatus(service, next, updating.draft)
+  if (isUpdating({ ...service, updateStatus: next })) {
+    replaceSome(update, { outdated, policy, holding: judged.holding }, view, updating)
+  }
+}
+
+/** The status while it is under way; undefined: there is no update. */
+function statusOf(service: Service, outdated: number, nowMs: number): UpdateStatus | undefined {
+  const { updateStatus: status } = service
+  if (status !== undefined && (isUpdating(service) || isPaused(status))) {
+    return status.slots > 0 || outdated === 0 ? status : { ...status, slots: outdated }
+  }
+  if (outdated === 0) return undefined
+  return {
+    state: 'updating',
+    startedAtMs: nowMs,
+    completedAtMs: 0,
+    message: 'update in progress',
+    slots: outdated,
+  }
+}
+
+function isPaused({ state }: UpdateStatus): boolean {
+  return state === 'paused' || state === 'rollback_paused'
+}
+
+interface Judged {
+  /** Slots that were updated and are not up again, or not for long enough. */
+  readonly holding: number
+  /** First tasks of their slots that ended too early. */
+  readonly failed: readonly Task[]
+  /** Every updated slot has run for as long as it is watched, or failed. */
+  readonly isProven: boolean
+}
+
+function judge(
+  { service, kept }: UpdateView,
+  policy: UpdatePolicy,
+  { draft, env }: Updating,
+): Judged {
+  let holding = 0
+  let isProven = true
+  const failed: Task[] = []
+  for (const slot of kept) {
+    const first = firstOfUpdate(slot, service)
+    if (first === undefined) continue
+    if (endedByItself(first)) {
+      if (hasFailed(first, policy)) failed.push(first)
+      continue
+    }
+    if (first.state < TaskState.RUNNING) {
+      holding += 1
+      isProven = false
+      continue
+    }
+    const nextAtMs = first.ranAtMs + policy.delayMs
+    if (env.nowMs < nextAtMs) {
+      holding += 1
+      draft.wakeAt(nextAtMs)
+    }
+    const provenAtMs = first.ranAtMs + policy.monitorMs
+    if (env.nowMs < provenAtMs) {
+      isProven = false
+      draft.wakeAt(provenAtMs)
+    }
+  }
+  return { holding, failed, isProven }
+}
+
+/**
+ * The first task of the present generation in a slot that had one of an earlier generation before; those that the cluster itself stopped
+ * (a lost node) prove nothing.
+ */
+function firstOfUpdate({ tasks, head }: Slot, { specVersion }: Service): Task | undefined {
+  const generation = tasks.filter((task) => task.specVersion === specVersion)
+  const [oldest] = generation
+  if (oldest === undefined) return undefined
+  // Those before it may be forgotten already.
+  const tookOver =
+    oldest.startAfterTaskId !== undefined || tasks.some((task) => task.specVersion < specVersion)
+  if (!tookOver) return undefined
+  return generation.find((task) => isActive(task) || endedByItself(task)) ?? head
+}
+
+function endedByItself({ state }: Task): boolean {
+  return state === TaskState.COMPLETE || state === TaskState.FAILED || state === TaskState.REJECTED
+}
+
+function hasFailed(task: Task, { monitorMs }: UpdatePolicy): boolean {
+  return task.ranAtMs === 0 || task.appliedAtMs - task.ranAtMs < monitorMs
+}
+
+interface Course {
+  readonly service: Service
+  readonly status: UpdateStatus
+  readonly policy: UpdatePolicy
+  /** Slots still to be replaced. */
+  readonly outdated: number
+}
+
+/** What becomes of the update; `back`: the service is to return to its previous spec. */
+function outcome(course: Course, judged: Judged, { env }: Updating): UpdateStatus {
+  const { service, status, policy, outdated } = course
+  const goesBack = isRollback({ ...service, updateStatus: status })
+  const [blamed] = judged.failed
+  const ratio = judged.failed.length / Math.max(1, status.slots)
+  if (
+    blamed !== undefined &&
+    policy.failureAction !== 'continue' &&
+    ratio > policy.maxFailureRatio
+  ) {
+    const why = `due to failure or early termination of task ${blamed.id}`
+    if (goesBack) return { ...status, state: 'rollback_paused', message: `rollback paused ${why}` }
+    if (policy.failureAction === 'rollback' && service.previousSpec !== undefined) {
+      const message = `update rolled back ${why}`
+      return { ...newRollback(env.nowMs, message) }
+    }
+    return { ...status, state: 'paused', message: `update paused ${why}` }
+  }
+  if (outdated > 0 || judged.holding > 0 || !judged.isProven) return status
+  return {
+    ...status,
+    state: goesBack ? 'rollback_completed' : 'completed',
+    completedAtMs: env.nowMs,
+    message: goesBack ? 'rollback completed' : 'update completed',
+  }
+}
+
+/** The status of a service that begins to go back. */
+export function newRollback(nowMs: number, message: string): UpdateStatus {
+  return { state: 'rollback_started', startedAtMs: nowMs, completedAtMs: 0, message, slots: 0 }
+}
+
+function writeStatus(service: Service, next: UpdateStatus, draft: PlanDraft): void {
+  const begins = next.state === 'rollback_started' && !isRollback(service)
+  if (begins) draft.rollBack(service, next)
+  else draft.updateService({ ...service, updateStatus: next })
+}
+
+interface Replacing {
+  readonly outdated: readonly Slot[]
+  readonly policy: UpdatePolicy
+  readonly holding: number
+}
+
+function replaceSome(
+  { service, kept, settled }: UpdateView,
+  { outdated, policy, holding }: Replacing,
+  view: ServiceView,
+  updating: Updating,
+): void {
+  // Its spec is another one as soon as this is written.
+  if (updating.draft.rollsBack) return
+  const changing = kept.length - settled.length
   // What changes now is judged after that.
-  if (changing > 0) updating.draft.wakeAt(updating.env.nowMs + recheckMs)
-  const current = settled.filter((slot) => slot.head.specHash === service.specHash)
-  const holding = current.filter((slot) => holdsUpdate(slot, updating)).length
-  let free = parallelism - holding - changing
-  for (const slot of dirty.sort(leastUsefulFirst)) {
+  if (outdated.length > 0 && changing > 0) updating.draft.wakeAt(updating.env.nowMs + recheckMs)
+  const open = new Set(settled)
+  let free = (policy.parallelism || Number.POSITIVE_INFINITY) - holding - changing
+  for (const slot of outdated.filter((one) => open.has(one)).sort(leastUsefulFirst)) {
     // What never had a node serves nobody, and replacing it proves nothing.
     const idle = slot.head.nodeId === undefined && slot.head.startAfterTaskId === undefined
-    if (!idle && free <= 0) continue
+    if ((!idle && free <= 0) || mustWait(slot, service, view, updating)) continue
     if (!idle) free -= 1
-    replace(slot, service, view, updating)
+    replace(slot, { service, policy }, view, updating)
   }
+}
+
+/** Whether the slot's last task of this generation failed, and the one before it serves on (start-first). */
+function mustWait(
+  slot: Slot,
+  { specVersion }: Service,
+  view: ServiceView,
+  updating: Updating,
+): boolean {
+  const { draft, env } = updating
+  const failed = slot.tasks.findLast(
+    (task) => task.specVersion === specVersion && endedByItself(task),
+  )
+  if (failed === undefined) return false
+  if (!shouldRestart(slot, failed, view, env.nowMs)) return true
+  const atMs = restartAtMs(failed, view, env.nowMs)
+  if (atMs > env.nowMs) draft.wakeAt(atMs)
+  return atMs > env.nowMs
 }
 
 function leastUsefulFirst(a: Slot, b: Slot): number {
@@ -53,29 +239,19 @@ function isRunning(slot: Slot): boolean {
   return slot.head.state === TaskState.RUNNING && isActive(slot.head)
 }
 
-/** Whether a slot that already has the current spec is not up again. */
-function holdsUpdate(slot: Slot, { draft, env }: Updating): boolean {
+function replace(
+  slot: Slot,
+  { service, policy }: { readonly service: Service; readonly policy: UpdatePolicy },
+  view: ServiceView,
+  { draft, env }: Updating,
+): void {
   const { head } = slot
-  // A task that took over nothing took nothing down either.
-  if (head.startAfterTaskId === undefined) return false
-  if (!isActive(head)) return head.state !== TaskState.COMPLETE
-  if (head.state !== TaskState.RUNNING) return true
-  const failedBefore = slot.tasks.some(
-    (task) => task.specVersion === head.specVersion && isFailure(task.state),
-  )
-  const provenAtMs = head.appliedAtMs + updateMonitorMs
-  if (!failedBefore || env.nowMs >= provenAtMs) return false
-  draft.wakeAt(provenAtMs)
-  return true
-}
-
-function isFailure(state: TaskState): boolean {
-  return state === TaskState.FAILED || state === TaskState.REJECTED
-}
-
-function replace(slot: Slot, service: Service, view: ServiceView, updating: Updating): void {
-  const { draft, env } = updating
-  const { head } = slot
+  const staysUntilThen =
+    policy.order === 'start-first' && isActive(head) && !isTerminal(head.state) && isRunning(slot)
+  if (staysUntilThen) {
+    draft.create(newTask(service, slot.number, startAtOnce, env))
+    return
+  }
   if (isActive(head)) draft.update({ ...head, desiredState: TaskState.SHUTDOWN })
   draft.create(newTask(service, slot.number, takeOver(slot, head, view, 0), env))
 }

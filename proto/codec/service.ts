@@ -4,6 +4,8 @@ import type {
   Service as ServiceProto,
   ServiceSpec as ServiceSpecProto,
   TaskSpecRecord as TaskSpecRecordProto,
+  UpdatePolicy as UpdatePolicyProto,
+  UpdateStatus as UpdateStatusProto,
 } from '../gen/tsswarm/v1/objects.ts'
 import { serviceId, specHash } from '../objects/ids.ts'
 import type { EndpointMode } from '../objects/overlay.ts'
@@ -13,9 +15,17 @@ import {
   type PublishedPort,
   type Service,
   type TaskSpecRecord,
+  type UpdateState,
+  type UpdateStatus,
 } from '../objects/service.ts'
 import { parseSpec } from '../spec/parse-spec.ts'
-import { type ServiceSpec, serviceSpec } from '../spec/service-spec.ts'
+import {
+  defaultUpdatePolicy,
+  type RollbackPolicy,
+  type ServiceSpec,
+  serviceSpec,
+  type UpdatePolicy,
+} from '../spec/service-spec.ts'
 import { networkAddressesFromProto } from './network.ts'
 import { required } from './required.ts'
 import { portProtocol, protocolFromProto, taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
@@ -28,6 +38,35 @@ export function serviceSpecToProto(spec: ServiceSpec): ServiceSpecProto {
     task: taskSpecToProto(spec.task),
     // The default stays unwritten, as older programs leave it.
     endpointMode: spec.endpointMode === 'vip' ? '' : spec.endpointMode,
+    update: policyToProto(spec.update),
+    rollback: policyToProto(spec.rollback),
+  }
+}
+
+/** Defaults stay unwritten. */
+function policyToProto(policy: UpdatePolicy): UpdatePolicyProto | undefined {
+  const isUsual = JSON.stringify(policyFromProto(undefined)) === JSON.stringify(ordered(policy))
+  return isUsual ? undefined : { ...policy }
+}
+
+function ordered(policy: UpdatePolicy): UpdatePolicy {
+  const { parallelism, delayMs, monitorMs, maxFailureRatio, order, failureAction } = policy
+  return { parallelism, delayMs, monitorMs, maxFailureRatio, order, failureAction }
+}
+
+function policyFromProto(proto: UpdatePolicyProto | undefined): UpdatePolicy {
+  if (proto === undefined) return defaultUpdatePolicy
+  const { order, failureAction } = proto
+  return {
+    ...ordered(defaultUpdatePolicy),
+    parallelism: proto.parallelism,
+    delayMs: proto.delayMs,
+    monitorMs: proto.monitorMs,
+    maxFailureRatio: proto.maxFailureRatio,
+    ...(order === '' ? {} : { order: order as UpdatePolicy['order'] }),
+    ...(failureAction === ''
+      ? {}
+      : { failureAction: failureAction as UpdatePolicy['failureAction'] }),
   }
 }
 
@@ -39,6 +78,8 @@ export function serviceSpecFromProto(proto: ServiceSpecProto): ServiceSpec {
     mode: { kind: 'replicated', replicas: proto.mode?.value.replicas ?? 1 },
     task: taskSpecFromProto(required(proto.task, `service "${proto.name}"`, 'task')),
     endpointMode: (proto.endpointMode === '' ? 'vip' : proto.endpointMode) as EndpointMode,
+    update: policyFromProto(proto.update),
+    rollback: policyFromProto(proto.rollback) as RollbackPolicy,
   }
 }
 
@@ -65,6 +106,7 @@ export function serviceToProto(service: Service): ServiceProto {
     specHash: service.specHash,
     specVersion: service.specVersion,
     endpoint: endpointToProto(service.endpoint),
+    updateStatus: service.updateStatus && { ...service.updateStatus },
   }
 }
 
@@ -82,7 +124,13 @@ export function serviceFromProto(proto: ServiceProto): Service {
     specHash: specHash(required(proto.specHash, 'Service', 'spec_hash')),
     specVersion: proto.specVersion,
     endpoint: endpointFromProto(proto.endpoint),
+    updateStatus: proto.updateStatus && updateStatusFromProto(proto.updateStatus),
   }
+}
+
+function updateStatusFromProto(proto: UpdateStatusProto): UpdateStatus {
+  const { startedAtMs, completedAtMs, message, slots } = proto
+  return { state: proto.state as UpdateState, startedAtMs, completedAtMs, message, slots }
 }
 
 /** Undefined: nothing was given. */

@@ -29,6 +29,7 @@ export function taskToProto(task: Task): TaskProto {
     hostPorts: task.hostPorts,
     attachments: task.attachments.map(taskAttachmentToProto),
     drained: task.isDrained,
+    ranAtMs: task.ranAtMs,
   }
 }
 
@@ -65,6 +66,7 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
         ? noAttachments
         : proto.attachments.map((one) => taskAttachmentFromProto(one, intern)),
     isDrained: proto.drained,
+    ranAtMs: proto.ranAtMs,
   }
 }
 

@@ -1,6 +1,6 @@
 // A service and its spec as Docker's API shows them.
-import type { Service } from '../objects/index.ts'
-import type { PortSpec, ServiceMode, ServiceSpec } from '../spec/service-spec.ts'
+import type { Service, UpdateStatus } from '../objects/index.ts'
+import type { PortSpec, ServiceMode, ServiceSpec, UpdatePolicy } from '../spec/service-spec.ts'
 import { type Json, metaJson, omitEmpty } from './json.ts'
 import { taskSpecJson } from './task-spec-json.ts'
 
@@ -16,6 +16,9 @@ export function serviceJson(
     ...(service.previousSpec === undefined
       ? {}
       : { PreviousSpec: serviceSpecJson(service.previousSpec) }),
+    ...(service.updateStatus === undefined
+      ? {}
+      : { UpdateStatus: updateStatusJson(service.updateStatus) }),
     Endpoint: {
       Spec: endpointSpecJson(service.spec),
       ...omitEmpty({ Ports: publishedJson(service), VirtualIPs: vipsJson(service, subnets) }),
@@ -30,7 +33,30 @@ export function serviceSpecJson(spec: ServiceSpec): Json {
     Labels: spec.labels,
     TaskTemplate: taskSpecJson(spec.task),
     Mode: modeJson(spec.mode),
+    UpdateConfig: policyJson(spec.update),
+    RollbackConfig: policyJson(spec.rollback),
     EndpointSpec: endpointSpecJson(spec),
+  }
+}
+
+/** Durations in nanoseconds. */
+function policyJson(policy: UpdatePolicy): Json {
+  return {
+    Parallelism: policy.parallelism,
+    ...(policy.delayMs === 0 ? {} : { Delay: policy.delayMs * 1_000_000 }),
+    FailureAction: policy.failureAction,
+    Monitor: policy.monitorMs * 1_000_000,
+    MaxFailureRatio: policy.maxFailureRatio,
+    Order: policy.order,
+  }
+}
+
+function updateStatusJson({ state, startedAtMs, completedAtMs, message }: UpdateStatus): Json {
+  return {
+    State: state,
+    StartedAt: new Date(startedAtMs).toISOString(),
+    ...(completedAtMs === 0 ? {} : { CompletedAt: new Date(completedAtMs).toISOString() }),
+    Message: message,
   }
 }
 

@@ -1,6 +1,7 @@
 // What a pure decision returns: changes as data, when to look again, and facts worth a log line.
+import type { ServiceId } from './ids.ts'
 import type { Node } from './node.ts'
-import type { Service } from './service.ts'
+import type { Service, UpdateStatus } from './service.ts'
 import type { Task } from './task.ts'
 
 export type PlannedChange =
@@ -9,6 +10,14 @@ export type PlannedChange =
   | { readonly kind: 'update'; readonly table: 'tasks'; readonly object: Task }
   | { readonly kind: 'update'; readonly table: 'nodes'; readonly object: Node }
   | { readonly kind: 'update'; readonly table: 'services'; readonly object: Service }
+  /** The service's previous spec becomes its spec. */
+  | {
+      readonly kind: 'rollback'
+      readonly table: 'services'
+      readonly id: ServiceId
+      readonly version: number
+      readonly updateStatus: UpdateStatus
+    }
   | {
       readonly kind: 'remove'
       readonly table: 'tasks'

@@ -17,6 +17,37 @@ export interface Service {
   /** Rises by one whenever spec.task changes, from 1; orders generations of tasks. */
   readonly specVersion: number
   readonly endpoint: Endpoint
+  /** Of the last update; undefined: it replaced nothing. */
+  readonly updateStatus: UpdateStatus | undefined
+}
+
+export type UpdateState =
+  | 'updating'
+  | 'paused'
+  | 'completed'
+  | 'rollback_started'
+  | 'rollback_paused'
+  | 'rollback_completed'
+
+export interface UpdateStatus {
+  readonly state: UpdateState
+  /** Cluster time. */
+  readonly startedAtMs: number
+  /** 0: it goes on, or was paused. */
+  readonly completedAtMs: number
+  readonly message: string
+  /** How many slots were to be replaced at the beginning; 0: not counted yet. */
+  readonly slots: number
+}
+
+/** Whether the last update still has something to do. */
+export function isUpdating({ updateStatus }: Service): boolean {
+  return updateStatus?.state === 'updating' || updateStatus?.state === 'rollback_started'
+}
+
+/** Whether the service goes back, or went back, to what was before. */
+export function isRollback({ updateStatus }: Service): boolean {
+  return updateStatus?.state.startsWith('rollback') === true
 }
 
 /** What a service was given to be reached at. */

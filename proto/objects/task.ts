@@ -40,6 +40,8 @@ export interface Task {
   readonly attachments: readonly TaskAttachment[]
   /** It is to stop, and no node leads connections to it any more: now its node may be told. */
   readonly isDrained: boolean
+  /** Cluster time when it was first known to run; 0: never. */
+  readonly ranAtMs: number
 }
 
 /** Counts for the scheduler and for replicas: not asked to stop. */

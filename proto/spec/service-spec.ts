@@ -175,6 +175,40 @@ export const serviceMode = z.discriminatedUnion('kind', [
     .readonly(),
 ])
 
+const policyFields = {
+  /** How many slots at a time; 0: all. */
+  parallelism: z.number().int().min(0).max(replicasMax).default(1),
+  /** Between a slot that runs again and the next. */
+  delayMs: durationMs.default(0),
+  /** A new task that ends within this time of its start counts as failed. */
+  monitorMs: durationMs.default(5_000),
+  /** Of all slots to replace; more failures than that are too many. */
+  maxFailureRatio: z.number().min(0).max(1).default(0),
+  order: z.enum(['stop-first', 'start-first']).default('stop-first'),
+}
+
+/** How tasks are replaced when the task spec changes. */
+export const updatePolicy = z
+  .object({
+    ...policyFields,
+    failureAction: z.enum(['pause', 'continue', 'rollback']).default('pause'),
+  })
+  .readonly()
+
+/** The same for going back to what was before: that never goes back itself. */
+export const rollbackPolicy = z
+  .object({ ...policyFields, failureAction: z.enum(['pause', 'continue']).default('pause') })
+  .readonly()
+
+export const defaultUpdatePolicy = {
+  parallelism: 1,
+  delayMs: 0,
+  monitorMs: 5_000,
+  maxFailureRatio: 0,
+  order: 'stop-first',
+  failureAction: 'pause',
+} as const
+
 export const serviceSpec = z
   .object({
     name: serviceName,
@@ -183,6 +217,8 @@ export const serviceSpec = z
     task: taskSpec,
     /** vip: one address a network for all tasks; dnsrr: the name leads to the tasks' own. */
     endpointMode: z.enum(['vip', 'dnsrr']).default('vip'),
+    update: updatePolicy.default(defaultUpdatePolicy),
+    rollback: rollbackPolicy.default(defaultUpdatePolicy),
   })
   .readonly()
 
@@ -196,6 +232,8 @@ export type RestartPolicy = z.infer<typeof restartPolicy>
 export type PlacementSpec = z.infer<typeof placementSpec>
 export type TaskSpec = z.infer<typeof taskSpec>
 export type ServiceMode = z.infer<typeof serviceMode>
+export type UpdatePolicy = z.infer<typeof updatePolicy>
+export type RollbackPolicy = z.infer<typeof rollbackPolicy>
 export type ServiceSpec = z.infer<typeof serviceSpec>
 /** What may be left out is left out. */
 export type ServiceSpecInput = z.input<typeof serviceSpec>

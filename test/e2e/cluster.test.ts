@@ -138,6 +138,25 @@ t.test(
   },
 )
 
+t.test('an update that fails goes back by itself, and one that is good by command', async (t) => {
+  const image = '{{.Spec.TaskTemplate.ContainerSpec.Env}} {{.UpdateStatus.State}}'
+  const state = () => lab.cli('m2', 'service', 'inspect', '-f', image, 'rolls')
+  const flags = ['--quiet', '--name', 'rolls', '--replicas', '2', '--env', 'V=1']
+  const policy = ['--update-failure-action', 'rollback', '--update-monitor', '2s']
+  await lab.cli('m2', 'service', 'create', ...flags, ...policy, 'lab/hello')
+  const update = (...args: readonly string[]) => lab.try('m2', 'service', 'update', '-q', ...args)
+  const bad = await update('--entrypoint', 'false', '--update-order', 'start-first', 'rolls')
+  t.equal(bad.code, 1)
+  t.match(bad.stderr, /service rolls was rolled back/)
+  t.equal(await state(), '[V=1] rollback_completed')
+  t.equal((await lab.running('m2', 'rolls')).length, 2)
+  t.equal((await update('--env-add', 'V=2', 'rolls')).code, 0)
+  t.equal(await state(), '[V=2] completed')
+  await lab.cli('m2', 'service', 'rollback', '-q', 'rolls')
+  t.match(await state(), /^\[V=1\] rollback_/)
+  await lab.cli('m2', 'service', 'rm', 'rolls')
+})
+
 t.test("kill -9 of a worker's daemon: its containers go on and are adopted", async (t) => {
   // A loaded machine starts a daemon more slowly than a node is taken for lost: give it time.
   await lab.cli('m1', 'swarm', 'update', '--dispatcher-heartbeat', '5s')

@@ -18,6 +18,8 @@ import {
   type Task,
   TaskState,
   taskId,
+  type UpdateState,
+  type UpdateStatus,
 } from '../../proto/objects/index.ts'
 import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
 import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
@@ -157,6 +159,14 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
   plain,
 )
 
+const policy = {
+  parallelism: count,
+  delayMs: timeMs,
+  monitorMs: timeMs,
+  maxFailureRatio: fc.double({ min: 0, max: 1, noNaN: true }),
+  order: fc.constantFrom<('stop-first' | 'start-first')[]>('stop-first', 'start-first'),
+}
+
 export const anyServiceSpec: fc.Arbitrary<ServiceSpec> = fc.record(
   {
     name: word,
@@ -164,6 +174,11 @@ export const anyServiceSpec: fc.Arbitrary<ServiceSpec> = fc.record(
     mode: fc.record({ kind: fc.constant('replicated' as const), replicas: count }, plain),
     task: anyTaskSpec,
     endpointMode: fc.constantFrom('vip' as const, 'dnsrr' as const),
+    update: fc.record(
+      { ...policy, failureAction: fc.constantFrom('pause', 'continue', 'rollback') },
+      plain,
+    ),
+    rollback: fc.record({ ...policy, failureAction: fc.constantFrom('pause', 'continue') }, plain),
   },
   plain,
 )
@@ -194,6 +209,17 @@ const anyEndpoint: fc.Arbitrary<Endpoint> = fc.record(
   plain,
 )
 
+const anyUpdateStatus: fc.Arbitrary<UpdateStatus> = fc.record(
+  {
+    state: fc.constantFrom<UpdateState[]>('updating', 'paused', 'rollback_completed'),
+    startedAtMs: timeMs,
+    completedAtMs: timeMs,
+    message: word,
+    slots: count,
+  },
+  plain,
+)
+
 export const anyService: fc.Arbitrary<Service> = fc
   .record(
     {
@@ -203,6 +229,7 @@ export const anyService: fc.Arbitrary<Service> = fc
       previousSpec: fc.option(anyServiceSpec, { nil: undefined }),
       specVersion: timeMs,
       endpoint: anyEndpoint,
+      updateStatus: fc.option(anyUpdateStatus, { nil: undefined }),
     },
     plain,
   )
@@ -231,6 +258,7 @@ export const anyTask: fc.Arbitrary<Task> = fc.record(
     hostPorts: words,
     attachments: addresses,
     isDrained: fc.boolean(),
+    ranAtMs: timeMs,
   },
   plain,
 )

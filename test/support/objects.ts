@@ -19,15 +19,18 @@ import {
   type TaskSpecRecord,
   TaskState,
   taskId,
+  type UpdateStatus,
 } from '../../proto/objects/index.ts'
 import { clusterSpec } from '../../proto/spec/cluster-spec.ts'
 import { networkSpec } from '../../proto/spec/network-spec.ts'
 import { nodeSpec } from '../../proto/spec/node-spec.ts'
 import {
   type PortSpec,
+  type RollbackPolicy,
   serviceSpec,
   type TaskSpec,
   taskSpec,
+  type UpdatePolicy,
 } from '../../proto/spec/service-spec.ts'
 
 export interface NodeFacts {
@@ -111,8 +114,10 @@ export interface TaskFacts {
   /** Addresses by network id. */
   readonly attachments?: Readonly<Record<string, readonly string[]>>
   readonly isDrained?: boolean
+  /** Undefined: what fits the state and appliedAtMs. */
+  readonly ranAtMs?: number
   readonly startAtMs?: number
-  readonly startAfter?: string
+  readonly startAfter?: string | undefined
 }
 
 /** A task that is wanted to run: pending without a node, running with one. */
@@ -144,6 +149,7 @@ export function aTask(facts: TaskFacts): Task {
       addresses,
     })),
     isDrained: facts.isDrained ?? false,
+    ranAtMs: facts.ranAtMs ?? (facts.state === TaskState.FAILED ? 0 : (facts.appliedAtMs ?? 0)),
   }
 }
 
@@ -186,26 +192,42 @@ export interface ServiceFacts {
   readonly specVersion?: number
   readonly endpointMode?: 'vip' | 'dnsrr'
   readonly endpoint?: Partial<Endpoint>
+  readonly update?: Partial<UpdatePolicy>
+  readonly rollback?: Partial<RollbackPolicy>
+  readonly previous?: TaskSpecFacts
+  readonly updateStatus?: Partial<UpdateStatus>
+}
+
+const newUpdateStatus: UpdateStatus = {
+  state: 'updating',
+  startedAtMs: 0,
+  completedAtMs: 0,
+  message: '',
+  slots: 0,
 }
 
 /** A replicated service with one replica. */
 export function aService(facts: ServiceFacts): Service {
   const id = facts.id ?? 'service-1'
+  const name = facts.name ?? id
   return {
     id: serviceId(id),
     version: facts.version ?? 1,
     createdAtMs: 0,
     updatedAtMs: 0,
     spec: serviceSpec.parse({
-      name: facts.name ?? id,
+      name,
       mode: { kind: 'replicated', replicas: facts.replicas ?? 1 },
       task: aTaskSpec(facts.task ?? {}),
       endpointMode: facts.endpointMode,
+      update: facts.update,
+      rollback: facts.rollback,
     }),
-    previousSpec: undefined,
+    previousSpec: facts.previous && serviceSpec.parse({ name, task: aTaskSpec(facts.previous) }),
     specHash: specHash(facts.specHash ?? 'spec-1'),
     specVersion: facts.specVersion ?? 1,
     endpoint: { ...noEndpoint, ...facts.endpoint },
+    updateStatus: facts.updateStatus && { ...newUpdateStatus, ...facts.updateStatus },
   }
 }
 

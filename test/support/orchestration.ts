@@ -50,6 +50,11 @@ export function aDecisionEnv(nowMs = 1_000_000, seed = 1): DecisionEnv {
 export function linesOf(plan: Plan): string[] {
   return plan.changes.map((change) => {
     if (change.kind === 'remove') return `- ${change.id}`
+    if (change.kind === 'rollback') return `back: ${change.updateStatus.message}`
+    if (change.table === 'services') {
+      const { updateStatus } = change.object
+      return `${updateStatus?.state}: ${updateStatus?.message}`
+    }
     if (change.table !== 'tasks') return `${change.table} ${change.object.id}`
     const task = change.object
     if (change.kind === 'create') return createdLine(task)

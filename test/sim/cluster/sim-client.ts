@@ -78,7 +78,11 @@ export class SimClient {
     const changed = random.chance(0.6) ? random.below(7) : replicas
     const spec = this.#spec(name, seq + 1, changed)
     const { service } = await this.api.write((manager, requestId, signal) =>
-      manager.api.updateService(caller, { requestId, serviceId: id, version, spec }, signal),
+      manager.api.updateService(
+        caller,
+        { requestId, serviceId: id, version, spec, rollback: false },
+        signal,
+      ),
     )
     if (service?.meta === undefined) throw new Error('a service without version was acknowledged')
     this.#service = { name, id, version: service.meta.version, seq: seq + 1, replicas: changed }

@@ -180,6 +180,24 @@ t.test('service update reads, changes and writes; again when someone was faster'
   t.match(await d.run('service update --limit-cpu x web'), { code: 125 })
 })
 
+t.test('service rollback, and update --rollback', async (t) => {
+  const d = await aDaemon(t)
+  await createService(d.world, { name: 'web', container: { image: 'nginx:1' } })
+  t.match(await d.run('service rollback -d web'), { code: 1, stderr: /have a previous spec/ })
+  t.strictSame(await d.run('service update -d --image nginx:2 web'), ok('web\n'))
+  const image = () =>
+    d.world.store.view((tx) => [...tx.all('services')])[0]?.spec.task.container.image
+  t.strictSame(await d.run('service rollback -d web'), ok('web\n'))
+  t.equal(image(), 'nginx:1')
+  t.strictSame(await d.run('service update -d --rollback web'), ok('web\n'))
+  t.equal(image(), 'nginx:2')
+  const pretty = await d.run('service inspect --pretty web')
+  t.match(
+    pretty.stdout,
+    /UpdateStatus:\n State:\t\trollback_started\n[^]*Rollback order: +stop-first/,
+  )
+})
+
 t.test('a refused field names its flag, whether refused here or by the daemon', async (t) => {
   const d = await aDaemon(t)
   await createService(d.world, { name: 'web' })

@@ -106,16 +106,10 @@ t.test("Swarm's commands that are not there say what to do", async (t) => {
     code: 1,
     stderr: /^Error: "tsswarm stack" is not available in this version: create/,
   })
-  t.match(await runCommandLine('service rollback web'), { code: 1, stderr: /service update/ })
   t.match(await runCommandLine('service create --secret x nginx'), {
     code: 1,
     stderr: /flag --secret cannot be used/,
   })
-  t.match(await runCommandLine('service update --rollback web'), {
-    code: 1,
-    stderr: /rolling back is not available .* PreviousSpec/,
-  })
-  t.match(await runCommandLine('service update --update-delay 5s web'), { stderr: /one at a time/ })
   t.match(await runCommandLine('service logs --details web'), { code: 1, stderr: /no details/ })
   t.match(await runCommandLine('swarm init --autolock'), {
     code: 1,

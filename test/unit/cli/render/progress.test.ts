@@ -148,7 +148,7 @@ t.test('many replicas are summed up, with one of their errors', async (t) => {
   )
 })
 
-function waiting(options: { readonly quiet?: boolean } = {}) {
+function waiting(options: { readonly quiet?: boolean; readonly isRollback?: boolean } = {}) {
   const clock = new VirtualClock()
   const stdout = new MemoryOutput()
   const controller = new AbortController()
@@ -158,6 +158,7 @@ function waiting(options: { readonly quiet?: boolean } = {}) {
   const result = waitForConvergence(ctx, () => updates, {
     name: 'web',
     quiet: options.quiet ?? false,
+    isRollback: options.isRollback ?? false,
   }).finally(() => {
     done = true
   })
@@ -219,6 +220,49 @@ t.test('a service whose tasks will not be tried again is an error with the reaso
   await w.clock.advance(1)
   await rejects
 })
+
+function updating(state: string, message = '', failureAction = 'pause'): WatchServiceResponse {
+  const answer = update(1, [running])
+  const service = answer.service?.service
+  const updateStatus = { state, startedAtMs: 1, completedAtMs: 0, message, slots: 1 }
+  const policy = {
+    ...{ parallelism: 1, delayMs: 0, monitorMs: 5_000, maxFailureRatio: 0, order: 'stop-first' },
+    failureAction,
+  }
+  const { spec } = service ?? {}
+  return {
+    ...answer,
+    service: answer.service && {
+      ...answer.service,
+      service: service && { ...service, updateStatus, spec: spec && { ...spec, update: policy } },
+    },
+  }
+}
+
+t.test(
+  'an update that is paused or taken back is an error, unless that was asked for',
+  async (t) => {
+    const paused = waiting({ quiet: true })
+    paused.updates.offer(updating('paused', 'update paused due to failure of task t'))
+    await t.rejects(paused.result, {
+      code: 'FAILED_PRECONDITION',
+      message: /^service web: update paused due to failure of task t\. See .*service rollback web/,
+    })
+    const watched = waiting({ quiet: true })
+    watched.updates.offer(updating('updating', '', 'rollback'))
+    await watched.clock.advance(60_000)
+    t.notOk(watched.isDone(), 'it may still be taken back')
+    watched.updates.offer(updating('rollback_started', 'why', 'rollback'))
+    await watched.clock.advance(100)
+    watched.updates.offer(updating('rollback_completed', 'rollback completed', 'rollback'))
+    await t.rejects(watched.result, { message: /^service web was rolled back\./ })
+    const asked = waiting({ quiet: true, isRollback: true })
+    asked.updates.offer(updating('rollback_completed', 'rollback completed'))
+    await settle()
+    await asked.clock.advance(stableMs)
+    await asked.result
+  },
+)
 
 t.test('Ctrl-C ends the waiting, not the work', async (t) => {
   const w = waiting()

@@ -183,8 +183,6 @@ t.test("flags of Swarm's that are not there are all told about", async (t) => {
   for (const name of [
     'dns',
     'dns-search',
-    'update-parallelism',
-    'rollback',
     'secret',
     'config-rm',
     'health-cmd',

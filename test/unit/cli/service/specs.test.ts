@@ -7,7 +7,7 @@ import { type CreateFlags, createFlags, createSpec } from '../../../../cli/servi
 import { splitWords } from '../../../../cli/service/csv.ts'
 import { type UpdateFlags, updateFlags, updateSpec } from '../../../../cli/service/update-spec.ts'
 import { hashTaskSpec } from '../../../../proto/codec/spec-hash.ts'
-import type { ServiceSpec } from '../../../../proto/spec/service-spec.ts'
+import { defaultUpdatePolicy, type ServiceSpec } from '../../../../proto/spec/service-spec.ts'
 
 const base = { summary: '', examples: [], run: async () => 0 }
 const createCommand = defineCommand({
@@ -83,7 +83,38 @@ t.test('an image alone is one replica with every default', async (t) => {
       forceUpdate: 0,
     },
     endpointMode: 'vip',
+    update: defaultUpdatePolicy,
+    rollback: defaultUpdatePolicy,
   })
+})
+
+t.test('the flags of updating and going back', async (t) => {
+  const spec = create(
+    '--update-parallelism 0 --update-delay 10s --update-monitor 1m --update-failure-action rollback --update-max-failure-ratio .2 ' +
+      '--update-order start-first --rollback-parallelism 3 --rollback-delay 1s --rollback-monitor 0s ' +
+      '--rollback-failure-action continue --rollback-max-failure-ratio 1 --rollback-order start-first nginx',
+  )
+  t.strictSame(spec.update, {
+    parallelism: 0,
+    delayMs: 10_000,
+    monitorMs: 60_000,
+    maxFailureRatio: 0.2,
+    order: 'start-first',
+    failureAction: 'rollback',
+  })
+  t.strictSame(spec.rollback, {
+    parallelism: 3,
+    delayMs: 1_000,
+    monitorMs: 0,
+    maxFailureRatio: 1,
+    order: 'start-first',
+    failureAction: 'continue',
+  })
+  const changed = update(spec, '--update-order stop-first --rollback-parallelism 1')
+  t.strictSame(changed.update, { ...spec.update, order: 'stop-first' })
+  t.strictSame(changed.rollback, { ...spec.rollback, parallelism: 1 })
+  t.throws(() => create('--update-max-failure-ratio 1.5 nginx'), /must be from 0 to 1, such as 0.2/)
+  t.throws(() => create('--rollback-failure-action rollback nginx'), /one of pause, continue/)
 })
 
 t.test('every flag of create lands in its field', async (t) => {

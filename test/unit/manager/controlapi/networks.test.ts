@@ -50,7 +50,13 @@ const published = (port: number, name = 'web'): ServiceWish => ({
 
 async function update(w: ControlWorld, id: string, wish: ServiceWish) {
   const version = w.store.view((tx) => tx.get('services', id))?.version ?? 0
-  const request = { requestId: aRequestId(), serviceId: id, version, spec: specOf(wish) }
+  const request = {
+    requestId: aRequestId(),
+    serviceId: id,
+    version,
+    spec: specOf(wish),
+    rollback: false,
+  }
   return (await w.api.updateService(w.caller, request, w.signal)).service
 }
 

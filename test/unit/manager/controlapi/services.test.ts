@@ -1,9 +1,12 @@
 // Services through the control API: create, update, remove, read, refuse.
 import t from 'tap'
+import { rollBack } from '../../../../manager/controlapi/roll-back.ts'
+import { newRollback } from '../../../../manager/orchestrator/update.ts'
 import { hashTaskSpec } from '../../../../proto/codec/spec-hash.ts'
 import { taskSpecFromProto } from '../../../../proto/codec/task-spec.ts'
 import type { Filter } from '../../../../proto/gen/tsswarm/v1/control.ts'
-import { TaskState } from '../../../../proto/objects/index.ts'
+import { type Service, serviceId, TaskState } from '../../../../proto/objects/index.ts'
+import { serviceSpec } from '../../../../proto/spec/service-spec.ts'
 import {
   aControlWorld,
   addTask,
@@ -14,7 +17,7 @@ import {
   type ServiceWish,
   specOf,
 } from '../../../support/control.ts'
-import { aTask } from '../../../support/objects.ts'
+import { aService, aTask } from '../../../support/objects.ts'
 
 async function servicesOf(w: ControlWorld, filters: readonly Filter[] = []) {
   const messages = await collect(w.api.listServices(w.caller, { filters }, w.signal))
@@ -67,7 +70,13 @@ t.test('an update keeps the previous spec and counts generations of tasks', asyn
     (
       await w.api.updateService(
         w.caller,
-        { requestId: aRequestId(), serviceId: service.id, version, spec: specOf(wish) },
+        {
+          requestId: aRequestId(),
+          serviceId: service.id,
+          version,
+          spec: specOf(wish),
+          rollback: false,
+        },
         w.signal,
       )
     ).service
@@ -95,11 +104,88 @@ t.test('an update keeps the previous spec and counts generations of tasks', asyn
   await t.rejects(
     w.api.updateService(
       w.caller,
-      { requestId: '', serviceId: 'nope', version: 1, spec: specOf({ name: 'x' }) },
+      {
+        requestId: '',
+        serviceId: 'nope',
+        version: 1,
+        spec: specOf({ name: 'x' }),
+        rollback: false,
+      },
       w.signal,
     ),
     { code: 'NOT_FOUND' },
   )
+})
+
+t.test('a service goes back to what it was before, and a second time returns', async (t) => {
+  const w = await aControlWorld()
+  const service = await createService(w, { name: 'web', container: { image: 'nginx:1' } })
+  const write = async (wish: ServiceWish | undefined) => {
+    const version = w.store.view((tx) => tx.get('services', service.id))?.version ?? 0
+    const spec = wish && specOf(wish)
+    const rollback = wish === undefined
+    const request = { requestId: aRequestId(), serviceId: service.id, version, spec, rollback }
+    return (await w.api.updateService(w.caller, request, w.signal)).service
+  }
+  await t.rejects(write(undefined), {
+    code: 'FAILED_PRECONDITION',
+    message: /service "web" does not have a previous spec/,
+  })
+  const second = await write({ name: 'web', container: { image: 'nginx:2' } })
+  t.equal(second?.updateStatus, undefined)
+  const back = await write(undefined)
+  t.match(back, {
+    spec: { task: { container: { image: 'nginx:1' } } },
+    previousSpec: { task: { container: { image: 'nginx:2' } } },
+    updateStatus: { state: 'rollback_started', message: 'manually requested rollback', slots: 0 },
+    specVersion: 3,
+  })
+  t.equal(back?.specHash, service.specHash)
+  t.match(await write(undefined), { spec: { task: { container: { image: 'nginx:2' } } } })
+  const scaled = await write({ name: 'web', mode: { kind: 'replicated', replicas: 2 } })
+  t.equal(
+    scaled?.updateStatus,
+    undefined,
+    'another update has no status until it replaces something',
+  )
+})
+
+t.test('an update that failed goes back, or says why it cannot', async (t) => {
+  const w = await aControlWorld()
+  const { id } = await createService(w, { name: 'web', container: { image: 'nginx:1' } })
+  const status = newRollback(1, 'update rolled back')
+  const service = () => w.store.view((tx) => tx.get('services', id))
+  const go = (version: number) =>
+    w.store.update((tx) => rollBack(tx, { id: serviceId(id), version, updateStatus: status }))
+  await t.rejects(go(service()?.version ?? 0), { code: 'OUT_OF_SEQUENCE' }, 'there is none before')
+  const change = async (fields: Partial<Service>) => {
+    const now = service()
+    if (now !== undefined)
+      await w.store.update((tx) => tx.update('services', { ...now, ...fields }))
+  }
+  const spec = (image: string, publishedPort = 0) =>
+    serviceSpec.parse({
+      name: 'web',
+      task: { container: { image }, ports: [{ targetPort: 80, publishedPort }] },
+    })
+  await change({ spec: spec('nginx:2'), previousSpec: spec('nginx:1') })
+  await t.rejects(go(0), { code: 'OUT_OF_SEQUENCE' })
+  await go(service()?.version ?? 0)
+  t.match(service(), {
+    spec: { task: { container: { image: 'nginx:1' } } },
+    previousSpec: undefined,
+    updateStatus: status,
+  })
+  const ports = [{ protocol: 'tcp' as const, targetPort: 80, publishedPort: 81 }]
+  await w.store.update((tx) =>
+    tx.create('services', aService({ id: 'other', endpoint: { ports } })),
+  )
+  await change({ previousSpec: spec('nginx:3', 81) })
+  await go(service()?.version ?? 0)
+  t.match(service()?.updateStatus, { state: 'rollback_paused', message: /no longer fits: .*81/ })
+  t.equal(service()?.spec.task.container.image, 'nginx:1')
+  await w.store.update((tx) => tx.remove('services', id))
+  await t.rejects(go(1), { code: 'NOT_FOUND' })
 })
 
 t.test('removing by name, prefix or id; what is gone is not found', async (t) => {

@@ -5,11 +5,13 @@ import t from 'tap'
 import { reconcileNode } from '../../../../manager/orchestrator/node-tasks.ts'
 import { reconcileReplicated, reconcileSlots } from '../../../../manager/orchestrator/replicated.ts'
 import { reapTasks } from '../../../../manager/orchestrator/task-reaper.ts'
+import { newRollback } from '../../../../manager/orchestrator/update.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
 import {
   type DecisionEnv,
   isActive,
   isTerminal,
+  isUpdating,
   type Node,
   type NodeId,
   type Plan,
@@ -18,6 +20,7 @@ import {
   type TaskId,
   TaskState,
 } from '../../../../proto/objects/index.ts'
+import type { ServiceSpec } from '../../../../proto/spec/service-spec.ts'
 import { aNode, aService, aSpecRecord } from '../../../support/objects.ts'
 import { aServiceView } from '../../../support/orchestration.ts'
 
@@ -33,12 +36,20 @@ const eventArbitrary = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('node'), pick: fc.nat(99) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('scale'), pick: fc.nat(7) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('update'), pick: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('rollback'), pick: fc.nat(2) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('time'), pick: fc.nat(5_000) }) },
 )
 
+const policyArbitrary = fc.record({
+  parallelism: fc.nat(3),
+  delayMs: fc.constantFrom(0, 2_000),
+  monitorMs: fc.constantFrom(0, 5_000),
+  maxFailureRatio: fc.constantFrom(0, 0.5),
+})
+
 class World {
   nowMs = 1_000_000
-  service: Service = aService({ replicas: 3, specHash: 'spec-1', specVersion: 1 })
+  service: Service
   readonly nodes = new Map<NodeId, Node>()
   readonly tasks = new Map<TaskId, Task>()
   /** What really runs, which a node that is down does not report. */
@@ -50,7 +61,10 @@ class World {
   #made = 0
   readonly #random = seededRandom(5).float
 
-  constructor() {
+  constructor(update: UpdateFacts = {}, rollback: RollbackFacts = {}) {
+    const task = { restart, image: 'i:1' }
+    const facts = { replicas: 3, specHash: 'spec-1', specVersion: 1, task }
+    this.service = aService({ ...facts, update, rollback })
     for (const id of ['a', 'b', 'c']) {
       const node = aNode({ id })
       this.nodes.set(node.id, node)
@@ -80,6 +94,13 @@ class World {
   /** As the store: a change whose version moved on is refused. */
   apply(plan: Plan): boolean {
     for (const change of plan.changes) {
+      if (change.kind === 'rollback') {
+        const { previousSpec } = this.service
+        if (previousSpec === undefined) throw new Error('nothing to go back to')
+        this.#become(previousSpec, { previousSpec: undefined, updateStatus: change.updateStatus })
+        continue
+      }
+      if (change.table === 'services') this.service = change.object
       if (change.table !== 'tasks') continue
       if (change.kind === 'remove') {
         const known = this.tasks.get(change.id as TaskId)
@@ -92,6 +113,34 @@ class World {
       this.put(object)
     }
     return plan.changes.length > 0
+  }
+
+  /** As the control API writes it. */
+  #become(spec: ServiceSpec, change: Pick<Service, 'previousSpec' | 'updateStatus'>): void {
+    const image = spec.task.container.image
+    const hash = specs.find((record) => record.spec.container.image === image)?.hash
+    if (hash === undefined) throw new Error(`no spec has the image ${image}`)
+    const { mode } = this.service.spec
+    const isSame = hash === this.service.specHash
+    this.#version += isSame ? 0 : 1
+    const specVersion = isSame ? this.service.specVersion : this.#version
+    const next = { ...spec, mode }
+    this.service = { ...this.service, ...change, spec: next, specHash: hash, specVersion }
+  }
+
+  update(pick: number): void {
+    const record = specs[pick]
+    if (record === undefined) return
+    const { spec } = this.service
+    const change = { previousSpec: spec, updateStatus: undefined }
+    this.#become({ ...spec, task: record.spec }, change)
+  }
+
+  rollBack(): void {
+    const { spec, previousSpec } = this.service
+    if (previousSpec === undefined) return
+    const updateStatus = newRollback(this.nowMs, 'asked')
+    this.#become(previousSpec, { previousSpec: spec, updateStatus })
   }
 
   put(task: Task): void {
@@ -164,7 +213,9 @@ class World {
 
   #agentStep(task: Task, node: NodeId): boolean {
     const report = (state: TaskState): true => {
-      this.put({ ...task, state, appliedAtMs: this.nowMs })
+      const runs = state === TaskState.RUNNING && task.ranAtMs === 0
+      const ranAtMs = runs ? this.nowMs : task.ranAtMs
+      this.put({ ...task, state, appliedAtMs: this.nowMs, ranAtMs })
       return true
     }
     if (task.desiredState >= TaskState.SHUTDOWN) {
@@ -219,12 +270,8 @@ class World {
     else if (kind === 'scale') {
       const mode = { kind: 'replicated' as const, replicas: pick }
       this.service = { ...this.service, spec: { ...this.service.spec, mode } }
-    } else {
-      const hash = specs[pick]?.hash
-      if (hash === undefined || hash === this.service.specHash) return
-      this.#version += 1
-      this.service = { ...this.service, specHash: hash, specVersion: this.#version }
-    }
+    } else if (kind === 'rollback') this.rollBack()
+    else this.update(pick)
     this.nowMs += 1
     this.tendNodes()
     this.check()
@@ -240,23 +287,25 @@ class World {
       if (known?.state !== 'ready') continue
       running.set(task.slot, [...(running.get(task.slot) ?? []), task.id])
     }
+    // What takes over may run beside what it takes over from.
+    const both = startsFirst(this.service) ? 2 : 1
     for (const [slot, tasks] of active) {
-      if (tasks.length > 1) this.violations.push(`slot ${slot} has ${tasks.length} active tasks`)
+      if (tasks.length > both) this.violations.push(`slot ${slot} has ${tasks.length} active tasks`)
     }
     for (const [slot, ids] of running) {
-      if (ids.length > 1 && !this.#mayOverlap(ids)) {
+      if (ids.length > both && !this.#mayOverlap(ids, both)) {
         this.violations.push(`slot ${slot} runs ${ids.join(' and ')} at once`)
       }
     }
   }
 
   /** Beside its successor a task may run that was on a node that went down, or was given a minute to stop. */
-  #mayOverlap(ids: readonly string[]): boolean {
+  #mayOverlap(ids: readonly string[], both: number): boolean {
     const unexcused = ids.filter((id) => {
       const atMs = this.#excusedAtMs.get(id)
       return atMs === undefined || this.nowMs < atMs
     })
-    return unexcused.length <= 1
+    return unexcused.length <= both
   }
 
   settle(): void {
@@ -275,14 +324,50 @@ class World {
   }
 }
 
+const eventsArbitrary = fc.array(eventArbitrary, { maxLength: 200, size: 'max' })
+
+const worldArbitrary = fc
+  .record({
+    update: policyArbitrary,
+    rollback: policyArbitrary,
+    order: fc.constantFrom<('stop-first' | 'start-first')[]>('stop-first', 'start-first'),
+    failureAction: fc.constantFrom<('pause' | 'continue' | 'rollback')[]>(
+      'pause',
+      'continue',
+      'rollback',
+    ),
+  })
+  .map(({ update, rollback, order, failureAction }) => () => {
+    return new World({ ...update, order, failureAction }, { ...rollback, order })
+  })
+
+type UpdateFacts = NonNullable<Parameters<typeof aService>[0]['update']>
+type RollbackFacts = NonNullable<Parameters<typeof aService>[0]['rollback']>
+
+function startsFirst({ spec }: Service): boolean {
+  return spec.update.order === 'start-first' || spec.rollback.order === 'start-first'
+}
+
+const isPaused = ({ updateStatus }: Service): boolean =>
+  updateStatus?.state === 'paused' || updateStatus?.state === 'rollback_paused'
+
 t.test(
   'replicas converge after any faults, with at most one active task a slot all the while',
   async (t) => {
     fc.assert(
-      fc.property(fc.array(eventArbitrary, { maxLength: 200, size: 'max' }), (events) => {
-        const world = new World()
+      fc.property(worldArbitrary, eventsArbitrary, (makeWorld, events) => {
+        const world = makeWorld()
         for (const event of events) world.act(event)
         world.settle()
+        if (isPaused(world.service)) {
+          // Only a user makes it go on.
+          const outcome = specs.findIndex(({ hash }) => hash === world.service.specHash)
+          world.update((outcome + 1) % specs.length)
+          world.settle()
+        }
+        if (isPaused(world.service) || isUpdating(world.service)) {
+          throw new Error(`the update is ${world.service.updateStatus?.state}`)
+        }
         if (world.violations.length > 0) throw new Error(world.violations.join('; '))
         const tasks = [...world.tasks.values()]
         const wanted = tasks.filter(isActive)

@@ -83,7 +83,14 @@ t.test('a service with everything, and one with nothing', async (t) => {
       forceUpdate: 2,
     },
   })
-  const full: Service = { ...plain, version: 12, spec, previousSpec: plain.spec }
+  const updateStatus = {
+    state: 'completed' as const,
+    startedAtMs: 1_000,
+    completedAtMs: 2_000,
+    message: 'update completed',
+    slots: 1,
+  }
+  const full: Service = { ...plain, version: 12, spec, previousSpec: plain.spec, updateStatus }
   golden(t, 'test/golden/docker/service-full.txt', text(serviceJson(full)))
 })
 
