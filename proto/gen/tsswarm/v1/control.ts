@@ -210,7 +210,11 @@ export interface UpdateServiceRequest {
   readonly requestId: string;
   readonly serviceId: string;
   readonly version: number;
-  readonly spec: ServiceSpec | undefined;
+  readonly spec:
+    | ServiceSpec
+    | undefined;
+  /** Back to what the spec was before the last update; `spec` is not looked at. */
+  readonly rollback: boolean;
 }
 
 export interface UpdateServiceResponse {
@@ -1864,7 +1868,7 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
 };
 
 function createBaseUpdateServiceRequest(): UpdateServiceRequest {
-  return { requestId: "", serviceId: "", version: 0, spec: undefined };
+  return { requestId: "", serviceId: "", version: 0, spec: undefined, rollback: false };
 }
 
 export const UpdateServiceRequest: MessageFns<UpdateServiceRequest> = {
@@ -1880,6 +1884,9 @@ export const UpdateServiceRequest: MessageFns<UpdateServiceRequest> = {
     }
     if (message.spec !== undefined) {
       ServiceSpec.encode(message.spec, writer.uint32(34).fork()).join();
+    }
+    if (message.rollback !== false) {
+      writer.uint32(40).bool(message.rollback);
     }
     return writer;
   },
@@ -1927,6 +1934,14 @@ export const UpdateServiceRequest: MessageFns<UpdateServiceRequest> = {
             }
 
             message.spec = ServiceSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rollback = reader.bool();
             continue;
           }
         }

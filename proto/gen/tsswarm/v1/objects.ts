@@ -93,11 +93,32 @@ export interface ServiceSpec {
     | undefined;
   /** vip or dnsrr; empty: vip. */
   readonly endpointMode: string;
+  /** How tasks are replaced when the task spec changes; absent: the defaults. */
+  readonly update:
+    | UpdatePolicy
+    | undefined;
+  /** The same for going back to what was before. */
+  readonly rollback: UpdatePolicy | undefined;
 }
 
 export interface ServiceSpec_LabelsEntry {
   readonly key: string;
   readonly value: string;
+}
+
+export interface UpdatePolicy {
+  /** How many slots at a time; 0: all. */
+  readonly parallelism: number;
+  /** Between a slot that runs again and the next. */
+  readonly delayMs: number;
+  /** A new task that ends within this time of its start counts as failed. */
+  readonly monitorMs: number;
+  /** pause, continue or rollback. */
+  readonly failureAction: string;
+  /** Of all slots to replace; more failures than that are too many. */
+  readonly maxFailureRatio: number;
+  /** stop-first or start-first. */
+  readonly order: string;
 }
 
 export interface ReplicatedMode {
@@ -281,7 +302,22 @@ export interface Service {
   readonly specHash: string;
   /** Rises by one whenever spec.task changes; from 1. */
   readonly specVersion: number;
-  readonly endpoint: Endpoint | undefined;
+  readonly endpoint:
+    | Endpoint
+    | undefined;
+  /** Of the last update; absent: it replaced nothing. */
+  readonly updateStatus: UpdateStatus | undefined;
+}
+
+export interface UpdateStatus {
+  /** updating, paused, completed, rollback_started, rollback_paused or rollback_completed. */
+  readonly state: string;
+  readonly startedAtMs: number;
+  /** 0: it goes on. */
+  readonly completedAtMs: number;
+  readonly message: string;
+  /** How many were to be replaced at the beginning; 0: not counted yet. */
+  readonly slots: number;
 }
 
 /** What a service was given to be reached at. */
@@ -337,6 +373,8 @@ export interface Task {
   readonly attachments: readonly TaskAttachment[];
   /** It is to stop, and no node leads connections to it any more. */
   readonly drained: boolean;
+  /** When the leader first applied the state RUNNING; 0: never. */
+  readonly ranAtMs: number;
 }
 
 /** A task on one network. Its first two fields are those of NetworkAddresses. */
@@ -630,7 +668,15 @@ export const Meta: MessageFns<Meta> = {
 };
 
 function createBaseServiceSpec(): ServiceSpec {
-  return { name: "", labels: {}, mode: undefined, task: undefined, endpointMode: "" };
+  return {
+    name: "",
+    labels: {},
+    mode: undefined,
+    task: undefined,
+    endpointMode: "",
+    update: undefined,
+    rollback: undefined,
+  };
 }
 
 export const ServiceSpec: MessageFns<ServiceSpec> = {
@@ -651,6 +697,12 @@ export const ServiceSpec: MessageFns<ServiceSpec> = {
     }
     if (message.endpointMode !== "") {
       writer.uint32(42).string(message.endpointMode);
+    }
+    if (message.update !== undefined) {
+      UpdatePolicy.encode(message.update, writer.uint32(50).fork()).join();
+    }
+    if (message.rollback !== undefined) {
+      UpdatePolicy.encode(message.rollback, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -711,6 +763,22 @@ export const ServiceSpec: MessageFns<ServiceSpec> = {
             message.endpointMode = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.update = UpdatePolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.rollback = UpdatePolicy.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -766,6 +834,107 @@ export const ServiceSpec_LabelsEntry: MessageFns<ServiceSpec_LabelsEntry> = {
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdatePolicy(): UpdatePolicy {
+  return { parallelism: 0, delayMs: 0, monitorMs: 0, failureAction: "", maxFailureRatio: 0, order: "" };
+}
+
+export const UpdatePolicy: MessageFns<UpdatePolicy> = {
+  encode(message: UpdatePolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.parallelism !== 0) {
+      writer.uint32(8).uint32(message.parallelism);
+    }
+    if (message.delayMs !== 0) {
+      writer.uint32(16).uint64(message.delayMs);
+    }
+    if (message.monitorMs !== 0) {
+      writer.uint32(24).uint64(message.monitorMs);
+    }
+    if (message.failureAction !== "") {
+      writer.uint32(34).string(message.failureAction);
+    }
+    if (message.maxFailureRatio !== 0) {
+      writer.uint32(41).double(message.maxFailureRatio);
+    }
+    if (message.order !== "") {
+      writer.uint32(50).string(message.order);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdatePolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdatePolicy() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.parallelism = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.delayMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.monitorMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.failureAction = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.maxFailureRatio = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.order = reader.string();
             continue;
           }
         }
@@ -2083,6 +2252,7 @@ function createBaseService(): Service {
     specHash: "",
     specVersion: 0,
     endpoint: undefined,
+    updateStatus: undefined,
   };
 }
 
@@ -2108,6 +2278,9 @@ export const Service: MessageFns<Service> = {
     }
     if (message.endpoint !== undefined) {
       Endpoint.encode(message.endpoint, writer.uint32(58).fork()).join();
+    }
+    if (message.updateStatus !== undefined) {
+      UpdateStatus.encode(message.updateStatus, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -2179,6 +2352,104 @@ export const Service: MessageFns<Service> = {
             }
 
             message.endpoint = Endpoint.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.updateStatus = UpdateStatus.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdateStatus(): UpdateStatus {
+  return { state: "", startedAtMs: 0, completedAtMs: 0, message: "", slots: 0 };
+}
+
+export const UpdateStatus: MessageFns<UpdateStatus> = {
+  encode(message: UpdateStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    if (message.startedAtMs !== 0) {
+      writer.uint32(16).uint64(message.startedAtMs);
+    }
+    if (message.completedAtMs !== 0) {
+      writer.uint32(24).uint64(message.completedAtMs);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    if (message.slots !== 0) {
+      writer.uint32(40).uint32(message.slots);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateStatus() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.startedAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.completedAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.slots = reader.uint32();
             continue;
           }
         }
@@ -2399,6 +2670,7 @@ function createBaseTask(): Task {
     hostPorts: [],
     attachments: [],
     drained: false,
+    ranAtMs: 0,
   };
 }
 
@@ -2466,6 +2738,9 @@ export const Task: MessageFns<Task> = {
     }
     if (message.drained !== false) {
       writer.uint32(168).bool(message.drained);
+    }
+    if (message.ranAtMs !== 0) {
+      writer.uint32(176).uint64(message.ranAtMs);
     }
     return writer;
   },
@@ -2649,6 +2924,14 @@ export const Task: MessageFns<Task> = {
             }
 
             message.drained = reader.bool();
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.ranAtMs = longToNumber(reader.uint64());
             continue;
           }
         }
