@@ -194,7 +194,7 @@ t.test('service rollback, and update --rollback', async (t) => {
   const pretty = await d.run('service inspect --pretty web')
   t.match(
     pretty.stdout,
-    /UpdateStatus:\n State:\t\trollback_started\n(?:.*\n)*Rollback order: +stop-first/,
+    /UpdateStatus:\n State:\t\trollback_started\n(?:.*\n)* Rollback order: +stop-first/,
   )
 })
 
