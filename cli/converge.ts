@@ -134,7 +134,7 @@ class StabilityWaiter {
         if (failure !== undefined) throw failure
         convergence = convergenceOf(found.value)
         const before: Outcome = outcome
-        outcome = isOnProbation(found.value) ? 'moving' : outcomeOf(convergence)
+        outcome = isOnProbation(found.value, isRollback) ? 'moving' : outcomeOf(convergence)
         if (outcome === 'moving') stableSinceMs = undefined
         else if (outcome !== before) stableSinceMs = this.#clock.monotonicMs()
         const lines = progressLines(convergence)

@@ -2,13 +2,12 @@
 import { SwarmError } from '../proto/errors.ts'
 import type { WatchServiceResponse } from '../proto/gen/tsswarm/v1/control.ts'
 
-/** Whether a failure may still take back what runs now: then it is worth waiting for. */
-export function isOnProbation(update: WatchServiceResponse): boolean {
+/** Whether a failure may still take back what runs now, or is just doing so: then it is worth waiting for. */
+export function isOnProbation(update: WatchServiceResponse, isRollback: boolean): boolean {
   const service = update.service?.service
-  return (
-    service?.updateStatus?.state === 'updating' &&
-    service.spec?.update?.failureAction === 'rollback'
-  )
+  const state = service?.updateStatus?.state
+  if (state === 'rollback_started') return !isRollback
+  return state === 'updating' && service?.spec?.update?.failureAction === 'rollback'
 }
 
 /** Why the service will not become what was asked for; undefined: it may. */
