@@ -1,6 +1,6 @@
 // Networks of the cluster as users have them: services with names and addresses, ports on every node. Real daemons, containers,
 // kernel. One lab for the whole file. What is lost to updates is in overlay-loss.test.ts.
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { TestLab } from '../support/test-lab.ts'
 
 t.setTimeout(900_000)
@@ -99,8 +99,10 @@ t.test(
 
 t.test('containers of a network find one another by name, others do not', async (t) => {
   await lab.cli('m1', 'network', 'create', 'front')
-  await create('probe', '--network', 'back')
-  await create('stranger', '--network', 'front')
+  // On a host whose daemon is restarted alone.
+  const quiet = ['--constraint', 'node.hostname==w2']
+  await create('probe', '--network', 'back', ...quiet)
+  await create('stranger', '--network', 'front', ...quiet)
   await create('both', '--network', 'back', '--network', 'front')
   const [probe, stranger, both] = await Promise.all(['probe', 'stranger', 'both'].map(firstPid))
   const vip = await lookup(probe ?? 0, 'web')
@@ -125,14 +127,85 @@ t.test('containers of a network find one another by name, others do not', async 
   )
 })
 
+/** Of the network `guests`, which running tasks join. */
+const guestAddress = '10.210.0.9'
+
+/** Stranger and probe are on no network together but the one that they were connected to. */
+async function guestsMeet(t: Test): Promise<void> {
+  const [probe, stranger] = await Promise.all(['probe', 'stranger'].map(firstPid))
+  t.same(await lookup(probe ?? 0, 'guest'), [guestAddress])
+  t.match(await fetchFrom(probe ?? 0, 'guest'), /hello from/)
+  t.match(await fetchFrom(stranger ?? 0, 'probe.1'), /hello from/)
+}
+
+t.test('running tasks join a network, with addresses and names of their own', async (t) => {
+  const subnet = ['--subnet', '10.210.0.0/24', '--ip-range', '10.210.0.128/25']
+  await lab.cli('m1', 'network', 'create', '--attachable', ...subnet, 'guests')
+  const refused = await lab.try('m1', 'network', 'connect', 'back', 'stranger.1')
+  t.match(refused, { code: 1, stderr: /network "back" is not attachable/ })
+  const wish = ['--ip', guestAddress, '--alias', 'guest']
+  await lab.cli('m2', 'network', 'connect', ...wish, 'guests', 'stranger.1')
+  await lab.cli('m3', 'network', 'connect', 'guests', 'probe.1')
+  await guestsMeet(t)
+  const taken = await lab.try('m1', 'network', 'connect', ...wish, 'guests', 'both.1')
+  t.match(taken, { code: 1, stderr: /\("10\.210\.0\.9"\) is in use by task "stranger\.1"/ })
+  const both = await firstPid('both')
+  await t.rejects(fetchAt(both, guestAddress, 2_000), 'who is not on it does not reach it')
+  await lab.cli('m1', 'network', 'connect', 'guests', 'both.1')
+  t.match(await fetchFrom(both, 'guest'), /hello from/)
+  const events = await lab.cli('m1', 'events', '--since', '1h', '--until', '0s')
+  t.match(events, /network connect .*com\.docker\.swarm\.service\.name=stranger.*name=guests/)
+})
+
+t.test("services on their host's network, and on none", async (t) => {
+  await create('hosty', '--network', 'host')
+  await create('lonely', '--network', 'none')
+  const [task] = await lab.running('m1', 'hosty')
+  const node = task?.node ?? ''
+  const pid = await firstPid('hosty')
+  const namespace = async (process: string): Promise<string> =>
+    (await lab.run(node, 'readlink', `/proc/${process}/ns/net`)).stdout
+  t.equal(await namespace(`${pid}`), await namespace('self'))
+  t.equal((await inside(pid, 'hostname')).trim(), node)
+  const resolver = (await lab.run(node, 'cat', '/etc/resolv.conf')).stdout
+  t.equal(await inside(pid, 'cat', '/etc/resolv.conf'), resolver)
+  t.match((await ask('w2', `http://${lab.address(node)}:80/`)).container, node)
+  const links = await inside(await firstPid('lonely'), 'ip', '-o', 'link')
+  t.match(links.trim(), /^1: lo: [^\n]*$/)
+  await lab.cli('m1', 'service', 'rm', 'hosty', 'lonely')
+})
+
+t.test('what was connected outlived daemons and leaders, and is taken off again', async (t) => {
+  const leader = await lab.leader('m1')
+  const other = leader === 'm1' ? 'm2' : 'm1'
+  await Promise.all([lab.kill(leader), lab.kill('w2')])
+  await guestsMeet(t)
+  t.not(await lab.leader(other), leader)
+  await Promise.all([lab.start(leader), lab.start('w2')])
+  await lab.leader('m1')
+  await lab.cli('m1', 'network', 'disconnect', 'guests', 'stranger.1')
+  const [probe, stranger] = await Promise.all(['probe', 'stranger'].map(firstPid))
+  await t.rejects(inside(probe ?? 0, 'nslookup', 'guest'), 'its name is gone')
+  t.notMatch(await inside(stranger ?? 0, 'ip', 'addr'), guestAddress)
+  const wish = ['--ip', guestAddress, 'guests', 'stranger.1']
+  await lab.cli('m1', 'network', 'connect', ...wish)
+  t.match(await fetchAt(probe ?? 0, guestAddress), /hello from/, 'its address is given again')
+  const used = await lab.try('m1', 'network', 'rm', 'guests')
+  t.match(used, { code: 1, stderr: /in use by task \w+\.1, which was connected to it/ })
+  await lab.cli('m1', 'service', 'update', '--quiet', '--force', 'stranger')
+  const on = await lab.cli('m1', 'network', 'inspect', '-f', '{{json .Containers}}', 'guests')
+  t.match(on, /"Name":"probe\.1\./)
+  t.notMatch(on, /"Name":"stranger\.1\./, 'a replacement is on the networks of its service')
+})
+
 t.test('a network in use stays, one that is not goes', async (t) => {
   const refused = await lab.try('m1', 'network', 'rm', 'back')
   t.not(refused.code, 0)
   t.match(refused.stderr, /back.*in use/s)
   await lab.cli('m1', 'service', 'rm', 'web', 'probe', 'stranger', 'both')
   await lab.until('the networks can be removed', async () => {
-    const { code } = await lab.try('m1', 'network', 'rm', 'back', 'front')
+    const { code } = await lab.try('m1', 'network', 'rm', 'back', 'front', 'guests')
     return code === 0
   })
-  t.notMatch(await lab.cli('m1', 'network', 'ls'), /back|front/)
+  t.notMatch(await lab.cli('m1', 'network', 'ls'), /back|front|guests/)
 })
