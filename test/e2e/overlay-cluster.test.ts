@@ -127,6 +127,59 @@ t.test('containers of a network find one another by name, others do not', async 
   )
 })
 
+interface Audited {
+  readonly Findings: readonly { readonly Kind: string; readonly Text: string }[]
+  readonly Healing: { readonly Last: readonly { readonly Text: string }[] }
+}
+
+/** One node as the audit has it. */
+async function auditOf(host: string, network = 'back'): Promise<Audited> {
+  const argv = ['network', 'audit', '--node', host, '--format', 'json', network]
+  return JSON.parse((await lab.try('m2', ...argv)).stdout) as Audited
+}
+
+t.test('an audit names what differs, a trace says where a packet ends', async (t) => {
+  const clean = await lab.until('nothing differs on any node', async () => {
+    const audit = await lab.try('m2', 'network', 'audit')
+    return audit.code === 0 && audit.stdout
+  })
+  t.match(clean, /5 nodes asked: nothing differs\n$/)
+
+  const input = 'type filter hook input priority 0; policy accept;'
+  const drop = `add table inet foreign; add chain inet foreign in { ${input} }; add rule inet foreign in udp dport 4789 drop`
+  await lab.run('w2', 'nft', drop)
+  const closed = await lab.try('m1', 'network', 'audit', '--node', 'w2')
+  await lab.run('w2', 'nft', 'delete table inet foreign')
+  t.match(closed, { code: 1, stdout: /w2: firewall: nft chain inet foreign in keeps other nodes/ })
+
+  const [probe] = await lab.taskViews('m1', 'probe')
+  const at = probe?.nodeHostname ?? ''
+  const [address = ''] = await lookup(await firstPid('probe'), 'tasks.web')
+  const own = `--net=${lab.paths(at).runDir}/network/dataplane.netns`
+  const route = `unreachable ${address}`
+  await lab.run(at, 'nsenter', own, '--', 'ip', 'route', 'replace', ...route.split(' '))
+  const wrong = new RegExp(`route to ${address} \\(task web\\.\\d on \\w+\\) .* on network back`)
+  await lab.until(`a wrong route on ${at} is named`, async () => {
+    const { Findings, Healing } = await auditOf(at)
+    return [...Findings, ...Healing.Last].some(({ Text }) => wrong.test(Text))
+  })
+
+  const ends = async (...argv: readonly string[]): Promise<readonly [number, string]> => {
+    const { code, stdout, stderr } = await lab.try('m3', 'network', 'trace', ...argv)
+    return [code, stdout.trim().split('\n').at(-1) ?? stderr]
+  }
+  await lab.until('the route is as it was', async () => (await ends('probe.1', address))[0] === 0)
+  t.match(await ends('probe.1', 'web:80'), [0, /^=> delivered to web\.\d on \w+ \(eth\d\)/])
+  t.match(await ends('probe.1', 'web:81'), [1, /no process of the container waits on tcp port 81/])
+  t.match(await ends('stranger.1', address), [1, /front and back are different networks/])
+  t.match(await ends('probe.1', '10.0.1.250'), [1, /=> unreachable: no task has 10\.0\.1\.250/])
+  t.match(await ends('w1', 'w2:8080'), [0, /=> delivered to web\.\d/])
+  t.match(await ends('w1', 'w2:8099'), [1, /=> refused: port 8099\/tcp is not published there/])
+  await create('idle', '--network', 'back', '--replicas', '0', '--detach')
+  t.match(await ends('probe.1', 'idle'), [1, '=> refused: no serving task'])
+  await lab.cli('m1', 'service', 'rm', 'idle')
+})
+
 /** Of the network `guests`, which running tasks join. */
 const guestAddress = '10.210.0.9'
 
