@@ -207,6 +207,7 @@ export class Changes {
           serviceId: there.id,
           version: there.meta?.version ?? 0,
           spec,
+          rollback: false,
         },
         { retry: false },
       )
