@@ -1,6 +1,7 @@
 // Builders of overlay views and DNS messages, and clients and servers of both, for tests of the resolver.
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
+import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { networkId, nodeId, serviceId, taskId } from '../../proto/objects/ids.ts'
 import type {
@@ -169,13 +170,6 @@ export async function aFakeUpstream(
   at = { address: '127.0.0.1', port: 0 },
 ): Promise<FakeUpstream> {
   const got: Buffer[] = []
-  const udp = createSocket('udp4')
-  await new Promise<void>((resolve) => udp.bind(at.port, at.address, resolve))
-  udp.on('message', (query, from) => {
-    got.push(query)
-    for (const bytes of answer(query, false)) udp.send(bytes, from.port, from.address)
-  })
-  const { port } = udp.address()
   const tcp: Server = createServer((socket) => {
     const reader = new MessageReader()
     socket.on('error', () => {})
@@ -186,14 +180,38 @@ export async function aFakeUpstream(
       }
     })
   })
-  await new Promise<void>((resolve) => tcp.listen(port, at.address, resolve))
+  const udp = await bindBoth(tcp, at)
+  udp.on('message', (query, from) => {
+    got.push(query)
+    for (const bytes of answer(query, false)) udp.send(bytes, from.port, from.address)
+  })
   return {
-    port,
+    port: udp.address().port,
     got,
     close: async () => {
       await new Promise<void>((resolve) => udp.close(() => resolve()))
       await new Promise<void>((resolve) => tcp.close(() => resolve()))
     },
+  }
+}
+
+/** One port for both; of any, one that is free for UDP may be taken for TCP, and then it is another. */
+async function bindBoth(
+  tcp: Server,
+  { address, port }: { readonly address: string; readonly port: number },
+): Promise<Socket> {
+  for (let tries = 1; ; tries++) {
+    const udp = createSocket('udp4')
+    udp.bind(port, address)
+    await once(udp, 'listening')
+    tcp.listen(udp.address().port, address)
+    try {
+      await once(tcp, 'listening')
+      return udp
+    } catch (err) {
+      udp.close()
+      if (port !== 0 || tries === 10) throw err
+    }
   }
 }
 

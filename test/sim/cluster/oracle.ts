@@ -120,6 +120,7 @@ export class Oracle {
     const seq = seqLabel(change.object)
     const before = this.#seqs.get(spec.name)
     if (change.kind === 'remove') this.#seqs.set(spec.name, -1)
+    else if (change.kind === 'update' && isOfUpdater(change.old, change.object)) return
     else {
       const wanted = change.kind === 'create' ? 1 : (before ?? 0) + 1
       if (seq !== wanted) {
@@ -128,6 +129,12 @@ export class Oracle {
       this.#seqs.set(spec.name, seq)
     }
   }
+}
+
+/** The leader notes how an update goes. What a user writes becomes the spec, and what was there the previous one. */
+function isOfUpdater(old: Service, now: Service): boolean {
+  const specs = ({ spec, previousSpec }: Service) => JSON.stringify([spec, previousSpec])
+  return specs(old) === specs(now)
 }
 
 /** A manager whose disk fails ends: that is wanted. */

@@ -1,6 +1,8 @@
 // A client: makes one change of its service after another and keeps what was acknowledged. After a change it may read at any manager, and must see it.
 import { serviceSpecToProto } from '../../../proto/codec/service.ts'
 import { hasCode } from '../../../proto/errors.ts'
+import type { UpdateServiceResponse } from '../../../proto/gen/tsswarm/v1/control.ts'
+import type { ServiceSpec } from '../../../proto/gen/tsswarm/v1/objects.ts'
 import { wait } from '../../../proto/lib/clock.ts'
 import { serviceSpec } from '../../../proto/spec/service-spec.ts'
 import { SimApi } from './sim-api.ts'
@@ -77,15 +79,36 @@ export class SimClient {
     const { random } = this.#around
     const changed = random.chance(0.6) ? random.below(7) : replicas
     const spec = this.#spec(name, seq + 1, changed)
-    const { service } = await this.api.write((manager, requestId, signal) =>
-      manager.api.updateService(
-        caller,
-        { requestId, serviceId: id, version, spec, rollback: false },
-        signal,
-      ),
-    )
+    const { service } = await this.#writeOver({ name, id, version, seq }, spec)
     if (service?.meta === undefined) throw new Error('a service without version was acknowledged')
     this.#service = { name, id, version: service.meta.version, seq: seq + 1, replicas: changed }
+  }
+
+  /** The leader may have written how the last update goes: then it is read again. */
+  async #writeOver(
+    { name, id, version, seq }: Omit<Acknowledged, 'replicas'>,
+    spec: ServiceSpec,
+  ): Promise<UpdateServiceResponse> {
+    let seen = version
+    while (true) {
+      try {
+        const request = { serviceId: id, version: seen, spec, rollback: false }
+        return await this.api.write((manager, requestId, signal) =>
+          manager.api.updateService(caller, { ...request, requestId }, signal),
+        )
+      } catch (err) {
+        if (!hasCode(err, 'OUT_OF_SEQUENCE')) throw err
+        const answer = await this.api.read((manager, signal) =>
+          manager.api.getService(caller, { reference: id }, signal),
+        )
+        const there = answer?.service?.service
+        const read = there?.spec?.labels.seq ?? String(seq)
+        if (read !== String(seq)) {
+          this.#around.oracle.fail(`${name}: change ${read} was read after ${seq}`)
+        }
+        seen = there?.meta?.version ?? seen
+      }
+    }
   }
 
   async #remove({ name }: Acknowledged): Promise<void> {
@@ -120,6 +143,8 @@ export class SimClient {
         name,
         labels: { seq: String(seq) },
         mode: { kind: 'replicated', replicas },
+        // Containers end at any moment: nobody is here to go on with an update that is paused.
+        update: { failureAction: 'continue' },
         task: {
           container: { image: 'hello', env, stopGraceMs: 1_000 },
           restart: { condition: 'any', delayMs: 200 },

@@ -105,7 +105,8 @@ export class SimCluster {
     const store = this.leader()?.manager?.store
     const service = store?.view((tx) => tx.get('services', wanted.id))
     if (service === undefined) return `service ${wanted.name} was acknowledged and is gone`
-    if (service.version !== wanted.version || service.spec.labels.seq !== String(wanted.seq)) {
+    // How its update goes may have been noted since.
+    if (service.version < wanted.version || service.spec.labels.seq !== String(wanted.seq)) {
       return `service ${wanted.name} is not as it was acknowledged: change ${service.spec.labels.seq}, not ${wanted.seq}`
     }
     const tasks = store?.view((tx) => [...tx.find('tasks', 'byService', wanted.id)]) ?? []
