@@ -3,11 +3,12 @@ import { serviceSpecFromProto, serviceSpecToProto } from '../../proto/codec/serv
 import { defineCommand } from '../command.ts'
 import { printWarnings } from '../common.ts'
 import { converge } from '../converge.ts'
+import { usage } from '../parse-args.ts'
 import { changeService, rollBackService } from '../service/change-service.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
 import { withNetworkIds } from '../service/network-ids.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
-import { updateFlags, updateSpec } from '../service/update-spec.ts'
+import { type UpdateFlags, updateFlags, updateSpec } from '../service/update-spec.ts'
 
 export const command = defineCommand({
   name: 'service update',
@@ -38,6 +39,7 @@ export const command = defineCommand({
   ],
   run: async (ctx, { flags, args }) => {
     const [reference = ''] = args
+    if (flags.rollback) refuseOthers(flags)
     const client = await ctx.connect()
     const named = await withNetworkIds(client, flags)
     const { serviceId, warnings } = flags.rollback
@@ -56,3 +58,13 @@ export const command = defineCommand({
     return 0
   },
 })
+
+/** Going back takes all of the previous spec. Errors: USAGE. */
+function refuseOthers(flags: UpdateFlags): void {
+  const given: Readonly<Record<string, unknown>> = flags
+  for (const [name, { initial }] of Object.entries(updateFlags)) {
+    if (['rollback', 'detach', 'quiet'].includes(name)) continue
+    if (JSON.stringify(given[name]) === JSON.stringify(initial)) continue
+    throw usage(`flag --${name} cannot be used with --rollback: go back first, then update again`)
+  }
+}

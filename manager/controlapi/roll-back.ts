@@ -4,7 +4,7 @@ import { SwarmError } from '../../proto/errors.ts'
 import type { Service, ServiceId, UpdateStatus } from '../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { Tx } from '../store/store.ts'
-import { withPorts } from './service-networks.ts'
+import { withNetworkIds, withPorts } from './service-networks.ts'
 
 /** The service with that spec, which has been checked; its task spec is put where tasks look for it. Errors: as withPorts. */
 export function withSpec(tx: Tx, service: Service, spec: ServiceSpec): Service {
@@ -41,7 +41,8 @@ export function rollBack(tx: Tx, { id, version, updateStatus }: Rollback): void 
     throw new SwarmError('OUT_OF_SEQUENCE', `service ${id} has changed since`)
   }
   try {
-    const back = withSpec(tx, service, previousSpec)
+    // What it names may be gone.
+    const back = withSpec(tx, service, withNetworkIds(tx, previousSpec))
     tx.update('services', { ...back, previousSpec: undefined, updateStatus })
   } catch (err) {
     if (!(err instanceof SwarmError) || err.code === 'OUT_OF_SEQUENCE') throw err

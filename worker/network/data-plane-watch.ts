@@ -36,6 +36,7 @@ export async function watchDataPlane(
   const prefix = enterNamespace(options.dataPlaneFile)
   const concerns = (line: string): boolean => {
     if (!options.isWriting()) return isForeignChange(line, options.isAlive)
+    if (isNeverOurs(line)) return true
     const lost = lostItem(line)
     return lost === wholeTable || (lost !== undefined && options.isNeeded(lost))
   }
@@ -45,6 +46,11 @@ export async function watchDataPlane(
 }
 
 const neighbourStates = / lladdr | (STALE|REACHABLE|DELAY|PROBE|FAILED|INCOMPLETE)\b/
+
+/** Whether a line tells of a single address that is led nowhere: this process does so with whole subnets only. */
+export function isNeverOurs(line: string): boolean {
+  return /^(?:unreachable|blackhole|prohibit|throw) [\da-f.:]+ /.test(line)
+}
 
 /** Whether a line of a monitor tells of something the network rests on. */
 export function isForeignChange(line: string, isAlive: (link: string) => boolean): boolean {

@@ -191,6 +191,11 @@ t.test('service rollback, and update --rollback', async (t) => {
   t.equal(image(), 'nginx:1')
   t.strictSame(await d.run('service update -d --rollback web'), ok('web\n'))
   t.equal(image(), 'nginx:2')
+  t.match(await d.run('service update --rollback -d --env-add A=1 web'), {
+    code: 125,
+    stderr: /flag --env-add cannot be used with --rollback/,
+  })
+  t.equal(image(), 'nginx:2')
   const pretty = await d.run('service inspect --pretty web')
   t.match(
     pretty.stdout,

@@ -17,7 +17,7 @@ import {
   type ServiceWish,
   specOf,
 } from '../../../support/control.ts'
-import { aService, aTask } from '../../../support/objects.ts'
+import { aNetwork, aService, aTask } from '../../../support/objects.ts'
 
 async function servicesOf(w: ControlWorld, filters: readonly Filter[] = []) {
   const messages = await collect(w.api.listServices(w.caller, { filters }, w.signal))
@@ -152,6 +152,7 @@ t.test('a service goes back to what it was before, and a second time returns', a
 
 t.test('an update that failed goes back, or says why it cannot', async (t) => {
   const w = await aControlWorld()
+  await w.store.update((tx) => tx.create('networks', aNetwork({ id: 'in', isIngress: true })))
   const { id } = await createService(w, { name: 'web', container: { image: 'nginx:1' } })
   const status = newRollback(1, 'update rolled back')
   const service = () => w.store.view((tx) => tx.get('services', id))
@@ -184,6 +185,13 @@ t.test('an update that failed goes back, or says why it cannot', async (t) => {
   await go(service()?.version ?? 0)
   t.match(service()?.updateStatus, { state: 'rollback_paused', message: /no longer fits: .*81/ })
   t.equal(service()?.spec.task.container.image, 'nginx:1')
+  const onNetwork = serviceSpec.parse({
+    name: 'web',
+    task: { container: { image: 'nginx:4' }, networks: [{ target: 'gone' }] },
+  })
+  await change({ previousSpec: onNetwork })
+  await go(service()?.version ?? 0)
+  t.match(service()?.updateStatus, { state: 'rollback_paused', message: /network "gone"/ })
   await w.store.update((tx) => tx.remove('services', id))
   await t.rejects(go(1), { code: 'NOT_FOUND' })
 })

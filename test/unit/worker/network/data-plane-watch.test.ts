@@ -2,6 +2,7 @@ import t from 'tap'
 import {
   DataPlaneWatcher,
   isForeignChange,
+  isNeverOurs,
   lostItem,
 } from '../../../../worker/network/data-plane-watch.ts'
 
@@ -22,6 +23,15 @@ t.test('what the network rests on rings', async (t) => {
   ]) {
     t.ok(isForeignChange(line, isAlive), line)
   }
+})
+
+t.test('an address that is led nowhere is of somebody else, whoever writes just now', async (t) => {
+  t.ok(isNeverOurs('unreachable 10.0.1.4 '))
+  t.ok(isNeverOurs('blackhole fd77:2::4 dev lo metric 1024 pref medium'))
+  t.notOk(isNeverOurs('unreachable 10.0.1.0/24 '), 'a subnet')
+  t.notOk(isNeverOurs('Deleted unreachable 10.0.1.4 '), 'its end')
+  t.notOk(isNeverOurs('unreachable default dev lo metric 4294967295'))
+  t.notOk(isNeverOurs('10.0.1.4 dev v000000000001 scope link'))
 })
 
 t.test('what the kernel does by itself does not', async (t) => {
