@@ -6,6 +6,7 @@ import { join, posix } from 'node:path'
 const grpc = '@grpc/grpc-js'
 const x509 = ['@peculiar/x509', 'reflect-metadata']
 const assert = 'proto/lib/assert.ts'
+const canonicalJson = 'proto/lib/canonical-json.ts'
 
 /**
  * The first row whose `of` holds the file decides. `of` and `may` name a file, a folder with all below it, the files
@@ -49,7 +50,14 @@ const table = [
   },
   {
     of: 'manager/orchestrator',
-    may: ['manager/orchestrator', 'scheduler', 'proto/objects', 'proto/spec', assert],
+    may: [
+      'manager/orchestrator',
+      'scheduler',
+      'proto/objects',
+      'proto/spec',
+      assert,
+      canonicalJson,
+    ],
     pure: true,
   },
   {

@@ -1,8 +1,10 @@
 // GetCluster, UpdateCluster, GetJoinTokens, RotateJoinToken.
+
 import { clusterToPublicProto, parseClusterSpec } from '../../proto/codec/cluster.ts'
 import { nodeRoleFromProto } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
+import { canonicalJson } from '../../proto/lib/canonical-json.ts'
 import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
@@ -66,7 +68,7 @@ const fixed = ['defaultAddressPools', 'subnetSize', 'dataPathPort'] as const
 
 /** Nodes and networks were built on them. Errors: INVALID_ARGUMENT. */
 function refuseFixed(before: ClusterSpec, spec: ClusterSpec): void {
-  const field = fixed.find((name) => JSON.stringify(before[name]) !== JSON.stringify(spec[name]))
+  const field = fixed.find((name) => canonicalJson(before[name]) !== canonicalJson(spec[name]))
   if (field === undefined) return
   throw new SwarmError(
     'INVALID_ARGUMENT',

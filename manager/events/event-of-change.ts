@@ -1,5 +1,7 @@
 // What a change of the store is called among the cluster's events. The words are Docker's; `task` is ours, for what has no container yet.
+
 import type { ClusterEvent } from '../../proto/gen/tsswarm/v1/control.ts'
+import { canonicalJson } from '../../proto/lib/canonical-json.ts'
 import {
   isTerminal,
   type Network,
@@ -187,5 +189,5 @@ function given(key: string, value: string): Attributes {
 }
 
 function isSame(a: unknown, b: unknown): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
+  return a === b || canonicalJson(a) === canonicalJson(b)
 }

@@ -1,4 +1,5 @@
 // Which tasks of a service are not what its spec asks for.
+import { canonicalJson } from '../../proto/lib/canonical-json.ts'
 import type { Service, SpecHash, Task } from '../../proto/objects/index.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import { matchesConstraint } from '../../scheduler/constraints.ts'
@@ -29,5 +30,5 @@ export function outdatedBy(service: Service, view: ServiceView): (task: Task) =>
 }
 
 function withoutPlace(spec: TaskSpec): string {
-  return JSON.stringify({ ...spec, placement: undefined })
+  return canonicalJson({ ...spec, placement: undefined })
 }

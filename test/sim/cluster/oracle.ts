@@ -1,10 +1,12 @@
 // What must hold in every run, checked at every commit that any manager applies: one leader a term, equal entries everywhere, observed task
 // states that only grow, one running task a slot, every change of a service made once.
+
 import { DiskError, LogFailedError } from 'raft-ts'
 import type { SimProcess } from 'raft-ts/testing'
 import type { Leadership } from '../../../manager/raft/raft-handle.ts'
 import type { ReplicatedStore } from '../../../manager/store/replicated-store.ts'
 import { type Change, type Commit, WatchLagged } from '../../../manager/store/store.ts'
+import { canonicalJson } from '../../../proto/lib/canonical-json.ts'
 import { type Service, type Task, TaskState } from '../../../proto/objects/index.ts'
 
 /** Something that must never happen, happened. */
@@ -133,7 +135,7 @@ export class Oracle {
 
 /** The leader notes how an update goes. What a user writes becomes the spec, and what was there the previous one. */
 function isOfUpdater(old: Service, now: Service): boolean {
-  const specs = ({ spec, previousSpec }: Service) => JSON.stringify([spec, previousSpec])
+  const specs = ({ spec, previousSpec }: Service) => canonicalJson([spec, previousSpec])
   return specs(old) === specs(now)
 }
 

@@ -226,7 +226,19 @@ t.test('a task that only was to be elsewhere stays on a node that fits', async (
     /^old-1 -> shutdown/,
     /^\+ new-1/,
   ])
+  const otherwise = specs.map((record) => ({ ...record, spec: turned(record.spec) }))
+  t.not(JSON.stringify(otherwise), JSON.stringify(specs))
+  t.same(
+    linesOf(plan({ service: placed('node.id==a'), specs: otherwise, tasks: [old(1)] })),
+    [],
+    'in whatever order its fields were read',
+  )
 })
+
+/** The same spec with its fields in the other order. */
+function turned<T extends object>(spec: T): T {
+  return Object.fromEntries(Object.entries(spec).reverse()) as T
+}
 
 const startFirst = aService({
   replicas: 3,
