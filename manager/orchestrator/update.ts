@@ -40,12 +40,14 @@ export interface UpdateView {
 export function planUpdate(update: UpdateView, view: ServiceView, updating: Updating): void {
   const { service, kept } = update
   const isOutdated = outdatedBy(service, view)
-  const outdated = kept.filter((slot) => isOutdated(slot.head))
+  const all = kept.filter((slot) => isOutdated(slot.head))
+  const outdated = all.filter((slot) => !isGivenUp(slot, service, view, updating.env.nowMs))
   const status = statusOf(service, outdated.length, updating.env.nowMs)
   if (status === undefined || isPaused(status)) return
   const policy = policyOf({ ...service, updateStatus: status })
   const judged = judge(update, policy, updating)
-  const next = outcome({ service, status, policy, outdated: outdated.length }, judged, updating)
+  const course = { outdated: outdated.length, givenUp: all.length - outdated.length }
+  const next = outcome({ service, status, policy, ...course }, judged, updating)
   if (next !== service.updateStatus) writeStatus(service, next, updating.draft)
   if (isUpdating({ ...service, updateStatus: next })) {
     replaceSome(update, { outdated, policy, holding: judged.holding }, view, updating)
@@ -144,11 +146,13 @@ interface Course {
   readonly policy: UpdatePolicy
   /** Slots still to be replaced. */
   readonly outdated: number
+  /** Slots that keep their former task, because every attempt at a new one failed. */
+  readonly givenUp: number
 }
 
 /** What becomes of the update; `back`: the service is to return to its previous spec. */
 function outcome(course: Course, judged: Judged, { env }: Updating): UpdateStatus {
-  const { service, status, policy, outdated } = course
+  const { service, status, policy, outdated, givenUp } = course
   const goesBack = isRollback({ ...service, updateStatus: status })
   const [blamed] = judged.failed
   const ratio = judged.failed.length / Math.max(1, status.slots)
@@ -170,8 +174,13 @@ function outcome(course: Course, judged: Judged, { env }: Updating): UpdateStatu
     ...status,
     state: goesBack ? 'rollback_completed' : 'completed',
     completedAtMs: env.nowMs,
-    message: goesBack ? 'rollback completed' : 'update completed',
+    message: `${goesBack ? 'rollback' : 'update'} completed${givenUp > 0 ? except(givenUp) : ''}`,
   }
+}
+
+function except(givenUp: number): string {
+  const slots = givenUp === 1 ? '1 slot, which keeps its' : `${givenUp} slots, which keep their`
+  return ` except for ${slots} former task: every attempt to start a new one failed`
 }
 
 /** The status of a service that begins to go back. */
@@ -213,22 +222,28 @@ function replaceSome(
   }
 }
 
-/** Whether the slot's last task of this generation failed, and the one before it serves on (start-first). */
+/** Whether the last attempt at a new task failed, and it is too soon for another; the one before it serves on (start-first). */
 function mustWait(
   slot: Slot,
-  { specVersion }: Service,
+  service: Service,
   view: ServiceView,
-  updating: Updating,
+  { draft, env }: Updating,
 ): boolean {
-  const { draft, env } = updating
-  const failed = slot.tasks.findLast(
-    (task) => task.specVersion === specVersion && endedByItself(task),
-  )
+  const failed = lastFailure(slot, service)
   if (failed === undefined) return false
-  if (!shouldRestart(slot, failed, view, env.nowMs)) return true
   const atMs = restartAtMs(failed, view, env.nowMs)
   if (atMs > env.nowMs) draft.wakeAt(atMs)
   return atMs > env.nowMs
+}
+
+/** Whether there will be no more attempts. */
+function isGivenUp(slot: Slot, service: Service, view: ServiceView, nowMs: number): boolean {
+  const failed = lastFailure(slot, service)
+  return failed !== undefined && !shouldRestart(slot, failed, view, nowMs)
+}
+
+function lastFailure({ tasks }: Slot, { specVersion }: Service): Task | undefined {
+  return tasks.findLast((task) => task.specVersion === specVersion && endedByItself(task))
 }
 
 function leastUsefulFirst(a: Slot, b: Slot): number {

@@ -282,14 +282,21 @@ t.test('start-first: a slot whose attempts are used up is left alone', async (t)
     aSpecRecord('spec-1', { image: 'one' }),
     aSpecRecord('spec-2', { image: 'two', ...none }),
   ]
-  const service = aService({
+  const parts = {
     replicas: 1,
     ...second,
-    updateStatus: { ...updating, slots: 1 },
     update: { order: 'start-first', failureAction: 'continue' },
-  })
+  } as const
+  const service = aService({ ...parts, updateStatus: { ...updating, slots: 1 } })
   const tasks = [old(1), failed(1, { startAfter: undefined })]
-  t.same(linesOf(plan({ service, specs: some, tasks })), [])
+  t.same(linesOf(plan({ service, specs: some, tasks })), [
+    'completed: update completed except for 1 slot, which keeps its former task: every attempt to start a new one failed',
+  ])
+  const ended = aService({
+    ...parts,
+    updateStatus: { state: 'completed', slots: 1 },
+  })
+  t.same(linesOf(plan({ service: ended, specs: some, tasks })), [], 'and begins no other update')
   t.same(linesOf(plan({ service, tasks }, 997_000)), [], 'and others wait for their delay')
   t.same(linesOf(plan({ service, tasks }, 998_000)), ['+ new-1 slot 1 running'])
 })

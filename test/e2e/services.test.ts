@@ -1,0 +1,10 @@
+// The service model on real containers: one lab of a manager and two workers for all suites, each with services of its own.
+import t from 'tap'
+import { TestLab } from '../support/test-lab.ts'
+import { updates } from './services/updates.ts'
+
+t.setTimeout(900_000)
+const lab = await TestLab.up('services', { managers: 1, workers: 2 })
+t.teardown(() => lab.down())
+
+t.test('updates that fail', (t) => updates(t, lab))
