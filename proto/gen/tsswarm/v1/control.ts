@@ -36,6 +36,7 @@ import {
   TaskSpec,
   TaskSpecRecord,
 } from "./objects.ts";
+import { VolumeReply, VolumeRequest } from "./volume.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -563,6 +564,32 @@ export interface TraceBranch {
   readonly text: string;
   /** The most bytes of a packet; 0: not known. */
   readonly mtu: number;
+}
+
+export interface NodeVolumesRequest {
+  /** Id, name or id prefix of each, "self" the answering one; empty: all nodes. */
+  readonly nodes: readonly string[];
+  readonly request: VolumeRequest | undefined;
+}
+
+export interface NodeVolumesResponse {
+  readonly kind: { readonly $case: "asked"; readonly value: AskedNodes } | {
+    readonly $case: "answer";
+    readonly value: NodeVolumesAnswer;
+  } | undefined;
+}
+
+export interface AskedNodes {
+  /** Host names, or ids where there is none. */
+  readonly names: readonly string[];
+}
+
+export interface NodeVolumesAnswer {
+  readonly nodeId: string;
+  readonly name: string;
+  /** Why there is no answer; empty: there is one. */
+  readonly err: string;
+  readonly reply: VolumeReply | undefined;
 }
 
 function createBaseGetClusterRequest(): GetClusterRequest {
@@ -5228,6 +5255,247 @@ export const TraceBranch: MessageFns<TraceBranch> = {
   },
 };
 
+function createBaseNodeVolumesRequest(): NodeVolumesRequest {
+  return { nodes: [], request: undefined };
+}
+
+export const NodeVolumesRequest: MessageFns<NodeVolumesRequest> = {
+  encode(message: NodeVolumesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.nodes) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.request !== undefined) {
+      VolumeRequest.encode(message.request, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeVolumesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeVolumesRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodes.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.request = VolumeRequest.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeVolumesResponse(): NodeVolumesResponse {
+  return { kind: undefined };
+}
+
+export const NodeVolumesResponse: MessageFns<NodeVolumesResponse> = {
+  encode(message: NodeVolumesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "asked":
+        AskedNodes.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "answer":
+        NodeVolumesAnswer.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeVolumesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeVolumesResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "asked", value: AskedNodes.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "answer", value: NodeVolumesAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAskedNodes(): AskedNodes {
+  return { names: [] };
+}
+
+export const AskedNodes: MessageFns<AskedNodes> = {
+  encode(message: AskedNodes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskedNodes {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskedNodes() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeVolumesAnswer(): NodeVolumesAnswer {
+  return { nodeId: "", name: "", err: "", reply: undefined };
+}
+
+export const NodeVolumesAnswer: MessageFns<NodeVolumesAnswer> = {
+  encode(message: NodeVolumesAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.err !== "") {
+      writer.uint32(26).string(message.err);
+    }
+    if (message.reply !== undefined) {
+      VolumeReply.encode(message.reply, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeVolumesAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeVolumesAnswer() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.err = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reply = VolumeReply.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * The control API: what the command line and later the REST socket speak. On the local unix socket and, for managers, on :2377.
  * Every mutating request carries a request_id made by the client; a repeat with the same id is answered with the first result.
@@ -5467,6 +5735,16 @@ export const ControlService = {
       Buffer.from(TraceNetworkResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): TraceNetworkResponse => TraceNetworkResponse.decode(value),
   },
+  /** Asks nodes for their volumes, or to change them: first who is asked, then each answer as it comes. */
+  nodeVolumes: {
+    path: "/tsswarm.v1.Control/NodeVolumes" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: NodeVolumesRequest): Buffer => Buffer.from(NodeVolumesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): NodeVolumesRequest => NodeVolumesRequest.decode(value),
+    responseSerialize: (value: NodeVolumesResponse): Buffer => Buffer.from(NodeVolumesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): NodeVolumesResponse => NodeVolumesResponse.decode(value),
+  },
   listTasks: {
     path: "/tsswarm.v1.Control/ListTasks" as const,
     requestStream: false as const,
@@ -5547,6 +5825,8 @@ export interface ControlServer extends UntypedServiceImplementation {
   auditNetwork: handleServerStreamingCall<AuditNetworkRequest, AuditNetworkResponse>;
   /** Follows a packet's way through the kernels of the nodes on it. */
   traceNetwork: handleUnaryCall<TraceNetworkRequest, TraceNetworkResponse>;
+  /** Asks nodes for their volumes, or to change them: first who is asked, then each answer as it comes. */
+  nodeVolumes: handleServerStreamingCall<NodeVolumesRequest, NodeVolumesResponse>;
   listTasks: handleServerStreamingCall<ListTasksRequest, ListTasksResponse>;
   getTask: handleUnaryCall<GetTaskRequest, GetTaskResponse>;
   /** Answers with the state now and again after each change that touches the service, for live progress. */
@@ -5881,6 +6161,13 @@ export interface ControlClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: TraceNetworkResponse) => void,
   ): ClientUnaryCall;
+  /** Asks nodes for their volumes, or to change them: first who is asked, then each answer as it comes. */
+  nodeVolumes(request: NodeVolumesRequest, options?: Partial<CallOptions>): ClientReadableStream<NodeVolumesResponse>;
+  nodeVolumes(
+    request: NodeVolumesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<NodeVolumesResponse>;
   listTasks(request: ListTasksRequest, options?: Partial<CallOptions>): ClientReadableStream<ListTasksResponse>;
   listTasks(
     request: ListTasksRequest,

@@ -23,6 +23,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { ClusterSpec, NodeAvailability, NodeDescription, NodeRole } from "./objects.ts";
+import { VolumeReply, VolumeRequest } from "./volume.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -1744,6 +1745,16 @@ export const DaemonService = {
     responseSerialize: (value: RemoveImageResponse): Buffer => Buffer.from(RemoveImageResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveImageResponse => RemoveImageResponse.decode(value),
   },
+  /** The volumes of this host. A refusal is an error of the call. */
+  volumes: {
+    path: "/tsswarm.v1.Daemon/Volumes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: VolumeRequest): Buffer => Buffer.from(VolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): VolumeRequest => VolumeRequest.decode(value),
+    responseSerialize: (value: VolumeReply): Buffer => Buffer.from(VolumeReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): VolumeReply => VolumeReply.decode(value),
+  },
 } as const;
 
 export interface DaemonServer extends UntypedServiceImplementation {
@@ -1757,6 +1768,8 @@ export interface DaemonServer extends UntypedServiceImplementation {
   loadImage: handleBidiStreamingCall<LoadImageRequest, ImageProgress>;
   listImages: handleUnaryCall<ListImagesRequest, ListImagesResponse>;
   removeImage: handleUnaryCall<RemoveImageRequest, RemoveImageResponse>;
+  /** The volumes of this host. A refusal is an error of the call. */
+  volumes: handleUnaryCall<VolumeRequest, VolumeReply>;
 }
 
 export interface DaemonClient extends Client {
@@ -1865,6 +1878,22 @@ export interface DaemonClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveImageResponse) => void,
+  ): ClientUnaryCall;
+  /** The volumes of this host. A refusal is an error of the call. */
+  volumes(
+    request: VolumeRequest,
+    callback: (error: ServiceError | null, response: VolumeReply) => void,
+  ): ClientUnaryCall;
+  volumes(
+    request: VolumeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: VolumeReply) => void,
+  ): ClientUnaryCall;
+  volumes(
+    request: VolumeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: VolumeReply) => void,
   ): ClientUnaryCall;
 }
 

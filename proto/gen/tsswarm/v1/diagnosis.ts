@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { VolumeReply, VolumeRequest } from "./volume.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -60,6 +61,7 @@ export interface DiagnosisRequest {
     | { readonly $case: "audit"; readonly value: AuditNodeRequest }
     | { readonly $case: "leg"; readonly value: TraceLegRequest }
     | { readonly $case: "name"; readonly value: LookupNameRequest }
+    | { readonly $case: "volume"; readonly value: VolumeRequest }
     | undefined;
 }
 
@@ -71,6 +73,7 @@ export interface DiagnosisAnswer {
     | { readonly $case: "audit"; readonly value: NodeAudit }
     | { readonly $case: "leg"; readonly value: TraceLeg }
     | { readonly $case: "name"; readonly value: NameLookup }
+    | { readonly $case: "volume"; readonly value: VolumeReply }
     | undefined;
 }
 
@@ -333,6 +336,9 @@ export const DiagnosisRequest: MessageFns<DiagnosisRequest> = {
       case "name":
         LookupNameRequest.encode(message.kind.value, writer.uint32(34).fork()).join();
         break;
+      case "volume":
+        VolumeRequest.encode(message.kind.value, writer.uint32(442).fork()).join();
+        break;
     }
     return writer;
   },
@@ -382,6 +388,14 @@ export const DiagnosisRequest: MessageFns<DiagnosisRequest> = {
             message.kind = { $case: "name", value: LookupNameRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 55: {
+            if (tag !== 442) {
+              break;
+            }
+
+            message.kind = { $case: "volume", value: VolumeRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -416,6 +430,9 @@ export const DiagnosisAnswer: MessageFns<DiagnosisAnswer> = {
         break;
       case "name":
         NameLookup.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "volume":
+        VolumeReply.encode(message.kind.value, writer.uint32(442).fork()).join();
         break;
     }
     return writer;
@@ -472,6 +489,14 @@ export const DiagnosisAnswer: MessageFns<DiagnosisAnswer> = {
             }
 
             message.kind = { $case: "name", value: NameLookup.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 55: {
+            if (tag !== 442) {
+              break;
+            }
+
+            message.kind = { $case: "volume", value: VolumeReply.decode(reader, reader.uint32()) };
             continue;
           }
         }

@@ -135,6 +135,15 @@ export interface TaskSpec {
   /** Raised to replace tasks although nothing else changed. */
   readonly forceUpdate: number;
   readonly networks: readonly NetworkUse[];
+  /** Services that must be so far before tasks of this spec start for the first time. */
+  readonly dependsOn: readonly ServiceDependency[];
+}
+
+export interface ServiceDependency {
+  /** Its name. */
+  readonly service: string;
+  /** started, healthy or completed_successfully; empty: started. */
+  readonly condition: string;
 }
 
 /** A network that the tasks of a service are on. */
@@ -202,6 +211,22 @@ export interface MountSpec {
   readonly tmpfsSizeBytes: number;
   /** Permission bits, 0: 01777. */
   readonly tmpfsMode: number;
+  /** Bind only: without what is mounted below the source. */
+  readonly bindNonRecursive: boolean;
+  /** Read-only: what is mounted below stays writable. */
+  readonly readOnlyNonRecursive: boolean;
+  /** Read-only: refused where what is mounted below cannot be made so too. */
+  readonly readOnlyForceRecursive: boolean;
+  /** Of the volume, where it is made for this mount. */
+  readonly volumeLabels: { [key: string]: string };
+  /** Empty: local. */
+  readonly volumeDriver: string;
+  /** Of the driver: type, o, device. */
+  readonly volumeOptions: { [key: string]: string };
+  /** A folder inside the volume, which must exist. */
+  readonly volumeSubpath: string;
+  /** slot: tasks of a slot go where its volume is; none: anywhere. Empty: slot where the name has the slot in it. */
+  readonly volumeAffinity: string;
 }
 
 export const MountSpec_Kind = { UNSPECIFIED: 0, BIND: 1, VOLUME: 2, TMPFS: 3 } as const;
@@ -213,6 +238,16 @@ export namespace MountSpec_Kind {
   export type BIND = typeof MountSpec_Kind.BIND;
   export type VOLUME = typeof MountSpec_Kind.VOLUME;
   export type TMPFS = typeof MountSpec_Kind.TMPFS;
+}
+
+export interface MountSpec_VolumeLabelsEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface MountSpec_VolumeOptionsEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface ResourceSpec {
@@ -375,6 +410,12 @@ export interface Task {
   readonly drained: boolean;
   /** When the leader first applied the state RUNNING; 0: never. */
   readonly ranAtMs: number;
+  /** The node that has the volumes of its slot; empty: none is known to, or it needs none. */
+  readonly volumeNodeId: string;
+  /** Names of the volumes that are its slot's alone. */
+  readonly slotVolumes: readonly string[];
+  /** What it waits for before it is started; empty: nothing. */
+  readonly waitsFor: string;
 }
 
 /** A task on one network. Its first two fields are those of NetworkAddresses. */
@@ -453,6 +494,8 @@ export interface NodeDescription {
   readonly conditions: readonly NodeCondition[];
   /** CIDR of its local network. Empty: not known. */
   readonly localSubnet: string;
+  /** Names of the volumes on it that are a slot's alone. */
+  readonly slotVolumes: readonly string[];
 }
 
 export interface NodeDescription_EngineLabelsEntry {
@@ -1006,6 +1049,7 @@ function createBaseTaskSpec(): TaskSpec {
     ports: [],
     forceUpdate: 0,
     networks: [],
+    dependsOn: [],
   };
 }
 
@@ -1034,6 +1078,9 @@ export const TaskSpec: MessageFns<TaskSpec> = {
     }
     for (const v of message.networks) {
       NetworkUse.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.dependsOn) {
+      ServiceDependency.encode(v!, writer.uint32(298).fork()).join();
     }
     return writer;
   },
@@ -1113,6 +1160,71 @@ export const TaskSpec: MessageFns<TaskSpec> = {
             }
 
             message.networks.push(NetworkUse.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 37: {
+            if (tag !== 298) {
+              break;
+            }
+
+            message.dependsOn.push(ServiceDependency.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseServiceDependency(): ServiceDependency {
+  return { service: "", condition: "" };
+}
+
+export const ServiceDependency: MessageFns<ServiceDependency> = {
+  encode(message: ServiceDependency, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.condition !== "") {
+      writer.uint32(18).string(message.condition);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServiceDependency {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServiceDependency() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.condition = reader.string();
             continue;
           }
         }
@@ -1660,6 +1772,14 @@ function createBaseMountSpec(): MountSpec {
     volumeNoCopy: false,
     tmpfsSizeBytes: 0,
     tmpfsMode: 0,
+    bindNonRecursive: false,
+    readOnlyNonRecursive: false,
+    readOnlyForceRecursive: false,
+    volumeLabels: {},
+    volumeDriver: "",
+    volumeOptions: {},
+    volumeSubpath: "",
+    volumeAffinity: "",
   };
 }
 
@@ -1691,6 +1811,30 @@ export const MountSpec: MessageFns<MountSpec> = {
     }
     if (message.tmpfsMode !== 0) {
       writer.uint32(72).uint32(message.tmpfsMode);
+    }
+    if (message.bindNonRecursive !== false) {
+      writer.uint32(160).bool(message.bindNonRecursive);
+    }
+    if (message.readOnlyNonRecursive !== false) {
+      writer.uint32(168).bool(message.readOnlyNonRecursive);
+    }
+    if (message.readOnlyForceRecursive !== false) {
+      writer.uint32(176).bool(message.readOnlyForceRecursive);
+    }
+    globalThis.Object.entries(message.volumeLabels).forEach(([key, value]: [string, string]) => {
+      MountSpec_VolumeLabelsEntry.encode({ key: key as any, value }, writer.uint32(186).fork()).join();
+    });
+    if (message.volumeDriver !== "") {
+      writer.uint32(194).string(message.volumeDriver);
+    }
+    globalThis.Object.entries(message.volumeOptions).forEach(([key, value]: [string, string]) => {
+      MountSpec_VolumeOptionsEntry.encode({ key: key as any, value }, writer.uint32(202).fork()).join();
+    });
+    if (message.volumeSubpath !== "") {
+      writer.uint32(210).string(message.volumeSubpath);
+    }
+    if (message.volumeAffinity !== "") {
+      writer.uint32(218).string(message.volumeAffinity);
     }
     return writer;
   },
@@ -1778,6 +1922,190 @@ export const MountSpec: MessageFns<MountSpec> = {
             }
 
             message.tmpfsMode = reader.uint32();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.bindNonRecursive = reader.bool();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.readOnlyNonRecursive = reader.bool();
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.readOnlyForceRecursive = reader.bool();
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            const entry23 = MountSpec_VolumeLabelsEntry.decode(reader, reader.uint32());
+            if (entry23.value !== undefined) {
+              message.volumeLabels[entry23.key] = entry23.value;
+            }
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.volumeDriver = reader.string();
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            const entry25 = MountSpec_VolumeOptionsEntry.decode(reader, reader.uint32());
+            if (entry25.value !== undefined) {
+              message.volumeOptions[entry25.key] = entry25.value;
+            }
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.volumeSubpath = reader.string();
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.volumeAffinity = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMountSpec_VolumeLabelsEntry(): MountSpec_VolumeLabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const MountSpec_VolumeLabelsEntry: MessageFns<MountSpec_VolumeLabelsEntry> = {
+  encode(message: MountSpec_VolumeLabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MountSpec_VolumeLabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMountSpec_VolumeLabelsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMountSpec_VolumeOptionsEntry(): MountSpec_VolumeOptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const MountSpec_VolumeOptionsEntry: MessageFns<MountSpec_VolumeOptionsEntry> = {
+  encode(message: MountSpec_VolumeOptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MountSpec_VolumeOptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMountSpec_VolumeOptionsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
             continue;
           }
         }
@@ -2671,6 +2999,9 @@ function createBaseTask(): Task {
     attachments: [],
     drained: false,
     ranAtMs: 0,
+    volumeNodeId: "",
+    slotVolumes: [],
+    waitsFor: "",
   };
 }
 
@@ -2741,6 +3072,15 @@ export const Task: MessageFns<Task> = {
     }
     if (message.ranAtMs !== 0) {
       writer.uint32(176).uint64(message.ranAtMs);
+    }
+    if (message.volumeNodeId !== "") {
+      writer.uint32(402).string(message.volumeNodeId);
+    }
+    for (const v of message.slotVolumes) {
+      writer.uint32(410).string(v!);
+    }
+    if (message.waitsFor !== "") {
+      writer.uint32(418).string(message.waitsFor);
     }
     return writer;
   },
@@ -2932,6 +3272,30 @@ export const Task: MessageFns<Task> = {
             }
 
             message.ranAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 50: {
+            if (tag !== 402) {
+              break;
+            }
+
+            message.volumeNodeId = reader.string();
+            continue;
+          }
+          case 51: {
+            if (tag !== 410) {
+              break;
+            }
+
+            message.slotVolumes.push(reader.string());
+            continue;
+          }
+          case 52: {
+            if (tag !== 418) {
+              break;
+            }
+
+            message.waitsFor = reader.string();
             continue;
           }
         }
@@ -3302,6 +3666,7 @@ function createBaseNodeDescription(): NodeDescription {
     problems: [],
     conditions: [],
     localSubnet: "",
+    slotVolumes: [],
   };
 }
 
@@ -3336,6 +3701,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     }
     if (message.localSubnet !== "") {
       writer.uint32(82).string(message.localSubnet);
+    }
+    for (const v of message.slotVolumes) {
+      writer.uint32(242).string(v!);
     }
     return writer;
   },
@@ -3434,6 +3802,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             }
 
             message.localSubnet = reader.string();
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.slotVolumes.push(reader.string());
             continue;
           }
         }
