@@ -1,7 +1,8 @@
 // From a task and its spec to what the executor is asked to make. Names and labels are those Swarm's users know.
 import type { AssignedTask, NodeId } from '../proto/objects/index.ts'
+import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
-import type { ContainerConfig, Mount } from './executor/executor.ts'
+import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
 import type { ContainerNetwork } from './executor/network-attacher.ts'
 import type { TargetPort } from './listening-ports.ts'
 import { expandTemplate, type TemplateContext } from './task-template.ts'
@@ -142,6 +143,8 @@ function mountOf(mount: MountSpec, expand: Expand): Mount {
         target,
         readOnly,
         createSource: mount.bindCreate,
+        nonRecursive: mount.bindNonRecursive,
+        readOnlyRecursion: recursionOf(mount),
         ...(mount.bindPropagation === '' ? {} : { propagation: mount.bindPropagation }),
       }
     case 'volume':
@@ -151,6 +154,10 @@ function mountOf(mount: MountSpec, expand: Expand): Mount {
         target: expand(target, 'mount target'),
         readOnly,
         noCopy: mount.volumeNoCopy,
+        labels: mount.volumeLabels,
+        options: mount.volumeOptions,
+        isSlots: isSlotVolume(mount),
+        ...(mount.volumeSubpath === '' ? {} : { subpath: mount.volumeSubpath }),
       }
     case 'tmpfs':
       return {
@@ -161,6 +168,11 @@ function mountOf(mount: MountSpec, expand: Expand): Mount {
         ...(mount.tmpfsMode === 0 ? {} : { mode: mount.tmpfsMode }),
       }
   }
+}
+
+function recursionOf(mount: MountSpec): NonNullable<BindMount['readOnlyRecursion']> {
+  if (mount.readOnlyForceRecursive) return 'required'
+  return mount.readOnlyNonRecursive ? 'none' : 'possible'
 }
 
 /** From the spec's `host:address` to a line of /etc/hosts; an IPv6 address has colons of its own. */

@@ -139,6 +139,8 @@ async function answerOf(
       const value = await diagnosis.lookup(kind.value)
       return { id, err: '', kind: { $case: 'name', value } }
     }
+    case 'volume':
+      return refusal({ id }, 'this node does not know what it was asked: upgrade it')
     case undefined:
       return refusal({ id }, 'this node does not know what it was asked: upgrade it')
   }

@@ -7,6 +7,7 @@ import type {
   PortSpec,
   ResourceSpec,
   RestartPolicy,
+  TaskSpec,
   UpdatePolicy,
 } from '../../proto/spec/service-spec.ts'
 import { binarySize, cpuCount, goDuration } from './human.ts'
@@ -34,6 +35,7 @@ export function prettyService(
     ...restartLines(task.restart),
     ...containerLines(task.container),
     ...mountLines(task.container.mounts),
+    ...dependencyLines(task),
     ...resourceLines(task.limits, task.reservations),
     ...networkLines(service, networks),
     ...portLines(service),
@@ -116,8 +118,28 @@ function mountLines(mounts: readonly MountSpec[]): readonly string[] {
       ...(mount.source === '' ? [] : [`  Source:\t${mount.source}`]),
       `  ReadOnly:\t${mount.readOnly}`,
       `  Type:\t\t${mount.kind}`,
+      ...volumeLines(mount),
     ]),
   ]
+}
+
+function volumeLines(mount: MountSpec): readonly string[] {
+  const { volumeDriver, volumeOptions, volumeLabels, volumeSubpath, volumeAffinity } = mount
+  const options = Object.entries(volumeOptions).map(([key, value]) => `${key}=${value}`)
+  const labels = Object.entries(volumeLabels).map(([key, value]) => `${key}=${value}`)
+  const fields: readonly (readonly [string, string])[] = [
+    ['Driver:\t', volumeDriver],
+    ['Options:\t', options.join(' ')],
+    ['Labels:\t', labels.join(' ')],
+    ['Subpath:\t', volumeSubpath],
+    ['Affinity:\t', volumeAffinity],
+  ]
+  return fields.filter(([, value]) => value !== '').map(([head, value]) => `  ${head}${value}`)
+}
+
+function dependencyLines({ dependsOn }: TaskSpec): readonly string[] {
+  if (dependsOn.length === 0) return []
+  return ['DependsOn:', ...dependsOn.map(({ service, condition }) => ` ${service}:\t${condition}`)]
 }
 
 function resourceLines(limits: ResourceSpec, reservations: ResourceSpec): readonly string[] {

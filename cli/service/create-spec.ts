@@ -15,6 +15,7 @@ import { read } from '../read-flag.ts'
 import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
+import { dependencyFlag, readDependencies } from './depends-on.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
 import { changePolicies, newPolicyFlags, usualPolicies } from './policy-flags.ts'
@@ -25,6 +26,7 @@ import { parseUlimit } from './ulimit.ts'
 export const createFlags = {
   ...sharedServiceFlags,
   ...newPolicyFlags,
+  ...dependencyFlag,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
   'restart-delay': { ...sharedServiceFlags['restart-delay'], shown: '5s' },
@@ -106,6 +108,7 @@ export function createSpec(
       },
       ports: flags.publish.flatMap((port) => read('publish', () => parsePublish(port), port)),
       networks: flags.network.map((use) => read('network', () => parseNetworkUse(use), use)),
+      dependsOn: [...readDependencies('depends-on', flags['depends-on'])],
     },
   }
   return parseSpec(serviceSpec, input, `service "${name}"`)

@@ -1,4 +1,5 @@
 // --mount type=volume,source=data,target=/data
+// Source: the keys of Docker's --mount (swarm-semantics 2, ContainerSpec.Mounts, and 3.1, data).
 import type { MountSpec } from '../../proto/spec/service-spec.ts'
 import { parseBytes } from '../units.ts'
 import { csvFields } from './csv.ts'
@@ -6,18 +7,13 @@ import { csvFields } from './csv.ts'
 type Draft = { -readonly [K in keyof MountSpec]: MountSpec[K] }
 
 const keys =
-  'type, source (src), target (dst), readonly (ro), bind-propagation, bind-create-src, volume-nocopy, tmpfs-size, tmpfs-mode'
+  'type, source (src), target (dst), readonly (ro), bind-propagation, bind-create-src, bind-recursive, ' +
+  'volume-nocopy, volume-label, volume-driver, volume-opt, volume-subpath, volume-affinity, tmpfs-size, tmpfs-mode'
 
 const absentKeys: Readonly<Record<string, string>> = {
   consistency: 'it has no meaning on Linux',
-  'bind-nonrecursive': 'bind mounts take what is mounted below along',
-  'bind-recursive': 'bind mounts take what is mounted below along',
-  'volume-label': 'volumes have no labels',
-  'volume-driver': 'volumes are directories of the node',
-  'volume-opt': 'volumes are directories of the node',
-  'volume-subpath': 'mount the whole volume',
   'image-subpath': 'images cannot be mounted',
-  'cluster-volume': 'volumes are directories of the node',
+  'cluster-volume': 'volumes are folders of one node',
 }
 
 /** Errors: Error whose text says which field is wrong and what is right. */
@@ -29,7 +25,15 @@ export function parseMount(text: string): MountSpec {
     readOnly: false,
     bindPropagation: '',
     bindCreate: false,
+    bindNonRecursive: false,
+    readOnlyNonRecursive: false,
+    readOnlyForceRecursive: false,
     volumeNoCopy: false,
+    volumeLabels: {},
+    volumeDriver: '',
+    volumeOptions: {},
+    volumeSubpath: '',
+    volumeAffinity: '',
     tmpfsSizeBytes: 0,
     tmpfsMode: 0,
   }
@@ -47,6 +51,9 @@ function setField(draft: Draft, key: string, value: string | undefined): void {
       return
     case 'bind-create-src':
       draft.bindCreate = truth(key, value)
+      return
+    case 'bind-nonrecursive':
+      draft.bindNonRecursive = truth(key, value)
       return
     case 'volume-nocopy':
       draft.volumeNoCopy = truth(key, value)
@@ -78,6 +85,9 @@ function setText(draft: Draft, key: string, value: string | undefined): void {
     case 'bind-propagation':
       draft.bindPropagation = propagation(value)
       return
+    case 'bind-recursive':
+      setRecursion(draft, value)
+      return
     case 'tmpfs-size':
       draft.tmpfsSizeBytes = parseBytes(value)
       return
@@ -85,7 +95,62 @@ function setText(draft: Draft, key: string, value: string | undefined): void {
       draft.tmpfsMode = octal(value)
       return
     default:
+      setVolume(draft, key, value)
+  }
+}
+
+function setVolume(draft: Draft, key: string, value: string): void {
+  switch (key) {
+    case 'volume-label':
+      draft.volumeLabels = { ...draft.volumeLabels, ...pair(value, '') }
+      return
+    case 'volume-driver':
+      draft.volumeDriver = value
+      return
+    case 'volume-opt':
+      draft.volumeOptions = { ...draft.volumeOptions, ...pair(value, undefined) }
+      return
+    case 'volume-subpath':
+      draft.volumeSubpath = value
+      return
+    case 'volume-affinity':
+      draft.volumeAffinity = affinity(value)
+      return
+    default:
       throw new Error(`unexpected key "${key}"; the keys are ${keys}`)
+  }
+}
+
+/** `name=value`; a name alone has the value that is given, if any. */
+function pair(text: string, alone: string | undefined): Readonly<Record<string, string>> {
+  const at = text.indexOf('=')
+  const name = at === -1 ? text : text.slice(0, at)
+  const value = at === -1 ? alone : text.slice(at + 1)
+  if (name === '' || value === undefined) throw new Error(`"${text}" must be NAME=value`)
+  return { [name]: value }
+}
+
+function affinity(value: string): MountSpec['volumeAffinity'] {
+  if (value === 'slot' || value === 'none') return value
+  throw new Error('volume-affinity must be slot or none')
+}
+
+/** Source: Docker's bind-recursive. */
+function setRecursion(draft: Draft, value: string): void {
+  switch (value) {
+    case 'enabled':
+      return
+    case 'disabled':
+      draft.bindNonRecursive = true
+      return
+    case 'writable':
+      draft.readOnlyNonRecursive = true
+      return
+    case 'readonly':
+      draft.readOnlyForceRecursive = true
+      return
+    default:
+      throw new Error('bind-recursive must be enabled, disabled, writable or readonly')
   }
 }
 
@@ -114,10 +179,18 @@ function truth(key: string, value: string | undefined): boolean {
 }
 
 function checkKind(mount: MountSpec): void {
+  const { readOnlyNonRecursive, readOnlyForceRecursive } = mount
   const foreign: readonly (readonly [string, boolean, MountSpec['kind']])[] = [
     ['bind-propagation', mount.bindPropagation !== '', 'bind'],
     ['bind-create-src', mount.bindCreate, 'bind'],
+    ['bind-recursive', mount.bindNonRecursive, 'bind'],
+    ['bind-recursive', readOnlyNonRecursive || readOnlyForceRecursive, 'bind'],
     ['volume-nocopy', mount.volumeNoCopy, 'volume'],
+    ['volume-label', Object.keys(mount.volumeLabels).length > 0, 'volume'],
+    ['volume-driver', mount.volumeDriver !== '', 'volume'],
+    ['volume-opt', Object.keys(mount.volumeOptions).length > 0, 'volume'],
+    ['volume-subpath', mount.volumeSubpath !== '', 'volume'],
+    ['volume-affinity', mount.volumeAffinity !== '', 'volume'],
     ['tmpfs-size', mount.tmpfsSizeBytes > 0, 'tmpfs'],
     ['tmpfs-mode', mount.tmpfsMode > 0, 'tmpfs'],
   ]

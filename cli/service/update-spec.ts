@@ -18,6 +18,7 @@ import { changeKeyed, changeList, changeMap, envName, parseEnv, parseMap } from 
 import { capability, sharedContainerInput, spreadKey } from './create-spec.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
+import { changeDependencies, dependencyChangeFlags } from './depends-on.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
 import { changePolicies, policyFlags } from './policy-flags.ts'
@@ -28,6 +29,7 @@ import { parseUlimit } from './ulimit.ts'
 export const updateFlags = {
   ...sharedServiceFlags,
   ...policyFlags,
+  ...dependencyChangeFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
   'constraint-rm': list('Remove a constraint'),
@@ -114,6 +116,7 @@ function updateTask(
     ports: updatePorts(task.ports, flags),
     networks: updateNetworks(task.networks, flags),
     forceUpdate: task.forceUpdate + (flags.force ? 1 : 0),
+    dependsOn: changeDependencies(task.dependsOn, flags['depends-on-add'], flags['depends-on-rm']),
   }
 }
 

@@ -6,22 +6,19 @@ import { withUnit } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type {
   ContainerSpec,
-  MountSpec,
   PortSpec,
   ResourceSpec,
   ServiceSpec,
   TaskSpec,
 } from '../../proto/spec/service-spec.ts'
 import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
+import { checkDependencies } from './check-dependencies.ts'
+import { checkMounts } from './check-mounts.ts'
+import { duplicates, type Problem } from './check-problem.ts'
 import { isCapability, isImageReference, isSignal } from './known-names.ts'
 
 const nanoCpusMin = 1_000_000
 const memoryBytesMin = 4 * 1024 * 1024
-
-interface Problem {
-  readonly field: string
-  readonly reason: string
-}
 
 /**
  * Warnings: what is allowed but hardly meant.
@@ -38,6 +35,7 @@ export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
     ...checkPlacement(task),
     ...checkPorts(task.ports),
     ...checkEndpoint(spec),
+    ...checkDependencies(spec),
   ]
   const [first] = problems
   if (first === undefined) return warningsOf(task)
@@ -84,39 +82,6 @@ function checkContainer(container: ContainerSpec): readonly Problem[] {
     refuse('ulimits', `(${name}) is given twice: remove one`)
   }
   return problems
-}
-
-function checkMounts(mounts: readonly MountSpec[]): readonly Problem[] {
-  const problems: Problem[] = []
-  mounts.forEach((mount, i) => {
-    const reason = mountReason(mount)
-    if (reason !== undefined) problems.push({ field: `task.container.mounts[${i}]`, reason })
-  })
-  for (const target of duplicates(mounts.map((mount) => cleanPath(mount.target)))) {
-    problems.push({
-      field: 'task.container.mounts',
-      reason: `mount two things on "${target}": every target may be used once`,
-    })
-  }
-  return problems
-}
-
-function mountReason(mount: MountSpec): string | undefined {
-  if (cleanPath(mount.target) === '/') return 'has the target "/": mount below the root'
-  switch (mount.kind) {
-    case 'bind':
-      if (mount.source.startsWith('/')) return undefined
-      return `of type bind has the source "${mount.source}": give an absolute path of the host`
-    case 'tmpfs':
-      return mount.source === '' ? undefined : 'of type tmpfs has a source: remove it'
-    case 'volume':
-      if (mount.source === '' || /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(mount.source)) {
-        return undefined
-      }
-      return mount.source.startsWith('/')
-        ? `of type volume has a path ("${mount.source}") for a name: write type=bind to mount a path of the host`
-        : `has the volume name "${mount.source}": use letters, digits, "_", "." and "-" only`
-  }
 }
 
 function checkResources(field: string, resources: ResourceSpec): readonly Problem[] {
@@ -261,16 +226,4 @@ function warningsOf({ placement }: TaskSpec): readonly string[] {
       ? [`constraint "${text}" never matches: nodes have no "${parsed.constraint.key}"`]
       : []
   })
-}
-
-function duplicates(values: readonly string[]): ReadonlySet<string> {
-  return new Set(values.filter((value, i) => values.indexOf(value) !== i))
-}
-
-/** Without doubled and trailing slashes. */
-function cleanPath(path: string): string {
-  return `/${path
-    .split('/')
-    .filter((part) => part !== '' && part !== '.')
-    .join('/')}`
 }

@@ -15,6 +15,7 @@ import { type Service, serviceId } from '../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { newRollback } from '../orchestrator/update.ts'
 import type { Tx } from '../store/store.ts'
+import { missingDependencies, refuseCycle } from './check-dependencies.ts'
 import { checkServiceSpec } from './check-service-spec.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { serviceFilter } from './filters.ts'
@@ -87,6 +88,7 @@ async function createService(
   const id = await store.update(
     (tx) => {
       refuseTakenName(tx, given.name)
+      refuseCycle(tx, given)
       const spec = withNetworkIds(tx, given)
       const service: Service = {
         id: serviceId(newServiceId),
@@ -104,7 +106,8 @@ async function createService(
     },
     repeatable(request.requestId, 'CreateService'),
   )
-  return { service: current(store, id), warnings }
+  const missing = store.view((tx) => missingDependencies(tx, given))
+  return { service: current(store, id), warnings: [...warnings, ...missing] }
 }
 
 async function updateService(
@@ -128,6 +131,7 @@ async function updateService(
 
 function updated(tx: Tx, service: Service, given: ServiceSpec): Service {
   refuseRename(service, given)
+  refuseCycle(tx, given)
   const spec = withNetworkIds(tx, given)
   return { ...withSpec(tx, service, spec), updateStatus: undefined }
 }
@@ -142,6 +146,7 @@ function goneBack(tx: Tx, service: Service): Service {
     )
   }
   // What it names may be gone.
+  refuseCycle(tx, service.previousSpec)
   const spec = withNetworkIds(tx, service.previousSpec)
   const updateStatus = newRollback(tx.nowMs, 'manually requested rollback')
   return { ...withSpec(tx, service, spec), updateStatus }

@@ -1,6 +1,7 @@
 // How a task of a replicated service begins.
 import {
   type DecisionEnv,
+  type NodeId,
   needsAddresses,
   type Service,
   type Task,
@@ -8,12 +9,15 @@ import {
   TaskState,
   taskId,
 } from '../../proto/objects/index.ts'
+import { slotVolumesOf } from './slot-volumes.ts'
 
 export interface TaskStart {
   /** READY: prepared now, started later. */
   readonly desiredState: typeof TaskState.RUNNING | typeof TaskState.READY
   readonly startAtMs: number
   readonly startAfterTaskId: TaskId | undefined
+  /** That has the volumes of its slot; absent: none is known to. */
+  readonly volumeNodeId?: NodeId | undefined
 }
 
 /** Started as soon as it can be. */
@@ -51,5 +55,8 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     attachments: [],
     isDrained: false,
     ranAtMs: 0,
+    volumeNodeId: start.volumeNodeId,
+    slotVolumes: slotVolumesOf(service, slot),
+    waitsFor: '',
   }
 }

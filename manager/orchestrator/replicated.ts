@@ -14,6 +14,7 @@ import { mayStart, restartAtMs, shouldRestart, successorAtMs, takeOver } from '.
 import { slotsToRemove } from './scale.ts'
 import { PlanDraft, type ServiceView } from './service-view.ts'
 import { isFilled, isOnLostNode, type Slot, slotsOf, staysForNow, taskInTheWay } from './slot.ts'
+import { volumeHome } from './slot-volumes.ts'
 import { planUpdate } from './update.ts'
 
 /** A plan stops growing here and is continued after it is applied. */
@@ -131,7 +132,10 @@ function addSlots(
 
 /** A number may be taken again while its former task still stops; then the new one waits for that. */
 function startInSlot(slot: Slot | undefined, view: ServiceView): TaskStart {
-  const inTheWay = slot === undefined ? undefined : taskInTheWay(slot, undefined, view)
-  if (inTheWay === undefined) return startAtOnce
-  return { desiredState: TaskState.READY, startAtMs: 0, startAfterTaskId: inTheWay.id }
+  if (slot === undefined) return startAtOnce
+  const volumeNodeId = volumeHome(slot, view)
+  const inTheWay = taskInTheWay(slot, undefined, view)
+  if (inTheWay === undefined) return { ...startAtOnce, volumeNodeId }
+  const startAfterTaskId = inTheWay.id
+  return { desiredState: TaskState.READY, startAtMs: 0, startAfterTaskId, volumeNodeId }
 }

@@ -19,6 +19,7 @@ import { policyOf } from './policy.ts'
 import { restartAtMs, shouldRestart, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
 import type { Slot } from './slot.ts'
+import { volumeHome } from './slot-volumes.ts'
 
 const recheckMs = 100
 
@@ -264,7 +265,8 @@ function replace(
   const staysUntilThen =
     policy.order === 'start-first' && isActive(head) && !isTerminal(head.state) && isRunning(slot)
   if (staysUntilThen) {
-    draft.create(newTask(service, slot.number, startAtOnce, env))
+    const start = { ...startAtOnce, volumeNodeId: volumeHome(slot, view) }
+    draft.create(newTask(service, slot.number, start, env))
     return
   }
   if (isActive(head)) draft.update({ ...head, desiredState: TaskState.SHUTDOWN })

@@ -86,10 +86,11 @@ export function parseNodeSpec(proto: NodeSpecProto | undefined, what: string): N
 }
 
 export function nodeDescriptionToProto(description: NodeDescription): NodeDescriptionProto {
-  const { resources, conditions = [], localSubnet = '' } = description
+  const { resources, conditions = [], localSubnet = '', slotVolumes = [] } = description
   return {
     ...description,
     localSubnet,
+    slotVolumes,
     resources: { ...resources, pids: 0 },
     problems: [],
     conditions: conditions.map((one) => ({ ...one, serviceId: one.serviceId ?? '' })),
@@ -99,12 +100,13 @@ export function nodeDescriptionToProto(description: NodeDescription): NodeDescri
 /** Errors: INVALID_ARGUMENT for missing fields. */
 export function nodeDescriptionFromProto(proto: NodeDescriptionProto): NodeDescription {
   const resources = required(proto.resources, 'NodeDescription', 'resources')
-  const { problems: _, conditions: __, localSubnet, ...rest } = proto
+  const { problems: _, conditions: __, localSubnet, slotVolumes, ...rest } = proto
   const conditions = conditionsFromProto(proto)
   return {
     ...rest,
     ...(conditions.length > 0 && { conditions }),
     ...(localSubnet !== '' && { localSubnet }),
+    ...(slotVolumes.length > 0 && { slotVolumes }),
     hostname: required(proto.hostname, 'NodeDescription', 'hostname'),
     platform: required(proto.platform, 'NodeDescription', 'platform'),
     resources: { nanoCpus: resources.nanoCpus, memoryBytes: resources.memoryBytes },

@@ -2,15 +2,19 @@
 import { canonicalJson } from '../lib/canonical-json.ts'
 import { sha256Hex } from '../lib/digest.ts'
 import { type SpecHash, specHash } from '../objects/ids.ts'
-import type { PortSpec, TaskSpec } from '../spec/service-spec.ts'
+import type { MountSpec, PortSpec, TaskSpec } from '../spec/service-spec.ts'
 
 /**
  * 128 bits of SHA-256 over the canonical JSON, as 32 hex digits. Equal specs have equal hashes in every process, also of
  * an earlier version: what was not there from the beginning counts only where it says something.
  */
 export function hashTaskSpec(spec: TaskSpec): SpecHash {
-  const { networks, ports, ...rest } = spec
-  const said = networks.length === 0 ? {} : { networks }
+  const { networks, ports, container, dependsOn, ...rest } = spec
+  const said = {
+    ...(networks.length === 0 ? {} : { networks }),
+    ...(dependsOn.length === 0 ? {} : { dependsOn }),
+    container: { ...container, mounts: container.mounts.map(saidOfMount) },
+  }
   const hashed = { ...rest, ...said, ports: ports.map(saidOfPort) }
   return specHash(sha256Hex(canonicalJson(hashed)).slice(0, 32))
 }
@@ -23,5 +27,22 @@ function saidOfPort(spec: PortSpec): object {
     ...(isMasqueraded ? { isMasqueraded } : {}),
     ...(isLocalFirst ? { isLocalFirst } : {}),
     ...(isFirewallFirst ? { isFirewallFirst } : {}),
+  }
+}
+
+function saidOfMount(spec: MountSpec): object {
+  const { bindNonRecursive, readOnlyNonRecursive, readOnlyForceRecursive, ...others } = spec
+  const { volumeLabels, volumeDriver, volumeOptions, volumeSubpath, volumeAffinity, ...mount } =
+    others
+  return {
+    ...mount,
+    ...(bindNonRecursive ? { bindNonRecursive } : {}),
+    ...(readOnlyNonRecursive ? { readOnlyNonRecursive } : {}),
+    ...(readOnlyForceRecursive ? { readOnlyForceRecursive } : {}),
+    ...(Object.keys(volumeLabels).length === 0 ? {} : { volumeLabels }),
+    ...(volumeDriver === '' ? {} : { volumeDriver }),
+    ...(Object.keys(volumeOptions).length === 0 ? {} : { volumeOptions }),
+    ...(volumeSubpath === '' ? {} : { volumeSubpath }),
+    ...(volumeAffinity === '' ? {} : { volumeAffinity }),
   }
 }

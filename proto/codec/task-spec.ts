@@ -9,10 +9,12 @@ import {
   type ResourceSpec as ResourceSpecProto,
   RestartPolicy_Condition,
   type RestartPolicy as RestartPolicyProto,
+  type ServiceDependency,
   type TaskSpec as TaskSpecProto,
 } from '../gen/tsswarm/v1/objects.ts'
 import type {
   ContainerSpec,
+  DependencySpec,
   MountSpec,
   PlacementSpec,
   PortSpec,
@@ -50,6 +52,7 @@ export function taskSpecToProto(spec: TaskSpec): TaskSpecProto {
     ports: spec.ports.map(portToProto),
     networks: spec.networks,
     forceUpdate: spec.forceUpdate,
+    dependsOn: spec.dependsOn,
   }
 }
 
@@ -68,6 +71,7 @@ export function taskSpecFromProto(proto: TaskSpecProto): TaskSpec {
     ports: proto.ports.map(portFromProto),
     networks: proto.networks,
     forceUpdate: proto.forceUpdate,
+    dependsOn: proto.dependsOn.map(dependencyFromProto),
   }
 }
 
@@ -95,6 +99,14 @@ function mountFromProto(proto: MountSpecProto): MountSpec {
       ? 'volume'
       : required(mountKind.fromProto(proto.kind), 'MountSpec', `kind (${proto.kind})`),
     bindPropagation: proto.bindPropagation as MountSpec['bindPropagation'],
+    volumeAffinity: proto.volumeAffinity as MountSpec['volumeAffinity'],
+  }
+}
+
+function dependencyFromProto({ service, condition }: ServiceDependency): DependencySpec {
+  return {
+    service,
+    condition: (condition === '' ? 'started' : condition) as DependencySpec['condition'],
   }
 }
 

@@ -30,6 +30,9 @@ export function taskToProto(task: Task): TaskProto {
     attachments: task.attachments.map(taskAttachmentToProto),
     drained: task.isDrained,
     ranAtMs: task.ranAtMs,
+    volumeNodeId: task.volumeNodeId ?? '',
+    slotVolumes: task.slotVolumes,
+    waitsFor: task.waitsFor,
   }
 }
 
@@ -67,6 +70,9 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
         : proto.attachments.map((one) => taskAttachmentFromProto(one, intern)),
     isDrained: proto.drained,
     ranAtMs: proto.ranAtMs,
+    volumeNodeId: optionalId(intern(proto.volumeNodeId), nodeId),
+    slotVolumes: proto.slotVolumes.length === 0 ? noPorts : proto.slotVolumes,
+    waitsFor: intern(proto.waitsFor),
   }
 }
 

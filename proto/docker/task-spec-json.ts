@@ -1,6 +1,7 @@
 // A task spec as Docker's API shows it (TaskTemplate of a service, Spec of a task).
 import type {
   ContainerSpec,
+  DependencySpec,
   MountSpec,
   NetworkUse,
   PlacementSpec,
@@ -22,8 +23,14 @@ export function taskSpecJson(spec: TaskSpec): Json {
     Placement: placementJson(spec.placement),
     ...omitEmpty({ Networks: spec.networks.map(networkJson) }),
     ForceUpdate: spec.forceUpdate,
+    ...omitEmpty({ DependsOn: spec.dependsOn.map(dependencyJson) }),
     Runtime: 'container',
   }
+}
+
+/** Ours: Docker's API knows nothing of it. */
+function dependencyJson({ service, condition }: DependencySpec): Json {
+  return { Service: service, Condition: condition }
 }
 
 function networkJson({ target, aliases }: NetworkUse): Json {
@@ -70,6 +77,9 @@ function mountJson(mount: MountSpec): Json {
   const bind = omitEmpty({
     Propagation: mount.bindPropagation,
     CreateMountpoint: mount.bindCreate,
+    NonRecursive: mount.bindNonRecursive,
+    ReadOnlyNonRecursive: mount.readOnlyNonRecursive,
+    ReadOnlyForceRecursive: mount.readOnlyForceRecursive,
   })
   const tmpfs = omitEmpty({ SizeBytes: mount.tmpfsSizeBytes, Mode: mount.tmpfsMode })
   return {
@@ -79,10 +89,22 @@ function mountJson(mount: MountSpec): Json {
     ...omitEmpty({
       ReadOnly: mount.readOnly,
       BindOptions: bind,
-      VolumeOptions: omitEmpty({ NoCopy: mount.volumeNoCopy }),
+      VolumeOptions: volumeJson(mount),
       TmpfsOptions: tmpfs,
     }),
   }
+}
+
+/** Affinity is ours. */
+function volumeJson(mount: MountSpec): Json {
+  const { volumeDriver: driver, volumeOptions: options } = mount
+  return omitEmpty({
+    NoCopy: mount.volumeNoCopy,
+    Labels: mount.volumeLabels,
+    Subpath: mount.volumeSubpath,
+    DriverConfig: omitEmpty({ Name: driver, Options: options }),
+    Affinity: mount.volumeAffinity,
+  })
 }
 
 function resourcesJson(resources: ResourceSpec): Json {

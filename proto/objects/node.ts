@@ -24,6 +24,8 @@ export interface NodeDescription {
   readonly conditions?: readonly NodeCondition[]
   /** CIDR of its local network; absent: not known. */
   readonly localSubnet?: string
+  /** Names of the volumes on it that are a slot's alone; absent: none. */
+  readonly slotVolumes?: readonly string[]
 }
 
 export interface ManagerInfo {

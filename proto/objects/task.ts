@@ -42,6 +42,12 @@ export interface Task {
   readonly isDrained: boolean
   /** Cluster time when it was first known to run; 0: never. */
   readonly ranAtMs: number
+  /** The node that has the volumes of its slot; undefined: none is known to, or it needs none. */
+  readonly volumeNodeId: NodeId | undefined
+  /** Names of the volumes that are its slot's alone. */
+  readonly slotVolumes: readonly string[]
+  /** What it waits for before it is started, in words; empty: nothing. */
+  readonly waitsFor: string
 }
 
 /** Counts for the scheduler and for replicas: not asked to stop. */

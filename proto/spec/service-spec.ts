@@ -1,6 +1,8 @@
 // What a user writes of a service. Types are inferred from the schemas; defaults are Swarm's.
 import { z } from 'zod'
+import { dependencySpec } from './dependency-spec.ts'
 import { parseIpRange } from './ip.ts'
+import { mountSpec } from './mount-spec.ts'
 import { durationMs, labels, serviceName, text } from './text.ts'
 
 export const portSpec = z
@@ -28,27 +30,6 @@ export const portSpec = z
     isLocalFirst: z.boolean().default(false),
     /** What comes from outside is let in by the host's firewall alone: it is not opened for this port. */
     isFirewallFirst: z.boolean().default(false),
-  })
-  .readonly()
-
-export const mountSpec = z
-  .object({
-    kind: z.enum(['bind', 'volume', 'tmpfs']).default('volume'),
-    source: text.default(''),
-    target: text.regex(/^\//, 'must be an absolute path in the container'),
-    readOnly: z.boolean().default(false),
-    bindPropagation: z
-      .enum(['', 'rprivate', 'private', 'rshared', 'shared', 'rslave', 'slave'])
-      .default(''),
-    bindCreate: z.boolean().default(false),
-    volumeNoCopy: z.boolean().default(false),
-    tmpfsSizeBytes: z
-      .number()
-      .int()
-      .min(0)
-      .max(2 ** 50)
-      .default(0),
-    tmpfsMode: z.number().int().min(0).max(0o7777).default(0),
   })
   .readonly()
 
@@ -161,6 +142,8 @@ export const taskSpec = z
     ports: z.array(portSpec).max(1024).readonly().default([]),
     networks: z.array(networkUse).max(64).readonly().default([]),
     forceUpdate: z.number().int().min(0).default(0),
+    /** They must be so far before tasks of this spec start for the first time. */
+    dependsOn: z.array(dependencySpec).max(64).readonly().default([]),
   })
   .readonly()
 
@@ -224,7 +207,8 @@ export const serviceSpec = z
 
 export type PortSpec = z.infer<typeof portSpec>
 export type NetworkUse = z.infer<typeof networkUse>
-export type MountSpec = z.infer<typeof mountSpec>
+export type { DependencySpec } from './dependency-spec.ts'
+export type { MountSpec } from './mount-spec.ts'
 export type UlimitSpec = z.infer<typeof ulimitSpec>
 export type ContainerSpec = z.infer<typeof containerSpec>
 export type ResourceSpec = z.infer<typeof resourceSpec>

@@ -53,6 +53,14 @@ const mount = fc.record(
     volumeNoCopy: fc.boolean(),
     tmpfsSizeBytes: timeMs,
     tmpfsMode: fc.nat({ max: 0o7777 }),
+    bindNonRecursive: fc.boolean(),
+    readOnlyNonRecursive: fc.boolean(),
+    readOnlyForceRecursive: fc.boolean(),
+    volumeLabels: labels,
+    volumeDriver: word,
+    volumeOptions: labels,
+    volumeSubpath: word,
+    volumeAffinity: fc.constantFrom('' as const, 'slot' as const, 'none' as const),
   },
   plain,
 )
@@ -155,6 +163,16 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
     ),
     networks: fc.array(fc.record({ target: some, aliases: words }, plain), { maxLength: 2 }),
     forceUpdate: count,
+    dependsOn: fc.array(
+      fc.record(
+        {
+          service: word,
+          condition: fc.constantFrom('started' as const, 'healthy' as const),
+        },
+        plain,
+      ),
+      { maxLength: 2 },
+    ),
   },
   plain,
 )
@@ -259,6 +277,9 @@ export const anyTask: fc.Arbitrary<Task> = fc.record(
     attachments: addresses,
     isDrained: fc.boolean(),
     ranAtMs: timeMs,
+    volumeNodeId: fc.option(anyId.map(nodeId), { nil: undefined }),
+    slotVolumes: words,
+    waitsFor: word,
   },
   plain,
 )

@@ -46,6 +46,7 @@ export const anInfo: InfoResponse = {
     problems: [],
     conditions: [],
     localSubnet: '',
+    slotVolumes: [],
   },
   stateDir: '/var/lib/tsswarm',
   leaderNodeId: '',

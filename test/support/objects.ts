@@ -116,6 +116,10 @@ export interface TaskFacts {
   readonly isDrained?: boolean
   /** Undefined: what fits the state and appliedAtMs. */
   readonly ranAtMs?: number
+  readonly volumeNode?: string
+  readonly slotVolumes?: readonly string[]
+  readonly waitsFor?: string
+  readonly containerId?: string
   readonly startAtMs?: number
   readonly startAfter?: string | undefined
 }
@@ -149,6 +153,9 @@ export function aTask(facts: TaskFacts): Task {
       addresses,
     })),
     isDrained: facts.isDrained ?? false,
+    volumeNodeId: facts.volumeNode === undefined ? undefined : nodeId(facts.volumeNode),
+    slotVolumes: facts.slotVolumes ?? [],
+    waitsFor: facts.waitsFor ?? '',
     ranAtMs: facts.ranAtMs ?? (facts.state === TaskState.FAILED ? 0 : (facts.appliedAtMs ?? 0)),
   }
 }

@@ -85,6 +85,8 @@ export interface BindMount {
   readonly propagation?: 'private' | 'rprivate' | 'shared' | 'rshared' | 'slave' | 'rslave'
   readonly nonRecursive?: boolean
   readonly createSource?: boolean
+  /** Read-only: whether what is mounted below is so too. Default `possible`: where the kernel can. */
+  readonly readOnlyRecursion?: 'possible' | 'none' | 'required'
 }
 
 export interface VolumeMount {
@@ -101,6 +103,10 @@ export interface VolumeMount {
   /** A directory inside the volume; must exist. */
   readonly subpath?: string
   readonly labels?: Readonly<Record<string, string>>
+  /** Of driver local, for a volume that is made now: type, o, device. */
+  readonly options?: Readonly<Record<string, string>>
+  /** It belongs to one slot of a service. */
+  readonly isSlots?: boolean
 }
 
 export interface TmpfsMount {

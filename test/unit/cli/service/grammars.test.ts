@@ -59,13 +59,37 @@ t.test('mounts', async (t) => {
     tmpfsMode: 0o1770,
     readOnly: false,
   })
+  t.match(
+    parseMount(
+      'src=d,dst=/d,volume-label=a=b,volume-label=c,volume-driver=local,volume-opt=type=nfs,' +
+        '"volume-opt=o=addr=10.0.0.1,rw",volume-opt=device=:/x,volume-subpath=in,volume-affinity=slot',
+    ),
+    {
+      volumeLabels: { a: 'b', c: '' },
+      volumeDriver: 'local',
+      volumeOptions: { type: 'nfs', o: 'addr=10.0.0.1,rw', device: ':/x' },
+      volumeSubpath: 'in',
+      volumeAffinity: 'slot',
+    },
+  )
+  t.match(parseMount('type=bind,src=/a,dst=/b,bind-recursive=disabled'), { bindNonRecursive: true })
+  t.match(parseMount('type=bind,src=/a,dst=/b,ro,bind-recursive=writable'), {
+    readOnlyNonRecursive: true,
+  })
+  t.match(parseMount('type=bind,src=/a,dst=/b,ro,bind-recursive=readonly'), {
+    readOnlyForceRecursive: true,
+  })
   const bad: readonly (readonly [string, RegExp])[] = [
     ['source=a', /target is required/],
     ['type=npipe,target=/a', /type "npipe" is not available: it may be bind, volume or tmpfs/],
     ['target=/a,ro=maybe', /ro must be true or false/],
     ['target=/a,foo=1', /unexpected key "foo"; the keys are/],
     ['target=/a,source', /"source" must be key=value/],
-    ['target=/a,volume-driver=x', /"volume-driver" is not available in this version/],
+    ['target=/a,consistency=cached', /"consistency" is not available in this version/],
+    ['target=/a,volume-opt=type', /"type" must be NAME=value/],
+    ['target=/a,volume-affinity=node', /volume-affinity must be slot or none/],
+    ['type=bind,target=/a,volume-subpath=x', /volume-subpath goes with type=volume only/],
+    ['type=bind,target=/a,bind-recursive=yes', /must be enabled, disabled, writable or readonly/],
     ['target=/a,tmpfs-size=1m', /tmpfs-size goes with type=tmpfs only, not with type=volume/],
     ['type=tmpfs,target=/a,tmpfs-mode=9', /must be octal/],
     ['type=tmpfs,target=/a,tmpfs-size=big', /must be a size/],

@@ -81,6 +81,7 @@ t.test('an image alone is one replica with every default', async (t) => {
       ports: [],
       networks: [],
       forceUpdate: 0,
+      dependsOn: [],
     },
     endpointMode: 'vip',
     update: defaultUpdatePolicy,

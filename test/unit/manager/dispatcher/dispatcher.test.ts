@@ -476,4 +476,5 @@ const emptyDescription = {
   problems: [],
   conditions: [],
   localSubnet: '',
+  slotVolumes: [],
 }
