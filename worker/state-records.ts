@@ -47,6 +47,7 @@ const task = z.object({
   serviceLabels: z.record(z.string(), z.string()),
   /** A record of before networks has none. */
   attachments: z.array(attachment.transform(withoutUndefined)).default([]),
+  isDrained: z.boolean().default(false),
 })
 /** As protobuf, which a later version reads although its rules for users may have changed. */
 const spec = z.object({
@@ -79,6 +80,14 @@ const status = z.object({
       }),
     )
     .default([]),
+  health: z
+    .object({
+      state: z.enum(['starting', 'healthy', 'unhealthy']),
+      failures: z.number(),
+      failedAtMs: z.number(),
+      output: z.string(),
+    })
+    .optional(),
 })
 
 /** zod types an absent connection as an optional property that may be undefined. */
@@ -158,9 +167,13 @@ function decodeLine(line: Buffer): StateRecord | undefined {
   if (line.length < 10 || line.toString('latin1', 0, 8) !== checksum(json)) return undefined
   const parsed = parseRecord(json)
   if (!parsed?.success) return undefined
-  // zod types an absent exit code as an optional property; a status always has the property.
+  // zod types an absent exit code or health as an optional property; a status always has the property.
   if (parsed.data.kind !== 'statuses') return parsed.data
-  const statuses = parsed.data.statuses.map((item) => ({ ...item, exitCode: item.exitCode }))
+  const statuses = parsed.data.statuses.map((item) => ({
+    ...item,
+    exitCode: item.exitCode,
+    health: item.health,
+  }))
   return { kind: 'statuses', statuses }
 }
 

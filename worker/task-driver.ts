@@ -68,6 +68,7 @@ export function initialStatus(task: AssignedTask): TaskStatus {
     exitCode: undefined,
     hostPorts: [],
     connections: [],
+    health: undefined,
   }
 }
 

@@ -233,5 +233,6 @@ function goneStatus(id: TaskId): TaskStatus {
     exitCode: undefined,
     hostPorts: [],
     connections: [],
+    health: undefined,
   }
 }

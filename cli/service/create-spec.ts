@@ -16,6 +16,7 @@ import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
 import { dependencyFlag, readDependencies } from './depends-on.ts'
+import { changeHealthcheck } from './health-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
 import { changePolicies, newPolicyFlags, usualPolicies } from './policy-flags.ts'
@@ -139,6 +140,7 @@ function containerInput(flags: CreateFlags, source: ContainerSource): ContainerI
     hosts: [...flags.host],
     sysctls: read('sysctl', () => parseMap('sysctl', flags.sysctl)),
     ulimits: flags.ulimit.map((ulimit) => read('ulimit', () => parseUlimit(ulimit), ulimit)),
+    ...changeHealthcheck(undefined, flags),
   }
 }
 

@@ -4,6 +4,11 @@ import { SwarmError } from '../../proto/errors.ts'
 const flags: Readonly<Record<string, string>> = {
   name: 'name',
   'mode.replicas': 'replicas',
+  'task.container.healthcheck.intervalMs': 'health-interval',
+  'task.container.healthcheck.startIntervalMs': 'health-start-interval',
+  'task.container.healthcheck.startPeriodMs': 'health-start-period',
+  'task.container.healthcheck.test[1]': 'health-cmd',
+  'task.container.healthcheck.timeoutMs': 'health-timeout',
   'task.container.hostname': 'hostname',
   'task.container.stopGraceMs': 'stop-grace-period',
   'task.container.stopSignal': 'stop-signal',

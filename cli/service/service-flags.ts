@@ -3,10 +3,12 @@
 import { replicasMax } from '../../proto/spec/service-spec.ts'
 import type { Flags, FlagValues } from '../flags.ts'
 import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
+import { healthFlags } from './health-flags.ts'
 
 const many = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 export const sharedServiceFlags = {
+  ...healthFlags,
   'cap-add': list('Add Linux capabilities'),
   'cap-drop': list('Drop Linux capabilities'),
   detach: bool('Exit immediately instead of waiting for the service to converge', { short: 'd' }),
@@ -51,8 +53,6 @@ export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 const dns = 'it is not available in this version: use --host for single names'
 const files =
   'secrets and configs are not available in this version: use --env or --mount type=bind'
-const health =
-  'health checks are not available in this version: a task counts as healthy while it runs'
 const logging = 'logs are kept on the node of each task: read them with "tsswarm service logs"'
 const registry =
   'log in on the nodes is not available in this version: load images with "tsswarm image load"'
@@ -60,7 +60,6 @@ const registry =
 const prefixes: readonly (readonly [RegExp, string])[] = [
   [/^dns(-.*)?$/, dns],
   [/^(secret|config)(-.*)?$/, files],
-  [/^health-.*$|^no-healthcheck$/, health],
   [/^log-(driver|opt)$/, logging],
   [/^with-registry-auth$/, registry],
   [/^max-concurrent$/, 'jobs are not available in this version'],

@@ -19,6 +19,7 @@ import { capability, sharedContainerInput, spreadKey } from './create-spec.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
 import { changeDependencies, dependencyChangeFlags } from './depends-on.ts'
+import { changeHealthcheck } from './health-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
 import { changePolicies, policyFlags } from './policy-flags.ts'
@@ -126,8 +127,10 @@ function updateContainer(
   env: Readonly<Record<string, string | undefined>>,
 ): ContainerSpec {
   const { args } = flags
+  const { healthcheck, ...rest } = container
   return {
-    ...container,
+    ...rest,
+    ...changeHealthcheck(healthcheck, flags),
     ...sharedContainerInput(flags),
     image: flags.image ?? container.image,
     args: args === undefined ? container.args : read('args', () => splitWords(args)),

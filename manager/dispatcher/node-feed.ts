@@ -217,5 +217,6 @@ function assignedTask(tx: ReadTx, task: Task): AssignedTask {
     desiredState: isDraining(task) ? TaskState.RUNNING : task.desiredState,
     state: task.state,
     attachments: task.attachments,
+    isDrained: task.isDrained,
   }
 }

@@ -58,5 +58,6 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     volumeNodeId: start.volumeNodeId,
     slotVolumes: slotVolumesOf(service, slot),
     waitsFor: '',
+    health: undefined,
   }
 }

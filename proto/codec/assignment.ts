@@ -10,6 +10,7 @@ import type { AssignedTask, AssignmentUpdate, Stamp, TaskStatus } from '../objec
 import { serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { TaskSpecRecord } from '../objects/service.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
+import { taskHealthFromProto, taskHealthToProto } from './health.ts'
 import {
   connectionStatusFromProto,
   connectionStatusToProto,
@@ -59,7 +60,11 @@ export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate 
 }
 
 export function taskStatusToProto(status: TaskStatus): TaskStatusProto {
-  return { ...status, connections: status.connections.map(connectionStatusToProto) }
+  return {
+    ...status,
+    connections: status.connections.map(connectionStatusToProto),
+    health: taskHealthToProto(status.health),
+  }
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
@@ -70,6 +75,7 @@ export function taskStatusFromProto(proto: TaskStatusProto): TaskStatus {
     state: stateFromProto(proto.state, 'TaskStatus'),
     exitCode: proto.exitCode,
     connections: proto.connections.map(connectionStatusFromProto),
+    health: taskHealthFromProto(proto.health),
   }
 }
 
@@ -83,7 +89,9 @@ export function stampFromProto(
 }
 
 function assignedTaskToProto(task: AssignedTask): AssignedTaskProto {
-  return { ...task, attachments: task.attachments.map(taskAttachmentToProto) }
+  const { isDrained, ...same } = task
+  const attachments = task.attachments.map(taskAttachmentToProto)
+  return { ...same, attachments, drained: isDrained }
 }
 
 function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
@@ -97,6 +105,7 @@ function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
     state: stateFromProto(proto.state, 'AssignedTask'),
     serviceLabels: proto.serviceLabels,
     attachments: proto.attachments.map((one) => taskAttachmentFromProto(one)),
+    isDrained: proto.drained,
   }
 }
 

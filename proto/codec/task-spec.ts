@@ -22,6 +22,7 @@ import type {
   RestartPolicy,
   TaskSpec,
 } from '../spec/service-spec.ts'
+import { healthcheckFromProto, healthcheckToProto } from './health.ts'
 import { enumCodec, required } from './required.ts'
 
 const mountKind = enumCodec({
@@ -79,15 +80,17 @@ function containerToProto(spec: ContainerSpec): ContainerSpecProto {
   return {
     ...spec,
     mounts: spec.mounts.map((mount) => ({ ...mount, kind: mountKind.toProto(mount.kind) })),
+    healthcheck: spec.healthcheck && healthcheckToProto(spec.healthcheck),
   }
 }
 
 function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
-  const { init, mounts, ...same } = proto
+  const { init, mounts, healthcheck, ...same } = proto
   return {
     ...same,
     ...(init === undefined ? {} : { init }),
     mounts: mounts.map(mountFromProto),
+    ...healthcheckFromProto(healthcheck),
   }
 }
 

@@ -3,6 +3,7 @@ import type { Task as TaskProto } from '../gen/tsswarm/v1/objects.ts'
 import { nodeId, serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { Task } from '../objects/task.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
+import { taskHealthFromProto, taskHealthToProto } from './health.ts'
 import { taskAttachmentFromProto, taskAttachmentToProto } from './network.ts'
 import { optionalId, required } from './required.ts'
 
@@ -33,6 +34,7 @@ export function taskToProto(task: Task): TaskProto {
     volumeNodeId: task.volumeNodeId ?? '',
     slotVolumes: task.slotVolumes,
     waitsFor: task.waitsFor,
+    health: taskHealthToProto(task.health),
   }
 }
 
@@ -73,6 +75,7 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
     volumeNodeId: optionalId(intern(proto.volumeNodeId), nodeId),
     slotVolumes: proto.slotVolumes.length === 0 ? noPorts : proto.slotVolumes,
     waitsFor: intern(proto.waitsFor),
+    health: taskHealthFromProto(proto.health),
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   RestartPolicy,
   TaskSpec,
 } from '../spec/service-spec.ts'
+import { healthcheckJson } from './healthcheck-json.ts'
 import { type Json, nanoseconds, omitEmpty } from './json.ts'
 
 /** Docker's TaskSpec. */
@@ -56,6 +57,7 @@ function containerJson(container: ContainerSpec): Json {
     ...(container.init === undefined ? {} : { Init: container.init }),
     StopGracePeriod: nanoseconds(container.stopGraceMs),
     ...omitEmpty({
+      Healthcheck: healthcheckJson(container.healthcheck),
       Mounts: container.mounts.map(mountJson),
       Hosts: container.hosts.map(dockerHost),
       Sysctls: container.sysctls,

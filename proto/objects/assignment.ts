@@ -3,6 +3,7 @@ import type { TaskSpec } from '../spec/service-spec.ts'
 import type { ServiceId, SpecHash, TaskId } from './ids.ts'
 import type { ConnectionStatus, TaskAttachment } from './network.ts'
 import type { TaskSpecRecord } from './service.ts'
+import type { TaskHealth } from './task.ts'
 import type { TaskState } from './task-state.ts'
 
 /** Orders assignments over force-new-cluster (epoch) and Raft indexes. */
@@ -29,6 +30,8 @@ export interface AssignedTask {
   readonly serviceLabels: Readonly<Record<string, string>>
   /** Its addresses, one entry a network. */
   readonly attachments: readonly TaskAttachment[]
+  /** No node leads connections to it any more. */
+  readonly isDrained: boolean
 }
 
 /** `set` is everything assigned to the node; `changes` hold on top of exactly `previous`. */
@@ -71,4 +74,6 @@ export interface TaskStatus {
   readonly hostPorts: readonly string[]
   /** Of networks that it was connected to while it ran. */
   readonly connections: readonly ConnectionStatus[]
+  /** Undefined: it has no health check, or was not started yet. */
+  readonly health: TaskHealth | undefined
 }

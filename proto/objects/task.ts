@@ -48,6 +48,19 @@ export interface Task {
   readonly slotVolumes: readonly string[]
   /** What it waits for before it is started, in words; empty: nothing. */
   readonly waitsFor: string
+  /** What its node last said of its health check; undefined: it has none, or was not started yet. */
+  readonly health: TaskHealth | undefined
+}
+
+/** Told with each change of state, and of failing probes now and then. */
+export interface TaskHealth {
+  readonly state: 'starting' | 'healthy' | 'unhealthy'
+  /** Failed probes in a row. */
+  readonly failures: number
+  /** The last probe that failed, on its node's wall clock; 0: none did. */
+  readonly failedAtMs: number
+  /** What came of it: its beginning. */
+  readonly output: string
 }
 
 /** Counts for the scheduler and for replicas: not asked to stop. */

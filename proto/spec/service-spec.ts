@@ -1,6 +1,7 @@
 // What a user writes of a service. Types are inferred from the schemas; defaults are Swarm's.
 import { z } from 'zod'
 import { dependencySpec } from './dependency-spec.ts'
+import { healthcheckSpec } from './healthcheck-spec.ts'
 import { parseIpRange } from './ip.ts'
 import { mountSpec } from './mount-spec.ts'
 import { durationMs, labels, serviceName, text } from './text.ts'
@@ -68,6 +69,8 @@ export const containerSpec = z
     hosts: z.array(text).max(1024).readonly().default([]),
     sysctls: z.record(z.string(), text).readonly().default({}),
     ulimits: z.array(ulimitSpec).max(32).readonly().default([]),
+    /** Absent: as the image says. */
+    healthcheck: healthcheckSpec.optional(),
   })
   .readonly()
 

@@ -65,6 +65,33 @@ const mount = fc.record(
   plain,
 )
 
+const probePort = fc.record({ port: count }, plain)
+const httpProbe = fc.record({ port: count, path: some }, plain)
+
+const healthcheck = fc.record(
+  {
+    test: words,
+    intervalMs: timeMs,
+    timeoutMs: timeMs,
+    retries: count,
+    startPeriodMs: timeMs,
+    startIntervalMs: timeMs,
+    http: httpProbe,
+    tcp: probePort,
+  },
+  {
+    noNullPrototype: true,
+    requiredKeys: [
+      'test',
+      'intervalMs',
+      'timeoutMs',
+      'retries',
+      'startPeriodMs',
+      'startIntervalMs',
+    ],
+  },
+)
+
 const container = fc.record(
   {
     image: some,
@@ -92,6 +119,7 @@ const container = fc.record(
         maxLength: 2,
       },
     ),
+    healthcheck,
   },
   {
     noNullPrototype: true,
@@ -280,6 +308,18 @@ export const anyTask: fc.Arbitrary<Task> = fc.record(
     volumeNodeId: fc.option(anyId.map(nodeId), { nil: undefined }),
     slotVolumes: words,
     waitsFor: word,
+    health: fc.option(
+      fc.record(
+        {
+          state: fc.constantFrom('starting' as const, 'healthy' as const, 'unhealthy' as const),
+          failures: count,
+          failedAtMs: timeMs,
+          output: word,
+        },
+        plain,
+      ),
+      { nil: undefined },
+    ),
   },
   plain,
 )

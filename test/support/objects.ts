@@ -120,6 +120,7 @@ export interface TaskFacts {
   readonly slotVolumes?: readonly string[]
   readonly waitsFor?: string
   readonly containerId?: string
+  readonly health?: Task['health']
   readonly startAtMs?: number
   readonly startAfter?: string | undefined
 }
@@ -156,6 +157,7 @@ export function aTask(facts: TaskFacts): Task {
     volumeNodeId: facts.volumeNode === undefined ? undefined : nodeId(facts.volumeNode),
     slotVolumes: facts.slotVolumes ?? [],
     waitsFor: facts.waitsFor ?? '',
+    health: facts.health,
     ranAtMs: facts.ranAtMs ?? (facts.state === TaskState.FAILED ? 0 : (facts.appliedAtMs ?? 0)),
   }
 }

@@ -298,6 +298,7 @@ t.test('statuses go up once the session has started, and again in the next one',
     exitCode: undefined,
     hostPorts: [],
     connections: [],
+    health: undefined,
   })
   await fixture.clock.advance(100)
   t.same(cases(fixture.last), ['open'])

@@ -59,6 +59,7 @@ function aStatus(id: string, more: Partial<TaskStatus> = {}): TaskStatus {
     exitCode: undefined,
     hostPorts: ['tcp/80'],
     connections: [],
+    health: undefined,
     ...more,
   }
 }

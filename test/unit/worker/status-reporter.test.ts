@@ -12,6 +12,7 @@ function aStatus(id: string, state: TaskState): TaskStatus {
     exitCode: undefined,
     hostPorts: [],
     connections: [],
+    health: undefined,
   }
   return { taskId: taskId(id), state, atMs: 0, ...rest }
 }

@@ -209,8 +209,6 @@ t.test("flags of Swarm's that are not there are all told about", async (t) => {
     'dns-search',
     'secret',
     'config-rm',
-    'health-cmd',
-    'no-healthcheck',
     'log-driver',
     'log-opt',
     'with-registry-auth',

@@ -31,6 +31,7 @@ function aStatus(taskId: string, state: TaskState, more: Partial<TaskStatus> = {
     pid: 9,
     hostPorts: [],
     connections: [],
+    health: undefined,
   }
   return { taskId, state, ...rest, ...more }
 }

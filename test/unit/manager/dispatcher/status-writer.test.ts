@@ -21,6 +21,7 @@ function aStatus(id: string, state: TaskState): TaskStatus {
     exitCode: undefined,
     hostPorts: [],
     connections: [],
+    health: undefined,
   }
 }
 
