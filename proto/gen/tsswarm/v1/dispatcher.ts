@@ -20,7 +20,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { AgentDiagnosisMessage, DiagnosisRequest } from "./diagnosis.ts";
-import { NodeDescription, NodeRole, TaskAttachment, TaskSpecRecord, TaskState } from "./objects.ts";
+import { NodeDescription, NodeRole, TaskAttachment, TaskHealth, TaskSpecRecord, TaskState } from "./objects.ts";
 import { OverlayNodePaths, OverlayView } from "./overlay.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -123,6 +123,7 @@ export interface TaskStatus {
   readonly hostPorts: readonly string[];
   /** What became of the networks that it was connected to while it ran. */
   readonly connections: readonly ConnectionStatus[];
+  readonly health: TaskHealth | undefined;
 }
 
 export interface ConnectionStatus {
@@ -218,6 +219,8 @@ export interface AssignedTask {
   readonly serviceLabels: { [key: string]: string };
   /** Its addresses, one entry a network. */
   readonly attachments: readonly TaskAttachment[];
+  /** No node leads connections to it any more: if it is unhealthy it may be stopped. */
+  readonly drained: boolean;
 }
 
 export interface AssignedTask_ServiceLabelsEntry {
@@ -974,6 +977,7 @@ function createBaseTaskStatus(): TaskStatus {
     exitCode: undefined,
     hostPorts: [],
     connections: [],
+    health: undefined,
   };
 }
 
@@ -1008,6 +1012,9 @@ export const TaskStatus: MessageFns<TaskStatus> = {
     }
     for (const v of message.connections) {
       ConnectionStatus.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.health !== undefined) {
+      TaskHealth.encode(message.health, writer.uint32(322).fork()).join();
     }
     return writer;
   },
@@ -1103,6 +1110,14 @@ export const TaskStatus: MessageFns<TaskStatus> = {
             }
 
             message.connections.push(ConnectionStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.health = TaskHealth.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1741,6 +1756,7 @@ function createBaseAssignedTask(): AssignedTask {
     state: 0,
     serviceLabels: {},
     attachments: [],
+    drained: false,
   };
 }
 
@@ -1772,6 +1788,9 @@ export const AssignedTask: MessageFns<AssignedTask> = {
     });
     for (const v of message.attachments) {
       TaskAttachment.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.drained !== false) {
+      writer.uint32(320).bool(message.drained);
     }
     return writer;
   },
@@ -1862,6 +1881,14 @@ export const AssignedTask: MessageFns<AssignedTask> = {
             }
 
             message.attachments.push(TaskAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.drained = reader.bool();
             continue;
           }
         }

@@ -179,6 +179,8 @@ export interface ContainerSpec {
   readonly hosts: readonly string[];
   readonly sysctls: { [key: string]: string };
   readonly ulimits: readonly UlimitSpec[];
+  /** Absent: as the image says. */
+  readonly healthcheck: HealthcheckSpec | undefined;
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -189,6 +191,31 @@ export interface ContainerSpec_LabelsEntry {
 export interface ContainerSpec_SysctlsEntry {
   readonly key: string;
   readonly value: string;
+}
+
+/** How to tell whether a container serves. What is 0 or empty is as the image says. */
+export interface HealthcheckSpec {
+  /** NONE; CMD and a command; CMD-SHELL and a line for the image's shell. */
+  readonly test: readonly string[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly retries: number;
+  readonly startPeriodMs: number;
+  readonly startIntervalMs: number;
+  /** Instead of a test: the node itself asks. */
+  readonly http: HttpProbe | undefined;
+  readonly tcp: TcpProbe | undefined;
+}
+
+/** Healthy: an answer of status 200 to 399. */
+export interface HttpProbe {
+  readonly port: number;
+  readonly path: string;
+}
+
+/** Healthy: a connection. */
+export interface TcpProbe {
+  readonly port: number;
 }
 
 export interface UlimitSpec {
@@ -416,6 +443,20 @@ export interface Task {
   readonly slotVolumes: readonly string[];
   /** What it waits for before it is started; empty: nothing. */
   readonly waitsFor: string;
+  /** Absent: it has no health check, or was not started yet. */
+  readonly health: TaskHealth | undefined;
+}
+
+/** What its node last said of a task's health check: each change, and of failing probes now and then. */
+export interface TaskHealth {
+  /** starting, healthy or unhealthy. */
+  readonly state: string;
+  /** Failed probes in a row. */
+  readonly failures: number;
+  /** The last probe that failed; 0: none did. */
+  readonly failedAtMs: number;
+  /** What came of it: its beginning. */
+  readonly output: string;
 }
 
 /** A task on one network. Its first two fields are those of NetworkAddresses. */
@@ -1319,6 +1360,7 @@ function createBaseContainerSpec(): ContainerSpec {
     hosts: [],
     sysctls: {},
     ulimits: [],
+    healthcheck: undefined,
   };
 }
 
@@ -1383,6 +1425,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     });
     for (const v of message.ulimits) {
       UlimitSpec.encode(v!, writer.uint32(162).fork()).join();
+    }
+    if (message.healthcheck !== undefined) {
+      HealthcheckSpec.encode(message.healthcheck, writer.uint32(322).fork()).join();
     }
     return writer;
   },
@@ -1566,6 +1611,14 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             message.ulimits.push(UlimitSpec.decode(reader, reader.uint32()));
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.healthcheck = HealthcheckSpec.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1678,6 +1731,241 @@ export const ContainerSpec_SysctlsEntry: MessageFns<ContainerSpec_SysctlsEntry> 
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHealthcheckSpec(): HealthcheckSpec {
+  return {
+    test: [],
+    intervalMs: 0,
+    timeoutMs: 0,
+    retries: 0,
+    startPeriodMs: 0,
+    startIntervalMs: 0,
+    http: undefined,
+    tcp: undefined,
+  };
+}
+
+export const HealthcheckSpec: MessageFns<HealthcheckSpec> = {
+  encode(message: HealthcheckSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.test) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.intervalMs !== 0) {
+      writer.uint32(16).uint64(message.intervalMs);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).uint64(message.timeoutMs);
+    }
+    if (message.retries !== 0) {
+      writer.uint32(32).uint32(message.retries);
+    }
+    if (message.startPeriodMs !== 0) {
+      writer.uint32(40).uint64(message.startPeriodMs);
+    }
+    if (message.startIntervalMs !== 0) {
+      writer.uint32(48).uint64(message.startIntervalMs);
+    }
+    if (message.http !== undefined) {
+      HttpProbe.encode(message.http, writer.uint32(58).fork()).join();
+    }
+    if (message.tcp !== undefined) {
+      TcpProbe.encode(message.tcp, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthcheckSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthcheckSpec() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.test.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.intervalMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.timeoutMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.retries = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.startPeriodMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.startIntervalMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.http = HttpProbe.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.tcp = TcpProbe.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHttpProbe(): HttpProbe {
+  return { port: 0, path: "" };
+}
+
+export const HttpProbe: MessageFns<HttpProbe> = {
+  encode(message: HttpProbe, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== 0) {
+      writer.uint32(8).uint32(message.port);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HttpProbe {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHttpProbe() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTcpProbe(): TcpProbe {
+  return { port: 0 };
+}
+
+export const TcpProbe: MessageFns<TcpProbe> = {
+  encode(message: TcpProbe, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== 0) {
+      writer.uint32(8).uint32(message.port);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TcpProbe {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTcpProbe() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.port = reader.uint32();
             continue;
           }
         }
@@ -3002,6 +3290,7 @@ function createBaseTask(): Task {
     volumeNodeId: "",
     slotVolumes: [],
     waitsFor: "",
+    health: undefined,
   };
 }
 
@@ -3081,6 +3370,9 @@ export const Task: MessageFns<Task> = {
     }
     if (message.waitsFor !== "") {
       writer.uint32(418).string(message.waitsFor);
+    }
+    if (message.health !== undefined) {
+      TaskHealth.encode(message.health, writer.uint32(362).fork()).join();
     }
     return writer;
   },
@@ -3296,6 +3588,93 @@ export const Task: MessageFns<Task> = {
             }
 
             message.waitsFor = reader.string();
+            continue;
+          }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.health = TaskHealth.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTaskHealth(): TaskHealth {
+  return { state: "", failures: 0, failedAtMs: 0, output: "" };
+}
+
+export const TaskHealth: MessageFns<TaskHealth> = {
+  encode(message: TaskHealth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    if (message.failures !== 0) {
+      writer.uint32(16).uint32(message.failures);
+    }
+    if (message.failedAtMs !== 0) {
+      writer.uint32(24).uint64(message.failedAtMs);
+    }
+    if (message.output !== "") {
+      writer.uint32(34).string(message.output);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskHealth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskHealth() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.failures = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.failedAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.output = reader.string();
             continue;
           }
         }
