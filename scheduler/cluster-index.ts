@@ -14,6 +14,7 @@ import {
 } from '../proto/objects/index.ts'
 import { type Demand, demandOf, type Strategy } from './demand.ts'
 import { FailureRecord } from './failure-record.ts'
+import { GenericHoldings } from './generic.ts'
 import { ServiceSpread } from './service-spread.ts'
 import { TouchLog } from './touch-log.ts'
 
@@ -30,6 +31,8 @@ export interface NodeEntry {
   activeTasks: number
   /** Users of each host port (see demand.ts), and of `tcp/8080/*`: those bound to whatever address. */
   hostPorts: Map<string, number> | undefined
+  /** What tasks hold of its generic resources; undefined: nothing so far. */
+  generic: GenericHoldings | undefined
 }
 
 /** What an index is built from, in one consistent state. */
@@ -135,6 +138,7 @@ export class ClusterIndex {
       reservedMemoryBytes: 0,
       activeTasks: 0,
       hostPorts: undefined,
+      generic: undefined,
     }
     this.#entries[entry.index] = entry
     this.#byId.set(node.id, entry)
@@ -163,18 +167,23 @@ export class ClusterIndex {
     return makesRoom(before, after)
   }
 
-  /** Counts a waiting task on a node, before that is committed. `unplace` takes it back. */
-  place(task: Task, entry: NodeEntry): void {
+  /**
+   * Counts a waiting task on a node, before that is committed, with what it gets of generic resources there.
+   * `unplace` takes it back.
+   */
+  place(task: Task, entry: NodeEntry, generic = task.generic): void {
     this.#reserve(task, entry, 1)
+    holdGeneric(entry, generic, 1)
     if (!isActive(task)) return
     entry.activeTasks += 1
     this.services.add(task.serviceId, entry.index)
   }
 
   /** Takes a placed task back; without effect when the node was dropped meanwhile. */
-  unplace(task: Task, entry: NodeEntry): void {
+  unplace(task: Task, entry: NodeEntry, generic = task.generic): void {
     if (this.#entries[entry.index] !== entry) return
     this.#reserve(task, entry, -1)
+    holdGeneric(entry, generic, -1)
     if (!isActive(task)) return
     entry.activeTasks -= 1
     if (entry.activeTasks < 0) {
@@ -222,6 +231,12 @@ function countsAlike(a: Task, b: Task): boolean {
     isActive(a) === isActive(b) &&
     a.specHash === b.specHash
   )
+}
+
+function holdGeneric(entry: NodeEntry, generic: Task['generic'], sign: 1 | -1): void {
+  if (generic.length === 0) return
+  entry.generic ??= new GenericHoldings()
+  entry.generic.add(generic, sign)
 }
 
 function countPort(entry: NodeEntry, port: string, sign: 1 | -1): void {

@@ -9,6 +9,7 @@ import {
   parseSpread,
   type SpreadPreference,
 } from './constraints.ts'
+import type { GenericDemand } from './generic.ts'
 
 export type Strategy = 'spread' | 'binpack' | 'random'
 
@@ -16,6 +17,8 @@ export interface Demand {
   readonly specHash: SpecHash
   readonly nanoCpus: number
   readonly memoryBytes: number
+  /** Generic resources, one entry a kind. */
+  readonly generic: readonly GenericDemand[]
   readonly constraints: readonly Constraint[]
   /** Constraints that cannot be read; no node fulfils them. */
   readonly unreadable: readonly string[]
@@ -45,6 +48,7 @@ export function demandOf(specHash: SpecHash, spec: TaskSpec): Demand {
   const asked = {
     nanoCpus: reservations.nanoCpus,
     memoryBytes: reservations.memoryBytes,
+    generic: (reservations.generic ?? []).map(({ kind, count }) => ({ kind, count })),
     platforms: placement.platforms.map(normalPlatform),
     hostPorts: hostPortsOf(spec),
     maxReplicasPerNode: placement.maxReplicasPerNode,

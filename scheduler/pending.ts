@@ -1,6 +1,6 @@
 // The tasks that wait for a node: fresh ones that no pass has seen, stuck ones that no node would take, and those of a
 // plan whose commit has not been seen yet.
-import type { Task, TaskId } from '../proto/objects/index.ts'
+import { noGeneric, type Task, type TaskId } from '../proto/objects/index.ts'
 import type { NodeEntry } from './cluster-index.ts'
 
 export interface Waiting {
@@ -9,6 +9,8 @@ export interface Waiting {
   status: 'fresh' | 'planned' | 'stuck' | 'gone'
   /** Of a planned one: the node it is counted on. */
   node: NodeEntry | undefined
+  /** What it gets of that node's generic resources. */
+  generic: Task['generic']
   /** Stuck because its plan was refused: the next change of the task tells why. */
   refused: boolean
 }
@@ -35,7 +37,13 @@ export class PendingTasks {
 
   /** A task that waits and is not known yet. */
   add(task: Task): void {
-    const waiting: Waiting = { task, status: 'fresh', node: undefined, refused: false }
+    const waiting: Waiting = {
+      task,
+      status: 'fresh',
+      node: undefined,
+      generic: noGeneric,
+      refused: false,
+    }
     this.#all.set(task.id, waiting)
     this.#enqueue(waiting)
   }

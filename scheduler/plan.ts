@@ -17,6 +17,7 @@ import type { Candidates, Refusal } from './candidates.ts'
 import { ClusterIndex, type PlacementSource } from './cluster-index.ts'
 import type { Demand, Strategy } from './demand.ts'
 import { missingSpecSummary, summaryOf } from './explain.ts'
+import { claimGeneric } from './generic.ts'
 import { PendingTasks, type Waiting } from './pending.ts'
 
 export interface SchedulingEnv {
@@ -28,7 +29,12 @@ export interface SchedulingEnv {
 
 /** A new version of a task; `task` is the one the decision saw. */
 export type PlannedUpdate =
-  | { readonly kind: 'assign'; readonly task: Task; readonly nodeId: NodeId }
+  | {
+      readonly kind: 'assign'
+      readonly task: Task
+      readonly nodeId: NodeId
+      readonly generic: Task['generic']
+    }
   | { readonly kind: 'explain'; readonly task: Task; readonly err: string }
   /** Asked to stop before it got a node. */
   | { readonly kind: 'shut-down'; readonly task: Task }
@@ -155,12 +161,12 @@ export class Scheduler {
 
   /** Ends a task's placement, because the task changed. Returns whether it is counted as it is now. */
   #settle(waiting: Waiting, after: Task | undefined): boolean {
-    const { node, task } = waiting
+    const { node, task, generic } = waiting
     if (node === undefined) return false
     waiting.node = undefined
     const isAsPlanned = after?.nodeId === node.node.id && holdsResources(after) && isActive(after)
     if (isAsPlanned) return true
-    this.index.unplace(task, node)
+    this.index.unplace(task, node, generic)
     this.#roomMade = true
     return false
   }
@@ -169,7 +175,7 @@ export class Scheduler {
   refused(update: PlannedUpdate): void {
     const known = this.#pending.get(update.task.id)
     if (known?.task !== update.task || known.node === undefined) return
-    this.index.unplace(known.task, known.node)
+    this.index.unplace(known.task, known.node, known.generic)
     known.node = undefined
     // It is tried again when it, or something else that matters, changes.
     this.#pending.stick(known, true)
@@ -230,11 +236,11 @@ export class Scheduler {
   #placeBatch(pass: Pass, batch: Batch): void {
     const strategy = batch.demand.strategy ?? this.index.strategy
     const candidates = this.#candidates.take(batch.demand, strategy, pass.env.random)
-    for (const group of batch.groups) this.#placeGroup(pass, group, candidates)
+    for (const group of batch.groups) this.#placeGroup(pass, group, batch.demand, candidates)
     candidates.leave()
   }
 
-  #placeGroup(pass: Pass, group: Group, candidates: Candidates): void {
+  #placeGroup(pass: Pass, group: Group, demand: Demand, candidates: Candidates): void {
     candidates.open(group.service, group.specVersion, pass.env.nowMs)
     let left = group.waiting.length
     for (const waiting of group.waiting) {
@@ -245,10 +251,12 @@ export class Scheduler {
         continue
       }
       const { task } = waiting
-      this.index.place(task, entry)
+      const generic = claimGeneric(entry.node.description, entry.generic, demand.generic)
+      this.index.place(task, entry, generic)
       waiting.node = entry
+      waiting.generic = generic
       candidates.placed(entry, left > 0)
-      pass.updates.push({ kind: 'assign', task, nodeId: entry.node.id })
+      pass.updates.push({ kind: 'assign', task, nodeId: entry.node.id, generic })
       pass.assigned += 1
     }
     candidates.close()
@@ -301,6 +309,7 @@ export function updatedTask(update: PlannedUpdate, nowMs: number): Task {
       return {
         ...task,
         nodeId: update.nodeId,
+        generic: update.generic,
         state: TaskState.ASSIGNED,
         stateAtMs: nowMs,
         appliedAtMs: nowMs,

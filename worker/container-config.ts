@@ -1,5 +1,5 @@
 // From a task and its spec to what the executor is asked to make. Names and labels are those Swarm's users know.
-import type { AssignedTask, NodeId } from '../proto/objects/index.ts'
+import { type AssignedTask, genericEnv, type NodeId } from '../proto/objects/index.ts'
 import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
 import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
@@ -45,7 +45,10 @@ export function containerConfig(
     name: `${taskName(task)}.${task.id}`,
     image: container.image,
     ...entryOf(container),
-    env: container.env.map((line) => expand(line, `env ${line.split('=', 1)[0]}`)),
+    env: [
+      ...container.env.map((line) => expand(line, `env ${line.split('=', 1)[0]}`)),
+      ...genericEnv(task.generic),
+    ],
     ...(container.workdir === '' ? {} : { workdir: container.workdir }),
     ...(container.user === '' ? {} : { user: container.user }),
     groups: container.groups,

@@ -47,6 +47,9 @@ const task = z.object({
   serviceLabels: z.record(z.string(), z.string()),
   /** A record of before networks has none. */
   attachments: z.array(attachment.transform(withoutUndefined)).default([]),
+  generic: z
+    .array(z.object({ kind: z.string(), count: z.number(), names: z.array(z.string()) }))
+    .default([]),
   isDrained: z.boolean().default(false),
 })
 /** As protobuf, which a later version reads although its rules for users may have changed. */

@@ -19,6 +19,9 @@ export const command = defineCommand({
     'log-level': text('trace, debug, info, warn, error, fatal or silent', { shown: 'info' }),
     hostname: text('Name of this node', { shown: "the host's" }),
     label: list('Label of this engine (key=value), for constraints on engine.labels.KEY'),
+    'node-generic-resource': list(
+      'Resource of this node besides CPUs and memory (KIND=NUMBER, or KIND=NAME)',
+    ),
     'insecure-registry': list('Registry reached over plain HTTP (host:port)'),
     'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
     purge: bool('Take containers, network, images, volumes and membership off this host, then end'),
@@ -27,6 +30,11 @@ export const command = defineCommand({
   examples: [
     { what: 'Run it with the defaults', command: 'tsswarm daemon' },
     { what: 'With a label that services can ask for', command: 'tsswarm daemon --label ssd=yes' },
+    {
+      what: 'With two GPUs that services can reserve',
+      command:
+        'tsswarm daemon --node-generic-resource gpu=GPU-a1 --node-generic-resource gpu=GPU-b2',
+    },
   ],
   run: async (ctx, { flags }) => {
     const { runDaemon } = await import('../daemon/daemon-main.ts')
@@ -42,6 +50,7 @@ export const command = defineCommand({
         logLevel: flags['log-level'],
         hostname: flags.hostname,
         labels: flags.label,
+        nodeGenericResources: flags['node-generic-resource'],
         insecureRegistries: flags['insecure-registry'],
         cgroupParent: flags['cgroup-parent'],
         localSubnet: flags['local-subnet'],

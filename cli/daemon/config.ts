@@ -5,11 +5,20 @@ import { hostname } from 'node:os'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
+import { offeredGeneric } from './offered-resources.ts'
 
 /** Blanks, commas and colons separate what mount options and commands of `ip` name. */
 const path = z
   .string()
   .regex(/^\/[\w./-]*$/, 'must be an absolute path of letters, digits, ".", "_" and "-"')
+function areReadable(texts: readonly string[], ctx: z.RefinementCtx): void {
+  try {
+    offeredGeneric(texts)
+  } catch (err) {
+    ctx.addIssue(err instanceof Error ? err.message : String(err))
+  }
+}
+
 const labelMap = z.record(z.string(), z.string())
 
 const schema = z
@@ -31,6 +40,8 @@ const schema = z
       .default(hostname()),
     /** Labels that constraints see as engine.labels.X. */
     labels: labelMap.default({}),
+    /** What this node has besides CPUs and memory, as KIND=NUMBER or KIND=NAME. */
+    nodeGenericResources: z.array(z.string()).superRefine(areReadable).default([]),
     /** Registries reached over plain HTTP, as host:port. */
     insecureRegistries: z.array(z.string()).default([]),
     /** cgroup under which the containers' cgroups are made. */
@@ -99,7 +110,7 @@ function given(flags: DaemonFlags): Record<string, unknown> {
 }
 
 function structured(name: string, values: readonly string[]): unknown {
-  if (name === 'insecureRegistries') return values
+  if (name === 'insecureRegistries' || name === 'nodeGenericResources') return values
   if (name !== 'labels') return values[0]
   return Object.fromEntries(
     values.map((pair) => {

@@ -2,6 +2,7 @@
 import { cpus, totalmem } from 'node:os'
 import type { NodeCondition, NodeDescription } from '../../proto/objects/index.ts'
 import type { DaemonConfig } from './config.ts'
+import { offeredGeneric } from './offered-resources.ts'
 import { featureLevel, version } from './version.ts'
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm' }
@@ -19,6 +20,7 @@ export function describeHost(
     resources: {
       nanoCpus: config.nanoCpus ?? cpus().length * 1_000_000_000,
       memoryBytes: config.memoryBytes ?? totalmem(),
+      ...offeredGeneric(config.nodeGenericResources),
     },
     engineVersion: version,
     engineLabels: config.labels,

@@ -1,6 +1,7 @@
 // `node inspect --pretty`.
 import type { NodeView } from '../../proto/gen/tsswarm/v1/control.ts'
 import type { Node, NodeCondition } from '../../proto/gen/tsswarm/v1/objects.ts'
+import { genericText } from '../../proto/objects/index.ts'
 import { binarySize, cpuCount, isoTime } from './human.ts'
 import { managerStatus, nodeAvailability, nodeStatus } from './node-list.ts'
 import { mapLines } from './pretty.ts'
@@ -54,5 +55,6 @@ function resourceLines(node: Node): readonly string[] {
     'Resources:',
     ` CPUs:\t\t\t${cpuCount(resources?.nanoCpus ?? 0)}`,
     ` Memory:\t\t${binarySize(resources?.memoryBytes ?? 0)}`,
+    ...(resources?.generic ?? []).map((one) => ` Generic:\t\t${genericText(one)}`),
   ]
 }

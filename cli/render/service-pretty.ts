@@ -1,5 +1,5 @@
 // `service inspect --pretty`, in docker's layout.
-import type { Service } from '../../proto/objects/index.ts'
+import { genericText, type Service } from '../../proto/objects/index.ts'
 import type {
   ContainerSpec,
   MountSpec,
@@ -152,6 +152,7 @@ function amounts(heading: string, resources: ResourceSpec): readonly string[] {
     ...(resources.nanoCpus > 0 ? [`  CPU:\t\t${cpuCount(resources.nanoCpus)}`] : []),
     ...(resources.memoryBytes > 0 ? [`  Memory:\t${binarySize(resources.memoryBytes)}`] : []),
     ...(resources.pids > 0 ? [`  Pids:\t\t${resources.pids}`] : []),
+    ...(resources.generic ?? []).map((one) => `  Generic:\t${genericText(one)}`),
   ]
   return lines.length === 0 ? [] : [heading, ...lines]
 }

@@ -16,6 +16,7 @@ import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
 import { dependencyFlag, readDependencies } from './depends-on.ts'
+import { newGenericFlags, readGeneric } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
@@ -27,6 +28,7 @@ import { parseUlimit } from './ulimit.ts'
 export const createFlags = {
   ...sharedServiceFlags,
   ...newPolicyFlags,
+  ...newGenericFlags,
   ...dependencyFlag,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
@@ -92,6 +94,7 @@ export function createSpec(
       reservations: {
         nanoCpus: flags['reserve-cpu'] ?? 0,
         memoryBytes: flags['reserve-memory'] ?? 0,
+        ...readGeneric('generic-resource', flags['generic-resource']),
       },
       restart: defined({
         condition: flags['restart-condition'],

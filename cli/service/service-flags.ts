@@ -63,10 +63,6 @@ const prefixes: readonly (readonly [RegExp, string])[] = [
   [/^log-(driver|opt)$/, logging],
   [/^with-registry-auth$/, registry],
   [/^max-concurrent$/, 'jobs are not available in this version'],
-  [
-    /^generic-resource(-.*)?$/,
-    'generic resources are not available in this version: use labels and --constraint',
-  ],
   [/^(credential-spec|isolation)$/, 'it is for Windows, and tsswarm runs on Linux'],
   [/^oom-score-adj$/, 'it is not available in this version: use --limit-memory'],
 ]

@@ -19,6 +19,7 @@ import { capability, sharedContainerInput, spreadKey } from './create-spec.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
 import { changeDependencies, dependencyChangeFlags } from './depends-on.ts'
+import { changeGeneric, genericFlags } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
@@ -30,6 +31,7 @@ import { parseUlimit } from './ulimit.ts'
 export const updateFlags = {
   ...sharedServiceFlags,
   ...policyFlags,
+  ...genericFlags,
   ...dependencyChangeFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
@@ -101,7 +103,7 @@ function updateTask(
       }),
     },
     reservations: {
-      ...task.reservations,
+      ...changeGeneric(task.reservations, flags),
       ...defined({ nanoCpus: flags['reserve-cpu'], memoryBytes: flags['reserve-memory'] }),
     },
     restart: {

@@ -13,6 +13,7 @@ import type {
 } from '../../proto/spec/service-spec.ts'
 import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
 import { checkDependencies } from './check-dependencies.ts'
+import { checkGeneric } from './check-generic.ts'
 import { checkMounts } from './check-mounts.ts'
 import { duplicates, type Problem } from './check-problem.ts'
 import { isCapability, isImageReference, isSignal } from './known-names.ts'
@@ -32,6 +33,7 @@ export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
     ...checkResources('limits', task.limits),
     ...checkResources('reservations', task.reservations),
     ...checkLimits(task),
+    ...checkGeneric(task),
     ...checkPlacement(task),
     ...checkPorts(task.ports),
     ...checkEndpoint(spec),

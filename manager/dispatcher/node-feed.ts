@@ -217,6 +217,7 @@ function assignedTask(tx: ReadTx, task: Task): AssignedTask {
     desiredState: isDraining(task) ? TaskState.RUNNING : task.desiredState,
     state: task.state,
     attachments: task.attachments,
+    generic: task.generic,
     isDrained: task.isDrained,
   }
 }

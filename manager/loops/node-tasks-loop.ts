@@ -23,6 +23,7 @@ export const nodeTasksReconciler: Reconciler = {
         node: tx.get('nodes', id),
         tasks: [...tx.find('tasks', 'byNode', id)],
         taskSpec: (hash) => tx.get('taskSpecs', hash)?.spec,
+        service: (id) => tx.get('services', id),
       },
       env,
     ),

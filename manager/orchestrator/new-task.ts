@@ -3,9 +3,11 @@ import {
   type DecisionEnv,
   type NodeId,
   needsAddresses,
+  noGeneric,
   type Service,
   type Task,
   type TaskId,
+  type TaskReason,
   TaskState,
   taskId,
 } from '../../proto/objects/index.ts'
@@ -16,6 +18,7 @@ export interface TaskStart {
   readonly desiredState: typeof TaskState.RUNNING | typeof TaskState.READY
   readonly startAtMs: number
   readonly startAfterTaskId: TaskId | undefined
+  readonly reason: TaskReason
   /** That has the volumes of its slot; absent: none is known to. */
   readonly volumeNodeId?: NodeId | undefined
 }
@@ -25,6 +28,7 @@ export const startAtOnce: TaskStart = {
   desiredState: TaskState.RUNNING,
   startAtMs: 0,
   startAfterTaskId: undefined,
+  reason: 'new',
 }
 
 /** A task of the service as it is now, waiting for the scheduler, or for the allocator first. */
@@ -55,6 +59,8 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     attachments: [],
     isDrained: false,
     ranAtMs: 0,
+    reason: start.reason,
+    generic: noGeneric,
     volumeNodeId: start.volumeNodeId,
     slotVolumes: slotVolumesOf(service, slot),
     waitsFor: '',

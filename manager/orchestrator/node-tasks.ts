@@ -4,10 +4,13 @@
 // longer hold is evicted. Unlike there an evicted task is asked to stop, and is replaced after it has.
 import {
   type DecisionEnv,
+  genericText,
   holdsResources,
   isActive,
   type Node,
   type Plan,
+  type Service,
+  type ServiceId,
   type SpecHash,
   type Task,
   TaskState,
@@ -15,6 +18,8 @@ import {
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import { matchesConstraint } from '../../scheduler/constraints.ts'
 import { type Demand, demandOf } from '../../scheduler/demand.ts'
+import { GenericHoldings, stillOffers } from '../../scheduler/generic.ts'
+import { differInPlaceOnly } from './outdated.ts'
 import { PlanDraft } from './service-view.ts'
 import { byAge } from './slot.ts'
 
@@ -27,6 +32,7 @@ export interface NodeView {
   /** All tasks with its id. */
   readonly tasks: readonly Task[]
   readonly taskSpec: (hash: SpecHash) => TaskSpec | undefined
+  readonly service: (id: ServiceId) => Service | undefined
 }
 
 /** Decides about the tasks of one node. O(tasks log tasks). */
@@ -58,48 +64,69 @@ function orphan(tasks: readonly Task[], why: string, draft: PlanDraft, env: Deci
   }
 }
 
+/** What is left of the node for those that come later. */
+interface Rest {
+  nanoCpus: number
+  memoryBytes: number
+  readonly held: GenericHoldings
+}
+
 /** The oldest tasks keep what there is. */
 function evict(node: Node, view: NodeView, draft: PlanDraft): void {
-  const demands = new Map<SpecHash, Demand>()
-  let nanoCpus = node.description?.resources.nanoCpus ?? 0
-  let memoryBytes = node.description?.resources.memoryBytes ?? 0
+  const { nanoCpus = 0, memoryBytes = 0 } = node.description?.resources ?? {}
+  const rest: Rest = { nanoCpus, memoryBytes, held: new GenericHoldings() }
+  const demands = new DemandsOf(view)
   for (const task of view.tasks.filter(holdsResources).sort(byAge)) {
-    const demand = demandIn(demands, task.specHash, view)
+    const demand = demands.of(task)
     if (demand === undefined) continue
-    const why = misfit(demand, node, nanoCpus, memoryBytes)
+    const why = misfit(task, demand, node, rest)
     if (why !== undefined && isActive(task)) {
       draft.update({ ...task, desiredState: TaskState.SHUTDOWN, err: why })
       continue
     }
-    nanoCpus -= demand.nanoCpus
-    memoryBytes -= demand.memoryBytes
+    rest.nanoCpus -= demand.nanoCpus
+    rest.memoryBytes -= demand.memoryBytes
+    rest.held.add(task.generic, 1)
   }
 }
 
-function demandIn(
-  known: Map<SpecHash, Demand>,
-  hash: SpecHash,
-  view: NodeView,
-): Demand | undefined {
-  const found = known.get(hash)
-  if (found !== undefined) return found
-  const spec = view.taskSpec(hash)
-  if (spec === undefined) return undefined
-  const made = demandOf(hash, spec)
-  known.set(hash, made)
-  return made
+/**
+ * What is asked of the node for a task now. When its service was changed in nothing but where tasks may be, tasks that still fit were
+ * kept: then the service's own words count.
+ * Source: SwarmKit's constraint enforcer, the same rule.
+ */
+class DemandsOf {
+  readonly #view: NodeView
+  readonly #known = new Map<string, Demand | undefined>()
+
+  constructor(view: NodeView) {
+    this.#view = view
+  }
+
+  of(task: Task): Demand | undefined {
+    const key = `${task.specHash} ${task.serviceId}`
+    if (!this.#known.has(key)) this.#known.set(key, this.#read(task))
+    return this.#known.get(key)
+  }
+
+  #read({ specHash, serviceId }: Task): Demand | undefined {
+    const own = this.#view.taskSpec(specHash)
+    if (own === undefined) return undefined
+    const service = this.#view.service(serviceId)
+    const current = service?.spec.task
+    const isKept =
+      current !== undefined && service?.specHash !== specHash && differInPlaceOnly(own, current)
+    return demandOf(specHash, isKept ? current : own)
+  }
 }
 
-function misfit(
-  demand: Demand,
-  node: Node,
-  nanoCpus: number,
-  memoryBytes: number,
-): string | undefined {
+function misfit(task: Task, demand: Demand, node: Node, rest: Rest): string | undefined {
   const broken = demand.constraints.find((constraint) => !matchesConstraint(constraint, node))
   if (broken !== undefined) return `assigned node no longer meets constraint ${broken.text}`
   const lacks =
-    (demand.nanoCpus > 0 && demand.nanoCpus > nanoCpus) ||
-    (demand.memoryBytes > 0 && demand.memoryBytes > memoryBytes)
-  return lacks ? 'assigned node no longer has the reserved resources' : undefined
+    (demand.nanoCpus > 0 && demand.nanoCpus > rest.nanoCpus) ||
+    (demand.memoryBytes > 0 && demand.memoryBytes > rest.memoryBytes)
+  if (lacks) return 'assigned node no longer has the reserved resources'
+  const lost = task.generic.find((one) => !stillOffers(node.description, rest.held, [one]))
+  return lost && `assigned node no longer has the reserved ${genericText(lost)}`
 }

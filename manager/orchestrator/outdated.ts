@@ -29,6 +29,11 @@ export function outdatedBy(service: Service, view: ServiceView): (task: Task) =>
   }
 }
 
+/** Whether nothing but where tasks may be is another. */
+export function differInPlaceOnly(a: TaskSpec, b: TaskSpec): boolean {
+  return withoutPlace(a) === withoutPlace(b)
+}
+
 function withoutPlace(spec: TaskSpec): string {
   return canonicalJson({ ...spec, placement: undefined })
 }

@@ -137,5 +137,5 @@ function startInSlot(slot: Slot | undefined, view: ServiceView): TaskStart {
   const inTheWay = taskInTheWay(slot, undefined, view)
   if (inTheWay === undefined) return { ...startAtOnce, volumeNodeId }
   const startAfterTaskId = inTheWay.id
-  return { desiredState: TaskState.READY, startAtMs: 0, startAfterTaskId, volumeNodeId }
+  return { ...startAtOnce, desiredState: TaskState.READY, startAfterTaskId, volumeNodeId }
 }

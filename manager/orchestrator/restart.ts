@@ -8,6 +8,7 @@ import type { TaskStart } from './new-task.ts'
 import type { ServiceView } from './service-view.ts'
 import { isFilled, isOnLostNode, type Slot, taskInTheWay } from './slot.ts'
 import { volumeHome } from './slot-volumes.ts'
+import { reasonToReplace } from './task-reason-of.ts'
 
 /** A prepared task waits for its predecessor's end at most this long, or as long as that may take to stop. */
 const stopWaitMs = 60_000
@@ -57,6 +58,7 @@ export function takeOver(slot: Slot, head: Task, view: ServiceView, startAtMs: n
     startAtMs,
     // What never had a node took nobody's place; then its predecessor counts.
     startAfterTaskId: head.nodeId === undefined ? head.startAfterTaskId : head.id,
+    reason: reasonToReplace(head, view),
     volumeNodeId: volumeHome(slot, view),
   }
 }

@@ -20,6 +20,7 @@ import { restartAtMs, shouldRestart, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
 import type { Slot } from './slot.ts'
 import { volumeHome } from './slot-volumes.ts'
+import { updateReason } from './task-reason-of.ts'
 
 const recheckMs = 100
 
@@ -262,13 +263,15 @@ function replace(
   { draft, env }: Updating,
 ): void {
   const { head } = slot
+  const reason = updateReason(service)
   const staysUntilThen =
     policy.order === 'start-first' && isActive(head) && !isTerminal(head.state) && isRunning(slot)
   if (staysUntilThen) {
-    const start = { ...startAtOnce, volumeNodeId: volumeHome(slot, view) }
+    const start = { ...startAtOnce, volumeNodeId: volumeHome(slot, view), reason }
     draft.create(newTask(service, slot.number, start, env))
     return
   }
   if (isActive(head)) draft.update({ ...head, desiredState: TaskState.SHUTDOWN })
-  draft.create(newTask(service, slot.number, takeOver(slot, head, view, 0), env))
+  const start = { ...takeOver(slot, head, view, 0), reason }
+  draft.create(newTask(service, slot.number, start, env))
 }

@@ -10,6 +10,7 @@ import type { AssignedTask, AssignmentUpdate, Stamp, TaskStatus } from '../objec
 import { serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { TaskSpecRecord } from '../objects/service.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
+import { genericFromProto } from './generic-resource.ts'
 import { taskHealthFromProto, taskHealthToProto } from './health.ts'
 import {
   connectionStatusFromProto,
@@ -105,6 +106,7 @@ function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
     state: stateFromProto(proto.state, 'AssignedTask'),
     serviceLabels: proto.serviceLabels,
     attachments: proto.attachments.map((one) => taskAttachmentFromProto(one)),
+    generic: genericFromProto(proto.generic),
     isDrained: proto.drained,
   }
 }

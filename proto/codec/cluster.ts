@@ -2,6 +2,7 @@
 import type {
   Cluster as ClusterProto,
   ClusterSpec as ClusterSpecProto,
+  RebalancePolicy as RebalancePolicyProto,
 } from '../gen/tsswarm/v1/objects.ts'
 import type { Cluster } from '../objects/cluster.ts'
 import { clusterId } from '../objects/ids.ts'
@@ -10,7 +11,9 @@ import {
   clusterSpec,
   defaultAddressPools,
   defaultDataPathPort,
+  defaultRebalance,
   defaultSubnetSize,
+  type RebalancePolicy,
 } from '../spec/cluster-spec.ts'
 import { parseSpec } from '../spec/parse-spec.ts'
 import { required } from './required.ts'
@@ -25,6 +28,7 @@ export function clusterSpecToProto(spec: ClusterSpec): ClusterSpecProto {
     defaultAddressPools: areDefault ? [] : pools,
     subnetSize: subnetSize === defaultSubnetSize ? 0 : subnetSize,
     dataPathPort: dataPathPort === defaultDataPathPort ? 0 : dataPathPort,
+    rebalance: rebalanceToProto(spec.rebalance),
   }
 }
 
@@ -38,7 +42,19 @@ export function clusterSpecFromProto(proto: ClusterSpecProto): ClusterSpec {
       proto.defaultAddressPools.length === 0 ? defaultAddressPools : proto.defaultAddressPools,
     subnetSize: proto.subnetSize === 0 ? defaultSubnetSize : proto.subnetSize,
     dataPathPort: proto.dataPathPort === 0 ? defaultDataPathPort : proto.dataPathPort,
+    rebalance: rebalanceFromProto(proto.rebalance),
   }
+}
+
+function rebalanceToProto({ mode, movesMax }: RebalancePolicy): RebalancePolicyProto | undefined {
+  const isUsual = mode === defaultRebalance.mode && movesMax === defaultRebalance.movesMax
+  return isUsual ? undefined : { mode, movesMax }
+}
+
+function rebalanceFromProto(proto: RebalancePolicyProto | undefined): RebalancePolicy {
+  if (proto === undefined) return defaultRebalance
+  const mode = (proto.mode === '' ? 'off' : proto.mode) as RebalancePolicy['mode']
+  return { mode, movesMax: proto.movesMax === 0 ? defaultRebalance.movesMax : proto.movesMax }
 }
 
 /**

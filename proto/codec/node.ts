@@ -21,6 +21,7 @@ import type {
 import type { NodeCondition } from '../objects/node-condition.ts'
 import { type NodeSpec, nodeSpec } from '../spec/node-spec.ts'
 import { parseSpec } from '../spec/parse-spec.ts'
+import { saidGeneric } from './generic-resource.ts'
 import { enumCodec, optionalId, required } from './required.ts'
 
 const role = enumCodec<NodeRole, NodeRoleProto>({
@@ -91,7 +92,7 @@ export function nodeDescriptionToProto(description: NodeDescription): NodeDescri
     ...description,
     localSubnet,
     slotVolumes,
-    resources: { ...resources, pids: 0 },
+    resources: { ...resources, pids: 0, generic: resources.generic ?? [] },
     problems: [],
     conditions: conditions.map((one) => ({ ...one, serviceId: one.serviceId ?? '' })),
   }
@@ -109,7 +110,11 @@ export function nodeDescriptionFromProto(proto: NodeDescriptionProto): NodeDescr
     ...(slotVolumes.length > 0 && { slotVolumes }),
     hostname: required(proto.hostname, 'NodeDescription', 'hostname'),
     platform: required(proto.platform, 'NodeDescription', 'platform'),
-    resources: { nanoCpus: resources.nanoCpus, memoryBytes: resources.memoryBytes },
+    resources: {
+      nanoCpus: resources.nanoCpus,
+      memoryBytes: resources.memoryBytes,
+      ...saidGeneric(resources.generic),
+    },
   }
 }
 

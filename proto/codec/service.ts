@@ -107,6 +107,7 @@ export function serviceToProto(service: Service): ServiceProto {
     specVersion: service.specVersion,
     endpoint: endpointToProto(service.endpoint),
     updateStatus: service.updateStatus && { ...service.updateStatus },
+    rebalance: service.rebalance,
   }
 }
 
@@ -125,6 +126,7 @@ export function serviceFromProto(proto: ServiceProto): Service {
     specVersion: proto.specVersion,
     endpoint: endpointFromProto(proto.endpoint),
     updateStatus: proto.updateStatus && updateStatusFromProto(proto.updateStatus),
+    ...(proto.rebalance !== undefined && { rebalance: proto.rebalance }),
   }
 }
 

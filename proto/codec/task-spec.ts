@@ -22,6 +22,7 @@ import type {
   RestartPolicy,
   TaskSpec,
 } from '../spec/service-spec.ts'
+import { saidGeneric } from './generic-resource.ts'
 import { healthcheckFromProto, healthcheckToProto } from './health.ts'
 import { enumCodec, required } from './required.ts'
 
@@ -46,8 +47,8 @@ export const portProtocol = enumCodec({
 export function taskSpecToProto(spec: TaskSpec): TaskSpecProto {
   return {
     container: containerToProto(spec.container),
-    limits: spec.limits,
-    reservations: spec.reservations,
+    limits: resourcesToProto(spec.limits),
+    reservations: resourcesToProto(spec.reservations),
     restart: { ...spec.restart, condition: restartCondition.toProto(spec.restart.condition) },
     placement: spec.placement,
     ports: spec.ports.map(portToProto),
@@ -142,8 +143,14 @@ export function protocolFromProto(value: number): PortSpec['protocol'] {
   return required(portProtocol.fromProto(value), 'PortSpec', `protocol (${value})`)
 }
 
+function resourcesToProto({ generic = [], ...spec }: ResourceSpec): ResourceSpecProto {
+  return { ...spec, generic }
+}
+
 function resourcesFromProto(proto: ResourceSpecProto | undefined): ResourceSpec {
-  return proto ?? { nanoCpus: 0, memoryBytes: 0, pids: 0 }
+  if (proto === undefined) return { nanoCpus: 0, memoryBytes: 0, pids: 0 }
+  const { generic, ...same } = proto
+  return { ...same, ...saidGeneric(generic) }
 }
 
 function restartFromProto(proto: RestartPolicyProto | undefined): RestartPolicy {

@@ -2,7 +2,9 @@
 import type { Task as TaskProto } from '../gen/tsswarm/v1/objects.ts'
 import { nodeId, serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { Task } from '../objects/task.ts'
+import { isTaskReason } from '../objects/task-reason.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
+import { genericFromProto } from './generic-resource.ts'
 import { taskHealthFromProto, taskHealthToProto } from './health.ts'
 import { taskAttachmentFromProto, taskAttachmentToProto } from './network.ts'
 import { optionalId, required } from './required.ts'
@@ -31,6 +33,8 @@ export function taskToProto(task: Task): TaskProto {
     attachments: task.attachments.map(taskAttachmentToProto),
     drained: task.isDrained,
     ranAtMs: task.ranAtMs,
+    reason: task.reason,
+    generic: task.generic,
     volumeNodeId: task.volumeNodeId ?? '',
     slotVolumes: task.slotVolumes,
     waitsFor: task.waitsFor,
@@ -72,6 +76,9 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
         : proto.attachments.map((one) => taskAttachmentFromProto(one, intern)),
     isDrained: proto.drained,
     ranAtMs: proto.ranAtMs,
+    // One of a newer program reads as not known.
+    reason: isTaskReason(proto.reason) ? proto.reason : '',
+    generic: genericFromProto(proto.generic),
     volumeNodeId: optionalId(intern(proto.volumeNodeId), nodeId),
     slotVolumes: proto.slotVolumes.length === 0 ? noPorts : proto.slotVolumes,
     waitsFor: intern(proto.waitsFor),

@@ -1,5 +1,6 @@
 // A node as Docker's API shows it.
 import type { Node } from '../objects/index.ts'
+import { genericJson } from './generic-json.ts'
 import { type Json, metaJson, omitEmpty } from './json.ts'
 
 /** What is known of a node's manager part right now. */
@@ -42,6 +43,7 @@ export function nodeJson(node: Node, manager: ManagerStatus | undefined): Json {
       Resources: {
         NanoCPUs: description?.resources.nanoCpus ?? 0,
         MemoryBytes: description?.resources.memoryBytes ?? 0,
+        ...omitEmpty({ GenericResources: genericJson(description?.resources.generic) }),
       },
       Engine: {
         EngineVersion: description?.engineVersion ?? '',

@@ -9,6 +9,7 @@ import type {
   RestartPolicy,
   TaskSpec,
 } from '../spec/service-spec.ts'
+import { genericJson } from './generic-json.ts'
 import { healthcheckJson } from './healthcheck-json.ts'
 import { type Json, nanoseconds, omitEmpty } from './json.ts'
 
@@ -114,6 +115,7 @@ function resourcesJson(resources: ResourceSpec): Json {
     NanoCPUs: resources.nanoCpus,
     MemoryBytes: resources.memoryBytes,
     Pids: resources.pids,
+    GenericResources: genericJson(resources.generic),
   })
 }
 

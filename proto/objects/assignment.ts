@@ -1,4 +1,5 @@
 // What a manager tells an agent to run, and what the agent says of it. Not for sessions and heartbeats.
+import type { GenericResource } from '../spec/generic-resource.ts'
 import type { TaskSpec } from '../spec/service-spec.ts'
 import type { ServiceId, SpecHash, TaskId } from './ids.ts'
 import type { ConnectionStatus, TaskAttachment } from './network.ts'
@@ -30,6 +31,8 @@ export interface AssignedTask {
   readonly serviceLabels: Readonly<Record<string, string>>
   /** Its addresses, one entry a network. */
   readonly attachments: readonly TaskAttachment[]
+  /** What it holds of the node's generic resources, one entry a kind. */
+  readonly generic: readonly GenericResource[]
   /** No node leads connections to it any more. */
   readonly isDrained: boolean
 }

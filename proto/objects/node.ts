@@ -1,4 +1,5 @@
 // A node: one host of the cluster.
+import type { GenericResource } from '../spec/generic-resource.ts'
 import type { NodeSpec, Platform } from '../spec/node-spec.ts'
 import type { NodeId, RaftId, SessionId } from './ids.ts'
 import type { NodeCondition } from './node-condition.ts'
@@ -9,6 +10,8 @@ export type NodeState = 'unknown' | 'down' | 'ready' | 'disconnected'
 export interface NodeResources {
   readonly nanoCpus: number
   readonly memoryBytes: number
+  /** One entry a kind; absent: none. */
+  readonly generic?: readonly GenericResource[]
 }
 
 export interface NodeDescription {

@@ -19,6 +19,15 @@ export interface Service {
   readonly endpoint: Endpoint
   /** Of the last update; undefined: it replaced nothing. */
   readonly updateStatus: UpdateStatus | undefined
+  /** It was told to spread its tasks anew, and is not done; absent: it was not. */
+  readonly rebalance?: RebalanceStatus
+}
+
+export interface RebalanceStatus {
+  /** Cluster time. */
+  readonly startedAtMs: number
+  /** Tasks that were moved so far. */
+  readonly moved: number
 }
 
 export type UpdateState =

@@ -1,6 +1,8 @@
 // A task: one intended container of a service. Flat and of fixed shape, because there may be a million of them.
+import type { GenericResource } from '../spec/generic-resource.ts'
 import type { NodeId, ServiceId, SpecHash, TaskId } from './ids.ts'
 import type { TaskAttachment } from './network.ts'
+import type { TaskReason } from './task-reason.ts'
 import { TaskState } from './task-state.ts'
 
 export interface Task {
@@ -42,6 +44,9 @@ export interface Task {
   readonly isDrained: boolean
   /** Cluster time when it was first known to run; 0: never. */
   readonly ranAtMs: number
+  readonly reason: TaskReason
+  /** What it holds of its node's generic resources, one entry a kind; its own until it has ended. */
+  readonly generic: readonly GenericResource[]
   /** The node that has the volumes of its slot; undefined: none is known to, or it needs none. */
   readonly volumeNodeId: NodeId | undefined
   /** Names of the volumes that are its slot's alone. */

@@ -23,6 +23,17 @@ function areDisjoint(pools: readonly string[]): boolean {
   )
 }
 
+/** Whether tasks move by themselves onto nodes that have few of their service. */
+export const rebalancePolicy = z
+  .object({
+    mode: z.enum(['off', 'gradual']).default('off'),
+    /** Tasks on the move at the same time, over the whole cluster. */
+    movesMax: z.number().int().min(1).max(100).default(1),
+  })
+  .readonly()
+
+export const defaultRebalance = { mode: 'off', movesMax: 1 } as const
+
 export const clusterSpec = z
   .object({
     name: z.literal('default').default('default'),
@@ -45,6 +56,7 @@ export const clusterSpec = z
     subnetSize: z.number().int().min(8).max(29).default(defaultSubnetSize),
     /** UDP port of VXLAN. Set when the cluster is made. */
     dataPathPort: z.number().int().min(1024).max(49_151).default(defaultDataPathPort),
+    rebalance: rebalancePolicy.default(defaultRebalance),
   })
   .refine(
     ({ defaultAddressPools: pools, subnetSize }) =>
@@ -56,4 +68,5 @@ export const clusterSpec = z
   )
   .readonly()
 
+export type RebalancePolicy = z.infer<typeof rebalancePolicy>
 export type ClusterSpec = z.infer<typeof clusterSpec>

@@ -1,6 +1,7 @@
 // What a user writes of a service. Types are inferred from the schemas; defaults are Swarm's.
 import { z } from 'zod'
 import { dependencySpec } from './dependency-spec.ts'
+import { genericResource, kindsMax } from './generic-resource.ts'
 import { healthcheckSpec } from './healthcheck-spec.ts'
 import { parseIpRange } from './ip.ts'
 import { mountSpec } from './mount-spec.ts'
@@ -85,6 +86,8 @@ export const resourceSpec = z
       .max(2 ** 50)
       .default(0),
     pids: z.number().int().min(0).max(4_194_304).default(0),
+    /** A number of each kind; for reservations only. Absent rather than empty. */
+    generic: z.array(genericResource).min(1).max(kindsMax).readonly().optional(),
   })
   .readonly()
 

@@ -18,10 +18,12 @@ import {
   type Task,
   TaskState,
   taskId,
+  taskReasons,
   type UpdateState,
   type UpdateStatus,
 } from '../../proto/objects/index.ts'
 import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
+import type { GenericResource } from '../../proto/spec/generic-resource.ts'
 import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
 import type { NodeSpec } from '../../proto/spec/node-spec.ts'
 import type { ServiceSpec, TaskSpec } from '../../proto/spec/service-spec.ts'
@@ -39,7 +41,19 @@ const meta = { version: fc.nat({ max: 2 ** 50 }), createdAtMs: timeMs, updatedAt
 export const anyId = fc.stringMatching(/^[0-9a-z]{25}$/)
 export const anyTaskState = fc.constantFrom(...Object.values(TaskState))
 
-const resources = fc.record({ nanoCpus: timeMs, memoryBytes: timeMs, pids: count }, plain)
+const anyGeneric: fc.Arbitrary<GenericResource> = fc.record(
+  { kind: some, count, names: words },
+  plain,
+)
+const resources = fc.record(
+  {
+    nanoCpus: timeMs,
+    memoryBytes: timeMs,
+    pids: count,
+    generic: fc.array(anyGeneric, { minLength: 1, maxLength: 2 }),
+  },
+  { noNullPrototype: true, requiredKeys: ['nanoCpus', 'memoryBytes', 'pids'] },
+)
 const platform = fc.record({ architecture: word, os: word }, plain)
 
 const mount = fc.record(
@@ -305,6 +319,8 @@ export const anyTask: fc.Arbitrary<Task> = fc.record(
     attachments: addresses,
     isDrained: fc.boolean(),
     ranAtMs: timeMs,
+    reason: fc.constantFrom('' as const, ...taskReasons),
+    generic: fc.array(anyGeneric, { maxLength: 2 }),
     volumeNodeId: fc.option(anyId.map(nodeId), { nil: undefined }),
     slotVolumes: words,
     waitsFor: word,
@@ -345,7 +361,14 @@ export const anyNode: fc.Arbitrary<Node> = fc.record(
         {
           hostname: some,
           platform,
-          resources: fc.record({ nanoCpus: timeMs, memoryBytes: timeMs }, plain),
+          resources: fc.record(
+            {
+              nanoCpus: timeMs,
+              memoryBytes: timeMs,
+              generic: fc.array(anyGeneric, { minLength: 1, maxLength: 2 }),
+            },
+            { noNullPrototype: true, requiredKeys: ['nanoCpus', 'memoryBytes'] },
+          ),
           engineVersion: word,
           engineLabels: labels,
           featureLevel: count,
@@ -395,6 +418,13 @@ export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record(
     defaultAddressPools: fc.array(some, { minLength: 1, maxLength: 3 }),
     subnetSize: fc.integer({ min: 8, max: 29 }),
     dataPathPort: fc.integer({ min: 1024, max: 49_151 }),
+    rebalance: fc.record(
+      {
+        mode: fc.constantFrom('off' as const, 'gradual' as const),
+        movesMax: fc.integer({ min: 1, max: 9 }),
+      },
+      plain,
+    ),
   },
   plain,
 )

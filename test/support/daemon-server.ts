@@ -38,7 +38,7 @@ export const anInfo: InfoResponse = {
   description: {
     hostname: 'host',
     platform: { architecture: 'x86_64', os: 'linux' },
-    resources: { nanoCpus: 4e9, memoryBytes: 2 ** 33, pids: 0 },
+    resources: { nanoCpus: 4e9, memoryBytes: 2 ** 33, pids: 0, generic: [] },
     engineVersion: '9.9.9',
     engineLabels: { disk: 'ssd' },
     featureLevel: 2,

@@ -21,7 +21,8 @@ import {
   taskId,
   type UpdateStatus,
 } from '../../proto/objects/index.ts'
-import { clusterSpec } from '../../proto/spec/cluster-spec.ts'
+import { type ClusterSpec, clusterSpec } from '../../proto/spec/cluster-spec.ts'
+import { parseGenericResources } from '../../proto/spec/generic-resource.ts'
 import { networkSpec } from '../../proto/spec/network-spec.ts'
 import { nodeSpec } from '../../proto/spec/node-spec.ts'
 import {
@@ -48,6 +49,8 @@ export interface NodeFacts {
   readonly memoryBytes?: number
   readonly state?: NodeState
   readonly stateAtMs?: number
+  /** As `gpu=2` or `gpu=a`. */
+  readonly generic?: readonly string[]
   /** Of its path; undefined: it has none. */
   readonly mark?: number
   readonly availability?: 'active' | 'pause' | 'drain'
@@ -74,6 +77,7 @@ export function aNode(facts: NodeFacts): Node {
       resources: {
         nanoCpus: facts.nanoCpus ?? 4e9,
         memoryBytes: facts.memoryBytes ?? 8 * 2 ** 30,
+        ...(facts.generic === undefined ? {} : { generic: parseGenericResources(facts.generic) }),
       },
       engineVersion: '1',
       engineLabels: facts.engineLabels ?? {},
@@ -123,6 +127,9 @@ export interface TaskFacts {
   readonly health?: Task['health']
   readonly startAtMs?: number
   readonly startAfter?: string | undefined
+  readonly reason?: Task['reason']
+  /** As `gpu=2` or `gpu=a`. */
+  readonly generic?: readonly string[]
 }
 
 /** A task that is wanted to run: pending without a node, running with one. */
@@ -159,6 +166,8 @@ export function aTask(facts: TaskFacts): Task {
     waitsFor: facts.waitsFor ?? '',
     health: facts.health,
     ranAtMs: facts.ranAtMs ?? (facts.state === TaskState.FAILED ? 0 : (facts.appliedAtMs ?? 0)),
+    reason: facts.reason ?? '',
+    generic: parseGenericResources(facts.generic ?? []),
   }
 }
 
@@ -205,6 +214,7 @@ export interface ServiceFacts {
   readonly rollback?: Partial<RollbackPolicy>
   readonly previous?: TaskSpecFacts
   readonly updateStatus?: Partial<UpdateStatus>
+  readonly rebalance?: Service['rebalance']
 }
 
 const newUpdateStatus: UpdateStatus = {
@@ -237,12 +247,14 @@ export function aService(facts: ServiceFacts): Service {
     specVersion: facts.specVersion ?? 1,
     endpoint: { ...noEndpoint, ...facts.endpoint },
     updateStatus: facts.updateStatus && { ...newUpdateStatus, ...facts.updateStatus },
+    ...(facts.rebalance === undefined ? {} : { rebalance: facts.rebalance }),
   }
 }
 
 export interface ClusterFacts {
   readonly taskHistoryLimit?: number
   readonly scheduling?: 'spread' | 'binpack' | 'random'
+  readonly rebalance?: Partial<ClusterSpec['rebalance']>
 }
 
 export function aCluster(facts: ClusterFacts): Cluster {

@@ -22,6 +22,7 @@ export function anAssignedTask(
     state: TaskState.ASSIGNED,
     serviceLabels: {},
     attachments: [],
+    generic: [],
     isDrained: false,
     ...task,
     id: taskId(task.id),

@@ -13,6 +13,7 @@ function entry(index: number, facts: Partial<NodeEntry> = {}): NodeEntry {
     reservedMemoryBytes: 0,
     activeTasks: 0,
     hostPorts: undefined,
+    generic: undefined,
     ...facts,
   }
 }

@@ -113,3 +113,16 @@ t.test('an unknown placeholder is refused with its place and what there is', asy
     message: /^env B: unknown placeholder \{\{\.Nod\.ID\}\}: use /,
   })
 })
+
+t.test(
+  'swarm-semantics 5.3: what a task holds of generic resources is in its environment',
+  async (t) => {
+    const generic = [
+      { kind: 'gpu', count: 2, names: ['GPU-a', 'GPU-b'] },
+      { kind: 'lane', count: 3, names: [] },
+    ]
+    const spec = taskSpec.parse({ container: { image: 'x', env: ['A=1'] } })
+    const { env } = containerConfig(anAssignedTask({ id: 'abc', generic }), spec, host)
+    t.same(env, ['A=1', 'DOCKER_RESOURCE_GPU=GPU-a,GPU-b', 'DOCKER_RESOURCE_LANE=3'])
+  },
+)

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadDaemonConfig } from '../../../../cli/daemon/config.ts'
+import { describeHost } from '../../../../cli/daemon/describe-host.ts'
 
 t.test(
   'flags come before variables, those before the file, that before the defaults',
@@ -46,4 +47,19 @@ t.test('a file that is no list of settings, or has one too many, is refused', as
   }
   writeFileSync(file, '')
   t.equal(loadDaemonConfig({}, {}, file).logLevel, 'info', 'an empty one says nothing')
+})
+
+t.test('what a node offers of generic resources is checked when the daemon starts', async (t) => {
+  const env = { TSSWARM_NODE_GENERIC_RESOURCES: 'gpu=a,gpu=b,lane=4' }
+  const { nodeGenericResources } = loadDaemonConfig({}, env)
+  t.same(nodeGenericResources, ['gpu=a', 'gpu=b', 'lane=4'])
+  t.same(describeHost(loadDaemonConfig({}, env), '').resources.generic, [
+    { kind: 'gpu', count: 2, names: ['a', 'b'] },
+    { kind: 'lane', count: 4, names: [] },
+  ])
+  t.equal(describeHost(loadDaemonConfig({}, {}), '').resources.generic, undefined)
+  t.throws(() => loadDaemonConfig({ nodeGenericResources: ['gpu=1', 'gpu=a'] }, {}), {
+    code: 'INVALID_ARGUMENT',
+    message: /nodeGenericResources .*gpu has a number and names/,
+  })
 })

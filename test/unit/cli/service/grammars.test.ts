@@ -213,7 +213,6 @@ t.test("flags of Swarm's that are not there are all told about", async (t) => {
     'log-opt',
     'with-registry-auth',
     'max-concurrent',
-    'generic-resource',
     'credential-spec',
     'isolation',
     'oom-score-adj',

@@ -255,3 +255,23 @@ t.test('ports are removed by target, and only those there are', async (t) => {
   t.throws(() => update(spec, '--publish-rm 81'), /no port with the target 81\/tcp is published/)
   t.throws(() => update(spec, '--publish-rm x'), /must be a target port/)
 })
+
+t.test('generic resources are reserved by number, changed and removed by kind', async (t) => {
+  const spec = create('--generic-resource gpu=2 --generic-resource lane=1 x')
+  const gpu = { kind: 'gpu', count: 2, names: [] }
+  const lane = { kind: 'lane', count: 1, names: [] }
+  t.same(spec.task.reservations.generic, [gpu, lane])
+  const changed = update(spec, '--generic-resource-add gpu=3 --generic-resource-rm lane web')
+  t.same(changed.task.reservations.generic, [{ ...gpu, count: 3 }])
+  const none = update(changed, '--generic-resource-rm gpu web')
+  t.equal(hashTaskSpec(none.task), hashTaskSpec(create('x').task), 'without any it is as before')
+  t.throws(() => create('--generic-resource gpu=a x'), {
+    code: 'USAGE',
+    message:
+      /"--generic-resource" flag: gpu=a names one of them: a service asks for a number, as gpu=1/,
+  })
+  t.throws(() => update(spec, '--generic-resource-rm fpga web'), {
+    message: /reserves no such resource \(it reserves: gpu, lane\)/,
+  })
+  t.throws(() => update(none, '--generic-resource-rm gpu web'), { message: /it reserves: none/ })
+})

@@ -181,8 +181,13 @@ class World {
     ])
     for (const id of ids) {
       const tasks = [...this.tasks.values()].filter((task) => task.nodeId === id)
-      const taskSpec = this.view([]).taskSpec
-      this.apply(reconcileNode({ node: this.nodes.get(id), tasks, taskSpec }, this.env))
+      const { taskSpec, service } = this.view([])
+      this.apply(
+        reconcileNode(
+          { node: this.nodes.get(id), tasks, taskSpec, service: () => service },
+          this.env,
+        ),
+      )
     }
   }
 

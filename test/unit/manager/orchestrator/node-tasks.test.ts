@@ -1,7 +1,17 @@
 import t from 'tap'
-import { orphanAfterMs, reconcileNode } from '../../../../manager/orchestrator/node-tasks.ts'
-import { type Node, type Plan, type Task, TaskState } from '../../../../proto/objects/index.ts'
-import { aNode, aSpecRecord, aTask } from '../../../support/objects.ts'
+import {
+  type NodeView,
+  orphanAfterMs,
+  reconcileNode,
+} from '../../../../manager/orchestrator/node-tasks.ts'
+import {
+  type Node,
+  type Plan,
+  type Service,
+  type Task,
+  TaskState,
+} from '../../../../proto/objects/index.ts'
+import { aNode, aService, aSpecRecord, aTask } from '../../../support/objects.ts'
 import { aDecisionEnv, linesOf } from '../../../support/orchestration.ts'
 
 const specs = new Map(
@@ -12,8 +22,18 @@ const specs = new Map(
   ].map((record) => [record.hash, record.spec]),
 )
 
-function decide(node: Node | undefined, tasks: readonly Task[], nowMs = 1_000): Plan {
-  const view = { node, tasks, taskSpec: (hash: Task['specHash']) => specs.get(hash) }
+function decide(
+  node: Node | undefined,
+  tasks: readonly Task[],
+  nowMs = 1_000,
+  service?: Service,
+): Plan {
+  const view: NodeView = {
+    node,
+    tasks,
+    taskSpec: (hash) => specs.get(hash),
+    service: (id) => (service?.id === id ? service : undefined),
+  }
   return reconcileNode(view, aDecisionEnv(nowMs))
 }
 
@@ -58,4 +78,41 @@ t.test('a node that shrank keeps the oldest tasks that fit', async (t) => {
   t.same(linesOf(decide(node(1), tasks)), ['t1 -> shutdown', 't2 -> shutdown', 't3 -> shutdown'])
   const free = aTask({ id: 'free', node: 'a' })
   t.same(linesOf(decide(node(0), [free])), [], 'who reserves nothing needs nothing')
+})
+
+t.test(
+  'swarm-semantics 1.1, constraint enforcer: who was kept at a change of place only is judged by what the service says now',
+  async (t) => {
+    const node = aNode({ id: 'a', labels: { zone: 'west' } })
+    const east = aTask({ id: 't1', node: 'a', specHash: 'east' })
+    const lifted = aService({ specHash: 'now', task: {} })
+    t.same(decide(node, [east], 1_000, lifted).changes, [], 'the constraint is no longer asked for')
+    const narrowed = aService({
+      specHash: 'now',
+      task: { placement: { constraints: ['node.id==b'] } },
+    })
+    t.same(linesOf(decide(node, [aTask({ id: 't2', node: 'a' })], 1_000, narrowed)), [
+      't2 -> shutdown',
+    ])
+    const other = aService({ specHash: 'now', task: { image: 'new' } })
+    t.same(linesOf(decide(node, [east], 1_000, other)), ['t1 -> shutdown'], 'it is for the update')
+  },
+)
+
+t.test('generic resources that a node no longer has take their task with them', async (t) => {
+  const named = ['a', 'b'].map((name, at) =>
+    aTask({ id: `t-${name}`, node: 'a', createdAtMs: at, generic: [`gpu=${name}`] }),
+  )
+  const node = (...generic: string[]): Node => aNode({ id: 'a', generic })
+  t.same(decide(node('gpu=a', 'gpu=b'), named).changes, [])
+  const plan = decide(node('gpu=b', 'gpu=c'), named)
+  t.same(linesOf(plan), ['t-a -> shutdown'])
+  t.match(plan.changes, [{ object: { err: 'assigned node no longer has the reserved gpu=a' } }])
+  t.same(linesOf(decide(node('gpu=2'), named)), ['t-a -> shutdown', 't-b -> shutdown'])
+  const counted = [2, 1].map((at) =>
+    aTask({ id: `t${at}`, node: 'a', createdAtMs: at, generic: ['lane=2'] }),
+  )
+  t.same(decide(node('lane=4'), counted).changes, [])
+  t.same(linesOf(decide(node('lane=3'), counted)), ['t2 -> shutdown'], 'the oldest keeps its own')
+  t.same(linesOf(decide(node(), counted)), ['t1 -> shutdown', 't2 -> shutdown'])
 })
