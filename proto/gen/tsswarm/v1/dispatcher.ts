@@ -20,7 +20,15 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { AgentDiagnosisMessage, DiagnosisRequest } from "./diagnosis.ts";
-import { NodeDescription, NodeRole, TaskAttachment, TaskHealth, TaskSpecRecord, TaskState } from "./objects.ts";
+import {
+  GenericResource,
+  NodeDescription,
+  NodeRole,
+  TaskAttachment,
+  TaskHealth,
+  TaskSpecRecord,
+  TaskState,
+} from "./objects.ts";
 import { OverlayNodePaths, OverlayView } from "./overlay.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -219,6 +227,8 @@ export interface AssignedTask {
   readonly serviceLabels: { [key: string]: string };
   /** Its addresses, one entry a network. */
   readonly attachments: readonly TaskAttachment[];
+  /** What it holds of this node's generic resources, one entry a kind. */
+  readonly generic: readonly GenericResource[];
   /** No node leads connections to it any more: if it is unhealthy it may be stopped. */
   readonly drained: boolean;
 }
@@ -1756,6 +1766,7 @@ function createBaseAssignedTask(): AssignedTask {
     state: 0,
     serviceLabels: {},
     attachments: [],
+    generic: [],
     drained: false,
   };
 }
@@ -1788,6 +1799,9 @@ export const AssignedTask: MessageFns<AssignedTask> = {
     });
     for (const v of message.attachments) {
       TaskAttachment.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.generic) {
+      GenericResource.encode(v!, writer.uint32(162).fork()).join();
     }
     if (message.drained !== false) {
       writer.uint32(320).bool(message.drained);
@@ -1881,6 +1895,14 @@ export const AssignedTask: MessageFns<AssignedTask> = {
             }
 
             message.attachments.push(TaskAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.generic.push(GenericResource.decode(reader, reader.uint32()));
             continue;
           }
           case 40: {

@@ -281,6 +281,16 @@ export interface ResourceSpec {
   readonly nanoCpus: number;
   readonly memoryBytes: number;
   readonly pids: number;
+  /** One entry a kind. In reservations a number of each, in a node's description what it offers. */
+  readonly generic: readonly GenericResource[];
+}
+
+/** Something that nodes have besides CPUs and memory, such as GPUs, and that one task at a time holds. */
+export interface GenericResource {
+  readonly kind: string;
+  readonly count: number;
+  /** Each by its own name, as many as count; empty: only their number is known. */
+  readonly names: readonly string[];
 }
 
 export interface RestartPolicy {
@@ -368,7 +378,17 @@ export interface Service {
     | Endpoint
     | undefined;
   /** Of the last update; absent: it replaced nothing. */
-  readonly updateStatus: UpdateStatus | undefined;
+  readonly updateStatus:
+    | UpdateStatus
+    | undefined;
+  /** It was told to spread its tasks anew, and is not done; absent: it was not. */
+  readonly rebalance: RebalanceStatus | undefined;
+}
+
+export interface RebalanceStatus {
+  readonly startedAtMs: number;
+  /** Tasks that were moved so far. */
+  readonly moved: number;
 }
 
 export interface UpdateStatus {
@@ -437,6 +457,13 @@ export interface Task {
   readonly drained: boolean;
   /** When the leader first applied the state RUNNING; 0: never. */
   readonly ranAtMs: number;
+  /**
+   * Why it was made: new, update, rollback, failure, ended, node-down, node-removed, drain, constraint, resources or rebalance.
+   * Empty: not known.
+   */
+  readonly reason: string;
+  /** What it holds of its node's generic resources, one entry a kind. */
+  readonly generic: readonly GenericResource[];
   /** The node that has the volumes of its slot; empty: none is known to, or it needs none. */
   readonly volumeNodeId: string;
   /** Names of the volumes that are its slot's alone. */
@@ -663,11 +690,21 @@ export interface ClusterSpec {
   readonly subnetSize: number;
   /** UDP port of VXLAN. 0: 4789. */
   readonly dataPathPort: number;
+  /** Absent: off. */
+  readonly rebalance: RebalancePolicy | undefined;
 }
 
 export interface ClusterSpec_LabelsEntry {
   readonly key: string;
   readonly value: string;
+}
+
+/** Whether tasks move by themselves onto nodes that have few of their service. */
+export interface RebalancePolicy {
+  /** off or gradual. A service can be told to do it once either way. */
+  readonly mode: string;
+  /** Tasks that may be on the move at the same time, over the whole cluster. 0: 1. */
+  readonly movesMax: number;
 }
 
 export interface Cluster {
@@ -2410,7 +2447,7 @@ export const MountSpec_VolumeOptionsEntry: MessageFns<MountSpec_VolumeOptionsEnt
 };
 
 function createBaseResourceSpec(): ResourceSpec {
-  return { nanoCpus: 0, memoryBytes: 0, pids: 0 };
+  return { nanoCpus: 0, memoryBytes: 0, pids: 0, generic: [] };
 }
 
 export const ResourceSpec: MessageFns<ResourceSpec> = {
@@ -2423,6 +2460,9 @@ export const ResourceSpec: MessageFns<ResourceSpec> = {
     }
     if (message.pids !== 0) {
       writer.uint32(24).uint64(message.pids);
+    }
+    for (const v of message.generic) {
+      GenericResource.encode(v!, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -2462,6 +2502,82 @@ export const ResourceSpec: MessageFns<ResourceSpec> = {
             }
 
             message.pids = longToNumber(reader.uint64());
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.generic.push(GenericResource.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGenericResource(): GenericResource {
+  return { kind: "", count: 0, names: [] };
+}
+
+export const GenericResource: MessageFns<GenericResource> = {
+  encode(message: GenericResource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).uint64(message.count);
+    }
+    for (const v of message.names) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GenericResource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGenericResource() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.names.push(reader.string());
             continue;
           }
         }
@@ -2869,6 +2985,7 @@ function createBaseService(): Service {
     specVersion: 0,
     endpoint: undefined,
     updateStatus: undefined,
+    rebalance: undefined,
   };
 }
 
@@ -2897,6 +3014,9 @@ export const Service: MessageFns<Service> = {
     }
     if (message.updateStatus !== undefined) {
       UpdateStatus.encode(message.updateStatus, writer.uint32(66).fork()).join();
+    }
+    if (message.rebalance !== undefined) {
+      RebalanceStatus.encode(message.rebalance, writer.uint32(386).fork()).join();
     }
     return writer;
   },
@@ -2976,6 +3096,71 @@ export const Service: MessageFns<Service> = {
             }
 
             message.updateStatus = UpdateStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 48: {
+            if (tag !== 386) {
+              break;
+            }
+
+            message.rebalance = RebalanceStatus.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRebalanceStatus(): RebalanceStatus {
+  return { startedAtMs: 0, moved: 0 };
+}
+
+export const RebalanceStatus: MessageFns<RebalanceStatus> = {
+  encode(message: RebalanceStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.startedAtMs !== 0) {
+      writer.uint32(8).uint64(message.startedAtMs);
+    }
+    if (message.moved !== 0) {
+      writer.uint32(16).uint32(message.moved);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RebalanceStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebalanceStatus() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.startedAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.moved = reader.uint32();
             continue;
           }
         }
@@ -3287,6 +3472,8 @@ function createBaseTask(): Task {
     attachments: [],
     drained: false,
     ranAtMs: 0,
+    reason: "",
+    generic: [],
     volumeNodeId: "",
     slotVolumes: [],
     waitsFor: "",
@@ -3361,6 +3548,12 @@ export const Task: MessageFns<Task> = {
     }
     if (message.ranAtMs !== 0) {
       writer.uint32(176).uint64(message.ranAtMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(386).string(message.reason);
+    }
+    for (const v of message.generic) {
+      GenericResource.encode(v!, writer.uint32(394).fork()).join();
     }
     if (message.volumeNodeId !== "") {
       writer.uint32(402).string(message.volumeNodeId);
@@ -3564,6 +3757,22 @@ export const Task: MessageFns<Task> = {
             }
 
             message.ranAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 48: {
+            if (tag !== 386) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 49: {
+            if (tag !== 394) {
+              break;
+            }
+
+            message.generic.push(GenericResource.decode(reader, reader.uint32()));
             continue;
           }
           case 50: {
@@ -5170,6 +5379,7 @@ function createBaseClusterSpec(): ClusterSpec {
     defaultAddressPools: [],
     subnetSize: 0,
     dataPathPort: 0,
+    rebalance: undefined,
   };
 }
 
@@ -5201,6 +5411,9 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     }
     if (message.dataPathPort !== 0) {
       writer.uint32(80).uint32(message.dataPathPort);
+    }
+    if (message.rebalance !== undefined) {
+      RebalancePolicy.encode(message.rebalance, writer.uint32(322).fork()).join();
     }
     return writer;
   },
@@ -5293,6 +5506,14 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
             message.dataPathPort = reader.uint32();
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.rebalance = RebalancePolicy.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5348,6 +5569,63 @@ export const ClusterSpec_LabelsEntry: MessageFns<ClusterSpec_LabelsEntry> = {
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRebalancePolicy(): RebalancePolicy {
+  return { mode: "", movesMax: 0 };
+}
+
+export const RebalancePolicy: MessageFns<RebalancePolicy> = {
+  encode(message: RebalancePolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mode !== "") {
+      writer.uint32(10).string(message.mode);
+    }
+    if (message.movesMax !== 0) {
+      writer.uint32(16).uint32(message.movesMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RebalancePolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebalancePolicy() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.movesMax = reader.uint32();
             continue;
           }
         }
