@@ -80,6 +80,17 @@ const table = [
   { of: 'cli/host', may: ['cli/host', 'proto', 'node:', 'worker/network/nft-script.ts'] },
   { of: 'cli/lab', may: ['cli/lab', 'cli/*', 'proto', 'node:', 'zod'] },
   { of: 'cli/service', may: ['cli/service', 'cli/*', 'proto', 'node:'] },
+  {
+    of: 'cli/stack/compose-files.ts',
+    may: ['cli/stack', 'cli/*', 'proto', 'node:'],
+  },
+  // Compose files as data: what reads files and talks to the daemon is given to them.
+  { of: 'cli/stack/yaml-tree.ts', may: ['cli/stack', 'yaml'], pure: true },
+  {
+    of: 'cli/stack',
+    may: ['cli/stack', 'cli/service', 'cli/units.ts', 'proto', 'node:path/posix'],
+    pure: true,
+  },
   { of: 'cli/render', may: ['cli/render', 'cli/*', 'proto'] },
   {
     of: 'cli/commands/daemon.ts',
@@ -87,7 +98,16 @@ const table = [
   },
   {
     of: 'cli/commands',
-    may: ['cli/*', 'cli/host', 'cli/lab', 'cli/render', 'cli/service', 'proto', 'node:'],
+    may: [
+      'cli/*',
+      'cli/host',
+      'cli/lab',
+      'cli/render',
+      'cli/service',
+      'cli/stack',
+      'proto',
+      'node:',
+    ],
   },
   { of: 'cli/bundle.ts', may: ['cli/node-flags.ts', 'node:', 'esbuild'] },
   {

@@ -8,8 +8,8 @@ const heading = `# The command line
 
 This page is made from the program's own help (test/unit/cli/reference.test.ts; \`UPDATE_GOLDEN=1\` writes it anew).
 
-- Words, flags and layouts are those of Docker Swarm. What this version has not (stacks, overlay networks, secrets, update
-  settings …) is refused with a message that says what to use instead.
+- Words, flags and layouts are those of Docker Swarm. What this version has not (secrets, autolock …)
+  is refused with a message that says what to use instead.
 - Exit codes: 0 success, 1 the operation failed, 125 the command line could not be understood, 130 interrupted.
 - \`service create\`, \`update\` and \`scale\` wait until all tasks have been running for one second. Ctrl-C ends the
   waiting, not the work. On a terminal progress is redrawn, elsewhere it is printed line by line; \`--quiet\` hides it,

@@ -63,6 +63,14 @@ export const groups: readonly CommandGroup[] = [
     aliases: { list: 'ls', remove: 'rm' },
   },
   {
+    name: 'stack',
+    summary: 'Manage stacks: services of compose files',
+    commands: {
+      config: async () => (await import('./commands/stack-config.ts')).command,
+    },
+    aliases: {},
+  },
+  {
     name: 'network',
     summary: 'Manage networks of the swarm',
     commands: {
@@ -144,7 +152,6 @@ const files = 'use --env or --mount type=bind of "tsswarm service create"'
 
 /** What to do instead of Swarm's commands that this version has not. */
 export const absentCommands: Readonly<Record<string, string>> = {
-  stack: 'create its services one by one with "tsswarm service create"',
   secret: files,
   config: files,
   volume: 'volumes are made when a task mounts them with --mount source=NAME,target=PATH',

@@ -102,9 +102,9 @@ t.test('usage errors end with 125 and a way to help', async (t) => {
 })
 
 t.test("Swarm's commands that are not there say what to do", async (t) => {
-  t.match(await runCommandLine('stack deploy -c x y'), {
+  t.match(await runCommandLine('swarm unlock'), {
     code: 1,
-    stderr: /^Error: "tsswarm stack" is not available in this version: create/,
+    stderr: /^Error: "tsswarm swarm unlock" is not available in this version: managers/,
   })
   t.match(await runCommandLine('service create --secret x nginx'), {
     code: 1,
@@ -194,7 +194,7 @@ t.test('candidates for the word being typed', async (t) => {
       .filter((line) => line !== '')
       .map((line) => line.split('\t')[0] ?? '')
   }
-  t.strictSame(await words('s'), ['swarm', 'service'])
+  t.strictSame(await words('s'), ['swarm', 'service', 'stack'])
   t.strictSame(await words('service', 'i'), ['inspect'])
   t.strictSame(await words('service', 'create', '--repl'), [
     '--replicas',
