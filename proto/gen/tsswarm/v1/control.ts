@@ -29,6 +29,8 @@ import {
   Node,
   NodeRole,
   NodeSpec,
+  Payload,
+  PayloadSpec,
   PublishedPort,
   Service,
   ServiceSpec,
@@ -669,6 +671,79 @@ export interface NodeVolumesAnswer {
   /** Why there is no answer; empty: there is one. */
   readonly err: string;
   readonly reply: VolumeReply | undefined;
+}
+
+/** Of secrets and configs alike; a secret's data is in no answer. */
+export interface CreatePayloadRequest {
+  readonly requestId: string;
+  readonly spec: PayloadSpec | undefined;
+}
+
+export interface CreatePayloadResponse {
+  readonly payload: Payload | undefined;
+}
+
+export interface GetPayloadRequest {
+  /** Id of a version, exact name (the present version), or the beginning of an id. */
+  readonly reference: string;
+}
+
+export interface GetPayloadResponse {
+  readonly payload: PayloadView | undefined;
+}
+
+/** A version with who uses it. */
+export interface PayloadView {
+  readonly payload:
+    | Payload
+    | undefined;
+  /** No later one of its name is there. */
+  readonly present: boolean;
+  /** Names of the services whose spec has it. */
+  readonly services: readonly string[];
+  /** How many that have not ended have it. */
+  readonly tasks: number;
+}
+
+export interface ListPayloadsRequest {
+  readonly filters: readonly Filter[];
+  /** Also those before the present one. */
+  readonly allVersions: boolean;
+}
+
+export interface ListPayloadsResponse {
+  readonly payloads: readonly PayloadView[];
+}
+
+export interface UpdatePayloadRequest {
+  readonly requestId: string;
+  /** As in GetPayloadRequest; the present version is updated whichever is named. */
+  readonly reference: string;
+  /** Of the present version, as it was read. 0: whatever it is. */
+  readonly version: number;
+  /**
+   * Labels and template driver as they are to be. Without data they are changed in place; with other data there is a new
+   * version, and services that have an earlier one get it.
+   */
+  readonly spec: PayloadSpec | undefined;
+}
+
+export interface UpdatePayloadResponse {
+  readonly payload:
+    | Payload
+    | undefined;
+  /** Names of the services that got the new version. */
+  readonly services: readonly string[];
+}
+
+export interface RemovePayloadRequest {
+  readonly requestId: string;
+  /** As in GetPayloadRequest; all versions of the name are removed. */
+  readonly reference: string;
+}
+
+export interface RemovePayloadResponse {
+  readonly payloadId: string;
 }
 
 function createBaseGetClusterRequest(): GetClusterRequest {
@@ -6254,6 +6329,622 @@ export const NodeVolumesAnswer: MessageFns<NodeVolumesAnswer> = {
   },
 };
 
+function createBaseCreatePayloadRequest(): CreatePayloadRequest {
+  return { requestId: "", spec: undefined };
+}
+
+export const CreatePayloadRequest: MessageFns<CreatePayloadRequest> = {
+  encode(message: CreatePayloadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.spec !== undefined) {
+      PayloadSpec.encode(message.spec, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreatePayloadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreatePayloadRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.spec = PayloadSpec.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCreatePayloadResponse(): CreatePayloadResponse {
+  return { payload: undefined };
+}
+
+export const CreatePayloadResponse: MessageFns<CreatePayloadResponse> = {
+  encode(message: CreatePayloadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payload !== undefined) {
+      Payload.encode(message.payload, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreatePayloadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreatePayloadResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payload = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetPayloadRequest(): GetPayloadRequest {
+  return { reference: "" };
+}
+
+export const GetPayloadRequest: MessageFns<GetPayloadRequest> = {
+  encode(message: GetPayloadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPayloadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPayloadRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetPayloadResponse(): GetPayloadResponse {
+  return { payload: undefined };
+}
+
+export const GetPayloadResponse: MessageFns<GetPayloadResponse> = {
+  encode(message: GetPayloadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payload !== undefined) {
+      PayloadView.encode(message.payload, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPayloadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPayloadResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payload = PayloadView.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePayloadView(): PayloadView {
+  return { payload: undefined, present: false, services: [], tasks: 0 };
+}
+
+export const PayloadView: MessageFns<PayloadView> = {
+  encode(message: PayloadView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payload !== undefined) {
+      Payload.encode(message.payload, writer.uint32(10).fork()).join();
+    }
+    if (message.present !== false) {
+      writer.uint32(16).bool(message.present);
+    }
+    for (const v of message.services) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.tasks !== 0) {
+      writer.uint32(32).uint32(message.tasks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PayloadView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePayloadView() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payload = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.present = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.services.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tasks = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListPayloadsRequest(): ListPayloadsRequest {
+  return { filters: [], allVersions: false };
+}
+
+export const ListPayloadsRequest: MessageFns<ListPayloadsRequest> = {
+  encode(message: ListPayloadsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.filters) {
+      Filter.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.allVersions !== false) {
+      writer.uint32(16).bool(message.allVersions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPayloadsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPayloadsRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filters.push(Filter.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.allVersions = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListPayloadsResponse(): ListPayloadsResponse {
+  return { payloads: [] };
+}
+
+export const ListPayloadsResponse: MessageFns<ListPayloadsResponse> = {
+  encode(message: ListPayloadsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.payloads) {
+      PayloadView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPayloadsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPayloadsResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payloads.push(PayloadView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdatePayloadRequest(): UpdatePayloadRequest {
+  return { requestId: "", reference: "", version: 0, spec: undefined };
+}
+
+export const UpdatePayloadRequest: MessageFns<UpdatePayloadRequest> = {
+  encode(message: UpdatePayloadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.reference !== "") {
+      writer.uint32(18).string(message.reference);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).uint64(message.version);
+    }
+    if (message.spec !== undefined) {
+      PayloadSpec.encode(message.spec, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdatePayloadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdatePayloadRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.spec = PayloadSpec.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdatePayloadResponse(): UpdatePayloadResponse {
+  return { payload: undefined, services: [] };
+}
+
+export const UpdatePayloadResponse: MessageFns<UpdatePayloadResponse> = {
+  encode(message: UpdatePayloadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payload !== undefined) {
+      Payload.encode(message.payload, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.services) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdatePayloadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdatePayloadResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payload = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.services.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemovePayloadRequest(): RemovePayloadRequest {
+  return { requestId: "", reference: "" };
+}
+
+export const RemovePayloadRequest: MessageFns<RemovePayloadRequest> = {
+  encode(message: RemovePayloadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.reference !== "") {
+      writer.uint32(18).string(message.reference);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemovePayloadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemovePayloadRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemovePayloadResponse(): RemovePayloadResponse {
+  return { payloadId: "" };
+}
+
+export const RemovePayloadResponse: MessageFns<RemovePayloadResponse> = {
+  encode(message: RemovePayloadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payloadId !== "") {
+      writer.uint32(10).string(message.payloadId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemovePayloadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemovePayloadResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payloadId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * The control API: what the command line and later the REST socket speak. On the local unix socket and, for managers, on :2377.
  * Every mutating request carries a request_id made by the client; a repeat with the same id is answered with the first result.
@@ -6503,6 +7194,104 @@ export const ControlService = {
       Buffer.from(DisconnectNetworkResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DisconnectNetworkResponse => DisconnectNetworkResponse.decode(value),
   },
+  createSecret: {
+    path: "/tsswarm.v1.Control/CreateSecret" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreatePayloadRequest): Buffer => Buffer.from(CreatePayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreatePayloadRequest => CreatePayloadRequest.decode(value),
+    responseSerialize: (value: CreatePayloadResponse): Buffer =>
+      Buffer.from(CreatePayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CreatePayloadResponse => CreatePayloadResponse.decode(value),
+  },
+  getSecret: {
+    path: "/tsswarm.v1.Control/GetSecret" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetPayloadRequest): Buffer => Buffer.from(GetPayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetPayloadRequest => GetPayloadRequest.decode(value),
+    responseSerialize: (value: GetPayloadResponse): Buffer => Buffer.from(GetPayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetPayloadResponse => GetPayloadResponse.decode(value),
+  },
+  listSecrets: {
+    path: "/tsswarm.v1.Control/ListSecrets" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListPayloadsRequest): Buffer => Buffer.from(ListPayloadsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListPayloadsRequest => ListPayloadsRequest.decode(value),
+    responseSerialize: (value: ListPayloadsResponse): Buffer =>
+      Buffer.from(ListPayloadsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListPayloadsResponse => ListPayloadsResponse.decode(value),
+  },
+  updateSecret: {
+    path: "/tsswarm.v1.Control/UpdateSecret" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdatePayloadRequest): Buffer => Buffer.from(UpdatePayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdatePayloadRequest => UpdatePayloadRequest.decode(value),
+    responseSerialize: (value: UpdatePayloadResponse): Buffer =>
+      Buffer.from(UpdatePayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdatePayloadResponse => UpdatePayloadResponse.decode(value),
+  },
+  removeSecret: {
+    path: "/tsswarm.v1.Control/RemoveSecret" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemovePayloadRequest): Buffer => Buffer.from(RemovePayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemovePayloadRequest => RemovePayloadRequest.decode(value),
+    responseSerialize: (value: RemovePayloadResponse): Buffer =>
+      Buffer.from(RemovePayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemovePayloadResponse => RemovePayloadResponse.decode(value),
+  },
+  createConfig: {
+    path: "/tsswarm.v1.Control/CreateConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreatePayloadRequest): Buffer => Buffer.from(CreatePayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreatePayloadRequest => CreatePayloadRequest.decode(value),
+    responseSerialize: (value: CreatePayloadResponse): Buffer =>
+      Buffer.from(CreatePayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CreatePayloadResponse => CreatePayloadResponse.decode(value),
+  },
+  getConfig: {
+    path: "/tsswarm.v1.Control/GetConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetPayloadRequest): Buffer => Buffer.from(GetPayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetPayloadRequest => GetPayloadRequest.decode(value),
+    responseSerialize: (value: GetPayloadResponse): Buffer => Buffer.from(GetPayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetPayloadResponse => GetPayloadResponse.decode(value),
+  },
+  listConfigs: {
+    path: "/tsswarm.v1.Control/ListConfigs" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListPayloadsRequest): Buffer => Buffer.from(ListPayloadsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListPayloadsRequest => ListPayloadsRequest.decode(value),
+    responseSerialize: (value: ListPayloadsResponse): Buffer =>
+      Buffer.from(ListPayloadsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListPayloadsResponse => ListPayloadsResponse.decode(value),
+  },
+  updateConfig: {
+    path: "/tsswarm.v1.Control/UpdateConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdatePayloadRequest): Buffer => Buffer.from(UpdatePayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdatePayloadRequest => UpdatePayloadRequest.decode(value),
+    responseSerialize: (value: UpdatePayloadResponse): Buffer =>
+      Buffer.from(UpdatePayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdatePayloadResponse => UpdatePayloadResponse.decode(value),
+  },
+  removeConfig: {
+    path: "/tsswarm.v1.Control/RemoveConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemovePayloadRequest): Buffer => Buffer.from(RemovePayloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemovePayloadRequest => RemovePayloadRequest.decode(value),
+    responseSerialize: (value: RemovePayloadResponse): Buffer =>
+      Buffer.from(RemovePayloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemovePayloadResponse => RemovePayloadResponse.decode(value),
+  },
   /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
   auditNetwork: {
     path: "/tsswarm.v1.Control/AuditNetwork" as const,
@@ -6617,6 +7406,16 @@ export interface ControlServer extends UntypedServiceImplementation {
   connectNetwork: handleUnaryCall<ConnectNetworkRequest, ConnectNetworkResponse>;
   /** Begins it; it is done when the task has no such attachment any more. */
   disconnectNetwork: handleUnaryCall<DisconnectNetworkRequest, DisconnectNetworkResponse>;
+  createSecret: handleUnaryCall<CreatePayloadRequest, CreatePayloadResponse>;
+  getSecret: handleUnaryCall<GetPayloadRequest, GetPayloadResponse>;
+  listSecrets: handleServerStreamingCall<ListPayloadsRequest, ListPayloadsResponse>;
+  updateSecret: handleUnaryCall<UpdatePayloadRequest, UpdatePayloadResponse>;
+  removeSecret: handleUnaryCall<RemovePayloadRequest, RemovePayloadResponse>;
+  createConfig: handleUnaryCall<CreatePayloadRequest, CreatePayloadResponse>;
+  getConfig: handleUnaryCall<GetPayloadRequest, GetPayloadResponse>;
+  listConfigs: handleServerStreamingCall<ListPayloadsRequest, ListPayloadsResponse>;
+  updateConfig: handleUnaryCall<UpdatePayloadRequest, UpdatePayloadResponse>;
+  removeConfig: handleUnaryCall<RemovePayloadRequest, RemovePayloadResponse>;
   /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
   auditNetwork: handleServerStreamingCall<AuditNetworkRequest, AuditNetworkResponse>;
   /** Follows a packet's way through the kernels of the nodes on it. */
@@ -6975,6 +7774,138 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DisconnectNetworkResponse) => void,
+  ): ClientUnaryCall;
+  createSecret(
+    request: CreatePayloadRequest,
+    callback: (error: ServiceError | null, response: CreatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  createSecret(
+    request: CreatePayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CreatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  createSecret(
+    request: CreatePayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CreatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  getSecret(
+    request: GetPayloadRequest,
+    callback: (error: ServiceError | null, response: GetPayloadResponse) => void,
+  ): ClientUnaryCall;
+  getSecret(
+    request: GetPayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetPayloadResponse) => void,
+  ): ClientUnaryCall;
+  getSecret(
+    request: GetPayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetPayloadResponse) => void,
+  ): ClientUnaryCall;
+  listSecrets(request: ListPayloadsRequest, options?: Partial<CallOptions>): ClientReadableStream<ListPayloadsResponse>;
+  listSecrets(
+    request: ListPayloadsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListPayloadsResponse>;
+  updateSecret(
+    request: UpdatePayloadRequest,
+    callback: (error: ServiceError | null, response: UpdatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  updateSecret(
+    request: UpdatePayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  updateSecret(
+    request: UpdatePayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  removeSecret(
+    request: RemovePayloadRequest,
+    callback: (error: ServiceError | null, response: RemovePayloadResponse) => void,
+  ): ClientUnaryCall;
+  removeSecret(
+    request: RemovePayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemovePayloadResponse) => void,
+  ): ClientUnaryCall;
+  removeSecret(
+    request: RemovePayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemovePayloadResponse) => void,
+  ): ClientUnaryCall;
+  createConfig(
+    request: CreatePayloadRequest,
+    callback: (error: ServiceError | null, response: CreatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  createConfig(
+    request: CreatePayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CreatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  createConfig(
+    request: CreatePayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CreatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  getConfig(
+    request: GetPayloadRequest,
+    callback: (error: ServiceError | null, response: GetPayloadResponse) => void,
+  ): ClientUnaryCall;
+  getConfig(
+    request: GetPayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetPayloadResponse) => void,
+  ): ClientUnaryCall;
+  getConfig(
+    request: GetPayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetPayloadResponse) => void,
+  ): ClientUnaryCall;
+  listConfigs(request: ListPayloadsRequest, options?: Partial<CallOptions>): ClientReadableStream<ListPayloadsResponse>;
+  listConfigs(
+    request: ListPayloadsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListPayloadsResponse>;
+  updateConfig(
+    request: UpdatePayloadRequest,
+    callback: (error: ServiceError | null, response: UpdatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  updateConfig(
+    request: UpdatePayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  updateConfig(
+    request: UpdatePayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdatePayloadResponse) => void,
+  ): ClientUnaryCall;
+  removeConfig(
+    request: RemovePayloadRequest,
+    callback: (error: ServiceError | null, response: RemovePayloadResponse) => void,
+  ): ClientUnaryCall;
+  removeConfig(
+    request: RemovePayloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemovePayloadResponse) => void,
+  ): ClientUnaryCall;
+  removeConfig(
+    request: RemovePayloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemovePayloadResponse) => void,
   ): ClientUnaryCall;
   /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
   auditNetwork(

@@ -171,7 +171,19 @@ export interface ManagerMessage {
     | { readonly $case: "changes"; readonly value: AssignmentChanges }
     | { readonly $case: "ack"; readonly value: StatusAck }
     | { readonly $case: "config"; readonly value: SessionConfig }
+    | //
+    /** What the assignments that follow need. */
+    { readonly $case: "payload"; readonly value: AssignedPayload }
     | undefined;
+}
+
+/** A secret or config of a task of this node. Kept in memory only, while the assignments name its id. */
+export interface AssignedPayload {
+  readonly id: string;
+  readonly name: string;
+  readonly data: Uint8Array;
+  /** As of PayloadSpec. */
+  readonly templateDriver: string;
 }
 
 export interface SessionStarted {
@@ -204,6 +216,8 @@ export interface AssignmentSet {
   readonly stamp: Stamp | undefined;
   readonly tasks: readonly AssignedTask[];
   readonly specs: readonly TaskSpecRecord[];
+  /** Secrets and configs that the node is to have, each sent before; others it is to forget. */
+  readonly payloadIds: readonly string[];
 }
 
 /** Changes on top of `previous`; when the agent is not there it reopens the session. */
@@ -213,6 +227,8 @@ export interface AssignmentChanges {
   readonly update: readonly AssignedTask[];
   readonly remove: readonly string[];
   readonly specs: readonly TaskSpecRecord[];
+  /** As of AssignmentSet: all of them, not the changes only. */
+  readonly payloadIds: readonly string[];
 }
 
 export interface AssignedTask {
@@ -1301,6 +1317,9 @@ export const ManagerMessage: MessageFns<ManagerMessage> = {
       case "config":
         SessionConfig.encode(message.kind.value, writer.uint32(42).fork()).join();
         break;
+      case "payload":
+        AssignedPayload.encode(message.kind.value, writer.uint32(362).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1356,6 +1375,93 @@ export const ManagerMessage: MessageFns<ManagerMessage> = {
             }
 
             message.kind = { $case: "config", value: SessionConfig.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.kind = { $case: "payload", value: AssignedPayload.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAssignedPayload(): AssignedPayload {
+  return { id: "", name: "", data: new Uint8Array(0), templateDriver: "" };
+}
+
+export const AssignedPayload: MessageFns<AssignedPayload> = {
+  encode(message: AssignedPayload, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(26).bytes(message.data);
+    }
+    if (message.templateDriver !== "") {
+      writer.uint32(34).string(message.templateDriver);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignedPayload {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignedPayload() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.templateDriver = reader.string();
             continue;
           }
         }
@@ -1598,7 +1704,7 @@ export const ManagerAddress: MessageFns<ManagerAddress> = {
 };
 
 function createBaseAssignmentSet(): AssignmentSet {
-  return { stamp: undefined, tasks: [], specs: [] };
+  return { stamp: undefined, tasks: [], specs: [], payloadIds: [] };
 }
 
 export const AssignmentSet: MessageFns<AssignmentSet> = {
@@ -1611,6 +1717,9 @@ export const AssignmentSet: MessageFns<AssignmentSet> = {
     }
     for (const v of message.specs) {
       TaskSpecRecord.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.payloadIds) {
+      writer.uint32(362).string(v!);
     }
     return writer;
   },
@@ -1652,6 +1761,14 @@ export const AssignmentSet: MessageFns<AssignmentSet> = {
             message.specs.push(TaskSpecRecord.decode(reader, reader.uint32()));
             continue;
           }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.payloadIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1666,7 +1783,7 @@ export const AssignmentSet: MessageFns<AssignmentSet> = {
 };
 
 function createBaseAssignmentChanges(): AssignmentChanges {
-  return { previous: undefined, stamp: undefined, update: [], remove: [], specs: [] };
+  return { previous: undefined, stamp: undefined, update: [], remove: [], specs: [], payloadIds: [] };
 }
 
 export const AssignmentChanges: MessageFns<AssignmentChanges> = {
@@ -1685,6 +1802,9 @@ export const AssignmentChanges: MessageFns<AssignmentChanges> = {
     }
     for (const v of message.specs) {
       TaskSpecRecord.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.payloadIds) {
+      writer.uint32(362).string(v!);
     }
     return writer;
   },
@@ -1740,6 +1860,14 @@ export const AssignmentChanges: MessageFns<AssignmentChanges> = {
             }
 
             message.specs.push(TaskSpecRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.payloadIds.push(reader.string());
             continue;
           }
         }

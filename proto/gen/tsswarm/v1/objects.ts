@@ -180,7 +180,12 @@ export interface ContainerSpec {
   readonly sysctls: { [key: string]: string };
   readonly ulimits: readonly UlimitSpec[];
   /** Absent: as the image says. */
-  readonly healthcheck: HealthcheckSpec | undefined;
+  readonly healthcheck:
+    | HealthcheckSpec
+    | undefined;
+  /** Put into the container as files in memory. */
+  readonly secrets: readonly PayloadUse[];
+  readonly configs: readonly PayloadUse[];
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -216,6 +221,21 @@ export interface HttpProbe {
 /** Healthy: a connection. */
 export interface TcpProbe {
   readonly port: number;
+}
+
+/** A secret or config that the tasks of a service have as a file. */
+export interface PayloadUse {
+  /** Its id in the store; from a user also its name or the beginning of its id. */
+  readonly source: string;
+  /** What it is called; the managers fill it in. */
+  readonly name: string;
+  /** Path in the container; of a secret without a leading slash: below /run/secrets, of a config: below /. Empty: the name. */
+  readonly target: string;
+  /** Numbers; empty: 0. */
+  readonly uid: string;
+  readonly gid: string;
+  /** Permission bits; absent: 0444. */
+  readonly mode?: number | undefined;
 }
 
 export interface UlimitSpec {
@@ -675,6 +695,31 @@ export interface Network {
   readonly subnets: readonly SubnetSpec[];
 }
 
+export interface PayloadSpec {
+  readonly name: string;
+  readonly labels: { [key: string]: string };
+  /** Of a secret never in an answer. */
+  readonly data: Uint8Array;
+  /** golang: the data is a template that each task expands for itself; empty: it is not. */
+  readonly templateDriver: string;
+}
+
+export interface PayloadSpec_LabelsEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** One version of a secret or a config. Its data never changes: other data is another version under the same name. */
+export interface Payload {
+  readonly id: string;
+  readonly meta: Meta | undefined;
+  readonly spec:
+    | PayloadSpec
+    | undefined;
+  /** Among those of its name, from 1; the highest is the present one. */
+  readonly revision: number;
+}
+
 export interface ClusterSpec {
   readonly name: string;
   readonly labels: { [key: string]: string };
@@ -690,6 +735,10 @@ export interface ClusterSpec {
   readonly subnetSize: number;
   /** UDP port of VXLAN. 0: 4789. */
   readonly dataPathPort: number;
+  /** Versions of a secret or config that are kept besides the present one. Absent: 5. */
+  readonly payloadHistoryLimit?:
+    | number
+    | undefined;
   /** Absent: off. */
   readonly rebalance: RebalancePolicy | undefined;
 }
@@ -1398,6 +1447,8 @@ function createBaseContainerSpec(): ContainerSpec {
     sysctls: {},
     ulimits: [],
     healthcheck: undefined,
+    secrets: [],
+    configs: [],
   };
 }
 
@@ -1465,6 +1516,12 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     if (message.healthcheck !== undefined) {
       HealthcheckSpec.encode(message.healthcheck, writer.uint32(322).fork()).join();
+    }
+    for (const v of message.secrets) {
+      PayloadUse.encode(v!, writer.uint32(362).fork()).join();
+    }
+    for (const v of message.configs) {
+      PayloadUse.encode(v!, writer.uint32(370).fork()).join();
     }
     return writer;
   },
@@ -1654,6 +1711,22 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             }
 
             message.healthcheck = HealthcheckSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.secrets.push(PayloadUse.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 46: {
+            if (tag !== 370) {
+              break;
+            }
+
+            message.configs.push(PayloadUse.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2003,6 +2076,107 @@ export const TcpProbe: MessageFns<TcpProbe> = {
             }
 
             message.port = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePayloadUse(): PayloadUse {
+  return { source: "", name: "", target: "", uid: "", gid: "", mode: undefined };
+}
+
+export const PayloadUse: MessageFns<PayloadUse> = {
+  encode(message: PayloadUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.target !== "") {
+      writer.uint32(26).string(message.target);
+    }
+    if (message.uid !== "") {
+      writer.uint32(34).string(message.uid);
+    }
+    if (message.gid !== "") {
+      writer.uint32(42).string(message.gid);
+    }
+    if (message.mode !== undefined) {
+      writer.uint32(48).uint32(message.mode);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PayloadUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePayloadUse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.uid = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.gid = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.mode = reader.uint32();
             continue;
           }
         }
@@ -5368,6 +5542,224 @@ export const Network: MessageFns<Network> = {
   },
 };
 
+function createBasePayloadSpec(): PayloadSpec {
+  return { name: "", labels: {}, data: new Uint8Array(0), templateDriver: "" };
+}
+
+export const PayloadSpec: MessageFns<PayloadSpec> = {
+  encode(message: PayloadSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      PayloadSpec_LabelsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    if (message.data.length !== 0) {
+      writer.uint32(26).bytes(message.data);
+    }
+    if (message.templateDriver !== "") {
+      writer.uint32(34).string(message.templateDriver);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PayloadSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePayloadSpec() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = PayloadSpec_LabelsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.labels[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.templateDriver = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePayloadSpec_LabelsEntry(): PayloadSpec_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const PayloadSpec_LabelsEntry: MessageFns<PayloadSpec_LabelsEntry> = {
+  encode(message: PayloadSpec_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PayloadSpec_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePayloadSpec_LabelsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePayload(): Payload {
+  return { id: "", meta: undefined, spec: undefined, revision: 0 };
+}
+
+export const Payload: MessageFns<Payload> = {
+  encode(message: Payload, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.meta !== undefined) {
+      Meta.encode(message.meta, writer.uint32(18).fork()).join();
+    }
+    if (message.spec !== undefined) {
+      PayloadSpec.encode(message.spec, writer.uint32(26).fork()).join();
+    }
+    if (message.revision !== 0) {
+      writer.uint32(32).uint32(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Payload {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePayload() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.meta = Meta.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.spec = PayloadSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseClusterSpec(): ClusterSpec {
   return {
     name: "",
@@ -5379,6 +5771,7 @@ function createBaseClusterSpec(): ClusterSpec {
     defaultAddressPools: [],
     subnetSize: 0,
     dataPathPort: 0,
+    payloadHistoryLimit: undefined,
     rebalance: undefined,
   };
 }
@@ -5411,6 +5804,9 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     }
     if (message.dataPathPort !== 0) {
       writer.uint32(80).uint32(message.dataPathPort);
+    }
+    if (message.payloadHistoryLimit !== undefined) {
+      writer.uint32(280).uint32(message.payloadHistoryLimit);
     }
     if (message.rebalance !== undefined) {
       RebalancePolicy.encode(message.rebalance, writer.uint32(322).fork()).join();
@@ -5504,6 +5900,14 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
             }
 
             message.dataPathPort = reader.uint32();
+            continue;
+          }
+          case 35: {
+            if (tag !== 280) {
+              break;
+            }
+
+            message.payloadHistoryLimit = reader.uint32();
             continue;
           }
           case 40: {

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Cluster, Network, Node, RemovedNode, Service, Task, TaskSpecRecord } from "./objects.ts";
+import { Cluster, Network, Node, Payload, RemovedNode, Service, Task, TaskSpecRecord } from "./objects.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -48,6 +48,8 @@ export interface StoreChange {
     | { readonly $case: "removedNode"; readonly value: RemovedNode }
     | { readonly $case: "removed"; readonly value: RemovedRow }
     | { readonly $case: "network"; readonly value: Network }
+    | { readonly $case: "secret"; readonly value: Payload }
+    | { readonly $case: "config"; readonly value: Payload }
     | undefined;
 }
 
@@ -287,6 +289,12 @@ export const StoreChange: MessageFns<StoreChange> = {
       case "network":
         Network.encode(message.kind.value, writer.uint32(66).fork()).join();
         break;
+      case "secret":
+        Payload.encode(message.kind.value, writer.uint32(362).fork()).join();
+        break;
+      case "config":
+        Payload.encode(message.kind.value, writer.uint32(370).fork()).join();
+        break;
     }
     return writer;
   },
@@ -366,6 +374,22 @@ export const StoreChange: MessageFns<StoreChange> = {
             }
 
             message.kind = { $case: "network", value: Network.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.kind = { $case: "secret", value: Payload.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 46: {
+            if (tag !== 370) {
+              break;
+            }
+
+            message.kind = { $case: "config", value: Payload.decode(reader, reader.uint32()) };
             continue;
           }
         }
