@@ -5,6 +5,8 @@ import type {
   ConnectNetworkResponse,
   CreateNetworkRequest,
   CreateNetworkResponse,
+  CreatePayloadRequest,
+  CreatePayloadResponse,
   CreateServiceRequest,
   CreateServiceResponse,
   DisconnectNetworkRequest,
@@ -19,6 +21,8 @@ import type {
   GetNetworkResponse,
   GetNodeRequest,
   GetNodeResponse,
+  GetPayloadRequest,
+  GetPayloadResponse,
   GetServiceRequest,
   GetServiceResponse,
   GetTaskRequest,
@@ -27,6 +31,8 @@ import type {
   ListNetworksResponse,
   ListNodesRequest,
   ListNodesResponse,
+  ListPayloadsRequest,
+  ListPayloadsResponse,
   ListServicesRequest,
   ListServicesResponse,
   ListTasksRequest,
@@ -37,6 +43,8 @@ import type {
   RemoveNetworkResponse,
   RemoveNodeRequest,
   RemoveNodeResponse,
+  RemovePayloadRequest,
+  RemovePayloadResponse,
   RemoveServiceRequest,
   RemoveServiceResponse,
   RotateJoinTokenRequest,
@@ -44,6 +52,8 @@ import type {
   UpdateClusterResponse,
   UpdateNodeRequest,
   UpdateNodeResponse,
+  UpdatePayloadRequest,
+  UpdatePayloadResponse,
   UpdateServiceRequest,
   UpdateServiceResponse,
   WatchServiceRequest,
@@ -59,6 +69,7 @@ import { connectionHandlers } from './connections.ts'
 import { explainService } from './explain-service.ts'
 import { networkHandlers } from './networks.ts'
 import { nodeHandlers } from './nodes.ts'
+import { payloadHandlers } from './payloads.ts'
 import { serviceHandlers } from './services.ts'
 import { taskHandlers } from './tasks.ts'
 import { watchService } from './watch-service.ts'
@@ -109,6 +120,16 @@ export interface ControlApi {
   readonly pruneNetworks: Handler<PruneNetworksRequest, PruneNetworksResponse>
   readonly connectNetwork: Handler<ConnectNetworkRequest, ConnectNetworkResponse>
   readonly disconnectNetwork: Handler<DisconnectNetworkRequest, DisconnectNetworkResponse>
+  readonly createSecret: Handler<CreatePayloadRequest, CreatePayloadResponse>
+  readonly getSecret: Handler<GetPayloadRequest, GetPayloadResponse>
+  readonly listSecrets: StreamHandler<ListPayloadsRequest, ListPayloadsResponse>
+  readonly updateSecret: Handler<UpdatePayloadRequest, UpdatePayloadResponse>
+  readonly removeSecret: Handler<RemovePayloadRequest, RemovePayloadResponse>
+  readonly createConfig: Handler<CreatePayloadRequest, CreatePayloadResponse>
+  readonly getConfig: Handler<GetPayloadRequest, GetPayloadResponse>
+  readonly listConfigs: StreamHandler<ListPayloadsRequest, ListPayloadsResponse>
+  readonly updateConfig: Handler<UpdatePayloadRequest, UpdatePayloadResponse>
+  readonly removeConfig: Handler<RemovePayloadRequest, RemovePayloadResponse>
   readonly listTasks: StreamHandler<ListTasksRequest, ListTasksResponse>
   readonly getTask: Handler<GetTaskRequest, GetTaskResponse>
   readonly watchService: StreamHandler<WatchServiceRequest, WatchServiceResponse>
@@ -122,6 +143,7 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...serviceHandlers(deps),
     ...networkHandlers(deps),
     ...connectionHandlers(deps),
+    ...payloadHandlers(deps),
     ...taskHandlers(deps),
     explainService: (_, request, signal) => explainService(deps, request, signal),
     watchService: (_, request, signal) => watchService(deps, request, signal),

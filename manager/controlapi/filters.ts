@@ -4,6 +4,7 @@ import type { Filter } from '../../proto/gen/tsswarm/v1/control.ts'
 import {
   type Network,
   type Node,
+  type Payload,
   type Service,
   type Task,
   taskStateName,
@@ -44,6 +45,11 @@ export function networkFilter(
   isUsed: (network: Network) => boolean,
 ): Predicate<Network> {
   return predicate('networks', networkKeys(isUsed), filters)
+}
+
+/** Of secrets or configs. Errors: INVALID_ARGUMENT. */
+export function payloadFilter(what: string, filters: readonly Filter[]): Predicate<Payload> {
+  return predicate(what, payloadKeys, filters)
 }
 
 /** For those that are to go. Errors: INVALID_ARGUMENT. */
@@ -101,6 +107,18 @@ function networkKeys(isUsed: (network: Network) => boolean) {
       words: ['true', 'false', '1', '0'],
     },
   } satisfies FilterKeys<Network>
+}
+
+/** Source: Docker's filters of secrets: `name` is a beginning, `names` is whole. */
+const payloadKeys: FilterKeys<Payload> = {
+  id: { matches: (payload, value) => payload.id.startsWith(value) },
+  name: {
+    matches: (payload, value) => payload.spec.name.toLowerCase().startsWith(value.toLowerCase()),
+  },
+  names: {
+    matches: (payload, value) => payload.spec.name.toLowerCase() === value.toLowerCase(),
+  },
+  label: { matches: (payload, value) => hasLabel(payload.spec.labels, value) },
 }
 
 const serviceKeys: FilterKeys<Service> = {

@@ -4,10 +4,13 @@ import {
   isActive,
   type Network,
   type Node,
+  type Payload,
   type Service,
   type Task,
 } from '../../proto/objects/index.ts'
+import type { PayloadKind } from '../../proto/spec/payload-spec.ts'
 import type { ReadTx } from '../store/store.ts'
+import { payloadTables, versionsOf } from './payload-use.ts'
 
 /** Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. "self" is `selfId`. */
 export function findNode(tx: ReadTx, reference: string, selfId: string): Node {
@@ -46,6 +49,14 @@ export function findTask(tx: ReadTx, reference: string): Task {
   const byId = tx.get('tasks', reference)
   if (byId !== undefined) return byId
   return findTaskByName(tx, reference) ?? byPrefix('task', reference, tx.all('tasks'))
+}
+
+/** One version: by its id, the present one by name, by the beginning of an id. Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. */
+export function findPayload(tx: ReadTx, kind: PayloadKind, reference: string): Payload {
+  checkReference(kind, reference)
+  const table = payloadTables[kind]
+  const [present] = versionsOf(tx, table, reference)
+  return tx.get(table, reference) ?? present ?? byPrefix<Payload>(kind, reference, tx.all(table))
 }
 
 function findTaskByName(tx: ReadTx, reference: string): Task | undefined {

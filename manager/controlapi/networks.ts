@@ -61,12 +61,17 @@ export function networkHandlers(deps: ControlDeps): NetworkHandlers {
 }
 
 /** Errors: FAILED_PRECONDITION while a manager knows nothing of such networks. */
-export function requireLevel(tx: ReadTx, level: number, what: string): void {
+export function requireLevel(
+  tx: ReadTx,
+  level: number,
+  what: string,
+  objects = 'such networks',
+): void {
   const { featureLevel } = theCluster(tx)
   if (featureLevel >= level) return
   throw new SwarmError(
     'FAILED_PRECONDITION',
-    `${what} cannot be made: the cluster is at feature level ${featureLevel}, and such networks came with ${level}. ` +
+    `${what} cannot be made: the cluster is at feature level ${featureLevel}, and ${objects} came with ${level}. ` +
       'Upgrade tsswarm on all managers; the cluster moves on by itself',
     { details: { featureLevel } },
   )

@@ -4,7 +4,8 @@ import { SwarmError } from '../../proto/errors.ts'
 import type { Service, ServiceId, UpdateStatus } from '../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { Tx } from '../store/store.ts'
-import { withNetworkIds, withPorts } from './service-networks.ts'
+import { withPorts } from './service-networks.ts'
+import { withReferences } from './service-references.ts'
 
 /** The service with that spec, which has been checked; its task spec is put where tasks look for it. Errors: as withPorts. */
 export function withSpec(tx: Tx, service: Service, spec: ServiceSpec): Service {
@@ -42,7 +43,7 @@ export function rollBack(tx: Tx, { id, version, updateStatus }: Rollback): void 
   }
   try {
     // What it names may be gone.
-    const back = withSpec(tx, service, withNetworkIds(tx, previousSpec))
+    const back = withSpec(tx, service, withReferences(tx, previousSpec))
     tx.update('services', { ...back, previousSpec: undefined, updateStatus })
   } catch (err) {
     if (!(err instanceof SwarmError) || err.code === 'OUT_OF_SEQUENCE') throw err

@@ -22,7 +22,8 @@ import { serviceFilter } from './filters.ts'
 import { listMessages, type Page } from './list-stream.ts'
 import { findService, notFound } from './lookup.ts'
 import { keepTaskSpec, withSpec } from './roll-back.ts'
-import { withNetworkIds, withPorts } from './service-networks.ts'
+import { withPorts } from './service-networks.ts'
+import { withReferences } from './service-references.ts'
 import { serviceView } from './views.ts'
 import { checkVersion, repeatable } from './writing.ts'
 
@@ -89,7 +90,7 @@ async function createService(
     (tx) => {
       refuseTakenName(tx, given.name)
       refuseCycle(tx, given)
-      const spec = withNetworkIds(tx, given)
+      const spec = withReferences(tx, given)
       const service: Service = {
         id: serviceId(newServiceId),
         version: 0,
@@ -132,7 +133,7 @@ async function updateService(
 function updated(tx: Tx, service: Service, given: ServiceSpec): Service {
   refuseRename(service, given)
   refuseCycle(tx, given)
-  const spec = withNetworkIds(tx, given)
+  const spec = withReferences(tx, given)
   return { ...withSpec(tx, service, spec), updateStatus: undefined }
 }
 
@@ -147,7 +148,7 @@ function goneBack(tx: Tx, service: Service): Service {
   }
   // What it names may be gone.
   refuseCycle(tx, service.previousSpec)
-  const spec = withNetworkIds(tx, service.previousSpec)
+  const spec = withReferences(tx, service.previousSpec)
   const updateStatus = newRollback(tx.nowMs, 'manually requested rollback')
   return { ...withSpec(tx, service, spec), updateStatus }
 }

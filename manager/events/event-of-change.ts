@@ -28,6 +28,10 @@ export function eventsOfChange(tx: ReadTx, change: Change): readonly EventFacts[
       return nodeEvents(change)
     case 'networks':
       return networkEvents(change)
+    case 'secrets':
+      return payloadEvents('secret', change)
+    case 'configs':
+      return payloadEvents('config', change)
     case 'tasks':
       return taskEvents(tx, change)
     case 'cluster': {
@@ -88,6 +92,15 @@ function networkEvents(change: Change<'networks'>): readonly EventFacts[] {
   const { id, spec }: Network = change.object
   if (change.kind === 'update' && isSame(change.old.spec, spec)) return []
   return [event('network', change.kind, id, { name: spec.name, type: spec.driver })]
+}
+
+/** A version is a row: other data makes a new one. */
+function payloadEvents(
+  type: 'secret' | 'config',
+  { kind, object }: Change<'secrets'> | Change<'configs'>,
+): readonly EventFacts[] {
+  const { id, spec, revision } = object
+  return [event(type, kind, id, { name: spec.name, revision: String(revision) })]
 }
 
 function taskEvents(tx: ReadTx, change: Change<'tasks'>): readonly EventFacts[] {

@@ -32,6 +32,8 @@ export class Overlay {
       tasks: new Map(),
       removedNodes: new Map(),
       networks: new Map(),
+      secrets: new Map(),
+      configs: new Map(),
     }
     this.reset()
   }

@@ -7,6 +7,7 @@ import {
   removedNodeFromProto,
   removedNodeToProto,
 } from '../../proto/codec/node.ts'
+import { payloadFromProto, payloadToProto } from '../../proto/codec/payload.ts'
 import {
   serviceFromProto,
   serviceToProto,
@@ -37,6 +38,10 @@ export function writeToProto(write: Write): StoreChange {
       return { kind: { $case: 'removedNode', value: removedNodeToProto(write.row) } }
     case 'networks':
       return { kind: { $case: 'network', value: networkToProto(write.row) } }
+    case 'secrets':
+      return { kind: { $case: 'secret', value: payloadToProto(write.row) } }
+    case 'configs':
+      return { kind: { $case: 'config', value: payloadToProto(write.row) } }
   }
 }
 
@@ -57,6 +62,10 @@ export function writeFromProto({ kind }: StoreChange, intern: Intern): Write {
       return put('removedNodes', removedNodeFromProto(kind.value))
     case 'network':
       return put('networks', networkFromProto(kind.value))
+    case 'secret':
+      return put('secrets', payloadFromProto(kind.value))
+    case 'config':
+      return put('configs', payloadFromProto(kind.value))
     case 'removed':
       return { table: tableNamed(kind.value.table), id: kind.value.id, row: undefined } as Write
     case undefined:

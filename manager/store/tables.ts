@@ -4,6 +4,7 @@ import type {
   Cluster,
   Network,
   Node,
+  Payload,
   RemovedNode,
   Service,
   Task,
@@ -18,12 +19,21 @@ export interface Rows {
   readonly tasks: Task
   readonly removedNodes: RemovedNode
   readonly networks: Network
+  readonly secrets: Payload
+  readonly configs: Payload
 }
 
 export type TableName = keyof Rows
 export type Row<T extends TableName> = Rows[T]
 /** Tables whose rows carry a version, and are updated under it. */
-export type VersionedTable = 'cluster' | 'nodes' | 'services' | 'tasks' | 'networks'
+export type VersionedTable =
+  | 'cluster'
+  | 'nodes'
+  | 'services'
+  | 'tasks'
+  | 'networks'
+  | 'secrets'
+  | 'configs'
 
 /**
  * A derived look-up. `of` names all fields that `key` reads, so that a change of other fields costs nothing.
@@ -45,6 +55,17 @@ interface TableDef<R> {
   readonly label: (row: R) => string
   readonly indexes: Readonly<Record<string, IndexDef<R>>>
 }
+
+const payloadIndexes = {
+  /** By lower-case name; each version is a row. */
+  byName: { of: ['spec'], key: (row: Payload) => row.spec.name.toLowerCase() },
+  /** By `${lower-case name}/${revision}`. */
+  byRevision: {
+    of: ['spec', 'revision'],
+    key: (row: Payload) => `${row.spec.name.toLowerCase()}/${row.revision}`,
+    unique: true,
+  },
+} as const
 
 export const tables = {
   cluster: {
@@ -125,6 +146,20 @@ export const tables = {
       /** By lower-case name. */
       byName: { of: ['spec'], key: (row: Network) => row.spec.name.toLowerCase(), unique: true },
     },
+  },
+  secrets: {
+    noun: 'secret',
+    id: (row: Payload) => row.id,
+    versioned: true,
+    label: (row: Payload) => row.spec.name,
+    indexes: payloadIndexes,
+  },
+  configs: {
+    noun: 'config',
+    id: (row: Payload) => row.id,
+    versioned: true,
+    label: (row: Payload) => row.spec.name,
+    indexes: payloadIndexes,
   },
 } as const satisfies { readonly [T in TableName]: TableDef<Rows[T]> }
 

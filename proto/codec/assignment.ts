@@ -7,7 +7,7 @@ import type {
 } from '../gen/tsswarm/v1/dispatcher.ts'
 import type { TaskSpecRecord as TaskSpecRecordProto } from '../gen/tsswarm/v1/objects.ts'
 import type { AssignedTask, AssignmentUpdate, Stamp, TaskStatus } from '../objects/assignment.ts'
-import { serviceId, specHash, taskId } from '../objects/ids.ts'
+import { payloadId, serviceId, specHash, taskId } from '../objects/ids.ts'
 import type { TaskSpecRecord } from '../objects/service.ts'
 import { isTaskState, type TaskState } from '../objects/task-state.ts'
 import { genericFromProto } from './generic-resource.ts'
@@ -28,19 +28,21 @@ type UpdateProto = Extract<
 
 export function assignmentUpdateToProto(update: AssignmentUpdate): UpdateProto {
   const specs = update.specs.map(specRecordToProto)
+  const payloadIds = update.payloadIds ?? []
   if (update.kind === 'set') {
     const { stamp } = update
     const tasks = update.tasks.map(assignedTaskToProto)
-    return { $case: 'set', value: { stamp, tasks, specs } }
+    return { $case: 'set', value: { stamp, tasks, specs, payloadIds } }
   }
   const { previous, stamp, remove } = update
   const tasks = update.update.map(assignedTaskToProto)
-  return { $case: 'changes', value: { previous, stamp, update: tasks, remove, specs } }
+  return { $case: 'changes', value: { previous, stamp, update: tasks, remove, specs, payloadIds } }
 }
 
 /** Errors: INVALID_ARGUMENT for missing fields and unknown states. */
 export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate {
   const specs = proto.value.specs.map(specRecordFromProto)
+  const payloadIds = proto.value.payloadIds.map(payloadId)
   if (proto.$case === 'set') {
     const tasks = proto.value.tasks.map(assignedTaskFromProto)
     return {
@@ -48,6 +50,7 @@ export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate 
       stamp: stampFromProto(proto.value.stamp, 'Assignments', 'stamp'),
       tasks,
       specs,
+      payloadIds,
     }
   }
   return {
@@ -57,6 +60,7 @@ export function assignmentUpdateFromProto(proto: UpdateProto): AssignmentUpdate 
     update: proto.value.update.map(assignedTaskFromProto),
     remove: proto.value.remove.map(taskId),
     specs,
+    payloadIds,
   }
 }
 

@@ -11,6 +11,7 @@ import {
   clusterSpec,
   defaultAddressPools,
   defaultDataPathPort,
+  defaultPayloadHistoryLimit,
   defaultRebalance,
   defaultSubnetSize,
   type RebalancePolicy,
@@ -20,7 +21,7 @@ import { required } from './required.ts'
 
 /** Defaults of what came with networks stay unwritten, as older programs leave them. */
 export function clusterSpecToProto(spec: ClusterSpec): ClusterSpecProto {
-  const { defaultAddressPools: pools, subnetSize, dataPathPort } = spec
+  const { defaultAddressPools: pools, subnetSize, dataPathPort, payloadHistoryLimit } = spec
   const [pool] = pools
   const areDefault = pools.length === 1 && pool === defaultAddressPools[0]
   return {
@@ -29,6 +30,8 @@ export function clusterSpecToProto(spec: ClusterSpec): ClusterSpecProto {
     subnetSize: subnetSize === defaultSubnetSize ? 0 : subnetSize,
     dataPathPort: dataPathPort === defaultDataPathPort ? 0 : dataPathPort,
     rebalance: rebalanceToProto(spec.rebalance),
+    payloadHistoryLimit:
+      payloadHistoryLimit === defaultPayloadHistoryLimit ? undefined : payloadHistoryLimit,
   }
 }
 
@@ -43,6 +46,7 @@ export function clusterSpecFromProto(proto: ClusterSpecProto): ClusterSpec {
     subnetSize: proto.subnetSize === 0 ? defaultSubnetSize : proto.subnetSize,
     dataPathPort: proto.dataPathPort === 0 ? defaultDataPathPort : proto.dataPathPort,
     rebalance: rebalanceFromProto(proto.rebalance),
+    payloadHistoryLimit: proto.payloadHistoryLimit ?? defaultPayloadHistoryLimit,
   }
 }
 

@@ -2,7 +2,7 @@
 import { canonicalJson } from '../lib/canonical-json.ts'
 import { sha256Hex } from '../lib/digest.ts'
 import { type SpecHash, specHash } from '../objects/ids.ts'
-import type { MountSpec, PortSpec, TaskSpec } from '../spec/service-spec.ts'
+import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../spec/service-spec.ts'
 
 /**
  * 128 bits of SHA-256 over the canonical JSON, as 32 hex digits. Equal specs have equal hashes in every process, also of
@@ -13,10 +13,20 @@ export function hashTaskSpec(spec: TaskSpec): SpecHash {
   const said = {
     ...(networks.length === 0 ? {} : { networks }),
     ...(dependsOn.length === 0 ? {} : { dependsOn }),
-    container: { ...container, mounts: container.mounts.map(saidOfMount) },
+    container: saidOfContainer(container),
   }
   const hashed = { ...rest, ...said, ports: ports.map(saidOfPort) }
   return specHash(sha256Hex(canonicalJson(hashed)).slice(0, 32))
+}
+
+function saidOfContainer(spec: ContainerSpec): object {
+  const { secrets, configs, mounts, ...container } = spec
+  return {
+    ...container,
+    mounts: mounts.map(saidOfMount),
+    ...(secrets.length === 0 ? {} : { secrets }),
+    ...(configs.length === 0 ? {} : { configs }),
+  }
 }
 
 function saidOfPort(spec: PortSpec): object {

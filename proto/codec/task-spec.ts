@@ -24,6 +24,7 @@ import type {
 } from '../spec/service-spec.ts'
 import { saidGeneric } from './generic-resource.ts'
 import { healthcheckFromProto, healthcheckToProto } from './health.ts'
+import { payloadUseFromProto, payloadUseToProto } from './payload.ts'
 import { enumCodec, required } from './required.ts'
 
 const mountKind = enumCodec({
@@ -82,16 +83,20 @@ function containerToProto(spec: ContainerSpec): ContainerSpecProto {
     ...spec,
     mounts: spec.mounts.map((mount) => ({ ...mount, kind: mountKind.toProto(mount.kind) })),
     healthcheck: spec.healthcheck && healthcheckToProto(spec.healthcheck),
+    secrets: spec.secrets.map(payloadUseToProto),
+    configs: spec.configs.map(payloadUseToProto),
   }
 }
 
 function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
-  const { init, mounts, healthcheck, ...same } = proto
+  const { init, mounts, healthcheck, secrets, configs, ...same } = proto
   return {
     ...same,
     ...(init === undefined ? {} : { init }),
     mounts: mounts.map(mountFromProto),
     ...healthcheckFromProto(healthcheck),
+    secrets: secrets.map(payloadUseFromProto),
+    configs: configs.map(payloadUseFromProto),
   }
 }
 

@@ -1,7 +1,7 @@
 // What a manager tells an agent to run, and what the agent says of it. Not for sessions and heartbeats.
 import type { GenericResource } from '../spec/generic-resource.ts'
 import type { TaskSpec } from '../spec/service-spec.ts'
-import type { ServiceId, SpecHash, TaskId } from './ids.ts'
+import type { PayloadId, ServiceId, SpecHash, TaskId } from './ids.ts'
 import type { ConnectionStatus, TaskAttachment } from './network.ts'
 import type { TaskSpecRecord } from './service.ts'
 import type { TaskHealth } from './task.ts'
@@ -44,6 +44,8 @@ export type AssignmentUpdate =
       readonly stamp: Stamp
       readonly tasks: readonly AssignedTask[]
       readonly specs: readonly TaskSpecRecord[]
+      /** Secrets and configs that the node is to have, all of them; absent: none. */
+      readonly payloadIds?: readonly PayloadId[]
     }
   | {
       readonly kind: 'changes'
@@ -52,6 +54,7 @@ export type AssignmentUpdate =
       readonly update: readonly AssignedTask[]
       readonly remove: readonly TaskId[]
       readonly specs: readonly TaskSpecRecord[]
+      readonly payloadIds?: readonly PayloadId[]
     }
 
 /** All that is assigned to a node as of a stamp; each spec once. */

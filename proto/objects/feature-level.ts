@@ -4,10 +4,13 @@
  * Rises with each release that adds fields, tables or kinds of change to the store. New things are written only once
  * Cluster.featureLevel reached their level; a program that meets a higher level than its own refuses to go on.
  */
-export const featureLevel = 3
+export const featureLevel = 4
 
 /** Networks, their allocation, and what services, tasks and nodes have of it. */
 export const networksLevel = 2
 
 /** Networks that running tasks are connected to, and the predefined networks of each node (`host`, `none`, `bridge`). */
 export const connectionsLevel = 3
+
+/** Secrets and configs, and what services have of them. */
+export const payloadsLevel = 4

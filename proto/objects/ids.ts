@@ -8,6 +8,8 @@ export type NodeId = Id<'node'>
 export type ServiceId = Id<'service'>
 export type TaskId = Id<'task'>
 export type NetworkId = Id<'network'>
+/** Of one version of a secret or config. */
+export type PayloadId = Id<'payload'>
 /** Content address of a TaskSpec. */
 export type SpecHash = Id<'spec-hash'>
 export type SessionId = Id<'session'>
@@ -19,6 +21,7 @@ export const nodeId = (text: string): NodeId => text as NodeId
 export const serviceId = (text: string): ServiceId => text as ServiceId
 export const taskId = (text: string): TaskId => text as TaskId
 export const networkId = (text: string): NetworkId => text as NetworkId
+export const payloadId = (text: string): PayloadId => text as PayloadId
 export const specHash = (text: string): SpecHash => text as SpecHash
 export const sessionId = (text: string): SessionId => text as SessionId
 export const raftId = (text: string): RaftId => text as RaftId

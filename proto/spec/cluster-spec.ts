@@ -9,6 +9,7 @@ const hourMs = 3_600_000
 export const defaultAddressPools: readonly string[] = ['10.0.0.0/8']
 export const defaultSubnetSize = 24
 export const defaultDataPathPort = 4789
+export const defaultPayloadHistoryLimit = 5
 
 const pool = text.refine((value) => {
   const range = value.includes('/') ? parseIpRange(value) : undefined
@@ -57,6 +58,8 @@ export const clusterSpec = z
     /** UDP port of VXLAN. Set when the cluster is made. */
     dataPathPort: z.number().int().min(1024).max(49_151).default(defaultDataPathPort),
     rebalance: rebalancePolicy.default(defaultRebalance),
+    /** Versions of a secret or config that are kept besides the present one. */
+    payloadHistoryLimit: z.number().int().min(0).max(1_000).default(defaultPayloadHistoryLimit),
   })
   .refine(
     ({ defaultAddressPools: pools, subnetSize }) =>

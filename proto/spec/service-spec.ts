@@ -5,6 +5,7 @@ import { genericResource, kindsMax } from './generic-resource.ts'
 import { healthcheckSpec } from './healthcheck-spec.ts'
 import { parseIpRange } from './ip.ts'
 import { mountSpec } from './mount-spec.ts'
+import { payloadUse } from './payload-spec.ts'
 import { durationMs, labels, serviceName, text } from './text.ts'
 
 export const portSpec = z
@@ -72,6 +73,8 @@ export const containerSpec = z
     ulimits: z.array(ulimitSpec).max(32).readonly().default([]),
     /** Absent: as the image says. */
     healthcheck: healthcheckSpec.optional(),
+    secrets: z.array(payloadUse).max(256).readonly().default([]),
+    configs: z.array(payloadUse).max(256).readonly().default([]),
   })
   .readonly()
 

@@ -9,6 +9,8 @@ import {
   type Node,
   networkId,
   nodeId,
+  type Payload,
+  payloadId,
   type RemovedNode,
   raftId,
   type Service,
@@ -106,6 +108,22 @@ const healthcheck = fc.record(
   },
 )
 
+const digits = fc.stringMatching(/^[1-9][0-9]{0,6}$/)
+const payloadUses = fc.array(
+  fc.record(
+    {
+      source: some,
+      name: word,
+      target: word,
+      uid: digits,
+      gid: digits,
+      mode: fc.nat({ max: 0o7777 }),
+    },
+    plain,
+  ),
+  { maxLength: 2 },
+)
+
 const container = fc.record(
   {
     image: some,
@@ -134,6 +152,8 @@ const container = fc.record(
       },
     ),
     healthcheck,
+    secrets: payloadUses,
+    configs: payloadUses,
   },
   {
     noNullPrototype: true,
@@ -157,6 +177,8 @@ const container = fc.record(
       'hosts',
       'sysctls',
       'ulimits',
+      'secrets',
+      'configs',
     ],
   },
 )
@@ -425,6 +447,7 @@ export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record(
       },
       plain,
     ),
+    payloadHistoryLimit: fc.nat({ max: 1000 }),
   },
   plain,
 )
@@ -468,6 +491,24 @@ export const anyNetwork: fc.Arbitrary<Network> = fc.record(
     spec: anyNetworkSpec,
     vni: count,
     subnets: fc.array(subnet, { maxLength: 2 }),
+  },
+  plain,
+)
+
+export const anyPayload: fc.Arbitrary<Payload> = fc.record(
+  {
+    id: anyId.map(payloadId),
+    ...meta,
+    spec: fc.record(
+      {
+        name: some,
+        labels,
+        data: fc.uint8Array({ minLength: 1, maxLength: 40 }),
+        templateDriver: fc.constantFrom('' as const, 'golang' as const),
+      },
+      plain,
+    ),
+    revision: count,
   },
   plain,
 )

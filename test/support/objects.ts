@@ -12,6 +12,8 @@ import {
   nodeId,
   noEndpoint,
   type PathAllocation,
+  type Payload,
+  payloadId,
   type Service,
   serviceId,
   specHash,
@@ -283,6 +285,28 @@ export interface NetworkFacts {
   readonly isIngress?: boolean
   readonly isInternal?: boolean
   readonly options?: Readonly<Record<string, string>>
+}
+
+export interface PayloadFacts {
+  readonly id?: string
+  readonly name?: string
+  readonly data?: string
+  readonly revision?: number
+  readonly templateDriver?: '' | 'golang'
+}
+
+/** The first version of a secret or config. */
+export function aPayload(facts: PayloadFacts): Payload {
+  const id = facts.id ?? 'payload-1'
+  const { name = id, data = 'data', revision = 1, templateDriver = '' } = facts
+  return {
+    id: payloadId(id),
+    version: 1,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    spec: { name, labels: {}, data: new Uint8Array(Buffer.from(data)), templateDriver },
+    revision,
+  }
 }
 
 /** An overlay network on 10.0.1.0/24. */

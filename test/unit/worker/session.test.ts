@@ -276,10 +276,19 @@ t.test('assignments that do not follow make the agent ask anew', async (t) => {
   const fixture = aFixture(t)
   await fixture.started()
   const stamp = { epoch: 1, index: 5 }
-  await fixture.send({ kind: { $case: 'set', value: { stamp, tasks: [], specs: [] } } })
-  t.same(fixture.updates, [{ kind: 'set', stamp, tasks: [], specs: [] }])
+  await fixture.send({
+    kind: { $case: 'set', value: { stamp, tasks: [], specs: [], payloadIds: [] } },
+  })
+  t.same(fixture.updates, [{ kind: 'set', stamp, tasks: [], specs: [], payloadIds: [] }])
   fixture.outcome = 'reopen'
-  const value = { previous: { epoch: 1, index: 9 }, stamp, update: [], remove: [], specs: [] }
+  const value = {
+    previous: { epoch: 1, index: 9 },
+    stamp,
+    update: [],
+    remove: [],
+    specs: [],
+    payloadIds: [],
+  }
   await fixture.send({ kind: { $case: 'changes', value } })
   await fixture.clock.advance(100)
   t.equal(fixture.attempts.length, 2)
@@ -446,7 +455,7 @@ t.test('what an old session still hears counts no more', async (t) => {
   await fixture.last.end.send({ kind: { $case: 'started', value } })
   const stamp = { epoch: 1, index: 5 }
   await old.end
-    .send({ kind: { $case: 'set', value: { stamp, tasks: [], specs: [] } } })
+    .send({ kind: { $case: 'set', value: { stamp, tasks: [], specs: [], payloadIds: [] } } })
     .catch(() => {})
   await settle()
   t.same(fixture.updates, [])

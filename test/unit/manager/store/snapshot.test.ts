@@ -19,6 +19,7 @@ import {
   aCluster,
   aNetwork,
   aNode,
+  aPayload,
   aService,
   aSpecRecord,
   aTask,
@@ -40,6 +41,8 @@ async function filled(tasks: number): Promise<ReplicatedStore> {
     const vips = [{ networkId: networkId('net-1'), addresses: ['10.0.1.2'] }]
     tx.create('services', aService({ id: 's1', endpoint: { vips } }))
     tx.create('networks', aNetwork({}))
+    tx.create('secrets', aPayload({ id: 's' }))
+    tx.create('configs', aPayload({ id: 'c' }))
     tx.create('taskSpecs', aSpecRecord('h1', {}))
     tx.create('removedNodes', { id: nodeId('gone'), expiresAtMs: 5, mark: 7 })
   })

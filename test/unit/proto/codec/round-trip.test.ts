@@ -13,6 +13,7 @@ import {
   removedNodeFromProto,
   removedNodeToProto,
 } from '../../../../proto/codec/node.ts'
+import { payloadFromProto, payloadToProto } from '../../../../proto/codec/payload.ts'
 import {
   serviceFromProto,
   serviceToProto,
@@ -26,6 +27,7 @@ import {
   anyCluster,
   anyNetwork,
   anyNode,
+  anyPayload,
   anyRemovedNode,
   anyService,
   anyTask,
@@ -56,6 +58,7 @@ t.test('every object comes back from the wire as it was', async (t) => {
     removedNodeFromProto(travel(proto.RemovedNode, removedNodeToProto(object))),
   )
   comesBack(anyNetwork, (object) => networkFromProto(travel(proto.Network, networkToProto(object))))
+  comesBack(anyPayload, (object) => payloadFromProto(travel(proto.Payload, payloadToProto(object))))
   comesBack(anyTaskSpec, (spec) => {
     const message = taskSpecRecordToProto({ hash: specHash('h'), spec })
     return taskSpecRecordFromProto(travel(proto.TaskSpecRecord, message)).spec
