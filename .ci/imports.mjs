@@ -36,7 +36,7 @@ const table = [
   { of: 'raft-ts/src', may: ['raft-ts/src', 'node:'] },
 
   { of: 'proto/lib', may: ['proto/lib', 'node:', 'pino'] },
-  { of: 'proto/spec', may: ['proto/spec', 'proto/lib', 'proto/*', 'zod'] },
+  { of: 'proto/spec', may: ['proto/spec', 'proto/lib', 'proto/*', 'zod', 'cron-parser'] },
   { of: 'proto/objects', may: ['proto/objects', 'proto/spec', 'proto/lib'] },
   { of: 'proto/bus/feed.ts', may: ['proto/objects'], pure: true },
   { of: 'proto/bus', may: ['proto', 'nats'] },

@@ -9,8 +9,8 @@ import { allocatorLoop } from './loops/allocator-loop.ts'
 import { drainLoop } from './loops/drain-loop.ts'
 import { nodeTasksLoop } from './loops/node-tasks-loop.ts'
 import { removedNodeReaperLoop } from './loops/removed-node-reaper-loop.ts'
-import { replicatedLoop } from './loops/replicated-loop.ts'
 import { schedulerLoop } from './loops/scheduler-loop.ts'
+import { servicesLoop } from './loops/services-loop.ts'
 import { specReaperLoop } from './loops/spec-reaper-loop.ts'
 import { taskReaperLoop } from './loops/task-reaper-loop.ts'
 import { membershipLoop } from './membership/membership-loop.ts'
@@ -38,7 +38,7 @@ export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
   return [
     sessions.loop,
     membershipLoop(part('membership')),
-    replicatedLoop(part('replicated')),
+    servicesLoop(part('services')),
     nodeTasksLoop(part('node-tasks')),
     drainLoop(part('drain')),
     allocatorLoop(part('allocator')),

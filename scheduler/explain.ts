@@ -36,7 +36,8 @@ export function explainTask(index: ClusterIndex, task: Task): TaskExplanation {
   }
   const counts = new Map<Filter, number>()
   const refusals: NodeRefusal[] = []
-  for (const entry of index.entries()) {
+  const asked = entriesFor(index, task)
+  for (const entry of asked) {
     const tasks = index.services.on(task.serviceId, entry.index)
     const filter = refusingFilter(entry, demand, tasks)
     if (filter === undefined) continue
@@ -48,19 +49,31 @@ export function explainTask(index: ClusterIndex, task: Task): TaskExplanation {
       reason: filter.detail(entry, demand, tasks),
     })
   }
-  if (refusals.length < index.nodeCount) {
-    const fitting = index.nodeCount - refusals.length
-    return { summary: `not placed yet: ${fitting} of ${index.nodeCount} nodes fit`, refusals }
+  if (refusals.length < asked.length) {
+    const fitting = asked.length - refusals.length
+    return { summary: `not placed yet: ${fitting} of ${asked.length} nodes fit`, refusals }
   }
   refusals.sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
   return { summary: summaryOf(inOrder(counts)), refusals }
+}
+
+/** All nodes, or the only one it is for. */
+function entriesFor(index: ClusterIndex, { forNodeId }: Task): readonly NodeEntry[] {
+  if (forNodeId === undefined) return [...index.entries()]
+  const entry = index.entryOf(forNodeId)
+  return entry === undefined ? [] : [entry]
 }
 
 export function missingSpecSummary(task: Task): string {
   return `no suitable node (the task's spec ${task.specHash} is missing)`
 }
 
-function refusingFilter(entry: NodeEntry, demand: Demand, tasks: number): Filter | undefined {
+/** The first filter that turns a task away from the node, which has so many of the service. */
+export function refusingFilter(
+  entry: NodeEntry,
+  demand: Demand,
+  tasks: number,
+): Filter | undefined {
   return allFilters.find(
     (filter) => filter.applies(demand) && !filter.accepts(entry, demand, tasks),
   )

@@ -14,9 +14,9 @@ import {
 } from '../proto/objects/index.ts'
 import { CandidatePool } from './candidate-pool.ts'
 import type { Candidates, Refusal } from './candidates.ts'
-import { ClusterIndex, type PlacementSource } from './cluster-index.ts'
+import { ClusterIndex, type NodeEntry, type PlacementSource } from './cluster-index.ts'
 import type { Demand, Strategy } from './demand.ts'
-import { missingSpecSummary, summaryOf } from './explain.ts'
+import { missingSpecSummary, refusingFilter, summaryOf } from './explain.ts'
 import { claimGeneric } from './generic.ts'
 import { PendingTasks, type Waiting } from './pending.ts'
 
@@ -224,6 +224,10 @@ export class Scheduler {
         this.#leave(pass, waiting, missingSpecSummary(task))
         continue
       }
+      if (task.forNodeId !== undefined) {
+        this.#placeOn(task.forNodeId, pass, waiting, demand)
+        continue
+      }
       if (batch?.demand !== demand) {
         batch = batches.get(demand.classKey) ?? { demand, groups: [] }
         batches.set(demand.classKey, batch)
@@ -231,6 +235,28 @@ export class Scheduler {
       addToGroup(batch, waiting)
     }
     return batches.values()
+  }
+
+  /** A task that is for one node only. */
+  #placeOn(id: NodeId, pass: Pass, waiting: Waiting, demand: Demand): void {
+    const entry = this.index.entryOf(id)
+    const filter = entry && refusingFilter(entry, demand, 0)
+    if (entry === undefined || filter !== undefined) {
+      const refusals = filter === undefined ? [] : [{ filter, nodes: 1 }]
+      this.#leave(pass, waiting, summaryOf(refusals))
+      return
+    }
+    this.#assign(pass, waiting, demand, entry)
+  }
+
+  #assign(pass: Pass, waiting: Waiting, demand: Demand, entry: NodeEntry): void {
+    const { task } = waiting
+    const generic = claimGeneric(entry.node.description, entry.generic, demand.generic)
+    this.index.place(task, entry, generic)
+    waiting.node = entry
+    waiting.generic = generic
+    pass.updates.push({ kind: 'assign', task, nodeId: entry.node.id, generic })
+    pass.assigned += 1
   }
 
   #placeBatch(pass: Pass, batch: Batch): void {
@@ -250,14 +276,8 @@ export class Scheduler {
         this.#leave(pass, waiting, this.#summaryOf(candidates.refusals()))
         continue
       }
-      const { task } = waiting
-      const generic = claimGeneric(entry.node.description, entry.generic, demand.generic)
-      this.index.place(task, entry, generic)
-      waiting.node = entry
-      waiting.generic = generic
+      this.#assign(pass, waiting, demand, entry)
       candidates.placed(entry, left > 0)
-      pass.updates.push({ kind: 'assign', task, nodeId: entry.node.id, generic })
-      pass.assigned += 1
     }
     candidates.close()
   }

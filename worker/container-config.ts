@@ -25,9 +25,13 @@ export interface HostFacts {
 /** Marks containers of the cluster, and names their task. */
 export const taskIdLabel = 'com.docker.swarm.task.id'
 
-/** `<service>.<slot>`, as users see it. */
-export function taskName(task: AssignedTask): string {
-  return `${task.serviceName}.${task.slot}`
+/** `<service>.<slot>`, or `<service>.<node id>` of one without slot, as users see it. */
+export function taskName(task: AssignedTask, host: Pick<HostFacts, 'nodeId'>): string {
+  return `${task.serviceName}.${placeName(task, host)}`
+}
+
+function placeName({ isForNode, slot }: AssignedTask, host: Pick<HostFacts, 'nodeId'>): string {
+  return isForNode ? host.nodeId : String(slot)
 }
 
 /** The container of a task; its id is the task's, so that a repeated create is recognised. Errors: INVALID_ARGUMENT. */
@@ -42,7 +46,7 @@ export function containerConfig(
   const network = host.network(task, spec)
   return {
     id: task.id,
-    name: `${taskName(task)}.${task.id}`,
+    name: `${taskName(task, host)}.${task.id}`,
     image: container.image,
     ...entryOf(container),
     env: [
@@ -112,7 +116,11 @@ function templateOf(task: AssignedTask, host: HostFacts): Expand {
       os: host.os,
       architecture: host.architecture,
     },
-    task: { id: task.id, name: `${taskName(task)}.${task.id}`, slot: task.slot },
+    task: {
+      id: task.id,
+      name: `${taskName(task, host)}.${task.id}`,
+      slot: placeName(task, host),
+    },
   }
   return (text, field) => expandTemplate(text, field, context)
 }
@@ -128,7 +136,7 @@ function swarmLabels(task: AssignedTask, host: HostFacts): Readonly<Record<strin
   return {
     'com.docker.swarm.task': '',
     [taskIdLabel]: task.id,
-    'com.docker.swarm.task.name': `${taskName(task)}.${task.id}`,
+    'com.docker.swarm.task.name': `${taskName(task, host)}.${task.id}`,
     'com.docker.swarm.node.id': host.nodeId,
     'com.docker.swarm.service.id': task.serviceId,
     'com.docker.swarm.service.name': task.serviceName,

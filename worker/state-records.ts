@@ -41,6 +41,7 @@ const task = z.object({
   serviceId: z.string().transform(serviceId),
   serviceName: z.string(),
   slot: z.number(),
+  isForNode: z.boolean().default(false),
   specHash: z.string().transform(specHash),
   desiredState: state,
   state,

@@ -15,7 +15,7 @@ export interface TemplateContext {
     readonly os: string
     readonly architecture: string
   }
-  readonly task: { readonly id: string; readonly name: string; readonly slot: number }
+  readonly task: { readonly id: string; readonly name: string; readonly slot: string }
 }
 
 const placeholder = /\{\{-?\s*(.*?)\s*-?\}\}/g
@@ -55,7 +55,7 @@ function placeholderValue(
     '.Node.Platform.Architecture': node.architecture,
     '.Task.ID': task.id,
     '.Task.Name': task.name,
-    '.Task.Slot': String(task.slot),
+    '.Task.Slot': task.slot,
   }
   return Object.hasOwn(values, expression) ? values[expression] : undefined
 }

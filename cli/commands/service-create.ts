@@ -32,9 +32,9 @@ export const command = defineCommand({
       command: 'tsswarm service create --name web --replicas 3 nginx:1.27',
     },
     {
-      what: 'One a node, each on port 8080 of its host',
+      what: 'One on each node, each on port 8080 of its host',
       command:
-        'tsswarm service create --name web --replicas 5 --replicas-max-per-node 1 -p mode=host,published=8080,target=80 nginx',
+        'tsswarm service create --name web --mode global -p mode=host,published=8080,target=80 nginx',
     },
     {
       what: 'A command of one’s own, with variables, a volume and limits',

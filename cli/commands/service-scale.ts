@@ -1,10 +1,12 @@
 // tsswarm service scale
+import { modeFromProto, modeToProto } from '../../proto/codec/service-mode.ts'
 import { defineCommand } from '../command.ts'
 import { forEachArgument } from '../common.ts'
 import { converge } from '../converge.ts'
 import { bool } from '../flags.ts'
 import { usage } from '../parse-args.ts'
 import { changeService } from '../service/change-service.ts'
+import { scaledMode } from '../service/mode-flags.ts'
 
 export const command = defineCommand({
   name: 'service scale',
@@ -34,7 +36,7 @@ export const command = defineCommand({
       const { name, replicas } = parseWish(argument)
       const { serviceId } = await changeService(ctx, client, name, (spec) => ({
         ...spec,
-        mode: { $case: 'replicated', value: { replicas } },
+        mode: modeToProto(scaledMode(modeFromProto(spec.mode), replicas)),
       }))
       ctx.stdout.write(`${name} scaled to ${replicas}\n`)
       scaled.set(serviceId, name)

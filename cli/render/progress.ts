@@ -9,6 +9,7 @@ import {
   taskStateName,
 } from '../../proto/objects/task-state.ts'
 import type { Output } from '../context.ts'
+import { naturalCompare } from './natural.ts'
 
 /** Above this many replicas only the sum is shown. */
 const barsMax = 20
@@ -60,12 +61,13 @@ export class ProgressDisplay {
 export interface Convergence {
   readonly wanted: number
   readonly running: number
-  /** By number. */
+  /** By place. */
   readonly slots: readonly SlotProgress[]
 }
 
 export interface SlotProgress {
-  readonly slot: number
+  /** The number of the slot, or the id of the node of tasks without slot. */
+  readonly slot: number | string
   readonly state: TaskState
   /** Why it does not run, or why its task before did not. */
   readonly err: string
@@ -80,19 +82,25 @@ export function convergenceOf(update: WatchServiceResponse): Convergence {
   const own = update.tasks
     .flatMap(({ task }) => (task === undefined ? [] : [task]))
     .filter((task) => task.specHash === service?.specHash)
-  const givenUp = new Set(update.givenUpSlots)
-  const bySlot = new Map<number, SlotProgress>()
+  const givenUp = new Set<Place>([...update.givenUpSlots, ...update.givenUpNodes])
+  const bySlot = new Map<Place, SlotProgress>()
   for (const task of own.sort((a, b) => rank(a) - rank(b))) {
     const isOver = task.desiredState > TaskState.COMPLETE
     // What was stopped on purpose says nothing about the slot; what failed does, until its successor is made.
     if (isOver && (task.desiredState === TaskState.REMOVE || !isEnded(task))) continue
-    const { slot } = task
+    const slot = placeOf(task)
     const state = isTaskState(task.state) ? task.state : TaskState.NEW
     const err = task.err === '' ? lastError(own, slot) : task.err
     bySlot.set(slot, { slot, state, err, isGivenUp: givenUp.has(slot) })
   }
-  const slots = [...bySlot.values()].sort((a, b) => a.slot - b.slot)
+  const slots = [...bySlot.values()].sort((a, b) => naturalCompare(String(a.slot), String(b.slot)))
   return { wanted, running: Math.min(update.currentRunningTasks, wanted), slots }
+}
+
+type Place = SlotProgress['slot']
+
+function placeOf({ forNodeId, slot }: Task): Place {
+  return forNodeId === '' ? slot : forNodeId
 }
 
 /** What is wanted comes after what is not, what is further along after what is less so, then the later one. */
@@ -106,10 +114,10 @@ function isEnded(task: Task): boolean {
 }
 
 /** Why the slot's last task ended, while its replacement is not running. */
-function lastError(tasks: readonly Task[], slot: number): string {
+function lastError(tasks: readonly Task[], slot: Place): string {
   let latest = { atMs: -1, err: '' }
   for (const task of tasks) {
-    if (task.slot !== slot || task.err === '' || task.stateAtMs < latest.atMs) continue
+    if (placeOf(task) !== slot || task.err === '' || task.stateAtMs < latest.atMs) continue
     latest = { atMs: task.stateAtMs, err: task.err }
   }
   return latest.err

@@ -11,6 +11,15 @@ const protocolNames: Readonly<Record<number, string>> = {
   [PortSpec_Protocol.SCTP]: 'sctp',
 }
 
+/** As Docker's client writes them, where it has them. */
+const modeWords = {
+  replicated: 'replicated',
+  global: 'global',
+  replicatedJob: 'replicated job',
+  globalJob: 'global job',
+  cron: 'cron',
+} as const
+
 export const serviceListView: ListView = {
   heads: {
     ID: 'ID',
@@ -31,7 +40,7 @@ export function serviceRows(services: readonly ServiceView[]): readonly Row[] {
     .map((view) => ({
       ID: shortId(view.service?.id ?? ''),
       Name: nameOf(view),
-      Mode: view.service?.spec?.mode?.$case ?? '',
+      Mode: modeWords[view.service?.spec?.mode?.$case ?? 'replicated'],
       Replicas: replicas(view),
       Image: familiarImage(view.service?.spec?.task?.container?.image ?? '', true),
       Ports: ports(view),

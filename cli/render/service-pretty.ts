@@ -1,5 +1,6 @@
 // `service inspect --pretty`, in docker's layout.
 import { genericText, type Service } from '../../proto/objects/index.ts'
+import { isJob, type ServiceMode } from '../../proto/spec/service-mode.ts'
 import type {
   ContainerSpec,
   MountSpec,
@@ -26,12 +27,15 @@ export function prettyService(
     `ID:\t\t${service.id}`,
     `Name:\t\t${spec.name}`,
     ...mapLines('Labels:', spec.labels).map((line) => line.replace(/^ - /, ' ')),
-    'Service Mode:\tReplicated',
-    ` Replicas:\t${spec.mode.replicas}`,
+    ...modeLines(spec.mode),
     ...statusLines(service),
     ...placementLines(task.placement),
-    ...policyLines('UpdateConfig:', spec.update),
-    ...policyLines('RollbackConfig:', spec.rollback),
+    ...(isJob(spec.mode)
+      ? []
+      : [
+          ...policyLines('UpdateConfig:', spec.update),
+          ...policyLines('RollbackConfig:', spec.rollback),
+        ]),
     ...restartLines(task.restart),
     ...containerLines(task.container),
     ...mountLines(task.container.mounts),
@@ -41,6 +45,36 @@ export function prettyService(
     ...portLines(service),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function modeLines(mode: ServiceMode): readonly string[] {
+  switch (mode.kind) {
+    case 'replicated':
+      return ['Service Mode:\tReplicated', ` Replicas:\t${mode.replicas}`]
+    case 'global':
+      return ['Service Mode:\tGlobal']
+    case 'replicated-job':
+      return ['Service Mode:\tReplicated Job', ...sizeLines(mode)]
+    case 'global-job':
+      return ['Service Mode:\tGlobal Job']
+    case 'cron':
+      return [
+        'Service Mode:\tCron',
+        ` Schedule:\t${mode.schedule} (${mode.timeZone})`,
+        ` Concurrency:\t${mode.concurrency}`,
+        ` Missed Window:\t${goDuration(mode.missedWindowMs)}`,
+        ...sizeLines(mode),
+        ` Retries:\t${mode.retries}, at most ${goDuration(mode.backoffMaxMs)} apart`,
+        ` Kept Runs:\t${mode.keepCompleted} completed, ${mode.keepFailed} failed`,
+      ]
+  }
+}
+
+function sizeLines(mode: {
+  readonly completions: number
+  readonly maxConcurrent: number
+}): readonly string[] {
+  return [` Max Concurrent:\t${mode.maxConcurrent}`, ` Total Completions:\t${mode.completions}`]
 }
 
 function statusLines({ updateStatus }: Service): readonly string[] {

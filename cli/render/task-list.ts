@@ -77,15 +77,16 @@ export function sortTasks(tasks: readonly TaskView[]): readonly TaskView[] {
       naturalCompare(a.serviceName, b.serviceName) ||
       naturalCompare(a.task?.serviceId ?? '', b.task?.serviceId ?? '') ||
       (a.task?.slot ?? 0) - (b.task?.slot ?? 0) ||
+      naturalCompare(a.task?.forNodeId ?? '', b.task?.forNodeId ?? '') ||
       (b.task?.meta?.createdAtMs ?? 0) - (a.task?.meta?.createdAtMs ?? 0) ||
       (b.task?.meta?.version ?? 0) - (a.task?.meta?.version ?? 0),
   )
 }
 
-/** "web.1", or with ids "<service id>.1". */
+/** "web.1", or with ids "<service id>.1"; of a task without slot "web.<node id>". */
 export function taskName(view: TaskView, resolve: boolean): string {
   const service = resolve && view.serviceName !== '' ? view.serviceName : view.task?.serviceId
-  return `${service ?? ''}.${view.task?.slot ?? 0}`
+  return `${service ?? ''}.${view.task?.forNodeId || (view.task?.slot ?? 0)}`
 }
 
 function taskRow(view: TaskView, name: string, options: TaskListOptions): Row {

@@ -1,6 +1,5 @@
 // The spec that `service create` asks for, from its flags and arguments.
 import { readFileSync } from 'node:fs'
-import { SwarmError } from '../../proto/errors.ts'
 import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import {
   type ContainerSpec,
@@ -10,7 +9,6 @@ import {
 } from '../../proto/spec/service-spec.ts'
 import type { FlagValues } from '../flags.ts'
 import { type Flags, list, text } from '../flags.ts'
-import { usage } from '../parse-args.ts'
 import { read } from '../read-flag.ts'
 import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
@@ -18,6 +16,7 @@ import { defined } from './defined.ts'
 import { dependencyFlag, readDependencies } from './depends-on.ts'
 import { newGenericFlags, readGeneric } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
+import { newMode, newModeFlags } from './mode-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
 import { changePolicies, newPolicyFlags, usualPolicies } from './policy-flags.ts'
@@ -30,11 +29,11 @@ export const createFlags = {
   ...newPolicyFlags,
   ...newGenericFlags,
   ...dependencyFlag,
+  ...newModeFlags,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
   'restart-delay': { ...sharedServiceFlags['restart-delay'], shown: '5s' },
   'stop-grace-period': { ...sharedServiceFlags['stop-grace-period'], shown: '10s' },
-  replicas: { ...sharedServiceFlags.replicas, shown: '1' },
   constraint: list('Placement constraints'),
   'container-label': list('Container labels'),
   env: list('Set environment variables', { short: 'e' }),
@@ -42,7 +41,6 @@ export const createFlags = {
   group: list('Set one or more supplementary user groups for the container'),
   host: list('Set one or more custom host-to-IP mappings (host:ip)'),
   label: list('Service labels', { short: 'l' }),
-  mode: text('Service mode (replicated)', { shown: 'replicated', completes: ['replicated'] }),
   mount: list('Attach a filesystem mount to the service', { takes: 'mount' }),
   name: text('Service name'),
   network: list('Networks the tasks are on (NAME, or name=NAME,alias=WORD)', {
@@ -75,7 +73,6 @@ export function createSpec(
   args: readonly string[],
   surroundings: CreateSurroundings,
 ): ServiceSpec {
-  checkMode(flags.mode ?? 'replicated')
   const [image = '', ...command] = args
   const name = flags.name ?? surroundings.newName()
   const input: ServiceSpecInput = {
@@ -83,7 +80,7 @@ export function createSpec(
     labels: read('label', () => parseMap('label', flags.label)),
     ...defined({ endpointMode: flags['endpoint-mode'] }),
     ...changePolicies(usualPolicies, flags),
-    mode: { kind: 'replicated', replicas: flags.replicas ?? 1 },
+    mode: newMode(flags),
     task: {
       container: containerInput(flags, { image, command, env: surroundings.env }),
       limits: {
@@ -177,17 +174,6 @@ export function sharedContainerInput(flags: SharedServiceFlags): SharedContainer
     stopSignal: flags['stop-signal'],
     stopGraceMs: flags['stop-grace-period'],
   })
-}
-
-function checkMode(mode: string): void {
-  if (mode === 'replicated') return
-  if (['global', 'replicated-job', 'global-job'].includes(mode)) {
-    throw new SwarmError(
-      'UNSUPPORTED',
-      `mode ${mode} is not available in this version: use --replicas, and --replicas-max-per-node 1 for one task a node`,
-    )
-  }
-  throw usage(`invalid argument "${mode}" for "--mode" flag: must be replicated`)
 }
 
 /** `spread=node.labels.zone`. */

@@ -1,8 +1,8 @@
 // The flags of how a service is updated and how it goes back.
+import { replicasMax } from '../../proto/spec/service-mode.ts'
 import {
   defaultUpdatePolicy,
   type RollbackPolicy,
-  replicasMax,
   type UpdatePolicy,
 } from '../../proto/spec/service-spec.ts'
 import { choice, duration, type Flags, type FlagValues, integer, ratio } from '../flags.ts'

@@ -1,6 +1,5 @@
 // The flags that `service create` and `service update` share, and what becomes of Swarm's flags that are not there.
 
-import { replicasMax } from '../../proto/spec/service-spec.ts'
 import type { Flags, FlagValues } from '../flags.ts'
 import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
 import { healthFlags } from './health-flags.ts'
@@ -29,7 +28,6 @@ export const sharedServiceFlags = {
   ),
   quiet: bool('Suppress progress output', { short: 'q' }),
   'read-only': triBool("Mount the container's root filesystem as read only"),
-  replicas: integer('Number of tasks', { min: 0, max: replicasMax }),
   'replicas-max-per-node': integer('Maximum number of tasks per node (0 = unlimited)', many),
   'reserve-cpu': cpus('Reserve CPUs'),
   'reserve-memory': bytes('Reserve memory'),
@@ -62,7 +60,6 @@ const prefixes: readonly (readonly [RegExp, string])[] = [
   [/^(secret|config)(-.*)?$/, files],
   [/^log-(driver|opt)$/, logging],
   [/^with-registry-auth$/, registry],
-  [/^max-concurrent$/, 'jobs are not available in this version'],
   [/^(credential-spec|isolation)$/, 'it is for Windows, and tsswarm runs on Linux'],
   [/^oom-score-adj$/, 'it is not available in this version: use --limit-memory'],
 ]

@@ -21,6 +21,7 @@ import { defined } from './defined.ts'
 import { changeDependencies, dependencyChangeFlags } from './depends-on.ts'
 import { changeGeneric, genericFlags } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
+import { changedMode, modeFlags } from './mode-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
 import { changePolicies, policyFlags } from './policy-flags.ts'
@@ -33,6 +34,7 @@ export const updateFlags = {
   ...policyFlags,
   ...genericFlags,
   ...dependencyChangeFlags,
+  ...modeFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
   'constraint-rm': list('Remove a constraint'),
@@ -74,11 +76,10 @@ export function updateSpec(
   flags: UpdateFlags,
   env: Readonly<Record<string, string | undefined>>,
 ): ServiceSpec {
-  const { replicas } = flags
   const spec = {
     ...current,
     labels: labelChange('label', current.labels, flags['label-add'], flags['label-rm']),
-    mode: replicas === undefined ? current.mode : { ...current.mode, replicas },
+    mode: changedMode(current.mode, flags),
     endpointMode: flags['endpoint-mode'] ?? current.endpointMode,
     ...changePolicies(current, flags),
     task: updateTask(current.task, flags, env),

@@ -14,6 +14,7 @@ import type {
 import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
 import { checkDependencies } from './check-dependencies.ts'
 import { checkGeneric } from './check-generic.ts'
+import { checkMode } from './check-mode.ts'
 import { checkMounts } from './check-mounts.ts'
 import { duplicates, type Problem } from './check-problem.ts'
 import { isCapability, isImageReference, isSignal } from './known-names.ts'
@@ -28,6 +29,7 @@ const memoryBytesMin = 4 * 1024 * 1024
 export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
   const { task } = spec
   const problems = [
+    ...checkMode(spec),
     ...checkContainer(task.container),
     ...checkMounts(task.container.mounts),
     ...checkResources('limits', task.limits),

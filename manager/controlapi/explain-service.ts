@@ -3,9 +3,10 @@ import type {
   ExplainServiceRequest,
   ExplainServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
-import { isActive, type Service, type Task, TaskState } from '../../proto/objects/index.ts'
+import { isActive, placeOf, type Service, type Task, TaskState } from '../../proto/objects/index.ts'
 import { ClusterIndex } from '../../scheduler/cluster-index.ts'
 import { explainTask } from '../../scheduler/explain.ts'
+import { byPlaces } from '../orchestrator/slot.ts'
 import type { ReadTx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 import type { ControlDeps } from './control-api.ts'
@@ -47,5 +48,5 @@ function explain(index: ClusterIndex, task: Task): ReturnType<typeof explainTask
 function unplacedTasks(tx: ReadTx, service: Service): readonly Task[] {
   return [...tx.find('tasks', 'byService', service.id)]
     .filter((task) => task.nodeId === undefined && isActive(task))
-    .sort((a, b) => a.slot - b.slot)
+    .sort((a, b) => byPlaces({ place: placeOf(a) }, { place: placeOf(b) }))
 }

@@ -129,7 +129,7 @@ const serviceKeys: FilterKeys<Service> = {
   label: { matches: (service, value) => hasLabel(service.spec.labels, value) },
   mode: {
     matches: (service, value) => service.spec.mode.kind === value,
-    words: ['replicated', 'global', 'replicated-job', 'global-job'],
+    words: ['replicated', 'global', 'replicated-job', 'global-job', 'cron'],
   },
 }
 

@@ -41,8 +41,8 @@ export function findNetwork(tx: ReadTx, reference: string): Network {
 }
 
 /**
- * A task by id, by "service.slot" (the slot's live task, else its newest), by "service.slot.id", or by the beginning
- * of an id. Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT.
+ * A task by id, by "service.slot" (the slot's live task, else its newest), by "service.slot.id", by the same with the node's id for tasks
+ * without slot, or by the beginning of an id. Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT.
  */
 export function findTask(tx: ReadTx, reference: string): Task {
   checkReference('task', reference)
@@ -60,20 +60,24 @@ export function findPayload(tx: ReadTx, kind: PayloadKind, reference: string): P
 }
 
 function findTaskByName(tx: ReadTx, reference: string): Task | undefined {
-  const match = /^(.+)\.(\d+)(?:\.([0-9a-z]+))?$/.exec(reference)
-  if (match === null) return undefined
-  const [, name = '', slot = '', id] = match
-  const [service] = tx.find('services', 'byName', name.toLowerCase())
-  if (service === undefined) return undefined
-  const tasks = [...tx.find('tasks', 'bySlot', `${service.id}/${slot}`)]
-  if (id !== undefined)
-    return only(
-      'task',
-      reference,
-      tasks.filter((t) => t.id.startsWith(id)),
-    )
-  const newestFirst = tasks.sort((a, b) => b.createdAtMs - a.createdAtMs || b.version - a.version)
-  return newestFirst.find(isActive) ?? newestFirst[0]
+  // Names of services may hold dots.
+  const parts = reference.split('.')
+  const tasks = tasksNamed(tx, parts.slice(0, -1), parts.at(-1))
+  if (tasks.length > 0) {
+    const newestFirst = tasks.sort((a, b) => b.createdAtMs - a.createdAtMs || b.version - a.version)
+    return newestFirst.find(isActive) ?? newestFirst[0]
+  }
+  const id = parts.at(-1) ?? ''
+  const ofPlace = tasksNamed(tx, parts.slice(0, -2), parts.at(-2))
+  const matches = id === '' ? [] : ofPlace.filter((task) => task.id.startsWith(id))
+  return only('task', reference, matches)
+}
+
+/** Of a slot, or of a node for tasks without slot. */
+function tasksNamed(tx: ReadTx, name: readonly string[], place: string | undefined): Task[] {
+  const [service] = tx.find('services', 'byName', name.join('.').toLowerCase())
+  if (service === undefined || place === undefined) return []
+  return [...tx.find('tasks', 'bySlot', `${service.id}/${place}`)]
 }
 
 function checkReference(noun: string, reference: string): void {

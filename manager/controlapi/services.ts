@@ -16,6 +16,7 @@ import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { newRollback } from '../orchestrator/update.ts'
 import type { Tx } from '../store/store.ts'
 import { missingDependencies, refuseCycle } from './check-dependencies.ts'
+import { refuseOtherMode, requireMode } from './check-mode.ts'
 import { checkServiceSpec } from './check-service-spec.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { serviceFilter } from './filters.ts'
@@ -90,6 +91,7 @@ async function createService(
     (tx) => {
       refuseTakenName(tx, given.name)
       refuseCycle(tx, given)
+      requireMode(tx, given)
       const spec = withReferences(tx, given)
       const service: Service = {
         id: serviceId(newServiceId),
@@ -102,6 +104,8 @@ async function createService(
         specVersion: 1,
         endpoint: withPorts(tx, spec, undefined),
         updateStatus: undefined,
+        jobStatus: undefined,
+        cronStatus: undefined,
       }
       return tx.create('services', service).id
     },
@@ -133,6 +137,7 @@ async function updateService(
 function updated(tx: Tx, service: Service, given: ServiceSpec): Service {
   refuseRename(service, given)
   refuseCycle(tx, given)
+  refuseOtherMode(service, given)
   const spec = withReferences(tx, given)
   return { ...withSpec(tx, service, spec), updateStatus: undefined }
 }

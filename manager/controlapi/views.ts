@@ -9,9 +9,10 @@ import {
   type ServiceView,
   type TaskView,
 } from '../../proto/gen/tsswarm/v1/control.ts'
-import { type Node, type Service, type Task, TaskState } from '../../proto/objects/index.ts'
+import { type Node, placeOf, type Service, type Task } from '../../proto/objects/index.ts'
 import type { ReadTx } from '../store/store.ts'
 import type { ClusterView } from './cluster-view.ts'
+import { countTasks } from './count-tasks.ts'
 
 /** A node with what is known of its manager part right now. */
 export function nodeView(node: Node, cluster: ClusterView): NodeView {
@@ -28,28 +29,23 @@ function reachability(node: Node, cluster: ClusterView): Reachability {
   return cluster.reachable(node.id) ? Reachability.REACHABLE : Reachability.UNREACHABLE
 }
 
-/** A service with its numbers of tasks. O(its tasks). */
+/** A service with its numbers of tasks. O(its tasks), and O(nodes) of one with a task a node. */
 export function serviceView(tx: ReadTx, service: Service): ServiceView {
-  let running = 0
-  for (const task of tx.find('tasks', 'byService', service.id)) {
-    if (isRunning(task)) running += 1
-  }
+  const { running, desired, completed } = countTasks(tx, service)
   return {
     service: serviceToProto(service),
     runningTasks: running,
-    desiredTasks: service.spec.mode.replicas,
+    desiredTasks: desired,
+    completedTasks: completed,
+    nextRunMs: 0,
   }
-}
-
-/** Runs and is meant to: a task that was replaced because its node is down does not count. */
-export function isRunning(task: Task): boolean {
-  return task.state === TaskState.RUNNING && task.desiredState <= TaskState.RUNNING
 }
 
 /** A task with names; with its spec unless the reader has no use for it. */
 export function taskView(tx: ReadTx, task: Task, withSpec: boolean): TaskView {
   const record = withSpec ? tx.get('taskSpecs', task.specHash) : undefined
-  const node = task.nodeId === undefined ? undefined : tx.get('nodes', task.nodeId)
+  const nodeId = task.nodeId ?? task.forNodeId
+  const node = nodeId === undefined ? undefined : tx.get('nodes', nodeId)
   return {
     task: taskToProto(task),
     spec: record === undefined ? undefined : taskSpecToProto(record.spec),
@@ -58,9 +54,9 @@ export function taskView(tx: ReadTx, task: Task, withSpec: boolean): TaskView {
   }
 }
 
-/** "service.slot"; the service's id stands in when it is gone. */
+/** "service.slot", or "service.node id" of a task without slot; the service's id stands in when it is gone. */
 export function taskName(tx: ReadTx, task: Task): string {
-  return `${tx.get('services', task.serviceId)?.spec.name ?? task.serviceId}.${task.slot}`
+  return `${tx.get('services', task.serviceId)?.spec.name ?? task.serviceId}.${placeOf(task)}`
 }
 
 /** How messages name a node. */

@@ -8,6 +8,8 @@ import { childController } from '../../proto/lib/lifecycle.ts'
 import {
   isActive,
   isTerminal,
+  type Place,
+  placeOf,
   type ServiceId,
   type Task,
   TaskState,
@@ -18,8 +20,9 @@ import type { ServiceView } from '../orchestrator/service-view.ts'
 import { slotsOf } from '../orchestrator/slot.ts'
 import { type ReadTx, type Store, WatchLagged } from '../store/store.ts'
 import type { ControlDeps } from './control-api.ts'
+import { isRunning } from './count-tasks.ts'
 import { findService } from './lookup.ts'
-import { isRunning, serviceView, taskView } from './views.ts'
+import { serviceView, taskView } from './views.ts'
 
 /** Answers are at least this far apart, so that a busy service costs its watchers little. */
 const gapMs = 30
@@ -84,8 +87,13 @@ function stateOf(tx: ReadTx, id: ServiceId, nowMs: number): WatchServiceResponse
     tasks: shownTasks(tasks, givenUp).map((task) => taskView(tx, task, false)),
     removed: service === undefined,
     currentRunningTasks: current.length,
-    givenUpSlots: givenUp.slice(0, tasksMax).map((task) => task.slot),
+    givenUpSlots: givenUpPlaces(givenUp).filter((place) => typeof place === 'number'),
+    givenUpNodes: givenUpPlaces(givenUp).filter((place) => typeof place !== 'number'),
   }
+}
+
+function givenUpPlaces(tasks: readonly Task[]): readonly Place[] {
+  return tasks.slice(0, tasksMax).map(placeOf)
 }
 
 /** The last tasks of the slots that get no other one of the present spec. */

@@ -212,6 +212,7 @@ function assignedTask(tx: ReadTx, task: Task): AssignedTask {
     serviceName: service?.spec.name ?? '',
     serviceLabels: service?.spec.labels ?? {},
     slot: task.slot,
+    isForNode: task.forNodeId !== undefined,
     specHash: task.specHash,
     // It serves on until no node leads connections to it.
     desiredState: isDraining(task) ? TaskState.RUNNING : task.desiredState,

@@ -7,6 +7,7 @@ import {
   type Network,
   type NetworkId,
   type Node,
+  placeOf,
   type Service,
   type Task,
   TaskState,
@@ -177,7 +178,7 @@ function taskAttributes(tx: ReadTx, task: Task): Attributes {
   const service = tx.get('services', task.serviceId)
   const spec = tx.get('taskSpecs', task.specHash)?.spec
   const serviceName = service?.spec.name ?? task.serviceId
-  const name = `${serviceName}.${task.slot || task.nodeId}.${task.id}`
+  const name = `${serviceName}.${placeOf(task)}.${task.id}`
   return {
     ...spec?.container.labels,
     ...given('image', spec?.container.image ?? ''),

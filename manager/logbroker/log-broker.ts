@@ -16,6 +16,7 @@ import {
   TaskState,
 } from '../../proto/objects/index.ts'
 import { findService, findTask } from '../controlapi/lookup.ts'
+import { taskName } from '../controlapi/views.ts'
 import type { Caller } from '../rpc/caller.ts'
 import { type ReadTx, type Store, WatchLagged } from '../store/store.ts'
 import type { LogEvent, LogHub, LogRequest, NodeLogs } from './log-hub.ts'
@@ -148,11 +149,10 @@ class ServiceLogReader {
 
   #about({ task }: Source) {
     return this.#deps.store.view((tx) => {
-      const service = tx.get('services', task.serviceId)
       const node = task.nodeId === undefined ? undefined : tx.get('nodes', task.nodeId)
       return {
         taskId: task.id,
-        taskName: `${service?.spec.name ?? task.serviceId}.${task.slot}`,
+        taskName: taskName(tx, task),
         nodeId: task.nodeId ?? '',
         nodeHostname: node?.description?.hostname ?? '',
       }

@@ -35,7 +35,8 @@ function dirtiedBy(change: Change): Iterable<string> {
   return isSame ? [] : [change.object.id]
 }
 
-function offersTheSame(before: Node, after: Node): boolean {
+/** Whether what matters to placement is as it was. */
+export function offersTheSame(before: Node, after: Node): boolean {
   return (
     before.state === after.state &&
     before.spec === after.spec &&

@@ -1,25 +1,25 @@
 // What the loops over services share: reading the picture of a service, or of some of its slots, from the store.
-import type { Plan, Task } from '../../proto/objects/index.ts'
-import { serviceId } from '../../proto/objects/index.ts'
-import type { ServiceView } from '../orchestrator/service-view.ts'
+import { type Place, type Plan, placeOf, type Task } from '../../proto/objects/index.ts'
+import type { Scope, ServiceView } from '../orchestrator/service-view.ts'
 import type { ReadTx } from '../store/store.ts'
-import type { Scope, SlotAgenda } from './slot-agenda.ts'
+import type { SlotAgenda } from './slot-agenda.ts'
 
 /** The picture of the service with all tasks of the scope. */
 export function serviceViewOf(tx: ReadTx, service: string, scope: Scope): ServiceView {
   return {
     service: tx.get('services', service),
     tasks:
-      scope === 'all' ? [...tx.find('tasks', 'byService', service)] : slotTasks(tx, service, scope),
+      scope === 'all' ? [...tx.find('tasks', 'byService', service)] : tasksIn(tx, service, scope),
     node: (id) => tx.get('nodes', id),
+    nodes: () => tx.all('nodes'),
     taskSpec: (hash) => tx.get('taskSpecs', hash)?.spec,
   }
 }
 
-function slotTasks(tx: ReadTx, service: string, slots: ReadonlySet<number>): Task[] {
+function tasksIn(tx: ReadTx, service: string, places: ReadonlySet<Place>): Task[] {
   const tasks: Task[] = []
-  for (const slot of slots) {
-    for (const task of tx.find('tasks', 'bySlot', `${service}/${slot}`)) tasks.push(task)
+  for (const place of places) {
+    for (const task of tx.find('tasks', 'bySlot', `${service}/${place}`)) tasks.push(task)
   }
   return tasks
 }
@@ -49,7 +49,7 @@ export function decideScoped(
 
 /** Whether the slot has no task any more. */
 export function isVacant(tx: ReadTx, task: Task): boolean {
-  const key = `${serviceId(task.serviceId)}/${task.slot}`
+  const key = `${task.serviceId}/${placeOf(task)}`
   for (const _ of tx.find('tasks', 'bySlot', key)) return false
   return true
 }

@@ -1,8 +1,7 @@
 // Which slots of which services are to be looked at, so that one task's end does not cost a look at a hundred thousand
 // others. Only an economy: whoever has no note of a service looks at all of it.
-
-/** Slot numbers, or the whole service. */
-export type Scope = 'all' | ReadonlySet<number>
+import type { Place } from '../../proto/objects/index.ts'
+import type { Scope } from '../orchestrator/service-view.ts'
 
 interface Wake {
   readonly atMs: number
@@ -18,8 +17,8 @@ export class SlotAgenda {
   readonly #unsettled = new Map<string, Scope>()
   readonly #wakes = new Map<string, Wake[]>()
 
-  mark(service: string, slot: number | 'all'): void {
-    const scope = slot === 'all' ? slot : new Set([slot])
+  mark(service: string, place: Place | 'all'): void {
+    const scope: Scope = place === 'all' ? 'all' : new Set([place])
     const known = this.#marked.get(service)
     this.#marked.set(service, known === undefined ? scope : joined(known, scope))
   }

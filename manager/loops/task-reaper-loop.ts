@@ -1,6 +1,6 @@
 // The loop that deletes tasks nobody needs: what makes it look where. What it decides is in orchestrator/task-reaper.ts.
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
-import { isActive, isTerminal, type Task } from '../../proto/objects/index.ts'
+import { isActive, isTerminal, placeOf, type Task } from '../../proto/objects/index.ts'
 import { reapTasks } from '../orchestrator/task-reaper.ts'
 import type { Change, ReadTx } from '../store/store.ts'
 import { type ReconcileDeps, type Reconciler, reconcileLoop } from './reconcile-loop.ts'
@@ -47,7 +47,7 @@ function dirtiedBy(agenda: SlotAgenda, change: Change, tx: ReadTx): Iterable<str
   if (change.table !== 'tasks' || change.kind === 'remove') return []
   const task = change.object
   if (!makesHistory(change.kind === 'update' ? change.old : undefined, task)) return []
-  agenda.mark(task.serviceId, task.slot)
+  agenda.mark(task.serviceId, placeOf(task))
   return [task.serviceId]
 }
 

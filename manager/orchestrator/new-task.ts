@@ -1,9 +1,10 @@
-// How a task of a replicated service begins.
+// How a task of a service begins.
 import {
   type DecisionEnv,
   type NodeId,
   needsAddresses,
   noGeneric,
+  type Place,
   type Service,
   type Task,
   type TaskId,
@@ -32,7 +33,7 @@ export const startAtOnce: TaskStart = {
 }
 
 /** A task of the service as it is now, waiting for the scheduler, or for the allocator first. */
-export function newTask(service: Service, slot: number, start: TaskStart, env: DecisionEnv): Task {
+export function newTask(service: Service, place: Place, start: TaskStart, env: DecisionEnv): Task {
   const isNew = needsAddresses(service.spec.task)
   return {
     id: taskId(env.newId()),
@@ -40,7 +41,8 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     createdAtMs: env.nowMs,
     updatedAtMs: env.nowMs,
     serviceId: service.id,
-    slot,
+    slot: typeof place === 'number' ? place : 0,
+    forNodeId: typeof place === 'number' ? undefined : place,
     nodeId: undefined,
     specHash: service.specHash,
     specVersion: service.specVersion,
@@ -62,8 +64,9 @@ export function newTask(service: Service, slot: number, start: TaskStart, env: D
     reason: start.reason,
     generic: noGeneric,
     volumeNodeId: start.volumeNodeId,
-    slotVolumes: slotVolumesOf(service, slot),
+    slotVolumes: slotVolumesOf(service, place),
     waitsFor: '',
     health: undefined,
+    jobIteration: undefined,
   }
 }

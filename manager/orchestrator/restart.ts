@@ -79,7 +79,8 @@ export function successorAtMs(ended: Task, view: ServiceView): number {
   return endedByItself(ended, view) ? ended.startAtMs : 0
 }
 
-function endedByItself(ended: Task, view: ServiceView): boolean {
+/** Nobody stopped it, and it was not lost with its node. */
+export function endedByItself(ended: Task, view: ServiceView): boolean {
   if (!isTerminal(ended.state) || ended.state === TaskState.ORPHANED) return false
   if (isOnLostNode(ended, view)) return false
   return ended.state !== TaskState.SHUTDOWN || ended.desiredState < TaskState.SHUTDOWN

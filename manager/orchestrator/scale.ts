@@ -3,7 +3,7 @@
 // those that do not run first.
 import { isActive, isTerminal, type NodeId, TaskState } from '../../proto/objects/index.ts'
 import type { ServiceView } from './service-view.ts'
-import { isOnLostNode, type Slot } from './slot.ts'
+import { byPlaces, isOnLostNode, type Slot } from './slot.ts'
 
 interface Ranked {
   readonly slot: Slot
@@ -22,9 +22,7 @@ export function slotsToRemove(
   const ranked = rank(filled, view)
   ranked.sort(
     (a, b) =>
-      compare(b.copy, a.copy) ||
-      Number(a.running) - Number(b.running) ||
-      b.slot.number - a.slot.number,
+      compare(b.copy, a.copy) || Number(a.running) - Number(b.running) || byPlaces(b.slot, a.slot),
   )
   return ranked.slice(0, filled.length - replicas).map(({ slot }) => slot)
 }
@@ -32,7 +30,7 @@ export function slotsToRemove(
 function rank(filled: readonly Slot[], view: ServiceView): Ranked[] {
   const copies = new Map<NodeId, number>()
   const keepFirst = [...filled].sort(
-    (a, b) => Number(isRunning(b)) - Number(isRunning(a)) || a.number - b.number,
+    (a, b) => Number(isRunning(b)) - Number(isRunning(a)) || byPlaces(a, b),
   )
   return keepFirst.map((slot) => {
     const { head } = slot

@@ -2,6 +2,7 @@
 import type {
   Node,
   NodeId,
+  Place,
   PlannedChange,
   Service,
   SpecHash,
@@ -10,12 +11,17 @@ import type {
 } from '../../proto/objects/index.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 
+/** Some places of a service, or all of it. */
+export type Scope = 'all' | ReadonlySet<Place>
+
 export interface ServiceView {
   /** Undefined: it was removed. */
   readonly service: Service | undefined
   /** All of its tasks, or all of some slots; any order. */
   readonly tasks: readonly Task[]
   readonly node: (id: NodeId) => Node | undefined
+  /** All of the cluster. */
+  readonly nodes: () => Iterable<Node>
   readonly taskSpec: (hash: SpecHash) => TaskSpec | undefined
 }
 

@@ -1,6 +1,6 @@
 // The volumes that are one slot's alone, and the node that has them: its next task goes there. What the slot's tasks tell
 // is enough, so a new leader knows it too.
-import type { NodeId, Service, Task } from '../../proto/objects/index.ts'
+import type { NodeId, Place, Service, Task } from '../../proto/objects/index.ts'
 import { isSlotVolume } from '../../proto/spec/mount-spec.ts'
 import type { ServiceView } from './service-view.ts'
 import type { Slot } from './slot.ts'
@@ -8,10 +8,10 @@ import type { Slot } from './slot.ts'
 const none: readonly string[] = []
 
 /** Names of the volumes that the slot's tasks have to themselves. */
-export function slotVolumesOf(service: Service, slot: number): readonly string[] {
+export function slotVolumesOf(service: Service, place: Place): readonly string[] {
   const mounts = service.spec.task.container.mounts.filter(isSlotVolume)
   if (mounts.length === 0) return none
-  return [...new Set(mounts.map(({ source }) => volumeName(source, service, slot)))]
+  return [...new Set(mounts.map(({ source }) => volumeName(source, service, place)))]
 }
 
 /**
@@ -19,7 +19,7 @@ export function slotVolumesOf(service: Service, slot: number): readonly string[]
  * others.
  */
 export function volumeHome(slot: Slot, { service }: ServiceView): NodeId | undefined {
-  const volumes = service === undefined ? none : slotVolumesOf(service, slot.number)
+  const volumes = service === undefined ? none : slotVolumesOf(service, slot.place)
   if (volumes.length === 0) return undefined
   const had = slot.tasks.findLast(
     (task) =>
@@ -35,13 +35,13 @@ function hadVolumes({ nodeId, containerId, ranAtMs }: Task): boolean {
 }
 
 /** As the node names it: these are the placeholders that are the same on every node. */
-function volumeName(source: string, { id, spec }: Service, slot: number): string {
+function volumeName(source: string, { id, spec }: Service, place: Place): string {
   return source.replace(/\{\{-?\s*(.*?)\s*-?\}\}/g, (whole, expression: string) => {
     const label =
       /^(?:index\s+\.Service\.Labels\s+["`]([^"`]*)["`]|\.Service\.Labels\.(\w+))$/.exec(expression)
     if (label !== null) return spec.labels[label[1] ?? label[2] ?? ''] ?? ''
     if (expression === '.Service.ID') return id
     if (expression === '.Service.Name') return spec.name
-    return expression === '.Task.Slot' ? String(slot) : whole
+    return expression === '.Task.Slot' ? String(place) : whole
   })
 }

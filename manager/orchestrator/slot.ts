@@ -1,31 +1,45 @@
-// A slot: the tasks that hold one replica's place one after another, and what can be told of them together.
-import { isActive, isTerminal, type Task, TaskState } from '../../proto/objects/index.ts'
+// A slot: the tasks that hold one place one after another, that of a replica or of a node, and what can be told of them together.
+import {
+  isActive,
+  isTerminal,
+  type Place,
+  placeOf,
+  type Task,
+  TaskState,
+} from '../../proto/objects/index.ts'
 import { policyOf } from './policy.ts'
 import type { ServiceView } from './service-view.ts'
 
 export interface Slot {
-  readonly number: number
+  readonly place: Place
   /** Oldest first. */
   readonly tasks: readonly Task[]
   /** The newest that is wanted, else the newest. */
   readonly head: Task
 }
 
-/** The slots of the tasks, by number. */
+/** The slots of the tasks, by place. */
 export function slotsOf(tasks: readonly Task[]): readonly Slot[] {
-  const byNumber = new Map<number, Task[]>()
+  const byPlace = new Map<Place, Task[]>()
   for (const task of tasks) {
-    const known = byNumber.get(task.slot)
-    if (known === undefined) byNumber.set(task.slot, [task])
+    const place = placeOf(task)
+    const known = byPlace.get(place)
+    if (known === undefined) byPlace.set(place, [task])
     else known.push(task)
   }
   const slots: Slot[] = []
-  for (const [number, own] of byNumber) {
+  for (const [place, own] of byPlace) {
     if (own.length > 1) own.sort(byAge)
     const head = own.findLast(isActive) ?? own[own.length - 1]
-    if (head !== undefined) slots.push({ number, tasks: own, head })
+    if (head !== undefined) slots.push({ place, tasks: own, head })
   }
-  return slots.sort((a, b) => a.number - b.number)
+  return slots.sort(byPlaces)
+}
+
+/** In ascending order. */
+export function byPlaces(a: { readonly place: Place }, b: { readonly place: Place }): number {
+  if (a.place === b.place) return 0
+  return a.place < b.place ? -1 : 1
 }
 
 /** Oldest first; made in the same millisecond, the one that is less wanted is older. */

@@ -18,7 +18,7 @@ import { outdatedBy } from './outdated.ts'
 import { policyOf } from './policy.ts'
 import { restartAtMs, shouldRestart, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
-import type { Slot } from './slot.ts'
+import { byPlaces, type Slot } from './slot.ts'
 import { volumeHome } from './slot-volumes.ts'
 import { updateReason } from './task-reason-of.ts'
 
@@ -249,7 +249,7 @@ function lastFailure({ tasks }: Slot, { specVersion }: Service): Task | undefine
 }
 
 function leastUsefulFirst(a: Slot, b: Slot): number {
-  return Number(isRunning(a)) - Number(isRunning(b)) || a.number - b.number
+  return Number(isRunning(a)) - Number(isRunning(b)) || byPlaces(a, b)
 }
 
 function isRunning(slot: Slot): boolean {
@@ -268,10 +268,10 @@ function replace(
     policy.order === 'start-first' && isActive(head) && !isTerminal(head.state) && isRunning(slot)
   if (staysUntilThen) {
     const start = { ...startAtOnce, volumeNodeId: volumeHome(slot, view), reason }
-    draft.create(newTask(service, slot.number, start, env))
+    draft.create(newTask(service, slot.place, start, env))
     return
   }
   if (isActive(head)) draft.update({ ...head, desiredState: TaskState.SHUTDOWN })
   const start = { ...takeOver(slot, head, view, 0), reason }
-  draft.create(newTask(service, slot.number, start, env))
+  draft.create(newTask(service, slot.place, start, env))
 }

@@ -97,6 +97,7 @@ export const tables = {
       /** By lower-case name. */
       byName: { of: ['spec'], key: (row: Service) => row.spec.name.toLowerCase(), unique: true },
       bySpec: { of: ['specHash'], key: (row: Service) => row.specHash },
+      byMode: { of: ['spec'], key: (row: Service) => row.spec.mode.kind },
     },
   },
   taskSpecs: {
@@ -114,10 +115,10 @@ export const tables = {
     indexes: {
       byService: { of: ['serviceId'], key: (row: Task) => row.serviceId },
       byNode: { of: ['nodeId'], key: (row: Task) => row.nodeId },
-      /** By `${serviceId}/${slot}`. */
+      /** By `${serviceId}/${slot}`, or the node's id of a task without slot. */
       bySlot: {
-        of: ['serviceId', 'slot'],
-        key: (row: Task) => `${row.serviceId}/${row.slot}`,
+        of: ['serviceId', 'slot', 'forNodeId'],
+        key: (row: Task) => `${row.serviceId}/${row.forNodeId ?? row.slot}`,
       },
       bySpec: { of: ['specHash'], key: (row: Task) => row.specHash },
       /** The few that were connected to a network while they ran. */

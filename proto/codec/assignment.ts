@@ -94,9 +94,9 @@ export function stampFromProto(
 }
 
 function assignedTaskToProto(task: AssignedTask): AssignedTaskProto {
-  const { isDrained, ...same } = task
+  const { isDrained, isForNode, ...same } = task
   const attachments = task.attachments.map(taskAttachmentToProto)
-  return { ...same, attachments, drained: isDrained }
+  return { ...same, attachments, drained: isDrained, forNode: isForNode }
 }
 
 function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
@@ -105,6 +105,7 @@ function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
     serviceId: serviceId(required(proto.serviceId, 'AssignedTask', 'service_id')),
     serviceName: proto.serviceName,
     slot: proto.slot,
+    isForNode: proto.forNode,
     specHash: specHash(required(proto.specHash, 'AssignedTask', 'spec_hash')),
     desiredState: stateFromProto(proto.desiredState, 'AssignedTask'),
     state: stateFromProto(proto.state, 'AssignedTask'),

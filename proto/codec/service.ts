@@ -28,13 +28,19 @@ import {
 } from '../spec/service-spec.ts'
 import { networkAddressesFromProto } from './network.ts'
 import { required } from './required.ts'
+import {
+  cronStatusFromProto,
+  cronStatusToProto,
+  modeFromProto,
+  modeToProto,
+} from './service-mode.ts'
 import { portProtocol, protocolFromProto, taskSpecFromProto, taskSpecToProto } from './task-spec.ts'
 
 export function serviceSpecToProto(spec: ServiceSpec): ServiceSpecProto {
   return {
     name: spec.name,
     labels: spec.labels,
-    mode: { $case: 'replicated', value: { replicas: spec.mode.replicas } },
+    mode: modeToProto(spec.mode),
     task: taskSpecToProto(spec.task),
     // The default stays unwritten, as older programs leave it.
     endpointMode: spec.endpointMode === 'vip' ? '' : spec.endpointMode,
@@ -75,7 +81,7 @@ export function serviceSpecFromProto(proto: ServiceSpecProto): ServiceSpec {
   return {
     name: proto.name,
     labels: proto.labels,
-    mode: { kind: 'replicated', replicas: proto.mode?.value.replicas ?? 1 },
+    mode: modeFromProto(proto.mode),
     task: taskSpecFromProto(required(proto.task, `service "${proto.name}"`, 'task')),
     endpointMode: (proto.endpointMode === '' ? 'vip' : proto.endpointMode) as EndpointMode,
     update: policyFromProto(proto.update),
@@ -108,6 +114,8 @@ export function serviceToProto(service: Service): ServiceProto {
     endpoint: endpointToProto(service.endpoint),
     updateStatus: service.updateStatus && { ...service.updateStatus },
     rebalance: service.rebalance,
+    jobStatus: service.jobStatus && { ...service.jobStatus },
+    cronStatus: service.cronStatus && cronStatusToProto(service.cronStatus),
   }
 }
 
@@ -127,6 +135,8 @@ export function serviceFromProto(proto: ServiceProto): Service {
     endpoint: endpointFromProto(proto.endpoint),
     updateStatus: proto.updateStatus && updateStatusFromProto(proto.updateStatus),
     ...(proto.rebalance !== undefined && { rebalance: proto.rebalance }),
+    jobStatus: proto.jobStatus && { ...proto.jobStatus },
+    cronStatus: proto.cronStatus && cronStatusFromProto(proto.cronStatus),
   }
 }
 

@@ -15,6 +15,7 @@ export function taskToProto(task: Task): TaskProto {
     meta: { version: task.version, createdAtMs: task.createdAtMs, updatedAtMs: task.updatedAtMs },
     serviceId: task.serviceId,
     slot: task.slot,
+    forNodeId: task.forNodeId ?? '',
     nodeId: task.nodeId ?? '',
     specHash: task.specHash,
     specVersion: task.specVersion,
@@ -39,6 +40,7 @@ export function taskToProto(task: Task): TaskProto {
     slotVolumes: task.slotVolumes,
     waitsFor: task.waitsFor,
     health: taskHealthToProto(task.health),
+    jobIteration: task.jobIteration,
   }
 }
 
@@ -55,6 +57,7 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
     updatedAtMs: meta.updatedAtMs,
     serviceId: serviceId(intern(required(proto.serviceId, 'Task', 'service_id'))),
     slot: proto.slot,
+    forNodeId: optionalId(intern(proto.forNodeId), nodeId),
     nodeId: optionalId(intern(proto.nodeId), nodeId),
     specHash: specHash(intern(required(proto.specHash, 'Task', 'spec_hash'))),
     specVersion: proto.specVersion,
@@ -83,6 +86,7 @@ export function taskFromProto(proto: TaskProto, intern: (text: string) => string
     slotVolumes: proto.slotVolumes.length === 0 ? noPorts : proto.slotVolumes,
     waitsFor: intern(proto.waitsFor),
     health: taskHealthFromProto(proto.health),
+    jobIteration: proto.jobIteration,
   }
 }
 

@@ -1,6 +1,7 @@
 // A service and its spec as Docker's API shows them.
 import type { Service, UpdateStatus } from '../objects/index.ts'
-import type { PortSpec, ServiceMode, ServiceSpec, UpdatePolicy } from '../spec/service-spec.ts'
+import { type CronMode, isJob, type ServiceMode } from '../spec/service-mode.ts'
+import type { PortSpec, ServiceSpec, UpdatePolicy } from '../spec/service-spec.ts'
 import { type Json, metaJson, omitEmpty } from './json.ts'
 import { taskSpecJson } from './task-spec-json.ts'
 
@@ -33,8 +34,9 @@ export function serviceSpecJson(spec: ServiceSpec): Json {
     Labels: spec.labels,
     TaskTemplate: taskSpecJson(spec.task),
     Mode: modeJson(spec.mode),
-    UpdateConfig: policyJson(spec.update),
-    RollbackConfig: policyJson(spec.rollback),
+    ...(isJob(spec.mode)
+      ? {}
+      : { UpdateConfig: policyJson(spec.update), RollbackConfig: policyJson(spec.rollback) }),
     EndpointSpec: endpointSpecJson(spec),
   }
 }
@@ -64,6 +66,32 @@ function modeJson(mode: ServiceMode): Json {
   switch (mode.kind) {
     case 'replicated':
       return { Replicated: { Replicas: mode.replicas } }
+    case 'global':
+      return { Global: {} }
+    case 'replicated-job': {
+      const { maxConcurrent, completions } = mode
+      return { ReplicatedJob: { MaxConcurrent: maxConcurrent, TotalCompletions: completions } }
+    }
+    case 'global-job':
+      return { GlobalJob: {} }
+    case 'cron':
+      return { Cron: cronJson(mode) }
+  }
+}
+
+/** No mode of Docker's; durations as there. */
+function cronJson(mode: CronMode): Json {
+  return {
+    Schedule: mode.schedule,
+    TimeZone: mode.timeZone,
+    MissedWindow: mode.missedWindowMs * 1_000_000,
+    Concurrency: mode.concurrency,
+    MaxConcurrent: mode.maxConcurrent,
+    TotalCompletions: mode.completions,
+    KeepCompleted: mode.keepCompleted,
+    KeepFailed: mode.keepFailed,
+    Retries: mode.retries,
+    BackoffMax: mode.backoffMaxMs * 1_000_000,
   }
 }
 

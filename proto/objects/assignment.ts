@@ -23,7 +23,10 @@ export interface AssignedTask {
   readonly id: TaskId
   readonly serviceId: ServiceId
   readonly serviceName: string
+  /** 0 when isForNode. */
   readonly slot: number
+  /** It has no slot: it is named after its node. */
+  readonly isForNode: boolean
   readonly specHash: SpecHash
   readonly desiredState: TaskState
   /** The state the store knows; the agent never reports an earlier one. */

@@ -14,3 +14,6 @@ export const connectionsLevel = 3
 
 /** Secrets and configs, and what services have of them. */
 export const payloadsLevel = 4
+
+/** Services of other modes than replicated: their specs, tasks for one node, jobs and their runs. */
+export const modesLevel = 4

@@ -2,6 +2,7 @@
 import { predefinedOf } from '../spec/predefined-networks.ts'
 import type { NetworkUse, ServiceSpec, TaskSpec } from '../spec/service-spec.ts'
 import type { ServiceId, SpecHash } from './ids.ts'
+import type { CronStatus, JobStatus } from './job.ts'
 import type { NetworkAddresses } from './network.ts'
 import type { EndpointProtocol } from './overlay.ts'
 
@@ -21,6 +22,10 @@ export interface Service {
   readonly updateStatus: UpdateStatus | undefined
   /** It was told to spread its tasks anew, and is not done; absent: it was not. */
   readonly rebalance?: RebalanceStatus
+  /** Undefined: it is no job. */
+  readonly jobStatus: JobStatus | undefined
+  /** Undefined: it is no cron service. */
+  readonly cronStatus: CronStatus | undefined
 }
 
 export interface RebalanceStatus {

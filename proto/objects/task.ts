@@ -12,8 +12,10 @@ export interface Task {
   readonly createdAtMs: number
   readonly updatedAtMs: number
   readonly serviceId: ServiceId
-  /** From 1. */
+  /** From 1, in jobs from 0; 0 when it has none, but a node. */
   readonly slot: number
+  /** Of a task without slot: the only node it is for. */
+  readonly forNodeId: NodeId | undefined
   /** Undefined until the scheduler assigned it; never changed after that. */
   readonly nodeId: NodeId | undefined
   readonly specHash: SpecHash
@@ -55,6 +57,8 @@ export interface Task {
   readonly waitsFor: string
   /** What its node last said of its health check; undefined: it has none, or was not started yet. */
   readonly health: TaskHealth | undefined
+  /** JobStatus.iteration, or CronRun.iteration, that it is part of; undefined: it is not of a job. */
+  readonly jobIteration: number | undefined
 }
 
 /** Told with each change of state, and of failing probes now and then. */
@@ -68,6 +72,14 @@ export interface TaskHealth {
   readonly output: string
 }
 
+/** What the tasks that follow one another in one place have in common: the number of their slot, or their node. */
+export type Place = number | NodeId
+
+/** Where the task stands in its service. */
+export function placeOf({ forNodeId, slot }: Pick<Task, 'forNodeId' | 'slot'>): Place {
+  return forNodeId ?? slot
+}
+
 /** Counts for the scheduler and for replicas: not asked to stop. */
 export function isActive(task: Task): boolean {
   return task.desiredState <= TaskState.COMPLETE
@@ -78,7 +90,7 @@ export function isDraining(task: Task): boolean {
   return (
     task.attachments.length > 0 &&
     task.state === TaskState.RUNNING &&
-    task.desiredState > TaskState.RUNNING &&
+    !isActive(task) &&
     !task.isDrained
   )
 }

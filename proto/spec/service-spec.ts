@@ -6,6 +6,7 @@ import { healthcheckSpec } from './healthcheck-spec.ts'
 import { parseIpRange } from './ip.ts'
 import { mountSpec } from './mount-spec.ts'
 import { payloadUse } from './payload-spec.ts'
+import { replicasMax, serviceMode } from './service-mode.ts'
 import { durationMs, labels, serviceName, text } from './text.ts'
 
 export const portSpec = z
@@ -156,17 +157,6 @@ export const taskSpec = z
   })
   .readonly()
 
-export const replicasMax = 100_000
-
-export const serviceMode = z.discriminatedUnion('kind', [
-  z
-    .object({
-      kind: z.literal('replicated'),
-      replicas: z.number().int().min(0).max(replicasMax).default(1),
-    })
-    .readonly(),
-])
-
 const policyFields = {
   /** How many slots at a time; 0: all. */
   parallelism: z.number().int().min(0).max(replicasMax).default(1),
@@ -224,7 +214,6 @@ export type ResourceSpec = z.infer<typeof resourceSpec>
 export type RestartPolicy = z.infer<typeof restartPolicy>
 export type PlacementSpec = z.infer<typeof placementSpec>
 export type TaskSpec = z.infer<typeof taskSpec>
-export type ServiceMode = z.infer<typeof serviceMode>
 export type UpdatePolicy = z.infer<typeof updatePolicy>
 export type RollbackPolicy = z.infer<typeof rollbackPolicy>
 export type ServiceSpec = z.infer<typeof serviceSpec>

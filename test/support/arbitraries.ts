@@ -3,6 +3,8 @@ import fc from 'fast-check'
 import { hashTaskSpec } from '../../proto/codec/spec-hash.ts'
 import {
   type Cluster,
+  type CronRun,
+  type CronRunState,
   clusterId,
   type Endpoint,
   type Network,
@@ -28,6 +30,7 @@ import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
 import type { GenericResource } from '../../proto/spec/generic-resource.ts'
 import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
 import type { NodeSpec } from '../../proto/spec/node-spec.ts'
+import type { ServiceMode } from '../../proto/spec/service-mode.ts'
 import type { ServiceSpec, TaskSpec } from '../../proto/spec/service-spec.ts'
 
 const plain = { noNullPrototype: true }
@@ -249,11 +252,53 @@ const policy = {
   order: fc.constantFrom<('stop-first' | 'start-first')[]>('stop-first', 'start-first'),
 }
 
+const sizes = { completions: count, maxConcurrent: count }
+
+const anyMode: fc.Arbitrary<ServiceMode> = fc.oneof(
+  fc.record({ kind: fc.constant('replicated' as const), replicas: count }, plain),
+  fc.record({ kind: fc.constantFrom('global' as const, 'global-job' as const) }, plain),
+  fc.record({ kind: fc.constant('replicated-job' as const), ...sizes }, plain),
+  fc.record(
+    {
+      kind: fc.constant('cron' as const),
+      schedule: fc.constantFrom('@daily', '*/5 * * * *'),
+      timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
+      missedWindowMs: timeMs,
+      concurrency: fc.constantFrom('allow' as const, 'forbid' as const, 'replace' as const),
+      ...sizes,
+      keepCompleted: count,
+      keepFailed: count,
+      retries: count,
+      backoffMaxMs: timeMs,
+    },
+    plain,
+  ),
+)
+
+const anyCronRun: fc.Arbitrary<CronRun> = fc.record(
+  {
+    scheduledMs: timeMs,
+    iteration: fc.option(timeMs, { nil: undefined }),
+    state: fc.constantFrom<CronRunState[]>('running', 'completed', 'missed'),
+    startedMs: timeMs,
+    endedMs: timeMs,
+    message: word,
+    times: count,
+  },
+  plain,
+)
+
+const anyJobStatus = fc.record({ iteration: timeMs, lastExecutionMs: timeMs }, plain)
+const anyCronStatus = fc.record(
+  { decidedMs: timeMs, forced: timeMs, runs: fc.array(anyCronRun, { maxLength: 3 }) },
+  plain,
+)
+
 export const anyServiceSpec: fc.Arbitrary<ServiceSpec> = fc.record(
   {
     name: word,
     labels,
-    mode: fc.record({ kind: fc.constant('replicated' as const), replicas: count }, plain),
+    mode: anyMode,
     task: anyTaskSpec,
     endpointMode: fc.constantFrom('vip' as const, 'dnsrr' as const),
     update: fc.record(
@@ -312,6 +357,8 @@ export const anyService: fc.Arbitrary<Service> = fc
       specVersion: timeMs,
       endpoint: anyEndpoint,
       updateStatus: fc.option(anyUpdateStatus, { nil: undefined }),
+      jobStatus: fc.option(anyJobStatus, { nil: undefined }),
+      cronStatus: fc.option(anyCronStatus, { nil: undefined }),
     },
     plain,
   )
@@ -324,6 +371,8 @@ export const anyTask: fc.Arbitrary<Task> = fc.record(
     serviceId: anyId.map(serviceId),
     slot: count,
     nodeId: fc.option(anyId.map(nodeId), { nil: undefined }),
+    forNodeId: fc.option(anyId.map(nodeId), { nil: undefined }),
+    jobIteration: fc.option(timeMs, { nil: undefined }),
     specHash: some.map(specHash),
     specVersion: timeMs,
     desiredState: anyTaskState,

@@ -4,8 +4,8 @@ import { OverlayHistory } from '../../manager/bus/overlay-history.ts'
 import { storeOverlay } from '../../manager/bus/store-overlay.ts'
 import { allocatorLoop } from '../../manager/loops/allocator-loop.ts'
 import { nodeTasksLoop } from '../../manager/loops/node-tasks-loop.ts'
-import { replicatedLoop } from '../../manager/loops/replicated-loop.ts'
 import { schedulerLoop } from '../../manager/loops/scheduler-loop.ts'
+import { servicesLoop } from '../../manager/loops/services-loop.ts'
 import { taskReaperLoop } from '../../manager/loops/task-reaper-loop.ts'
 import type { NetworkAcks } from '../../manager/overlay/network-acks.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
@@ -66,7 +66,7 @@ export class LoopWorld {
     const changedIndex = (id: NetworkId): number => this.#history.lastOf(networkSubject(id)).index
     const deps = { ...basics, acks: this.#acks(), changedIndex }
     this.#loops = new AbortController()
-    const loops = [schedulerLoop, replicatedLoop, taskReaperLoop, nodeTasksLoop, allocatorLoop]
+    const loops = [schedulerLoop, servicesLoop, taskReaperLoop, nodeTasksLoop, allocatorLoop]
     this.#running = runAll(
       this.#loops.signal,
       loops.map((loop) => loop(deps)),

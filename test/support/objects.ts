@@ -1,9 +1,11 @@
 // Builders of domain objects for tests: a call shows only what matters to the test.
 import {
   type Cluster,
+  type CronStatus,
   clusterId,
   type Endpoint,
   featureLevel,
+  type JobStatus,
   type Network,
   type Node,
   type NodeRole,
@@ -30,6 +32,8 @@ import { nodeSpec } from '../../proto/spec/node-spec.ts'
 import {
   type PortSpec,
   type RollbackPolicy,
+  type ServiceSpec,
+  type ServiceSpecInput,
   serviceSpec,
   type TaskSpec,
   taskSpec,
@@ -108,6 +112,8 @@ export interface TaskFacts {
   readonly version?: number
   readonly service?: string
   readonly slot?: number
+  readonly forNode?: string
+  readonly jobIteration?: number
   readonly node?: string
   readonly specHash?: string
   readonly specVersion?: number
@@ -142,7 +148,9 @@ export function aTask(facts: TaskFacts): Task {
     createdAtMs: facts.createdAtMs ?? 0,
     updatedAtMs: facts.updatedAtMs ?? 0,
     serviceId: serviceId(facts.service ?? 'service-1'),
-    slot: facts.slot ?? 1,
+    slot: facts.slot ?? (facts.forNode === undefined ? 1 : 0),
+    forNodeId: facts.forNode === undefined ? undefined : nodeId(facts.forNode),
+    jobIteration: facts.jobIteration,
     nodeId: facts.node === undefined ? undefined : nodeId(facts.node),
     specHash: specHash(facts.specHash ?? 'spec-1'),
     specVersion: facts.specVersion ?? 1,
@@ -207,6 +215,10 @@ export interface ServiceFacts {
   readonly version?: number
   readonly name?: string
   readonly replicas?: number
+  /** Instead of replicated. */
+  readonly mode?: ServiceSpecInput['mode']
+  readonly jobStatus?: JobStatus
+  readonly cronStatus?: CronStatus
   readonly task?: TaskSpecFacts
   readonly specHash?: string
   readonly specVersion?: number
@@ -238,7 +250,7 @@ export function aService(facts: ServiceFacts): Service {
     updatedAtMs: 0,
     spec: serviceSpec.parse({
       name,
-      mode: { kind: 'replicated', replicas: facts.replicas ?? 1 },
+      mode: facts.mode ?? { kind: 'replicated', replicas: facts.replicas ?? 1 },
       task: aTaskSpec(facts.task ?? {}),
       endpointMode: facts.endpointMode,
       update: facts.update,
@@ -250,7 +262,18 @@ export function aService(facts: ServiceFacts): Service {
     endpoint: { ...noEndpoint, ...facts.endpoint },
     updateStatus: facts.updateStatus && { ...newUpdateStatus, ...facts.updateStatus },
     ...(facts.rebalance === undefined ? {} : { rebalance: facts.rebalance }),
+    jobStatus: facts.jobStatus,
+    cronStatus: facts.cronStatus,
   }
+}
+
+/** Of a replicated service; else NaN, which equals nothing. */
+export function replicasOf({
+  spec: { mode },
+}: {
+  readonly spec: Pick<ServiceSpec, 'mode'>
+}): number {
+  return mode.kind === 'replicated' ? mode.replicas : Number.NaN
 }
 
 export interface ClusterFacts {

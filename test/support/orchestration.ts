@@ -26,6 +26,7 @@ export function aServiceView(situation: Situation): ServiceView {
     service: situation.service,
     tasks: situation.tasks,
     node: (id) => nodes.get(id),
+    nodes: () => nodes.values(),
     taskSpec: (hash) => specs.get(hash),
   }
 }
@@ -68,5 +69,5 @@ function createdLine(task: Task): string {
     ...(task.startAfterTaskId === undefined ? [] : [`after ${task.startAfterTaskId}`]),
   ]
   const suffix = waits.length > 0 ? ` ${waits.join(' ')}` : ''
-  return `+ ${task.id} slot ${task.slot} ${taskStateName(task.desiredState)}${suffix}`
+  return `+ ${task.id} ${task.forNodeId === undefined ? `slot ${task.slot}` : `on ${task.forNodeId}`} ${taskStateName(task.desiredState)}${suffix}`
 }

@@ -17,6 +17,7 @@ export function anAssignedTask(
     serviceId: serviceId('service1'),
     serviceName: 'web',
     slot: 1,
+    isForNode: false,
     specHash: specHash('hello'),
     desiredState: TaskState.RUNNING,
     state: TaskState.ASSIGNED,

@@ -38,11 +38,19 @@ export function aTaskView(facts: TaskViewFacts): TaskView {
   }
 }
 
-export function aServiceView(facts: ServiceFacts & { readonly running?: number }): ServiceView {
+export interface ServiceViewFacts extends ServiceFacts {
+  readonly running?: number
+  readonly completed?: number
+  readonly nextRunMs?: number
+}
+
+export function aServiceView(facts: ServiceViewFacts): ServiceView {
   return {
     service: serviceToProto(aService(facts)),
     runningTasks: facts.running ?? 0,
     desiredTasks: facts.replicas ?? 1,
+    completedTasks: facts.completed ?? 0,
+    nextRunMs: facts.nextRunMs ?? 0,
   }
 }
 

@@ -12,7 +12,7 @@ import { nodeId, serviceId, type Task, TaskState } from '../../../proto/objects/
 import { addNode, addTask, createService, selfId, withConditions } from '../../support/control.ts'
 import { anInfo, startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
 import { golden } from '../../support/golden.ts'
-import { aTask } from '../../support/objects.ts'
+import { aTask, replicasOf } from '../../support/objects.ts'
 
 const id = (text: string): string => text.padEnd(25, '0')
 
@@ -222,8 +222,7 @@ t.test('service scale', async (t) => {
   const d = await aDaemon(t)
   for (const name of ['web', 'db']) await createService(d.world, { name })
   t.strictSame(await d.run('service scale -d web=3 db=0'), ok('web scaled to 3\ndb scaled to 0\n'))
-  const replicas = () =>
-    d.world.store.view((tx) => [...tx.all('services')].map((s) => s.spec.mode.replicas))
+  const replicas = () => d.world.store.view((tx) => [...tx.all('services')].map(replicasOf))
   t.strictSame(replicas(), [3, 0])
   t.match(await d.run('service scale db=0'), { code: 0, stdout: /converged\n$/ })
   t.strictSame(

@@ -33,6 +33,7 @@ function update(
         task.desiredState === undefined,
     ).length,
     givenUpSlots,
+    givenUpNodes: [],
   }
 }
 

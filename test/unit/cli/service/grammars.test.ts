@@ -212,7 +212,6 @@ t.test("flags of Swarm's that are not there are all told about", async (t) => {
     'log-driver',
     'log-opt',
     'with-registry-auth',
-    'max-concurrent',
     'credential-spec',
     'isolation',
     'oom-score-adj',

@@ -187,8 +187,12 @@ t.test('what cannot be is refused with flag, reason and remedy', async (t) => {
     ['--entrypoint "\'x" nginx', /for "--entrypoint" flag/, 'USAGE'],
     ['--name "a b" nginx', /service "a b" is not valid: name/, 'INVALID_ARGUMENT'],
     ['--replicas 1000000 nginx', /for "--replicas" flag: must be from 0 to 100000/, 'USAGE'],
-    ['--mode global nginx', /mode global is not available/, 'UNSUPPORTED'],
-    ['--mode foo nginx', /must be replicated/, 'USAGE'],
+    ['--mode global --replicas 2 nginx', /--replicas can only be used with replicated/, 'USAGE'],
+    ['--max-concurrent 2 nginx', /--max-concurrent can only be used with replicated-job/, 'USAGE'],
+    ['--mode global-job --schedule @daily nginx', /--schedule can only be used with cron/, 'USAGE'],
+    ['--mode cron nginx', /--mode cron needs --schedule/, 'USAGE'],
+    ['--mode cron --schedule daily nginx', /mode.schedule .* five fields/, 'INVALID_ARGUMENT'],
+    ['--mode foo nginx', /must be one of replicated, global,/, 'USAGE'],
   ]
   for (const [line, message, code] of cases) t.throws(() => create(line), { message, code }, line)
 })
@@ -215,7 +219,7 @@ t.test('an update changes what its flags name', async (t) => {
       '--sysctl-rm s --sysctl-add r=2 --ulimit-add nofile=3:4 --placement-pref-rm spread=node.labels.zone --placement-pref-add spread=node.labels.rack ' +
       '--replicas 5 --limit-cpu 2 --reserve-memory 64M --restart-delay 2s --replicas-max-per-node 2 --force web',
   )
-  t.equal(after.mode.replicas, 5)
+  t.strictSame(after.mode, { kind: 'replicated', replicas: 5 })
   t.strictSame(after.labels, { y: '2' })
   t.match(after.task.container, {
     image: 'nginx:2',

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { networkSpecToProto } from '../../../../proto/codec/network.ts'
 import type { ConnectNetworkRequest } from '../../../../proto/gen/tsswarm/v1/control.ts'
-import { featureLevel, type Task, TaskState } from '../../../../proto/objects/index.ts'
+import { connectionsLevel, type Task, TaskState } from '../../../../proto/objects/index.ts'
 import { networkSpec } from '../../../../proto/spec/network-spec.ts'
 import {
   aControlWorld,
@@ -168,7 +168,7 @@ t.test('what cannot be connected is refused with reason and remedy', async (t) =
   await w.store.update((tx) => {
     for (const node of tx.find('nodes', 'byName', 'host1')) {
       const { description } = node
-      const old = description && { ...description, featureLevel: featureLevel - 1 }
+      const old = description && { ...description, featureLevel: connectionsLevel - 1 }
       tx.update('nodes', { ...node, description: old })
     }
   })

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { isActive, specHash, type Task, TaskState } from '../../../../proto/objects/index.ts'
+import { calm, disturb, eventArbitrary } from '../../../support/disturbance.ts'
 import { LoopWorld } from '../../../support/loop-world.ts'
+import { replicasOf } from '../../../support/objects.ts'
 
 async function aWorld(t: Test, replicas: number): Promise<LoopWorld> {
   const world = new LoopWorld()
@@ -215,24 +217,6 @@ t.test('a service of a thousand replicas survives leaders that come and go', asy
   t.equal(world.running().length, 1_000)
 })
 
-const eventArbitrary = fc.record({
-  kind: fc.constantFrom(
-    'fail',
-    'fail',
-    'down',
-    'up',
-    'drain',
-    'active',
-    'scale',
-    'update',
-    'lead',
-    'pass',
-    'hold',
-    'free',
-  ),
-  pick: fc.nat(50),
-})
-
 t.test('the loops converge after any faults and changes of leader', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(eventArbitrary, { maxLength: 25, size: 'max' }), async (events) => {
@@ -241,7 +225,7 @@ t.test('the loops converge after any faults and changes of leader', async (t) =>
       await calm(world)
       const wanted = world.store.view((tx) => first([...tx.all('services')]))
       const running = world.running()
-      const { replicas } = wanted.spec.mode
+      const replicas = replicasOf(wanted)
       if (running.length !== replicas) throw new Error(`${running.length} of ${replicas} run`)
       for (const { specHash } of running)
         if (specHash !== wanted.specHash) throw new Error('outdated')
@@ -252,50 +236,3 @@ t.test('the loops converge after any faults and changes of leader', async (t) =>
   )
   t.pass('held')
 })
-
-async function disturb(
-  world: LoopWorld,
-  { kind, pick }: { readonly kind: string; readonly pick: number },
-): Promise<void> {
-  const node = ['a', 'b', 'c'][pick % 3] ?? 'a'
-  const tasks = world.tasks()
-  const task = tasks[pick % (tasks.length || 1)]
-  const mayFail = task?.state === TaskState.RUNNING && !world.silent.has(task.nodeId ?? '')
-  if (kind === 'fail' && mayFail && task !== undefined)
-    await world.report(task.id, TaskState.FAILED)
-  if (kind === 'down') {
-    world.silent.add(node)
-    await world.setNode(node, { state: 'down' })
-  }
-  if (kind === 'up') {
-    world.silent.delete(node)
-    await world.setNode(node, { state: 'ready' })
-  }
-  if (kind === 'drain' || kind === 'active') await world.setAvailability(node, kind)
-  if (kind === 'scale') await world.scale(pick % 6)
-  if (kind === 'update') {
-    const hash = specHash(`spec-${1 + (pick % 2)}`)
-    await world.setService({ specHash: hash, specVersion: 100 + pick })
-  }
-  if (kind === 'hold' && task !== undefined) world.held.add(task.id)
-  if (kind === 'free') world.held.clear()
-  if (kind === 'pass') await world.pass(pick * 20)
-  if (kind === 'lead') {
-    await world.resign()
-    world.lead()
-  }
-  if (pick % 2 === 0) await world.quiet()
-}
-
-async function calm(world: LoopWorld): Promise<void> {
-  world.held.clear()
-  world.silent.clear()
-  for (const id of ['a', 'b', 'c']) {
-    await world.setNode(id, { state: 'ready' })
-    await world.setAvailability(id, 'active')
-  }
-  for (let turn = 0; turn < 40; turn++) {
-    await world.clock.advance(1_000)
-    await world.quiet()
-  }
-}

@@ -12,7 +12,7 @@ import {
   serviceId,
   taskId,
 } from '../../../../proto/objects/index.ts'
-import { aService, aTask } from '../../../support/objects.ts'
+import { aService, aTask, replicasOf } from '../../../support/objects.ts'
 import { settle, VirtualClock } from '../../../support/virtual-clock.ts'
 
 const nothing: Plan = { changes: [], wakeAtMs: undefined, notes: [] }
@@ -21,7 +21,7 @@ const nothing: Plan = { changes: [], wakeAtMs: undefined, notes: [] }
 function fill(id: string, tx: ReadTx, env: DecisionEnv): Plan {
   const service = tx.get('services', id)
   const tasks = [...tx.find('tasks', 'byService', id)]
-  const wanted = service?.spec.mode.replicas ?? 0
+  const wanted = service === undefined ? 0 : replicasOf(service)
   const missing = Math.max(0, wanted - tasks.length)
   const created = Array.from({ length: missing }, (_, i) => ({
     kind: 'create' as const,

@@ -1,8 +1,9 @@
 import t from 'tap'
-import { type Scope, SlotAgenda } from '../../../../manager/loops/slot-agenda.ts'
+import { SlotAgenda } from '../../../../manager/loops/slot-agenda.ts'
+import type { Scope } from '../../../../manager/orchestrator/service-view.ts'
 
 function slots(scope: Scope): number[] | 'all' {
-  return scope === 'all' ? scope : [...scope].sort((a, b) => a - b)
+  return scope === 'all' ? scope : [...scope].map(Number).sort((a, b) => a - b)
 }
 
 const written = { isEmpty: true, wakeAtMs: undefined }

@@ -21,7 +21,7 @@ import {
   TaskState,
 } from '../../../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../../../proto/spec/service-spec.ts'
-import { aNode, aService, aSpecRecord } from '../../../support/objects.ts'
+import { aNode, aService, aSpecRecord, replicasOf } from '../../../support/objects.ts'
 import { aServiceView } from '../../../support/orchestration.ts'
 
 const historyLimit = 3
@@ -376,7 +376,7 @@ t.test(
         if (world.violations.length > 0) throw new Error(world.violations.join('; '))
         const tasks = [...world.tasks.values()]
         const wanted = tasks.filter(isActive)
-        const { replicas } = world.service.spec.mode
+        const replicas = replicasOf(world.service)
         if (wanted.length !== replicas) throw new Error(`${wanted.length} of ${replicas} replicas`)
         for (const task of wanted) {
           if (task.state !== TaskState.RUNNING) throw new Error(`task ${task.id} is ${task.state}`)

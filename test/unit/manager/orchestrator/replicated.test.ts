@@ -1,9 +1,6 @@
 import t from 'tap'
-import {
-  planChangesMax,
-  reconcileReplicated,
-  reconcileSlots,
-} from '../../../../manager/orchestrator/replicated.ts'
+import { reconcileReplicated, reconcileSlots } from '../../../../manager/orchestrator/replicated.ts'
+import { planChangesMax } from '../../../../manager/orchestrator/settle.ts'
 import { type Node, type Task, TaskState } from '../../../../proto/objects/index.ts'
 import { aNode, aService, aSpecRecord, aTask } from '../../../support/objects.ts'
 import {
