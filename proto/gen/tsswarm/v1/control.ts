@@ -199,6 +199,10 @@ export interface ServiceView {
   readonly service: Service | undefined;
   readonly runningTasks: number;
   readonly desiredTasks: number;
+  /** Of a job: tasks that ended well, of its present run. */
+  readonly completedTasks: number;
+  /** Of a cron service; 0: never. */
+  readonly nextRunMs: number;
 }
 
 export interface ListServicesRequest {
@@ -501,6 +505,8 @@ export interface WatchServiceResponse {
   readonly currentRunningTasks: number;
   /** Slots whose last task of the present spec ended and is not followed by another one; at most 1,000 of them. */
   readonly givenUpSlots: readonly number[];
+  /** The same for tasks that have no slot but a node. */
+  readonly givenUpNodes: readonly string[];
 }
 
 export interface ServiceLogsRequest {
@@ -1889,7 +1895,7 @@ export const GetServiceResponse: MessageFns<GetServiceResponse> = {
 };
 
 function createBaseServiceView(): ServiceView {
-  return { service: undefined, runningTasks: 0, desiredTasks: 0 };
+  return { service: undefined, runningTasks: 0, desiredTasks: 0, completedTasks: 0, nextRunMs: 0 };
 }
 
 export const ServiceView: MessageFns<ServiceView> = {
@@ -1902,6 +1908,12 @@ export const ServiceView: MessageFns<ServiceView> = {
     }
     if (message.desiredTasks !== 0) {
       writer.uint32(24).uint32(message.desiredTasks);
+    }
+    if (message.completedTasks !== 0) {
+      writer.uint32(240).uint32(message.completedTasks);
+    }
+    if (message.nextRunMs !== 0) {
+      writer.uint32(248).uint64(message.nextRunMs);
     }
     return writer;
   },
@@ -1941,6 +1953,22 @@ export const ServiceView: MessageFns<ServiceView> = {
             }
 
             message.desiredTasks = reader.uint32();
+            continue;
+          }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.completedTasks = reader.uint32();
+            continue;
+          }
+          case 31: {
+            if (tag !== 248) {
+              break;
+            }
+
+            message.nextRunMs = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -4693,7 +4721,7 @@ export const WatchServiceRequest: MessageFns<WatchServiceRequest> = {
 };
 
 function createBaseWatchServiceResponse(): WatchServiceResponse {
-  return { service: undefined, tasks: [], removed: false, currentRunningTasks: 0, givenUpSlots: [] };
+  return { service: undefined, tasks: [], removed: false, currentRunningTasks: 0, givenUpSlots: [], givenUpNodes: [] };
 }
 
 export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
@@ -4716,6 +4744,9 @@ export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    for (const v of message.givenUpNodes) {
+      writer.uint32(242).string(v!);
     }
     return writer;
   },
@@ -4782,6 +4813,14 @@ export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
             }
 
             break;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.givenUpNodes.push(reader.string());
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

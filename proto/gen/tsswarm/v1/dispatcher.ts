@@ -247,6 +247,8 @@ export interface AssignedTask {
   readonly generic: readonly GenericResource[];
   /** No node leads connections to it any more: if it is unhealthy it may be stopped. */
   readonly drained: boolean;
+  /** It has no slot: it is named after its node. */
+  readonly forNode: boolean;
 }
 
 export interface AssignedTask_ServiceLabelsEntry {
@@ -1896,6 +1898,7 @@ function createBaseAssignedTask(): AssignedTask {
     attachments: [],
     generic: [],
     drained: false,
+    forNode: false,
   };
 }
 
@@ -1933,6 +1936,9 @@ export const AssignedTask: MessageFns<AssignedTask> = {
     }
     if (message.drained !== false) {
       writer.uint32(320).bool(message.drained);
+    }
+    if (message.forNode !== false) {
+      writer.uint32(240).bool(message.forNode);
     }
     return writer;
   },
@@ -2039,6 +2045,14 @@ export const AssignedTask: MessageFns<AssignedTask> = {
             }
 
             message.drained = reader.bool();
+            continue;
+          }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.forNode = reader.bool();
             continue;
           }
         }

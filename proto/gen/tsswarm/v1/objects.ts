@@ -87,7 +87,13 @@ export interface Meta {
 export interface ServiceSpec {
   readonly name: string;
   readonly labels: { [key: string]: string };
-  readonly mode: { readonly $case: "replicated"; readonly value: ReplicatedMode } | undefined;
+  readonly mode:
+    | { readonly $case: "replicated"; readonly value: ReplicatedMode }
+    | { readonly $case: "global"; readonly value: GlobalMode }
+    | { readonly $case: "replicatedJob"; readonly value: ReplicatedJobMode }
+    | { readonly $case: "globalJob"; readonly value: GlobalJobMode }
+    | { readonly $case: "cron"; readonly value: CronMode }
+    | undefined;
   readonly task:
     | TaskSpec
     | undefined;
@@ -123,6 +129,44 @@ export interface UpdatePolicy {
 
 export interface ReplicatedMode {
   readonly replicas: number;
+}
+
+/** One task on each node that fits. */
+export interface GlobalMode {
+}
+
+/** Tasks that run to their end. */
+export interface ReplicatedJobMode {
+  /** How many tasks must end well. */
+  readonly completions: number;
+  /** How many of them run at a time. */
+  readonly maxConcurrent: number;
+}
+
+/** One task that runs to its end on each node that fits. */
+export interface GlobalJobMode {
+}
+
+/** A replicated job that is run again and again. */
+export interface CronMode {
+  /** Minute, hour, day of month, month, day of week; or @daily and the like. */
+  readonly schedule: string;
+  /** IANA name; empty: UTC. */
+  readonly timeZone: string;
+  /** A run begins at most this late. */
+  readonly missedWindowMs: number;
+  /** allow, forbid or replace. */
+  readonly concurrency: string;
+  /** Of each run, as of a replicated job. */
+  readonly completions: number;
+  readonly maxConcurrent: number;
+  /** Ended runs that are kept with their tasks. */
+  readonly keepCompleted: number;
+  readonly keepFailed: number;
+  /** How often a task that failed is tried again in one run. */
+  readonly retries: number;
+  /** The delay between tries doubles up to this. */
+  readonly backoffMaxMs: number;
 }
 
 export interface TaskSpec {
@@ -402,13 +446,51 @@ export interface Service {
     | UpdateStatus
     | undefined;
   /** It was told to spread its tasks anew, and is not done; absent: it was not. */
-  readonly rebalance: RebalanceStatus | undefined;
+  readonly rebalance:
+    | RebalanceStatus
+    | undefined;
+  /** Of a job, and of the runs of a cron service. */
+  readonly jobStatus: JobStatus | undefined;
+  readonly cronStatus: CronStatus | undefined;
 }
 
 export interface RebalanceStatus {
   readonly startedAtMs: number;
   /** Tasks that were moved so far. */
   readonly moved: number;
+}
+
+export interface JobStatus {
+  /** Counts how often the job was begun, from 0. */
+  readonly iteration: number;
+  /** When it was begun last. */
+  readonly lastExecutionMs: number;
+}
+
+export interface CronStatus {
+  /** All times of the schedule up to this one have been decided about. */
+  readonly decidedMs: number;
+  /** Up to which TaskSpec.force_update a run was begun. */
+  readonly forced: number;
+  /** Those that go on, and the last of those that ended or were missed; oldest first. */
+  readonly runs: readonly CronRun[];
+}
+
+export interface CronRun {
+  /** When it was to begin. */
+  readonly scheduledMs: number;
+  /** That of its tasks; absent: it was missed and has none. */
+  readonly iteration?:
+    | number
+    | undefined;
+  /** running, completed, failed, replaced or missed. */
+  readonly state: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  /** Why it failed or was missed. */
+  readonly message: string;
+  /** How many times of the schedule were missed for this reason, ending with scheduled_ms. */
+  readonly times: number;
 }
 
 export interface UpdateStatus {
@@ -491,7 +573,13 @@ export interface Task {
   /** What it waits for before it is started; empty: nothing. */
   readonly waitsFor: string;
   /** Absent: it has no health check, or was not started yet. */
-  readonly health: TaskHealth | undefined;
+  readonly health:
+    | TaskHealth
+    | undefined;
+  /** The only node it is for, as it has no slot. Empty: any. */
+  readonly forNodeId: string;
+  /** Of a job: JobStatus.iteration, or CronRun.iteration, that it is part of. */
+  readonly jobIteration?: number | undefined;
 }
 
 /** What its node last said of a task's health check: each change, and of failing probes now and then. */
@@ -861,6 +949,18 @@ export const ServiceSpec: MessageFns<ServiceSpec> = {
       case "replicated":
         ReplicatedMode.encode(message.mode.value, writer.uint32(26).fork()).join();
         break;
+      case "global":
+        GlobalMode.encode(message.mode.value, writer.uint32(242).fork()).join();
+        break;
+      case "replicatedJob":
+        ReplicatedJobMode.encode(message.mode.value, writer.uint32(250).fork()).join();
+        break;
+      case "globalJob":
+        GlobalJobMode.encode(message.mode.value, writer.uint32(258).fork()).join();
+        break;
+      case "cron":
+        CronMode.encode(message.mode.value, writer.uint32(266).fork()).join();
+        break;
     }
     if (message.task !== undefined) {
       TaskSpec.encode(message.task, writer.uint32(34).fork()).join();
@@ -915,6 +1015,38 @@ export const ServiceSpec: MessageFns<ServiceSpec> = {
             }
 
             message.mode = { $case: "replicated", value: ReplicatedMode.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.mode = { $case: "global", value: GlobalMode.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.mode = { $case: "replicatedJob", value: ReplicatedJobMode.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.mode = { $case: "globalJob", value: GlobalJobMode.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 33: {
+            if (tag !== 266) {
+              break;
+            }
+
+            message.mode = { $case: "cron", value: CronMode.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -1151,6 +1283,289 @@ export const ReplicatedMode: MessageFns<ReplicatedMode> = {
             }
 
             message.replicas = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGlobalMode(): GlobalMode {
+  return {};
+}
+
+export const GlobalMode: MessageFns<GlobalMode> = {
+  encode(_: GlobalMode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GlobalMode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGlobalMode() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicatedJobMode(): ReplicatedJobMode {
+  return { completions: 0, maxConcurrent: 0 };
+}
+
+export const ReplicatedJobMode: MessageFns<ReplicatedJobMode> = {
+  encode(message: ReplicatedJobMode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.completions !== 0) {
+      writer.uint32(8).uint32(message.completions);
+    }
+    if (message.maxConcurrent !== 0) {
+      writer.uint32(16).uint32(message.maxConcurrent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicatedJobMode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicatedJobMode() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.completions = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxConcurrent = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGlobalJobMode(): GlobalJobMode {
+  return {};
+}
+
+export const GlobalJobMode: MessageFns<GlobalJobMode> = {
+  encode(_: GlobalJobMode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GlobalJobMode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGlobalJobMode() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCronMode(): CronMode {
+  return {
+    schedule: "",
+    timeZone: "",
+    missedWindowMs: 0,
+    concurrency: "",
+    completions: 0,
+    maxConcurrent: 0,
+    keepCompleted: 0,
+    keepFailed: 0,
+    retries: 0,
+    backoffMaxMs: 0,
+  };
+}
+
+export const CronMode: MessageFns<CronMode> = {
+  encode(message: CronMode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schedule !== "") {
+      writer.uint32(10).string(message.schedule);
+    }
+    if (message.timeZone !== "") {
+      writer.uint32(18).string(message.timeZone);
+    }
+    if (message.missedWindowMs !== 0) {
+      writer.uint32(24).uint64(message.missedWindowMs);
+    }
+    if (message.concurrency !== "") {
+      writer.uint32(34).string(message.concurrency);
+    }
+    if (message.completions !== 0) {
+      writer.uint32(40).uint32(message.completions);
+    }
+    if (message.maxConcurrent !== 0) {
+      writer.uint32(48).uint32(message.maxConcurrent);
+    }
+    if (message.keepCompleted !== 0) {
+      writer.uint32(56).uint32(message.keepCompleted);
+    }
+    if (message.keepFailed !== 0) {
+      writer.uint32(64).uint32(message.keepFailed);
+    }
+    if (message.retries !== 0) {
+      writer.uint32(72).uint32(message.retries);
+    }
+    if (message.backoffMaxMs !== 0) {
+      writer.uint32(80).uint64(message.backoffMaxMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CronMode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCronMode() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schedule = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timeZone = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.missedWindowMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.concurrency = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.completions = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.maxConcurrent = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.keepCompleted = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.keepFailed = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.retries = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.backoffMaxMs = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -3160,6 +3575,8 @@ function createBaseService(): Service {
     endpoint: undefined,
     updateStatus: undefined,
     rebalance: undefined,
+    jobStatus: undefined,
+    cronStatus: undefined,
   };
 }
 
@@ -3191,6 +3608,12 @@ export const Service: MessageFns<Service> = {
     }
     if (message.rebalance !== undefined) {
       RebalanceStatus.encode(message.rebalance, writer.uint32(386).fork()).join();
+    }
+    if (message.jobStatus !== undefined) {
+      JobStatus.encode(message.jobStatus, writer.uint32(242).fork()).join();
+    }
+    if (message.cronStatus !== undefined) {
+      CronStatus.encode(message.cronStatus, writer.uint32(250).fork()).join();
     }
     return writer;
   },
@@ -3280,6 +3703,22 @@ export const Service: MessageFns<Service> = {
             message.rebalance = RebalanceStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.jobStatus = JobStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.cronStatus = CronStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3335,6 +3774,243 @@ export const RebalanceStatus: MessageFns<RebalanceStatus> = {
             }
 
             message.moved = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseJobStatus(): JobStatus {
+  return { iteration: 0, lastExecutionMs: 0 };
+}
+
+export const JobStatus: MessageFns<JobStatus> = {
+  encode(message: JobStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.iteration !== 0) {
+      writer.uint32(8).uint64(message.iteration);
+    }
+    if (message.lastExecutionMs !== 0) {
+      writer.uint32(16).uint64(message.lastExecutionMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobStatus() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.iteration = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lastExecutionMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCronStatus(): CronStatus {
+  return { decidedMs: 0, forced: 0, runs: [] };
+}
+
+export const CronStatus: MessageFns<CronStatus> = {
+  encode(message: CronStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.decidedMs !== 0) {
+      writer.uint32(8).uint64(message.decidedMs);
+    }
+    if (message.forced !== 0) {
+      writer.uint32(16).uint64(message.forced);
+    }
+    for (const v of message.runs) {
+      CronRun.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CronStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCronStatus() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.decidedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.forced = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.runs.push(CronRun.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCronRun(): CronRun {
+  return { scheduledMs: 0, iteration: undefined, state: "", startedMs: 0, endedMs: 0, message: "", times: 0 };
+}
+
+export const CronRun: MessageFns<CronRun> = {
+  encode(message: CronRun, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scheduledMs !== 0) {
+      writer.uint32(8).uint64(message.scheduledMs);
+    }
+    if (message.iteration !== undefined) {
+      writer.uint32(16).uint64(message.iteration);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.startedMs !== 0) {
+      writer.uint32(32).uint64(message.startedMs);
+    }
+    if (message.endedMs !== 0) {
+      writer.uint32(40).uint64(message.endedMs);
+    }
+    if (message.message !== "") {
+      writer.uint32(50).string(message.message);
+    }
+    if (message.times !== 0) {
+      writer.uint32(56).uint32(message.times);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CronRun {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCronRun() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.scheduledMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.iteration = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.startedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.endedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.times = reader.uint32();
             continue;
           }
         }
@@ -3652,6 +4328,8 @@ function createBaseTask(): Task {
     slotVolumes: [],
     waitsFor: "",
     health: undefined,
+    forNodeId: "",
+    jobIteration: undefined,
   };
 }
 
@@ -3740,6 +4418,12 @@ export const Task: MessageFns<Task> = {
     }
     if (message.health !== undefined) {
       TaskHealth.encode(message.health, writer.uint32(362).fork()).join();
+    }
+    if (message.forNodeId !== "") {
+      writer.uint32(322).string(message.forNodeId);
+    }
+    if (message.jobIteration !== undefined) {
+      writer.uint32(328).uint64(message.jobIteration);
     }
     return writer;
   },
@@ -3979,6 +4663,22 @@ export const Task: MessageFns<Task> = {
             }
 
             message.health = TaskHealth.decode(reader, reader.uint32());
+            continue;
+          }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.forNodeId = reader.string();
+            continue;
+          }
+          case 41: {
+            if (tag !== 328) {
+              break;
+            }
+
+            message.jobIteration = longToNumber(reader.uint64());
             continue;
           }
         }
