@@ -43,7 +43,6 @@ function recursionReason(mount: MountSpec): string | undefined {
   if (readOnlyNonRecursive && readOnlyForceRecursive) {
     return 'asks for bind-recursive=writable and =readonly: choose one'
   }
-  if (readOnlyForceRecursive) return 'has bind-recursive=readonly: it is not available yet'
   const word = readOnlyNonRecursive ? 'writable' : 'readonly'
   if (!readOnly) return `has bind-recursive=${word}, which needs readonly: add it`
   if (mount.bindNonRecursive) {
@@ -68,7 +67,6 @@ function driverReason({ volumeDriver, volumeOptions }: MountSpec): string | unde
   if (volumeDriver !== '' && volumeDriver !== 'local') {
     return `has the volume driver "${volumeDriver}": there is "local" only, which mounts NFS and other file systems by its options`
   }
-  if (Object.keys(volumeOptions).length > 0) return 'has volume options: they are not available yet'
   const unknown = Object.keys(volumeOptions).find((key) => !driverOptions.includes(key))
   if (unknown !== undefined) {
     return `has the volume option "${unknown}": those of driver local are ${driverOptions.join(', ')}`

@@ -211,7 +211,7 @@ t.test('a container', async (t) => {
     })
     await t.rejects(bad({ mounts: [{ kind: 'bind', source: '/no/such', target: '/x' }] }), {
       code: 'INVALID_ARGUMENT',
-      message: 'invalid bind mount source, source path not found: /no/such',
+      message: 'invalid mount config for type "bind": bind source path does not exist: /no/such',
     })
     await t.rejects(bad({ entrypoint: ['/no/such'] }), { code: 'INVALID_ARGUMENT' })
     await t.rejects(bad({ entrypoint: ['/etc/passwd'] }), { code: 'INVALID_ARGUMENT' })

@@ -43,6 +43,8 @@ export interface AssemblyRequest {
   readonly onAnonymousVolume: (name: string) => void
 }
 
+/** As Docker marks them. */
+const anonymousLabel = 'com.docker.volume.anonymous'
 const initPackage = 'catatonit'
 
 export class Assembler {
@@ -146,10 +148,14 @@ export class Assembler {
       )
     const path = await this.#options.volumes.ensure({
       name,
-      labels: mount.labels ?? {},
+      labels: isAnonymous ? { [anonymousLabel]: '', ...mount.labels } : (mount.labels ?? {}),
       fillFrom: mount.noCopy === true ? undefined : fill,
+      ...(mount.options !== undefined && { options: mount.options }),
+      ...(isAnonymous && { containerId: request.config.id }),
+      ...(mount.isSlots === true && { isSlots: true }),
     })
     if (mount.subpath === undefined || mount.subpath === '') return path
+    if (Object.keys(mount.options ?? {}).length > 0) throw noSubpath(name)
     const inside = await resolveInRoot(path, mount.subpath)
     if (inside !== undefined) return inside
     throw new SwarmError(
@@ -157,6 +163,12 @@ export class Assembler {
       `volume ${name} has no folder ${mount.subpath}: make it, or leave the subpath out`,
     )
   }
+}
+
+/** What its options name is mounted where only containers are made. */
+function noSubpath(name: string): SwarmError {
+  const text = `volume ${name} has options, and no part of it can be mounted: leave the subpath out`
+  return new SwarmError('UNSUPPORTED', text)
 }
 
 /** Writes the container's /etc/hosts and /etc/resolv.conf in place: they may be mounted already. */
@@ -207,7 +219,7 @@ async function ensureBindSource({ source, createSource }: BindMount): Promise<bo
   if (createSource !== true) {
     throw new SwarmError(
       'INVALID_ARGUMENT',
-      `invalid bind mount source, source path not found: ${source}`,
+      `invalid mount config for type "bind": bind source path does not exist: ${source}`,
       { details: { source } },
     )
   }

@@ -9,6 +9,7 @@ import { type CgroupVersion, removeEmptyCgroups } from './cgroups.ts'
 import type { Container } from './container.ts'
 import type { OciRuntime } from './oci-runtime.ts'
 import { signalProcess } from './processes.ts'
+import { volumesOf } from './volume-users.ts'
 
 export interface CleanupTools {
   readonly runtime: OciRuntime
@@ -32,6 +33,7 @@ export async function releaseContainer(tools: CleanupTools, container: Container
     () => tools.runtime.delete(container.id),
     // Where the runtime has lost its own notes.
     () => removeEmptyCgroups(tools.cgroups, paths.cgroupPath),
+    () => tools.volumes.release(volumesOf(container.record)),
   ])
 }
 
@@ -51,6 +53,7 @@ export async function destroyContainer(tools: CleanupTools, container: Container
     },
     () => rm(paths.exitPath, { force: true }),
     () => removeEmptyCgroups(tools.cgroups, paths.cgroupPath),
+    () => tools.volumes.release(volumesOf({ ...record, anonymousVolumes: [] })),
     ...record.anonymousVolumes.map((name) => () => tools.volumes.remove(name)),
   ])
 }

@@ -33,6 +33,7 @@ import type { ContainerRecord } from './record.ts'
 import type { SeccompCache } from './seccomp-cache.ts'
 import { parseSignal } from './signals.ts'
 import { Supervisor } from './supervisor.ts'
+import { volumeUsers } from './volume-users.ts'
 
 export interface ContainerExecutorOptions {
   readonly dirs: ExecutorDirs
@@ -72,13 +73,14 @@ export class ContainerExecutor implements Executor {
       onExit: (container, exit) => this.#exited(container, exit),
     })
     options.images.setUsage((imageId) => this.#usersOf(imageId))
+    options.tools.volumes.setUsage((name) => volumeUsers(this.#containers.values(), name))
   }
 
   /** Makes the folders and adopts what a former daemon left. To be awaited before anything else. */
   async open(): Promise<void> {
     const { dirs, tools } = this.#options
-    const { containersDir, bundlesDir, volumesDir, exitsDir } = hostPaths(dirs)
-    for (const dir of [containersDir, bundlesDir, volumesDir, exitsDir]) {
+    const { containersDir, bundlesDir, exitsDir } = hostPaths(dirs)
+    for (const dir of [containersDir, bundlesDir, exitsDir]) {
       await mkdir(dir, { recursive: true, mode: 0o711 })
     }
     await tools.runtime.open()
@@ -90,6 +92,7 @@ export class ContainerExecutor implements Executor {
       this.#containers.set(container.id, container)
       if (exit !== undefined) this.#exited(container, exit)
     }
+    await tools.volumes.removeOrphans()
     this.#supervisor.open()
     await tools.network.restore(this.#liveAttachments())
   }

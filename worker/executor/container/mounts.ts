@@ -103,7 +103,7 @@ function toOci(resolved: ResolvedMount): OciMount {
         options: [
           recursive ? 'rbind' : 'bind',
           mount.propagation ?? 'rprivate',
-          ...(mount.readOnly === true ? [recursive ? 'rro' : 'ro'] : []),
+          ...(mount.readOnly === true ? [isAllReadOnly(mount, recursive) ? 'rro' : 'ro'] : []),
         ],
       }
     }
@@ -117,6 +117,10 @@ function toOci(resolved: ResolvedMount): OciMount {
     case 'tmpfs':
       return tmpfs(resolved.mount)
   }
+}
+
+function isAllReadOnly({ readOnlyRecursion }: BindMount, recursive: boolean): boolean {
+  return recursive && readOnlyRecursion !== 'none'
 }
 
 function tmpfs({ target, readOnly, sizeBytes, mode }: TmpfsMount): OciMount {

@@ -85,7 +85,9 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
   try {
     const images = new Images({ ...options, helper, paths: imagePaths(dirs) })
     await images.open()
-    const volumes = new VolumeStore(hostPaths(dirs).volumesDir, helper)
+    const { clock, random } = options
+    const volumes = new VolumeStore({ dir: hostPaths(dirs).volumesDir, helper, clock, random })
+    await volumes.open()
     const executor = await compose(options, { images, volumes, helper })
     await executor.open()
     return { executor, images, volumes, helper }

@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { systemClock } from '../../../../proto/lib/clock.ts'
+import { systemRandom } from '../../../../proto/lib/random.ts'
 import { createSpawnHelper } from '../../../../worker/executor/spawn/spawn-helper.ts'
 import { VolumeStore } from '../../../../worker/volume/volume-store.ts'
 
@@ -13,14 +17,14 @@ async function aStore(t: Test) {
   const image = `${dir}/image`
   await mkdir(image, { mode: 0o750 })
   await writeFile(`${image}/file`, 'from the image')
-  await mkdir(`${dir}/volumes`)
-  const fillFrom = <T>(work: (path: string | undefined) => Promise<T>): Promise<T> => work(image)
-  return {
-    dir: `${dir}/volumes`,
-    image,
-    fillFrom,
-    store: new VolumeStore(`${dir}/volumes`, helper),
+  const open = async () => {
+    const options = { dir: `${dir}/volumes`, helper, clock: systemClock, random: systemRandom }
+    const store = new VolumeStore(options)
+    await store.open()
+    return store
   }
+  const fillFrom = <T>(work: (path: string | undefined) => Promise<T>): Promise<T> => work(image)
+  return { dir: `${dir}/volumes`, image, fillFrom, store: await open(), open, helper }
 }
 
 t.test("a new volume is filled once, with the folder's own mode", async (t) => {
@@ -33,7 +37,9 @@ t.test("a new volume is filled once, with the folder's own mode", async (t) => {
   await writeFile(`${path}/file`, 'changed')
   await store.ensure(request)
   t.equal(await readFile(`${path}/file`, 'utf8'), 'changed')
-  t.same(await store.list(), [{ name: 'data', labels: { a: 'b' }, path }])
+  t.match(await store.list(), [{ name: 'data', labels: { a: 'b' }, options: {}, path }])
+  t.ok((await store.find('data')).createdAtMs > 0)
+  t.ok((await store.size('data')) > 0)
 })
 
 t.test(
@@ -55,6 +61,14 @@ t.test(
   },
 )
 
+t.test('one that was made before and is empty is filled at its first use', async (t) => {
+  const { store, fillFrom } = await aStore(t)
+  await store.create({ name: 'data', labels: { a: 'b' } })
+  const path = await store.ensure({ name: 'data', labels: {}, fillFrom })
+  t.same(await readdir(path), ['file'])
+  t.match(await store.find('data'), { labels: { a: 'b' } }, 'its own labels stay')
+})
+
 t.test('what a crash left half-filled is filled anew', async (t) => {
   const { store, dir, fillFrom } = await aStore(t)
   await mkdir(`${dir}/data/_data`, { recursive: true })
@@ -63,25 +77,206 @@ t.test('what a crash left half-filled is filled anew', async (t) => {
   const path = await store.ensure({ name: 'data', labels: {}, fillFrom })
   t.same(await readdir(path), ['file'])
   t.same((await readdir(`${dir}/data`)).toSorted(), ['_data'])
-  t.match(await store.list(), [{ name: 'data', labels: {} }], 'its labels were lost with the crash')
+  t.match(await store.list(), [{ name: 'data', labels: {} }], 'it is one of an earlier version')
 })
 
-t.test('a copy that fails is told, and tried again', async (t) => {
-  const { store, fillFrom } = await aStore(t)
+t.test(
+  'half-filled and wanted empty, it is emptied; used by others, it is filled over',
+  async (t) => {
+    const { store, dir, fillFrom } = await aStore(t)
+    await store.create({ name: 'data', labels: {} })
+    const data = `${dir}/data/_data`
+    await writeFile(`${data}/file`, 'fr')
+    await writeFile(`${data}/other`, 'of another')
+    await writeFile(`${dir}/data/filling`, '')
+    store.setUsage(() => [{ containerId: 'c1', name: 'web.1', isLive: true }])
+    await store.ensure({ name: 'data', labels: {}, fillFrom, containerId: 'c2' })
+    t.equal(await readFile(`${data}/file`, 'utf8'), 'from the image')
+    t.equal(await readFile(`${data}/other`, 'utf8'), 'of another')
+    await writeFile(`${dir}/data/filling`, '')
+    store.setUsage(() => [])
+    await store.ensure({ name: 'data', labels: {}, fillFrom: undefined })
+    t.same(await readdir(data), [])
+    t.same(await readdir(`${dir}/data`), ['_data', 'volume.json'])
+  },
+)
+
+t.test('a copy that fails is told, leaves nothing, and is tried again', async (t) => {
+  const { store, dir, fillFrom } = await aStore(t)
   const broken = { name: 'x', labels: {}, fillFrom: () => Promise.reject(new Error('no view')) }
   await t.rejects(store.ensure(broken), /no view/)
+  t.same(await readdir(dir), [])
   const path = await store.ensure({ name: 'x', labels: {}, fillFrom })
   t.same(await readdir(path), ['file'])
 })
 
 t.test('removal, and names that could do harm', async (t) => {
-  const { store, fillFrom } = await aStore(t)
+  const { store, fillFrom, dir } = await aStore(t)
   await store.ensure({ name: 'data', labels: {}, fillFrom })
   await store.remove('data')
   await store.remove('data')
-  t.same(await store.list(), [])
+  t.same(await readdir(dir), [])
   for (const name of ['', '.', '../x', 'a/b', '-rf', 'a'.repeat(256)]) {
     t.throws(() => store.ensure({ name, labels: {}, fillFrom }), { code: 'INVALID_ARGUMENT' }, name)
     t.throws(() => store.remove(name), { code: 'INVALID_ARGUMENT' }, name)
   }
+})
+
+t.test('one that a container uses is not removed by hand', async (t) => {
+  const { store } = await aStore(t)
+  await store.create({ name: 'data', labels: {} })
+  store.setUsage(() => [{ containerId: 'c1', name: 'web.1.c1', isLive: false }])
+  await t.rejects(store.removeUnused('data'), {
+    code: 'IN_USE',
+    message: /in use - \[web\.1\.c1\]/,
+  })
+  store.setUsage(() => [])
+  await store.removeUnused('data')
+  await t.rejects(store.removeUnused('data'), { code: 'NOT_FOUND', message: /no such volume/ })
+  await t.rejects(store.find('data'), { code: 'NOT_FOUND' })
+})
+
+t.test('those of containers that are gone go too; of slots it is told', async (t) => {
+  const { store, open } = await aStore(t)
+  let changes = 0
+  const end = store.onSlotVolumes(() => {
+    changes += 1
+  })
+  const request = { labels: {}, fillFrom: undefined }
+  await store.ensure({ ...request, name: 'own', containerId: 'c1' })
+  await store.ensure({ ...request, name: 'db-2', isSlots: true })
+  await store.ensure({ ...request, name: 'db-1', isSlots: true })
+  t.equal(changes, 2)
+  t.same(store.slotVolumes(), ['db-1', 'db-2'])
+  const later = await open()
+  t.same(later.slotVolumes(), ['db-1', 'db-2'], 'also after a restart')
+  later.setUsage((name) =>
+    name === 'own' ? [{ containerId: 'c1', name: 'c1', isLive: true }] : [],
+  )
+  await later.removeOrphans()
+  t.equal((await later.list()).length, 3)
+  later.setUsage(() => [])
+  await later.removeOrphans()
+  t.same(
+    (await later.list()).map(({ name }) => name),
+    ['db-1', 'db-2'],
+  )
+  await store.remove('db-1')
+  t.same(store.slotVolumes(), ['db-2'])
+  end()
+})
+
+t.test(
+  'driver options: checked, mounted where containers are made, unmounted when unused',
+  async (t) => {
+    const { store, dir, image, helper, fillFrom } = await aStore(t)
+    const bad: readonly (readonly [Record<string, string>, RegExp])[] = [
+      [{ size: '1g' }, /invalid option: "size"/],
+      [{ type: 'nfs' }, /missing required option: "device"/],
+      [{ device: ':/x' }, /missing required option: "type"/],
+    ]
+    for (const [options, message] of bad) {
+      const request = { name: 'v', labels: {}, options, fillFrom: undefined }
+      t.throws(() => store.ensure(request), { code: 'INVALID_ARGUMENT', message })
+    }
+    const options = { type: 'tmpfs', device: 'tmpfs', o: 'size=1m' }
+    const path = await store.ensure({ name: 'mem', labels: {}, options, fillFrom })
+    t.same(await readdir(path), [], 'the host sees nothing of it')
+    t.equal((await helper.spawn(['cat', `${path}/file`])).stdout, 'from the image')
+    t.match((await helper.spawn(['stat', '-f', '-c', '%T', path])).stdout, 'tmpfs')
+    await store.ensure({ name: 'mem', labels: {}, options, fillFrom })
+    const other = { ...options, o: 'size=2m' }
+    await t.rejects(store.ensure({ name: 'mem', labels: {}, options: other, fillFrom }), {
+      code: 'ALREADY_EXISTS',
+      message: /with other options/,
+    })
+    store.setUsage(() => [{ containerId: 'c', name: 'c', isLive: true }])
+    await store.release(['mem'])
+    t.equal((await helper.spawn(['mountpoint', '-q', path])).code, 0, 'somebody uses it')
+    store.setUsage(() => [])
+    await store.release(['mem', 'absent'])
+    t.not((await helper.spawn(['mountpoint', '-q', path])).code, 0)
+    const bind = { type: 'none', device: image, o: 'bind' }
+    const bound = await store.ensure({
+      name: 'dir',
+      labels: {},
+      options: bind,
+      fillFrom: undefined,
+    })
+    t.equal((await helper.spawn(['cat', `${bound}/file`])).stdout, 'from the image')
+    await store.remove('dir')
+    t.same(await readdir(image), ['file'], 'what was mounted stays')
+    const missing = { ...bind, device: `${dir}/absent` }
+    await t.rejects(store.ensure({ name: 'no', labels: {}, options: missing, fillFrom }), {
+      code: 'INVALID_ARGUMENT',
+      message: /error while mounting volume 'no': failed to mount local volume: none .*absent/,
+    })
+    const nowhere = { type: 'nfs', device: ':/x', o: 'addr=host.invalid,rw' }
+    await t.rejects(store.ensure({ name: 'nfs', labels: {}, options: nowhere, fillFrom }), {
+      code: 'INVALID_ARGUMENT',
+      message: /host "host\.invalid"/,
+    })
+  },
+)
+
+t.test('created again it is the same, with other labels it is refused', async (t) => {
+  const { store } = await aStore(t)
+  const made = await store.create({ name: 'data', labels: { a: 'b' } })
+  t.same(await store.create({ name: 'data', labels: { a: 'b' } }), made)
+  await t.rejects(store.create({ name: 'data', labels: {} }), { code: 'ALREADY_EXISTS' })
+})
+
+const files = 60
+const filler = fileURLToPath(new URL('../../../support/volume-filler.js', import.meta.url))
+
+/** Kills the filler so long after it began; whether it was done before. */
+async function killFiller(args: readonly string[], afterMs: number): Promise<boolean> {
+  const child = spawn(process.execPath, [filler, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  let output = ''
+  await new Promise<void>((resolve) => {
+    child.once('close', () => resolve())
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString('utf8')
+      if (output.includes('begins')) resolve()
+    })
+  })
+  const timer = setTimeout(() => child.kill('SIGKILL'), afterMs)
+  await ended
+  clearTimeout(timer)
+  return output.includes('done')
+}
+
+t.test('killed at any moment, a volume is whole, or none, or known to be half', async (t) => {
+  const { dir, image, open, fillFrom } = await aStore(t)
+  for (let i = 0; i < files; i++) await writeFile(`${image}/${i}`, 'x'.repeat(10_000))
+  let cut = 0
+  for (const kind of ['new', 'old']) {
+    for (const afterMs of [0, 20, 40]) {
+      const name = `${kind}-${afterMs}`
+      if (!(await killFiller([dir, image, name, kind], afterMs))) cut += 1
+      const isThere = (await readdir(dir)).includes(name)
+      const isHalf = isThere && (await readdir(`${dir}/${name}`)).includes('filling')
+      if (isThere && !isHalf) {
+        const has = await readdir(`${dir}/${name}/_data`)
+        t.ok([0, files + 1].includes(has.length), `${name} has ${has.length} files`)
+      }
+      const store = await open()
+      t.notOk(
+        (await readdir(dir)).some((one) => one.startsWith('.')),
+        'no rubbish is left',
+      )
+      const path = await store.ensure({ name, labels: {}, fillFrom })
+      const filled = (await readdir(path)).filter((file) => file !== 'file')
+      const sizes = await Promise.all(
+        filled.map(async (one) => (await stat(`${path}/${one}`)).size),
+      )
+      t.strictSame(
+        sizes,
+        Array.from({ length: files }, () => 10_000),
+        name,
+      )
+    }
+  }
+  t.ok(cut > 0, 'some were cut off')
 })
