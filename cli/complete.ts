@@ -153,6 +153,11 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
       const kinds = ['tasks', 'services', 'nodes'] as const
       return (await Promise.all(kinds.map((kind) => names(ctx, kind)))).flat()
     }
+    case 'volumes': {
+      const kind = { $case: 'list', value: {} } as const
+      const { volumes } = await client.call(DaemonService.volumes, { kind }, once)
+      return volumes.map(({ name, driver }) => ({ word: name, about: driver }))
+    }
     case 'images': {
       const { images } = await client.call(DaemonService.listImages, { reference: '' }, once)
       return images.flatMap((image) => image.names.map((word) => ({ word, about: '' })))

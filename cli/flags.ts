@@ -2,7 +2,7 @@
 import { parseBytes, parseDurationMs, parseNanoCpus } from './units.ts'
 
 /** Names of things that shell completion can ask the daemon for. */
-export type Completion = 'services' | 'nodes' | 'images' | 'networks' | 'tasks' | 'ends'
+export type Completion = 'services' | 'nodes' | 'images' | 'networks' | 'tasks' | 'volumes' | 'ends'
 
 export interface Flag<T> {
   readonly summary: string

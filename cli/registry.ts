@@ -98,6 +98,18 @@ export const groups: readonly CommandGroup[] = [
     aliases: { list: 'ls', remove: 'rm' },
   },
   {
+    name: 'volume',
+    summary: 'Manage volumes',
+    commands: {
+      create: async () => (await import('./commands/volume-create.ts')).command,
+      inspect: async () => (await import('./commands/volume-inspect.ts')).command,
+      ls: async () => (await import('./commands/volume-ls.ts')).command,
+      prune: async () => (await import('./commands/volume-prune.ts')).command,
+      rm: async () => (await import('./commands/volume-rm.ts')).command,
+    },
+    aliases: { list: 'ls', remove: 'rm' },
+  },
+  {
     name: 'lab',
     summary: 'Try out a cluster of several hosts on this machine',
     commands: {
@@ -154,7 +166,6 @@ const files = 'use --env or --mount type=bind of "tsswarm service create"'
 export const absentCommands: Readonly<Record<string, string>> = {
   secret: files,
   config: files,
-  volume: 'volumes are made when a task mounts them with --mount source=NAME,target=PATH',
   'swarm ca': 'the root certificate of a swarm stays',
   'swarm unlock': 'managers are not locked',
   'swarm unlock-key': 'managers are not locked',

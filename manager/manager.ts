@@ -22,6 +22,7 @@ import { createControlApi } from './controlapi/control-api.ts'
 import { auditNetwork } from './diagnosis/audit-network.ts'
 import { DiagnosisHub } from './diagnosis/diagnosis-hub.ts'
 import { nodeAsker } from './diagnosis/node-asker.ts'
+import { nodeVolumes } from './diagnosis/node-volumes.ts'
 import { traceNetwork } from './diagnosis/trace-network.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher/dispatcher.ts'
 import { createLeaderSessions, type LeaderSessions } from './dispatcher/leader-sessions.ts'
@@ -354,7 +355,11 @@ function diagnosisHandlers({
       }),
   })
   const deps = { store, cluster: directory, ask, clock }
-  return { auditNetwork: auditNetwork(deps), traceNetwork: traceNetwork(deps) }
+  return {
+    auditNetwork: auditNetwork(deps),
+    traceNetwork: traceNetwork(deps),
+    nodeVolumes: nodeVolumes(deps),
+  }
 }
 
 /** How nodes hear of overlay networks. */

@@ -11,6 +11,7 @@ import type {
   TraceLeg,
   TraceLegRequest,
 } from '../proto/gen/tsswarm/v1/diagnosis.ts'
+import type { VolumeReply, VolumeRequest } from '../proto/gen/tsswarm/v1/volume.ts'
 import { createBackoff } from '../proto/lib/backoff.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
@@ -25,13 +26,15 @@ export interface DiagnosisTransport {
   openDiagnosis(manager: ManagerAddress, signal: AbortSignal): DiagnosisStream
 }
 
-/** What this node knows of its own network. Nothing is changed by asking. */
+/** What this node knows of its own network and its volumes. */
 export interface NodeDiagnosis {
   audit(request: AuditNodeRequest): Promise<NodeAudit>
   /** Errors: NOT_FOUND (no such container here), INVALID_ARGUMENT. */
   leg(request: TraceLegRequest): Promise<TraceLeg>
   /** Asks for a name as the container would. Errors: NOT_FOUND. */
   lookup(request: LookupNameRequest): Promise<NameLookup>
+  /** The one question that may change something. A refusal is in the answer. */
+  volume(request: VolumeRequest): Promise<VolumeReply>
 }
 
 export interface DiagnosisServerDeps {
@@ -139,8 +142,10 @@ async function answerOf(
       const value = await diagnosis.lookup(kind.value)
       return { id, err: '', kind: { $case: 'name', value } }
     }
-    case 'volume':
-      return refusal({ id }, 'this node does not know what it was asked: upgrade it')
+    case 'volume': {
+      const value = await diagnosis.volume(kind.value)
+      return { id, err: '', kind: { $case: 'volume', value } }
+    }
     case undefined:
       return refusal({ id }, 'this node does not know what it was asked: upgrade it')
   }

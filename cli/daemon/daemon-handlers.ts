@@ -13,6 +13,7 @@ import type {
   ReconnectSwarmProgress,
   ReconnectSwarmRequest,
 } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import type { VolumeRequest } from '../../proto/gen/tsswarm/v1/volume.ts'
 import { childController } from '../../proto/lib/lifecycle.ts'
 import type { DaemonDeps, SwarmControl } from './daemon.ts'
 import { describeHost } from './describe-host.ts'
@@ -50,6 +51,7 @@ export function createDaemonHandlers(deps: DaemonHandlerDeps): HandlerTable {
       yield* nodeInSwarm(deps, 'there are no managers to find').reconnect(addresses, signal)
     },
     ...imageHandlers(deps.engine.images),
+    volumes: async (_: Caller, request: VolumeRequest) => await deps.engine.volumes.handle(request),
   }
 }
 

@@ -7,6 +7,7 @@ import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { Stamp } from '../../proto/objects/index.ts'
 import { createImagesEngine, type ImagesEngine } from '../../worker/engine/images.ts'
+import { createVolumesEngine, type VolumesEngine } from '../../worker/engine/volumes.ts'
 import { cgroupDirs, cgroupVersion } from '../../worker/executor/container/cgroups.ts'
 import { openExecutor } from '../../worker/executor/container/open.ts'
 import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
@@ -22,6 +23,9 @@ import type { DaemonConfig } from './config.ts'
 export interface Engine {
   readonly executor: Executor
   readonly images: ImagesEngine
+  readonly volumes: VolumesEngine
+  /** Names of the volumes here that belong to a slot. */
+  readonly slotVolumes: SlotVolumes
   readonly network: NodeNetwork
   /** Names on the cluster's networks, for this host's containers. */
   readonly resolver: ResolverProcess
@@ -33,6 +37,12 @@ export interface Engine {
   readonly run: Loop
   /** Lets go of everything; containers and their traffic go on. */
   close(): Promise<void>
+}
+
+export interface SlotVolumes {
+  list(): readonly string[]
+  /** Calls the listener after each change of the list; the result ends that. */
+  onChange(listener: () => void): () => void
 }
 
 export interface EngineDeps {
@@ -117,7 +127,7 @@ async function startEngine(
   const resolver = openResolver(deps, (stamp) => {
     for (const listener of resolved) listener(stamp)
   })
-  const { executor, images, helper } = await openExecutor({
+  const { executor, images, volumes, helper } = await openExecutor({
     dirs: engineDirs(config),
     clock,
     random,
@@ -129,6 +139,11 @@ async function startEngine(
   return {
     executor,
     images: createImagesEngine(images),
+    volumes: createVolumesEngine(volumes, random),
+    slotVolumes: {
+      list: () => volumes.slotVolumes(),
+      onChange: (listener) => volumes.onSlotVolumes(listener),
+    },
     network,
     resolver,
     conditions,

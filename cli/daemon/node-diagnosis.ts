@@ -7,6 +7,7 @@ import {
   type TracePath,
 } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
 import type { NodeDiagnosis } from '../../worker/diagnosis-server.ts'
+import type { VolumesEngine } from '../../worker/engine/volumes.ts'
 import type { NetworkDiagnosis } from '../../worker/network/network-diagnosis.ts'
 import type { PeerReport } from '../../worker/network/peer-table.ts'
 import { checkPackets } from '../host/check-input.ts'
@@ -17,6 +18,7 @@ import type { HostProbes } from '../host/requirements.ts'
 
 export interface NodeDiagnosisDeps {
   readonly network: Pick<NetworkDiagnosis, 'report' | 'leg' | 'lookup'>
+  readonly volumes: Pick<VolumesEngine, 'answer'>
   readonly probes: HostProbes
   /** UDP port of VXLAN. */
   readonly vxlanPort: () => number
@@ -37,6 +39,7 @@ export function nodeDiagnosis(deps: NodeDiagnosisDeps): NodeDiagnosis {
       return { ...leg, paths: leg.paths.map((path) => pathToPeer(deps, path)) }
     },
     lookup: (request) => network.lookup(request),
+    volume: (request) => deps.volumes.answer(request),
   }
 }
 

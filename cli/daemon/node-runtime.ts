@@ -286,9 +286,18 @@ export class NodeRuntime {
       log: log.child({ part: 'agent' }),
       describe: () => {
         const { dataPathAddress } = this.#state
-        return describeHost(config, dataPathAddress, this.conditions(), engine.network.subnet())
+        const slotVolumes = engine.slotVolumes.list()
+        return {
+          ...describeHost(config, dataPathAddress, this.conditions(), engine.network.subnet()),
+          ...(slotVolumes.length > 0 && { slotVolumes }),
+        }
       },
-      onDescription: (listener) => engine.conditions.onChange(listener),
+      onDescription: (listener) => {
+        const ends = [engine.conditions.onChange(listener), engine.slotVolumes.onChange(listener)]
+        return () => {
+          for (const end of ends) end()
+        }
+      },
       network: (task, spec) => networkOfTask(task, spec, localNetworkId),
       isListening,
       hasSctp: () => hasSctp(runCommand),
@@ -303,10 +312,11 @@ export class NodeRuntime {
   }
 
   #diagnosis(): NodeDiagnosis {
-    const { network } = this.#deps.engine
+    const { network, volumes } = this.#deps.engine
     const { diagnosis } = network
     return nodeDiagnosis({
       network: diagnosis,
+      volumes,
       probes: systemProbes(),
       vxlanPort: () => diagnosis.vxlanPort(),
       isManager: () => this.#manager !== undefined,

@@ -54,6 +54,7 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.Control/RemoveConfig': write,
   '/tsswarm.v1.Control/AuditNetwork': read,
   '/tsswarm.v1.Control/TraceNetwork': read,
+  '/tsswarm.v1.Control/NodeVolumes': read,
   '/tsswarm.v1.Control/ListTasks': read,
   '/tsswarm.v1.Control/GetTask': read,
   '/tsswarm.v1.Control/WatchService': read,

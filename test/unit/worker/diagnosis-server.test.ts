@@ -15,6 +15,7 @@ const node: NodeDiagnosis = {
   audit: async ({ networkId }) => anAudit({ told: [{ id: networkId, digest: 'd' }] }),
   leg: async () => aLeg([], { balancedBy: '10.0.1.2' }),
   lookup: async ({ name }) => ({ addresses: [name], failure: '' }),
+  volume: async () => ({ volumes: [], reclaimedBytes: 7, error: '', errorCode: '' }),
 }
 
 interface Manager {
@@ -72,11 +73,14 @@ t.test('each question is answered under its own id', async (t) => {
   await manager.ask('2', { $case: 'leg', value: leg })
   await manager.ask('3', { $case: 'name', value: { taskId: 't', name: 'web' } })
   await manager.ask('4', undefined)
+  const list = { kind: { $case: 'list', value: {} } } as const
+  await manager.ask('5', { $case: 'volume', value: list })
   await settle()
   const all = answers(manager)
   t.match(all.get('1'), { err: '', kind: { $case: 'audit', value: { told: [{ id: 'net' }] } } })
   t.match(all.get('2'), { err: '', kind: { $case: 'leg', value: { balancedBy: '10.0.1.2' } } })
   t.match(all.get('3'), { err: '', kind: { $case: 'name', value: { addresses: ['web'] } } })
+  t.match(all.get('5'), { err: '', kind: { $case: 'volume', value: { reclaimedBytes: 7 } } })
   t.match(all.get('4'), { err: /does not know what it was asked/ })
 })
 

@@ -67,6 +67,9 @@ function aDiagnosis(
       leg: async () => aLeg(more.ways ?? []),
       lookup: async () => ({ addresses: ['10.0.1.2'], failure: '' }),
     },
+    volumes: {
+      answer: async () => ({ volumes: [], reclaimedBytes: 7, error: '', errorCode: '' }),
+    },
     probes,
     vxlanPort: () => 4790,
     isManager: () => more.isManager ?? false,

@@ -138,6 +138,7 @@ t.test(
       },
       leg: async () => aLeg([]),
       lookup: async () => ({ addresses: [], failure: 'ENOTFOUND' }),
+      volume: async () => ({ volumes: [], reclaimedBytes: 0, error: '', errorCode: '' }),
     }
     await cluster.startAgent('w1', createFakeExecutor(host), { diagnosis })
     const row = () => cluster.store.view((tx) => tx.get('nodes', 'w1'))
