@@ -63,6 +63,16 @@ export const groups: readonly CommandGroup[] = [
     aliases: { list: 'ls', remove: 'rm' },
   },
   {
+    name: 'explain',
+    summary: 'Explain why something is as it is',
+    commands: {
+      node: async () => (await import('./commands/explain-node.ts')).command,
+      service: async () => (await import('./commands/explain-service.ts')).command,
+      task: async () => (await import('./commands/explain-task.ts')).command,
+    },
+    aliases: {},
+  },
+  {
     name: 'stack',
     summary: 'Manage stacks: services of compose files',
     commands: {

@@ -4,6 +4,7 @@ import { hasCode } from '../proto/errors.ts'
 import { unreachable } from '../proto/lib/assert.ts'
 import { createBackoff } from '../proto/lib/backoff.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
+import { chainText } from '../proto/lib/error-chain.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
@@ -243,7 +244,7 @@ export class TaskDriver {
     } catch (err) {
       if (signal.aborted) throw err
       const isMissing = hasCode(err, 'IMAGE_NOT_FOUND') && pullError !== ''
-      const err_ = isMissing ? `${textOf(err)} (${pullError})` : textOf(err)
+      const err_ = isMissing ? `${chainText(err)} (${pullError})` : chainText(err)
       await this.#report({ state: TaskState.REJECTED, message: 'preparing', err: err_ })
     }
   }
@@ -258,7 +259,7 @@ export class TaskDriver {
       if (signal.aborted) throw err
       if (hasCode(err, 'NOT_FOUND', 'FAILED_PRECONDITION')) await this.#inspect()
       if (this.#container.kind !== 'created') return
-      await this.#report({ state: TaskState.FAILED, message: 'starting', err: textOf(err) })
+      await this.#report({ state: TaskState.FAILED, message: 'starting', err: chainText(err) })
     }
   }
 
@@ -310,7 +311,7 @@ export class TaskDriver {
     } catch (err) {
       if (signal.aborted) throw err
       log.warn({ taskId: this.id, networkId, err }, 'task not connected to a network')
-      await this.#noteConnection({ networkId, addresses, state: 'failed', err: textOf(err) })
+      await this.#noteConnection({ networkId, addresses, state: 'failed', err: chainText(err) })
     }
   }
 
@@ -389,8 +390,4 @@ export class TaskDriver {
   #announce(): void {
     for (const watcher of [...this.#changed]) watcher()
   }
-}
-
-function textOf(err: unknown): string {
-  return err instanceof Error ? err.message : String(err)
 }

@@ -11,6 +11,8 @@ import type {
   CreateServiceResponse,
   DisconnectNetworkRequest,
   DisconnectNetworkResponse,
+  ExplainRequest,
+  ExplainResponse,
   ExplainServiceRequest,
   ExplainServiceResponse,
   GetClusterRequest,
@@ -66,6 +68,7 @@ import type { Store } from '../store/store.ts'
 import { clusterHandlers } from './cluster.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { connectionHandlers } from './connections.ts'
+import { explain } from './explain.ts'
 import { explainService } from './explain-service.ts'
 import { networkHandlers } from './networks.ts'
 import { nodeHandlers } from './nodes.ts'
@@ -113,6 +116,7 @@ export interface ControlApi {
   readonly updateService: Handler<UpdateServiceRequest, UpdateServiceResponse>
   readonly removeService: Handler<RemoveServiceRequest, RemoveServiceResponse>
   readonly explainService: Handler<ExplainServiceRequest, ExplainServiceResponse>
+  readonly explain: Handler<ExplainRequest, ExplainResponse>
   readonly createNetwork: Handler<CreateNetworkRequest, CreateNetworkResponse>
   readonly getNetwork: Handler<GetNetworkRequest, GetNetworkResponse>
   readonly listNetworks: StreamHandler<ListNetworksRequest, ListNetworksResponse>
@@ -145,6 +149,7 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...connectionHandlers(deps),
     ...payloadHandlers(deps),
     ...taskHandlers(deps),
+    explain: (caller, request, signal) => explain(deps, caller, request, signal),
     explainService: (_, request, signal) => explainService(deps, request, signal),
     watchService: (_, request, signal) => watchService(deps, request, signal),
   }

@@ -289,3 +289,25 @@ t.test('a watch ends when its caller leaves, and refuses what is not there', asy
   t.equal((await end).done, true)
   await t.rejects(watch(w, 'nope', w.signal).next(), { code: 'NOT_FOUND' })
 })
+
+t.test('a task, a service and a node are explained by any manager', async (t) => {
+  const { w } = await aWorldWithTasks()
+  const about = (kind: string, reference: string) =>
+    w.api.explain(w.caller, { kind, reference }, w.signal)
+  const task = await about('task', 'web.2')
+  t.equal(task.name, 'web.2')
+  t.match(task.findings, [{ code: 'STATE' }, { code: 'PENDING' }, { code: 'MADE' }])
+  const service = await about('service', 'web')
+  t.match(service.findings[0], { code: 'STATE', text: /tasks of web are running/, tasks: [] })
+  t.match(
+    service.findings.find(({ code }) => code === 'PENDING'),
+    { tasks: ['web.2'] },
+  )
+  const node = await about('node', 'self')
+  t.match(node, { name: 'm1', findings: [{ code: 'STATE', text: /ready/ }] })
+  await t.rejects(about('volume', 'x'), {
+    code: 'INVALID_ARGUMENT',
+    message: /a task, a service or a node/,
+  })
+  await t.rejects(about('task', 'web.77'), { code: 'NOT_FOUND' })
+})

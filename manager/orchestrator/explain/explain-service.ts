@@ -1,0 +1,113 @@
+// Why a service is as it is: what it still waits for, and its tasks that do not run, those that say the same taken together.
+import {
+  isActive,
+  isTerminal,
+  isUpdating,
+  placeOf,
+  type Service,
+  type Task,
+  TaskState,
+} from '../../../proto/objects/index.ts'
+import type { TaskExplanation } from '../../../scheduler/explain.ts'
+import type { ServiceView } from '../service-view.ts'
+import { slotsOf } from '../slot.ts'
+import { explainTask } from './explain-task.ts'
+import { type Finding, spanText } from './finding.ts'
+
+export interface ServiceSituation {
+  readonly service: Service
+  /** With all of its tasks. */
+  readonly view: ServiceView
+  readonly nowMs: number
+  /** How many tasks are to run. */
+  readonly wanted: number
+  /** What the scheduler says of a task that waits for a node. */
+  readonly placementOf: (task: Task) => TaskExplanation | undefined
+}
+
+export interface GroupFinding extends Finding {
+  /** Tasks it is about, by name; empty: the service itself. */
+  readonly tasks: readonly string[]
+}
+
+/** More tasks than these are not looked at: they mostly say the same. */
+const tasksMax = 1_000
+const ofTasks: ReadonlySet<Finding['code']> = new Set([
+  'PENDING',
+  'ADDRESSES',
+  'FAILED',
+  'RETRIES',
+  'GIVEN_UP',
+  'WAITS',
+  'DEPENDENCY',
+  'HEALTH',
+  'NODE_LOST',
+  'DRAINS',
+])
+
+/** The service first, then its tasks by slot. */
+export function explainService(situation: ServiceSituation): readonly GroupFinding[] {
+  const own = [stateOf(situation), ...updateOf(situation), ...rebalanceOf(situation)]
+  const groups = new Map<string, { readonly finding: Finding; readonly tasks: string[] }>()
+  for (const task of troubled(situation)) {
+    const { view, nowMs, placementOf, service } = situation
+    const findings = explainTask({ task, view, nowMs, placement: placementOf(task) })
+    for (const finding of findings.filter(({ code }) => ofTasks.has(code))) {
+      const key = groupKey(finding)
+      const group = groups.get(key) ?? { finding, tasks: [] }
+      groups.set(key, group)
+      group.tasks.push(`${service.spec.name}.${placeOf(task)}`)
+    }
+  }
+  return [
+    ...own.map((finding) => ({ ...finding, tasks: [] })),
+    ...[...groups.values()].map(({ finding, tasks }) => ({ ...finding, tasks })),
+  ]
+}
+
+/** Ids and times in a text tell tasks apart that have the same trouble. */
+function groupKey({ code, text, causes, refusals }: Finding): string {
+  const plain = text.replaceAll(/\b[0-9a-z]{25}\b|\b\d+ (s|min|h|d)\b/g, '*')
+  return JSON.stringify([code, plain, causes, refusals])
+}
+
+function stateOf({ service, view, wanted }: ServiceSituation): Finding {
+  const running = view.tasks.filter(
+    (task) => task.state === TaskState.RUNNING && task.desiredState <= TaskState.RUNNING,
+  ).length
+  return {
+    code: 'STATE',
+    text: `${running} of ${wanted} tasks of ${service.spec.name} are running`,
+  }
+}
+
+function updateOf({ service, nowMs }: ServiceSituation): readonly Finding[] {
+  const { updateStatus } = service
+  if (updateStatus === undefined || updateStatus.state.endsWith('completed')) return []
+  const since = spanText(nowMs - updateStatus.startedAtMs)
+  const text = `its update began ${since} ago and is ${updateStatus.state}: ${updateStatus.message}`
+  if (isUpdating(service)) return [{ code: 'UPDATE', text }]
+  const remedy = 'change the service again, or "tsswarm service rollback SERVICE"'
+  return [{ code: 'UPDATE', text, remedy }]
+}
+
+function rebalanceOf({ service, nowMs }: ServiceSituation): readonly Finding[] {
+  const { rebalance } = service
+  if (rebalance === undefined) return []
+  const since = spanText(nowMs - rebalance.startedAtMs)
+  const text = `its tasks are being spread anew since ${since}, ${rebalance.moved} were moved`
+  return [{ code: 'REBALANCE', text }]
+}
+
+/** The heads of slots that do not run, and tasks that take long to stop. */
+function troubled({ view }: ServiceSituation): readonly Task[] {
+  const tasks: Task[] = []
+  for (const { head, tasks: all } of slotsOf(view.tasks)) {
+    if (head.state !== TaskState.RUNNING || !isActive(head)) tasks.push(head)
+    for (const task of all) {
+      if (task !== head && !isTerminal(task.state) && task.nodeId !== undefined) tasks.push(task)
+    }
+    if (tasks.length >= tasksMax) break
+  }
+  return tasks
+}

@@ -1,0 +1,68 @@
+// The commands that explain, plan and rebalance, against a daemon in this process.
+import t, { type Test } from 'tap'
+import { TaskState } from '../../../proto/objects/index.ts'
+import { addNode, addTask, createService } from '../../support/control.ts'
+import { startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
+import { aTask } from '../../support/objects.ts'
+
+const id = (text: string): string => text.padEnd(25, '0')
+
+async function aDaemon(t: Test): Promise<TestDaemon> {
+  const daemon = await startTestDaemon()
+  t.teardown(() => daemon.close())
+  return daemon
+}
+
+t.test('explain says why a task is pending, node by node, for people and programs', async (t) => {
+  const d = await aDaemon(t)
+  await addNode(d.world, { id: id('w1'), hostname: 'small', memoryBytes: 2 ** 23 })
+  const service = await createService(d.world, {
+    name: 'big',
+    mode: { kind: 'replicated', replicas: 12 },
+    task: { reservations: { memoryBytes: 2 ** 40 } },
+  })
+  const facts = { service: service.id, specHash: service.specHash }
+  for (let slot = 1; slot <= 12; slot++) {
+    await addTask(d.world, aTask({ ...facts, id: id(`t${slot}x`), slot, reason: 'new' }))
+  }
+  const { stdout } = await d.run('explain task big.1')
+  t.match(stdout, /^big\.1 \(t1x0+\)\n- pending on no node for /)
+  t.match(
+    stdout,
+    /- no suitable node \(insufficient resources on 2 nodes\)\n {4}NODE +FILTER +REASON\n/,
+  )
+  t.match(stdout, /\n {4}small +resources +needs 1048576 MiB of memory, 8 MiB of 8 MiB free\n/)
+  t.match(stdout, /\n- it was made because its slot was empty/)
+  const json = JSON.parse((await d.run('explain task --format json big.1')).stdout)
+  t.match(json, [
+    { Name: 'big.1', Findings: [{ Code: 'STATE' }, { Code: 'PENDING' }, { Code: 'MADE' }] },
+  ])
+  t.equal(json[0].Findings[1].Refusals.length, 2)
+  const whole = await d.run('explain service big')
+  t.match(whole.stdout, /- big\.1, big\.2, .*, big\.10 and 2 more: no suitable node/)
+  t.match(await d.run('explain task nope.1'), { code: 1, stderr: /task "nope.1" not found/ })
+})
+
+t.test('explain tells causes and what to do', async (t) => {
+  const d = await aDaemon(t)
+  await addNode(d.world, { id: id('w1'), hostname: 'w1', availability: 'drain' })
+  const service = await createService(d.world, {
+    name: 'job',
+    task: { restart: { condition: 'none' } },
+  })
+  const ended = aTask({
+    service: service.id,
+    specHash: service.specHash,
+    id: id('a'),
+    node: id('w1'),
+    state: TaskState.FAILED,
+    err: 'task: non-zero exit (3)',
+  })
+  await addTask(d.world, ended)
+  const { stdout } = await d.run('explain service job')
+  t.match(stdout, /- job\.1: it failed on node w1 .*: task: non-zero exit \(3\)\n/)
+  t.match(stdout, /what to do: change the service/)
+  const node = await d.run('explain node w1')
+  t.match(node.stdout, /- its availability is drain: .*\n {4}what to do: "tsswarm node update/)
+  t.match(node.stdout, / {4}because: a0+: task: non-zero exit \(3\)\n/)
+})
