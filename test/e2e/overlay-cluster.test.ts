@@ -150,8 +150,21 @@ t.test('an audit names what differs, a trace says where a packet ends', async (t
   const drop = `add table inet foreign; add chain inet foreign in { ${input} }; add rule inet foreign in udp dport 4789 drop`
   await lab.run('w2', 'nft', drop)
   const closed = await lab.try('m1', 'network', 'audit', '--node', 'w2')
-  await lab.run('w2', 'nft', 'delete table inet foreign')
   t.match(closed, { code: 1, stdout: /w2: firewall: nft chain inet foreign in keeps other nodes/ })
+  const conditionsOf = (): Promise<string> =>
+    lab.cli('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.Problems}}')
+  // A node that nothing reaches hears none of the four others, and they do not hear it.
+  await lab.until('all nodes say in node ls that packets are lost', async () => {
+    const said = await conditionsOf()
+    return said.match(/PEER_UNREACHABLE/g)?.length === 5
+  })
+  const silent = await lab.try('m2', 'network', 'audit', '--node', 'm1')
+  await lab.run('w2', 'nft', 'delete table inet foreign')
+  t.match(silent, { code: 1, stdout: /m1: .*gets no answer from w2 \(.*\) through UDP 4789/ })
+  await lab.until('and no more once the port is open', async () => {
+    const said = await conditionsOf()
+    return !said.includes('PEER_UNREACHABLE')
+  })
 
   const [probe] = await lab.taskViews('m1', 'probe')
   const at = probe?.nodeHostname ?? ''

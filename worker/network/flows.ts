@@ -69,7 +69,12 @@ export function tracked(listing: string, forgotten: readonly Forgotten[]): reado
       .flatMap(parseFlow)
       .map(({ answeredBy }) => answeredBy),
   )
-  return forgotten.filter((args) => answering.has(args.at(-1) ?? ''))
+  return forgotten.filter((args) => answering.has(answererOf(args)))
+}
+
+/** The address that answers. */
+export function answererOf(forgotten: Forgotten): string {
+  return forgotten.at(-1) ?? ''
 }
 
 interface Flow {

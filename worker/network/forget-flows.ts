@@ -1,18 +1,31 @@
 // Makes the kernel forget tracked connections (flows.ts says which).
-import { type Forgotten, strayFlows, tracked } from './flows.ts'
+import { answererOf, type Forgotten, strayFlows, tracked } from './flows.ts'
 import type { Kernel } from './kernel.ts'
+import { familyOf } from './overlay-state.ts'
 import type { CompiledOverlay } from './pieces.ts'
 
-/** Looking for each of more than these costs more than listing all there are once. */
-const soughtMax = 8
-
+/**
+ * Each look for flows is a walk through all that the kernel tracks, on every host for every change: for more than one pattern the
+ * flows are listed once, and only what is there is looked for again.
+ */
 export async function forgetFlows(kernel: Kernel, forgotten: readonly Forgotten[]): Promise<void> {
-  const isMany = forgotten.length > soughtMax
-  const present = isMany ? tracked(await listFlows(kernel), forgotten) : forgotten
+  const isOne = forgotten.length <= 1
+  const present = isOne ? forgotten : tracked(await listAnsweredBy(kernel, forgotten), forgotten)
   if (present.length === 0) return
   const script = 'for flows; do conntrack -D $flows; done'
   const args = present.map((one) => one.join(' '))
   await kernel.runOften('dataPlane', ['sh', '-c', script, 'sh', ...args])
+}
+
+/** Of a busy host's hundred thousand flows, those that one of these addresses has a part in. */
+async function listAnsweredBy(kernel: Kernel, forgotten: readonly Forgotten[]): Promise<string> {
+  const addresses = [...new Set(forgotten.map(answererOf))]
+  const families = [...new Set(addresses.map(familyOf))].map((family) => `ipv${family}`).join(' ')
+  const list = 'families=$1; shift; for family in $families; do conntrack -L -f "$family"; done'
+  const script = `{ ${list}; } | { grep -wF "$@" || [ $? -eq 1 ]; }`
+  const patterns = addresses.flatMap((address) => ['-e', address])
+  const argv = ['sh', '-c', script, 'sh', families, ...patterns]
+  return (await kernel.runOften('dataPlane', argv)).stdout
 }
 
 /** Of all there are, those that the overlay does not lead where they go. */

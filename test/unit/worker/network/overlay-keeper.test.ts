@@ -123,6 +123,13 @@ t.test('connections that a task does not answer are led anew a moment after it l
     changes(node).filter((line) => line.includes('SYN_SENT'))
   const [first, second] = two
   if (first === undefined || second === undefined) throw new Error('no task')
+  const stdout = ['10.1.0.11', '10.1.0.12']
+    .map(
+      (task) =>
+        `tcp 6 9 SYN_SENT src=10.1.0.9 dst=10.1.0.2 sport=5 dport=6 src=${task} dst=10.1.0.9`,
+    )
+    .join('\n')
+  node.kernel.answers.set('sh -c { families=$1;', { code: 0, stdout, stderr: '' })
   node.overlay.set(aState([first, { ...second, isServing: false }]), stamp)
   t.equal(await node.overlay.flush(node.journal), 'done')
   t.same(halfOpen(), [], 'who lives may be about to answer')
