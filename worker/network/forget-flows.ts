@@ -9,23 +9,28 @@ import type { CompiledOverlay } from './pieces.ts'
  * flows are listed once, and only what is there is looked for again.
  */
 export async function forgetFlows(kernel: Kernel, forgotten: readonly Forgotten[]): Promise<void> {
-  const isOne = forgotten.length <= 1
-  const present = isOne ? forgotten : tracked(await listAnsweredBy(kernel, forgotten), forgotten)
+  const present = await presentOf(kernel, forgotten)
   if (present.length === 0) return
   const script = 'for flows; do conntrack -D $flows; done'
   const args = present.map((one) => one.join(' '))
   await kernel.runOften('dataPlane', ['sh', '-c', script, 'sh', ...args])
 }
 
-/** Of a busy host's hundred thousand flows, those that one of these addresses has a part in. */
-async function listAnsweredBy(kernel: Kernel, forgotten: readonly Forgotten[]): Promise<string> {
+/** All where it is not known. */
+async function presentOf(
+  kernel: Kernel,
+  forgotten: readonly Forgotten[],
+): Promise<readonly Forgotten[]> {
+  if (forgotten.length <= 1) return forgotten
   const addresses = [...new Set(forgotten.map(answererOf))]
   const families = [...new Set(addresses.map(familyOf))].map((family) => `ipv${family}`).join(' ')
-  const list = 'families=$1; shift; for family in $families; do conntrack -L -f "$family"; done'
-  const script = `{ ${list}; } | { grep -wF "$@" || [ $? -eq 1 ]; }`
+  // A busy host tracks a hundred thousand: only lines with one of the addresses come here.
+  const list = 'for family in $families; do conntrack -L -f "$family" || kill $$; done'
+  const script = `families=$1; shift; ${list} | { grep -wF "$@" || [ $? -eq 1 ]; }`
   const patterns = addresses.flatMap((address) => ['-e', address])
   const argv = ['sh', '-c', script, 'sh', families, ...patterns]
-  return (await kernel.runOften('dataPlane', argv)).stdout
+  const { code, stdout } = await kernel.runOften('dataPlane', argv)
+  return code === 0 ? tracked(stdout, forgotten) : forgotten
 }
 
 /** Of all there are, those that the overlay does not lead where they go. */

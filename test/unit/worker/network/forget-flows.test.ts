@@ -11,8 +11,7 @@ const flow = (protocol: string, backend: string): string =>
 function aKernel(listing = ''): SimulatedKernel {
   const kernel = new SimulatedKernel()
   const answer: CommandResult = { code: 0, stdout: listing, stderr: '' }
-  for (const list of ['sh -c conntrack -L', 'sh -c { families=$1;'])
-    kernel.answers.set(list, answer)
+  for (const list of ['sh -c conntrack -L', 'sh -c families=$1;']) kernel.answers.set(list, answer)
   return kernel
 }
 
@@ -35,6 +34,16 @@ t.test('of more only those that the kernel follows, which are listed once', asyn
   const listings = kernel.written.filter((line) => line.includes('conntrack -L'))
   t.equal(listings.length, 1)
   t.match(listings[0], / sh ipv4 ipv6 -e 10\.1\.0\.0 .* -e fd01::5$/)
+})
+
+t.test('all of them where the listing fails', async (t) => {
+  const kernel = new SimulatedKernel()
+  kernel.answers.set('sh -c families=$1;', { code: 2, stdout: '', stderr: 'no' })
+  await forgetFlows(kernel, [
+    ['-f', 'ipv4', '--reply-src', '10.1.0.5'],
+    ['-f', 'ipv6', '--reply-src', 'fd01::5'],
+  ])
+  t.same(forgotten(kernel), ['-f ipv4 --reply-src 10.1.0.5 -f ipv6 --reply-src fd01::5'])
 })
 
 t.test('what nobody leads is found in the listing', async (t) => {

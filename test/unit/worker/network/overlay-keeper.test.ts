@@ -129,7 +129,7 @@ t.test('connections that a task does not answer are led anew a moment after it l
         `tcp 6 9 SYN_SENT src=10.1.0.9 dst=10.1.0.2 sport=5 dport=6 src=${task} dst=10.1.0.9`,
     )
     .join('\n')
-  node.kernel.answers.set('sh -c { families=$1;', { code: 0, stdout, stderr: '' })
+  node.kernel.answers.set('sh -c families=$1;', { code: 0, stdout, stderr: '' })
   node.overlay.set(aState([first, { ...second, isServing: false }]), stamp)
   t.equal(await node.overlay.flush(node.journal), 'done')
   t.same(halfOpen(), [], 'who lives may be about to answer')
