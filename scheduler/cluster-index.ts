@@ -17,6 +17,7 @@ import { FailureRecord } from './failure-record.ts'
 import { GenericHoldings } from './generic.ts'
 import { ServiceSpread } from './service-spread.ts'
 import { TouchLog } from './touch-log.ts'
+import { VolumeHolders } from './volume-holders.ts'
 
 /** One node as filters and ranks see it. */
 export interface NodeEntry {
@@ -49,6 +50,7 @@ export class ClusterIndex {
   readonly failures = new FailureRecord()
   /** Active tasks of each service by node index. */
   readonly services = new ServiceSpread()
+  readonly volumes = new VolumeHolders()
   /** Nodes of which anything changed. */
   readonly touched = new TouchLog()
   /** Rises whenever a node comes, goes or changes its attributes. */
@@ -123,6 +125,7 @@ export class ClusterIndex {
   putNode(node: Node): void {
     const open = node.state === 'ready' && node.spec.availability === 'active'
     this.attributesVersion += 1
+    this.volumes.put(node)
     const known = this.#byId.get(node.id)
     if (known !== undefined) {
       known.node = node
@@ -152,6 +155,7 @@ export class ClusterIndex {
     this.attributesVersion += 1
     this.touched.add(entry.index)
     this.#byId.delete(id)
+    this.volumes.drop(id)
     this.#entries[entry.index] = undefined
     this.#freeIndexes.push(entry.index)
     this.services.dropNode(entry.index)

@@ -2,9 +2,10 @@
 import type { NodeId, Task } from '../proto/objects/index.ts'
 import type { Refusal } from './candidates.ts'
 import type { ClusterIndex, NodeEntry } from './cluster-index.ts'
-import type { Demand } from './demand.ts'
 import type { Filter } from './filters/filter.ts'
 import { allFilters } from './filters/filters.ts'
+import { refusingFilter } from './refusing-filter.ts'
+import { type VolumeHome, volumeHomeOf, whyNotHome } from './volume-home.ts'
 
 /** Of one node: the first filter that turns the task away, and the facts. */
 export interface NodeRefusal {
@@ -36,6 +37,10 @@ export function explainTask(index: ClusterIndex, task: Task): TaskExplanation {
   }
   const counts = new Map<Filter, number>()
   const refusals: NodeRefusal[] = []
+  const home = volumeHomeOf(index, task)
+  const why = task.forNodeId === undefined ? whyNotHome(index, task, demand, home) : undefined
+  if (why !== undefined)
+    return { summary: `no suitable node (${why})`, refusals: elsewhere(index, home) }
   const asked = entriesFor(index, task)
   for (const entry of asked) {
     const tasks = index.services.on(task.serviceId, entry.index)
@@ -68,15 +73,18 @@ export function missingSpecSummary(task: Task): string {
   return `no suitable node (the task's spec ${task.specHash} is missing)`
 }
 
-/** The first filter that turns a task away from the node, which has so many of the service. */
-export function refusingFilter(
-  entry: NodeEntry,
-  demand: Demand,
-  tasks: number,
-): Filter | undefined {
-  return allFilters.find(
-    (filter) => filter.applies(demand) && !filter.accepts(entry, demand, tasks),
-  )
+/** Of a task whose volumes are on a node that does not take it: what each node lacks. */
+function elsewhere(index: ClusterIndex, home: VolumeHome): readonly NodeRefusal[] {
+  const refusals = [...index.entries()].map(({ node }) => ({
+    nodeId: node.id,
+    hostname: node.description?.hostname ?? '',
+    filter: 'volumes',
+    reason:
+      home.kind === 'node' && node.id === home.id
+        ? 'has the volumes, but does not take the task'
+        : "has not the slot's volumes",
+  }))
+  return refusals.sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }
 
 function inOrder(counts: ReadonlyMap<Filter, number>): Refusal[] {

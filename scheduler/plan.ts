@@ -16,9 +16,11 @@ import { CandidatePool } from './candidate-pool.ts'
 import type { Candidates, Refusal } from './candidates.ts'
 import { ClusterIndex, type NodeEntry, type PlacementSource } from './cluster-index.ts'
 import type { Demand, Strategy } from './demand.ts'
-import { missingSpecSummary, refusingFilter, summaryOf } from './explain.ts'
+import { missingSpecSummary, summaryOf } from './explain.ts'
 import { claimGeneric } from './generic.ts'
 import { PendingTasks, type Waiting } from './pending.ts'
+import { refusingFilter } from './refusing-filter.ts'
+import { volumeHomeOf, whyNotHome } from './volume-home.ts'
 
 export interface SchedulingEnv {
   /** Cluster time. */
@@ -228,6 +230,7 @@ export class Scheduler {
         this.#placeOn(task.forNodeId, pass, waiting, demand)
         continue
       }
+      if (this.#placeHome(pass, waiting, demand)) continue
       if (batch?.demand !== demand) {
         batch = batches.get(demand.classKey) ?? { demand, groups: [] }
         batches.set(demand.classKey, batch)
@@ -247,6 +250,16 @@ export class Scheduler {
       return
     }
     this.#assign(pass, waiting, demand, entry)
+  }
+
+  /** A task whose slot has volumes somewhere. Returns whether it is settled. */
+  #placeHome(pass: Pass, waiting: Waiting, demand: Demand): boolean {
+    const home = volumeHomeOf(this.index, waiting.task)
+    if (home.kind === 'anywhere') return false
+    const why = whyNotHome(this.index, waiting.task, demand, home)
+    if (why !== undefined) this.#leave(pass, waiting, `no suitable node (${why})`)
+    else if (home.kind === 'node') this.#assign(pass, waiting, demand, home.entry)
+    return true
   }
 
   #assign(pass: Pass, waiting: Waiting, demand: Demand, entry: NodeEntry): void {

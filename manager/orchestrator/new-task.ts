@@ -64,7 +64,7 @@ export function newTask(service: Service, place: Place, start: TaskStart, env: D
     reason: start.reason,
     generic: noGeneric,
     volumeNodeId: start.volumeNodeId,
-    slotVolumes: slotVolumesOf(service, place),
+    slotVolumes: typeof place === 'number' ? slotVolumesOf(service, place) : [],
     waitsFor: '',
     health: undefined,
     jobIteration: undefined,

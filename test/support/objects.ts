@@ -30,6 +30,7 @@ import { parseGenericResources } from '../../proto/spec/generic-resource.ts'
 import { networkSpec } from '../../proto/spec/network-spec.ts'
 import { nodeSpec } from '../../proto/spec/node-spec.ts'
 import {
+  type MountSpec,
   type PortSpec,
   type RollbackPolicy,
   type ServiceSpec,
@@ -60,6 +61,7 @@ export interface NodeFacts {
   /** Of its path; undefined: it has none. */
   readonly mark?: number
   readonly availability?: 'active' | 'pause' | 'drain'
+  readonly slotVolumes?: readonly string[]
 }
 
 /** A ready, active worker with 4 CPUs and 8 GiB. */
@@ -89,6 +91,7 @@ export function aNode(facts: NodeFacts): Node {
       engineLabels: facts.engineLabels ?? {},
       featureLevel,
       dataPathAddress: '',
+      ...(facts.slotVolumes === undefined ? {} : { slotVolumes: facts.slotVolumes }),
     },
     state: facts.state ?? 'ready',
     stateMessage: '',
@@ -160,7 +163,7 @@ export function aTask(facts: TaskFacts): Task {
     appliedAtMs: facts.appliedAtMs ?? 0,
     message: '',
     err: facts.err ?? '',
-    containerId: '',
+    containerId: facts.containerId ?? '',
     pid: 0,
     exitCode: undefined,
     startAtMs: facts.startAtMs ?? 0,
@@ -184,7 +187,7 @@ export function aTask(facts: TaskFacts): Task {
 type PartialGroups = {
   readonly [Key in Exclude<
     keyof TaskSpec,
-    'container' | 'ports' | 'networks' | 'forceUpdate'
+    'container' | 'ports' | 'networks' | 'forceUpdate' | 'dependsOn'
   >]?: Partial<TaskSpec[Key]>
 }
 
@@ -195,12 +198,18 @@ export interface TaskSpecFacts extends PartialGroups {
   readonly ports?: readonly (Partial<PortSpec> & { readonly targetPort: number })[]
   readonly networks?: readonly { readonly target: string; readonly aliases?: readonly string[] }[]
   readonly forceUpdate?: number
+  readonly mounts?: readonly (Partial<MountSpec> & { readonly target: string })[]
+  readonly dependsOn?: readonly { readonly service: string; readonly condition?: string }[]
 }
 
 export function aTaskSpec(facts: TaskSpecFacts): TaskSpec {
-  const { image, stopGraceMs, ports = [], ...others } = facts
+  const { image, stopGraceMs, mounts, ports = [], ...others } = facts
   return taskSpec.parse({
-    container: { image: image ?? 'hello', ...(stopGraceMs === undefined ? {} : { stopGraceMs }) },
+    container: {
+      image: image ?? 'hello',
+      mounts,
+      ...(stopGraceMs === undefined ? {} : { stopGraceMs }),
+    },
     ...others,
     ports: ports.map((port) => ({ mode: 'host', ...port })),
   })
@@ -214,6 +223,7 @@ export interface ServiceFacts {
   readonly id?: string
   readonly version?: number
   readonly name?: string
+  readonly labels?: Readonly<Record<string, string>>
   readonly replicas?: number
   /** Instead of replicated. */
   readonly mode?: ServiceSpecInput['mode']
@@ -250,6 +260,7 @@ export function aService(facts: ServiceFacts): Service {
     updatedAtMs: 0,
     spec: serviceSpec.parse({
       name,
+      labels: facts.labels,
       mode: facts.mode ?? { kind: 'replicated', replicas: facts.replicas ?? 1 },
       task: aTaskSpec(facts.task ?? {}),
       endpointMode: facts.endpointMode,
