@@ -25,6 +25,11 @@ export const clusterFlags = {
     { min: -1, max: 4_294_967_295 },
     { shown: '5' },
   ),
+  'version-history-limit': integer(
+    'Versions of a secret or config kept besides the present one',
+    { min: 0, max: 1_000 },
+    { shown: '5' },
+  ),
 } satisfies Flags
 
 export type ClusterFlags = FlagValues<typeof clusterFlags>
@@ -41,6 +46,7 @@ export function clusterSpecOf(
       heartbeatMs: flags['dispatcher-heartbeat'],
       scheduling: flags.scheduling,
       taskHistoryLimit: flags['task-history-limit'],
+      payloadHistoryLimit: flags['version-history-limit'],
     }),
   }
   return clusterSpecToProto(parseSpec(clusterSpec, wished, 'the cluster'))

@@ -4,7 +4,7 @@ import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
 import type { Completion, Flag, Flags } from './flags.ts'
 import { globalFlags } from './global-flags.ts'
-import { listNetworks, listNodes, listServices, listTasks } from './lists.ts'
+import { listNetworks, listNodes, listPayloads, listServices, listTasks } from './lists.ts'
 import { type CommandGroup, groups, plainCommands } from './registry.ts'
 import { taskName } from './render/task-list.ts'
 
@@ -143,6 +143,16 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
     case 'networks': {
       const networks = await listNetworks(client, [], once)
       return networks.map(({ spec }) => ({ word: spec?.name ?? '', about: spec?.driver ?? '' }))
+    }
+    case 'secrets':
+    case 'configs': {
+      const payloads = await listPayloads(
+        client,
+        kind === 'secrets' ? 'secret' : 'config',
+        {},
+        once,
+      )
+      return payloads.map(({ payload }) => ({ word: payload?.spec?.name ?? '', about: '' }))
     }
     case 'tasks': {
       const running = [{ key: 'desired-state', values: ['running'] }]

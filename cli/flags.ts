@@ -2,7 +2,16 @@
 import { parseBytes, parseDurationMs, parseNanoCpus } from './units.ts'
 
 /** Names of things that shell completion can ask the daemon for. */
-export type Completion = 'services' | 'nodes' | 'images' | 'networks' | 'tasks' | 'volumes' | 'ends'
+export type Completion =
+  | 'services'
+  | 'nodes'
+  | 'images'
+  | 'networks'
+  | 'secrets'
+  | 'configs'
+  | 'tasks'
+  | 'volumes'
+  | 'ends'
 
 export interface Flag<T> {
   readonly summary: string

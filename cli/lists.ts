@@ -3,10 +3,12 @@ import {
   ControlService,
   type Filter,
   type ListNodesResponse,
+  type PayloadView,
   type ServiceView,
   type TaskView,
 } from '../proto/gen/tsswarm/v1/control.ts'
 import type { Network, TaskSpec } from '../proto/gen/tsswarm/v1/objects.ts'
+import type { PayloadKind } from '../proto/spec/payload-spec.ts'
 import type { CallOptions, Client } from './client.ts'
 
 /** For a hundred thousand rows over a slow disk or a busy manager. */
@@ -45,6 +47,20 @@ export async function listNetworks(
 ): Promise<readonly Network[]> {
   const all = await client.collect(ControlService.listNetworks, { filters }, within(options))
   return all.flatMap(({ networks }) => networks)
+}
+
+/** All secrets or configs that pass, in order of creation, without data. Errors: as Client.call. */
+export async function listPayloads(
+  client: Lister,
+  kind: PayloadKind,
+  asked: { readonly filters?: readonly Filter[]; readonly allVersions?: boolean } = {},
+  options: CallOptions = {},
+): Promise<readonly PayloadView[]> {
+  const { listSecrets, listConfigs } = ControlService
+  const { filters = [], allVersions = false } = asked
+  const method = kind === 'secret' ? listSecrets : listConfigs
+  const all = await client.collect(method, { filters, allVersions }, within(options))
+  return all.flatMap(({ payloads }) => payloads)
 }
 
 /** All tasks that pass, in order of creation, each with its spec. Errors: as Client.call. */

@@ -8,7 +8,7 @@ const heading = `# The command line
 
 This page is made from the program's own help (test/unit/cli/reference.test.ts; \`UPDATE_GOLDEN=1\` writes it anew).
 
-- Words, flags and layouts are those of Docker Swarm. What this version has not (secrets, autolock …)
+- Words, flags and layouts are those of Docker Swarm. What this version has not (autolock …)
   is refused with a message that says what to use instead.
 - Exit codes: 0 success, 1 the operation failed, 125 the command line could not be understood, 130 interrupted.
 - \`service create\`, \`update\` and \`scale\` wait until all tasks have been running for one second. Ctrl-C ends the

@@ -97,6 +97,32 @@ export const groups: readonly CommandGroup[] = [
     aliases: { list: 'ls', remove: 'rm' },
   },
   {
+    name: 'secret',
+    summary: 'Manage Swarm secrets',
+    commands: {
+      create: async () => (await import('./commands/secret-create.ts')).command,
+      history: async () => (await import('./commands/secret-history.ts')).command,
+      inspect: async () => (await import('./commands/secret-inspect.ts')).command,
+      ls: async () => (await import('./commands/secret-ls.ts')).command,
+      rm: async () => (await import('./commands/secret-rm.ts')).command,
+      update: async () => (await import('./commands/secret-update.ts')).command,
+    },
+    aliases: { list: 'ls', remove: 'rm' },
+  },
+  {
+    name: 'config',
+    summary: 'Manage Swarm configs',
+    commands: {
+      create: async () => (await import('./commands/config-create.ts')).command,
+      history: async () => (await import('./commands/config-history.ts')).command,
+      inspect: async () => (await import('./commands/config-inspect.ts')).command,
+      ls: async () => (await import('./commands/config-ls.ts')).command,
+      rm: async () => (await import('./commands/config-rm.ts')).command,
+      update: async () => (await import('./commands/config-update.ts')).command,
+    },
+    aliases: { list: 'ls', remove: 'rm' },
+  },
+  {
     name: 'image',
     summary: 'Manage images of this host',
     commands: {
@@ -170,12 +196,8 @@ export const plainCommands: readonly PlainCommand[] = [
   },
 ]
 
-const files = 'use --env or --mount type=bind of "tsswarm service create"'
-
 /** What to do instead of Swarm's commands that this version has not. */
 export const absentCommands: Readonly<Record<string, string>> = {
-  secret: files,
-  config: files,
   'swarm ca': 'the root certificate of a swarm stays',
   'swarm unlock': 'managers are not locked',
   'swarm unlock-key': 'managers are not locked',

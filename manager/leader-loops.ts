@@ -8,6 +8,7 @@ import type { LeaderSessions } from './dispatcher/leader-sessions.ts'
 import { allocatorLoop } from './loops/allocator-loop.ts'
 import { drainLoop } from './loops/drain-loop.ts'
 import { nodeTasksLoop } from './loops/node-tasks-loop.ts'
+import { payloadReaperLoop } from './loops/payload-reaper-loop.ts'
 import { removedNodeReaperLoop } from './loops/removed-node-reaper-loop.ts'
 import { schedulerLoop } from './loops/scheduler-loop.ts'
 import { servicesLoop } from './loops/services-loop.ts'
@@ -45,6 +46,7 @@ export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
     schedulerLoop(part('scheduler')),
     taskReaperLoop(part('task-reaper')),
     specReaperLoop(part('spec-reaper')),
+    payloadReaperLoop(part('payload-reaper')),
     removedNodeReaperLoop(part('removed-node-reaper')),
     ...(publisher === undefined ? [] : [publisher]),
   ]

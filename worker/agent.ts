@@ -18,6 +18,7 @@ import { type DiagnosisTransport, type NodeDiagnosis, serveDiagnosis } from './d
 import type { Executor } from './executor/executor.ts'
 import { type LogTransport, serveLogs } from './log-server.ts'
 import { untilFollowed } from './overlay-follower.ts'
+import { PayloadStore } from './payload-store.ts'
 import {
   type OverlayProgress,
   runSessions,
@@ -107,6 +108,7 @@ class RunningAgent implements Agent {
   readonly #db: StateDb
   readonly #reporter: StatusReporter
   readonly #tasks: TaskManager
+  readonly #payloads = new PayloadStore()
   #assignments: Assignments
   #managers: readonly ManagerAddress[]
   #manager: ManagerAddress | undefined
@@ -139,6 +141,7 @@ class RunningAgent implements Agent {
         network,
         ...(isListening && { isListening }),
         ...(hasSctp && { hasSctp }),
+        payloads: this.#payloads,
         ...(overlay && { untilFollowed: (signal) => untilFollowed(overlay, clock, signal) }),
       },
       ...(startsMax === undefined ? {} : { startsMax }),
@@ -203,6 +206,7 @@ class RunningAgent implements Agent {
         applied: () => this.#assignments.stamp,
         onConfig: (config) => this.#configure(config),
         onUpdate: (update) => this.#update(update),
+        onPayload: (payload) => this.#payloads.receive(payload),
         onSession: (manager) => this.#onSession(manager, signal),
         onFailure: (err) => {
           this.#failure = err
@@ -240,6 +244,7 @@ class RunningAgent implements Agent {
     // On disk before it is acted upon: a restarted daemon knows every container it made.
     await this.#db.saveAssignments(result.assignments).catch((err: unknown) => this.#notSaved(err))
     if (this.#leaving.signal.aborted) return 'ignored'
+    this.#payloads.keepOnly(update.payloadIds ?? [])
     this.#tasks.apply(result.assignments, update.kind === 'set')
     return 'applied'
   }

@@ -5,6 +5,7 @@ import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec
 import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
 import type { ContainerNetwork } from './executor/network-attacher.ts'
 import type { TargetPort } from './listening-ports.ts'
+import type { PayloadSource } from './payload-store.ts'
 import { expandTemplate, type TemplateContext } from './task-template.ts'
 
 /** What a task's container is told of its host. */
@@ -18,6 +19,8 @@ export interface HostFacts {
   readonly isListening?: (pid: number, ports: readonly TargetPort[]) => Promise<boolean>
   /** Resolves once this host leads connections as the cluster says, or was given time for it; absent: it does. */
   readonly untilFollowed?: (signal: AbortSignal) => Promise<void>
+  /** Secrets and configs that managers have sent; absent: none. */
+  readonly payloads?: PayloadSource
   /** Whether programs can use SCTP here; absent: they can. */
   readonly hasSctp?: () => Promise<boolean>
 }
@@ -107,8 +110,9 @@ export function hostPortsOf(ports: readonly PortSpec[]): readonly {
 
 type Expand = (text: string, field: string) => string
 
-function templateOf(task: AssignedTask, host: HostFacts): Expand {
-  const context: TemplateContext = {
+/** What placeholders of a task stand for on this host. */
+export function templateContext(task: AssignedTask, host: HostFacts): TemplateContext {
+  return {
     service: { id: task.serviceId, name: task.serviceName, labels: task.serviceLabels },
     node: {
       id: host.nodeId,
@@ -122,6 +126,10 @@ function templateOf(task: AssignedTask, host: HostFacts): Expand {
       slot: placeName(task, host),
     },
   }
+}
+
+function templateOf(task: AssignedTask, host: HostFacts): Expand {
+  const context = templateContext(task, host)
   return (text, field) => expandTemplate(text, field, context)
 }
 

@@ -2,6 +2,7 @@
 // description, down come assignments. Not for what assignments do (task-manager.ts) nor for gRPC (session-grpc.ts).
 import { assignmentUpdateFromProto, taskStatusToProto } from '../proto/codec/assignment.ts'
 import { nodeDescriptionToProto } from '../proto/codec/node.ts'
+import { assignedPayloadFromProto } from '../proto/codec/payload.ts'
 import { SwarmError } from '../proto/errors.ts'
 import type {
   AgentMessage,
@@ -15,7 +16,13 @@ import { childController } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { MessageStream } from '../proto/lib/message-stream.ts'
 import type { Random } from '../proto/lib/random.ts'
-import type { AssignmentUpdate, NodeDescription, NodeId, Stamp } from '../proto/objects/index.ts'
+import type {
+  AssignedPayload,
+  AssignmentUpdate,
+  NodeDescription,
+  NodeId,
+  Stamp,
+} from '../proto/objects/index.ts'
 import { ManagerPicker } from './manager-picker.ts'
 import type { ManagerAddress } from './state-records.ts'
 import type { StatusReporter } from './status-reporter.ts'
@@ -60,6 +67,8 @@ export interface SessionDeps {
   readonly overlay?: OverlayProgress
   readonly onConfig: (config: SessionConfig) => void
   readonly onUpdate: (update: AssignmentUpdate) => Promise<UpdateOutcome>
+  /** A secret or config that the next update needs. */
+  readonly onPayload?: (payload: AssignedPayload) => void
   /** Told when a session begins, and with undefined when it has ended. */
   readonly onSession?: (manager: ManagerAddress | undefined) => void
   /** Asked when the signal aborts: how long until this agent is back, its containers running; 0: never. */
@@ -293,6 +302,8 @@ class Session {
         return this.#configure(kind.value)
       case 'ack':
         return this.#deps.reporter.acknowledge(kind.value.sequence)
+      case 'payload':
+        return this.#deps.onPayload?.(assignedPayloadFromProto(kind.value))
       case 'set':
       case 'changes': {
         const outcome = await this.#deps.onUpdate(assignmentUpdateFromProto(kind))

@@ -23,6 +23,7 @@ import type { ContainerInfo, Executor, ExitStatus } from './executor/executor.ts
 import type { ImageSource } from './image-source.ts'
 import { requireSctp } from './kernel-sctp.ts'
 import type { TargetPort } from './listening-ports.ts'
+import { payloadFiles } from './payload-files.ts'
 import { nextWiring, type Wiring, withConnection } from './task-connections.ts'
 import {
   type ContainerFact,
@@ -233,11 +234,12 @@ export class TaskDriver {
     try {
       const config = containerConfig(wanted.task, wanted.spec, host)
       if (host.hasSctp !== undefined) await requireSctp(wanted.spec.ports, host.hasSctp)
+      const files = await payloadFiles(wanted, { config, host }, signal)
       pullError = await images.ensure(config.image, signal)
       this.#noteContainer(
         await slots.run(async () => {
           signal.throwIfAborted()
-          return executor.create(config, signal)
+          return executor.create({ ...config, files }, signal)
         }),
       )
       this.#announce()

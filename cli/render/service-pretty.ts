@@ -1,5 +1,6 @@
 // `service inspect --pretty`, in docker's layout.
 import { genericText, type Service } from '../../proto/objects/index.ts'
+import { type PayloadKind, payloadTarget } from '../../proto/spec/payload-spec.ts'
 import { isJob, type ServiceMode } from '../../proto/spec/service-mode.ts'
 import type {
   ContainerSpec,
@@ -40,6 +41,7 @@ export function prettyService(
     ...containerLines(task.container),
     ...mountLines(task.container.mounts),
     ...dependencyLines(task),
+    ...payloadLines(task.container),
     ...resourceLines(task.limits, task.reservations),
     ...networkLines(service, networks),
     ...portLines(service),
@@ -174,6 +176,20 @@ function volumeLines(mount: MountSpec): readonly string[] {
 function dependencyLines({ dependsOn }: TaskSpec): readonly string[] {
   if (dependsOn.length === 0) return []
   return ['DependsOn:', ...dependsOn.map(({ service, condition }) => ` ${service}:\t${condition}`)]
+}
+
+function payloadLines(container: ContainerSpec): readonly string[] {
+  const lines = (kind: PayloadKind, uses: ContainerSpec['secrets']): readonly string[] =>
+    uses.flatMap((use) => [
+      ` Target:\t${payloadTarget(kind, use)}`,
+      `  Source:\t${use.name} (${use.source})`,
+      `  Mode:\t\t0${use.mode.toString(8)} ${use.uid}:${use.gid}`,
+    ])
+  const { secrets, configs } = container
+  return [
+    ...(secrets.length === 0 ? [] : ['Secrets:', ...lines('secret', secrets)]),
+    ...(configs.length === 0 ? [] : ['Configs:', ...lines('config', configs)]),
+  ]
 }
 
 function resourceLines(limits: ResourceSpec, reservations: ResourceSpec): readonly string[] {

@@ -19,6 +19,7 @@ import { changeHealthcheck } from './health-flags.ts'
 import { newMode, newModeFlags } from './mode-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
+import { newPayloadFlags, newPayloadUses } from './payload-use.ts'
 import { changePolicies, newPolicyFlags, usualPolicies } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
 import { type SharedServiceFlags, sharedServiceFlags } from './service-flags.ts'
@@ -30,6 +31,7 @@ export const createFlags = {
   ...newGenericFlags,
   ...dependencyFlag,
   ...newModeFlags,
+  ...newPayloadFlags,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
   'restart-delay': { ...sharedServiceFlags['restart-delay'], shown: '5s' },
@@ -141,6 +143,7 @@ function containerInput(flags: CreateFlags, source: ContainerSource): ContainerI
     sysctls: read('sysctl', () => parseMap('sysctl', flags.sysctl)),
     ulimits: flags.ulimit.map((ulimit) => read('ulimit', () => parseUlimit(ulimit), ulimit)),
     ...changeHealthcheck(undefined, flags),
+    ...newPayloadUses(flags),
   }
 }
 

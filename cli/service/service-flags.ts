@@ -49,15 +49,12 @@ export const sharedServiceFlags = {
 export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 
 const dns = 'it is not available in this version: use --host for single names'
-const files =
-  'secrets and configs are not available in this version: use --env or --mount type=bind'
 const logging = 'logs are kept on the node of each task: read them with "tsswarm service logs"'
 const registry =
   'log in on the nodes is not available in this version: load images with "tsswarm image load"'
 
 const prefixes: readonly (readonly [RegExp, string])[] = [
   [/^dns(-.*)?$/, dns],
-  [/^(secret|config)(-.*)?$/, files],
   [/^log-(driver|opt)$/, logging],
   [/^with-registry-auth$/, registry],
   [/^(credential-spec|isolation)$/, 'it is for Windows, and tsswarm runs on Linux'],

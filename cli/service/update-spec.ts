@@ -24,6 +24,7 @@ import { changeHealthcheck } from './health-flags.ts'
 import { changedMode, modeFlags } from './mode-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
+import { changedPayloadUses, payloadChangeFlags } from './payload-use.ts'
 import { changePolicies, policyFlags } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
 import { sharedServiceFlags } from './service-flags.ts'
@@ -35,6 +36,7 @@ export const updateFlags = {
   ...genericFlags,
   ...dependencyChangeFlags,
   ...modeFlags,
+  ...payloadChangeFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
   'constraint-rm': list('Remove a constraint'),
@@ -155,6 +157,7 @@ function updateContainer(
     hosts: changeHosts(container.hosts, flags['host-rm'], flags['host-add']),
     mounts: updateMounts(container.mounts, flags),
     ...updateCapabilities(container, flags),
+    ...changedPayloadUses(container, flags),
     sysctls: labelChange('sysctl', container.sysctls, flags['sysctl-add'], flags['sysctl-rm']),
     ulimits: changeKeyed(
       container.ulimits,

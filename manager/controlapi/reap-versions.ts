@@ -2,7 +2,6 @@
 import type { Payload } from '../../proto/objects/index.ts'
 import type { PayloadKind } from '../../proto/spec/payload-spec.ts'
 import type { ReadTx, Tx } from '../store/store.ts'
-import { theCluster } from '../the-cluster.ts'
 import { isNeeded, payloadTables, versionsOf } from './payload-use.ts'
 
 /** Of one transaction of the store. */
@@ -21,11 +20,16 @@ export function namesWithSurplus(tx: ReadTx, kind: PayloadKind): readonly string
   for (const { spec } of tx.all(payloadTables[kind])) {
     counts.set(spec.name, (counts.get(spec.name) ?? 0) + 1)
   }
-  const kept = 1 + theCluster(tx).spec.payloadHistoryLimit
+  const kept = keptOf(tx)
   return [...counts].filter(([, count]) => count > kept).map(([name]) => name)
 }
 
 function surplus(tx: ReadTx, kind: PayloadKind, name: string): readonly Payload[] {
-  const { payloadHistoryLimit } = theCluster(tx).spec
-  return versionsOf(tx, payloadTables[kind], name).slice(1 + payloadHistoryLimit)
+  return versionsOf(tx, payloadTables[kind], name).slice(keptOf(tx))
+}
+
+/** The present version and those before it. Before there is a cluster: all. */
+function keptOf(tx: ReadTx): number {
+  for (const { spec } of tx.all('cluster')) return 1 + spec.payloadHistoryLimit
+  return Number.POSITIVE_INFINITY
 }

@@ -2,10 +2,12 @@
 // so that a slow agent makes nothing pile up. Not for who wakes it (assignment-hub.ts).
 import { assignmentUpdateToProto } from '../../proto/codec/assignment.ts'
 import { nodeRoleToProto } from '../../proto/codec/node.ts'
+import { assignedPayloadToProto } from '../../proto/codec/payload.ts'
 import type { ManagerMessage, SessionConfig } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import {
+  type AssignedPayload,
   type AssignedTask,
   type AssignmentUpdate,
   isDraining,
@@ -18,6 +20,7 @@ import {
   TaskState,
 } from '../../proto/objects/index.ts'
 import type { ReadTx, Store } from '../store/store.ts'
+import { type DuePayloads, NodePayloads } from './node-payloads.ts'
 
 /** While the agent is busy with changes, the next ones wait this long for company. */
 const gatherMs = 20
@@ -36,12 +39,24 @@ export interface NodeFeedDeps {
   readonly markedIndex: () => number
 }
 
+interface Assigned {
+  readonly tasks: readonly AssignedTask[]
+  readonly specs: readonly TaskSpecRecord[]
+}
+
+/** An update, and secrets and configs that have to be there before it. */
+interface Due {
+  readonly update: AssignmentUpdate
+  readonly fresh: readonly AssignedPayload[]
+}
+
 export class NodeFeed {
   readonly nodeId: NodeId
   readonly #deps: NodeFeedDeps
   readonly #dirty = new Set<TaskId>()
   /** Tasks the agent knows of. */
   #known = new Set<TaskId>()
+  readonly #payloads = new NodePayloads()
   #sent: Stamp | undefined
   #isWholeDue = false
   #isConfigDue = false
@@ -114,14 +129,17 @@ export class NodeFeed {
     this.#isWholeDue = false
     this.#dirty.clear()
     const { store, log } = this.#deps
-    const update = store.view((tx): AssignmentUpdate => {
+    this.#payloads.clear()
+    const { update, fresh } = store.view((tx): Due => {
       const tasks = [...tx.find('tasks', 'byNode', this.nodeId)].filter(isAssigned)
       const stamp = { epoch: epochOf(tx), index: store.appliedIndex }
-      return { kind: 'set', stamp, ...withSpecs(tx, tasks, log) }
+      const assigned = withSpecs(tx, tasks, log)
+      const { ids: payloadIds, fresh } = this.#payloadsOf(tx, assigned)
+      return { update: { kind: 'set', stamp, ...assigned, payloadIds }, fresh }
     })
     if (update.kind !== 'set') return
     this.#known = new Set(update.tasks.map((task) => task.id))
-    await this.#sendUpdate(update)
+    await this.#sendUpdate(update, fresh)
   }
 
   async #sendChanges(signal: AbortSignal): Promise<void> {
@@ -132,7 +150,7 @@ export class NodeFeed {
     const previous = this.#sent
     const ids = [...this.#dirty].slice(0, changesMax)
     for (const id of ids) this.#dirty.delete(id)
-    const update = store.view((tx): AssignmentUpdate => {
+    const { update, fresh } = store.view((tx): Due => {
       const rows = ids.flatMap((id) => tx.get('tasks', id) ?? [])
       const tasks = rows.filter((task) => task.nodeId === this.nodeId && isAssigned(task))
       const assigned = new Set(tasks.map((task) => task.id))
@@ -141,20 +159,17 @@ export class NodeFeed {
       const isLast = this.#dirty.size === 0
       const index = isLast ? Math.max(markedIndex(), previous.index) : previous.index
       const stamp = { epoch: previous.epoch, index }
-      const { tasks: update, specs } = withSpecs(tx, tasks, log)
-      return {
-        kind: 'changes',
-        previous,
-        stamp,
-        update,
-        remove,
-        specs: this.#unknown(specs, update),
-      }
+      const now = withSpecs(tx, tasks, log)
+      for (const id of remove) this.#payloads.forget(id)
+      const { ids: payloadIds, fresh } = this.#payloadsOf(tx, now)
+      const specs = this.#unknown(now.specs, now.tasks)
+      const changes = { previous, stamp, update: now.tasks, remove, specs, payloadIds }
+      return { update: { kind: 'changes', ...changes }, fresh }
     })
     if (update.kind !== 'changes') return
     for (const task of update.update) this.#known.add(task.id)
     for (const id of update.remove) this.#known.delete(id)
-    if (update.update.length + update.remove.length > 0) await this.#sendUpdate(update)
+    if (update.update.length + update.remove.length > 0) await this.#sendUpdate(update, fresh)
   }
 
   /** The agent keeps a spec as long as a task uses it: what a new task needs is sent along. */
@@ -167,8 +182,19 @@ export class NodeFeed {
     return specs.filter((record) => fresh.has(record.hash))
   }
 
-  async #sendUpdate(update: AssignmentUpdate): Promise<void> {
+  /** What the node is to have of secrets and configs once it has these tasks. */
+  #payloadsOf(tx: ReadTx, { tasks, specs }: Assigned): DuePayloads {
+    const byHash = new Map(specs.map(({ hash, spec }) => [hash, spec]))
+    for (const task of tasks) this.#payloads.note(task, byHash.get(task.specHash))
+    return this.#payloads.due(tx)
+  }
+
+  /** Secrets and configs go before what needs them, each in a message of its own: together they may be too much for one. */
+  async #sendUpdate(update: AssignmentUpdate, fresh: readonly AssignedPayload[]): Promise<void> {
     this.#sent = update.stamp
+    for (const payload of fresh) {
+      await this.#deps.send({ kind: { $case: 'payload', value: assignedPayloadToProto(payload) } })
+    }
     await this.#deps.send({ kind: assignmentUpdateToProto(update) })
     this.#sentAtMs = this.#deps.clock.monotonicMs()
   }
@@ -184,11 +210,7 @@ function epochOf(tx: ReadTx): number {
   return 0
 }
 
-function withSpecs(
-  tx: ReadTx,
-  tasks: readonly Task[],
-  log: Logger,
-): { readonly tasks: readonly AssignedTask[]; readonly specs: readonly TaskSpecRecord[] } {
+function withSpecs(tx: ReadTx, tasks: readonly Task[], log: Logger): Assigned {
   const specs = new Map<SpecHash, TaskSpecRecord>()
   const assigned: AssignedTask[] = []
   for (const task of tasks) {

@@ -12,6 +12,7 @@ import type {
 import { genericJson } from './generic-json.ts'
 import { healthcheckJson } from './healthcheck-json.ts'
 import { type Json, nanoseconds, omitEmpty } from './json.ts'
+import { payloadUseJson } from './payload-json.ts'
 
 /** Docker's TaskSpec. */
 export function taskSpecJson(spec: TaskSpec): Json {
@@ -61,6 +62,8 @@ function containerJson(container: ContainerSpec): Json {
       Healthcheck: healthcheckJson(container.healthcheck),
       Mounts: container.mounts.map(mountJson),
       Hosts: container.hosts.map(dockerHost),
+      Secrets: container.secrets.map((use) => payloadUseJson('secret', use)),
+      Configs: container.configs.map((use) => payloadUseJson('config', use)),
       Sysctls: container.sysctls,
       CapabilityAdd: container.capAdd,
       CapabilityDrop: container.capDrop,

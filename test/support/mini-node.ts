@@ -42,6 +42,11 @@ export class MiniNode {
     return this.#agent
   }
 
+  /** What its daemons have written. */
+  disk(): Promise<Uint8Array> {
+    return this.#file.read()
+  }
+
   get isRunning(): boolean {
     return this.#agent !== undefined
   }

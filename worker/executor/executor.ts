@@ -31,6 +31,8 @@ export interface ContainerConfig {
   readonly hostname?: string
   readonly labels: Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
+  /** Put into it in memory; what is made of them is never on disk, and `inspect` does not show them. */
+  readonly files?: readonly FileMount[]
   /** Extra lines of /etc/hosts: `address name [alias…]`. */
   readonly hosts?: readonly string[]
   readonly dns?: DnsConfig
@@ -72,6 +74,18 @@ export interface DnsConfig {
   readonly nameservers: readonly string[]
   readonly search: readonly string[]
   readonly options: readonly string[]
+}
+
+/** A file of the container that nobody can write. */
+export interface FileMount {
+  /** Absolute path in the container. */
+  readonly target: string
+  readonly uid: number
+  readonly gid: number
+  /** Permission bits. */
+  readonly mode: number
+  /** A function, so that nothing that writes or logs a configuration comes across it. */
+  readonly data: () => Uint8Array
 }
 
 export type Mount = BindMount | VolumeMount | TmpfsMount

@@ -106,9 +106,9 @@ t.test("Swarm's commands that are not there say what to do", async (t) => {
     code: 1,
     stderr: /^Error: "tsswarm swarm unlock" is not available in this version: managers/,
   })
-  t.match(await runCommandLine('service create --secret x nginx'), {
+  t.match(await runCommandLine('service create --dns 1.1.1.1 nginx'), {
     code: 1,
-    stderr: /flag --secret cannot be used/,
+    stderr: /flag --dns cannot be used/,
   })
   t.match(await runCommandLine('service logs --details web'), { code: 1, stderr: /no details/ })
   t.match(await runCommandLine('swarm init --autolock'), {
@@ -194,7 +194,7 @@ t.test('candidates for the word being typed', async (t) => {
       .filter((line) => line !== '')
       .map((line) => line.split('\t')[0] ?? '')
   }
-  t.strictSame(await words('s'), ['swarm', 'service', 'stack'])
+  t.strictSame(await words('s'), ['swarm', 'service', 'stack', 'secret'])
   t.strictSame(await words('service', 'i'), ['inspect'])
   t.strictSame(await words('service', 'create', '--repl'), [
     '--replicas',

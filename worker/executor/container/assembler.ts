@@ -7,10 +7,11 @@ import type { Random } from '../../../proto/lib/random.ts'
 import type { ImageStore, LowerLayers } from '../../image/image-store.ts'
 import type { ImageConfig, StoredImage } from '../../image/store-index.ts'
 import type { ImageFolder, VolumeStore } from '../../volume/volume-store.ts'
-import type { BindMount, ContainerConfig, Mount, VolumeMount } from '../executor.ts'
+import type { BindMount, ContainerConfig, FileMount, Mount, VolumeMount } from '../executor.ts'
 import type { NetworkAttachment } from '../network-attacher.ts'
 import { effectiveCapabilities } from './capabilities.ts'
 import { changedHosts, hostsFile, resolvConf } from './etc-files.ts'
+import { writeFiles } from './files.ts'
 import { AccountsCache, withImageView } from './image-view.ts'
 import { plannedMounts, type ResolvedMount } from './mounts.ts'
 import { buildOciSpec } from './oci-spec.ts'
@@ -36,7 +37,9 @@ export interface Assembly {
 }
 
 export interface AssemblyRequest {
+  /** Without its files. */
   readonly config: ContainerConfig
+  readonly files: readonly FileMount[]
   readonly image: StoredImage
   readonly paths: ContainerPaths
   /** Told the name of each volume made for this container alone, before it is made. */
@@ -76,6 +79,7 @@ export class Assembler {
       image,
       user,
       mounts,
+      files: await writeFiles(paths.filesDir, request.files),
       etcDir: paths.etcDir,
       cgroupsPath: paths.cgroupPath,
       seccomp: await seccomp.choice(capabilities),

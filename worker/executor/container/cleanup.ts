@@ -31,6 +31,8 @@ export async function releaseContainer(tools: CleanupTools, container: Container
     () => unlink(paths.exitPath).catch(ignoreAbsent),
     () => detach(tools, container),
     () => tools.runtime.delete(container.id),
+    // Secrets among them: nobody reads them any more.
+    () => rm(paths.filesDir, { recursive: true, force: true }),
     // Where the runtime has lost its own notes.
     () => removeEmptyCgroups(tools.cgroups, paths.cgroupPath),
     () => tools.volumes.release(volumesOf(container.record)),

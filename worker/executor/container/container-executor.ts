@@ -13,6 +13,7 @@ import type {
   ContainerStats,
   Executor,
   ExitStatus,
+  FileMount,
   LogLine,
   LogOptions,
   PullOptions,
@@ -113,8 +114,9 @@ export class ContainerExecutor implements Executor {
     }
     // Before anything is made, and before two calls could both go on: nothing is awaited from here to the set.
     const paths = containerPaths(this.#options.dirs, config.id)
-    const container = new Container(this.#firstRecord(config), paths, (self) =>
-      this.#creations.run(() => this.#createOrDestroy(self, signal)),
+    const { files = [], ...kept } = config
+    const container = new Container(this.#firstRecord(kept), paths, (self) =>
+      this.#creations.run(() => this.#createOrDestroy(self, files, signal)),
     )
     this.#containers.set(config.id, container)
     return container.created
@@ -256,9 +258,13 @@ export class ContainerExecutor implements Executor {
     }
   }
 
-  async #createOrDestroy(container: Container, signal: AbortSignal): Promise<void> {
+  async #createOrDestroy(
+    container: Container,
+    files: readonly FileMount[],
+    signal: AbortSignal,
+  ): Promise<void> {
     try {
-      await this.#createNow(container, signal)
+      await this.#createNow(container, files, signal)
     } catch (err) {
       await destroyContainer(this.#options.tools, container).catch((cause: unknown) =>
         this.#options.log.error(
@@ -271,7 +277,11 @@ export class ContainerExecutor implements Executor {
     }
   }
 
-  async #createNow(container: Container, signal: AbortSignal): Promise<void> {
+  async #createNow(
+    container: Container,
+    files: readonly FileMount[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { images, assembler, seccomp, tools } = this.#options
     const { paths } = container
     const { config } = container.record
@@ -292,6 +302,7 @@ export class ContainerExecutor implements Executor {
     await container.save('memory')
     const { layers, capabilities } = await assembler.assemble({
       config,
+      files,
       image,
       paths,
       onAnonymousVolume: (name) =>

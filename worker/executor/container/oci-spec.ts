@@ -13,6 +13,8 @@ export interface OciSpecInput {
   readonly image: ImageConfig
   readonly user: ResolvedUser
   readonly mounts: readonly ResolvedMount[]
+  /** Files given to it. */
+  readonly files?: readonly OciMount[]
   /** Folder of the container's own hosts, hostname and resolv.conf. */
   readonly etcDir: string
   /** Below the cgroup root of every controller. */
@@ -60,7 +62,10 @@ export function buildOciSpec(input: OciSpecInput): object {
     process: processSection(input),
     root: { path: 'rootfs', readonly: config.readOnly ?? false },
     hostname: containerHostname(config),
-    mounts: [...standardMounts, ...ociMounts(input.mounts, fileMounts(input))],
+    mounts: [
+      ...standardMounts,
+      ...ociMounts(input.mounts, [...fileMounts(input), ...(input.files ?? [])]),
+    ],
     annotations: {
       ...(seccomp.kind === 'compiled' ? { 'run.oci.seccomp_bpf_data': seccomp.bpf } : {}),
     },
@@ -94,8 +99,12 @@ function rlimit(limit: { readonly name: string; readonly soft: number; readonly 
 }
 
 /** /etc files of our own, unless the user put something there. */
-function fileMounts({ config, mounts, etcDir, initPath }: OciSpecInput): readonly OciMount[] {
-  const taken = new Set(mounts.map((one) => ('mount' in one ? one.mount.target : one.target)))
+function fileMounts(input: OciSpecInput): readonly OciMount[] {
+  const { config, mounts, etcDir, initPath } = input
+  const taken = new Set([
+    ...mounts.map((one) => ('mount' in one ? one.mount.target : one.target)),
+    ...(input.files ?? []).map(({ destination }) => destination),
+  ])
   const files = ['hosts', 'hostname', 'resolv.conf']
     .filter((name) => !taken.has(`/etc/${name}`))
     .map((name) => bindFile(`${etcDir}/${name}`, `/etc/${name}`, 'rw'))

@@ -38,6 +38,8 @@ export interface ContainerPaths {
   readonly rootfsDir: string
   readonly persistDir: string
   readonly recordPath: string
+  /** On tmpfs: files that were given to it. */
+  readonly filesDir: string
   readonly exitPath: string
   /** What the runtime notes of it. */
   readonly runtimeDir: string
@@ -73,6 +75,7 @@ export function containerPaths(dirs: ExecutorDirs, id: string): ContainerPaths {
     rootfsDir: `${bundleDir}/rootfs`,
     persistDir: `${bundleDir}/persist`,
     recordPath: `${bundleDir}/record.json`,
+    filesDir: `${bundleDir}/files`,
     exitPath: `${host.exitsDir}/${id}`,
     runtimeDir: `${host.runtimeDir}/${id}`,
     cgroupPath: `${dirs.cgroupParent}/${id}`,

@@ -1,8 +1,9 @@
 // Secrets and configs through the control API, and services that have them (swarm-semantics 1.1, 2, 7.5).
 import t from 'tap'
-import { reapVersions } from '../../../../manager/controlapi/reap-versions.ts'
 import { eventsOfChange } from '../../../../manager/events/event-of-change.ts'
+import { reapPayloads } from '../../../../manager/loops/payload-reaper-loop.ts'
 import type { PayloadSpec, Service } from '../../../../proto/gen/tsswarm/v1/objects.ts'
+import { silentLogger } from '../../../../proto/lib/log.ts'
 import { TaskState } from '../../../../proto/objects/index.ts'
 import {
   aControlWorld,
@@ -298,7 +299,8 @@ t.test('a version that a task still has stays until the task has ended', async (
     (await list(w, 'secret', true)).map(({ payload }) => payload?.revision)
   t.same(await revisions(), [1, 4, 5, 6, 7, 8, 9])
   await w.store.update((tx) => tx.update('tasks', { ...task, state: TaskState.SHUTDOWN }))
-  await w.store.update((tx) => reapVersions(tx, 'secret', 'db'))
+  t.equal(await reapPayloads({ store: w.store, log: silentLogger }), 1)
+  t.equal(await reapPayloads({ store: w.store, log: silentLogger }), 0)
   t.same(await revisions(), [4, 5, 6, 7, 8, 9])
 })
 

@@ -1,0 +1,4 @@
+// tsswarm config ls
+import { listCommand } from '../payload-commands.ts'
+
+export const command = listCommand('config')

@@ -1,0 +1,4 @@
+// tsswarm config update
+import { updateCommand } from '../payload-commands.ts'
+
+export const command = updateCommand('config')

@@ -1,0 +1,4 @@
+// tsswarm secret ls
+import { listCommand } from '../payload-commands.ts'
+
+export const command = listCommand('secret')

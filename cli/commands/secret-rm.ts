@@ -1,0 +1,4 @@
+// tsswarm secret rm
+import { removeCommand } from '../payload-commands.ts'
+
+export const command = removeCommand('secret')
