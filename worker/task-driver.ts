@@ -13,6 +13,7 @@ import {
   type AssignedTask,
   type ConnectionStatus,
   isTerminal,
+  type TaskHealth,
   type TaskId,
   TaskState,
   type TaskStatus,
@@ -20,11 +21,13 @@ import {
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { containerConfig, type HostFacts } from './container-config.ts'
 import type { ContainerInfo, Executor, ExitStatus } from './executor/executor.ts'
+import type { ProbeSlots } from './health/probe-slots.ts'
 import type { ImageSource } from './image-source.ts'
 import { requireSctp } from './kernel-sctp.ts'
 import type { TargetPort } from './listening-ports.ts'
 import { payloadFiles } from './payload-files.ts'
 import { nextWiring, type Wiring, withConnection } from './task-connections.ts'
+import { TaskHealthCheck } from './task-health.ts'
 import {
   type ContainerFact,
   nextTaskAction,
@@ -41,6 +44,8 @@ export interface DriverDeps {
   readonly log: Logger
   /** Bounds how many containers are made or started at once. */
   readonly slots: Semaphore
+  /** Bounds how many are asked for their health at once. */
+  readonly probes: ProbeSlots
   /** Takes a new status; resolves when the driver may go on. */
   readonly onStatus: (status: TaskStatus) => Promise<void>
 }
@@ -56,6 +61,8 @@ const retryMaxMs = 10_000
 /** A container that waits on no port by then serves without, or never: it counts as running all the same. */
 const portsMs = 5_000
 const portsPollMs = 50
+/** Managers take longer to say that nobody leads to a task only when they cannot be heard. */
+const drainedMs = 8_000
 
 /** The status of a task of which nothing was reported yet. */
 export function initialStatus(task: AssignedTask): TaskStatus {
@@ -85,6 +92,11 @@ function exitFact(exit: ExitStatus): ContainerFact {
   return { kind: 'exited', exitCode: exit.exitCode, why: exit.error ?? oom }
 }
 
+type Interruptible = Extract<
+  TaskAction['kind'],
+  'prepare' | 'await-ports' | 'await-health' | 'await-drained' | 'wire' | 'watch'
+>
+
 export class TaskDriver {
   readonly id: TaskId
   readonly #deps: DriverDeps
@@ -94,6 +106,9 @@ export class TaskDriver {
   #status: TaskStatus
   #container: ContainerFact
   #isListening = false
+  readonly #health: TaskHealthCheck
+  /** It was waited for long enough. */
+  #isDrainedLongEnough = false
   #current: { readonly kind: TaskAction['kind']; readonly controller: AbortController } | undefined
 
   constructor(
@@ -108,9 +123,10 @@ export class TaskDriver {
     this.#deps = deps
     this.id = start.id
     this.#status = start.status
+    this.#health = new TaskHealthCheck(deps, start.id, (health) => this.#tellHealth(health))
     this.#container = { kind: 'absent' }
-    if (start.container !== undefined) this.#noteContainer(start.container)
     this.want(start.wanted)
+    if (start.container !== undefined) this.#noteContainer(start.container)
   }
 
   get status(): TaskStatus {
@@ -177,6 +193,9 @@ export class TaskDriver {
       container: this.#container,
       isListening: this.#isListening || this.#ports().length === 0,
       isWired: this.#wiring() === undefined,
+      // Of a container that ended while no daemon was here, it is what was told last.
+      health: this.#health.health ?? this.#status.health,
+      isDrained: this.#isDrained(),
     })
   }
 
@@ -186,6 +205,8 @@ export class TaskDriver {
         return this.#report(action.to)
       case 'prepare':
       case 'await-ports':
+      case 'await-health':
+      case 'await-drained':
       case 'wire':
       case 'watch':
         return this.#interruptible(action.kind, signal)
@@ -205,17 +226,11 @@ export class TaskDriver {
   }
 
   /** Runs what a change of mind may cut short. */
-  async #interruptible(
-    kind: 'prepare' | 'await-ports' | 'wire' | 'watch',
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #interruptible(kind: Interruptible, signal: AbortSignal): Promise<void> {
     const { controller, release } = childController(signal)
     this.#current = { kind, controller }
     try {
-      if (kind === 'prepare') await this.#prepare(controller.signal)
-      else if (kind === 'await-ports') await this.#awaitPorts(controller.signal)
-      else if (kind === 'wire') await this.#wire(controller.signal)
-      else await this.#watch(controller.signal)
+      await this.#performInterruptibly(kind, controller.signal)
     } catch (err) {
       if (!controller.signal.aborted) throw err
       // Cut short: a create may have finished all the same.
@@ -223,6 +238,24 @@ export class TaskDriver {
     } finally {
       this.#current = undefined
       release()
+    }
+  }
+
+  #performInterruptibly(kind: Interruptible, signal: AbortSignal): Promise<void> {
+    switch (kind) {
+      case 'prepare':
+        return this.#prepare(signal)
+      case 'await-ports':
+        return this.#awaitPorts(signal)
+      case 'await-drained':
+        return this.#awaitDrained(signal)
+      case 'wire':
+        return this.#wire(signal)
+      case 'await-health':
+      case 'watch':
+        return this.#watchAsking(signal)
+      default:
+        return unreachable(kind, 'interruptible action')
     }
   }
 
@@ -290,6 +323,53 @@ export class TaskDriver {
       release()
       await ended.catch(() => {})
     }
+  }
+
+  /** Until it ends or its health is another one. */
+  async #watchAsking(signal: AbortSignal): Promise<void> {
+    if (this.#health.health === undefined) return this.#watch(signal)
+    await this.#watchBeside(signal, (until) => this.#health.run(until))
+  }
+
+  /** Whether connections to it, unhealthy as it is, are led elsewhere. */
+  #isDrained(): boolean {
+    const task = this.#wanted?.task
+    const isOnNetworks = (task?.attachments.length ?? 0) > 0
+    return !isOnNetworks || task?.isDrained === true || this.#isDrainedLongEnough
+  }
+
+  async #awaitDrained(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps
+    await this.#watchBeside(signal, (until) => wait(clock, drainedMs, until))
+    this.#isDrainedLongEnough = !signal.aborted
+  }
+
+  /** Until it has ended or the other thing is done. */
+  async #watchBeside(
+    signal: AbortSignal,
+    other: (until: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { controller, release } = childController(signal)
+    const end = (): void => controller.abort()
+    const ended = this.#watch(controller.signal).finally(end)
+    // Whoever waits for it reads it.
+    ended.catch(() => {})
+    try {
+      await other(controller.signal)
+      end()
+      await ended.catch((err: unknown) => {
+        if (!hasCode(err, 'CANCELLED')) throw err
+      })
+    } finally {
+      end()
+      release()
+    }
+  }
+
+  async #tellHealth(health: TaskHealth): Promise<void> {
+    this.#status = { ...this.#status, health }
+    await this.#deps.onStatus(this.#status)
+    this.#announce()
   }
 
   #wiring(): Wiring | undefined {
@@ -377,6 +457,7 @@ export class TaskDriver {
       ...(state.kind === 'exited' ? { exitCode: state.exit.exitCode } : { pid: state.pid }),
       hostPorts: (attachment?.ports ?? []).map((port) => `${port.protocol}/${port.publishedPort}`),
     }
+    this.#health.learn(info, this.#wanted?.spec, this.#status)
   }
 
   #noteExit(exit: ExitStatus): void {

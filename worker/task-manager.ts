@@ -17,6 +17,7 @@ import {
 import { noAssignments } from './assignments.ts'
 import { type HostFacts, taskIdLabel } from './container-config.ts'
 import type { ContainerInfo, Executor } from './executor/executor.ts'
+import { ProbeSlots } from './health/probe-slots.ts'
 import { ImageSource } from './image-source.ts'
 import type { StateDb } from './state-db.ts'
 import type { StatusReporter } from './status-reporter.ts'
@@ -71,6 +72,7 @@ export class TaskManager {
       log,
       images: new ImageSource({ executor, clock, log }),
       slots: new Semaphore(deps.startsMax ?? startsMaxDefault),
+      probes: new ProbeSlots(clock),
       onStatus: (status) => this.#onStatus(status),
     }
   }

@@ -2,7 +2,7 @@
 // executor says of its container. Not for doing it (task-driver.ts).
 // Source: Docker Swarm's task model; the texts are those its users know.
 import { unreachable } from '../proto/lib/assert.ts'
-import { isTerminal, TaskState } from '../proto/objects/index.ts'
+import { isTerminal, type TaskHealth, TaskState } from '../proto/objects/index.ts'
 
 /** What the executor says of a task's container. */
 export type ContainerFact =
@@ -21,6 +21,10 @@ export interface TaskFacts {
   readonly isListening?: boolean
   /** Whether it is on the networks that it was connected to while it ran, and off those it left. Default true. */
   readonly isWired?: boolean
+  /** What its health check says; undefined: it has none. */
+  readonly health?: TaskHealth | undefined
+  /** Whether no node leads connections to it any more, as far as can be known. Default true. */
+  readonly isDrained?: boolean
 }
 
 /** A state to be reported. */
@@ -32,7 +36,8 @@ export interface Transition {
 
 /**
  * `idle`: nothing to do until the facts change. `report`: the observed state moves on. `prepare`: pull and create.
- * `start`, `stop`, `remove`: of the container. `await-ports`: until it waits on them. `wire`: one network more or less.
+ * `start`, `stop`, `remove`: of the container. `await-ports`: until it waits on them.
+ * `await-health`: until it is healthy or is not. `await-drained`: until nobody leads connections to it. `wire`: one network more or less.
  * `watch`: wait for its end.
  * `forget`: no trace is left.
  */
@@ -42,6 +47,8 @@ export type TaskAction =
   | { readonly kind: 'prepare' }
   | { readonly kind: 'start' }
   | { readonly kind: 'await-ports' }
+  | { readonly kind: 'await-health' }
+  | { readonly kind: 'await-drained' }
   | { readonly kind: 'wire' }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' }
@@ -86,13 +93,8 @@ function shutDown(container: ContainerFact): TaskAction {
 }
 
 /** Along accepted, preparing, ready, starting, running. */
-function walk({
-  desired,
-  observed,
-  container,
-  isListening = true,
-  isWired = true,
-}: TaskFacts & { readonly desired: TaskState }): TaskAction {
+function walk(facts: TaskFacts & { readonly desired: TaskState }): TaskAction {
+  const { desired, observed, container } = facts
   if (observed < TaskState.ACCEPTED) return report(TaskState.ACCEPTED, 'accepted')
   if (observed < TaskState.PREPARING) return report(TaskState.PREPARING, 'preparing')
   if (observed < TaskState.READY) {
@@ -100,7 +102,7 @@ function walk({
     return report(TaskState.READY, 'prepared')
   }
   if (observed < TaskState.STARTING) return atReady(desired, container)
-  return atStarting(observed, container, { isListening, isWired })
+  return atStarting(facts)
 }
 
 function atReady(desired: TaskState, container: ContainerFact): TaskAction {
@@ -113,21 +115,15 @@ function atReady(desired: TaskState, container: ContainerFact): TaskAction {
 }
 
 /** The container is or was to run. */
-function atStarting(
-  observed: TaskState,
-  container: ContainerFact,
-  { isListening, isWired }: { readonly isListening: boolean; readonly isWired: boolean },
-): TaskAction {
+function atStarting(facts: TaskFacts): TaskAction {
+  const { container } = facts
   switch (container.kind) {
     case 'created':
       return { kind: 'start' }
     case 'running':
-      if (observed < TaskState.RUNNING) {
-        return isListening ? report(TaskState.RUNNING, 'started') : { kind: 'await-ports' }
-      }
-      return { kind: isWired ? 'watch' : 'wire' }
+      return whileRunning(facts)
     case 'exited':
-      return ended(container)
+      return ended(container, facts.health)
     case 'absent':
       return report(TaskState.FAILED, 'started', 'the container of the task is gone')
     default:
@@ -135,7 +131,34 @@ function atStarting(
   }
 }
 
-function ended(exited: Extract<ContainerFact, { readonly kind: 'exited' }>): TaskAction {
+/** A health check says more of a task than that its ports are waited on. Source: swarm-semantics 1.2, STARTING. */
+function whileRunning(facts: TaskFacts): TaskAction {
+  const { observed, health, isListening = true, isWired = true, isDrained = true } = facts
+  const hasRun = observed >= TaskState.RUNNING
+  if (health?.state === 'unhealthy') {
+    return { kind: isDrained || !hasRun ? 'stop' : 'await-drained' }
+  }
+  if (hasRun) return { kind: isWired ? 'watch' : 'wire' }
+  if (health?.state === 'starting') return { kind: 'await-health' }
+  const isReady = health !== undefined || isListening
+  return isReady ? report(TaskState.RUNNING, 'started') : { kind: 'await-ports' }
+}
+
+/** Also with exit code 0: Swarm calls such a task complete, and so does not always replace it. */
+function unhealthy(exitCode: number, health: TaskHealth): TaskAction {
+  const code = exitCode === 0 ? [] : [`non-zero exit (${exitCode})`]
+  const times =
+    health.failures === 1 ? 'its health check' : `${health.failures} health checks in a row`
+  const last = health.output === '' ? '' : `, the last with ${health.output}`
+  const why = `dockerexec: unhealthy container (${times} failed${last})`
+  return report(TaskState.FAILED, 'started', ['task', ...code, why].join(': '))
+}
+
+function ended(
+  exited: Extract<ContainerFact, { readonly kind: 'exited' }>,
+  health: TaskHealth | undefined,
+): TaskAction {
+  if (health?.state === 'unhealthy') return unhealthy(exited.exitCode, health)
   if (exited.exitCode === 0 && exited.why === '') return report(TaskState.COMPLETE, 'finished')
   const code = exited.exitCode === 0 ? [] : [`non-zero exit (${exited.exitCode})`]
   const why = exited.why === '' ? [] : [exited.why]

@@ -19,7 +19,8 @@ export const command = defineCommand({
   summary: 'List the tasks of one or more services',
   description:
     'The newest task of each slot comes first, those it replaced below it. Filters: id, name, label, node, desired-state. ' +
-    '{{.Networks}} of --format has the addresses of each task; with "+" what it was connected to while it ran. What keeps a node from ' +
+    '{{.Networks}} of --format has the addresses of each task; with "+" what it was connected to while it ran. {{.Health}} and ' +
+    '{{.HealthLog}} tell of its health check; ERROR has what a check fails with now. What keeps a node from ' +
     'serving the services, such as a published port that another program holds, follows on stderr.',
   args: { usage: 'SERVICE [SERVICE...]', min: 1, max: 1_000, completes: 'services' },
   flags: {

@@ -16,6 +16,8 @@ export interface ImageRecipe {
   readonly user?: string
   readonly stopSignal?: string
   readonly volumes?: readonly string[]
+  /** HEALTHCHECK as Docker's image configuration has it. */
+  readonly healthcheck?: Readonly<Record<string, unknown>>
   readonly labels?: Readonly<Record<string, string>>
 }
 
@@ -51,6 +53,7 @@ function imageConfig(recipe: ImageRecipe, layerDigests: readonly string[]): obje
       ...(recipe.user === undefined ? {} : { User: recipe.user }),
       ...(recipe.stopSignal === undefined ? {} : { StopSignal: recipe.stopSignal }),
       ...(recipe.labels === undefined ? {} : { Labels: recipe.labels }),
+      ...(recipe.healthcheck === undefined ? {} : { Healthcheck: recipe.healthcheck }),
       ...(recipe.volumes === undefined
         ? {}
         : { Volumes: Object.fromEntries(recipe.volumes.map((path) => [path, {}])) }),

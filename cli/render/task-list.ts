@@ -2,6 +2,7 @@
 import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { PortSpec_Protocol } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { isTaskState, taskStateName } from '../../proto/objects/task-state.ts'
+import { failingText, healthLog, healthMark } from './health-words.ts'
 import { ago, shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import { type ListView, type Row, renderList } from './list-format.ts'
@@ -18,6 +19,8 @@ export const taskListView: ListView = {
     Error: 'ERROR',
     Ports: 'PORTS',
     Networks: 'NETWORKS',
+    Health: 'HEALTH',
+    HealthLog: 'LAST FAILED PROBE',
   },
   table:
     '{{.ID}}\t{{.Name}}\t{{.Image}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}\t{{.Ports}}',
@@ -99,10 +102,12 @@ function taskRow(view: TaskView, name: string, options: TaskListOptions): Row {
     Image: familiarImage(view.spec?.container?.image ?? '', options.truncate),
     Node: node ?? '',
     DesiredState: stateWord(task?.desiredState ?? 0),
-    CurrentState: `${stateWord(task?.state ?? 0)} ${agoWords(task?.stateAtMs ?? 0, options.nowMs)}`,
-    Error: errorText(task?.err ?? '', options.truncate),
+    CurrentState: `${stateWord(task?.state ?? 0)} ${agoWords(task?.stateAtMs ?? 0, options.nowMs)}${healthMark(task)}`,
+    Error: errorText(task?.err || failingText(task), options.truncate),
     Ports: hostPorts(view),
     Networks: networksOf(view, options.networkNames),
+    Health: task?.health?.state ?? '',
+    HealthLog: healthLog(task?.health, options.nowMs),
   }
 }
 

@@ -1,5 +1,6 @@
 // Names of what nodes know by id only. Reads only.
 import {
+  isServing,
   isTerminal,
   type Node,
   type NodeId,
@@ -82,14 +83,13 @@ export function servingText(tx: ReadTx, service: Service): string {
   )
 }
 
-export function isServing({ state, desiredState }: Task): boolean {
-  return state === TaskState.RUNNING && desiredState === TaskState.RUNNING
-}
-
-function whyNot({ state, desiredState, err, message, nodeId }: Task): string {
+function whyNot({ state, desiredState, health, err, message, nodeId }: Task): string {
+  if (desiredState <= TaskState.RUNNING && health?.state === 'unhealthy') return 'it is unhealthy'
   if (state === TaskState.RUNNING) return 'it is to stop'
   if (desiredState > TaskState.RUNNING) return `${taskStateName(state)}, and to stop`
-  const why = err || (nodeId === undefined ? message : '')
+  const isProbed = state === TaskState.STARTING && health?.state === 'starting'
+  const probed = isProbed ? 'not healthy yet' : ''
+  const why = err || (nodeId === undefined ? message : probed)
   return `${taskStateName(state)}${why === '' ? '' : `: ${why}`}`
 }
 

@@ -1,6 +1,7 @@
 // Who a user means by the source and the destination of a trace. Reads only.
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import {
+  isServing,
   type Node,
   type NodeId,
   type Service,
@@ -12,7 +13,7 @@ import { formatIp, parseIp } from '../../proto/spec/ip.ts'
 import { findNode, findService, findTask } from '../controlapi/lookup.ts'
 import { taskName } from '../controlapi/views.ts'
 import type { ReadTx } from '../store/store.ts'
-import { isServing, taskAt } from './names.ts'
+import { taskAt } from './names.ts'
 
 export type TraceSource =
   | { readonly kind: 'task'; readonly task: Task; readonly node: Node; readonly name: string }

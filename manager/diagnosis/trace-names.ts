@@ -6,13 +6,19 @@ import {
   type TraceStep,
   TraceVerdict,
 } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { NetworkAddresses, Node, Service, Task } from '../../proto/objects/index.ts'
+import {
+  isServing,
+  type NetworkAddresses,
+  type Node,
+  type Service,
+  type Task,
+} from '../../proto/objects/index.ts'
 import { formatIp, parseIp } from '../../proto/spec/ip.ts'
 import { findNode, findService, findTask } from '../controlapi/lookup.ts'
 import { taskName } from '../controlapi/views.ts'
 import { networksOfSpec } from '../overlay/network-views.ts'
 import type { ReadTx } from '../store/store.ts'
-import { hostName, isServing, networkName, serviceAt, taskAt } from './names.ts'
+import { hostName, networkName, serviceAt, taskAt } from './names.ts'
 import { type Destination, found, nodeAt } from './trace-ends.ts'
 import { branch, step, type Trace } from './trace-steps.ts'
 

@@ -1,5 +1,6 @@
 // Writes what agents report of their tasks, on the leader: many statuses in one transaction, a state only ever
 // growing, and only of tasks of the reporting node. Not for who may report (leader-sessions.ts).
+import { isDeepStrictEqual } from 'node:util'
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import { createBackoff } from '../../proto/lib/backoff.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
@@ -140,7 +141,7 @@ export function withStatus(
     : withConnections(task.attachments, status.connections)
   const isSame = attachments === task.attachments && !differs(task, status)
   if (status.state === task.state && (isTerminal(task.state) || isSame)) return undefined
-  const { state, message, err, containerId, pid, exitCode, hostPorts } = status
+  const { state, message, err, containerId, pid, exitCode, hostPorts, health } = status
   return {
     ...task,
     state,
@@ -153,6 +154,7 @@ export function withStatus(
     exitCode,
     hostPorts,
     attachments,
+    health,
     ranAtMs: task.ranAtMs === 0 && state === TaskState.RUNNING ? nowMs : task.ranAtMs,
   }
 }
@@ -164,6 +166,7 @@ function differs(task: Task, status: TaskStatus): boolean {
     task.containerId !== status.containerId ||
     task.pid !== status.pid ||
     task.exitCode !== status.exitCode ||
-    task.hostPorts.join() !== status.hostPorts.join()
+    task.hostPorts.join() !== status.hostPorts.join() ||
+    !isDeepStrictEqual(task.health, status.health)
   )
 }

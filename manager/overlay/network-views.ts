@@ -2,6 +2,7 @@
 import {
   canonicalBind,
   clusterNetworks,
+  isServing,
   isTerminal,
   type Network,
   type NetworkId,
@@ -15,7 +16,6 @@ import {
   type SpecHash,
   type Task,
   type TaskEndpoint,
-  TaskState,
 } from '../../proto/objects/index.ts'
 import type { IngressPort } from '../../proto/objects/overlay.ts'
 import { defaultDataPathPort } from '../../proto/spec/cluster-spec.ts'
@@ -105,7 +105,7 @@ export function serviceEndpoint(
 
 /** The task on that network; undefined: it is not on it, has no node yet, or has ended. */
 export function taskEndpoint(task: Task, network: NetworkId): TaskEndpoint | undefined {
-  const { nodeId, state, desiredState } = task
+  const { nodeId, state } = task
   if (nodeId === undefined || isTerminal(state)) return undefined
   const attachment = task.attachments.find((one) => one.networkId === network)
   if (attachment === undefined || attachment.addresses.length === 0) return undefined
@@ -119,7 +119,7 @@ export function taskEndpoint(task: Task, network: NetworkId): TaskEndpoint | und
     addresses: attachment.addresses,
     // Those of a spec's networks are names of the service.
     aliases: connection?.aliases ?? [],
-    isServing: isThere && state === TaskState.RUNNING && desiredState === TaskState.RUNNING,
+    isServing: isThere && isServing(task),
   }
 }
 

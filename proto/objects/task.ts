@@ -85,14 +85,23 @@ export function isActive(task: Task): boolean {
   return task.desiredState <= TaskState.COMPLETE
 }
 
-/** Whether it is to stop, but may still get connections that other nodes lead to it: it runs on until it is drained. */
+/**
+ * Whether it is to stop, because that is wanted or it is unhealthy, but may still get connections that other nodes lead to
+ * it: it runs on until it is drained.
+ */
 export function isDraining(task: Task): boolean {
   return (
     task.attachments.length > 0 &&
     task.state === TaskState.RUNNING &&
-    !isActive(task) &&
+    (!isActive(task) || task.health?.state === 'unhealthy') &&
     !task.isDrained
   )
+}
+
+/** Whether it gets new connections, where it is on networks. */
+export function isServing({ state, desiredState, health }: Task): boolean {
+  const runs = state === TaskState.RUNNING && desiredState === TaskState.RUNNING
+  return runs && health?.state !== 'unhealthy'
 }
 
 /** Whether the task may hold resources of its node. */

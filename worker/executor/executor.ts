@@ -196,7 +196,33 @@ export interface ContainerInfo {
   readonly state: ContainerState
   /** What the network gave: addresses and host ports. Undefined without a network. */
   readonly attachment?: NetworkAttachment
+  /** Absent: not known, as of a container that an older daemon made. */
+  readonly imageHealth?: ImageHealth
 }
+
+/** What an image says of health checks. Times and counts of 0: nothing. */
+export interface ImageHealth {
+  /** `CMD` and a command, `CMD-SHELL` and a line, `NONE`; empty: none. */
+  readonly test: readonly string[]
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly retries: number
+  readonly startPeriodMs: number
+  readonly startIntervalMs: number
+  /** Its shell with what comes before a line. */
+  readonly shell: readonly string[]
+}
+
+/** A short command in a running container. */
+export interface ProbeRequest {
+  readonly argv: readonly string[]
+  /** Then it and what it started is killed. */
+  readonly timeoutMs: number
+}
+
+export type ProbeOutcome =
+  | { readonly kind: 'ended'; readonly exitCode: number; readonly output: string }
+  | { readonly kind: 'timeout'; readonly output: string }
 
 /** Host-mode ports as really published (ephemeral ones filled in). */
 export type PublishedPort = HostPort
@@ -277,6 +303,12 @@ export interface Executor {
 
   /** Resolves when it has ended. Errors: CANCELLED, NOT_FOUND when it is removed meanwhile. */
   wait(id: string, signal: AbortSignal): Promise<ExitStatus>
+
+  /**
+   * Runs a command in it, with its environment, user and limits; what it writes is cut to 4,096 bytes. One at a time for a
+   * container. Errors: FAILED_PRECONDITION when it does not run, CANCELLED, UNAVAILABLE when the command was not run.
+   */
+  probe(id: string, request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome>
 
   /**
    * Puts a running container on one more network; a no-op when it is there with these addresses. Errors:

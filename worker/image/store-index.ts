@@ -1,6 +1,8 @@
 // The image store's own tables (containers-storage: images.json, layers.json) and image
 // configurations, parsed. Pure: text in, values out. We read these files and never write them.
 import { SwarmError } from '../../proto/errors.ts'
+import type { ImageHealth } from '../executor/executor.ts'
+import { imageHealth } from './image-health.ts'
 import { fullName, fullReference, type ImageReference, parseReference } from './reference.ts'
 
 /** What we read of an image's configuration. */
@@ -14,6 +16,7 @@ export interface ImageConfig {
   /** Paths that get an anonymous volume. */
   readonly volumes: readonly string[]
   readonly labels: Readonly<Record<string, string>>
+  readonly health: ImageHealth
 }
 
 export interface StoredImage {
@@ -103,6 +106,7 @@ export function parseImageConfig(text: string, imageId: string): ImageConfig {
     labels: Object.fromEntries(
       Object.entries(asRecord(config.Labels)).map(([key, value]) => [key, String(value)]),
     ),
+    health: imageHealth(asRecord(config.Healthcheck), asTexts(config.Shell)),
   }
 }
 

@@ -5,14 +5,20 @@ import { seededRandom } from '../../../proto/lib/random.ts'
 import {
   type AssignedTask,
   type Assignments,
+  networkId,
   nodeId,
   TaskState,
   type TaskStatus,
   taskId,
 } from '../../../proto/objects/index.ts'
-import type { ContainerConfig, Executor } from '../../../worker/executor/executor.ts'
+import type { ContainerConfig, Executor, ProbeOutcome } from '../../../worker/executor/executor.ts'
 import { createFakeExecutor } from '../../../worker/executor/fake/fake-executor.ts'
-import { FakeHost, type FakeHostOptions } from '../../../worker/executor/fake/fake-host.ts'
+import {
+  FakeHost,
+  type FakeHostOptions,
+  type FakeImage,
+} from '../../../worker/executor/fake/fake-host.ts'
+import { imageHealth } from '../../../worker/image/image-health.ts'
 import { openStateDb, type StateDb } from '../../../worker/state-db.ts'
 import type { StateFile } from '../../../worker/state-file.ts'
 import { StatusReporter } from '../../../worker/status-reporter.ts'
@@ -408,4 +414,124 @@ t.test('an executor that fails now and then is asked again', async (t) => {
     [...failures.values()].map((left) => left < 0),
     [true, true, true],
   )
+})
+
+/** An image whose containers are asked every second and may fail twice. */
+function asked(probe: (runningMs: number) => ProbeOutcome): FakeImage {
+  const Test = ['CMD', 'check']
+  const health = imageHealth({ Test, Interval: 1e9, Retries: 2, Timeout: 5e8 }, [])
+  return { health, probe: (_request, runningMs) => probe(runningMs) }
+}
+
+const well: ProbeOutcome = { kind: 'ended', exitCode: 0, output: '' }
+const ill: ProbeOutcome = { kind: 'ended', exitCode: 1, output: 'no answer' }
+const onNetwork = { attachments: [{ networkId: networkId('red'), addresses: ['10.0.1.5'] }] }
+
+t.test('a task with a health check runs once it is healthy (swarm-semantics 1.2)', async (t) => {
+  const node = await aNode(t, {
+    localImages: { hello: asked((ms) => (ms > 1_500 ? well : ill)) },
+    probeMs: 20,
+  })
+  await node.assign(anAssignedTask({ id: 'a' }))
+  await node.clock.advance(1_300)
+  t.match(node.last('a'), { state: S.STARTING, health: { state: 'starting', failures: 1 } })
+  await node.until('a', S.RUNNING)
+  t.match(node.last('a'), { health: { state: 'healthy', output: 'exit code 1: no answer' } })
+  t.ok(onlyGrew(node.told.get('a')))
+})
+
+t.test('a task that never gets healthy fails with Swarm’s words', async (t) => {
+  const hangs: ProbeOutcome = { kind: 'timeout', output: '' }
+  const node = await aNode(t, { localImages: { hello: asked(() => hangs) } })
+  await node.assign(anAssignedTask({ id: 'a', ...onNetwork }))
+  await node.until('a', S.FAILED)
+  const why = '2 health checks in a row failed, the last with timeout after 0.5 s'
+  t.match(node.last('a'), {
+    err: `task: non-zero exit (143): dockerexec: unhealthy container (${why})`,
+    health: { state: 'unhealthy', failures: 2 },
+  })
+  t.equal(node.state('a'), 'exited')
+  t.equal(
+    node.told.get('a')?.some(({ state }) => state === S.RUNNING),
+    false,
+  )
+})
+
+t.test('an unhealthy task runs on until nobody leads connections to it', async (t) => {
+  let answer = well
+  const node = await aNode(t, { localImages: { hello: asked(() => answer) } })
+  await node.assign(anAssignedTask({ id: 'a', ...onNetwork }))
+  await node.until('a', S.RUNNING)
+  answer = ill
+  const unhealthy = () => node.last('a')?.health?.state === 'unhealthy'
+  await node.clock.until(unhealthy, 5_000, 'it is unhealthy')
+  t.match(node.last('a'), { state: S.RUNNING })
+  await node.clock.advance(2_000)
+  t.equal(node.state('a'), 'running')
+  await node.assign(anAssignedTask({ id: 'a', ...onNetwork, isDrained: true }))
+  await node.until('a', S.FAILED)
+  t.match(node.last('a')?.err, /dockerexec: unhealthy container/)
+})
+
+t.test('without a manager it does so for some seconds, off networks not at all', async (t) => {
+  let answer = well
+  const node = await aNode(t, { localImages: { hello: asked(() => answer) } })
+  await node.assign(anAssignedTask({ id: 'a', ...onNetwork }), anAssignedTask({ id: 'b', slot: 2 }))
+  await node.until('a', S.RUNNING)
+  await node.until('b', S.RUNNING)
+  answer = ill
+  await node.until('b', S.FAILED)
+  t.equal(node.state('a'), 'running')
+  await node.clock.advance(10_000)
+  t.match(node.last('a'), { state: S.FAILED })
+})
+
+t.test('a restarted daemon goes on asking, and a healthy task stays healthy', async (t) => {
+  let answer = well
+  const node = await aNode(t, { localImages: { hello: asked(() => answer) } })
+  await node.assign(anAssignedTask({ id: 'a', ...onNetwork }))
+  await node.until('a', S.RUNNING)
+  node.told.clear()
+  await node.restart()
+  await node.clock.advance(5_000)
+  t.equal(
+    node.told.get('a')?.some(({ health }) => health?.state !== 'healthy'),
+    false,
+  )
+  answer = ill
+  const unhealthy = () => node.last('a')?.health?.state === 'unhealthy'
+  await node.clock.until(unhealthy, 5_000, 'it is unhealthy')
+  await node.restart()
+  await node.clock.advance(10_000)
+  t.match(node.last('a'), { state: S.FAILED, err: /unhealthy container/ }, 'nor is it forgotten')
+})
+
+t.test('a task that is to stop is not asked any longer', async (t) => {
+  let probes = 0
+  const node = await aNode(t, {
+    localImages: {
+      hello: asked(() => {
+        probes += 1
+        return ill
+      }),
+    },
+  })
+  await node.assign(anAssignedTask({ id: 'a' }))
+  await node.clock.advance(1_200)
+  await node.assign(anAssignedTask({ id: 'a', desiredState: S.SHUTDOWN }))
+  await node.until('a', S.SHUTDOWN)
+  t.equal(node.last('a')?.err, '')
+  const before = probes
+  await node.clock.advance(10_000)
+  t.equal(probes, before)
+})
+
+t.test('the end of a container while it is asked is its own', async (t) => {
+  const node = await aNode(t, {
+    localImages: { hello: { ...asked(() => well), runMs: 3_500, exitCode: 5 } },
+    probeMs: 400,
+  })
+  await node.assign(anAssignedTask({ id: 'a' }))
+  await node.until('a', S.FAILED)
+  t.equal(node.last('a')?.err, 'task: non-zero exit (5)')
 })

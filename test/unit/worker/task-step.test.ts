@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { isTerminal, TaskState } from '../../../proto/objects/index.ts'
+import { isTerminal, type TaskHealth, TaskState } from '../../../proto/objects/index.ts'
 import {
   type ContainerFact,
   nextTaskAction,
@@ -66,20 +66,55 @@ t.test('a step follows from what is wanted, observed and found', async (t) => {
   }
 })
 
+t.test('what a health check says comes before ports and before the end', async (t) => {
+  const health = (state: TaskHealth['state'], failures = 0) => ({
+    health: { state, failures, failedAtMs: 0, output: 'exit code 1' },
+  })
+  const step = (observed: TaskState, container: ContainerFact, more: Partial<TaskFacts>) =>
+    told(nextTaskAction({ desired: S.RUNNING, observed, container, ...more }))
+  const off = { isListening: false }
+  t.equal(step(S.STARTING, running, { ...health('starting'), ...off }), 'await-health')
+  t.equal(step(S.STARTING, running, { ...health('healthy'), ...off }), '512 started')
+  t.equal(step(S.STARTING, running, off), 'await-ports')
+  t.equal(step(S.STARTING, running, { ...health('unhealthy'), isDrained: false }), 'stop')
+  t.equal(step(S.RUNNING, running, health('starting')), 'watch')
+  t.equal(step(S.RUNNING, running, { ...health('healthy'), isWired: false }), 'wire')
+  t.equal(step(S.RUNNING, running, { ...health('unhealthy'), isDrained: false }), 'await-drained')
+  t.equal(step(S.RUNNING, running, health('unhealthy')), 'stop')
+  // Source: swarm-semantics 5.3; also a container that ends well has failed.
+  const words = 'dockerexec: unhealthy container'
+  t.equal(
+    step(S.RUNNING, exited(137), health('unhealthy', 3)),
+    `704 started task: non-zero exit (137): ${words} (3 health checks in a row failed, the last with exit code 1)`,
+  )
+  t.match(step(S.RUNNING, exited(0), health('unhealthy', 1)), `started task: ${words} (its health`)
+  t.equal(step(S.RUNNING, exited(0), health('healthy')), '576 finished')
+})
+
 t.test('from anywhere a task comes to rest, its state only growing', async () => {
   const states = Object.values(TaskState)
   const anyContainer = fc.oneof(
     fc.constantFrom(absent, created, running),
     fc.integer({ min: -1, max: 255 }).map((code) => exited(code)),
   )
+  const anyHealth = fc.record({
+    state: fc.constantFrom('starting' as const, 'healthy' as const, 'unhealthy' as const),
+    failures: fc.nat({ max: 5 }),
+    failedAtMs: fc.constant(0),
+    output: fc.constant(''),
+  })
   fc.assert(
     fc.property(
-      fc.constantFrom<TaskFacts['desired']>('gone', ...states),
-      fc.constantFrom(...states),
-      anyContainer,
+      fc.record({
+        desired: fc.constantFrom<TaskFacts['desired']>('gone', ...states),
+        observed: fc.constantFrom(...states),
+        container: anyContainer,
+        health: fc.option(anyHealth, { nil: undefined }),
+        isDrained: fc.boolean(),
+      }),
       fc.boolean(),
-      (desired, observed, container, succeeds) => {
-        let facts: TaskFacts = { desired, observed, container }
+      (from, succeeds) => {
+        let facts: TaskFacts = from
         for (let step = 0; step < 12; step++) {
           const action = nextTaskAction(facts)
           if (action.kind === 'idle' || action.kind === 'forget') return isAtRest(facts)
@@ -110,6 +145,13 @@ function after(facts: TaskFacts, action: TaskAction, succeeds: boolean): TaskFac
       return succeeds ? { ...facts, container: created } : { ...facts, observed: S.REJECTED }
     case 'start':
       return succeeds ? { ...facts, container: running } : { ...facts, observed: S.FAILED }
+    case 'await-health':
+      return {
+        ...facts,
+        health: facts.health && { ...facts.health, state: succeeds ? 'healthy' : 'unhealthy' },
+      }
+    case 'await-drained':
+      return { ...facts, isDrained: true }
     case 'watch':
       return { ...facts, container: exited(succeeds ? 0 : 1) }
     case 'stop':

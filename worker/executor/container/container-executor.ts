@@ -16,6 +16,8 @@ import type {
   FileMount,
   LogLine,
   LogOptions,
+  ProbeOutcome,
+  ProbeRequest,
   PullOptions,
   ResolvedImage,
   StopOptions,
@@ -29,6 +31,7 @@ import { Container } from './container.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
+import { runProbe } from './probe.ts'
 import { identifyProcess, isAlive, signalProcess } from './processes.ts'
 import type { ContainerRecord } from './record.ts'
 import type { SeccompCache } from './seccomp-cache.ts'
@@ -165,6 +168,14 @@ export class ContainerExecutor implements Executor {
     return (await this.#get(id)).exit(signal)
   }
 
+  async probe(id: string, request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome> {
+    const container = await this.#get(id)
+    if (container.record.exit === undefined && container.record.phase === 'started') {
+      return runProbe(this.#options.tools.runtime, container, request, signal)
+    }
+    throw new SwarmError('FAILED_PRECONDITION', `container ${id} is not running: ask it nothing`)
+  }
+
   async connect(id: string, endpoint: EndpointConfig, signal: AbortSignal): Promise<ContainerInfo> {
     const container = await this.#get(id)
     const { config, attachment, exit } = container.record
@@ -292,10 +303,12 @@ export class ContainerExecutor implements Executor {
     const image = await images.forContainer(config.image, (id) =>
       container.update({ image: { ...container.record.image, id } }),
     )
-    const stopSignal = config.stopSignal || (await images.store.config(image)).stopSignal
+    const { health, stopSignal: usualSignal } = await images.store.config(image)
+    const stopSignal = config.stopSignal || usualSignal
     container.update({
       image: await images.store.resolved(config.image, image),
       stopSignal: parseSignal(stopSignal || 'SIGTERM'),
+      imageHealth: health,
     })
     await mkdir(paths.diskDir, { mode: 0o711 })
     mkdirSync(paths.bundleDir, { mode: 0o711 })

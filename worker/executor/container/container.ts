@@ -80,7 +80,7 @@ export class Container {
   }
 
   info(): ContainerInfo {
-    const { config, image, createdAtMs, attachment } = this.#record
+    const { config, image, createdAtMs, attachment, imageHealth } = this.#record
     return {
       id: this.id,
       config,
@@ -88,6 +88,7 @@ export class Container {
       createdAtMs,
       state: this.#state(),
       ...(attachment === undefined ? {} : { attachment }),
+      ...(imageHealth === undefined ? {} : { imageHealth }),
     }
   }
 

@@ -5,7 +5,7 @@ import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
 import type { LowerLayers } from '../../image/image-store.ts'
-import type { SpawnHelper, SpawnResult } from '../spawn/spawn-helper.ts'
+import type { SpawnHelper, SpawnOptions, SpawnResult } from '../spawn/spawn-helper.ts'
 import type { CgroupVersion } from './cgroups.ts'
 import { endCreation, rootfsVariable } from './creation-processes.ts'
 import { runtimeError } from './oci-errors.ts'
@@ -104,6 +104,18 @@ export class OciRuntime {
   async start(id: string): Promise<void> {
     const result = await this.#runtime(['start', id])
     if (result.code !== 0) throw runtimeError(`start of container ${id}`, result.stderr)
+  }
+
+  /** Runs the process of that file in a running container, noting its number in another. Never rejects. */
+  exec(
+    id: string,
+    files: { readonly processPath: string; readonly pidPath: string },
+    options: SpawnOptions,
+  ): Promise<SpawnResult> {
+    const { runtimePath, host, helper } = this.#options
+    const { processPath, pidPath } = files
+    const exec = ['exec', '--process', processPath, '--pid-file', pidPath, id]
+    return helper.spawn([runtimePath, '--root', host.runtimeDir, ...exec], options)
   }
 
   /** Forgets it, with its cgroups; kills what is left of it. A no-op on an unknown one. Errors: INTERNAL. */

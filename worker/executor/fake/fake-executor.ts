@@ -9,6 +9,8 @@ import type {
   ExitStatus,
   LogLine,
   LogOptions,
+  ProbeOutcome,
+  ProbeRequest,
   PullOptions,
   ResolvedImage,
   StopOptions,
@@ -87,6 +89,11 @@ class FakeExecutor implements Executor {
       if (state.kind === 'exited') return state.exit
       await this.#nextChange(signal)
     }
+  }
+
+  async probe(id: string, request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome> {
+    await this.#pause(this.#host.options.probeMs ?? 0, signal)
+    return this.#host.probe(id, request)
   }
 
   async connect(id: string, endpoint: EndpointConfig, signal: AbortSignal): Promise<ContainerInfo> {

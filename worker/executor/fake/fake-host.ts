@@ -7,7 +7,10 @@ import type {
   ContainerInfo,
   ContainerState,
   ExitStatus,
+  ImageHealth,
   LogLine,
+  ProbeOutcome,
+  ProbeRequest,
 } from '../executor.ts'
 import type { EndpointConfig, NetworkAttachment } from '../network-attacher.ts'
 
@@ -19,6 +22,10 @@ export interface FakeImage {
   readonly exitCode?: number
   /** Between the stop signal and the end, grace permitting; default 0. */
   readonly stopMs?: number
+  /** Its HEALTHCHECK; absent: none. */
+  readonly health?: ImageHealth
+  /** What health probes find so long after its start; absent: it is healthy. */
+  readonly probe?: (request: ProbeRequest, runningMs: number) => ProbeOutcome
   readonly createError?: SwarmError
   readonly startError?: SwarmError
 }
@@ -33,6 +40,7 @@ export interface FakeHostOptions {
   readonly createMs?: number
   readonly startMs?: number
   readonly connectMs?: number
+  readonly probeMs?: number
 }
 
 interface FakeContainer {
@@ -76,9 +84,11 @@ export class FakeHost {
 
   /** Errors: NOT_FOUND. */
   inspect(id: string): ContainerInfo {
-    const { config, createdAtMs, attachment, state } = this.#container(id)
+    const { config, createdAtMs, attachment, state, image: made } = this.#container(id)
     const image = { reference: config.image, id: `sha256:${config.image}`, sizeBytes: 1 }
-    return { id, config, image, createdAtMs, state, attachment }
+    const { health: imageHealth } = made
+    const known = { id, config, image, createdAtMs, state, attachment }
+    return imageHealth === undefined ? known : { ...known, imageHealth }
   }
 
   create(config: ContainerConfig, image: FakeImage): ContainerInfo {
@@ -112,6 +122,16 @@ export class FakeHost {
     }
     this.#changed()
     return this.inspect(id)
+  }
+
+  /** Errors: FAILED_PRECONDITION when it does not run, NOT_FOUND. */
+  probe(id: string, request: ProbeRequest): ProbeOutcome {
+    const { state, image } = this.#container(id)
+    if (state.kind !== 'running') {
+      throw new SwarmError('FAILED_PRECONDITION', `container ${id} does not run`)
+    }
+    const runningMs = this.options.clock.wallMs() - state.startedAtMs
+    return image.probe?.(request, runningMs) ?? { kind: 'ended', exitCode: 0, output: '' }
   }
 
   /** Errors: FAILED_PRECONDITION when it does not run, what the host says, NOT_FOUND. */

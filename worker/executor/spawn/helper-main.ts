@@ -21,7 +21,6 @@ interface Running {
   readonly cutShort: (why: CutShort) => void
 }
 
-const outputBytesMax = 32 * 1024 * 1024
 const syncBytesMax = 64 * 1024
 
 const channel = new Socket({ fd: 3, readable: true, writable: true })
@@ -62,8 +61,8 @@ function run(request: SpawnRequest, send: (answer: Answer) => void): void {
     cwd: request.cwd,
     stdio: request.syncPipe ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
   })
-  const stdout = collect(child.stdout)
-  const stderr = collect(child.stderr)
+  const stdout = collect(child.stdout, request.outputBytesMax)
+  const stderr = collect(child.stderr, request.outputBytesMax)
   const finish = (answer: Answer): void => {
     if (!running.delete(request.id)) return
     clearTimeout(timer)
@@ -94,12 +93,12 @@ function failed(why: string): Answer {
   return { code: -1, stdout: '', stderr: why, sync: '' }
 }
 
-function collect(stream: Readable | null): () => string {
+function collect(stream: Readable | null, bytesMax: number): () => string {
   const chunks: Buffer[] = []
-  let size = 0
+  let free = bytesMax
   stream?.on('data', (chunk: Buffer) => {
-    size += chunk.length
-    if (size <= outputBytesMax) chunks.push(chunk)
+    if (free > 0) chunks.push(chunk.subarray(0, free))
+    free -= chunk.length
   })
   return () => Buffer.concat(chunks).toString('utf8')
 }

@@ -20,13 +20,23 @@ export interface SpawnOptions {
   readonly syncPipe?: boolean
   /** Kills it. */
   readonly signal?: AbortSignal
+  /** Of each stream; default 32 MiB. */
+  readonly outputBytesMax?: number
+  /** Default `work`. */
+  readonly lane?: Lane
 }
+
+/**
+ * Programs wait for others of their lane only. `work`: short ones that others wait for. `probe`: of containers, which may
+ * hang until their time is over.
+ */
+export type Lane = 'work' | 'probe'
 
 export type SpawnResult = Omit<SpawnAnswer, 'id'>
 
 export interface SpawnHelper {
   /**
-   * Runs a program to its end; never rejects. At most `runningMax` run at a time, the others wait.
+   * Runs a program to its end; never rejects. At most `runningMax` of its lane run at a time, the others wait.
    */
   spawn(argv: readonly string[], options?: SpawnOptions): Promise<SpawnResult>
   /** The same in the common form. */
@@ -38,7 +48,7 @@ export interface SpawnHelper {
 export interface SpawnHelperOptions {
   /** The helper's own file; default: helper-main beside this one. */
   readonly mainPath?: string
-  /** Default 8. */
+  /** Of the lane `work`; default 8. */
   readonly runningMax?: number
   /** cgroup folders the helper, and so conmon, lives in: `/sys/fs/cgroup/…`; made when missing. */
   readonly cgroupDirs?: readonly string[]
@@ -46,6 +56,8 @@ export interface SpawnHelperOptions {
 
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const queuedMax = 10_000
+const outputBytesMax = 32 * 1024 * 1024
+const probesMax = 80
 
 /**
  * The helper sees the host's mounts come and go, but not the second cgroup tree of hosts that have both versions: crun
@@ -58,8 +70,15 @@ const inPrivateMounts: readonly string[] = [
 ]
 const nodeFlags: readonly string[] = ['--max-semi-space-size=1']
 
+interface LaneState {
+  readonly max: number
+  running: number
+  readonly waiting: Job[]
+}
+
 interface Job {
   readonly request: SpawnRequest
+  readonly lane: LaneState
   readonly resolve: (result: SpawnResult) => void
 }
 
@@ -77,7 +96,7 @@ export function createSpawnHelper(options: SpawnHelperOptions = {}): SpawnHelper
 
 class Runner {
   readonly #options: SpawnHelperOptions
-  readonly #waiting: Job[] = []
+  readonly #lanes: Readonly<Record<Lane, LaneState>>
   readonly #running = new Map<number, Job>()
   #child: ChildProcess | undefined
   #channel: Duplex | undefined
@@ -86,12 +105,17 @@ class Runner {
 
   constructor(options: SpawnHelperOptions) {
     this.#options = options
+    this.#lanes = {
+      work: { max: options.runningMax ?? 8, running: 0, waiting: [] },
+      probe: { max: probesMax, running: 0, waiting: [] },
+    }
   }
 
   submit(argv: readonly string[], options: SpawnOptions): Promise<SpawnResult> {
     if (this.#closed) return Promise.resolve(failure('the spawn helper is closed'))
     if (options.signal?.aborted) return Promise.resolve(failure('aborted before its start'))
-    if (this.#waiting.length >= queuedMax) return Promise.resolve(failure('too many wait'))
+    const lane = this.#lanes[options.lane ?? 'work']
+    if (lane.waiting.length >= queuedMax) return Promise.resolve(failure('too many wait'))
     const id = this.#nextId++
     const request: SpawnRequest = {
       kind: 'run',
@@ -102,16 +126,17 @@ class Runner {
       input: options.input ?? '',
       timeoutMs: options.timeoutMs ?? 10_000,
       syncPipe: options.syncPipe ?? false,
+      outputBytesMax: options.outputBytesMax ?? outputBytesMax,
     }
     return new Promise((resolve) => {
-      const abort = (): void => this.#cancel(id)
+      const abort = (): void => this.#cancel(id, lane)
       options.signal?.addEventListener('abort', abort, { once: true })
       const finish = (result: SpawnResult): void => {
         options.signal?.removeEventListener('abort', abort)
         resolve(result)
       }
-      this.#waiting.push({ request, resolve: finish })
-      this.#pump()
+      lane.waiting.push({ request, lane, resolve: finish })
+      this.#pump(lane)
     })
   }
 
@@ -124,20 +149,19 @@ class Runner {
     await ended
   }
 
-  #cancel(id: number): void {
+  #cancel(id: number, { waiting }: LaneState): void {
     if (this.#running.has(id)) {
       this.#channel?.write(encodeFrame({ kind: 'cancel', id }))
       return
     }
-    const index = this.#waiting.findIndex((job) => job.request.id === id)
-    const [job] = index < 0 ? [] : this.#waiting.splice(index, 1)
+    const index = waiting.findIndex((job) => job.request.id === id)
+    const [job] = index < 0 ? [] : waiting.splice(index, 1)
     job?.resolve(failure('aborted before its start'))
   }
 
-  #pump(): void {
-    const runningMax = this.#options.runningMax ?? 8
-    while (this.#running.size < runningMax) {
-      const job = this.#waiting.shift()
+  #pump(lane: LaneState): void {
+    while (lane.running < lane.max) {
+      const job = lane.waiting.shift()
       if (job === undefined) return
       try {
         this.#channel ??= this.#startHelper()
@@ -146,6 +170,7 @@ class Runner {
         continue
       }
       this.#running.set(job.request.id, job)
+      lane.running += 1
       this.#channel.write(encodeFrame(job.request))
     }
   }
@@ -199,9 +224,11 @@ class Runner {
 
   #answered({ id, ...result }: SpawnAnswer): void {
     const job = this.#running.get(id)
+    if (job === undefined) return
     this.#running.delete(id)
-    job?.resolve(result)
-    this.#pump()
+    job.lane.running -= 1
+    job.resolve(result)
+    this.#pump(job.lane)
   }
 
   #helperEnded(child: ChildProcess, why: string): void {
@@ -210,9 +237,13 @@ class Runner {
     this.#channel = undefined
     const lost = [...this.#running.values()]
     this.#running.clear()
+    const lanes = Object.values(this.#lanes)
+    for (const lane of lanes) lane.running = 0
     for (const job of lost) job.resolve(failure(`the spawn helper ended (${why})`))
-    if (this.#closed) for (const job of this.#waiting.splice(0)) job.resolve(failure('closed'))
-    else this.#pump()
+    for (const lane of lanes) {
+      if (this.#closed) for (const job of lane.waiting.splice(0)) job.resolve(failure('closed'))
+      else this.#pump(lane)
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // Statuses may arrive before the leader itself has applied what they are about.
 import t from 'tap'
-import { isKnown, StatusWriter } from '../../../../manager/dispatcher/status-writer.ts'
+import { isKnown, StatusWriter, withStatus } from '../../../../manager/dispatcher/status-writer.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
 import { nodeId, TaskState, type TaskStatus, taskId } from '../../../../proto/objects/index.ts'
 import { aTask } from '../../../support/objects.ts'
@@ -103,4 +103,15 @@ t.test('what is known costs no entry; of tasks on other nodes a manager cannot t
   }
   t.equal(log.length, entries)
   t.equal(leader.view((tx) => tx.get('tasks', 'a'))?.nodeId, 'w1')
+})
+
+t.test('what is said of a task’s health is kept, and said again changes nothing', async (t) => {
+  const running = aTask({ id: 'a', node: 'w1', state: S.RUNNING })
+  const health = { state: 'unhealthy' as const, failures: 3, failedAtMs: 1, output: 'no' }
+  const status = { ...aStatus('a', S.RUNNING), health }
+  const next = withStatus(running, { nodeId: w1, status }, 7)
+  t.match(next, { state: S.RUNNING, health, appliedAtMs: 7 })
+  if (next === undefined) return
+  const again = { ...status, health: { ...health } }
+  t.equal(withStatus(next, { nodeId: w1, status: again }, 8), undefined)
 })

@@ -6,7 +6,14 @@ import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
 import type { ReplicatedStore } from '../../../../manager/store/replicated-store.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
-import { networkId, nodeId, type Task, TaskState, taskId } from '../../../../proto/objects/index.ts'
+import {
+  isServing,
+  networkId,
+  nodeId,
+  type Task,
+  TaskState,
+  taskId,
+} from '../../../../proto/objects/index.ts'
 import { aCluster, aNode, aService, aTask, type ServiceFacts } from '../../../support/objects.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 
@@ -174,3 +181,25 @@ t.test('a network that a task leaves while it runs on', async (t) => {
   await world.clock.advance(drainMs + 100)
   t.equal(phase('other'), 'leaving', 'with its end nothing is left to do')
 })
+
+t.test(
+  'an unhealthy task that is wanted is drained all the same, and not served before',
+  async (t) => {
+    const world = await aWorld(t)
+    const health = { state: 'unhealthy' as const, failures: 3, failedAtMs: 1, output: 'no' }
+    t.ok(isServing(world.task('on-net')))
+    const index = await world.change('on-net', { health })
+    t.notOk(isServing(world.task('on-net')))
+    world.follow(index, 'a')
+    await world.clock.advance(100)
+    t.equal(world.task('on-net').isDrained, false, 'one node leads connections to it still')
+    world.follow(index, 'b')
+    await world.clock.advance(1)
+    t.equal(world.task('on-net').isDrained, true)
+    t.equal(
+      world.task('on-net').desiredState,
+      TaskState.RUNNING,
+      'its node says what becomes of it',
+    )
+  },
+)

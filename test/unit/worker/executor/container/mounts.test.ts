@@ -5,6 +5,7 @@ import {
   plannedMounts,
 } from '../../../../../worker/executor/container/mounts.ts'
 import type { Mount } from '../../../../../worker/executor/executor.ts'
+import { imageHealth } from '../../../../../worker/image/image-health.ts'
 import { aContainer } from '../../../../support/container-configs.ts'
 
 const image = {
@@ -16,6 +17,7 @@ const image = {
   stopSignal: '',
   volumes: ['/data', '/etc/../logs/'],
   labels: {},
+  health: imageHealth({}, []),
 }
 const planned = (mounts: readonly Mount[]): readonly Mount[] =>
   plannedMounts(aContainer('x', { mounts }), image)

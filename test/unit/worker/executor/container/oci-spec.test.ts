@@ -5,6 +5,7 @@ import {
   cpuQuota,
   type OciSpecInput,
 } from '../../../../../worker/executor/container/oci-spec.ts'
+import { imageHealth } from '../../../../../worker/image/image-health.ts'
 import type { ImageConfig } from '../../../../../worker/image/store-index.ts'
 import { aContainer } from '../../../../support/container-configs.ts'
 import { golden } from '../../../../support/golden.ts'
@@ -18,6 +19,7 @@ const image: ImageConfig = {
   stopSignal: '',
   volumes: [],
   labels: {},
+  health: imageHealth({}, []),
 }
 
 function anInput(over: Partial<OciSpecInput> = {}): OciSpecInput {

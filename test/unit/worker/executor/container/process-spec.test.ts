@@ -7,6 +7,7 @@ import {
   processEnv,
   workdir,
 } from '../../../../../worker/executor/container/process-spec.ts'
+import { imageHealth } from '../../../../../worker/image/image-health.ts'
 import type { ImageConfig } from '../../../../../worker/image/store-index.ts'
 import { aContainer } from '../../../../support/container-configs.ts'
 
@@ -19,6 +20,7 @@ const image: ImageConfig = {
   stopSignal: '',
   volumes: [],
   labels: {},
+  health: imageHealth({}, []),
 }
 const facts = { hostname: 'h', home: '/root' }
 

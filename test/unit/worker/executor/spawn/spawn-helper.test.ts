@@ -53,6 +53,22 @@ t.test('programs run through the helper', async (t) => {
     t.notMatch(stdout, 'TSSWARM_TEST_SECRET')
   })
 
+  await t.test('output is cut where it was asked for', async (t) => {
+    const script = 'yes | head -c 300000; echo end >&2'
+    const cut = await helper.spawn(['/bin/sh', '-c', script], { outputBytesMax: 10 })
+    t.same(cut, { code: 0, stdout: 'y\ny\ny\ny\ny\n', stderr: 'end\n', sync: '' })
+  })
+
+  await t.test('probes that hang keep no work waiting', async (t) => {
+    const controllers = Array.from({ length: 5 }, () => new AbortController())
+    const hanging = controllers.map(({ signal }) =>
+      helper.spawn(['/bin/sleep', '100'], { lane: 'probe', signal, timeoutMs: 60_000 }),
+    )
+    t.match(await helper.spawn(['/bin/echo', 'work']), { code: 0 })
+    for (const controller of controllers) controller.abort()
+    for (const result of await Promise.all(hanging)) t.match(result, { cutShort: 'cancel' })
+  })
+
   await t.test('what cannot be started is told', async (t) => {
     t.match(await helper.spawn(['/no/such']), { code: -1, stderr: /ENOENT/ })
     t.match(await helper.spawn([]), { code: -1, stderr: 'empty command' })
