@@ -1,4 +1,5 @@
 // From a task and its spec to what the executor is asked to make. Names and labels are those Swarm's users know.
+import { expandTemplate, type TemplateContext } from '../proto/go-template/task-template.ts'
 import { type AssignedTask, genericEnv, type NodeId } from '../proto/objects/index.ts'
 import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
@@ -6,7 +7,6 @@ import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
 import type { ContainerNetwork } from './executor/network-attacher.ts'
 import type { TargetPort } from './listening-ports.ts'
 import type { PayloadSource } from './payload-store.ts'
-import { expandTemplate, type TemplateContext } from './task-template.ts'
 
 /** What a task's container is told of its host. */
 export interface HostFacts {
@@ -152,8 +152,9 @@ function swarmLabels(task: AssignedTask, host: HostFacts): Readonly<Record<strin
 }
 
 function mountOf(mount: MountSpec, expand: Expand): Mount {
-  const { target, readOnly } = mount
-  const source = expand(mount.source, `mount ${target} source`)
+  const { readOnly } = mount
+  const source = expand(mount.source, `mount ${mount.target} source`)
+  const target = expand(mount.target, 'mount target')
   switch (mount.kind) {
     case 'bind':
       return {
@@ -170,11 +171,11 @@ function mountOf(mount: MountSpec, expand: Expand): Mount {
       return {
         kind: 'volume',
         ...(source === '' ? {} : { name: source }),
-        target: expand(target, 'mount target'),
+        target,
         readOnly,
         noCopy: mount.volumeNoCopy,
-        labels: mount.volumeLabels,
-        options: mount.volumeOptions,
+        labels: expandValues(mount.volumeLabels, `mount ${target} volume label`, expand),
+        options: expandValues(mount.volumeOptions, `mount ${target} volume option`, expand),
         isSlots: isSlotVolume(mount),
         ...(mount.volumeSubpath === '' ? {} : { subpath: mount.volumeSubpath }),
       }
@@ -187,6 +188,15 @@ function mountOf(mount: MountSpec, expand: Expand): Mount {
         ...(mount.tmpfsMode === 0 ? {} : { mode: mount.tmpfsMode }),
       }
   }
+}
+
+function expandValues(
+  map: Readonly<Record<string, string>>,
+  what: string,
+  expand: Expand,
+): Readonly<Record<string, string>> {
+  const entries = Object.entries(map)
+  return Object.fromEntries(entries.map(([key, text]) => [key, expand(text, `${what} ${key}`)]))
 }
 
 function recursionOf(mount: MountSpec): NonNullable<BindMount['readOnlyRecursion']> {

@@ -1,6 +1,6 @@
 // A line of `tsswarm events`, as Docker words it: time, type, action, id and attributes.
 import type { ClusterEvent } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { Value } from './go-template/functions.ts'
+import type { Value } from '../../proto/go-template/functions.ts'
 import { shortId } from './human.ts'
 
 /** "2024-01-02T03:04:05.678000000Z service create abc (name=web)". */

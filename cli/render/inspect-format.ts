@@ -1,7 +1,7 @@
 // What `--format` of an inspect means: indented JSON of all objects, `json` in one line, or a Go template an object.
-import { evaluateTemplate } from './go-template/evaluate.ts'
-import type { Value } from './go-template/functions.ts'
-import { parseTemplate } from './go-template/parser.ts'
+import { evaluateTemplate } from '../../proto/go-template/evaluate.ts'
+import type { Value } from '../../proto/go-template/functions.ts'
+import { parseTemplate } from '../../proto/go-template/parser.ts'
 import { unescapeFormat } from './list-format.ts'
 
 /** The text of inspected objects in Docker's JSON. Errors: INVALID_ARGUMENT on a bad template. */

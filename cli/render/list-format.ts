@@ -1,6 +1,6 @@
 // What `--format` and `-q` of a listing mean: a table, JSON lines, or a Go template a row.
-import { evaluateTemplate } from './go-template/evaluate.ts'
-import { parseTemplate } from './go-template/parser.ts'
+import { evaluateTemplate } from '../../proto/go-template/evaluate.ts'
+import { parseTemplate } from '../../proto/go-template/parser.ts'
 import { alignTable } from './table.ts'
 
 export type Row = Readonly<Record<string, string | boolean>>

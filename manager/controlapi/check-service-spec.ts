@@ -17,6 +17,7 @@ import { checkGeneric } from './check-generic.ts'
 import { checkMode } from './check-mode.ts'
 import { checkMounts } from './check-mounts.ts'
 import { duplicates, type Problem } from './check-problem.ts'
+import { checkTemplates } from './check-templates.ts'
 import { isCapability, isImageReference, isSignal } from './known-names.ts'
 
 const nanoCpusMin = 1_000_000
@@ -32,6 +33,7 @@ export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
     ...checkMode(spec),
     ...checkContainer(task.container),
     ...checkMounts(task.container.mounts),
+    ...checkTemplates(spec),
     ...checkResources('limits', task.limits),
     ...checkResources('reservations', task.reservations),
     ...checkLimits(task),

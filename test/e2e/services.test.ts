@@ -1,6 +1,7 @@
 // The service model on real containers: one lab of a manager and two workers for all suites, each with services of its own.
 import t from 'tap'
 import { TestLab } from '../support/test-lab.ts'
+import { secrets } from './services/secrets.ts'
 import { updates } from './services/updates.ts'
 
 t.setTimeout(900_000)
@@ -8,3 +9,4 @@ const lab = await TestLab.up('services', { managers: 1, workers: 2 })
 t.teardown(() => lab.down())
 
 t.test('updates that fail', (t) => updates(t, lab))
+t.test('secrets and configs', (t) => secrets(t, lab))

@@ -110,7 +110,7 @@ t.test('an unknown placeholder is refused with its place and what there is', asy
   const spec = taskSpec.parse({ container: { image: 'x', env: ['A=1', 'B={{.Nod.ID}}'] } })
   t.throws(() => containerConfig(task, spec, host), {
     code: 'INVALID_ARGUMENT',
-    message: /^env B: unknown placeholder \{\{\.Nod\.ID\}\}: use /,
+    message: /^env B: template: no field "Nod" here: known fields are Node, Service, Task/,
   })
 })
 

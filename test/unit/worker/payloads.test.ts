@@ -152,3 +152,40 @@ t.test('a task that is stopped while it waits for a secret ends', async (t) => {
   store.keepOnly([])
   await t.rejects(store.need([use], never), { code: 'NOT_FOUND' })
 })
+
+t.test('templates are expanded for each task, and their errors hide what is secret', async (t) => {
+  const cluster = await aCluster(t)
+  const node = await aNode(t, cluster)
+  const golang = 'golang' as const
+  await cluster.store.update((tx) => {
+    const text = 'pw={{secret "db"}} {{.Task.ID}} {{env "NONE"}}'
+    tx.create('configs', aPayload({ id: 'c2', name: 'tpl', data: text, templateDriver: golang }))
+    const bad = '{{index (secret "db") "x"}}'
+    tx.create('configs', aPayload({ id: 'c3', name: 'bad', data: bad, templateDriver: golang }))
+    const open = '{{.Nothing}}'
+    tx.create('configs', aPayload({ id: 'c4', name: 'open', data: open, templateDriver: golang }))
+    const broken = 'moonshine {{cheese'
+    tx.create('secrets', aPayload({ id: 's4', name: 'bad', data: broken, templateDriver: golang }))
+    const db = { source: 's1', name: 'db', target: 'db' }
+    for (const id of ['c2', 'c3', 'c4']) {
+      tx.create('taskSpecs', aRecord(id, [db], [{ source: id, name: id, target: '/etc/c' }]))
+    }
+    tx.create('taskSpecs', aRecord('s4', [{ source: 's4', name: 'bad', target: 'bad' }]))
+    tx.create('taskSpecs', aRecord('c2-alone', [], [{ source: 'c2', name: 'tpl', target: '/c' }]))
+  })
+  const add = (specHash: string): Promise<void> =>
+    cluster.addTask({ id: specHash, node: 'w1', state: S.ASSIGNED, specHash })
+  await add('c2')
+  await reach(cluster, 'c2', S.RUNNING)
+  const file = node.host.inspect('c2').config.files?.[1]
+  t.equal(Buffer.from(file?.data() ?? []).toString(), `pw=${secretText} c2 `)
+  for (const id of ['c3', 'c4', 's4', 'c2-alone']) {
+    await add(id)
+    await reach(cluster, id, S.REJECTED)
+    t.notMatch(cluster.task(id).err, /moon|cheese/)
+  }
+  t.match(cluster.task('c3').err, /config "c3" cannot be expanded: .*why is not told/)
+  t.match(cluster.task('s4').err, /secret "bad" cannot be expanded: .*why is not told/)
+  t.match(cluster.task('c4').err, /config "c4" cannot be expanded: template: no field "Nothing"/)
+  t.match(cluster.task('c2-alone').err, /secret target "db" not found: the service has no such/)
+})

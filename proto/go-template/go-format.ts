@@ -1,5 +1,5 @@
 // Values as Go prints them: plain (%v) and by printf verbs.
-import { SwarmError } from '../../../proto/errors.ts'
+import { SwarmError } from '../errors.ts'
 import type { Value } from './functions.ts'
 
 /** As Go's %v: lists `[a b]`, maps `map[k:v]` sorted by key, nothing `<no value>`. */

@@ -1,9 +1,9 @@
 // Go templates as docker users write them: lexer, parser, evaluator and functions together.
 import t from 'tap'
-import { evaluateTemplate } from '../../../../../cli/render/go-template/evaluate.ts'
-import type { Value } from '../../../../../cli/render/go-template/functions.ts'
-import { parseTemplate } from '../../../../../cli/render/go-template/parser.ts'
-import { SwarmError } from '../../../../../proto/errors.ts'
+import { SwarmError } from '../../../../proto/errors.ts'
+import { evaluateTemplate } from '../../../../proto/go-template/evaluate.ts'
+import type { Value } from '../../../../proto/go-template/functions.ts'
+import { parseTemplate } from '../../../../proto/go-template/parser.ts'
 
 const data = {
   Name: 'web',

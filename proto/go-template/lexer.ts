@@ -1,5 +1,5 @@
 // Splits a Go template into text and the tokens of its actions. No grammar here.
-import { SwarmError } from '../../../proto/errors.ts'
+import { SwarmError } from '../errors.ts'
 
 export type Token =
   | { readonly kind: 'word'; readonly text: string; readonly spaced: boolean }

@@ -1,5 +1,5 @@
 // The functions a --format template may call: Go's built-in ones and docker's own.
-import { SwarmError } from '../../../proto/errors.ts'
+import { SwarmError } from '../errors.ts'
 import { goFormat, goText } from './go-format.ts'
 
 /** What a template works on: JSON values, `undefined` for a field that is not there. */

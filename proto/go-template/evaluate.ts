@@ -1,14 +1,34 @@
-// Runs a parsed Go template over a value. Pure.
-import { SwarmError } from '../../../proto/errors.ts'
-import { unreachable } from '../../../proto/lib/assert.ts'
-import { argumentCounts, isMap, isTrue, templateFunctions, type Value } from './functions.ts'
+// Runs a parsed Go template over a value. Pure; what a template of a user may cost is bounded.
+import { SwarmError } from '../errors.ts'
+import { unreachable } from '../lib/assert.ts'
+import {
+  argumentCounts,
+  isMap,
+  isTrue,
+  type TemplateFunction,
+  templateFunctions,
+  type Value,
+} from './functions.ts'
 import { goText } from './go-format.ts'
 import type { Command, Operand, Pipeline, Template, TemplateNode } from './syntax.ts'
 
 export interface EvaluateOptions {
   /** What a field that the value lacks is: an error that lists the known ones, or `<no value>`. */
   readonly missing: 'error' | 'no value'
+  /** What it may call besides `and` and `or`; default: Go's own functions and docker's. */
+  readonly functions?: FunctionTable
 }
+
+export interface FunctionTable {
+  readonly functions: Readonly<Record<string, TemplateFunction>>
+  /** How many arguments a function takes: [least, most]. */
+  readonly counts: Readonly<Record<string, readonly [number, number]>>
+}
+
+/** Of one template: pieces that are run, and characters that are made. Beyond what anybody means. */
+const stepsMax = 100_000
+const charactersMax = 4 * 1024 * 1024
+const docker: FunctionTable = { functions: templateFunctions, counts: argumentCounts }
 
 /** The text a template makes of a value. Errors: INVALID_ARGUMENT that names the field or function. */
 export function evaluateTemplate(
@@ -32,6 +52,8 @@ class Evaluation {
   readonly #options: EvaluateOptions
   readonly #parts: string[] = []
   readonly #variables: Variable[]
+  #steps = 0
+  #characters = 0
 
   constructor(root: Value, options: EvaluateOptions) {
     this.#options = options
@@ -51,13 +73,15 @@ class Evaluation {
   }
 
   #node(node: TemplateNode, dot: Value): Flow {
+    this.#steps += 1
+    if (this.#steps > stepsMax) throw tooMuch(`runs more than ${stepsMax} steps`)
     switch (node.kind) {
       case 'text':
-        this.#parts.push(node.text)
+        this.#print(node.text)
         return 'on'
       case 'action': {
         const value = this.#pipeline(node.pipeline, dot)
-        if (node.pipeline.names.length === 0) this.#parts.push(goText(value))
+        if (node.pipeline.names.length === 0) this.#print(goText(value))
         return 'on'
       }
       case 'break':
@@ -75,6 +99,13 @@ class Evaluation {
       default:
         return unreachable(node, 'template node')
     }
+  }
+
+  #print(text: string): void {
+    this.#characters += text.length
+    if (this.#characters > charactersMax)
+      throw tooMuch(`makes more than ${charactersMax} characters`)
+    this.#parts.push(text)
   }
 
   /** Variables made inside end with it. */
@@ -138,10 +169,11 @@ class Evaluation {
       }
       return value
     }
-    const fn = Object.hasOwn(templateFunctions, name) ? templateFunctions[name] : undefined
-    if (fn === undefined) throw unknownFunction(name)
+    const { functions, counts } = this.#options.functions ?? docker
+    const fn = Object.hasOwn(functions, name) ? functions[name] : undefined
+    if (fn === undefined) throw unknownFunction(name, functions)
     const args = [...operands.map((operand) => this.#operand(operand, dot)), ...piped]
-    const [least, most] = argumentCounts[name] ?? [0, 99]
+    const [least, most] = counts[name] ?? [0, 99]
     if (args.length < least || args.length > most) {
       const wanted = least === most ? String(least) : `${least} or more`
       throw new SwarmError(
@@ -149,7 +181,9 @@ class Evaluation {
         `template: ${name} takes ${wanted} argument${wanted === '1' ? '' : 's'}, not ${args.length}`,
       )
     }
-    return fn(...args)
+    const value = fn(...args)
+    if (typeof value !== 'string' || value.length <= charactersMax) return value
+    throw tooMuch(`makes more than ${charactersMax} characters`)
   }
 
   #operand(operand: Operand, dot: Value): Value {
@@ -194,8 +228,12 @@ function missingField(value: Value, field: string): SwarmError {
   return new SwarmError('INVALID_ARGUMENT', `template: no field "${field}" here: ${why}`)
 }
 
-function unknownFunction(name: string): SwarmError {
-  const known = [...Object.keys(templateFunctions), 'and', 'or'].sort().join(', ')
+function tooMuch(what: string): SwarmError {
+  return new SwarmError('INVALID_ARGUMENT', `template: it ${what}: make it smaller`)
+}
+
+function unknownFunction(name: string, functions: FunctionTable['functions']): SwarmError {
+  const known = [...Object.keys(functions), 'and', 'or'].sort().join(', ')
   return new SwarmError(
     'INVALID_ARGUMENT',
     `template: unknown function "${name}": known are ${known}; a field begins with a dot, as in {{.Name}}`,
@@ -223,6 +261,8 @@ function rangeItems(value: Value): readonly (readonly [Value, Value])[] {
   if (value === undefined) return []
   if (Array.isArray(value)) return value.map((item: Value, i) => [i, item] as const)
   if (isMap(value)) return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  if (typeof value === 'number' && value > stepsMax)
+    throw tooMuch(`runs more than ${stepsMax} steps`)
   if (typeof value === 'number') return Array.from({ length: value }, (_, i) => [i, i] as const)
   throw new SwarmError('INVALID_ARGUMENT', `template: range cannot go over ${goText(value)}`)
 }
