@@ -103,7 +103,8 @@ function flagWords(flags: Flags): readonly Candidate[] {
     word: `--${name}`,
     about: flag.summary,
   }))
-  return [...known, { word: '--help', about: 'Print usage' }]
+  const all = [...known, { word: '--help', about: 'Print usage' }]
+  return all.sort((a, b) => (a.word < b.word ? -1 : 1))
 }
 
 async function values(

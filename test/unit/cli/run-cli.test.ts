@@ -208,7 +208,7 @@ t.test('candidates for the word being typed', async (t) => {
   t.strictSame(await words('service', 'create', 'nginx', '--'), [])
   t.strictSame(await words('swarm', 'join-token', 'm'), ['manager'])
   t.strictSame(await words('-H', '/x.sock', 'node', 'pro'), ['promote'])
-  t.strictSame(await words('--'), ['--host', '--version', '--help'])
+  t.strictSame(await words('--'), ['--help', '--host', '--version'])
   t.strictSame(await words('nonsense', ''), [])
   t.strictSame(await words('service', 'nonsense', ''), [])
   t.strictSame(await words('service', 'inspect', ''), [], 'no names without a daemon')

@@ -67,6 +67,8 @@ t.test('an image alone is one replica with every default', async (t) => {
         hosts: [],
         sysctls: {},
         ulimits: [],
+        secrets: [],
+        configs: [],
       },
       limits: { nanoCpus: 0, memoryBytes: 0, pids: 0 },
       reservations: { nanoCpus: 0, memoryBytes: 0, pids: 0 },
