@@ -154,6 +154,8 @@ t.test('every flag of create lands in its field', async (t) => {
     hosts: ['db:10.0.0.5'],
     sysctls: { 'net.core.somaxconn': '1' },
     ulimits: [{ name: 'nofile', soft: 10, hard: 20 }],
+    secrets: [],
+    configs: [],
   })
   t.strictSame(spec.task.limits, { nanoCpus: 5e8, memoryBytes: 64 * 2 ** 20, pids: 100 })
   t.strictSame(spec.task.reservations, { nanoCpus: 25e7, memoryBytes: 32 * 2 ** 20, pids: 0 })
