@@ -14,6 +14,7 @@ import {
   ProgressDisplay,
   progressLines,
   stuckText,
+  verifiedText,
 } from './render/progress.ts'
 import { failureOf, isOnProbation } from './update-course.ts'
 
@@ -114,7 +115,12 @@ class StabilityWaiter {
     const iterator = updates[Symbol.asyncIterator]()
     let stableSinceMs: number | undefined
     let outcome: Outcome = 'moving'
-    let convergence: Convergence = { wanted: 0, running: 0, slots: [] }
+    let convergence: Convergence = {
+      waiting: { kind: 'running' },
+      wanted: 0,
+      running: 0,
+      slots: [],
+    }
     let next = iterator.next()
     try {
       while (true) {
@@ -123,7 +129,7 @@ class StabilityWaiter {
           if (outcome === 'stuck') throw stuck(this.#options.name, convergence)
           this.#show([
             ...progressLines(convergence),
-            { key: 'verify', text: `verify: Service ${this.#options.name} converged` },
+            { key: 'verify', text: verifiedText(this.#options.name, convergence) },
           ])
           return
         }
@@ -138,7 +144,10 @@ class StabilityWaiter {
         if (outcome === 'moving') stableSinceMs = undefined
         else if (outcome !== before) stableSinceMs = this.#clock.monotonicMs()
         const lines = progressLines(convergence)
-        this.#show(outcome === 'there' ? [...lines, verifying] : lines)
+        // What has ended well stays so.
+        const isOver = outcome === 'there' && convergence.waiting.kind !== 'running'
+        if (isOver) stableSinceMs = Number.NEGATIVE_INFINITY
+        this.#show(outcome === 'there' && !isOver ? [...lines, verifying] : lines)
         next = iterator.next()
       }
     } finally {

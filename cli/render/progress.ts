@@ -1,7 +1,7 @@
 // Live convergence of a service: lines that are redrawn on a terminal, and plain lines elsewhere. Only words; the waiting
 // is in converge.ts.
 import type { WatchServiceResponse } from '../../proto/gen/tsswarm/v1/control.ts'
-import type { Task } from '../../proto/gen/tsswarm/v1/objects.ts'
+import type { Service, Task } from '../../proto/gen/tsswarm/v1/objects.ts'
 import {
   isTaskState,
   isTerminal,
@@ -9,6 +9,7 @@ import {
   taskStateName,
 } from '../../proto/objects/task-state.ts'
 import type { Output } from '../context.ts'
+import { runTime, type Waiting, waitingOf } from './job-progress.ts'
 import { naturalCompare } from './natural.ts'
 
 /** Above this many replicas only the sum is shown. */
@@ -59,7 +60,9 @@ export class ProgressDisplay {
 
 /** How far a service is, counted over its present generation of tasks. */
 export interface Convergence {
+  readonly waiting: Waiting
   readonly wanted: number
+  /** Of a job: those that ended well. */
   readonly running: number
   /** By place. */
   readonly slots: readonly SlotProgress[]
@@ -78,10 +81,11 @@ export interface SlotProgress {
 /** What an answer of the watch says about a service's convergence. */
 export function convergenceOf(update: WatchServiceResponse): Convergence {
   const service = update.service?.service
-  const wanted = update.service?.desiredTasks ?? 0
+  const waiting = waitingOf(update)
+  const wanted = waiting.kind === 'completed' ? waiting.total : (update.service?.desiredTasks ?? 0)
   const own = update.tasks
     .flatMap(({ task }) => (task === undefined ? [] : [task]))
-    .filter((task) => task.specHash === service?.specHash)
+    .filter((task) => isOfRun(task, waiting, service))
   const givenUp = new Set<Place>([...update.givenUpSlots, ...update.givenUpNodes])
   const bySlot = new Map<Place, SlotProgress>()
   for (const task of own.sort((a, b) => rank(a) - rank(b))) {
@@ -94,7 +98,15 @@ export function convergenceOf(update: WatchServiceResponse): Convergence {
     bySlot.set(slot, { slot, state, err, isGivenUp: givenUp.has(slot) })
   }
   const slots = [...bySlot.values()].sort((a, b) => naturalCompare(String(a.slot), String(b.slot)))
-  return { wanted, running: Math.min(update.currentRunningTasks, wanted), slots }
+  const running =
+    waiting.kind === 'completed' ? update.service?.completedTasks : update.currentRunningTasks
+  return { waiting, wanted, running: Math.min(running ?? 0, wanted), slots }
+}
+
+/** Of the present run of a job, or of the present spec. */
+function isOfRun(task: Task, waiting: Waiting, service: Service | undefined): boolean {
+  if (waiting.kind === 'completed') return task.jobIteration === waiting.iteration
+  return task.specHash === service?.specHash
 }
 
 type Place = SlotProgress['slot']
@@ -130,12 +142,15 @@ export type Outcome = 'there' | 'stuck' | 'moving'
  * There: all tasks run, or ended well and are not meant to start again. Stuck: a slot gets no task any more, and all
  * others run, have given up or fail.
  */
-export function outcomeOf({ running, wanted, slots }: Convergence): Outcome {
+export function outcomeOf({ running, wanted, slots, waiting }: Convergence): Outcome {
+  if (waiting.kind === 'scheduled') return 'there'
   const finished = slots.filter((slot) => slot.isGivenUp && slot.state === TaskState.COMPLETE)
   if (Math.min(running + finished.length, wanted) === wanted) return 'there'
   if (failedSlots(slots).length === 0) return 'moving'
-  const isOnItsWay = (slot: SlotProgress): boolean =>
-    slot.state < TaskState.RUNNING && slot.err === ''
+  // A task of a job that runs is still to end.
+  const isOnItsWay = ({ state, err }: SlotProgress): boolean =>
+    (state < TaskState.RUNNING && err === '') ||
+    (waiting.kind === 'completed' && state === TaskState.RUNNING)
   return slots.some(isOnItsWay) ? 'moving' : 'stuck'
 }
 
@@ -160,10 +175,14 @@ export function stuckText(name: string, { slots, wanted }: Convergence): string 
 
 /** The lines of a convergence that is not there yet. */
 export function progressLines(convergence: Convergence): readonly ProgressLine[] {
-  const { running, wanted, slots } = convergence
+  const { running, wanted, slots, waiting } = convergence
+  if (waiting.kind === 'scheduled') return [{ key: 'overall', text: nextRunText(waiting) }]
   const overall = {
     key: 'overall',
-    text: `overall progress: ${running} out of ${wanted} tasks`,
+    text:
+      waiting.kind === 'completed'
+        ? `job progress: ${running} out of ${wanted} complete`
+        : `overall progress: ${running} out of ${wanted} tasks`,
   }
   if (wanted > barsMax) return [overall, ...errorLines(slots)]
   const bars = Array.from({ length: wanted }, (_, i): ProgressLine => {
@@ -174,6 +193,15 @@ export function progressLines(convergence: Convergence): readonly ProgressLine[]
     return { key: `error ${i + 1}`, text, about: slot.err }
   })
   return [overall, ...bars]
+}
+
+/** The last line, when what was waited for is there. */
+export function verifiedText(name: string, { waiting }: Convergence): string {
+  return waiting.kind === 'completed' ? 'job complete' : `verify: Service ${name} converged`
+}
+
+function nextRunText({ nextRunMs }: Extract<Waiting, { readonly kind: 'scheduled' }>): string {
+  return nextRunMs === 0 ? 'no run is due' : `next run: ${runTime(nextRunMs)}`
 }
 
 function errorLines(slots: readonly SlotProgress[]): readonly ProgressLine[] {
@@ -187,7 +215,8 @@ function errorLines(slots: readonly SlotProgress[]): readonly ProgressLine[] {
 function isFailing(
   slot: SlotProgress | undefined,
 ): slot is SlotProgress & { readonly err: string } {
-  return slot !== undefined && slot.err !== '' && slot.state !== TaskState.RUNNING
+  if (slot === undefined || slot.err === '') return false
+  return slot.state !== TaskState.RUNNING && slot.state !== TaskState.COMPLETE
 }
 
 function slotText(slot: SlotProgress | undefined): string {
@@ -209,7 +238,7 @@ const steps: readonly TaskState[] = [
 ]
 
 function bar(state: TaskState): string {
-  const at = Math.max(steps.indexOf(state), 0)
+  const at = state === TaskState.COMPLETE ? steps.length - 1 : Math.max(steps.indexOf(state), 0)
   const filled = Math.round((at / (steps.length - 1)) * barWidth)
   if (filled >= barWidth) return `[${'='.repeat(barWidth)}>]`
   return `[${'='.repeat(filled)}>${' '.repeat(barWidth - filled)}]`

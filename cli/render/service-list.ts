@@ -51,9 +51,18 @@ function nameOf(view: ServiceView): string {
   return view.service?.spec?.name ?? ''
 }
 
+/** Of jobs also how far they are, as Docker's client says it. */
 function replicas(view: ServiceView): string {
   const most = view.service?.spec?.task?.placement?.maxReplicasPerNode ?? 0
   const counts = `${view.runningTasks}/${view.desiredTasks}`
+  const { completedTasks, desiredTasks } = view
+  const mode = view.service?.spec?.mode
+  if (mode?.$case === 'replicatedJob') {
+    return `${counts} (${completedTasks}/${mode.value.completions} completed)`
+  }
+  if (mode?.$case === 'globalJob') {
+    return `${counts} (${completedTasks}/${desiredTasks + completedTasks} completed)`
+  }
   return most > 0 ? `${counts} (max ${most} per node)` : counts
 }
 

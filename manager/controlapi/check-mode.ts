@@ -15,9 +15,9 @@ export interface ModeProblem {
 /** What does not go together. */
 export function checkMode({ mode, task, update, rollback }: ServiceSpec): readonly ModeProblem[] {
   const problems: ModeProblem[] = []
-  if (mode.kind !== 'replicated' && mode.kind !== 'global') {
-    const remedy = 'use --replicas, or --mode global for one task a node'
-    problems.push({ field: 'mode', reason: `${mode.kind} is not available yet: ${remedy}` })
+  if (mode.kind === 'cron') {
+    const reason = 'cron is not available yet: use replicated-job, and update it with --force'
+    problems.push({ field: 'mode', reason })
   }
   if (isJob(mode)) {
     for (const [field, policy] of Object.entries({ update, rollback })) {

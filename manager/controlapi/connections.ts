@@ -9,6 +9,7 @@ import type {
 import {
   type Connection,
   connectionsLevel,
+  isToRun,
   type Network,
   type NetworkAddresses,
   type Task,
@@ -182,7 +183,7 @@ function requireAttachable({ spec }: Network, refuse: Refuse): void {
 }
 
 function requireRunning(tx: ReadTx, task: Task, refuse: Refuse): void {
-  if (task.state !== TaskState.RUNNING || task.desiredState !== TaskState.RUNNING) {
+  if (task.state !== TaskState.RUNNING || !isToRun(task)) {
     const is =
       task.state === TaskState.RUNNING
         ? 'it is being stopped'

@@ -12,6 +12,7 @@ import {
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { type Service, serviceId } from '../../proto/objects/index.ts'
+import { isJob } from '../../proto/spec/service-mode.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { newRollback } from '../orchestrator/update.ts'
 import type { Tx } from '../store/store.ts'
@@ -20,6 +21,7 @@ import { refuseOtherMode, requireMode } from './check-mode.ts'
 import { checkServiceSpec } from './check-service-spec.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
 import { serviceFilter } from './filters.ts'
+import { firstRun, nextRun } from './job-runs.ts'
 import { listMessages, type Page } from './list-stream.ts'
 import { findService, notFound } from './lookup.ts'
 import { keepTaskSpec, withSpec } from './roll-back.ts'
@@ -104,8 +106,7 @@ async function createService(
         specVersion: 1,
         endpoint: withPorts(tx, spec, undefined),
         updateStatus: undefined,
-        jobStatus: undefined,
-        cronStatus: undefined,
+        ...firstRun(tx, spec),
       }
       return tx.create('services', service).id
     },
@@ -139,7 +140,7 @@ function updated(tx: Tx, service: Service, given: ServiceSpec): Service {
   refuseCycle(tx, given)
   refuseOtherMode(service, given)
   const spec = withReferences(tx, given)
-  return { ...withSpec(tx, service, spec), updateStatus: undefined }
+  return { ...withSpec(tx, service, spec), updateStatus: undefined, ...nextRun(tx, service, spec) }
 }
 
 /** A second time it returns to where it was. */
@@ -155,6 +156,10 @@ function goneBack(tx: Tx, service: Service): Service {
   refuseCycle(tx, service.previousSpec)
   const spec = withReferences(tx, service.previousSpec)
   const updateStatus = newRollback(tx.nowMs, 'manually requested rollback')
+  const jobRun = nextRun(tx, service, spec)
+  // A job is not updated task by task: it runs again.
+  if (isJob(spec.mode))
+    return { ...withSpec(tx, service, spec), updateStatus: undefined, ...jobRun }
   return { ...withSpec(tx, service, spec), updateStatus }
 }
 

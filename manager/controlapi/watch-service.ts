@@ -14,13 +14,15 @@ import {
   type Task,
   TaskState,
 } from '../../proto/objects/index.ts'
+import { isJob } from '../../proto/spec/service-mode.ts'
 import { serviceViewOf } from '../loops/service-reconciler.ts'
+import { failedSlots } from '../orchestrator/job.ts'
 import { hasGivenUp } from '../orchestrator/restart.ts'
 import type { ServiceView } from '../orchestrator/service-view.ts'
 import { slotsOf } from '../orchestrator/slot.ts'
 import { type ReadTx, type Store, WatchLagged } from '../store/store.ts'
 import type { ControlDeps } from './control-api.ts'
-import { isRunning } from './count-tasks.ts'
+import { isRunning, ofRun } from './count-tasks.ts'
 import { findService } from './lookup.ts'
 import { serviceView, taskView } from './views.ts'
 
@@ -78,8 +80,9 @@ async function nextChange(store: Store, id: ServiceId, signal: AbortSignal): Pro
 
 function stateOf(tx: ReadTx, id: ServiceId, nowMs: number): WatchServiceResponse {
   const service = tx.get('services', id)
-  const view = serviceViewOf(tx, id, 'all')
-  const { tasks } = view
+  const whole = serviceViewOf(tx, id, 'all')
+  const tasks = service === undefined ? whole.tasks : ofRun(whole.tasks, service)
+  const view = { ...whole, tasks }
   const current = tasks.filter((task) => task.specHash === service?.specHash && isRunning(task))
   const givenUp = givenUpTasks(view, nowMs)
   return {
@@ -103,6 +106,8 @@ function givenUpTasks(view: ServiceView, nowMs: number): readonly Task[] {
   )
   // Spares the many updates of a service that is well the sorting of its tasks.
   if (!ended) return []
+  const mode = view.service?.spec.mode
+  if (mode !== undefined && isJob(mode)) return failedSlots(view, nowMs).map(({ head }) => head)
   return slotsOf(view.tasks)
     .filter((slot) => slot.head.specHash === view.service?.specHash)
     .filter((slot) => hasGivenUp(slot, view, nowMs))

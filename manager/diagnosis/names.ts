@@ -84,9 +84,9 @@ export function servingText(tx: ReadTx, service: Service): string {
 }
 
 function whyNot({ state, desiredState, health, err, message, nodeId }: Task): string {
-  if (desiredState <= TaskState.RUNNING && health?.state === 'unhealthy') return 'it is unhealthy'
+  if (desiredState <= TaskState.COMPLETE && health?.state === 'unhealthy') return 'it is unhealthy'
   if (state === TaskState.RUNNING) return 'it is to stop'
-  if (desiredState > TaskState.RUNNING) return `${taskStateName(state)}, and to stop`
+  if (desiredState > TaskState.COMPLETE) return `${taskStateName(state)}, and to stop`
   const isProbed = state === TaskState.STARTING && health?.state === 'starting'
   const probed = isProbed ? 'not healthy yet' : ''
   const why = err || (nodeId === undefined ? message : probed)

@@ -3,6 +3,7 @@
 import type { NamedLoop } from '../../proto/lib/lifecycle.ts'
 import {
   isTerminal,
+  isToRun,
   isUpdating,
   type Node,
   type Place,
@@ -101,9 +102,7 @@ function changedScope(before: Task | undefined, task: Task, tx: ReadTx): Place |
     return scopeOf(task)
   }
   if (before === undefined) {
-    return task.desiredState === TaskState.RUNNING && !isTerminal(task.state)
-      ? undefined
-      : scopeOf(task)
+    return isToRun(task) && !isTerminal(task.state) ? undefined : scopeOf(task)
   }
   const ended = isTerminal(task.state) && !isTerminal(before.state)
   return ended || task.desiredState !== before.desiredState ? scopeOf(task) : undefined

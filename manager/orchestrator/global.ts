@@ -51,7 +51,8 @@ export function reconcileGlobal(view: ServiceView, scope: Scope, env: DecisionEn
     const node = typeof place === 'number' ? undefined : view.node(place)
     const standing = standingOf(node, demand)
     if (standing === 'open') {
-      const isSettled = settleNode(place, slot, service, { view, draft, env })
+      const whose = { service, iteration: undefined }
+      const isSettled = settleNode(place, slot, whose, { view, draft, env })
       if (slot === undefined || !isFilled(slot)) continue
       kept.push(slot)
       if (isSettled) settled.push(slot)
@@ -59,6 +60,30 @@ export function reconcileGlobal(view: ServiceView, scope: Scope, env: DecisionEn
   }
   if (scope === 'all') planUpdate({ service, kept, settled }, view, { draft, env })
   return planOf(draft, env)
+}
+
+/** Slots by node, and the nodes where the run of a job is done. */
+export interface NodesVisit {
+  readonly service: Service
+  readonly iteration: number
+  readonly slots: ReadonlyMap<Place, Slot>
+  readonly done: ReadonlySet<Place>
+}
+
+/** One run of a job on each node that fits. */
+export function visitNodes(visit: NodesVisit, view: ServiceView, drafting: Drafting): void {
+  const { service, iteration, slots, done } = visit
+  const demand = demandOf(service.specHash, service.spec.task)
+  for (const place of placesOf(view, slots, 'all')) {
+    const slot = slots.get(place)
+    const node = typeof place === 'number' ? undefined : view.node(place)
+    const standing = standingOf(node, demand)
+    if (standing !== 'open') {
+      if (slot !== undefined) leave(slot, standing, view, drafting)
+    } else if (!done.has(place)) {
+      settleNode(place, slot, { service, iteration }, { ...drafting, view })
+    }
+  }
 }
 
 /** Of all nodes, and of those that are gone while tasks of theirs are left. */
@@ -81,11 +106,11 @@ interface Settling extends Drafting {
 function settleNode(
   place: Place,
   slot: Slot | undefined,
-  service: Service,
+  { service, iteration }: { readonly service: Service; readonly iteration: number | undefined },
   { view, draft, env }: Settling,
 ): boolean {
   if (slot === undefined) {
-    draft.create(newTask(service, place, startAtOnce, env))
+    draft.create(newTask(service, place, { ...startAtOnce, jobIteration: iteration }, env))
     return false
   }
   const { head } = slot

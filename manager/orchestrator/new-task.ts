@@ -22,6 +22,8 @@ export interface TaskStart {
   readonly reason: TaskReason
   /** That has the volumes of its slot; absent: none is known to. */
   readonly volumeNodeId?: NodeId | undefined
+  /** The run of a job that it is part of. */
+  readonly jobIteration?: number | undefined
 }
 
 /** Started as soon as it can be. */
@@ -46,7 +48,7 @@ export function newTask(service: Service, place: Place, start: TaskStart, env: D
     nodeId: undefined,
     specHash: service.specHash,
     specVersion: service.specVersion,
-    desiredState: start.desiredState,
+    desiredState: desiredStateOf(start),
     state: isNew ? TaskState.NEW : TaskState.PENDING,
     stateAtMs: env.nowMs,
     appliedAtMs: env.nowMs,
@@ -67,6 +69,15 @@ export function newTask(service: Service, place: Place, start: TaskStart, env: D
     slotVolumes: typeof place === 'number' ? slotVolumesOf(service, place) : [],
     waitsFor: '',
     health: undefined,
-    jobIteration: undefined,
+    jobIteration: start.jobIteration,
   }
+}
+
+function desiredStateOf({ desiredState, jobIteration }: TaskStart): TaskState {
+  return desiredState === TaskState.READY ? desiredState : wantedState({ jobIteration })
+}
+
+/** What a task is to come to: a job to its end. */
+export function wantedState({ jobIteration }: Pick<TaskStart, 'jobIteration'>): TaskState {
+  return jobIteration === undefined ? TaskState.RUNNING : TaskState.COMPLETE
 }

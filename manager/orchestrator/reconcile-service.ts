@@ -1,6 +1,7 @@
 // The way into the decisions about a service's tasks: which of them is asked, by the mode of the service.
 import type { DecisionEnv, Plan } from '../../proto/objects/index.ts'
 import { reconcileGlobal } from './global.ts'
+import { reconcileJob } from './job.ts'
 import { reconcileReplicated, reconcileSlots } from './replicated.ts'
 import { PlanDraft, type Scope, type ServiceView } from './service-view.ts'
 import { planOf, removeSlot } from './settle.ts'
@@ -18,6 +19,7 @@ export function reconcileService(view: ServiceView, scope: Scope, env: DecisionE
       return reconcileGlobal(view, scope, env)
     case 'replicated-job':
     case 'global-job':
+      return reconcileJob(view, env)
     case 'cron':
       return { changes: [], wakeAtMs: undefined, notes: [] }
   }

@@ -60,6 +60,7 @@ export function takeOver(slot: Slot, head: Task, view: ServiceView, startAtMs: n
     startAfterTaskId: head.nodeId === undefined ? head.startAfterTaskId : head.id,
     reason: reasonToReplace(head, view),
     volumeNodeId: volumeHome(slot, view),
+    jobIteration: head.jobIteration,
   }
 }
 

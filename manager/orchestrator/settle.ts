@@ -9,7 +9,7 @@ import {
   type Task,
   TaskState,
 } from '../../proto/objects/index.ts'
-import { newTask } from './new-task.ts'
+import { newTask, wantedState } from './new-task.ts'
 import { mayStart, restartAtMs, shouldRestart, successorAtMs, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
 import { isOnLostNode, type Slot, staysForNow } from './slot.ts'
@@ -82,7 +82,7 @@ export function promote(
   if (head.desiredState !== TaskState.READY) return false
   const verdict = mayStart(slot, head, view, env.nowMs)
   if (verdict.kind === 'start') {
-    draft.update({ ...head, desiredState: TaskState.RUNNING })
+    draft.update({ ...head, desiredState: wantedState(head) })
     return true
   }
   draft.wakeAt(verdict.untilMs)

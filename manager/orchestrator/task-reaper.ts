@@ -9,6 +9,8 @@ import { type Slot, slotsOf } from './slot.ts'
 
 /** A plan stops growing here and is continued after it is applied. */
 const removalsMax = 5_000
+/** Failed tasks kept in one slot of a job. */
+const jobTasksMax = 1_000
 
 /** Decides about the slots in the view, which must be whole. historyLimit: tasks kept a slot; below 0: all. */
 export function reapTasks(view: ServiceView, historyLimit: number, nowMs: number): Plan {
@@ -27,6 +29,10 @@ function reapSlot(slot: Slot, view: ServiceView, historyLimit: number, draft: Pl
     if (isUnwanted(task, view) && hasStopped(task)) draft.remove(task)
     else kept.push(task)
   }
+  if (slot.head.jobIteration !== undefined) {
+    reapJob(kept, draft)
+    return
+  }
   if (historyLimit < 0 || kept.length <= historyLimit) return
   let surplus = kept.length - limitOf(slot, view, historyLimit)
   for (const task of kept) {
@@ -35,6 +41,17 @@ function reapSlot(slot: Slot, view: ServiceView, historyLimit: number, draft: Pl
     draft.remove(task)
     surplus -= 1
   }
+}
+
+/**
+ * The tasks of a job are its outcome (swarm-semantics 7.2). Only one that fails again and again, without a limit to its attempts, loses the
+ * oldest of them: those that the counting of attempts needs stay.
+ */
+function reapJob(kept: readonly Task[], draft: PlanDraft): void {
+  const failed = kept.filter(
+    (task) => !isActive(task) && hasStopped(task) && task.state !== TaskState.COMPLETE,
+  )
+  for (const task of failed.slice(0, Math.max(0, failed.length - jobTasksMax))) draft.remove(task)
 }
 
 function isUnwanted(task: Task, view: ServiceView): boolean {

@@ -20,11 +20,19 @@ export function serviceJson(
     ...(service.updateStatus === undefined
       ? {}
       : { UpdateStatus: updateStatusJson(service.updateStatus) }),
+    ...jobStatusJson(service),
     Endpoint: {
       Spec: endpointSpecJson(service.spec),
       ...omitEmpty({ Ports: publishedJson(service), VirtualIPs: vipsJson(service, subnets) }),
     },
   }
+}
+
+function jobStatusJson({ jobStatus }: Service): object {
+  if (jobStatus === undefined) return {}
+  const { iteration, lastExecutionMs } = jobStatus
+  const at = lastExecutionMs === 0 ? {} : { LastExecution: new Date(lastExecutionMs).toISOString() }
+  return { JobStatus: { JobIteration: { Index: iteration }, ...at } }
 }
 
 /** Docker's ServiceSpec. */

@@ -85,6 +85,11 @@ export function isActive(task: Task): boolean {
   return task.desiredState <= TaskState.COMPLETE
 }
 
+/** Whether it is to run now: not later, and not to stop. */
+export function isToRun({ desiredState }: Task): boolean {
+  return desiredState === TaskState.RUNNING || desiredState === TaskState.COMPLETE
+}
+
 /**
  * Whether it is to stop, because that is wanted or it is unhealthy, but may still get connections that other nodes lead to
  * it: it runs on until it is drained.
@@ -99,9 +104,9 @@ export function isDraining(task: Task): boolean {
 }
 
 /** Whether it gets new connections, where it is on networks. */
-export function isServing({ state, desiredState, health }: Task): boolean {
-  const runs = state === TaskState.RUNNING && desiredState === TaskState.RUNNING
-  return runs && health?.state !== 'unhealthy'
+export function isServing(task: Task): boolean {
+  const runs = task.state === TaskState.RUNNING && isToRun(task)
+  return runs && task.health?.state !== 'unhealthy'
 }
 
 /** Whether the task may hold resources of its node. */

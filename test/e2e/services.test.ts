@@ -1,6 +1,7 @@
 // The service model on real containers: one lab of a manager and two workers for all suites, each with services of its own.
 import t from 'tap'
 import { TestLab } from '../support/test-lab.ts'
+import { modes } from './services/modes.ts'
 import { secrets } from './services/secrets.ts'
 import { updates } from './services/updates.ts'
 
@@ -10,3 +11,4 @@ t.teardown(() => lab.down())
 
 t.test('updates that fail', (t) => updates(t, lab))
 t.test('secrets and configs', (t) => secrets(t, lab))
+t.test('modes', (t) => modes(t, lab))

@@ -17,6 +17,7 @@ import { seededRandom } from '../../proto/lib/random.ts'
 import {
   isActive,
   isTerminal,
+  isToRun,
   type NetworkId,
   type Node,
   nodeId,
@@ -46,6 +47,8 @@ export class LoopWorld {
   readonly held = new Set<string>()
   /** Nodes whose agent is cut off. */
   readonly silent = new Set<string>()
+  /** Tasks of jobs end well as soon as they run. */
+  jobsEnd = true
   failure: unknown
   /** Up to which index nodes have followed their networks. */
   ackedIndex = Number.POSITIVE_INFINITY
@@ -196,8 +199,8 @@ export class LoopWorld {
     }
     if (task.desiredState >= TaskState.SHUTDOWN) return TaskState.SHUTDOWN
     if (task.state < TaskState.READY) return TaskState.READY
-    return task.desiredState === TaskState.RUNNING && task.state < TaskState.RUNNING
-      ? TaskState.RUNNING
-      : undefined
+    if (!isToRun(task)) return undefined
+    if (task.state < TaskState.RUNNING) return TaskState.RUNNING
+    return this.jobsEnd && task.jobIteration !== undefined ? TaskState.COMPLETE : undefined
   }
 }

@@ -40,6 +40,7 @@ export function aTaskView(facts: TaskViewFacts): TaskView {
 
 export interface ServiceViewFacts extends ServiceFacts {
   readonly running?: number
+  readonly desired?: number
   readonly completed?: number
   readonly nextRunMs?: number
 }
@@ -48,7 +49,7 @@ export function aServiceView(facts: ServiceViewFacts): ServiceView {
   return {
     service: serviceToProto(aService(facts)),
     runningTasks: facts.running ?? 0,
-    desiredTasks: facts.replicas ?? 1,
+    desiredTasks: facts.desired ?? facts.replicas ?? 1,
     completedTasks: facts.completed ?? 0,
     nextRunMs: facts.nextRunMs ?? 0,
   }

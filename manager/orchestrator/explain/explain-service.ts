@@ -73,7 +73,7 @@ function groupKey({ code, text, causes, refusals }: Finding): string {
 
 function stateOf({ service, view, wanted }: ServiceSituation): Finding {
   const running = view.tasks.filter(
-    (task) => task.state === TaskState.RUNNING && task.desiredState <= TaskState.RUNNING,
+    (task) => task.state === TaskState.RUNNING && isActive(task),
   ).length
   return {
     code: 'STATE',

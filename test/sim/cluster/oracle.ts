@@ -1,5 +1,5 @@
 // What must hold in every run, checked at every commit that any manager applies: one leader a term, equal entries everywhere, observed task
-// states that only grow, one running task a slot, every change of a service made once.
+// states that only grow, one running task a slot or node, a place of a job done once, every change of a service made once.
 
 import { DiskError, LogFailedError } from 'raft-ts'
 import type { SimProcess } from 'raft-ts/testing'
@@ -7,7 +7,13 @@ import type { Leadership } from '../../../manager/raft/raft-handle.ts'
 import type { ReplicatedStore } from '../../../manager/store/replicated-store.ts'
 import { type Change, type Commit, WatchLagged } from '../../../manager/store/store.ts'
 import { canonicalJson } from '../../../proto/lib/canonical-json.ts'
-import { type Service, type Task, TaskState } from '../../../proto/objects/index.ts'
+import {
+  isActive,
+  placeOf,
+  type Service,
+  type Task,
+  TaskState,
+} from '../../../proto/objects/index.ts'
 
 /** Something that must never happen, happened. */
 export class Violation extends Error {
@@ -25,6 +31,8 @@ export class Oracle {
   readonly #entries = new Map<number, string>()
   /** Label `seq` of each service, as committed. */
   readonly #seqs = new Map<string, number>()
+  /** Places of runs of jobs that ended well. */
+  readonly #done = new Set<string>()
   #newestIndex = 0
   #violation: Error | undefined
   commits = 0
@@ -90,7 +98,11 @@ export class Oracle {
     this.#newestIndex = index
     for (const change of changes) {
       if (change.table === 'services') this.#checkService(change)
-      else if (change.table === 'tasks') this.#checkSlot(change.object, store)
+      else if (change.table === 'tasks') {
+        this.#checkSlot(change.object, store)
+        if (change.kind === 'create') this.#checkJob(change.object)
+        this.#noteDone(change)
+      }
     }
   }
 
@@ -106,14 +118,29 @@ export class Oracle {
   }
 
   /** A slot has one owner that is wanted and runs. The store may be ahead of the commit: what is seen then is true as well. */
-  #checkSlot({ serviceId, slot }: Task, store: ReplicatedStore): void {
+  #checkSlot(task: Task, store: ReplicatedStore): void {
+    const { serviceId, jobIteration } = task
+    const slot = placeOf(task)
     const running = store.view((tx) =>
-      [...tx.find('tasks', 'bySlot', `${serviceId}/${slot}`)].filter(isOwner),
+      [...tx.find('tasks', 'bySlot', `${serviceId}/${slot}`)].filter(
+        (other) => isOwner(other) && other.jobIteration === jobIteration,
+      ),
     )
     if (running.length > 1) {
       const who = running.map(({ id, nodeId }) => `${id} on ${nodeId}`).join(', ')
       this.fail(`slot ${slot} of ${serviceId} is run by ${who}`)
     }
+  }
+
+  /** What ended well in a run of a job is not run again. */
+  #checkJob(task: Task): void {
+    if (!this.#done.has(runPlace(task))) return
+    this.fail(`task ${task.id} runs ${runPlace(task)} again, which had ended well`)
+  }
+
+  #noteDone({ kind, object }: Change<'tasks'>): void {
+    if (kind === 'remove' || object.jobIteration === undefined) return
+    if (object.state === TaskState.COMPLETE) this.#done.add(runPlace(object))
   }
 
   /** Clients count the changes of a service in a label: none may be missing, none applied twice. */
@@ -150,7 +177,11 @@ export function seqLabel({ spec }: Service): number {
 }
 
 function isOwner(task: Task): boolean {
-  return task.state === TaskState.RUNNING && task.desiredState <= TaskState.RUNNING
+  return task.state === TaskState.RUNNING && isActive(task)
+}
+
+function runPlace(task: Task): string {
+  return `${task.serviceId}/${task.jobIteration}/${placeOf(task)}`
 }
 
 function summaryOf({ kind, table, object }: Change): string {

@@ -4,7 +4,7 @@ import { hasCode } from '../../../proto/errors.ts'
 import type { UpdateServiceResponse } from '../../../proto/gen/tsswarm/v1/control.ts'
 import type { ServiceSpec } from '../../../proto/gen/tsswarm/v1/objects.ts'
 import { wait } from '../../../proto/lib/clock.ts'
-import { serviceSpec } from '../../../proto/spec/service-spec.ts'
+import { type ServiceSpecInput, serviceSpec } from '../../../proto/spec/service-spec.ts'
 import { SimApi } from './sim-api.ts'
 import type { Surroundings } from './sim-host.ts'
 
@@ -14,8 +14,15 @@ export interface Acknowledged {
   readonly id: string
   readonly version: number
   readonly seq: number
+  readonly kind: SimMode
+  /** Of a job: how many tasks must end well. */
   readonly replicas: number
 }
+
+export type SimMode = 'replicated' | 'global' | 'replicated-job'
+
+/** The modes of a client's services, one after another; clients begin at different ones. */
+const modes: readonly SimMode[] = ['replicated', 'replicated', 'global', 'replicated-job']
 
 const caller = { kind: 'local-admin', nodeId: 'client' } as never
 
@@ -67,26 +74,34 @@ export class SimClient {
   async #create(): Promise<void> {
     this.#rounds += 1
     const [name, replicas] = [`${this.#name}-${this.#rounds}`, this.#around.random.below(6) + 1]
-    const spec = this.#spec(name, 1, replicas)
+    const kind = this.#nextMode()
+    const spec = this.#spec(name, 1, { kind, replicas })
     const { service } = await this.api.write((manager, requestId, signal) =>
       manager.api.createService(caller, { requestId, spec }, signal),
     )
     if (service?.meta === undefined) throw new Error('a service without version was acknowledged')
-    this.#service = { name, id: service.id, version: service.meta.version, seq: 1, replicas }
+    this.#service = { name, id: service.id, version: service.meta.version, seq: 1, kind, replicas }
   }
 
-  async #update({ name, id, version, seq, replicas }: Acknowledged): Promise<void> {
+  async #update({ name, id, version, seq, kind, replicas }: Acknowledged): Promise<void> {
     const { random } = this.#around
     const changed = random.chance(0.6) ? random.below(7) : replicas
-    const spec = this.#spec(name, seq + 1, changed)
+    const spec = this.#spec(name, seq + 1, { kind, replicas: changed })
     const { service } = await this.#writeOver({ name, id, version, seq }, spec)
     if (service?.meta === undefined) throw new Error('a service without version was acknowledged')
-    this.#service = { name, id, version: service.meta.version, seq: seq + 1, replicas: changed }
+    this.#service = {
+      name,
+      id,
+      version: service.meta.version,
+      seq: seq + 1,
+      kind,
+      replicas: changed,
+    }
   }
 
   /** The leader may have written how the last update goes: then it is read again. */
   async #writeOver(
-    { name, id, version, seq }: Omit<Acknowledged, 'replicas'>,
+    { name, id, version, seq }: Omit<Acknowledged, 'kind' | 'replicas'>,
     spec: ServiceSpec,
   ): Promise<UpdateServiceResponse> {
     let seen = version
@@ -135,21 +150,41 @@ export class SimClient {
     }
   }
 
-  #spec(name: string, seq: number, replicas: number) {
+  #nextMode(): SimMode {
+    const own = Number(/\d+/.exec(this.#name)?.[0] ?? 0)
+    return modes[(this.#rounds + own) % modes.length] ?? 'replicated'
+  }
+
+  #spec(name: string, seq: number, size: Pick<Acknowledged, 'kind' | 'replicas'>) {
     const isNewTask = this.#around.random.chance(0.3)
     const env = [`SEQ=${isNewTask ? seq : 0}`]
+    const isJob = size.kind === 'replicated-job'
     return serviceSpecToProto(
       serviceSpec.parse({
         name,
         labels: { seq: String(seq) },
-        mode: { kind: 'replicated', replicas },
+        mode: modeOf(size),
         // Containers end at any moment: nobody is here to go on with an update that is paused.
-        update: { failureAction: 'continue' },
+        ...(isJob ? {} : { update: { failureAction: 'continue' } }),
         task: {
-          container: { image: 'hello', env, stopGraceMs: 1_000 },
+          container: { image: isJob ? 'batch' : 'hello', env, stopGraceMs: 1_000 },
           restart: { condition: 'any', delayMs: 200 },
         },
       }),
     )
+  }
+}
+
+function modeOf({
+  kind,
+  replicas,
+}: Pick<Acknowledged, 'kind' | 'replicas'>): ServiceSpecInput['mode'] {
+  switch (kind) {
+    case 'replicated':
+      return { kind, replicas }
+    case 'global':
+      return { kind }
+    case 'replicated-job':
+      return { kind, completions: replicas, maxConcurrent: 2 }
   }
 }

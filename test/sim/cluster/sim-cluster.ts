@@ -1,7 +1,13 @@
 // A whole simulated cluster: hosts with managers and workers, clients, what is between them, and how it is looked at from outside.
 import { SimRandom, World } from 'raft-ts/testing'
 import type { Logger } from '../../../proto/lib/log.ts'
-import { type Task, TaskState } from '../../../proto/objects/index.ts'
+import {
+  isToRun,
+  placeOf,
+  type Service,
+  type Task,
+  TaskState,
+} from '../../../proto/objects/index.ts'
 import { contents } from '../../support/replicated-stores.ts'
 import { calmLinks, Links } from './links.ts'
 import { Oracle } from './oracle.ts'
@@ -111,12 +117,25 @@ export class SimCluster {
     }
     const tasks = store?.view((tx) => [...tx.find('tasks', 'byService', wanted.id)]) ?? []
     const running = tasks.filter(runs)
-    const slots = new Set(running.map(({ slot }) => slot))
-    if (slots.size !== wanted.replicas || running.length !== wanted.replicas) {
-      return `service ${wanted.name} has ${running.length} of ${wanted.replicas} replicas: ${tasks.map(short).join(' ')}`
+    const { there, places } = this.#progressOf(service, wanted, tasks)
+    if (there.length !== places || new Set(there.map(placeOf)).size !== places) {
+      return `service ${wanted.name} (${wanted.kind}) has ${there.length} of ${places}: ${tasks.map(short).join(' ')}`
     }
     const old = running.find(({ specHash }) => specHash !== service.specHash)
     return old && `task ${old.id} of ${wanted.name} runs an old spec`
+  }
+
+  /** The tasks that are as they should be, and how many there are to be, each in a place of its own. */
+  #progressOf(
+    { jobStatus }: Service,
+    { kind, replicas }: NonNullable<SimClient['service']>,
+    tasks: readonly Task[],
+  ): { readonly there: readonly Task[]; readonly places: number } {
+    if (kind === 'replicated') return { there: tasks.filter(runs), places: replicas }
+    if (kind === 'global') return { there: tasks.filter(runs), places: this.hosts.length }
+    const isDone = ({ state, jobIteration }: Task): boolean =>
+      state === TaskState.COMPLETE && jobIteration === jobStatus?.iteration
+    return { there: tasks.filter(isDone), places: replicas }
   }
 
   /** Hosts run the containers of the tasks that the store says are running there, and no others. */
@@ -147,9 +166,10 @@ export class SimCluster {
 }
 
 function runs(task: Task): boolean {
-  return task.state === TaskState.RUNNING && task.desiredState === TaskState.RUNNING
+  return task.state === TaskState.RUNNING && isToRun(task)
 }
 
-function short({ id, slot, nodeId, state, desiredState, err }: Task): string {
-  return `${id.slice(0, 5)}[${slot}]@${nodeId ?? '-'}:${state}/${desiredState}${err && ` (${err})`}`
+function short(task: Task): string {
+  const { id, nodeId, state, desiredState, err } = task
+  return `${id.slice(0, 5)}[${placeOf(task)}]@${nodeId ?? '-'}:${state}/${desiredState}${err && ` (${err})`}`
 }

@@ -66,7 +66,7 @@ export class SimHost {
     const kernel = new SimProcess(`${name} kernel`, around.world, 1)
     this.containers = new FakeHost({
       clock: new SimClock(kernel, () => around.world.nowMs),
-      localImages: { hello: { stopMs: 20 } },
+      localImages: { hello: { stopMs: 20 }, batch: { runMs: 400, stopMs: 20 } },
       createMs: 10,
       startMs: 10,
     })

@@ -1,0 +1,123 @@
+// Services of other modes than replicated through the control API.
+import t from 'tap'
+import { findTask } from '../../../../manager/controlapi/lookup.ts'
+import { modesLevel, type Service, TaskState } from '../../../../proto/objects/index.ts'
+import {
+  aControlWorld,
+  addNode,
+  addTask,
+  aRequestId,
+  type ControlWorld,
+  createService,
+  type ServiceWish,
+  specOf,
+} from '../../../support/control.ts'
+import { aTask } from '../../../support/objects.ts'
+
+const job = { kind: 'replicated-job', completions: 3, maxConcurrent: 2 } as const
+
+function stored(w: ControlWorld, id: string): Service {
+  const service = w.store.view((tx) => tx.get('services', id))
+  if (service === undefined) throw new Error('it is gone')
+  return service
+}
+
+async function update(w: ControlWorld, id: string, wish: ServiceWish | 'rollback'): Promise<void> {
+  const rollback = wish === 'rollback'
+  const spec = rollback ? undefined : specOf(wish)
+  const { version } = stored(w, id)
+  const request = { requestId: aRequestId(), serviceId: id, version, spec, rollback }
+  await w.api.updateService(w.caller, request, w.signal)
+}
+
+async function counts(w: ControlWorld, id: string) {
+  const { service } = await w.api.getService(w.caller, { reference: id }, w.signal)
+  const { runningTasks = 0, desiredTasks = 0, completedTasks = 0 } = service ?? {}
+  return [runningTasks, desiredTasks, completedTasks]
+}
+
+t.test('what does not go with a mode is refused (swarm-semantics 2)', async (t) => {
+  const w = await aControlWorld()
+  const refused = async (wish: Partial<ServiceWish>, message: RegExp): Promise<void> => {
+    await t.rejects(createService(w, { name: 'x', ...wish }), { code: 'INVALID_ARGUMENT', message })
+  }
+  await refused({ mode: job, update: { parallelism: 2 } }, /update is not for jobs/)
+  await refused({ mode: job, rollback: { delayMs: 1 } }, /rollback is not for jobs/)
+  const task = { placement: { maxReplicasPerNode: 2 } }
+  await refused({ mode: { kind: 'global' }, task }, /maxReplicasPerNode is not for mode global/)
+})
+
+t.test('the mode of a service never changes', async (t) => {
+  const w = await aControlWorld()
+  const { id } = await createService(w, { name: 'web' })
+  await t.rejects(update(w, id, { name: 'web', mode: { kind: 'global' } }), {
+    code: 'INVALID_ARGUMENT',
+    message: /field mode cannot change from replicated to global/,
+  })
+})
+
+t.test('no such service is made before all managers know of modes', async (t) => {
+  const w = await aControlWorld()
+  const cluster = w.store.view((tx) => [...tx.all('cluster')][0])
+  // Its level cannot be lowered, so it is made anew.
+  await w.store.update((tx) => {
+    if (cluster === undefined) return
+    tx.remove('cluster', cluster.id)
+    tx.create('cluster', { ...cluster, featureLevel: modesLevel - 1 })
+  })
+  await t.rejects(createService(w, { name: 'all', mode: { kind: 'global' } }), {
+    code: 'FAILED_PRECONDITION',
+    message: /of mode global cannot be made: the cluster is at feature level/,
+  })
+  await createService(w, { name: 'web' })
+})
+
+t.test('every update runs a job again, going back too (1.1 jobs)', async (t) => {
+  const w = await aControlWorld()
+  const { id } = await createService(w, { name: 'batch', mode: job })
+  const iteration = () => stored(w, id).jobStatus?.iteration
+  t.equal(iteration(), 0)
+  await update(w, id, { name: 'batch', mode: job, labels: { x: 'y' } })
+  t.equal(iteration(), 1)
+  await update(w, id, 'rollback')
+  t.equal(iteration(), 2)
+  t.equal(stored(w, id).updateStatus, undefined)
+  t.equal(stored(w, (await createService(w, { name: 'web' })).id).jobStatus, undefined)
+})
+
+t.test('the tasks of a job are counted by its present run (7.7 ServiceStatus)', async (t) => {
+  const w = await aControlWorld()
+  const { id, specHash } = await createService(w, { name: 'batch', mode: job })
+  const own = {
+    service: id,
+    specHash,
+    node: 'n',
+    desiredState: TaskState.COMPLETE,
+    jobIteration: 0,
+  }
+  await addTask(w, aTask({ ...own, id: 'a', slot: 0, state: TaskState.COMPLETE }))
+  await addTask(w, aTask({ ...own, id: 'b', slot: 1 }))
+  await addTask(w, aTask({ ...own, id: 'c', slot: 1, jobIteration: 9, state: TaskState.COMPLETE }))
+  t.same(await counts(w, id), [1, 2, 1])
+})
+
+t.test('one task on each node, as many as there are nodes', async (t) => {
+  const w = await aControlWorld()
+  const names = ['w1', 'w2', 'w3']
+  for (const hostname of names) await addNode(w, { id: hostname.padEnd(25, '0'), hostname })
+  const [first = ''] = w.store.view((tx) =>
+    [...tx.find('nodes', 'byName', 'w1')].map(({ id }) => id),
+  )
+  const all = w.store.view((tx) => [...tx.all('nodes')].length)
+  const { id, specHash } = await createService(w, { name: 'my.agent', mode: { kind: 'global' } })
+  await addTask(w, aTask({ id: 'on1', service: id, specHash, forNode: first, node: first }))
+  t.same(await counts(w, id), [1, all, 0])
+  const found = (name: string) => w.store.view((tx) => findTask(tx, name).id)
+  t.equal(found(`my.agent.${first}`), 'on1')
+  t.equal(found(`my.agent.${first}.on1`), 'on1')
+  const globalJob = await createService(w, { name: 'once', mode: { kind: 'global-job' } })
+  const done = { service: globalJob.id, specHash: globalJob.specHash, jobIteration: 0 }
+  const ended = { state: TaskState.COMPLETE, desiredState: TaskState.COMPLETE }
+  await addTask(w, aTask({ id: 'j1', ...done, ...ended, forNode: first, node: first }))
+  t.same(await counts(w, globalJob.id), [0, all - 1, 1])
+})
