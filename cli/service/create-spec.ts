@@ -26,11 +26,11 @@ import { type SharedServiceFlags, sharedServiceFlags } from './service-flags.ts'
 import { parseUlimit } from './ulimit.ts'
 
 export const createFlags = {
+  ...newModeFlags,
   ...sharedServiceFlags,
   ...newPolicyFlags,
   ...newGenericFlags,
   ...dependencyFlag,
-  ...newModeFlags,
   ...newPayloadFlags,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },

@@ -31,11 +31,11 @@ import { sharedServiceFlags } from './service-flags.ts'
 import { parseUlimit } from './ulimit.ts'
 
 export const updateFlags = {
+  ...modeFlags,
   ...sharedServiceFlags,
   ...policyFlags,
   ...genericFlags,
   ...dependencyChangeFlags,
-  ...modeFlags,
   ...payloadChangeFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
