@@ -81,8 +81,8 @@ const table = [
   { of: 'cli/lab', may: ['cli/lab', 'cli/*', 'proto', 'node:', 'zod'] },
   { of: 'cli/service', may: ['cli/service', 'cli/*', 'proto', 'node:'] },
   {
-    of: 'cli/stack/compose-files.ts',
-    may: ['cli/stack', 'cli/*', 'proto', 'node:'],
+    of: 'cli/stack/run',
+    may: ['cli/stack', 'cli/service', 'cli/render', 'cli/*', 'proto', 'node:'],
   },
   // Compose files as data: what reads files and talks to the daemon is given to them.
   { of: 'cli/stack/yaml-tree.ts', may: ['cli/stack', 'yaml'], pure: true },

@@ -160,6 +160,12 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
       const tasks = await listTasks(client, running, once)
       return tasks.map((view) => ({ word: taskName(view, true), about: view.nodeHostname }))
     }
+    case 'stacks': {
+      const label = 'com.docker.stack.namespace'
+      const services = await listServices(client, [{ key: 'label', values: [label] }], once)
+      const stacks = new Set(services.map(({ service }) => service?.spec?.labels[label] ?? ''))
+      return [...stacks].map((word) => ({ word, about: '' }))
+    }
     case 'ends': {
       const kinds = ['tasks', 'services', 'nodes'] as const
       return (await Promise.all(kinds.map((kind) => names(ctx, kind)))).flat()

@@ -11,6 +11,7 @@ export type Completion =
   | 'configs'
   | 'tasks'
   | 'volumes'
+  | 'stacks'
   | 'ends'
 
 export interface Flag<T> {

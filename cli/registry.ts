@@ -77,8 +77,14 @@ export const groups: readonly CommandGroup[] = [
     summary: 'Manage stacks: services of compose files',
     commands: {
       config: async () => (await import('./commands/stack-config.ts')).command,
+      deploy: async () => (await import('./commands/stack-deploy.ts')).command,
+      ls: async () => (await import('./commands/stack-ls.ts')).command,
+      plan: async () => (await import('./commands/stack-plan.ts')).command,
+      ps: async () => (await import('./commands/stack-ps.ts')).command,
+      rm: async () => (await import('./commands/stack-rm.ts')).command,
+      services: async () => (await import('./commands/stack-services.ts')).command,
     },
-    aliases: {},
+    aliases: { down: 'rm', list: 'ls', remove: 'rm', up: 'deploy' },
   },
   {
     name: 'network',

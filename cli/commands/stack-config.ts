@@ -1,7 +1,7 @@
 // tsswarm stack config
 import { defineCommand, noArguments } from '../command.ts'
-import { composeFlags, loadProject, skipInterpolation } from '../stack/compose-files.ts'
 import { projectText } from '../stack/load-compose.ts'
+import { composeFlags, loadProject, skipInterpolation } from '../stack/run/compose-files.ts'
 
 export const command = defineCommand({
   name: 'stack config',

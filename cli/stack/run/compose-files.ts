@@ -1,14 +1,14 @@
-// The compose files of a command: read from disk and stdin, with the caller's variables. The one part of stacks that reads files.
+// The compose files of a command: read from disk and stdin, with the caller's variables. Not what they say.
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { SwarmError } from '../../proto/errors.ts'
-import type { CommandContext } from '../context.ts'
-import { bool, type FlagValues, list } from '../flags.ts'
-import { usage } from '../parse-args.ts'
-import { envFileLines } from './env-file.ts'
-import type { Variables } from './interpolate.ts'
-import { type ComposeText, loadCompose, type Project } from './load-compose.ts'
-import { noticeText } from './node.ts'
+import { SwarmError } from '../../../proto/errors.ts'
+import type { CommandContext } from '../../context.ts'
+import { bool, type FlagValues, list } from '../../flags.ts'
+import { usage } from '../../parse-args.ts'
+import { envFileLines } from '../env-file.ts'
+import type { Variables } from '../interpolate.ts'
+import { type ComposeText, loadCompose, type Project } from '../load-compose.ts'
+import { noticeText } from '../node.ts'
 
 /** A compose file is no database. */
 const bytesMax = 16 * 1024 * 1024

@@ -1,0 +1,61 @@
+// tsswarm stack deploy
+import { defineCommand } from '../command.ts'
+import { bool, choice, duration, triBool } from '../flags.ts'
+import { usage } from '../parse-args.ts'
+import { composeFlags, loadProject } from '../stack/run/compose-files.ts'
+import { carryOut, plannedStack, waitForServices } from '../stack/run/deploy-stack.ts'
+import { stackName } from '../stack/stack-spec.ts'
+
+export const command = defineCommand({
+  name: 'stack deploy',
+  summary: 'Deploy a new stack or update an existing stack',
+  description:
+    'Creates and updates the networks, secrets, configs and services of the files; what is as the files say is left alone, so that a second ' +
+    'deployment replaces no task. Everything wrong with the files is said before anything changes, with file, line and column.\n' +
+    'Returns at once unless --wait is given. Then it ends with 0 when all services that changed have converged, with 1 and the reasons when some ' +
+    'cannot, and with 124 when --timeout is over; the stack stays as it is then.\n' +
+    'Tags are not resolved to digests, whatever --resolve-image says: each node asks its registry. --with-registry-auth is accepted for Swarm’s sake; ' +
+    'nodes log in with what they know themselves.',
+  args: { usage: 'STACK', min: 1, max: 1, completes: 'stacks' },
+  flags: {
+    ...composeFlags,
+    detach: triBool('Exit immediately instead of waiting for the services to converge', {
+      short: 'd',
+      shown: 'true',
+    }),
+    prune: bool('Remove services of the stack that the files do not have any more'),
+    quiet: bool('Suppress progress output', { short: 'q' }),
+    'resolve-image': choice(
+      "Accepted for Swarm's sake: tags are not resolved to digests",
+      ['always', 'changed', 'never'],
+      { shown: 'always' },
+    ),
+    timeout: duration('With --wait: how long to wait at most (ms|s|m|h)'),
+    wait: bool('Wait until all services that changed have converged'),
+    'with-registry-auth': bool("Accepted for Swarm's sake: nodes log in themselves"),
+  },
+  examples: [
+    { what: 'A stack', command: 'tsswarm stack deploy -c compose.yml shop' },
+    {
+      what: 'In a pipeline: wait, and know how it ended',
+      command: 'tsswarm stack deploy -c compose.yml --wait --timeout 5m shop',
+    },
+    {
+      what: 'With what differs in production, without services that are gone from the files',
+      command: 'tsswarm stack deploy -c compose.yml -c production.yml --prune shop',
+    },
+  ],
+  run: async (ctx, { flags, args }) => {
+    const name = stackName(args[0] ?? '')
+    if (flags.wait && flags.detach === true) throw usage('--wait and --detach exclude each other')
+    const waits = flags.wait || flags.detach === false
+    if (!waits && flags.timeout !== undefined) throw usage('--timeout goes with --wait')
+    const project = await loadProject(ctx, flags)
+    const client = await ctx.connect()
+    const planned = await plannedStack(ctx, client, project, { name, prunes: flags.prune })
+    const touched = await carryOut(ctx, client, planned, flags.quiet)
+    if (!waits) return 0
+    const { quiet, timeout: timeoutMs = 0 } = flags
+    return await waitForServices(ctx, client, touched, { quiet, timeoutMs })
+  },
+})

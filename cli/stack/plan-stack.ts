@@ -1,0 +1,215 @@
+// Compares what a stack is to be with what is there: what a deployment does, and what `stack plan` says. Decides only.
+import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
+import type { PayloadKind } from '../../proto/spec/payload-spec.ts'
+import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
+import { type Difference, differences } from './differences.ts'
+import { namespaceLabel } from './names.ts'
+import { faultsError, type Notice } from './node.ts'
+import type { StackPayload, StackSpec } from './stack-spec.ts'
+
+/** What is there. Networks, secrets and configs in specs of services by name. */
+export interface SwarmState {
+  readonly networks: readonly { readonly id: string; readonly spec: NetworkSpec }[]
+  readonly services: readonly { readonly id: string; readonly spec: ServiceSpec }[]
+  readonly payloads: readonly PresentPayload[]
+}
+
+export interface PresentPayload {
+  readonly kind: PayloadKind
+  readonly id: string
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly templateDriver: string
+}
+
+/** A secret or config whose file was read. */
+export interface ReadPayload extends StackPayload {
+  /** Whether the swarm has the same content under the name. */
+  readonly isContentThere: boolean
+}
+
+export type PlanKind = 'network' | PayloadKind | 'service'
+
+/** What becomes of the tasks of a service that changes. */
+export type TaskEffect = 'replaced' | 'moved where they no longer fit' | 'kept'
+
+export type Step =
+  | {
+      readonly action: 'create' | 'remove' | 'keep' | 'roll'
+      readonly kind: PlanKind
+      readonly name: string
+      readonly id: string
+    }
+  | {
+      readonly action: 'change'
+      readonly kind: PlanKind
+      readonly name: string
+      readonly id: string
+      readonly changes: readonly Difference[]
+      readonly tasks: TaskEffect
+    }
+
+export interface StackPlan {
+  /** In the order in which they are taken. */
+  readonly steps: readonly Step[]
+  readonly notices: readonly Notice[]
+}
+
+export interface PlanOptions {
+  /** Services of the stack that the files no longer have are removed. */
+  readonly prunes: boolean
+}
+
+/**
+ * The steps from what is there to what is wanted: networks, secrets, configs, services, and last what goes.
+ * Errors: FAILED_PRECONDITION, INVALID_ARGUMENT with file and line for names that others have and external objects
+ * that are not there.
+ */
+export function planStack(
+  stack: StackSpec,
+  payloads: readonly ReadPayload[],
+  state: SwarmState,
+  options: PlanOptions,
+): StackPlan {
+  const notices: Notice[] = []
+  refuseMissing(stack, state)
+  const networks = stack.networks.map((spec) => networkStep(stack, spec, state, notices))
+  const files = payloads.map((payload) => payloadStep(payload, state))
+  const rolled = files.filter((step) => step.action === 'change' && step.tasks === 'replaced')
+  const services = stack.services.map(({ spec }) => {
+    const step = serviceStep(stack, spec, state)
+    return step.action === 'keep' && usesAny(spec, rolled)
+      ? { ...step, action: 'roll' as const }
+      : step
+  })
+  const removed = options.prunes ? obsolete(stack, state) : []
+  return { steps: [...networks, ...files, ...services, ...removed], notices }
+}
+
+function usesAny({ task }: ServiceSpec, rolled: readonly Step[]): boolean {
+  const { secrets, configs } = task.container
+  return rolled.some(({ kind, name }) =>
+    (kind === 'secret' ? secrets : configs).some(({ source }) => sameName(source, name)),
+  )
+}
+
+function refuseMissing(stack: StackSpec, state: SwarmState): void {
+  const faults = stack.externals.flatMap(({ kind, name, at, path }): Notice[] => {
+    const isThere =
+      kind === 'network'
+        ? state.networks.some((network) => network.spec.name === name || network.id === name)
+        : state.payloads.some((payload) => payload.kind === kind && payload.name === name)
+    if (isThere) return []
+    const text = `${kind} "${name}" is external and is not there: make it with "tsswarm ${kind} create"`
+    return [{ at, path, text }]
+  })
+  if (faults.length > 0) throw faultsError(faults)
+}
+
+/** A network cannot change; that it would have to is said. */
+function networkStep(
+  stack: StackSpec,
+  spec: NetworkSpec,
+  state: SwarmState,
+  notices: Notice[],
+): Step {
+  const found = state.networks.find((network) => sameName(network.spec.name, spec.name))
+  if (found === undefined) return { action: 'create', kind: 'network', name: spec.name, id: '' }
+  const [first] = stack.services
+  if (found.spec.labels[namespaceLabel] !== stack.name) {
+    throw takenError('network', found.spec, { at: first?.at ?? noPlace, path: 'networks' })
+  }
+  const changes = differences(bareNetwork(found.spec), bareNetwork(spec))
+  if (changes.length > 0 && first !== undefined) {
+    const fields = changes.map(({ field }) => field).join(', ')
+    const text = `network "${spec.name}" stays as it is, though ${fields} would differ: networks cannot be changed; remove the stack first`
+    notices.push({ at: { ...first.at, line: 1, column: 1 }, path: 'networks', text })
+  }
+  return { action: 'keep', kind: 'network', name: found.spec.name, id: found.id }
+}
+
+/** Without what the managers may have filled in. */
+function bareNetwork(spec: NetworkSpec): unknown {
+  const subnets = spec.subnets.map(({ subnet }) => subnet)
+  return { ...spec, subnets }
+}
+
+function payloadStep(payload: ReadPayload, state: SwarmState): Step {
+  const { kind, name } = payload
+  const found = state.payloads.find((one) => one.kind === kind && sameName(one.name, name))
+  if (found === undefined) return { action: 'create', kind, name, id: '' }
+  const changes = [
+    ...differences(found.labels, payload.labels, 'labels'),
+    ...differences(found.templateDriver, payload.templateDriver, 'templateDriver'),
+    ...(payload.isContentThere ? [] : [{ field: 'data', from: 'what is there', to: payload.file }]),
+  ]
+  if (changes.length === 0) return { action: 'keep', kind, name, id: found.id }
+  const isNewVersion = changes.some(({ field }) => !field.startsWith('labels'))
+  const tasks = isNewVersion ? 'replaced' : 'kept'
+  return { action: 'change', kind, name, id: found.id, changes, tasks }
+}
+
+function serviceStep(stack: StackSpec, spec: ServiceSpec, state: SwarmState): Step {
+  const { name } = spec
+  const found = state.services.find((service) => sameName(service.spec.name, name))
+  if (found === undefined) return { action: 'create', kind: 'service', name, id: '' }
+  if (found.spec.labels[namespaceLabel] !== stack.name) throw taken(stack, spec, found.spec)
+  const changes = differences(found.spec, wantedSpec(spec, found.spec))
+  if (changes.length === 0) return { action: 'keep', kind: 'service', name, id: found.id }
+  return {
+    action: 'change',
+    kind: 'service',
+    name,
+    id: found.id,
+    changes,
+    tasks: effectOf(changes),
+  }
+}
+
+const noPlace = { file: '', line: 1, column: 1 }
+
+function taken(stack: StackSpec, spec: ServiceSpec, other: ServiceSpec): Error {
+  const place = stack.services.find((service) => service.spec === spec)
+  return takenError('service', other, place ?? { at: noPlace, path: '' })
+}
+
+function takenError(
+  kind: 'network' | 'service',
+  other: Pick<ServiceSpec, 'name' | 'labels'>,
+  { at, path }: Pick<Notice, 'at' | 'path'>,
+): Error {
+  const owner = other.labels[namespaceLabel]
+  const whose = owner === undefined ? 'no stack' : `the stack "${owner}"`
+  const text = `${kind} "${other.name}" is there and of ${whose}: remove it, or name the stack otherwise`
+  return faultsError([{ at, path, text }])
+}
+
+/** What is written: the count of `service update --force` stays, since files do not know of it. */
+export function wantedSpec(spec: ServiceSpec, live: ServiceSpec): ServiceSpec {
+  return { ...spec, name: live.name, task: { ...spec.task, forceUpdate: live.task.forceUpdate } }
+}
+
+/** Source: swarm-semantics 7.1: what makes a task dirty. */
+function effectOf(changes: readonly Difference[]): TaskEffect {
+  const dirty = changes.filter(({ field }) => field.startsWith('task.') || field === 'endpointMode')
+  if (dirty.length === 0) return 'kept'
+  const isPlacement = dirty.every(({ field }) => field.startsWith('task.placement'))
+  return isPlacement ? 'moved where they no longer fit' : 'replaced'
+}
+
+function obsolete(stack: StackSpec, state: SwarmState): readonly Step[] {
+  const wanted = new Set(stack.services.map(({ spec }) => spec.name.toLowerCase()))
+  return state.services
+    .filter(({ spec }) => spec.labels[namespaceLabel] === stack.name)
+    .filter(({ spec }) => !wanted.has(spec.name.toLowerCase()))
+    .map(({ id, spec }) => ({ action: 'remove', kind: 'service', name: spec.name, id }))
+}
+
+function sameName(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
+
+/** Whether a deployment would do nothing. */
+export function changesNothing(plan: StackPlan): boolean {
+  return plan.steps.every(({ action }) => action === 'keep')
+}

@@ -1,0 +1,70 @@
+// What of a stack is in the swarm, as the planner compares it: names instead of ids.
+import { networkSpecFromProto } from '../../../proto/codec/network.ts'
+import { serviceSpecFromProto } from '../../../proto/codec/service.ts'
+import { ControlService } from '../../../proto/gen/tsswarm/v1/control.ts'
+import type { PayloadKind } from '../../../proto/spec/payload-spec.ts'
+import type { ServiceSpec } from '../../../proto/spec/service-spec.ts'
+import type { Client } from '../../client.ts'
+import { listNetworks, listServices } from '../../lists.ts'
+import type { PresentPayload, SwarmState } from '../plan-stack.ts'
+import { wholeSpec } from '../stack-spec.ts'
+
+const payloadLists = { secret: ControlService.listSecrets, config: ControlService.listConfigs }
+
+/** Errors: as Client.call. */
+export async function readSwarmState(
+  client: Client,
+  wanted: { readonly payloads: boolean },
+): Promise<SwarmState> {
+  const networks = (await listNetworks(client)).flatMap(({ id, spec }) =>
+    spec === undefined ? [] : [{ id, spec: networkSpecFromProto(spec) }],
+  )
+  const names = new Map(networks.map(({ id, spec }) => [id, spec.name]))
+  const services = (await listServices(client)).flatMap(({ service }) => {
+    if (service?.spec === undefined) return []
+    const spec = wholeSpec(byName(serviceSpecFromProto(service.spec), names))
+    return [{ id: service.id, spec }]
+  })
+  const payloads = wanted.payloads
+    ? [...(await listPayloads(client, 'secret')), ...(await listPayloads(client, 'config'))]
+    : []
+  return { networks, services, payloads }
+}
+
+/** The present versions. Errors: as Client.call. */
+export async function listPayloads(
+  client: Client,
+  kind: PayloadKind,
+): Promise<readonly PresentPayload[]> {
+  const request = { filters: [], allVersions: false }
+  const all = await client.collect(payloadLists[kind], request)
+  return all
+    .flatMap(({ payloads }) => payloads)
+    .flatMap(({ payload }) => {
+      if (payload?.spec === undefined) return []
+      const { name, labels, templateDriver } = payload.spec
+      return [{ kind, id: payload.id, name, labels, templateDriver }]
+    })
+}
+
+/** Files name networks, secrets and configs; the managers keep their ids. */
+function byName(spec: ServiceSpec, names: ReadonlyMap<string, string>): ServiceSpec {
+  const { task } = spec
+  const named = (uses: ServiceSpec['task']['container']['secrets']) =>
+    uses.map((use) => ({ ...use, source: use.name === '' ? use.source : use.name, name: '' }))
+  return {
+    ...spec,
+    task: {
+      ...task,
+      networks: task.networks.map((use) => ({
+        ...use,
+        target: names.get(use.target) ?? use.target,
+      })),
+      container: {
+        ...task.container,
+        secrets: named(task.container.secrets),
+        configs: named(task.container.configs),
+      },
+    },
+  }
+}

@@ -1,0 +1,259 @@
+// A service of a compose project as the spec of a service of the swarm. Source: swarm-semantics 4.
+import { hasCode } from '../../proto/errors.ts'
+import { parseSpec } from '../../proto/spec/parse-spec.ts'
+import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
+import {
+  type ServiceSpec,
+  type ServiceSpecInput,
+  serviceMode,
+  serviceSpec,
+} from '../../proto/spec/service-spec.ts'
+import { capability } from '../service/create-spec.ts'
+import { defined } from '../service/defined.ts'
+import { checkServiceKeys } from './ignored-keys.ts'
+import { imageLabel, type StackNames } from './names.ts'
+import type { Section } from './section.ts'
+import {
+  healthcheckOf,
+  mountsOf,
+  policyOf,
+  portsOf,
+  resourcesOf,
+  restartOf,
+  rollbackPolicyOf,
+  wordOf,
+} from './service-parts.ts'
+
+type TaskInput = ServiceSpecInput['task']
+type ContainerInput = TaskInput['container']
+
+/**
+ * The spec, networks, secrets and configs in it by name. Undefined: it has faults, which are told where the section's
+ * findings are kept.
+ */
+export function serviceOf(
+  key: string,
+  service: Section,
+  names: StackNames,
+): ServiceSpec | undefined {
+  checkServiceKeys(service)
+  const image = service.text('image')
+  if (image === undefined) return service.fault('image', 'is required: images are not built')
+  const deploy = service.section('deploy')
+  const update = policyOf(deploy?.section('update_config'), ['pause', 'continue', 'rollback'])
+  const rollback = rollbackPolicyOf(deploy?.section('rollback_config'))
+  const input: ServiceSpecInput = {
+    name: names.scoped(key),
+    labels: { ...names.labelled(deploy?.pairs('labels') ?? {}), [imageLabel]: image },
+    task: taskOf({ key, image }, service, names),
+    ...defined({
+      mode: modeOf(service, deploy),
+      endpointMode: deploy && wordOf(deploy, 'endpoint_mode', ['vip', 'dnsrr']),
+      update,
+      rollback,
+    }),
+  }
+  return checked(input, service)
+}
+
+function taskOf(
+  { key, image }: { readonly key: string; readonly image: string },
+  service: Section,
+  names: StackNames,
+): TaskInput {
+  const deploy = service.section('deploy')
+  const resources = deploy?.section('resources')
+  const placement = deploy?.section('placement')
+  return {
+    container: containerOf(image, service, names),
+    limits: resourcesOf(resources?.section('limits')),
+    reservations: resourcesOf(resources?.section('reservations')),
+    placement: {
+      constraints: [...(placement?.texts('constraints') ?? [])],
+      spread: (placement?.sections('preferences') ?? []).map((item) => item.text('spread') ?? ''),
+      maxReplicasPerNode: placement?.number('max_replicas_per_node') ?? 0,
+    },
+    ports: portsOf(service),
+    networks: networksOf(key, service, names),
+    ...defined({ restart: restartOf(service) }),
+  }
+}
+
+function containerOf(image: string, service: Section, names: StackNames): ContainerInput {
+  return {
+    image,
+    labels: names.labelled(service.pairs('labels')),
+    command: [...service.texts('entrypoint')],
+    args: [...service.texts('command')],
+    env: environmentOf(service),
+    groups: [],
+    tty: service.bool('tty') ?? false,
+    readOnly: service.bool('read_only') ?? false,
+    mounts: [...mountsOf(service, names)],
+    capAdd: service.texts('cap_add').map(capability),
+    capDrop: service.texts('cap_drop').map(capability),
+    hosts: service.texts('extra_hosts').map((host) => host.replace('=', ':')),
+    sysctls: service.pairs('sysctls'),
+    ulimits: ulimitsOf(service),
+    secrets: payloadsOf(service, 'secrets', names),
+    configs: payloadsOf(service, 'configs', names),
+    ...defined({
+      hostname: service.text('hostname'),
+      workdir: service.text('working_dir'),
+      user: service.text('user'),
+      init: service.bool('init'),
+      stopSignal: service.text('stop_signal'),
+      stopGraceMs: service.ms('stop_grace_period'),
+      healthcheck: healthcheckOf(service),
+    }),
+  }
+}
+
+/** A variable without a value is not there. */
+function environmentOf(service: Section): string[] {
+  const section = service.section('environment')
+  return (section?.keys() ?? []).flatMap((name) => {
+    const value = section?.text(name)
+    if (value !== undefined) return [`${name}=${value}`]
+    section?.notice(name, 'is left out: it has no value here and none in the environment')
+    return []
+  })
+}
+
+function ulimitsOf(service: Section): { name: string; soft: number; hard: number }[] {
+  const section = service.section('ulimits')
+  return (section?.keys() ?? []).map((name) => {
+    const both = section?.section(name)
+    const single = section?.number(name) ?? 0
+    return { name, soft: both?.number('soft') ?? single, hard: both?.number('hard') ?? single }
+  })
+}
+
+function modeOf(service: Section, deploy: Section | undefined): ServiceSpecInput['mode'] {
+  const kind = deploy?.text('mode') ?? 'replicated'
+  const replicas = deploy?.number('replicas')
+  const wish = service.section('x-schedule')
+  if (wish !== undefined) return scheduleOf(service, wish, deploy)
+  const words = {
+    replicated: { kind, replicas: replicas ?? 1 },
+    global: { kind },
+    'replicated-job': {
+      kind,
+      completions: replicas ?? 1,
+      maxConcurrent: Math.max(replicas ?? 1, 1),
+    },
+    'global-job': { kind },
+  }
+  if (deploy !== undefined && !Object.hasOwn(words, kind)) {
+    return deploy.fault('mode', `must be one of ${Object.keys(words).join(', ')}, not "${kind}"`)
+  }
+  if (kind.startsWith('global') && replicas !== undefined && replicas > 0) {
+    return deploy?.fault(
+      'replicas',
+      `goes with mode replicated and replicated-job only, not ${kind}`,
+    )
+  }
+  const parsed = serviceMode.safeParse(words[kind as keyof typeof words])
+  if (parsed.success) return parsed.data
+  return deploy?.fault('mode', `"${kind}" is not available in this version: use replicated`)
+}
+
+/** `x-schedule: {cron: "0 3 * * *", time_zone: UTC}`: the service is a job that is run again and again. */
+function scheduleOf(
+  service: Section,
+  wish: Section,
+  deploy: Section | undefined,
+): ServiceSpecInput['mode'] {
+  const completions = deploy?.number('replicas') ?? 1
+  const parsed = serviceMode.safeParse({
+    kind: 'cron',
+    schedule: wish.text('cron') ?? '',
+    completions,
+    maxConcurrent: Math.max(completions, 1),
+    ...defined({
+      timeZone: wish.text('time_zone'),
+      missedWindowMs: wish.ms('missed_window'),
+      concurrency: wish.text('concurrency'),
+      keepCompleted: wish.number('keep_completed'),
+      keepFailed: wish.number('keep_failed'),
+      retries: wish.number('retries'),
+      backoffMaxMs: wish.ms('backoff_max'),
+    }),
+  })
+  if (parsed.success) return parsed.data
+  return service.fault('x-schedule', parsed.error.issues[0]?.message ?? 'is no schedule')
+}
+
+function networksOf(key: string, service: Section, names: StackNames): TaskInput['networks'] {
+  const section = service.section('networks')
+  const keys = section?.keys() ?? ['default']
+  return keys.flatMap((name) => {
+    const network = names.object('networks', name)
+    if (network === undefined && name !== 'default') {
+      return section?.fault(name, `network "${name}" is not under the top-level "networks"`) ?? []
+    }
+    const target = network?.name ?? names.scoped(name)
+    // Those of the node have no names of services.
+    if (predefinedOf(target) !== undefined) return [{ target, aliases: [] }]
+    const aliases = section?.section(name)?.texts('aliases') ?? []
+    return [{ target, aliases: [...new Set([...aliases, key])] }]
+  })
+}
+
+function payloadsOf(
+  service: Section,
+  kind: 'secrets' | 'configs',
+  names: StackNames,
+): NonNullable<ContainerInput['secrets']> {
+  return service.sections(kind).flatMap((use) => {
+    const source = use.text('source') ?? ''
+    const object = names.object(kind, source)
+    if (object === undefined) {
+      return use.fault('source', `"${source}" is not under the top-level "${kind}"`) ?? []
+    }
+    const own = defined({ uid: use.text('uid'), gid: use.text('gid'), mode: use.number('mode') })
+    return [{ source: object.name, target: use.text('target') ?? source, ...own }]
+  })
+}
+
+/** Which key a field of a spec comes from. */
+const keys: readonly (readonly [string, string])[] = [
+  ['mode', 'deploy'],
+  ['task.limits', 'deploy'],
+  ['task.reservations', 'deploy'],
+  ['task.restart', 'deploy'],
+  ['task.placement', 'deploy'],
+  ['update', 'deploy'],
+  ['rollback', 'deploy'],
+  ['labels', 'deploy'],
+  ['task.ports', 'ports'],
+  ['task.networks', 'networks'],
+  ['task.dependsOn', 'depends_on'],
+  ['task.container.image', 'image'],
+  ['task.container.labels', 'labels'],
+  ['task.container.env', 'environment'],
+  ['task.container.mounts', 'volumes'],
+  ['task.container.hosts', 'extra_hosts'],
+  ['task.container.healthcheck', 'healthcheck'],
+  ['task.container.secrets', 'secrets'],
+  ['task.container.configs', 'configs'],
+  ['task.container.ulimits', 'ulimits'],
+  ['task.container.hostname', 'hostname'],
+  ['task.container.stopSignal', 'stop_signal'],
+  ['task.container.stopGraceMs', 'stop_grace_period'],
+  ['task.container.capAdd', 'cap_add'],
+]
+
+/** The key whose value the field comes from; the service itself when it cannot be told. */
+export function keyOfField(field: string): string {
+  return keys.find(([prefix]) => field.startsWith(prefix))?.[1] ?? ''
+}
+
+function checked(input: ServiceSpecInput, service: Section): ServiceSpec | undefined {
+  try {
+    return parseSpec(serviceSpec, input, `service "${input.name}"`)
+  } catch (err) {
+    if (!hasCode(err, 'INVALID_ARGUMENT')) throw err
+    return service.fault(keyOfField(String(err.details['field'] ?? '')), err.message)
+  }
+}
