@@ -154,6 +154,7 @@ function serviceStep(stack: StackSpec, spec: ServiceSpec, state: SwarmState): St
   const found = state.services.find((service) => sameName(service.spec.name, name))
   if (found === undefined) return { action: 'create', kind: 'service', name, id: '' }
   if (found.spec.labels[namespaceLabel] !== stack.name) throw taken(stack, spec, found.spec)
+  refuseOtherMode(stack, spec, found.spec)
   const changes = differences(found.spec, wantedSpec(spec, found.spec))
   if (changes.length === 0) return { action: 'keep', kind: 'service', name, id: found.id }
   return {
@@ -164,6 +165,15 @@ function serviceStep(stack: StackSpec, spec: ServiceSpec, state: SwarmState): St
     changes,
     tasks: effectOf(changes),
   }
+}
+
+/** Source: swarm-semantics 1.1, controlapi: no mode change. */
+function refuseOtherMode(stack: StackSpec, spec: ServiceSpec, live: ServiceSpec): void {
+  const [from, to] = [live.mode.kind, spec.mode.kind]
+  const place = stack.services.find((service) => service.spec === spec)
+  if (from === to || place === undefined) return
+  const text = `deploy.mode cannot change from ${from} to ${to}: remove service "${live.name}" first`
+  throw faultsError([{ at: place.placeOf('deploy'), path: place.path, text }])
 }
 
 const noPlace = { file: '', line: 1, column: 1 }

@@ -2,10 +2,10 @@
 import { hasCode } from '../../proto/errors.ts'
 import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
+import { serviceMode } from '../../proto/spec/service-mode.ts'
 import {
   type ServiceSpec,
   type ServiceSpecInput,
-  serviceMode,
   serviceSpec,
 } from '../../proto/spec/service-spec.ts'
 import { capability } from '../service/create-spec.ts'

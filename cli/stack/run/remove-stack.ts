@@ -7,7 +7,7 @@ import type { Client } from '../../client.ts'
 import type { CommandContext } from '../../context.ts'
 import { listNetworks, listServices, listTasks } from '../../lists.ts'
 import { namespaceLabel } from '../names.ts'
-import { listPayloads } from './swarm-state.ts'
+import { presentPayloads } from './swarm-state.ts'
 
 const pollMs = 250
 
@@ -63,7 +63,7 @@ async function removePayloads(ctx: CommandContext, client: Client, name: string)
   let count = 0
   for (const kind of ['secret', 'config'] as const) {
     const method = kind === 'secret' ? ControlService.removeSecret : ControlService.removeConfig
-    for (const payload of await listPayloads(client, kind)) {
+    for (const payload of await presentPayloads(client, kind)) {
       if (payload.labels[namespaceLabel] !== name) continue
       ctx.stdout.write(`Removing ${kind} ${payload.name}\n`)
       await goes(() => client.call(method, { requestId: newId(ctx.random), reference: payload.id }))

@@ -1,15 +1,12 @@
 // What of a stack is in the swarm, as the planner compares it: names instead of ids.
 import { networkSpecFromProto } from '../../../proto/codec/network.ts'
 import { serviceSpecFromProto } from '../../../proto/codec/service.ts'
-import { ControlService } from '../../../proto/gen/tsswarm/v1/control.ts'
 import type { PayloadKind } from '../../../proto/spec/payload-spec.ts'
 import type { ServiceSpec } from '../../../proto/spec/service-spec.ts'
 import type { Client } from '../../client.ts'
-import { listNetworks, listServices } from '../../lists.ts'
+import { listNetworks, listPayloads, listServices } from '../../lists.ts'
 import type { PresentPayload, SwarmState } from '../plan-stack.ts'
 import { wholeSpec } from '../stack-spec.ts'
-
-const payloadLists = { secret: ControlService.listSecrets, config: ControlService.listConfigs }
 
 /** Errors: as Client.call. */
 export async function readSwarmState(
@@ -26,25 +23,21 @@ export async function readSwarmState(
     return [{ id: service.id, spec }]
   })
   const payloads = wanted.payloads
-    ? [...(await listPayloads(client, 'secret')), ...(await listPayloads(client, 'config'))]
+    ? [...(await presentPayloads(client, 'secret')), ...(await presentPayloads(client, 'config'))]
     : []
   return { networks, services, payloads }
 }
 
 /** The present versions. Errors: as Client.call. */
-export async function listPayloads(
+export async function presentPayloads(
   client: Client,
   kind: PayloadKind,
 ): Promise<readonly PresentPayload[]> {
-  const request = { filters: [], allVersions: false }
-  const all = await client.collect(payloadLists[kind], request)
-  return all
-    .flatMap(({ payloads }) => payloads)
-    .flatMap(({ payload }) => {
-      if (payload?.spec === undefined) return []
-      const { name, labels, templateDriver } = payload.spec
-      return [{ kind, id: payload.id, name, labels, templateDriver }]
-    })
+  return (await listPayloads(client, kind)).flatMap(({ payload }) => {
+    if (payload?.spec === undefined) return []
+    const { name, labels, templateDriver } = payload.spec
+    return [{ kind, id: payload.id, name, labels, templateDriver }]
+  })
 }
 
 /** Files name networks, secrets and configs; the managers keep their ids. */
