@@ -7,4 +7,4 @@ t.test('the same seed gives the same run', async (t) => {
   t.same(one, two)
 })
 
-testSeeds('sixty fixed fault scripts', 1, 60)
+testSeeds('forty-five fixed fault scripts', 1, 45)

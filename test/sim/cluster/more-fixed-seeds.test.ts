@@ -1,4 +1,4 @@
 // In a file of its own, so that two processors share the work.
 import { testSeeds } from './cluster-runs.ts'
 
-testSeeds('sixty more fixed fault scripts', 91, 60)
+testSeeds('forty-five more fixed fault scripts', 91, 45)
