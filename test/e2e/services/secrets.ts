@@ -30,6 +30,7 @@ export async function secrets(t: Test, lab: TestLab): Promise<void> {
       await fromFile(lab, folder, golang, template)
       await create(lab)
       await lab.untilRunning('m1', 'secrets-web', 2)
+      await lab.untilRunning('m1', 'secrets-other', 1)
       const said = await saidBy(lab, digest(first))
       t.match(said, '/run/secrets/db 400 1000:1001')
       t.match(said, '/etc/app.conf 444 0:0')
@@ -42,6 +43,9 @@ export async function secrets(t: Test, lab: TestLab): Promise<void> {
       const data = Buffer.from(first)
       // Base64 has three alignments; these are the characters that do not depend on what is around.
       const coded = [0, 1, 2].map((skip) => data.subarray(skip).toString('base64').slice(0, 32))
+      const [task] = await lab.running('m1', 'secrets-web')
+      const seen = await holders(digest(first), lab.paths(task?.node ?? 'w1').stateDir)
+      t.match(seen, [/\/log$/], 'the scan finds what a container has logged')
       for (const host of hostNames(lab.record)) {
         for (const text of [first, ...coded, data.toString('hex')]) {
           t.same(await holders(text, lab.paths(host).stateDir), [], `${host}: ${text.slice(0, 9)}`)
@@ -49,10 +53,10 @@ export async function secrets(t: Test, lab: TestLab): Promise<void> {
       }
     })
 
-    await t.test('a daemon that is killed leaves them where they are', async (t) => {
+    await t.test('a daemon that is started anew leaves them where they are', async (t) => {
       const before = await lab.running('m1', 'secrets-web')
       const [host = 'w1'] = before.map(({ node }) => node)
-      await lab.kill(host)
+      await lab.stop(host)
       await lab.start(host)
       await lab.until('the service as it was', async () => {
         const now = (await lab.running('m1', 'secrets-web')).map(({ id }) => id)
@@ -119,7 +123,7 @@ async function create(lab: TestLab): Promise<void> {
     ...['--update-parallelism', '2', '--read-only', ...uses],
     ...['--entrypoint', `/bin/sh -c '${report}'`, 'lab/hello'],
   )
-  await service('other', ...place, '--config', 'secrets-conf', 'lab/hello')
+  await service('other', ...place, 'lab/hello')
   await lab.cli('m1', 'config', 'create', 'secrets-many', '/etc/hostname')
   await service('many', '--replicas', '0', '--config', 'secrets-many', 'lab/hello')
 }

@@ -7,6 +7,7 @@ import { wait } from '../../../proto/lib/clock.ts'
 import { type ServiceSpecInput, serviceSpec } from '../../../proto/spec/service-spec.ts'
 import { SimApi } from './sim-api.ts'
 import type { Surroundings } from './sim-host.ts'
+import { simSecret } from './sim-secret.ts'
 
 /** The service as last acknowledged. */
 export interface Acknowledged {
@@ -159,6 +160,7 @@ export class SimClient {
     const isNewTask = this.#around.random.chance(0.3)
     const env = [`SEQ=${isNewTask ? seq : 0}`]
     const isJob = size.kind === 'replicated-job'
+    const secrets = this.#rounds % 2 === 1 ? [{ source: simSecret, target: 'sim' }] : []
     return serviceSpecToProto(
       serviceSpec.parse({
         name,
@@ -167,7 +169,12 @@ export class SimClient {
         // Containers end at any moment: nobody is here to go on with an update that is paused.
         ...(isJob ? {} : { update: { failureAction: 'continue' } }),
         task: {
-          container: { image: isJob ? 'batch' : 'hello', env, stopGraceMs: 1_000 },
+          container: {
+            image: isJob ? 'batch' : 'hello',
+            env,
+            stopGraceMs: 1_000,
+            secrets,
+          },
           restart: { condition: 'any', delayMs: 200 },
         },
       }),

@@ -14,6 +14,7 @@ import { Oracle } from './oracle.ts'
 import { SimClient } from './sim-client.ts'
 import { type PlantedBug, SimHost } from './sim-host.ts'
 import { SimOperator } from './sim-operator.ts'
+import { hasItsSecret } from './sim-secret.ts'
 
 export interface SimClusterOptions {
   readonly seed: number
@@ -149,6 +150,12 @@ export class SimCluster {
         there.some(({ id }) => !wanted.some((t) => t.id === id))
       ) {
         return `${name} runs ${there.length} containers, the store says ${wanted.map(short).join(' ')}`
+      }
+      for (const { specHash, id } of wanted) {
+        const spec = store?.view((tx) => tx.get('taskSpecs', specHash))?.spec
+        const files = containers.inspect(id).config.files ?? []
+        if (spec === undefined || hasItsSecret(spec, files)) continue
+        return `the container of task ${id} has not the secret that its spec names`
       }
     }
     return undefined

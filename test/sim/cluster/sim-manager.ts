@@ -20,11 +20,12 @@ import type { SessionReport, SessionReportAck } from '../../../proto/gen/tsswarm
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { childController, type NamedLoop, runAll } from '../../../proto/lib/lifecycle.ts'
 import { nodeId, raftId, TaskState } from '../../../proto/objects/index.ts'
-import { aCluster, aNode } from '../../support/objects.ts'
+import { aCluster, aNode, aPayload } from '../../support/objects.ts'
 import { losingStore } from './losing-store.ts'
 import type { Place } from './place.ts'
 import { cuttable } from './sim-agent.ts'
 import type { Surroundings } from './sim-host.ts'
+import { simSecret, simSecretData } from './sim-secret.ts'
 import type { StreamEnds } from './sim-stream.ts'
 
 /** What the parts of one daemon's life share. */
@@ -176,6 +177,7 @@ function foundingLoop({ managers, workers }: SimPart, store: ReplicatedStore): N
         .update((tx) => {
           if (tx.count('cluster') > 0) return
           tx.create('cluster', aCluster({}))
+          tx.create('secrets', aPayload({ id: simSecret, data: simSecretData }))
           for (const name of managers) {
             const manager = { raftId: raftId(raftIdOf(name)), address: name, raftAddress: name }
             const node = aNode({ id: name, hostname: name, role: 'manager' })

@@ -454,14 +454,14 @@ t.test('swarm init, join, leave, join-token, update', async (t) => {
     recovery: undefined,
   })
   const init = await d.run(
-    'swarm init --advertise-addr 10.0.0.1 --availability drain --task-history-limit 3',
+    'swarm init --advertise-addr 10.0.0.1 --availability drain --task-history-limit 3 --version-history-limit 2',
   )
   golden(t, 'test/golden/cli/swarm-init.txt', init.stdout)
   t.match(asked(d, 'initSwarm'), {
     advertiseAddress: '10.0.0.1',
     listenAddress: '',
     availability: NodeAvailability.DRAIN,
-    spec: { name: 'default', taskHistoryLimit: 3, heartbeatMs: 500, scheduling: 'spread' },
+    spec: { taskHistoryLimit: 3, payloadHistoryLimit: 2, heartbeatMs: 500, scheduling: 'spread' },
   })
   t.match(await d.run('swarm init --cert-expiry 1m'), { code: 1, stderr: /must be at least 1h/ })
   d.daemon['joinSwarm'] = async () => ({ nodeId: 'n1', role: NodeRole.MANAGER })

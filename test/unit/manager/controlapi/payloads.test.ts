@@ -2,6 +2,7 @@
 import t from 'tap'
 import { eventsOfChange } from '../../../../manager/events/event-of-change.ts'
 import { reapPayloads } from '../../../../manager/loops/payload-reaper-loop.ts'
+import { SwarmError } from '../../../../proto/errors.ts'
 import type { PayloadSpec, Service } from '../../../../proto/gen/tsswarm/v1/objects.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { TaskState } from '../../../../proto/objects/index.ts'
@@ -315,3 +316,26 @@ t.test('events name a secret and tell nothing of its data', async (t) => {
     { type: 'secret', action: 'create', actorId: id, attributes: { name: 'db', revision: '1' } },
   ])
 })
+
+t.test(
+  'an update that is cut off goes on with the client’s repeat (a leader that dies in between)',
+  async (t) => {
+    const w = await aControlWorld()
+    const first = await create(w, 'secret', aSpec('db', 'one'))
+    const service = await createService(w, withSecret('db'))
+    const real = w.store.update.bind(w.store)
+    let calls = 0
+    w.store.update = (fn, options) => {
+      calls += 1
+      const lost = new SwarmError('OUTCOME_UNKNOWN', 'the leader is gone')
+      return calls === 2 ? Promise.reject(lost) : real(fn, options)
+    }
+    const request = { requestId: 'same', reference: 'db', version: 0, spec: aSpec('db', 'two') }
+    await t.rejects(w.api.updateSecret(w.caller, request, w.signal), { code: 'OUTCOME_UNKNOWN' })
+    t.same(sourcesOf(w, service.id), [first.id], 'the version is there, the service has not got it')
+    const { payload, services } = await w.api.updateSecret(w.caller, request, w.signal)
+    t.same(services, ['web'])
+    t.same(sourcesOf(w, service.id), [payload?.id])
+    t.equal((await list(w, 'secret', true)).length, 2)
+  },
+)
