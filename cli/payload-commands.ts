@@ -175,8 +175,12 @@ export function updateCommand(kind: PayloadKind) {
       const added = read('label-add', () => parseMap('label', flags['label-add']))
       const data = path === undefined ? new Uint8Array(0) : await readData(ctx, kind, path)
       const client = await ctx.connect()
-      const { payload } = await getPayload(client, kind, reference)
-      const { name = '', labels = {}, templateDriver: driver = '' } = payload?.spec ?? {}
+      const found = await getPayload(client, kind, reference)
+      const present = found.present
+        ? found
+        : await getPayload(client, kind, found.payload?.spec?.name ?? reference)
+      const { spec: old, meta } = present.payload ?? {}
+      const { name = '', labels = {}, templateDriver: driver = '' } = old ?? {}
       const spec = {
         name,
         labels: changeMap(labels, flags['label-rm'], added),
@@ -186,7 +190,7 @@ export function updateCommand(kind: PayloadKind) {
       const answer = await client.call(payloadMethods(kind).update, {
         requestId: newId(ctx.random),
         reference: name,
-        version: 0,
+        version: meta?.version ?? 0,
         spec,
       })
       if (answer.payload === undefined) throw incomplete(kind)

@@ -240,11 +240,12 @@ class RunningAgent implements Agent {
       return result.kind === 'stale' && update.kind === 'changes' ? 'ignored' : 'reopen'
     }
     this.#assignments = result.assignments
+    // At once: what another session is sent from now on must not be taken for what this update does not name.
+    this.#payloads.keepOnly(update.payloadIds ?? [])
     this.#tellNetworks()
     // On disk before it is acted upon: a restarted daemon knows every container it made.
     await this.#db.saveAssignments(result.assignments).catch((err: unknown) => this.#notSaved(err))
     if (this.#leaving.signal.aborted) return 'ignored'
-    this.#payloads.keepOnly(update.payloadIds ?? [])
     this.#tasks.apply(result.assignments, update.kind === 'set')
     return 'applied'
   }
