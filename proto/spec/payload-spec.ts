@@ -15,10 +15,9 @@ export const payloadBytesMax: Readonly<Record<PayloadKind, number>> = {
 export const payloadName = z
   .string()
   .regex(
-    /^[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?$/,
-    'must be letters, digits, "-", "_" or ".", and begin and end with a letter or digit',
+    /^[a-zA-Z0-9](?:[a-zA-Z0-9-_.]{0,62}[a-zA-Z0-9])?$/,
+    'must be 1 to 64 letters, digits, "-", "_" or ".", and begin and end with a letter or digit',
   )
-  .max(64, 'must be at most 64 characters long')
 
 function payloadSpec(kind: PayloadKind) {
   const bytesMax = payloadBytesMax[kind]

@@ -118,10 +118,10 @@ t.test('a config answers with its data, a list of configs does not', async (t) =
 t.test('names and sizes that Swarm refuses are refused (swarm-semantics 1.1)', async (t) => {
   const w = await aControlWorld()
   const refused: readonly (readonly [Kind, PayloadSpec, RegExp])[] = [
-    ['secret', aSpec(''), /secret "" is not valid: name .*must be letters/],
-    ['secret', aSpec('a b'), /name \("a b"\) must be letters/],
+    ['secret', aSpec(''), /secret "" is not valid: name .*must be 1 to 64 letters/],
+    ['secret', aSpec('a b'), /name \("a b"\) must be 1 to 64 letters/],
     ['secret', aSpec('-a'), /begin and end with a letter or digit/],
-    ['secret', aSpec('x'.repeat(65)), /at most 64/],
+    ['secret', aSpec('x'.repeat(65)), /must be 1 to 64 letters/],
     ['secret', aSpec('x', ''), /secret "x" is not valid: data must not be empty/],
     ['secret', aSpec('x', 'y'.repeat(500 * 1024)), /data must be less than 500 KiB/],
     ['config', aSpec('x', 'y'.repeat(1000 * 1024)), /data must be less than 1000 KiB/],
