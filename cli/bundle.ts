@@ -17,6 +17,7 @@ const programs: Readonly<Record<string, string>> = {
   'raft-worker': 'manager/raft/raft-worker.ts',
   'helper-main': 'worker/executor/spawn/helper-main.ts',
   'dns-main': 'worker/network/dns/dns-main.ts',
+  'prober-main': 'worker/health/prober-main.ts',
 }
 
 /** CommonJS dependencies ask for `require`. */

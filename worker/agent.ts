@@ -47,6 +47,7 @@ export interface AgentDeps {
   readonly network: HostFacts['network']
   /** Whether a container waits on its ports; absent: as if it did. */
   readonly isListening?: HostFacts['isListening']
+  readonly networkProber?: HostFacts['networkProber']
   /** Whether programs can use SCTP on this node; absent: they can. */
   readonly hasSctp?: HostFacts['hasSctp']
   /** How far this node followed the overlay; absent: it has none. */
@@ -125,7 +126,7 @@ class RunningAgent implements Agent {
     this.#assignments = db.restored.assignments
     this.#managers = db.restored.managers.length > 0 ? db.restored.managers : deps.managers
     const { hostname, platform } = deps.describe()
-    const { nodeId, network, isListening, hasSctp, overlay } = deps
+    const { nodeId, network, isListening, networkProber, hasSctp, overlay } = deps
     this.#tasks = new TaskManager({
       executor,
       db,
@@ -140,6 +141,7 @@ class RunningAgent implements Agent {
         architecture: platform.architecture,
         network,
         ...(isListening && { isListening }),
+        ...(networkProber && { networkProber }),
         ...(hasSctp && { hasSctp }),
         payloads: this.#payloads,
         ...(overlay && { untilFollowed: (signal) => untilFollowed(overlay, clock, signal) }),

@@ -5,6 +5,7 @@ import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
 import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
 import type { ContainerNetwork } from './executor/network-attacher.ts'
+import type { NetworkProber } from './health/network-prober.ts'
 import type { TargetPort } from './listening-ports.ts'
 import type { PayloadSource } from './payload-store.ts'
 
@@ -21,6 +22,8 @@ export interface HostFacts {
   readonly untilFollowed?: (signal: AbortSignal) => Promise<void>
   /** Secrets and configs that managers have sent; absent: none. */
   readonly payloads?: PayloadSource
+  /** Asks containers over the network; absent: nobody can. */
+  readonly networkProber?: Pick<NetworkProber, 'ask' | 'askHost'>
   /** Whether programs can use SCTP here; absent: they can. */
   readonly hasSctp?: () => Promise<boolean>
 }

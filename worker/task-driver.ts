@@ -123,7 +123,8 @@ export class TaskDriver {
     this.#deps = deps
     this.id = start.id
     this.#status = start.status
-    this.#health = new TaskHealthCheck(deps, start.id, (health) => this.#tellHealth(health))
+    const healthDeps = { ...deps, networkProber: deps.host.networkProber }
+    this.#health = new TaskHealthCheck(healthDeps, start.id, (health) => this.#tellHealth(health))
     this.#container = { kind: 'absent' }
     this.want(start.wanted)
     if (start.container !== undefined) this.#noteContainer(start.container)

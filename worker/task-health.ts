@@ -6,13 +6,16 @@ import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
 import { type TaskHealth, type TaskId, TaskState, type TaskStatus } from '../proto/objects/index.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
+import type { HostFacts } from './container-config.ts'
 import type { ContainerInfo, Executor } from './executor/executor.ts'
+import type { NetworkQuestion } from './health/ask-network.ts'
 import { type HealthCheck, healthCheckOf } from './health/health-policy.ts'
 import { HealthWatch, type ProbeAnswer } from './health/health-watch.ts'
 import type { ProbeSlots } from './health/probe-slots.ts'
 
 export interface TaskHealthDeps {
   readonly executor: Executor
+  readonly networkProber: HostFacts['networkProber'] | undefined
   readonly probes: ProbeSlots
   readonly clock: Clock
   readonly random: Random
@@ -59,9 +62,7 @@ export class TaskHealthCheck {
 
   async #ask({ probe, policy }: HealthCheck, signal: AbortSignal): Promise<ProbeAnswer> {
     const { timeoutMs } = policy
-    if (probe.kind !== 'command') {
-      throw new SwarmError('UNSUPPORTED', `probes by ${probe.kind} are not made here`)
-    }
+    if (probe.kind !== 'command') return this.#askNetwork({ path: '', ...probe, timeoutMs }, signal)
     const request = { argv: probe.argv, timeoutMs }
     const outcome = await this.#deps.executor.probe(this.#taskId, request, signal)
     if (outcome.kind === 'timeout') {
@@ -70,6 +71,34 @@ export class TaskHealthCheck {
     const { exitCode } = outcome
     return { isHealthy: exitCode === 0, output: joined(`exit code ${exitCode}`, outcome) }
   }
+
+  /** At the address that it has now: networks may have come and gone. */
+  async #askNetwork(
+    question: Omit<NetworkQuestion, 'address'>,
+    signal: AbortSignal,
+  ): Promise<ProbeAnswer> {
+    const { executor, networkProber } = this.#deps
+    if (networkProber === undefined) {
+      throw new SwarmError('UNAVAILABLE', 'this host cannot ask containers over the network')
+    }
+    const info = await executor.inspect(this.#taskId)
+    if (info.config.network.kind === 'host') {
+      return networkProber.askHost({ ...question, address: '127.0.0.1' })
+    }
+    const address = addressOf(info)
+    if (address === undefined) {
+      const output = 'the container is on no network: check it with a command'
+      return { isHealthy: false, output }
+    }
+    return networkProber.ask({ ...question, address }, signal)
+  }
+}
+
+/** Without its prefix length; IPv4 first. Undefined: it has none. */
+function addressOf({ attachment }: ContainerInfo): string | undefined {
+  const all = (attachment?.endpoints ?? []).flatMap(({ addresses }) => addresses)
+  const bare = all.map((address) => address.replace(/\/.*/, ''))
+  return bare.find((address) => !address.includes(':')) ?? bare[0]
 }
 
 function joined(what: string, { output }: { readonly output: string }): string {

@@ -12,6 +12,7 @@ import { cgroupDirs, cgroupVersion } from '../../worker/executor/container/cgrou
 import { openExecutor } from '../../worker/executor/container/open.ts'
 import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
+import { NetworkProber } from '../../worker/health/network-prober.ts'
 import {
   createResolverProcess,
   type ResolverProcess,
@@ -29,6 +30,8 @@ export interface Engine {
   readonly network: NodeNetwork
   /** Names on the cluster's networks, for this host's containers. */
   readonly resolver: ResolverProcess
+  /** Asks containers over the network how they are. */
+  readonly prober: NetworkProber
   /** What does not work on this host. */
   readonly conditions: NodeConditions
   /** Calls the listener with each stamp that the resolver answers as of, until the signal aborts. */
@@ -97,6 +100,10 @@ function openNetwork(
   })
 }
 
+function dataPlaneFile({ runDir }: DaemonConfig): string {
+  return join(runDir, 'network', 'dataplane.netns')
+}
+
 /** A process of its own that outlives the daemon: forked from it, as what the executor's helper forks has mounts of its own. */
 function openResolver(
   { config, clock, random, log }: EngineDeps,
@@ -105,7 +112,7 @@ function openResolver(
   const dir = join(config.runDir, 'network')
   return createResolverProcess({
     dir: join(dir, 'dns'),
-    dataPlaneFile: join(dir, 'dataplane.netns'),
+    dataPlaneFile: dataPlaneFile(config),
     // Where the monitors of containers are, outside of the daemon's own group.
     cgroupDirs: cgroupDirs(cgroupVersion(), `${config.cgroupParent}/monitors`),
     run: runCommand,
@@ -136,6 +143,7 @@ async function startEngine(
     insecureRegistries: config.insecureRegistries,
   })
   forks.run = helper.run
+  const prober = new NetworkProber({ dataPlaneFile: dataPlaneFile(config), clock })
   return {
     executor,
     images: createImagesEngine(images),
@@ -146,6 +154,7 @@ async function startEngine(
     },
     network,
     resolver,
+    prober,
     conditions,
     onResolved: (listener, signal) => {
       resolved.add(listener)
@@ -159,6 +168,7 @@ async function startEngine(
       ]),
     close: async () => {
       await executor.close()
+      prober.close()
       resolver.close()
       network.close()
     },

@@ -300,6 +300,7 @@ export class NodeRuntime {
       },
       network: (task, spec) => networkOfTask(task, spec, localNetworkId),
       isListening,
+      networkProber: engine.prober,
       hasSctp: () => hasSctp(runCommand),
       overlay,
       diagnosis: { transport, node: this.#diagnosis() },

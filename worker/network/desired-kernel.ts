@@ -174,10 +174,14 @@ function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
   const subnets = ofFamily(overlay?.subnets ?? [], familyOf(address))
   const toSubnets = subnets.map((subnet) => `route replace ${subnet} ${by}`)
   const isOpen = overlay?.isInternal !== true
+  // A network that leads nowhere else leads back to the data plane, from where containers are asked for their health.
+  const isAsked = !isOpen && familyOf(address) === 4
+  const toNode = isAsked ? [`route replace ${state.transit} ${by}`] : []
   const isOnlyOne = endpoint.isSecondary === undefined
   return [
     neighbour,
     ...toSubnets,
+    ...toNode,
     ...(isOpen && endpoint.isSecondary !== true ? [`route replace ${all} ${by}`] : []),
     ...((endpoint.resolvesNames ?? endpoint.isSecondary !== true) && familyOf(address) === 4
       ? [`route replace ${resolverAddress} ${by} table local`]
@@ -185,7 +189,7 @@ function wayOut(endpoint: Endpoint, way: Way): readonly string[] {
     ...(isOnlyOne
       ? []
       : [
-          ...toSubnets.map((line) => `${line} table ${table}`),
+          ...[...toSubnets, ...toNode].map((line) => `${line} table ${table}`),
           ...(isOpen ? [`route replace ${all} ${by} table ${table}`] : []),
           `${ruleFamily(familyOf(address))}rule add from ${address} lookup ${table}`,
         ]),

@@ -16,7 +16,7 @@ const inside = anEndpoint({
 })
 
 t.test(
-  'a container of an internal network alone reaches its subnets and its resolver',
+  'a container of an internal network alone reaches its subnets, its resolver and its node',
   async (t) => {
     const lines = containerLines(inside, aNetworkState())
     const by = 'via 100.127.0.1 dev eth0 onlink src 10.1.0.5'
@@ -24,6 +24,7 @@ t.test(
       lines.filter((line) => line.startsWith('route')),
       [
         `route replace 10.1.0.0/24 ${by}`,
+        `route replace ${aNetworkState().transit} ${by}`,
         `route replace 127.0.0.11 ${by} table local`,
         'route replace fd01::/64 via fd7f::1 dev eth0 onlink src fd01::5',
       ],
@@ -37,6 +38,7 @@ t.test('a network beside others has its own table, and a rule of each family', a
   const lines = containerLines(second, aNetworkState()).filter((line) => /10[01]$/.test(line))
   t.same(lines, [
     'route replace 10.1.0.0/24 via 100.127.0.1 dev eth1 onlink src 10.1.0.5 table 101',
+    `route replace ${aNetworkState().transit} via 100.127.0.1 dev eth1 onlink src 10.1.0.5 table 101`,
     'rule add from 10.1.0.5 lookup 101',
     'route replace fd01::/64 via fd7f::1 dev eth1 onlink src fd01::5 table 101',
     '-6 rule add from fd01::5 lookup 101',
