@@ -103,7 +103,10 @@ function taskRow(view: TaskView, name: string, options: TaskListOptions): Row {
     Node: node ?? '',
     DesiredState: stateWord(task?.desiredState ?? 0),
     CurrentState: `${stateWord(task?.state ?? 0)} ${agoWords(task?.stateAtMs ?? 0, options.nowMs)}${healthMark(task)}`,
-    Error: errorText(task?.err || failingText(task), options.truncate),
+    Error: errorText(
+      task?.err || waitText(task?.waitsFor ?? '') || failingText(task),
+      options.truncate,
+    ),
     Ports: hostPorts(view),
     Networks: networksOf(view, options.networkNames),
     Health: task?.health?.state ?? '',
@@ -119,6 +122,10 @@ function agoWords(atMs: number, nowMs: number): string {
 export function stateWord(state: number): string {
   const name = isTaskState(state) ? taskStateName(state) : 'unknown'
   return `${name[0]?.toUpperCase() ?? ''}${name.slice(1)}`
+}
+
+function waitText(waitsFor: string): string {
+  return waitsFor === '' ? '' : `waits for ${waitsFor}`
 }
 
 function errorText(err: string, truncate: boolean): string {

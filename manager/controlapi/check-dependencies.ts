@@ -5,11 +5,12 @@ import type { ReadTx } from '../store/store.ts'
 import { duplicates, type Problem } from './check-problem.ts'
 
 /** What can be told from the spec alone. */
-export function checkDependencies({ name, task }: ServiceSpec): readonly Problem[] {
+export function checkDependencies({ name, task, mode }: ServiceSpec): readonly Problem[] {
   const names = task.dependsOn.map(({ service }) => service.toLowerCase())
   const problems: Problem[] = []
-  if (names.length > 0) {
-    problems.push({ field: 'task.dependsOn', reason: 'is not available yet: leave it out' })
+  if (names.length > 0 && mode.kind === 'cron') {
+    const reason = 'is not available for mode cron, whose time is its schedule: leave it out'
+    problems.push({ field: 'task.dependsOn', reason })
   }
   if (names.includes(name.toLowerCase())) {
     problems.push({ field: 'task.dependsOn', reason: 'names the service itself: remove it' })

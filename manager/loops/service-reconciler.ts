@@ -1,5 +1,6 @@
 // What the loops over services share: reading the picture of a service, or of some of its slots, from the store.
 import { type Place, type Plan, placeOf, type Task } from '../../proto/objects/index.ts'
+import type { Depended } from '../orchestrator/dependencies.ts'
 import type { Scope, ServiceView } from '../orchestrator/service-view.ts'
 import type { ReadTx } from '../store/store.ts'
 import type { SlotAgenda } from './slot-agenda.ts'
@@ -13,7 +14,16 @@ export function serviceViewOf(tx: ReadTx, service: string, scope: Scope): Servic
     node: (id) => tx.get('nodes', id),
     nodes: () => tx.all('nodes'),
     taskSpec: (hash) => tx.get('taskSpecs', hash)?.spec,
+    allTasks: () => tx.find('tasks', 'byService', service),
+    depended: (name) => dependedOf(tx, name),
   }
+}
+
+function dependedOf(tx: ReadTx, name: string): Depended | undefined {
+  for (const service of tx.find('services', 'byName', name.toLowerCase())) {
+    return { service, tasks: [...tx.find('tasks', 'byService', service.id)] }
+  }
+  return undefined
 }
 
 function tasksIn(tx: ReadTx, service: string, places: ReadonlySet<Place>): Task[] {

@@ -8,12 +8,14 @@ import {
   type Node,
   type Place,
   placeOf,
+  type Service,
   type Task,
   TaskState,
 } from '../../proto/objects/index.ts'
 import { policyOf } from '../orchestrator/policy.ts'
 import { reconcileService } from '../orchestrator/reconcile-service.ts'
 import type { Change, ReadTx } from '../store/store.ts'
+import { Dependents } from './dependents.ts'
 import { offersTheSame } from './node-tasks-loop.ts'
 import { type ReconcileDeps, type Reconciler, reconcileLoop } from './reconcile-loop.ts'
 import { allServices, decideScoped, isVacant, serviceViewOf } from './service-reconciler.ts'
@@ -27,17 +29,50 @@ export function servicesLoop(deps: ReconcileDeps): NamedLoop {
 /** One is made for each run of the loop: it remembers which slots to look at. */
 export function servicesReconciler(): Reconciler {
   const agenda = new SlotAgenda()
+  const dependents = new Dependents()
   return {
     name: 'services',
     watches: { services: 'all', tasks: 'all', nodes: 'all' },
     resyncMs: 300_000,
-    dirtiedBy: (change, tx) => dirtiedBy(agenda, change, tx),
-    allIds: (tx) => allServices(tx, agenda),
+    dirtiedBy: (change, tx) => [
+      ...dirtiedBy(agenda, change, tx),
+      ...dirtiedDependents(agenda, dependents, change, tx),
+    ],
+    allIds: (tx) => {
+      for (const service of tx.all('services')) dependents.put(service)
+      return allServices(tx, agenda)
+    },
     decide: (id, tx, env) =>
       decideScoped(agenda, id, env.nowMs, (scope) =>
         reconcileService(serviceViewOf(tx, id, scope), scope, env),
       ),
   }
+}
+
+/** Those that may wait for the service that changed, or whose task did. */
+function dirtiedDependents(
+  agenda: SlotAgenda,
+  dependents: Dependents,
+  change: Change,
+  tx: ReadTx,
+): Iterable<string> {
+  const service = concerned(change, tx)
+  if (service === undefined) return []
+  if (change.table === 'services') {
+    if (change.kind === 'remove') dependents.drop(service.id)
+    else dependents.put(service)
+  }
+  const ids = [...dependents.of(service)]
+  for (const id of ids) agenda.mark(id, 'all')
+  return ids
+}
+
+function concerned(change: Change, tx: ReadTx): Service | undefined {
+  if (change.table === 'services') return change.object
+  if (change.table !== 'tasks') return undefined
+  const before = change.kind === 'update' ? change.old.state : undefined
+  const isSame = change.kind === 'update' && before === change.object.state
+  return isSame ? undefined : tx.get('services', change.object.serviceId)
 }
 
 function dirtiedBy(agenda: SlotAgenda, change: Change, tx: ReadTx): Iterable<string> {

@@ -14,6 +14,7 @@ import {
 } from '../../proto/objects/index.ts'
 import { type Demand, demandOf } from '../../scheduler/demand.ts'
 import { fitsNode } from '../../scheduler/fits-node.ts'
+import { gated } from './dependencies.ts'
 import { newTask, startAtOnce } from './new-task.ts'
 import { endedByItself, takeOver } from './restart.ts'
 import { PlanDraft, type Scope, type ServiceView } from './service-view.ts'
@@ -110,14 +111,15 @@ function settleNode(
   { view, draft, env }: Settling,
 ): boolean {
   if (slot === undefined) {
-    draft.create(newTask(service, place, { ...startAtOnce, jobIteration: iteration }, env))
+    const start = { ...startAtOnce, jobIteration: iteration }
+    draft.create(newTask(service, place, gated(start, view), env))
     return false
   }
   const { head } = slot
   // It was stopped because the node was lost, which no restart policy is about.
   const wasStopped = !isActive(head) && !endedByItself(head, view)
   if (!wasStopped && isFilled(slot)) return !settleSlot(slot, service, view, { draft, env })
-  draft.create(newTask(service, place, takeOver(slot, head, view, 0), env))
+  draft.create(newTask(service, place, gated(takeOver(slot, head, view, 0), view), env))
   return false
 }
 

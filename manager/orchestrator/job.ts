@@ -12,6 +12,7 @@ import {
   TaskState,
 } from '../../proto/objects/index.ts'
 import type { ServiceMode } from '../../proto/spec/service-mode.ts'
+import { gated } from './dependencies.ts'
 import { visitNodes } from './global.ts'
 import { newTask, startAtOnce } from './new-task.ts'
 import { shouldRestart } from './restart.ts'
@@ -92,7 +93,8 @@ function addSlots(run: JobRun, most: number, view: ServiceView, { draft, env }: 
   let left = Math.min(most, completions - taken.size)
   for (let number = 0; left > 0 && draft.changes.length <= planChangesMax; number++) {
     if (taken.has(number)) continue
-    draft.create(newTask(service, number, { ...startAtOnce, jobIteration: iteration }, env))
+    const start = gated({ ...startAtOnce, jobIteration: iteration }, view)
+    draft.create(newTask(service, number, start, env))
     left -= 1
   }
 }

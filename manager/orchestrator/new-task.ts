@@ -20,6 +20,8 @@ export interface TaskStart {
   readonly startAtMs: number
   readonly startAfterTaskId: TaskId | undefined
   readonly reason: TaskReason
+  /** In words; absent: nothing. */
+  readonly waitsFor?: string
   /** That has the volumes of its slot; absent: none is known to. */
   readonly volumeNodeId?: NodeId | undefined
   /** The run of a job that it is part of. */
@@ -67,7 +69,7 @@ export function newTask(service: Service, place: Place, start: TaskStart, env: D
     generic: noGeneric,
     volumeNodeId: start.volumeNodeId,
     slotVolumes: typeof place === 'number' ? slotVolumesOf(service, place) : [],
-    waitsFor: '',
+    waitsFor: start.waitsFor ?? '',
     health: undefined,
     jobIteration: start.jobIteration,
   }

@@ -1,6 +1,7 @@
 // Keeps the slots of a replicated service filled: restarts, moves off lost nodes, scales and updates. Looks at what is,
 // never at what happened, so start, event and change of leader take one path.
 import { type DecisionEnv, type Plan, type Service, TaskState } from '../../proto/objects/index.ts'
+import { gated } from './dependencies.ts'
 import { newTask, startAtOnce, type TaskStart } from './new-task.ts'
 import { slotsToRemove } from './scale.ts'
 import { PlanDraft, type ServiceView } from './service-view.ts'
@@ -58,7 +59,7 @@ function addSlots(
   for (let number = 1; left > 0 && draft.changes.length <= planChangesMax; number++) {
     const slot = known.get(number)
     if (slot !== undefined && isFilled(slot)) continue
-    draft.create(newTask(service, number, startInSlot(slot, view), env))
+    draft.create(newTask(service, number, gated(startInSlot(slot, view), view), env))
     left -= 1
   }
 }

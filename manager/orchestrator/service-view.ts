@@ -10,6 +10,7 @@ import type {
   UpdateStatus,
 } from '../../proto/objects/index.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
+import type { Depended } from './dependencies.ts'
 
 /** Some places of a service, or all of it. */
 export type Scope = 'all' | ReadonlySet<Place>
@@ -23,6 +24,10 @@ export interface ServiceView {
   /** All of the cluster. */
   readonly nodes: () => Iterable<Node>
   readonly taskSpec: (hash: SpecHash) => TaskSpec | undefined
+  /** All of its tasks, also when the picture is of some slots. */
+  readonly allTasks: () => Iterable<Task>
+  /** Another service by its name; undefined: there is none. */
+  readonly depended: (name: string) => Depended | undefined
 }
 
 /** Collects a plan: at most one change a task. */

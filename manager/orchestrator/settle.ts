@@ -9,6 +9,7 @@ import {
   type Task,
   TaskState,
 } from '../../proto/objects/index.ts'
+import { gated, waitsFor } from './dependencies.ts'
 import { newTask, wantedState } from './new-task.ts'
 import { mayStart, restartAtMs, shouldRestart, successorAtMs, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
@@ -68,7 +69,7 @@ export function settleSlot(
     return retired
   }
   const start = takeOver(slot, head, view, restartAtMs(head, view, env.nowMs))
-  draft.create(newTask(service, slot.place, start, env))
+  draft.create(newTask(service, slot.place, gated(start, view), env))
   return true
 }
 
@@ -80,11 +81,18 @@ export function promote(
   { draft, env }: Drafting,
 ): boolean {
   if (head.desiredState !== TaskState.READY) return false
+  const why = head.waitsFor === '' ? '' : waitsFor(view)
+  if (why !== '') {
+    if (why !== head.waitsFor) draft.update({ ...head, waitsFor: why })
+    return why !== head.waitsFor
+  }
   const verdict = mayStart(slot, head, view, env.nowMs)
   if (verdict.kind === 'start') {
-    draft.update({ ...head, desiredState: wantedState(head) })
+    draft.update({ ...head, desiredState: wantedState(head), waitsFor: '' })
     return true
   }
   draft.wakeAt(verdict.untilMs)
-  return false
+  if (head.waitsFor === '') return false
+  draft.update({ ...head, waitsFor: '' })
+  return true
 }

@@ -13,6 +13,7 @@ import {
   type UpdateStatus,
 } from '../../proto/objects/index.ts'
 import type { UpdatePolicy } from '../../proto/spec/service-spec.ts'
+import { waitsFor } from './dependencies.ts'
 import { newTask, startAtOnce } from './new-task.ts'
 import { outdatedBy } from './outdated.ts'
 import { policyOf } from './policy.ts'
@@ -23,6 +24,9 @@ import { volumeHome } from './slot-volumes.ts'
 import { updateReason } from './task-reason-of.ts'
 
 const recheckMs = 100
+const updateGoesOn = 'update in progress'
+/** Before what it waits for. */
+const updateWaits = 'update waits for '
 
 interface Updating {
   readonly draft: PlanDraft
@@ -49,11 +53,29 @@ export function planUpdate(update: UpdateView, view: ServiceView, updating: Upda
   const policy = policyOf({ ...service, updateStatus: status })
   const judged = judge(update, policy, updating)
   const course = { outdated: outdated.length, givenUp: all.length - outdated.length }
-  const next = outcome({ service, status, policy, ...course }, judged, updating)
+  const why = outdated.length === 0 ? '' : waitsFor(view)
+  const told = why === '' ? goingOn(status) : { ...status, message: `${updateWaits}${why}` }
+  const next = outcome(
+    { service, status: same(told, service), policy, ...course },
+    judged,
+    updating,
+  )
   if (next !== service.updateStatus) writeStatus(service, next, updating.draft)
   if (isUpdating({ ...service, updateStatus: next })) {
+    if (why !== '') return
     replaceSome(update, { outdated, policy, holding: judged.holding }, view, updating)
   }
+}
+
+/** One that waited does so no longer. */
+function goingOn(status: UpdateStatus): UpdateStatus {
+  return status.message.startsWith(updateWaits) ? { ...status, message: updateGoesOn } : status
+}
+
+/** What is told already is not written again. */
+function same(status: UpdateStatus, { updateStatus }: Service): UpdateStatus {
+  const isTold = updateStatus?.message === status.message && updateStatus.slots === status.slots
+  return isTold && updateStatus.state === status.state ? updateStatus : status
 }
 
 /** The status while it is under way; undefined: there is no update. */
@@ -67,7 +89,7 @@ function statusOf(service: Service, outdated: number, nowMs: number): UpdateStat
     state: 'updating',
     startedAtMs: nowMs,
     completedAtMs: 0,
-    message: 'update in progress',
+    message: updateGoesOn,
     slots: outdated,
   }
 }

@@ -1,5 +1,6 @@
 // A service on hand-made nodes, for tests of decisions: who decides what about it, in short words.
 
+import type { Depended } from '../../manager/orchestrator/dependencies.ts'
 import type { ServiceView } from '../../manager/orchestrator/service-view.ts'
 import { seededRandom } from '../../proto/lib/random.ts'
 import {
@@ -17,6 +18,8 @@ export interface Situation {
   readonly tasks: readonly Task[]
   readonly nodes?: readonly Node[]
   readonly specs?: readonly TaskSpecRecord[]
+  /** What it depends on. */
+  readonly depended?: readonly Depended[]
 }
 
 export function aServiceView(situation: Situation): ServiceView {
@@ -28,6 +31,8 @@ export function aServiceView(situation: Situation): ServiceView {
     node: (id) => nodes.get(id),
     nodes: () => nodes.values(),
     taskSpec: (hash) => specs.get(hash),
+    allTasks: () => situation.tasks,
+    depended: (name) => situation.depended?.find(({ service }) => service.spec.name === name),
   }
 }
 

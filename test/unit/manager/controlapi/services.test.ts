@@ -472,3 +472,67 @@ t.test('equal task specs are kept once', async (t) => {
   )
   t.ok(a.spec?.task && hashTaskSpec(taskSpecFromProto(a.spec.task)) === a.specHash)
 })
+
+t.test('what a service depends on: others, once, in no circle; it may come later', async (t) => {
+  const w = await aControlWorld()
+  const depending = (name: string, ...names: readonly string[]) =>
+    specOf({ name, task: { dependsOn: names.map((service) => ({ service })) } })
+  const create = (spec: ReturnType<typeof specOf>) =>
+    w.api.createService(w.caller, { requestId: aRequestId(), spec }, w.signal)
+  const { service, warnings } = await create(depending('web', 'api'))
+  t.strictSame(warnings, ['it waits for service "api", which does not exist yet'])
+  await create(depending('api', 'db'))
+  await t.rejects(create(depending('db', 'Web')), {
+    code: 'INVALID_ARGUMENT',
+    message: /would wait for one another: "db" -> "Web" -> "api" -> "db"/,
+  })
+  await create(depending('db'))
+  const db = w.store.view((tx) => [...tx.find('services', 'byName', 'db')][0])
+  const request = { serviceId: db?.id ?? '', version: db?.version ?? 0, rollback: false }
+  const update = { ...request, requestId: aRequestId(), spec: depending('db', 'web') }
+  await t.rejects(w.api.updateService(w.caller, update, w.signal), { code: 'INVALID_ARGUMENT' })
+  t.ok(service)
+  const bad: readonly (readonly [ReturnType<typeof specOf>, RegExp])[] = [
+    [depending('self', 'Self'), /dependsOn names the service itself/],
+    [depending('twice', 'db', 'DB'), /dependsOn names "db" twice/],
+  ]
+  for (const [spec, message] of bad) await t.rejects(create(spec), { message })
+})
+
+t.test('mounts: names, drivers, options, subpaths, recursion and affinity', async (t) => {
+  const w = await aControlWorld()
+  const bind = { kind: 'bind', source: '/a', target: '/d' } as const
+  const cases: readonly (readonly [object, RegExp | undefined])[] = [
+    [{ source: 'db-{{.Task.Slot}}', target: '/d', volumeOptions: { type: 'nfs' } }, undefined],
+    [{ source: 'a', target: '/d', volumeDriver: 'local', volumeSubpath: 'x/y' }, undefined],
+    [
+      { source: 'a', target: '/d', volumeDriver: 'rexray' },
+      /volume driver "rexray": there is "local"/,
+    ],
+    [{ source: 'a', target: '/d', volumeOptions: { size: '1' } }, /volume option "size"/],
+    [{ source: 'a', target: '/d', volumeSubpath: '../x' }, /must stay inside the volume/],
+    [{ source: 'a', target: '/d', volumeSubpath: '/x' }, /must stay inside the volume/],
+    [{ target: '/d', volumeAffinity: 'slot' }, /has a volume affinity, but no name/],
+    [{ source: 'a-{{.Node.ID}}', target: '/d', volumeAffinity: 'slot' }, /another volume for each/],
+    [{ ...bind, readOnly: true, readOnlyNonRecursive: true }, undefined],
+    [{ ...bind, readOnlyNonRecursive: true }, /needs readonly/],
+    [
+      { ...bind, readOnly: true, readOnlyNonRecursive: true, readOnlyForceRecursive: true },
+      /choose one/,
+    ],
+    [
+      { ...bind, readOnly: true, readOnlyForceRecursive: true, bindPropagation: 'rslave' },
+      /needs bind-propagation=rprivate/,
+    ],
+    [
+      { ...bind, readOnly: true, readOnlyForceRecursive: true, bindNonRecursive: true },
+      /leaves out/,
+    ],
+  ]
+  for (const [at, [mount, message]] of cases.entries()) {
+    const container = { mounts: [mount as { target: string }] }
+    const made = createService(w, { name: `web-${at}`, container })
+    if (message === undefined) await t.resolves(made)
+    else await t.rejects(made, { code: 'INVALID_ARGUMENT', message })
+  }
+})

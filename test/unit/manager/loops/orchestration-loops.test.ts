@@ -236,3 +236,27 @@ t.test('the loops converge after any faults and changes of leader', async (t) =>
   )
   t.pass('held')
 })
+
+t.test(
+  'a service starts when the one that it depends on is so far, whatever comes first',
+  async (t) => {
+    const world = await aWorld(t, 1)
+    const [db] = world.tasks()
+    const facts = { id: 'web', specHash: 'spec-2', task: { image: 'new' } }
+    world.held.add(db?.id ?? '')
+    await world.addService({
+      ...facts,
+      task: { image: 'new', dependsOn: [{ service: 'later', condition: 'healthy' }] },
+    })
+    await world.quiet()
+    const ofWeb = () => world.tasks().filter(({ serviceId }) => serviceId === 'web')
+    t.match(ofWeb(), [
+      { state: TaskState.READY, waitsFor: 'service "later", which does not exist' },
+    ])
+    await world.addService({ id: 'later', name: 'later', specHash: 'spec-1' })
+    await world.resign()
+    world.lead()
+    await world.quiet()
+    t.match(ofWeb(), [{ state: TaskState.RUNNING, waitsFor: '' }])
+  },
+)
