@@ -207,8 +207,6 @@ t.test("flags of Swarm's that are not there are all told about", async (t) => {
   for (const name of [
     'dns',
     'dns-search',
-    'secret',
-    'config-rm',
     'log-driver',
     'log-opt',
     'with-registry-auth',
