@@ -3,6 +3,7 @@ import t from 'tap'
 import { TestLab } from '../support/test-lab.ts'
 import { modes } from './services/modes.ts'
 import { secrets } from './services/secrets.ts'
+import { stacks } from './services/stacks.ts'
 import { updates } from './services/updates.ts'
 
 t.setTimeout(900_000)
@@ -12,3 +13,4 @@ t.teardown(() => lab.down())
 t.test('updates that fail', (t) => updates(t, lab))
 t.test('secrets and configs', (t) => secrets(t, lab))
 t.test('modes', (t) => modes(t, lab))
+t.test('stacks', (t) => stacks(t, lab))
