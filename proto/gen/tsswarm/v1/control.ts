@@ -10,9 +10,11 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
@@ -38,6 +40,7 @@ import {
   TaskSpec,
   TaskSpecRecord,
 } from "./objects.ts";
+import { StreamFrame, UsageSample } from "./streams.ts";
 import { VolumeReply, VolumeRequest } from "./volume.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -533,6 +536,14 @@ export interface LogLine {
   readonly text: Uint8Array;
   /** Set instead of text when a task's log could not be read. */
   readonly err: string;
+}
+
+export interface TaskUsagesRequest {
+  /** Services and tasks; none: all running tasks. */
+  readonly references: readonly string[];
+  readonly intervalMs: number;
+  /** Each task once. */
+  readonly once: boolean;
 }
 
 export interface WatchEventsRequest {
@@ -5080,6 +5091,74 @@ export const LogLine: MessageFns<LogLine> = {
   },
 };
 
+function createBaseTaskUsagesRequest(): TaskUsagesRequest {
+  return { references: [], intervalMs: 0, once: false };
+}
+
+export const TaskUsagesRequest: MessageFns<TaskUsagesRequest> = {
+  encode(message: TaskUsagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.references) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.intervalMs !== 0) {
+      writer.uint32(16).uint32(message.intervalMs);
+    }
+    if (message.once !== false) {
+      writer.uint32(24).bool(message.once);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskUsagesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskUsagesRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.references.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.intervalMs = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.once = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseWatchEventsRequest(): WatchEventsRequest {
   return { sinceMs: undefined, untilMs: undefined, filters: [] };
 }
@@ -7401,6 +7480,26 @@ export const ControlService = {
     responseSerialize: (value: LogLine): Buffer => Buffer.from(LogLine.encode(value).finish()),
     responseDeserialize: (value: Buffer): LogLine => LogLine.decode(value),
   },
+  /** Works in the container of a task: exec, attach, cp, port-forward, top. It is noted who does. */
+  openStream: {
+    path: "/tsswarm.v1.Control/OpenStream" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: StreamFrame): Buffer => Buffer.from(StreamFrame.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StreamFrame => StreamFrame.decode(value),
+    responseSerialize: (value: StreamFrame): Buffer => Buffer.from(StreamFrame.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StreamFrame => StreamFrame.decode(value),
+  },
+  /** What tasks use, again and again: each message is of one node, or says why a node tells nothing. */
+  taskUsages: {
+    path: "/tsswarm.v1.Control/TaskUsages" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: TaskUsagesRequest): Buffer => Buffer.from(TaskUsagesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TaskUsagesRequest => TaskUsagesRequest.decode(value),
+    responseSerialize: (value: UsageSample): Buffer => Buffer.from(UsageSample.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UsageSample => UsageSample.decode(value),
+  },
   /** What happened in the cluster, from the answering manager's own commits, in their order. */
   watchEvents: {
     path: "/tsswarm.v1.Control/WatchEvents" as const,
@@ -7466,6 +7565,10 @@ export interface ControlServer extends UntypedServiceImplementation {
   /** Answers with the state now and again after each change that touches the service, for live progress. */
   watchService: handleServerStreamingCall<WatchServiceRequest, WatchServiceResponse>;
   serviceLogs: handleServerStreamingCall<ServiceLogsRequest, LogLine>;
+  /** Works in the container of a task: exec, attach, cp, port-forward, top. It is noted who does. */
+  openStream: handleBidiStreamingCall<StreamFrame, StreamFrame>;
+  /** What tasks use, again and again: each message is of one node, or says why a node tells nothing. */
+  taskUsages: handleServerStreamingCall<TaskUsagesRequest, UsageSample>;
   /** What happened in the cluster, from the answering manager's own commits, in their order. */
   watchEvents: handleServerStreamingCall<WatchEventsRequest, WatchEventsResponse>;
 }
@@ -8016,6 +8119,17 @@ export interface ControlClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<LogLine>;
+  /** Works in the container of a task: exec, attach, cp, port-forward, top. It is noted who does. */
+  openStream(): ClientDuplexStream<StreamFrame, StreamFrame>;
+  openStream(options: Partial<CallOptions>): ClientDuplexStream<StreamFrame, StreamFrame>;
+  openStream(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<StreamFrame, StreamFrame>;
+  /** What tasks use, again and again: each message is of one node, or says why a node tells nothing. */
+  taskUsages(request: TaskUsagesRequest, options?: Partial<CallOptions>): ClientReadableStream<UsageSample>;
+  taskUsages(
+    request: TaskUsagesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<UsageSample>;
   /** What happened in the cluster, from the answering manager's own commits, in their order. */
   watchEvents(request: WatchEventsRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchEventsResponse>;
   watchEvents(

@@ -30,6 +30,7 @@ import {
   TaskState,
 } from "./objects.ts";
 import { OverlayNodePaths, OverlayView } from "./overlay.ts";
+import { AgentStreamsMessage, StreamFrame, TunnelOrder } from "./streams.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -2823,6 +2824,26 @@ export const DispatcherService = {
     responseSerialize: (value: FetchOverlayPart): Buffer => Buffer.from(FetchOverlayPart.encode(value).finish()),
     responseDeserialize: (value: Buffer): FetchOverlayPart => FetchOverlayPart.decode(value),
   },
+  /** Opened by the agent; over it the manager orders tunnels into containers of the node. */
+  streams: {
+    path: "/tsswarm.v1.Dispatcher/Streams" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: AgentStreamsMessage): Buffer => Buffer.from(AgentStreamsMessage.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AgentStreamsMessage => AgentStreamsMessage.decode(value),
+    responseSerialize: (value: TunnelOrder): Buffer => Buffer.from(TunnelOrder.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TunnelOrder => TunnelOrder.decode(value),
+  },
+  /** Opened by the agent, one for each order; it ends when the manager ends it. */
+  tunnel: {
+    path: "/tsswarm.v1.Dispatcher/Tunnel" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: StreamFrame): Buffer => Buffer.from(StreamFrame.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StreamFrame => StreamFrame.decode(value),
+    responseSerialize: (value: StreamFrame): Buffer => Buffer.from(StreamFrame.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StreamFrame => StreamFrame.decode(value),
+  },
 } as const;
 
 export interface DispatcherServer extends UntypedServiceImplementation {
@@ -2837,6 +2858,10 @@ export interface DispatcherServer extends UntypedServiceImplementation {
    * and again and again where there is no bus. Networks on which the node has nothing are answered as not held.
    */
   fetchOverlay: handleServerStreamingCall<FetchOverlayRequest, FetchOverlayPart>;
+  /** Opened by the agent; over it the manager orders tunnels into containers of the node. */
+  streams: handleBidiStreamingCall<AgentStreamsMessage, TunnelOrder>;
+  /** Opened by the agent, one for each order; it ends when the manager ends it. */
+  tunnel: handleBidiStreamingCall<StreamFrame, StreamFrame>;
 }
 
 export interface DispatcherClient extends Client {
@@ -2865,6 +2890,14 @@ export interface DispatcherClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<FetchOverlayPart>;
+  /** Opened by the agent; over it the manager orders tunnels into containers of the node. */
+  streams(): ClientDuplexStream<AgentStreamsMessage, TunnelOrder>;
+  streams(options: Partial<CallOptions>): ClientDuplexStream<AgentStreamsMessage, TunnelOrder>;
+  streams(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<AgentStreamsMessage, TunnelOrder>;
+  /** Opened by the agent, one for each order; it ends when the manager ends it. */
+  tunnel(): ClientDuplexStream<StreamFrame, StreamFrame>;
+  tunnel(options: Partial<CallOptions>): ClientDuplexStream<StreamFrame, StreamFrame>;
+  tunnel(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<StreamFrame, StreamFrame>;
 }
 
 export const DispatcherClient = makeGenericClientConstructor(DispatcherService, "tsswarm.v1.Dispatcher") as unknown as {

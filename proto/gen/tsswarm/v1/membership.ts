@@ -22,7 +22,8 @@ import {
 } from "@grpc/grpc-js";
 import { DiagnosisAnswer, DiagnosisRequest } from "./diagnosis.ts";
 import { LogChunk, LogCredit, LogEnd, LogSubscribe, OverlayAck } from "./dispatcher.ts";
-import { ManagerInfo, NodeDescription } from "./objects.ts";
+import { Access, ManagerInfo, NodeDescription } from "./objects.ts";
+import { StreamFrame } from "./streams.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -128,6 +129,14 @@ export interface RelayDiagnosisRequest {
     | undefined;
   /** The node is waited for that long. */
   readonly waitMs: number;
+}
+
+export interface NoteAccessRequest {
+  readonly requestId: string;
+  readonly access: Access | undefined;
+}
+
+export interface NoteAccessResponse {
 }
 
 export interface HealthRequest {
@@ -1104,6 +1113,98 @@ export const RelayDiagnosisRequest: MessageFns<RelayDiagnosisRequest> = {
   },
 };
 
+function createBaseNoteAccessRequest(): NoteAccessRequest {
+  return { requestId: "", access: undefined };
+}
+
+export const NoteAccessRequest: MessageFns<NoteAccessRequest> = {
+  encode(message: NoteAccessRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.access !== undefined) {
+      Access.encode(message.access, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteAccessRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteAccessRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.access = Access.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNoteAccessResponse(): NoteAccessResponse {
+  return {};
+}
+
+export const NoteAccessResponse: MessageFns<NoteAccessResponse> = {
+  encode(_: NoteAccessResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteAccessResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteAccessResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseHealthRequest(): HealthRequest {
   return {};
 }
@@ -1353,6 +1454,26 @@ export const ManagerPeerService = {
     responseSerialize: (value: DiagnosisAnswer): Buffer => Buffer.from(DiagnosisAnswer.encode(value).finish()),
     responseDeserialize: (value: Buffer): DiagnosisAnswer => DiagnosisAnswer.decode(value),
   },
+  /** A stream into a container of a node whose session is on the called manager. The caller ends it by cancelling. */
+  relayStream: {
+    path: "/tsswarm.v1.ManagerPeer/RelayStream" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: StreamFrame): Buffer => Buffer.from(StreamFrame.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StreamFrame => StreamFrame.decode(value),
+    responseSerialize: (value: StreamFrame): Buffer => Buffer.from(StreamFrame.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StreamFrame => StreamFrame.decode(value),
+  },
+  /** Notes who works in which container, before it is done. */
+  noteAccess: {
+    path: "/tsswarm.v1.ManagerPeer/NoteAccess" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: NoteAccessRequest): Buffer => Buffer.from(NoteAccessRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): NoteAccessRequest => NoteAccessRequest.decode(value),
+    responseSerialize: (value: NoteAccessResponse): Buffer => Buffer.from(NoteAccessResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): NoteAccessResponse => NoteAccessResponse.decode(value),
+  },
   health: {
     path: "/tsswarm.v1.ManagerPeer/Health" as const,
     requestStream: false as const,
@@ -1387,6 +1508,10 @@ export interface ManagerPeerServer extends UntypedServiceImplementation {
   relayLogs: handleBidiStreamingCall<RelayLogsRequest, RelayLogsResponse>;
   /** Asks a node whose session is on the called manager. */
   relayDiagnosis: handleUnaryCall<RelayDiagnosisRequest, DiagnosisAnswer>;
+  /** A stream into a container of a node whose session is on the called manager. The caller ends it by cancelling. */
+  relayStream: handleBidiStreamingCall<StreamFrame, StreamFrame>;
+  /** Notes who works in which container, before it is done. */
+  noteAccess: handleUnaryCall<NoteAccessRequest, NoteAccessResponse>;
   health: handleUnaryCall<HealthRequest, HealthResponse>;
   /** Needs no leader: the caller says where it is reached now, and learns the same of the called manager. */
   exchangeAddresses: handleUnaryCall<ExchangeAddressesRequest, ExchangeAddressesResponse>;
@@ -1454,6 +1579,26 @@ export interface ManagerPeerClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DiagnosisAnswer) => void,
+  ): ClientUnaryCall;
+  /** A stream into a container of a node whose session is on the called manager. The caller ends it by cancelling. */
+  relayStream(): ClientDuplexStream<StreamFrame, StreamFrame>;
+  relayStream(options: Partial<CallOptions>): ClientDuplexStream<StreamFrame, StreamFrame>;
+  relayStream(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<StreamFrame, StreamFrame>;
+  /** Notes who works in which container, before it is done. */
+  noteAccess(
+    request: NoteAccessRequest,
+    callback: (error: ServiceError | null, response: NoteAccessResponse) => void,
+  ): ClientUnaryCall;
+  noteAccess(
+    request: NoteAccessRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: NoteAccessResponse) => void,
+  ): ClientUnaryCall;
+  noteAccess(
+    request: NoteAccessRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: NoteAccessResponse) => void,
   ): ClientUnaryCall;
   health(
     request: HealthRequest,

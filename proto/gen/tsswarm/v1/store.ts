@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Cluster, Network, Node, Payload, RemovedNode, Service, Task, TaskSpecRecord } from "./objects.ts";
+import { Access, Cluster, Network, Node, Payload, RemovedNode, Service, Task, TaskSpecRecord } from "./objects.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -50,6 +50,7 @@ export interface StoreChange {
     | { readonly $case: "network"; readonly value: Network }
     | { readonly $case: "secret"; readonly value: Payload }
     | { readonly $case: "config"; readonly value: Payload }
+    | { readonly $case: "access"; readonly value: Access }
     | undefined;
 }
 
@@ -295,6 +296,9 @@ export const StoreChange: MessageFns<StoreChange> = {
       case "config":
         Payload.encode(message.kind.value, writer.uint32(370).fork()).join();
         break;
+      case "access":
+        Access.encode(message.kind.value, writer.uint32(402).fork()).join();
+        break;
     }
     return writer;
   },
@@ -390,6 +394,14 @@ export const StoreChange: MessageFns<StoreChange> = {
             }
 
             message.kind = { $case: "config", value: Payload.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 50: {
+            if (tag !== 402) {
+              break;
+            }
+
+            message.kind = { $case: "access", value: Access.decode(reader, reader.uint32()) };
             continue;
           }
         }
