@@ -166,6 +166,10 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
       const stacks = new Set(services.map(({ service }) => service?.spec?.labels[label] ?? ''))
       return [...stacks].map((word) => ({ word, about: '' }))
     }
+    case 'targets': {
+      const kinds = ['services', 'tasks'] as const
+      return (await Promise.all(kinds.map((one) => names(ctx, one)))).flat()
+    }
     case 'ends': {
       const kinds = ['tasks', 'services', 'nodes'] as const
       return (await Promise.all(kinds.map((kind) => names(ctx, kind)))).flat()

@@ -213,6 +213,10 @@ function watchStatus(stream: ClientHttp2Stream): StatusWatch {
   const ended = new Promise<CallStatus | undefined>((resolve) => {
     stream.once('close', () => resolve(status))
     stream.once('trailers', () => resolve(status))
+    // An answer that is nothing but an error has its status here, and stays open as long as there are requests to come.
+    stream.once('response', () => {
+      if (status !== undefined) resolve(status)
+    })
   })
   return { ended, known: () => status }
 }

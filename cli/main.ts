@@ -1,8 +1,9 @@
 // The one program, `tsswarm`: joins run-cli to the real world. Everything else is loaded when it is needed.
+import { once } from 'node:events'
 import { systemClock } from '../proto/lib/clock.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
 import { systemRandom } from '../proto/lib/random.ts'
-import type { Output } from './context.ts'
+import type { Output, TerminalControl } from './context.ts'
 import { runCli } from './run-cli.ts'
 
 function output(stream: NodeJS.WriteStream): Output {
@@ -11,6 +12,9 @@ function output(stream: NodeJS.WriteStream): Output {
       stream.write(text)
     },
     isTerminal: stream.isTTY === true,
+    drained: async () => {
+      if (stream.writableNeedDrain) await once(stream, 'drain')
+    },
     get columns() {
       // A terminal that does not know its width says 0.
       return stream.columns || 80
@@ -18,10 +22,20 @@ function output(stream: NodeJS.WriteStream): Output {
   }
 }
 
-/** `release` gives the signals back their usual effect. */
-function interruptSignal(): { readonly signal: AbortSignal; readonly release: () => void } {
+interface Interrupts extends Pick<TerminalControl, 'onSignal'> {
+  readonly signal: AbortSignal
+  /** Gives the signals back their usual effect. */
+  readonly release: () => void
+}
+
+function interruptSignal(): Interrupts {
   const { controller } = childController()
-  const stop = (): void => {
+  const listeners = new Set<(name: string) => void>()
+  const stop = (name: string): void => {
+    if (listeners.size > 0) {
+      for (const listener of listeners) listener(name)
+      return
+    }
     // Twice means now.
     if (controller.signal.aborted) process.exit(130)
     controller.abort()
@@ -32,7 +46,26 @@ function interruptSignal(): { readonly signal: AbortSignal; readonly release: ()
     process.off('SIGINT', stop)
     process.off('SIGTERM', stop)
   }
-  return { signal: controller.signal, release }
+  const onSignal: TerminalControl['onSignal'] = (listener) => {
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+  return { signal: controller.signal, release, onSignal }
+}
+
+function terminalControl({ onSignal }: Interrupts): TerminalControl {
+  const { stdin, stdout } = process
+  return {
+    size: () => (stdout.isTTY ? { rows: stdout.rows, columns: stdout.columns } : undefined),
+    onResize: (listener) => {
+      stdout.on('resize', listener)
+      return () => stdout.off('resize', listener)
+    },
+    setRaw: (on) => {
+      if (stdin.isTTY) stdin.setRawMode(on)
+    },
+    onSignal,
+  }
 }
 
 /** A reader that went away, as in `tsswarm service logs web | head`, is no error; a full disk is. */
@@ -46,14 +79,19 @@ async function main(): Promise<void> {
   process.stdout.on('error', endWithoutOutput)
   // Nobody is left to be told.
   process.stderr.on('error', () => {})
-  const { signal, release } = interruptSignal()
+  const interrupts = interruptSignal()
+  const { signal, release } = interrupts
   const shared = { clock: systemClock, random: systemRandom, signal }
   process.exitCode = await runCli(
     {
       ...shared,
       stdout: output(process.stdout),
       stderr: output(process.stderr),
-      stdin: Object.assign(process.stdin, { isTerminal: process.stdin.isTTY === true }),
+      stdin: Object.assign(process.stdin, {
+        isTerminal: process.stdin.isTTY === true,
+        close: () => process.stdin.destroy(),
+      }),
+      terminal: terminalControl(interrupts),
       env: process.env,
       connect: async (socketPath) => {
         const { connectClient } = await import('./client.ts')

@@ -181,6 +181,21 @@ export const plainCommands: readonly PlainCommand[] = [
     load: async () => (await import('./commands/doctor.ts')).command,
   },
   {
+    name: 'exec',
+    summary: 'Execute a command in a running task of a service',
+    load: async () => (await import('./commands/exec.ts')).command,
+  },
+  {
+    name: 'top',
+    summary: 'Display the running processes of a task',
+    load: async () => (await import('./commands/top.ts')).command,
+  },
+  {
+    name: 'stats',
+    summary: 'Display a live stream of what running tasks use',
+    load: async () => (await import('./commands/stats.ts')).command,
+  },
+  {
     name: 'events',
     summary: 'Get real time events of the swarm',
     load: async () => (await import('./commands/events.ts')).command,

@@ -50,6 +50,8 @@ import { openReports } from './rpc/open-reports.ts'
 import { type Listener, listenTls } from './rpc/server.ts'
 import { tlsServices } from './rpc/tls-services.ts'
 import { ReplicatedStore } from './store/replicated-store.ts'
+import { streamHandlers } from './streams/stream-handlers.ts'
+import { StreamHub } from './streams/stream-hub.ts'
 
 /** A cluster of one elects its leader within an election timeout, after its log was applied. */
 const recoverMs = 60_000
@@ -251,6 +253,7 @@ interface Parts {
   readonly dispatcher: Dispatcher
   readonly hub: LogHub
   readonly diagnosis: DiagnosisHub
+  readonly streams: StreamHub
   readonly control: HandlerTable
   readonly onLeader: NonNullable<AdapterDeps['onLeader']>
   readonly onLeaderStream: NonNullable<AdapterDeps['onLeaderStream']>
@@ -284,17 +287,11 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     log: log.child({ part: 'dispatcher' }),
   })
   const hub = new LogHub(random)
-  const logs = serviceLogs({
-    ...basics,
-    cluster: directory,
-    hub,
-    openRelay: (manager, signal) =>
-      duplexCall(channels.client(manager), ManagerPeerService.relayLogs, signal),
-    log: log.child({ part: 'logs' }),
-  })
   const diagnosis = new DiagnosisHub({ clock, random })
+  const streams = new StreamHub({ clock, random })
   const forwarding = { locator: directory, identity, clock, random }
   const overlay = overlayParts(deps, { store, book, directory })
+  const onLeader = leaderForwarder(forwarding, channels)
   const watchEvents = createWatchEvents({
     events: new EventLog(store, log.child({ part: 'events' })),
     readBarrier: directory.readBarrier,
@@ -319,17 +316,35 @@ function createParts(deps: ManagerDeps, store: ReplicatedStore, raft: RaftHandle
     dispatcher,
     hub,
     diagnosis,
+    streams,
     control: {
       ...api,
-      serviceLogs: logs,
+      serviceLogs: logHandler(deps, { store, directory, hub, channels }),
       watchEvents,
       ...diagnosisHandlers({ store, clock, directory, channels, diagnosis }),
+      ...streamHandlers({ store, clock, directory, channels, streams, onLeader }),
     },
-    onLeader: leaderForwarder(forwarding, channels),
+    onLeader,
     onLeaderStream: leaderStreams(forwarding, channels),
     cutList: new CutList(clock),
     ...overlay,
   }
+}
+
+function logHandler(
+  { clock, log }: ManagerDeps,
+  parts: Pick<Parts, 'store' | 'directory' | 'hub' | 'channels'>,
+): ReturnType<typeof serviceLogs> {
+  const { store, directory, hub, channels } = parts
+  return serviceLogs({
+    store,
+    clock,
+    cluster: directory,
+    hub,
+    openRelay: (manager, signal) =>
+      duplexCall(channels.client(manager), ManagerPeerService.relayLogs, signal),
+    log: log.child({ part: 'logs' }),
+  })
 }
 
 /** Asks of a node beside the time it has to answer: the way to another manager. */

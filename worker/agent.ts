@@ -29,6 +29,8 @@ import { openStateDb, type StateDb } from './state-db.ts'
 import type { StateFile } from './state-file.ts'
 import type { ManagerAddress } from './state-records.ts'
 import { StatusReporter } from './status-reporter.ts'
+import type { ContainerStreams } from './streams/container-streams.ts'
+import { type StreamsTransport, serveStreams } from './streams/stream-server.ts'
 import { TaskManager } from './task-manager.ts'
 
 export interface AgentDeps {
@@ -54,6 +56,8 @@ export interface AgentDeps {
   readonly overlay?: OverlayProgress
   /** What managers may ask about the network of this node; absent: nothing. */
   readonly diagnosis?: { readonly transport: DiagnosisTransport; readonly node: NodeDiagnosis }
+  /** What managers may do in the containers of this node; absent: nothing. */
+  readonly streams?: { readonly transport: StreamsTransport; readonly containers: ContainerStreams }
   /** Address without port under which others reach this node now. */
   readonly advertiseAddress: () => string
   /** Where to begin when the database knows no managers. */
@@ -279,7 +283,12 @@ class RunningAgent implements Agent {
     serveLogs({ transport, source, clock, random, log }, manager, controller.signal).catch(
       (err: unknown) => log.warn({ err }, 'log streams ended'),
     )
-    const { diagnosis } = this.#deps
+    const { diagnosis, streams } = this.#deps
+    if (streams !== undefined) {
+      serveStreams({ ...streams, clock, random, log }, manager, controller.signal).catch(
+        (err: unknown) => log.warn({ err }, 'streams into containers ended'),
+      )
+    }
     if (diagnosis === undefined) return
     const asked = { transport: diagnosis.transport, diagnosis: diagnosis.node, clock, random, log }
     serveDiagnosis(asked, manager, controller.signal).catch((err: unknown) =>

@@ -11,6 +11,7 @@ import type { LogTransport } from './log-server.ts'
 import type { OverlayTransport } from './overlay-feed.ts'
 import type { SessionTransport } from './session.ts'
 import type { ManagerAddress } from './state-records.ts'
+import type { StreamsTransport } from './streams/stream-server.ts'
 
 export interface GrpcTransportDeps {
   /** What this node shows now; another one after a renewal. */
@@ -34,7 +35,7 @@ const fetchMs = 10_000
 /** Opens sessions and the streams beside them, and fetches; a connection lives as long as a stream uses it, and none is shared across a renewal or a move. */
 export function grpcSessionTransport(
   deps: GrpcTransportDeps,
-): SessionTransport & LogTransport & DiagnosisTransport & OverlayTransport {
+): SessionTransport & LogTransport & DiagnosisTransport & StreamsTransport & OverlayTransport {
   const shared = new Map<string, Connection>()
   const lease = (
     manager: ManagerAddress,
@@ -72,6 +73,15 @@ export function grpcSessionTransport(
     openDiagnosis: (manager, signal) => {
       const { client, end } = lease(manager)
       return released(duplexCall(client, DispatcherService.diagnose, signal), end)
+    },
+    openStreams: (manager, signal) => {
+      const { client, end } = lease(manager)
+      return released(duplexCall(client, DispatcherService.streams, signal), end)
+    },
+    openTunnel: (manager, signal) => {
+      const { client, end } = lease(manager)
+      const call = duplexCall(client, DispatcherService.tunnel, signal)
+      return { ...released(call, end), ended: call.ended }
     },
     fetchOverlay: async function* (manager, request, signal) {
       const { client, end } = lease(manager)

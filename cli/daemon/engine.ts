@@ -19,10 +19,13 @@ import {
 } from '../../worker/network/dns/resolver-process.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
 import { NodeConditions } from '../../worker/node-conditions.ts'
+import type { ContainerStreams } from '../../worker/streams/container-streams.ts'
 import type { DaemonConfig } from './config.ts'
 
 export interface Engine {
   readonly executor: Executor
+  /** What can be done in the containers that run. */
+  readonly streams: ContainerStreams
   readonly images: ImagesEngine
   readonly volumes: VolumesEngine
   /** Names of the volumes here that belong to a slot. */
@@ -134,7 +137,7 @@ async function startEngine(
   const resolver = openResolver(deps, (stamp) => {
     for (const listener of resolved) listener(stamp)
   })
-  const { executor, images, volumes, helper } = await openExecutor({
+  const { executor, streams, images, volumes, helper } = await openExecutor({
     dirs: engineDirs(config),
     clock,
     random,
@@ -146,6 +149,7 @@ async function startEngine(
   const prober = new NetworkProber({ dataPlaneFile: dataPlaneFile(config), clock })
   return {
     executor,
+    streams,
     images: createImagesEngine(images),
     volumes: createVolumesEngine(volumes, random),
     slotVolumes: {

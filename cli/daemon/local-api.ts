@@ -1,6 +1,10 @@
 // The services of the local socket: Control through this node's manager, Daemon by the daemon itself.
 import type { ServiceDefinition } from '@grpc/grpc-js'
-import { type HandlerTable, serviceImplementation } from '../../manager/rpc/adapter.ts'
+import {
+  type DuplexHandler,
+  type HandlerTable,
+  serviceImplementation,
+} from '../../manager/rpc/adapter.ts'
 import type { Caller } from '../../manager/rpc/caller.ts'
 import { type MethodPolicy, methodPolicies } from '../../manager/rpc/policy.ts'
 import type { ServedService } from '../../manager/rpc/server.ts'
@@ -49,6 +53,12 @@ function delegated(definition: ServiceDefinition, deps: LocalApiDeps): HandlerTa
   for (const [name, method] of Object.entries(definition)) {
     const handler = (): ((caller: Caller, request: never, signal: AbortSignal) => unknown) =>
       requireManager(deps).control[name] as never
+    if (method.requestStream) {
+      const duplex: DuplexHandler = async (caller, incoming, send, signal) =>
+        await (handler() as unknown as DuplexHandler)(caller, incoming, send, signal)
+      table[name] = duplex
+      continue
+    }
     table[name] = method.responseStream
       ? async function* (caller: Caller, request: never, signal: AbortSignal) {
           yield* handler()(caller, request, signal) as AsyncIterable<unknown>

@@ -304,6 +304,7 @@ export class NodeRuntime {
       hasSctp: () => hasSctp(runCommand),
       overlay,
       diagnosis: { transport, node: this.#diagnosis() },
+      streams: { transport, containers: engine.streams },
       advertiseAddress: () => this.#state.advertiseHost,
       managers: this.#state.managers,
       onNetworks: (networks) => this.#bus?.holdForTasks(networks),

@@ -3,6 +3,7 @@
 import type { ClusterEvent } from '../../proto/gen/tsswarm/v1/control.ts'
 import { canonicalJson } from '../../proto/lib/canonical-json.ts'
 import {
+  type Access,
   isTerminal,
   type Network,
   type NetworkId,
@@ -35,6 +36,8 @@ export function eventsOfChange(tx: ReadTx, change: Change): readonly EventFacts[
       return payloadEvents('config', change)
     case 'tasks':
       return taskEvents(tx, change)
+    case 'accesses':
+      return change.kind === 'create' ? accessEvents(tx, change.object) : []
     case 'cluster': {
       const isNew = change.kind === 'update' && !isSame(change.old.spec, change.object.spec)
       const { id, spec } = change.object
@@ -172,6 +175,23 @@ function containerEvents(
     events.push(about('die', exitCode))
   }
   return events
+}
+
+/** Nothing of a task that is gone by now: its names are not known. */
+function accessEvents(tx: ReadTx, access: Access): readonly EventFacts[] {
+  const task = tx.get('tasks', access.taskId)
+  if (task === undefined) return []
+  const { action, attributes, clientNodeId, clientUser } = access
+  const client = tx.get('nodes', clientNodeId)
+  return [
+    event('container', action, task.containerId, {
+      ...taskAttributes(tx, task),
+      ...attributes,
+      'client.node.id': clientNodeId,
+      'client.node.name': client === undefined ? clientNodeId : hostnameOf(client),
+      'client.user': clientUser,
+    }),
+  ]
 }
 
 function taskAttributes(tx: ReadTx, task: Task): Attributes {

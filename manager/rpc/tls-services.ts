@@ -3,7 +3,10 @@ import type { ServiceDefinition } from '@grpc/grpc-js'
 import { NodeCaService } from '../../proto/gen/tsswarm/v1/ca.ts'
 import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import { DispatcherService } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
-import { ManagerPeerService } from '../../proto/gen/tsswarm/v1/membership.ts'
+import {
+  ManagerPeerService,
+  type NoteAccessRequest,
+} from '../../proto/gen/tsswarm/v1/membership.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { FetchOverlay } from '../bus/fetch-overlay.ts'
 import type { CaHandlers } from '../ca/ca-handlers.ts'
@@ -12,8 +15,12 @@ import type { Dispatcher } from '../dispatcher/dispatcher.ts'
 import type { LeaderSessions } from '../dispatcher/leader-sessions.ts'
 import type { LogHub } from '../logbroker/log-hub.ts'
 import type { PeerHandlers } from '../membership/peer-handlers.ts'
+import type { Store } from '../store/store.ts'
+import { noteAccess } from '../streams/access-record.ts'
+import type { StreamHub } from '../streams/stream-hub.ts'
 import { type AdapterDeps, type HandlerTable, serviceImplementation } from './adapter.ts'
 import type { NodeDirectory } from './authorize.ts'
+import type { Caller } from './caller.ts'
 import type { ServedService } from './server.ts'
 import { tlsCallers } from './tls-callers.ts'
 
@@ -26,6 +33,8 @@ export interface TlsServicesDeps
   readonly dispatcher: Dispatcher
   readonly hub: LogHub
   readonly diagnosis: DiagnosisHub
+  readonly streams: StreamHub
+  readonly store: Store
   readonly fetchOverlay: FetchOverlay
   readonly directory: NodeDirectory
   readonly clock: Clock
@@ -33,7 +42,7 @@ export interface TlsServicesDeps
 
 export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
   const { directory, clock, onLeader, onLeaderStream, track } = deps
-  const { dispatcher, hub, diagnosis, sessions, peers } = deps
+  const { dispatcher, hub, diagnosis, streams, store, sessions, peers } = deps
   const callerOf = tlsCallers(directory, clock)
   const adapter: AdapterDeps = { callerOf, onLeader, onLeaderStream, track }
   const serve = (definition: ServiceDefinition, handlers: object): ServedService => ({
@@ -48,12 +57,17 @@ export function tlsServices(deps: TlsServicesDeps): readonly ServedService[] {
       logs: hub.handleLogs.bind(hub),
       diagnose: diagnosis.handleDiagnose.bind(diagnosis),
       fetchOverlay: deps.fetchOverlay,
+      streams: streams.handleStreams.bind(streams),
+      tunnel: streams.handleTunnel.bind(streams),
     }),
     serve(ManagerPeerService, {
       ...peers,
       reportSessions: sessions.handleReports,
       relayLogs: hub.handleRelay.bind(hub),
       relayDiagnosis: diagnosis.handleRelay.bind(diagnosis),
+      relayStream: streams.handleRelay.bind(streams),
+      noteAccess: (caller: Caller, request: NoteAccessRequest) =>
+        noteAccess(store, caller, request),
     }),
   ]
 }

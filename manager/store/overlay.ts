@@ -34,6 +34,7 @@ export class Overlay {
       networks: new Map(),
       secrets: new Map(),
       configs: new Map(),
+      accesses: new Map(),
     }
     this.reset()
   }

@@ -1,4 +1,5 @@
 // Writes <-> protobuf, for entries and snapshots alike. One line a table.
+import { accessFromProto, accessToProto } from '../../proto/codec/access.ts'
 import { clusterFromProto, clusterToProto } from '../../proto/codec/cluster.ts'
 import { networkFromProto, networkToProto } from '../../proto/codec/network.ts'
 import {
@@ -42,6 +43,8 @@ export function writeToProto(write: Write): StoreChange {
       return { kind: { $case: 'secret', value: payloadToProto(write.row) } }
     case 'configs':
       return { kind: { $case: 'config', value: payloadToProto(write.row) } }
+    case 'accesses':
+      return { kind: { $case: 'access', value: accessToProto(write.row) } }
   }
 }
 
@@ -66,6 +69,8 @@ export function writeFromProto({ kind }: StoreChange, intern: Intern): Write {
       return put('secrets', payloadFromProto(kind.value))
     case 'config':
       return put('configs', payloadFromProto(kind.value))
+    case 'access':
+      return put('accesses', accessFromProto(kind.value))
     case 'removed':
       return { table: tableNamed(kind.value.table), id: kind.value.id, row: undefined } as Write
     case undefined:

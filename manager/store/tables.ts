@@ -1,6 +1,7 @@
 // The tables of the store as data: keys, indexes, names. Everything that works on all tables
 // (query, apply, snapshot, watch) is driven by this; to add a table, add it here and to store.proto.
 import type {
+  Access,
   Cluster,
   Network,
   Node,
@@ -21,6 +22,7 @@ export interface Rows {
   readonly networks: Network
   readonly secrets: Payload
   readonly configs: Payload
+  readonly accesses: Access
 }
 
 export type TableName = keyof Rows
@@ -161,6 +163,13 @@ export const tables = {
     versioned: true,
     label: (row: Payload) => row.spec.name,
     indexes: payloadIndexes,
+  },
+  accesses: {
+    noun: 'access',
+    id: (row: Access) => row.id,
+    versioned: false,
+    label: (row: Access) => row.id,
+    indexes: {},
   },
 } as const satisfies { readonly [T in TableName]: TableDef<Rows[T]> }
 

@@ -17,3 +17,6 @@ export const payloadsLevel = 4
 
 /** Services of other modes than replicated: their specs, tasks for one node, jobs and their runs. */
 export const modesLevel = 4
+
+/** Who worked in which container. */
+export const accessesLevel = 4

@@ -1,4 +1,5 @@
 // The domain types in one place. The only barrel beside raft-ts's entry files.
+export type * from './access.ts'
 export * from './assignment.ts'
 export * from './bind-address.ts'
 export type * from './cluster.ts'

@@ -1,6 +1,6 @@
 // Running command lines in-process, with everything they write kept.
 import type { Client } from '../../cli/client.ts'
-import type { Output } from '../../cli/context.ts'
+import type { Output, TerminalControl } from '../../cli/context.ts'
 import { runCli } from '../../cli/run-cli.ts'
 import { type Clock, systemClock } from '../../proto/lib/clock.ts'
 import { seededRandom } from '../../proto/lib/random.ts'
@@ -44,6 +44,7 @@ export interface CliSurroundings {
   readonly clock?: Clock
   readonly signal?: AbortSignal
   readonly terminal?: boolean
+  readonly terminalControl?: TerminalControl
   /** Sees what is written to stdout as it is written. */
   readonly onOutput?: OnWrite
 }
@@ -74,6 +75,7 @@ export async function runCommandLine(
       stdin: Object.assign(chunks(surroundings.stdin ?? []), {
         isTerminal: surroundings.stdinIsTerminal ?? false,
       }),
+      ...(surroundings.terminalControl && { terminal: surroundings.terminalControl }),
       env: surroundings.env ?? {},
       clock: surroundings.clock ?? systemClock,
       // Each run is another user: its request ids must not repeat another's.

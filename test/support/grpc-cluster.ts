@@ -22,6 +22,8 @@ import { CutList } from '../../manager/rpc/cut-list.ts'
 import { type Listener, listenTls } from '../../manager/rpc/server.ts'
 import { tlsCallers } from '../../manager/rpc/tls-callers.ts'
 import { createMemoryStore } from '../../manager/store/memory-store.ts'
+import { nodeStreams, type OpenNodeStream } from '../../manager/streams/node-streams.ts'
+import { StreamHub } from '../../manager/streams/stream-hub.ts'
 import { DispatcherService } from '../../proto/gen/tsswarm/v1/dispatcher.ts'
 import { ManagerPeerService, type RaftMember } from '../../proto/gen/tsswarm/v1/membership.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -43,6 +45,7 @@ import type { Executor } from '../../worker/executor/executor.ts'
 import { createNodeKey } from '../../worker/identity/node-key.ts'
 import { grpcSessionTransport } from '../../worker/session-grpc.ts'
 import type { ManagerAddress } from '../../worker/state-records.ts'
+import type { ContainerStreams } from '../../worker/streams/container-streams.ts'
 import { memoryStateFile } from './memory-state-file.ts'
 import { aCluster, aSpecRecord } from './objects.ts'
 
@@ -53,6 +56,7 @@ interface GrpcManager {
   readonly leading: LeaderSessions
   readonly logs: LogHub
   readonly diagnosis: DiagnosisHub
+  readonly streams: StreamHub
   readonly life: AbortController
   /** Where it knows the others to be. */
   readonly book: AddressBook
@@ -65,6 +69,8 @@ export interface AgentWish {
   readonly lifeMs?: number
   /** What may be asked about its network; default: nothing. */
   readonly diagnosis?: NodeDiagnosis
+  /** What may be done in its containers; default: nothing. */
+  readonly containers?: ContainerStreams
 }
 
 const basics = { clock: systemClock, random: systemRandom, log: silentLogger }
@@ -153,7 +159,7 @@ export class GrpcCluster {
   async startAgent(
     name: string,
     executor: Executor,
-    { lifeMs = hourMs, diagnosis }: AgentWish = {},
+    { lifeMs = hourMs, diagnosis, containers }: AgentWish = {},
   ): Promise<Agent> {
     let identity = await this.#identity(name, 'worker', lifeMs)
     const listeners = new Set<() => void>()
@@ -169,6 +175,7 @@ export class GrpcCluster {
       executor,
       transport,
       ...(diagnosis && { diagnosis: { transport, node: diagnosis } }),
+      ...(containers && { streams: { transport, containers } }),
       onRenewal: (listener) => {
         listeners.add(listener)
         return () => listeners.delete(listener)
@@ -227,6 +234,17 @@ export class GrpcCluster {
     })
   }
 
+  /** Streams into containers, through that manager. */
+  nodeStreams(name: string): OpenNodeStream {
+    const manager = this.#manager(name)
+    return nodeStreams({
+      selfNodeId: () => nodeId(name),
+      hub: manager.streams,
+      openRelay: (to, signal) =>
+        duplexCall(this.#client(manager, to), ManagerPeerService.relayStream, signal),
+    })
+  }
+
   async stop(): Promise<void> {
     for (const end of this.#agents) await end()
     await this.#endTerm()
@@ -240,6 +258,7 @@ export class GrpcCluster {
     const leading = createLeaderSessions({ ...basics, store })
     const logs = new LogHub(systemRandom)
     const diagnosis = new DiagnosisHub(basics)
+    const streams = new StreamHub(basics)
     const life = new AbortController()
     const dispatcher = createDispatcher({
       ...basics,
@@ -262,6 +281,7 @@ export class GrpcCluster {
       leading,
       logs,
       diagnosis,
+      streams,
       life,
       book: new AddressBook({ store, self: nodeId(name) }),
       listener: undefined,
@@ -279,6 +299,7 @@ export class GrpcCluster {
     leading,
     logs,
     diagnosis,
+    streams,
     book,
   }: GrpcManager): Promise<Listener> {
     const directory = {
@@ -297,6 +318,8 @@ export class GrpcCluster {
         session: dispatcher.handleSession.bind(dispatcher),
         logs: logs.handleLogs.bind(logs),
         diagnose: diagnosis.handleDiagnose.bind(diagnosis),
+        streams: streams.handleStreams.bind(streams),
+        tunnel: streams.handleTunnel.bind(streams),
         fetchOverlay: createFetchOverlay({
           store: this.store,
           source: storeOverlay,
@@ -308,6 +331,8 @@ export class GrpcCluster {
         reportSessions: leading.handleReports,
         relayLogs: logs.handleRelay.bind(logs),
         relayDiagnosis: diagnosis.handleRelay.bind(diagnosis),
+        relayStream: streams.handleRelay.bind(streams),
+        noteAccess: async () => ({}),
         ...createPeerHandlers({
           store: this.store,
           clock: systemClock,

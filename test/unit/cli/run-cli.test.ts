@@ -194,7 +194,7 @@ t.test('candidates for the word being typed', async (t) => {
       .filter((line) => line !== '')
       .map((line) => line.split('\t')[0] ?? '')
   }
-  t.strictSame(await words('s'), ['swarm', 'service', 'stack', 'secret'])
+  t.strictSame(await words('s'), ['swarm', 'service', 'stack', 'secret', 'stats'])
   t.strictSame(await words('service', 'i'), ['inspect'])
   t.strictSame(await words('service', 'create', '--repl'), [
     '--replicas',

@@ -87,6 +87,37 @@ async function statsV2(dir: string): Promise<ContainerStats> {
   }
 }
 
+/** Bytes read from and written to block devices; zeros where the kernel does not count them. */
+export async function readBlockIo(
+  version: CgroupVersion,
+  path: string,
+): Promise<{ readonly readBytes: number; readonly writtenBytes: number }> {
+  if (version === 2) return blockIoV2(await text(`${root}${path}/io.stat`))
+  const dir = `${root}/blkio${path}`
+  const recursive = await text(`${dir}/blkio.throttle.io_service_bytes_recursive`)
+  return blockIoV1(recursive || (await text(`${dir}/blkio.throttle.io_service_bytes`)))
+}
+
+/** Lines `8:0 Read 4096`. */
+export function blockIoV1(lines: string) {
+  const sum = (word: string): number =>
+    [...lines.matchAll(new RegExp(`^\\d+:\\d+ ${word} (\\d+)$`, 'gm'))].reduce(
+      (total, match) => total + Number(match[1]),
+      0,
+    )
+  return { readBytes: sum('Read'), writtenBytes: sum('Write') }
+}
+
+/** Lines `8:0 rbytes=4096 wbytes=0 …`. */
+export function blockIoV2(lines: string) {
+  const sum = (word: string): number =>
+    [...lines.matchAll(new RegExp(`\\b${word}=(\\d+)`, 'g'))].reduce(
+      (total, match) => total + Number(match[1]),
+      0,
+    )
+  return { readBytes: sum('rbytes'), writtenBytes: sum('wbytes') }
+}
+
 /** The number of a line `name number`; 0 when there is none. */
 function field(lines: string, name: string): number {
   const line = lines.split('\n').find((one) => one.startsWith(`${name} `))

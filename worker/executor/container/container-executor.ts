@@ -237,6 +237,17 @@ export class ContainerExecutor implements Executor {
     return readStats(this.#options.tools.cgroups, container.paths.cgroupPath)
   }
 
+  /** One whose process runs. Errors: NOT_FOUND, FAILED_PRECONDITION. */
+  async running(id: string): Promise<Container> {
+    const container = await this.#get(id)
+    const { exit, phase } = container.record
+    if (exit === undefined && phase === 'started') return container
+    throw new SwarmError(
+      'FAILED_PRECONDITION',
+      `container ${container.record.config.name} is not running`,
+    )
+  }
+
   async close(): Promise<void> {
     const { tools, dirs } = this.#options
     await this.#supervisor.close()

@@ -7,6 +7,7 @@ import type { Logger } from '../../../proto/lib/log.ts'
 import type { Random } from '../../../proto/lib/random.ts'
 import { bootId } from '../../image/image-transfer.ts'
 import { Images } from '../../image/images.ts'
+import type { ContainerStreams } from '../../streams/container-streams.ts'
 import { VolumeStore } from '../../volume/volume-store.ts'
 import type { Executor } from '../executor.ts'
 import type { NetworkAttacher } from '../network-attacher.ts'
@@ -18,6 +19,7 @@ import type { LogLimits } from './log-rotation.ts'
 import { OciRuntime } from './oci-runtime.ts'
 import { checkDirs, type ExecutorDirs, hostPaths } from './paths.ts'
 import { prepareRunDir, releaseRunDir, runFolders } from './run-dir.ts'
+import { RunningContainers } from './running-containers.ts'
 import { SeccompCache } from './seccomp-cache.ts'
 
 export interface OpenExecutorOptions {
@@ -44,6 +46,7 @@ export interface OpenExecutorOptions {
 
 export interface OpenedExecutor {
   readonly executor: Executor
+  readonly streams: ContainerStreams
   readonly images: Images
   readonly volumes: VolumeStore
   /**
@@ -90,7 +93,15 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     await volumes.open()
     const executor = await compose(options, { images, volumes, helper })
     await executor.open()
-    return { executor, images, volumes, helper }
+    const streams = new RunningContainers({
+      find: (id) => executor.running(id),
+      runtimePath: options.runtimePath ?? binary(options.runtime ?? 'crun'),
+      runtimeDir: hostPaths(dirs).runtimeDir,
+      helper,
+      cgroups: version,
+      clock: options.clock,
+    })
+    return { executor, streams, images, volumes, helper }
   } catch (err) {
     await helper.close()
     throw err

@@ -63,7 +63,7 @@ const probesMax = 80
  * The helper sees the host's mounts come and go, but not the second cgroup tree of hosts that have both versions: crun
  * refuses such hosts, and there it takes a mount namespace to hide it.
  */
-const inPrivateMounts: readonly string[] = [
+export const inPrivateMounts: readonly string[] = [
   ...['--mount', '--propagation', 'slave', '/bin/sh', '-c'],
   '[ ! -d /sys/fs/cgroup/unified ] || umount /sys/fs/cgroup/unified; exec "$@"',
   'spawn-helper',

@@ -1,0 +1,227 @@
+// What is done in containers that run, on a real kernel: programs with pipes and on a terminal, what they may, and their end.
+import { readdir } from 'node:fs/promises'
+import t, { type Test } from 'tap'
+import type { ExecOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
+import type { OpenedExecutor } from '../../worker/executor/container/open.ts'
+import { pidExists } from '../../worker/executor/container/processes.ts'
+import type { AttachedProgram, ExecEnd } from '../../worker/streams/container-streams.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { aScript } from '../support/container-configs.ts'
+import {
+  createExecutorHost,
+  type ExecutorHost,
+  loadImage,
+  never,
+  nothingLeft,
+} from '../support/executor-host.ts'
+import { eventually } from '../support/netns.ts'
+
+t.setTimeout(120_000)
+
+interface World extends OpenedExecutor {
+  readonly host: ExecutorHost
+}
+
+async function aWorld(t: Test): Promise<World> {
+  const host = await createExecutorHost()
+  t.teardown(() => host.dispose())
+  const opened = await host.open()
+  await loadImage(opened.images, await busyboxImage())
+  return { host, ...opened }
+}
+
+interface Ran extends ExecEnd {
+  readonly output: string
+  readonly errors: string
+}
+
+const wish: Omit<ExecOpen, 'argv'> = {
+  ...{ env: [], workdir: '', user: '', size: undefined },
+  ...{ tty: false, interactive: true, detach: false },
+}
+
+/** Reads it to its end; `onText` sees all that came so far. */
+async function ran(
+  program: AttachedProgram,
+  onText: (text: string, program: AttachedProgram) => void = () => {},
+): Promise<Ran> {
+  const read = async (chunks: AsyncIterable<Buffer> | undefined): Promise<string> => {
+    let text = ''
+    try {
+      for await (const chunk of chunks ?? []) {
+        text += chunk.toString()
+        onText(text, program)
+      }
+    } catch {
+      // Hung up.
+    }
+    return text
+  }
+  const [output, errors, end] = await Promise.all([
+    read(program.output),
+    read(program.errors),
+    program.ended,
+  ])
+  return { output, errors, ...end }
+}
+
+/** Does something once, when the program has said that it is ready. */
+function whenReady(
+  act: (program: AttachedProgram) => void,
+): (text: string, program: AttachedProgram) => void {
+  let isDone = false
+  return (text, program) => {
+    if (isDone || !text.includes('ready')) return
+    isDone = true
+    act(program)
+  }
+}
+
+t.test('a program in a container that runs', async (t) => {
+  const { host, executor, streams } = await aWorld(t)
+  const config = { env: ['COLOUR=red'], capDrop: ['NET_RAW'], workdir: '/srv' }
+  await executor.create(aScript('main', 'exec sleep 1000', config), never)
+  await executor.start('main', never)
+  const exec = (argv: readonly string[], more: Partial<ExecOpen> = {}) =>
+    streams.exec('main', { ...wish, argv, ...more })
+  const sh = (script: string, more: Partial<ExecOpen> = {}) => exec(['/bin/sh', '-c', script], more)
+
+  await t.test('has outputs of its own, and its exit code', async (t) => {
+    const program = await sh('cat; echo err >&2; exit 3')
+    program.input.end('typed ')
+    t.same(await ran(program), { output: 'typed ', errors: 'err\n', exitCode: 3, err: '' })
+    t.equal((await ran(await sh('kill -9 $$'))).exitCode, 137)
+  })
+
+  await t.test('has what the container has, and what was asked for', async (t) => {
+    const script = 'pwd; env; hostname; grep -E "^(CapEff|Seccomp|NoNewPrivs):" /proc/self/status'
+    const { output } = await ran(await sh(script, { env: ['A=1', 'COLOUR=blue'] }))
+    const lines = output.split('\n')
+    // Docker's default set without NET_RAW.
+    for (const line of ['/srv', 'A=1', 'COLOUR=blue', 'CapEff:\t00000000a80405fb', 'Seccomp:\t2']) {
+      t.ok(lines.includes(line), line)
+    }
+    t.not((await ran(await sh('unshare -U true'))).exitCode, 0, 'the filter is in force')
+    const other = await ran(
+      await sh('pwd; id; echo $HOME; grep CapEff /proc/self/status', {
+        ...{ user: 'app', workdir: '/tmp' },
+      }),
+    )
+    t.match(other.output, /^\/tmp\nuid=1000\(app\) gid=1001\(app\).*\n\/home\/app\nCapEff:\t0+\n$/)
+    await t.rejects(sh('true', { user: 'stranger' }), { code: 'INVALID_ARGUMENT' })
+    await t.rejects(sh('true', { workdir: 'tmp' }), { code: 'INVALID_ARGUMENT' })
+    await t.rejects(exec([]), { code: 'INVALID_ARGUMENT' })
+  })
+
+  await t.test('counts as the container, in its control groups', async (t) => {
+    const before = await streams.usage('main')
+    const program = await sh('echo ready; exec sleep 30')
+    const running = ran(
+      program,
+      whenReady((one) => void seen(one)),
+    )
+    let table: readonly { readonly command: string; readonly user: string }[] = []
+    const seen = async (one: AttachedProgram): Promise<void> => {
+      await eventually(async () => {
+        table = await streams.processes('main')
+        return table.some(({ command }) => command === 'sleep 30')
+      }, 'it is among the processes')
+      await one.hangUp()
+    }
+    await running
+    t.match(
+      table.map(({ command, user }) => [command, user]),
+      [
+        ['sleep 1000', 'root'],
+        ['sleep 30', 'root'],
+      ],
+    )
+    const { memoryBytes, memoryLimitBytes, pids, cpuTotalNanos } = await streams.usage('main')
+    t.ok(memoryBytes > 0 && memoryBytes < memoryLimitBytes)
+    t.ok(pids >= 1)
+    t.ok(cpuTotalNanos > before.cpuTotalNanos)
+  })
+
+  await t.test('that is not there, or cannot be run', async (t) => {
+    const absent = await ran(await exec(['nosuch']))
+    t.match(absent, { exitCode: 127, err: '', errors: /`nosuch` not found in \$PATH/ })
+    t.match(await ran(await exec(['/etc/passwd'])), { exitCode: 126, errors: /Permission denied/ })
+    t.match(await ran(await sh('true', { workdir: '/nosuch' })), { exitCode: 126, errors: /chdir/ })
+    const onTerminal = await ran(await exec(['nosuch'], { tty: true }))
+    t.match(onTerminal, { exitCode: 127, err: /^executable file `nosuch` not found[^\n]*$/ })
+    await t.rejects(streams.exec('nobody', { ...wish, argv: ['true'] }), { code: 'NOT_FOUND' })
+  })
+
+  await t.test('on a terminal: its size, a change of it, keys', async (t) => {
+    const size = { rows: 33, columns: 111 }
+    const tty = { tty: true, size }
+    const first = await sh('tty; stty size; read x; echo got $x; exit 5', tty)
+    first.input.write('hey\r')
+    const { output, errors, exitCode } = await ran(first)
+    t.match(output, /\/dev\/pts\/\d+\r\n/)
+    t.match(output, /33 111\r\n/)
+    t.match(output, /got hey\r\n$/)
+    t.same([errors, exitCode], ['', 5])
+    const script = 'trap "stty size; exit 6" WINCH; echo ready; while :; do sleep 0.05; done'
+    const resized = await ran(
+      await sh(script, tty),
+      whenReady((one) => void one.resize({ rows: 12, columns: 34 })),
+    )
+    t.match(resized, { output: 'ready\r\n12 34\r\n', exitCode: 6 })
+    const interrupted = await ran(
+      await sh('trap "exit 7" INT; echo ready; while :; do sleep 0.05; done', tty),
+      whenReady((one) => one.input.write('\x03')),
+    )
+    t.equal(interrupted.exitCode, 7)
+  })
+
+  await t.test('gets signals, and ends with who looked at it', async (t) => {
+    const trap = 'trap "exit 8" TERM; echo ready; while :; do sleep 0.05; done'
+    const signalled = await ran(
+      await sh(trap),
+      whenReady((one) => one.signal('SIGTERM')),
+    )
+    t.equal(signalled.exitCode, 8)
+    const hungUp = await ran(
+      await sh('echo ready; sleep 1000'),
+      whenReady((one) => void one.hangUp()),
+    )
+    t.equal(hungUp.exitCode, 129)
+    const deaf = await ran(
+      await sh('trap "" HUP; echo ready; sleep 1000'),
+      whenReady((one) => void one.hangUp()),
+    )
+    t.equal(deaf.exitCode, 137)
+    const onTerminal = await ran(
+      await sh('echo ready; sleep 1000', { tty: true }),
+      whenReady((one) => void one.hangUp()),
+    )
+    t.equal(onTerminal.exitCode, 129)
+    const left = (await streams.processes('main')).map(({ command }) => command)
+    t.same(left, ['sleep 1000'], 'nothing of them is left')
+  })
+
+  await t.test('in the background goes on by itself', async (t) => {
+    t.match(await ran(await sh('exec sleep 500', { detach: true })), { exitCode: 0, err: '' })
+    await eventually(async () => {
+      const all = await streams.processes('main')
+      return all.some(({ command, pid }) => command === 'sleep 500' && pidExists(pid))
+    }, 'it is among the processes')
+    t.match(await ran(await exec(['nosuch'], { detach: true })), {
+      exitCode: 127,
+      err: /not found/,
+    })
+  })
+
+  const bundle = await readdir(`${host.dirs.runDir}/containers/main`)
+  t.same(
+    bundle.filter((name) => name.startsWith('exec-')),
+    [],
+    'no files are left behind',
+  )
+  await executor.stop('main', { graceMs: 0 })
+  await t.rejects(sh('true'), { code: 'FAILED_PRECONDITION', message: /is not running/ })
+  await t.rejects(streams.usage('main'), { code: 'FAILED_PRECONDITION' })
+  await executor.remove('main')
+  t.same(await host.leftovers(), nothingLeft)
+})

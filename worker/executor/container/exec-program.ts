@@ -1,0 +1,222 @@
+// Runs `crun exec` as a child with pipes, or on a terminal that `script` makes. Forked from the daemon itself: the spawn helper
+// is for programs that neither stay nor stream, and who types a command does not notice the two milliseconds.
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { PassThrough, Readable } from 'node:stream'
+import { SwarmError } from '../../../proto/errors.ts'
+import type { TerminalSize } from '../../../proto/gen/tsswarm/v1/streams.ts'
+import { type Clock, wait } from '../../../proto/lib/clock.ts'
+import type { AttachedProgram, ExecEnd } from '../../streams/container-streams.ts'
+import { inPrivateMounts, type SpawnHelper } from '../spawn/spawn-helper.ts'
+import { identifyProcess, type ProcessIdentity, signalProcess } from './processes.ts'
+import { parseSignal } from './signals.ts'
+
+export interface ExecProgramOptions {
+  readonly runtimePath: string
+  readonly runtimeDir: string
+  readonly containerId: string
+  /** In memory, made for this one and removed after it: the process with its environment lies in it. */
+  readonly dir: string
+  readonly process: object
+  readonly tty: boolean
+  readonly size: TerminalSize | undefined
+  readonly detach: boolean
+  readonly helper: SpawnHelper
+  readonly clock: Clock
+}
+
+const sighup = 1
+const sigkill = 9
+/** Between hanging up and killing. */
+const hangUpMs = 2_000
+const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const sizeMax = 65_535
+const startMs = 30_000
+const pollMs = 10
+/** What the runtime ends with when it could not run the program. */
+const runtimeFailed = 255
+const wordsMax = 4_096
+
+export async function startExec(options: ExecProgramOptions): Promise<AttachedProgram> {
+  const { dir, process: spec } = options
+  await mkdir(dir, { mode: 0o700 })
+  await writeFile(`${dir}/process.json`, JSON.stringify(spec), { mode: 0o600 })
+  return options.detach ? await startDetached(options) : new ExecProgram(options)
+}
+
+/** The runtime ends once the program runs; nothing of it is heard. */
+async function startDetached(options: ExecProgramOptions): Promise<AttachedProgram> {
+  const { helper, dir } = options
+  const silently = ['/bin/sh', '-c', 'exec "$@" </dev/null >/dev/null 2>&1', 'exec']
+  const { code } = await helper.spawn([...silently, ...argvOf(options)], { timeoutMs: startMs })
+  const end = await endOf(dir, code, '')
+  return {
+    input: new PassThrough().resume(),
+    output: Readable.from([]),
+    errors: undefined,
+    ended: Promise.resolve(end),
+    resize: async () => {},
+    signal: () => {},
+    hangUp: async () => {},
+  }
+}
+
+/** What became of it, by its exit code and by what the runtime wrote; its files are removed. */
+async function endOf(dir: string, code: number, words: string): Promise<ExecEnd> {
+  // On a terminal it says the same again, with the time.
+  const [complaint = ''] = (await readFile(`${dir}/log`, 'utf8').catch(() => '')).trim().split('\n')
+  await rm(dir, { recursive: true, force: true })
+  if (code !== runtimeFailed || complaint === '') return { exitCode: code, err: '' }
+  // It says the same on standard error.
+  const isSaid = words.includes(complaint)
+  return { exitCode: failureCode(complaint), err: isSaid ? '' : complaint }
+}
+
+class ExecProgram implements AttachedProgram {
+  readonly output: AsyncIterable<Buffer>
+  readonly errors: AsyncIterable<Buffer> | undefined
+  readonly ended: Promise<ExecEnd>
+  readonly #options: ExecProgramOptions
+  readonly #child: ChildProcessWithoutNullStreams
+  /** The newest words of the program, to tell whether the runtime's own were among them. */
+  #words = ''
+  #hasEnded = false
+  #process: ProcessIdentity | undefined
+  #hangingUp: Promise<void> | undefined
+
+  constructor(options: ExecProgramOptions) {
+    this.#options = options
+    const env = { PATH: systemPath, SHELL: '/bin/sh' }
+    this.#child = spawn('unshare', [...inPrivateMounts, ...argvOf(options)], { env, stdio: 'pipe' })
+    // A program that ends without reading its input is judged by its exit code.
+    this.#child.stdin.on('error', () => {})
+    const { stdout, stderr } = this.#child
+    this.output = options.tty ? this.#noting(stdout) : stdout
+    this.errors = options.tty ? undefined : this.#noting(stderr)
+    this.ended = this.#untilEnded()
+    this.ended.catch(() => {})
+  }
+
+  get input() {
+    return this.#child.stdin
+  }
+
+  async *#noting(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for await (const chunk of chunks) {
+      this.#words = (this.#words + chunk.toString('utf8')).slice(-wordsMax)
+      yield chunk
+    }
+  }
+
+  async resize({ rows, columns }: TerminalSize): Promise<void> {
+    const process = await this.#find()
+    if (!this.#options.tty || process === undefined) return
+    // That of the container itself, as crun does not pass on what it hears of its own.
+    const size = ['rows', bounded(rows), 'cols', bounded(columns)]
+    await this.#options.helper.spawn(['stty', '-F', `/proc/${process.pid}/fd/0`, ...size])
+  }
+
+  signal(name: string): void {
+    const number = parseSignal(name)
+    this.#find()
+      .then((process) => process !== undefined && signalProcess(process, number))
+      .catch(() => {})
+  }
+
+  hangUp(): Promise<void> {
+    this.#hangingUp ??= this.#hangUp()
+    return this.#hangingUp
+  }
+
+  async #hangUp(): Promise<void> {
+    if (this.#hasEnded) return
+    this.#child.stdin.destroy()
+    // Nobody reads any more; what it writes must not keep it from ending.
+    this.#child.stdout.destroy()
+    this.#child.stderr.destroy()
+    await this.#kill(sighup)
+    const ended = this.ended.then(
+      () => {},
+      () => {},
+    )
+    await Promise.race([ended, wait(this.#options.clock, hangUpMs)])
+    if (this.#hasEnded) return
+    await this.#kill(sigkill)
+    this.#child.kill('SIGKILL')
+    await ended
+  }
+
+  /** With its group: it leads one of its own. */
+  async #kill(signal: number): Promise<void> {
+    const process = await this.#find()
+    if (process === undefined) {
+      this.#child.kill(signal)
+      return
+    }
+    if (!signalProcess(process, signal)) return
+    signalGroup(process.pid, signal)
+  }
+
+  /** The process in the container. The runtime may tell of it after it has begun to speak. */
+  async #find(): Promise<ProcessIdentity | undefined> {
+    const { clock, dir } = this.#options
+    const untilMs = clock.monotonicMs() + startMs
+    while (this.#process === undefined && !this.#hasEnded && clock.monotonicMs() < untilMs) {
+      const text = await readFile(`${dir}/pid`, 'utf8').catch(() => '')
+      if (Number(text) > 0) this.#process = identifyProcess(Number(text))
+      if (Number(text) > 0) break
+      await wait(clock, pollMs)
+    }
+    return this.#process
+  }
+
+  #untilEnded(): Promise<ExecEnd> {
+    return new Promise((resolve, reject) => {
+      this.#child.on('error', (cause) => {
+        this.#hasEnded = true
+        reject(new SwarmError('INTERNAL', `cannot run a program: ${cause.message}`, { cause }))
+      })
+      // Their streams may be held open by what the program left behind: it has ended all the same.
+      this.#child.on('exit', (code) => {
+        this.#hasEnded = true
+        endOf(this.#options.dir, code ?? 128 + sigkill, this.#words).then(resolve, reject)
+      })
+    })
+  }
+}
+
+/** As Docker tells them: not found, and found but not to be run. */
+export function failureCode(complaint: string): number {
+  return /^executable file .* not found/.test(complaint) ? 127 : 126
+}
+
+function argvOf(options: ExecProgramOptions): readonly string[] {
+  const { runtimePath, runtimeDir, containerId, dir, tty, size, detach } = options
+  const runtime = [
+    ...[runtimePath, '--log', `file:${dir}/log`, '--root', runtimeDir, 'exec'],
+    ...(detach ? ['--detach'] : []),
+    ...['--pid-file', `${dir}/pid`, '--process', `${dir}/process.json`, containerId],
+  ]
+  if (!tty || detach) return runtime
+  // Before the runtime looks at the terminal for its size.
+  const sized =
+    size === undefined ? '' : `stty rows ${bounded(size.rows)} cols ${bounded(size.columns)}; `
+  const command = `${sized}exec ${runtime.map(quoted).join(' ')}`
+  return ['script', '-qef', '--echo', 'never', '-c', command, '/dev/null']
+}
+
+function bounded(number: number): string {
+  return String(Math.min(Math.max(Math.trunc(number), 0), sizeMax))
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`
+}
+
+function signalGroup(pid: number, signal: number): void {
+  try {
+    process.kill(-pid, signal)
+  } catch {
+    // It leads none, or has just ended.
+  }
+}

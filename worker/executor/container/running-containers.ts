@@ -1,0 +1,85 @@
+// What can be done in the containers that run on this host, for real.
+import { readFile } from 'node:fs/promises'
+import type { ContainerProcess, ExecOpen } from '../../../proto/gen/tsswarm/v1/streams.ts'
+import type { Clock } from '../../../proto/lib/clock.ts'
+import type {
+  AttachedProgram,
+  ContainerStreams,
+  ContainerUsage,
+} from '../../streams/container-streams.ts'
+import type { SpawnHelper } from '../spawn/spawn-helper.ts'
+import type { CgroupVersion } from './cgroups.ts'
+import type { Container } from './container.ts'
+import { startExec } from './exec-program.ts'
+import { execProcess, type OciProcess } from './exec-spec.ts'
+import { containerProcesses } from './process-table.ts'
+import { readInRoot } from './rooted-files.ts'
+import { containerUsage } from './usage.ts'
+import { type AccountFiles, type ResolvedUser, resolveUser } from './users.ts'
+
+export interface RunningContainersOptions {
+  /** Errors: NOT_FOUND, FAILED_PRECONDITION (it does not run). */
+  readonly find: (id: string) => Promise<Container>
+  readonly runtimePath: string
+  readonly runtimeDir: string
+  readonly helper: SpawnHelper
+  readonly cgroups: CgroupVersion
+  readonly clock: Clock
+}
+
+export class RunningContainers implements ContainerStreams {
+  readonly #options: RunningContainersOptions
+  #execs = 0
+
+  constructor(options: RunningContainersOptions) {
+    this.#options = options
+  }
+
+  async exec(id: string, request: ExecOpen): Promise<AttachedProgram> {
+    const container = await this.#options.find(id)
+    const { bundleDir } = container.paths
+    const { process: base }: { readonly process: OciProcess } = JSON.parse(
+      await readFile(`${bundleDir}/config.json`, 'utf8'),
+    )
+    const user = await this.#user(container, request.user)
+    const { tty, size, detach } = request
+    const process = execProcess(base, request, user)
+    this.#execs += 1
+    const dir = `${bundleDir}/exec-${this.#options.clock.wallMs()}-${this.#execs}`
+    const { runtimePath, runtimeDir, helper, clock } = this.#options
+    const tools = { runtimePath, runtimeDir, helper, clock, containerId: id }
+    return await startExec({ ...tools, dir, process, tty, size, detach })
+  }
+
+  async processes(id: string): Promise<readonly ContainerProcess[]> {
+    const container = await this.#options.find(id)
+    const accounts = await accountsOf(container)
+    return await containerProcesses(this.#options.cgroups, container.paths.cgroupPath, accounts)
+  }
+
+  async usage(id: string): Promise<ContainerUsage> {
+    const container = await this.#options.find(id)
+    const { network } = container.record.config
+    return await containerUsage({
+      version: this.#options.cgroups,
+      cgroupPath: container.paths.cgroupPath,
+      // The host's traffic is not the container's.
+      networkPid: network.kind === 'host' ? undefined : container.process.pid,
+    })
+  }
+
+  /** By the accounts as they are in the container now, as Docker does it. Errors: INVALID_ARGUMENT. */
+  async #user(container: Container, user: string): Promise<ResolvedUser | undefined> {
+    if (user === '') return undefined
+    return resolveUser(await accountsOf(container), user, container.record.config.groups)
+  }
+}
+
+async function accountsOf(container: Container): Promise<AccountFiles> {
+  const root = `/proc/${container.process.pid}/root`
+  const [passwd, group] = await Promise.all([
+    readInRoot(root, '/etc/passwd'),
+    readInRoot(root, '/etc/group'),
+  ])
+  return { passwd, group }
+}

@@ -1,0 +1,46 @@
+// What can be done in a container that runs, and seen of it. Types only: worker/executor/container has it for real. Not for
+// how it gets there (stream-server.ts).
+import type { Writable } from 'node:stream'
+import type {
+  ContainerProcess,
+  ExecOpen,
+  TaskUsage,
+  TerminalSize,
+} from '../../proto/gen/tsswarm/v1/streams.ts'
+
+export interface ExecEnd {
+  /** 128 + n when signal n ended it; 126 and 127 when it could not be run or found. */
+  readonly exitCode: number
+  /** Why it was not run; empty: it was, and its own words say more. */
+  readonly err: string
+}
+
+/** A program with its standard streams, to be read to their ends. */
+export interface AttachedProgram {
+  readonly input: Writable
+  readonly output: AsyncIterable<Buffer>
+  /** Absent with a terminal. */
+  readonly errors: AsyncIterable<Buffer> | undefined
+  /** Once its streams have ended too. */
+  readonly ended: Promise<ExecEnd>
+  /** Only with a terminal. */
+  resize(size: TerminalSize): Promise<void>
+  /** Errors: INVALID_ARGUMENT for an unknown name. */
+  signal(name: string): void
+  /** Hangs up, and kills it and what it started soon after. Resolves when it has ended. */
+  hangUp(): Promise<void>
+}
+
+/** Of one container; all of it a sum since its start, but memory and pids. */
+export type ContainerUsage = Omit<
+  TaskUsage,
+  'taskId' | 'taskName' | 'nodeHostname' | 'containerId' | 'err' | 'cpuPermille'
+>
+
+/** Errors of all: NOT_FOUND, FAILED_PRECONDITION (does not run), INTERNAL. */
+export interface ContainerStreams {
+  /** A new process in it. With `detach` it goes on by itself. Errors: INVALID_ARGUMENT (user, working directory). */
+  exec(id: string, request: ExecOpen): Promise<AttachedProgram>
+  processes(id: string): Promise<readonly ContainerProcess[]>
+  usage(id: string): Promise<ContainerUsage>
+}

@@ -1,0 +1,92 @@
+// A program in a container, joined to the frames of a stream. When the other end goes away, the program ends.
+import type { ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
+import type { AttachedProgram, ContainerStreams } from './container-streams.ts'
+import type { StreamIo } from './stream-io.ts'
+
+export async function serveExec(
+  containers: Pick<ContainerStreams, 'exec'>,
+  { id, exec }: { readonly id: string; readonly exec: ExecOpen },
+  io: StreamIo,
+): Promise<void> {
+  const program = await containers.exec(id, exec)
+  if (!exec.interactive) program.input.end()
+  await joinProgram(program, { tty: exec.tty, hasInput: exec.interactive }, io)
+}
+
+/** Until it has ended, or the other end is gone: then it is hung up. */
+export async function joinProgram(
+  program: AttachedProgram,
+  facts: { readonly tty: boolean; readonly hasInput: boolean },
+  io: StreamIo,
+): Promise<void> {
+  const hangUp = (): void => {
+    program.hangUp().catch(() => {})
+  }
+  io.signal.addEventListener('abort', hangUp, { once: true })
+  if (io.signal.aborted) hangUp()
+  const names = { taskId: '', taskName: '', nodeHostname: '', pathKind: '' }
+  try {
+    await io.send({ $case: 'opened', value: { ...names, ...facts } })
+    takeFrames(program, io).catch(hangUp)
+    const [{ exitCode, err }] = await Promise.all([
+      program.ended,
+      forward(program.output, (value) => io.send({ $case: 'data', value })),
+      forward(program.errors ?? [], (value) => io.send({ $case: 'errorData', value })),
+    ])
+    await io.send({ $case: 'ended', value: { exitCode, err, code: '' } })
+  } finally {
+    io.signal.removeEventListener('abort', hangUp)
+    await program.hangUp()
+  }
+}
+
+/** Sends no faster than it is taken. */
+export async function forward(
+  chunks: AsyncIterable<Buffer> | readonly Buffer[],
+  send: (chunk: Buffer) => Promise<void>,
+): Promise<void> {
+  for await (const chunk of chunks) await send(chunk)
+}
+
+/** Until the other end says no more. */
+async function takeFrames(program: AttachedProgram, io: StreamIo): Promise<void> {
+  for await (const { kind } of io.frames) await takeFrame(program, kind, io.signal)
+}
+
+async function takeFrame(
+  program: AttachedProgram,
+  kind: StreamFrame['kind'],
+  signal: AbortSignal,
+): Promise<void> {
+  switch (kind?.$case) {
+    case 'data':
+      return await write(program.input, kind.value, signal)
+    case 'dataEnd':
+      program.input.end()
+      return
+    case 'resize':
+      return await program.resize(kind.value)
+    case 'signal':
+      program.signal(kind.value)
+      return
+    default:
+  }
+}
+
+/** Resolves when there is room for more; what nobody reads any more is dropped. */
+export async function write(
+  input: NodeJS.WritableStream,
+  chunk: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!input.writable || input.write(chunk)) return
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      for (const event of ['drain', 'close', 'error']) input.off(event, done)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    for (const event of ['drain', 'close', 'error']) input.on(event, done)
+    signal.addEventListener('abort', done, { once: true })
+  })
+}
