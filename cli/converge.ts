@@ -14,7 +14,7 @@ import {
   ProgressDisplay,
   progressLines,
   stuckText,
-  verifiedText,
+  verifiedLines,
 } from './render/progress.ts'
 import { failureOf, isOnProbation } from './update-course.ts'
 
@@ -129,7 +129,7 @@ class StabilityWaiter {
           if (outcome === 'stuck') throw stuck(this.#options.name, convergence)
           this.#show([
             ...progressLines(convergence),
-            { key: 'verify', text: verifiedText(this.#options.name, convergence) },
+            ...verifiedLines(this.#options.name, convergence),
           ])
           return
         }

@@ -37,6 +37,16 @@ export const command = defineCommand({
         'tsswarm service create --name web --mode global -p mode=host,published=8080,target=80 nginx',
     },
     {
+      what: 'A job: ten tasks that end well, three at a time',
+      command:
+        'tsswarm service create --name batch --mode replicated-job --replicas 10 --max-concurrent 3 busybox true',
+    },
+    {
+      what: 'Every night at half past two',
+      command:
+        'tsswarm service create --name backup --mode cron --schedule "30 2 * * *" --time-zone Europe/Berlin busybox true',
+    },
+    {
       what: 'A command of one’s own, with variables, a volume and limits',
       command:
         'tsswarm service create --name db -e MODE=fast --mount source=data,target=/data --limit-memory 512M busybox sh -c "top -b"',

@@ -195,9 +195,16 @@ export function progressLines(convergence: Convergence): readonly ProgressLine[]
   return [overall, ...bars]
 }
 
-/** The last line, when what was waited for is there. */
-export function verifiedText(name: string, { waiting }: Convergence): string {
-  return waiting.kind === 'completed' ? 'job complete' : `verify: Service ${name} converged`
+/** The last lines, when what was waited for is there. */
+export function verifiedLines(name: string, { waiting }: Convergence): readonly ProgressLine[] {
+  switch (waiting.kind) {
+    case 'running':
+      return [{ key: 'verify', text: `verify: Service ${name} converged` }]
+    case 'completed':
+      return [{ key: 'verify', text: 'job complete' }]
+    case 'scheduled':
+      return []
+  }
 }
 
 function nextRunText({ nextRunMs }: Extract<Waiting, { readonly kind: 'scheduled' }>): string {

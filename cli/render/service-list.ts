@@ -3,6 +3,7 @@ import type { ServiceView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { PortSpec_Protocol } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
+import { runTime } from './job-progress.ts'
 import type { ListView, Row } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
 
@@ -59,6 +60,9 @@ function replicas(view: ServiceView): string {
   const mode = view.service?.spec?.mode
   if (mode?.$case === 'replicatedJob') {
     return `${counts} (${completedTasks}/${mode.value.completions} completed)`
+  }
+  if (mode?.$case === 'cron') {
+    return `${counts} (${view.nextRunMs === 0 ? 'no next run' : `next ${runTime(view.nextRunMs)}`})`
   }
   if (mode?.$case === 'globalJob') {
     return `${counts} (${completedTasks}/${desiredTasks + completedTasks} completed)`

@@ -1,5 +1,6 @@
 // `service inspect --pretty`, in docker's layout.
 import { genericText, type Service } from '../../proto/objects/index.ts'
+import { nextTimeMs } from '../../proto/spec/cron-schedule.ts'
 import { type PayloadKind, payloadTarget } from '../../proto/spec/payload-spec.ts'
 import { isJob, type ServiceMode } from '../../proto/spec/service-mode.ts'
 import type {
@@ -14,6 +15,7 @@ import type {
 } from '../../proto/spec/service-spec.ts'
 import { binarySize, cpuCount, goDuration } from './human.ts'
 import { familiarImage } from './image-name.ts'
+import { runTime } from './job-progress.ts'
 import { mapLines } from './pretty.ts'
 
 /** `networks`: names by id. */
@@ -30,6 +32,7 @@ export function prettyService(
     ...mapLines('Labels:', spec.labels).map((line) => line.replace(/^ - /, ' ')),
     ...modeLines(spec.mode),
     ...statusLines(service),
+    ...runLines(service),
     ...placementLines(task.placement),
     ...(isJob(spec.mode)
       ? []
@@ -88,6 +91,22 @@ function statusLines({ updateStatus }: Service): readonly string[] {
     ` Started:\t${new Date(startedAtMs).toISOString()}`,
     ...(completedAtMs === 0 ? [] : [` Completed:\t${new Date(completedAtMs).toISOString()}`]),
     ` Message:\t${message}`,
+  ]
+}
+
+/** Runs of a cron service, the newest first. */
+function runLines({ cronStatus, spec: { mode } }: Service): readonly string[] {
+  if (cronStatus === undefined || mode.kind !== 'cron') return []
+  const nextMs = nextTimeMs(mode, cronStatus.decidedMs)
+  const runs = [...cronStatus.runs].reverse().map((run) => {
+    const times = run.times === 1 ? '' : ` (${run.times} times)`
+    const why = run.message === '' ? '' : `: ${run.message}`
+    return `  ${runTime(run.scheduledMs)}\t${run.state}${times}${why}`
+  })
+  return [
+    'Runs:',
+    ` Next:\t\t${nextMs === undefined ? 'never' : runTime(nextMs)}`,
+    ...(runs.length === 0 ? [] : [' Last:', ...runs]),
   ]
 }
 

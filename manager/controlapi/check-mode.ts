@@ -15,10 +15,7 @@ export interface ModeProblem {
 /** What does not go together. */
 export function checkMode({ mode, task, update, rollback }: ServiceSpec): readonly ModeProblem[] {
   const problems: ModeProblem[] = []
-  if (mode.kind === 'cron') {
-    const reason = 'cron is not available yet: use replicated-job, and update it with --force'
-    problems.push({ field: 'mode', reason })
-  }
+  if (mode.kind === 'cron') problems.push(...checkCron(task))
   if (isJob(mode)) {
     for (const [field, policy] of Object.entries({ update, rollback })) {
       if (isUsual(policy)) continue
@@ -32,6 +29,14 @@ export function checkMode({ mode, task, update, rollback }: ServiceSpec): readon
     problems.push({ field: 'task.placement.maxReplicasPerNode', reason })
   }
   return problems
+}
+
+/** A run has its own number of tries. */
+function checkCron({ restart }: ServiceSpec['task']): readonly ModeProblem[] {
+  const reason = 'is not for cron services: say how often a run tries with --cron-retries'
+  return (['maxAttempts', 'windowMs'] as const)
+    .filter((field) => restart[field] > 0)
+    .map((field) => ({ field: `task.restart.${field}`, reason }))
 }
 
 function isUsual(policy: ServiceSpec['update']): boolean {

@@ -6,6 +6,7 @@ import {
   type Task,
   TaskState,
 } from '../../proto/objects/index.ts'
+import { nextTimeMs } from '../../proto/spec/cron-schedule.ts'
 import { serviceViewOf } from '../loops/service-reconciler.ts'
 import { nodesOfGlobal } from '../orchestrator/global.ts'
 import { doneSlots } from '../orchestrator/job.ts'
@@ -40,8 +41,11 @@ export function countTasks(tx: ReadTx, service: Service): TaskCounts {
       const { desired, completed } = countGlobalJob(service, serviceViewOf(tx, service.id, 'all'))
       return { running, desired, completed }
     }
-    case 'cron':
-      return { running, desired: 0, completed: 0 }
+    case 'cron': {
+      const runs = service.cronStatus?.runs.filter(({ state }) => state === 'running') ?? []
+      const atOnce = Math.min(mode.maxConcurrent, mode.completions)
+      return { running, desired: runs.length * atOnce, completed: 0 }
+    }
   }
 }
 
@@ -55,6 +59,12 @@ function countGlobalJob(
   const alive = tasks.filter(({ state }) => !isTerminal(state))
   const wanted = nodesOfGlobal(service, { ...view, tasks: alive })
   return { desired: [...wanted].filter((id) => !done.has(id)).length, completed: done.size }
+}
+
+/** When the next run of a cron service is due; 0: never, or it is none. */
+export function nextRunMs({ spec, cronStatus }: Service, nowMs: number): number {
+  if (spec.mode.kind !== 'cron') return 0
+  return nextTimeMs(spec.mode, Math.max(nowMs, cronStatus?.decidedMs ?? 0)) ?? 0
 }
 
 /** Those of the present run of a job; all of other services. */

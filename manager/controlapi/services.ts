@@ -82,7 +82,7 @@ async function* listServices(
 }
 
 async function createService(
-  { store, random }: ControlDeps,
+  { store, random, clock }: ControlDeps,
   request: CreateServiceRequest,
 ): Promise<CreateServiceResponse> {
   const given = parseServiceSpec(request.spec)
@@ -106,7 +106,7 @@ async function createService(
         specVersion: 1,
         endpoint: withPorts(tx, spec, undefined),
         updateStatus: undefined,
-        ...firstRun(tx, spec),
+        ...firstRun(tx, spec, clock.wallMs()),
       }
       return tx.create('services', service).id
     },
@@ -117,7 +117,7 @@ async function createService(
 }
 
 async function updateService(
-  { store }: ControlDeps,
+  { store, clock }: ControlDeps,
   request: UpdateServiceRequest,
 ): Promise<UpdateServiceResponse> {
   const given = request.rollback ? undefined : parseServiceSpec(request.spec)
@@ -127,7 +127,8 @@ async function updateService(
       const service =
         tx.get('services', request.serviceId) ?? notFound('service', request.serviceId)
       checkVersion(`service "${service.spec.name}"`, request.version, service.version)
-      const next = given === undefined ? goneBack(tx, service) : updated(tx, service, given)
+      const wished = given === undefined ? goneBack(tx, service) : updated(tx, service, given)
+      const next = { ...wished, ...nextRun(tx, service, wished.spec, clock.wallMs()) }
       tx.update('services', { ...next, previousSpec: service.spec })
     },
     repeatable(request.requestId, 'UpdateService'),
@@ -140,7 +141,7 @@ function updated(tx: Tx, service: Service, given: ServiceSpec): Service {
   refuseCycle(tx, given)
   refuseOtherMode(service, given)
   const spec = withReferences(tx, given)
-  return { ...withSpec(tx, service, spec), updateStatus: undefined, ...nextRun(tx, service, spec) }
+  return { ...withSpec(tx, service, spec), updateStatus: undefined }
 }
 
 /** A second time it returns to where it was. */
@@ -156,10 +157,8 @@ function goneBack(tx: Tx, service: Service): Service {
   refuseCycle(tx, service.previousSpec)
   const spec = withReferences(tx, service.previousSpec)
   const updateStatus = newRollback(tx.nowMs, 'manually requested rollback')
-  const jobRun = nextRun(tx, service, spec)
   // A job is not updated task by task: it runs again.
-  if (isJob(spec.mode))
-    return { ...withSpec(tx, service, spec), updateStatus: undefined, ...jobRun }
+  if (isJob(spec.mode)) return { ...withSpec(tx, service, spec), updateStatus: undefined }
   return { ...withSpec(tx, service, spec), updateStatus }
 }
 

@@ -12,7 +12,7 @@ import {
 import { type Node, placeOf, type Service, type Task } from '../../proto/objects/index.ts'
 import type { ReadTx } from '../store/store.ts'
 import type { ClusterView } from './cluster-view.ts'
-import { countTasks } from './count-tasks.ts'
+import { countTasks, nextRunMs } from './count-tasks.ts'
 
 /** A node with what is known of its manager part right now. */
 export function nodeView(node: Node, cluster: ClusterView): NodeView {
@@ -37,7 +37,7 @@ export function serviceView(tx: ReadTx, service: Service): ServiceView {
     runningTasks: running,
     desiredTasks: desired,
     completedTasks: completed,
-    nextRunMs: 0,
+    nextRunMs: nextRunMs(service, tx.nowMs),
   }
 }
 

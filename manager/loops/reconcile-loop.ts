@@ -166,7 +166,12 @@ interface DecidedPlan {
 /** No await between reading and deciding: all of a round sees one state. */
 function decideSome({ deps, reconciler, agenda }: Run, tx: ReadTx): readonly DecidedPlan[] {
   const { clock, random, log } = deps
-  const env = { nowMs: tx.nowMs, newId: () => newId(random), random: () => random.float() }
+  const env = {
+    nowMs: tx.nowMs,
+    wallMs: Math.floor(clock.wallMs()),
+    newId: () => newId(random),
+    random: () => random.float(),
+  }
   const endMs = clock.monotonicMs() + roundMs
   const plans: DecidedPlan[] = []
   let changes = 0

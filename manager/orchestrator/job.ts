@@ -27,6 +27,8 @@ export interface JobRun {
   /** How many tasks must end well; Infinity: one on each node that fits. */
   readonly completions: number
   readonly maxConcurrent: number
+  /** What a slot is decided from, where that is not the view of all. */
+  readonly viewOf?: (slot: Slot) => ServiceView
 }
 
 /** Decides about all tasks of a job. O(tasks), and O(nodes) of a global one. */
@@ -72,9 +74,10 @@ export function planRun(run: JobRun, view: ServiceView, drafting: Drafting): voi
     visitNodes({ ...run, slots: left, done }, view, drafting)
     return
   }
-  for (const slot of open) settleSlot(slot, run.service, view, drafting)
+  const viewOf = run.viewOf ?? (() => view)
+  for (const slot of open) settleSlot(slot, run.service, viewOf(slot), drafting)
   const { nowMs } = drafting.env
-  const atWork = open.filter((slot) => !hasFailed(slot, view, nowMs)).length
+  const atWork = open.filter((slot) => !hasFailed(slot, viewOf(slot), nowMs)).length
   addSlots(run, run.maxConcurrent - atWork, view, drafting)
 }
 
@@ -113,6 +116,10 @@ function hasFailed(slot: Slot, view: ServiceView, nowMs: number): boolean {
 }
 
 /** The slots that failed and are not tried again in this run. */
-export function failedSlots(view: ServiceView, nowMs: number): readonly Slot[] {
-  return slotsOf(view.tasks).filter((slot) => !isDone(slot) && hasFailed(slot, view, nowMs))
+export function failedSlots(
+  view: ServiceView,
+  nowMs: number,
+  viewOf: (slot: Slot) => ServiceView = () => view,
+): readonly Slot[] {
+  return slotsOf(view.tasks).filter((slot) => !isDone(slot) && hasFailed(slot, viewOf(slot), nowMs))
 }

@@ -1,5 +1,6 @@
 // The way into the decisions about a service's tasks: which of them is asked, by the mode of the service.
 import type { DecisionEnv, Plan } from '../../proto/objects/index.ts'
+import { reconcileCron } from './cron.ts'
 import { reconcileGlobal } from './global.ts'
 import { reconcileJob } from './job.ts'
 import { reconcileReplicated, reconcileSlots } from './replicated.ts'
@@ -21,7 +22,7 @@ export function reconcileService(view: ServiceView, scope: Scope, env: DecisionE
     case 'global-job':
       return reconcileJob(view, env)
     case 'cron':
-      return { changes: [], wakeAtMs: undefined, notes: [] }
+      return reconcileCron(view, env)
   }
 }
 

@@ -1,5 +1,6 @@
 // A service and its spec as Docker's API shows them.
-import type { Service, UpdateStatus } from '../objects/index.ts'
+import type { CronRun, Service, UpdateStatus } from '../objects/index.ts'
+import { nextTimeMs } from '../spec/cron-schedule.ts'
 import { type CronMode, isJob, type ServiceMode } from '../spec/service-mode.ts'
 import type { PortSpec, ServiceSpec, UpdatePolicy } from '../spec/service-spec.ts'
 import { type Json, metaJson, omitEmpty } from './json.ts'
@@ -21,6 +22,7 @@ export function serviceJson(
       ? {}
       : { UpdateStatus: updateStatusJson(service.updateStatus) }),
     ...jobStatusJson(service),
+    ...cronStatusJson(service),
     Endpoint: {
       Spec: endpointSpecJson(service.spec),
       ...omitEmpty({ Ports: publishedJson(service), VirtualIPs: vipsJson(service, subnets) }),
@@ -33,6 +35,33 @@ function jobStatusJson({ jobStatus }: Service): object {
   const { iteration, lastExecutionMs } = jobStatus
   const at = lastExecutionMs === 0 ? {} : { LastExecution: new Date(lastExecutionMs).toISOString() }
   return { JobStatus: { JobIteration: { Index: iteration }, ...at } }
+}
+
+/** Nothing of Docker's. */
+function cronStatusJson({ cronStatus, spec: { mode } }: Service): object {
+  if (cronStatus === undefined || mode.kind !== 'cron') return {}
+  const nextMs = nextTimeMs(mode, cronStatus.decidedMs)
+  const next = nextMs === undefined ? {} : { NextRun: new Date(nextMs).toISOString() }
+  return { CronStatus: { ...next, Runs: [...cronStatus.runs].reverse().map(cronRunJson) } }
+}
+
+function cronRunJson(run: CronRun): Json {
+  const at = (ms: number): string | undefined => (ms === 0 ? undefined : new Date(ms).toISOString())
+  return {
+    Scheduled: new Date(run.scheduledMs).toISOString(),
+    State: run.state,
+    ...omitUndefined({
+      Iteration: run.iteration,
+      Started: at(run.startedMs),
+      Ended: at(run.endedMs),
+      Message: run.message === '' ? undefined : run.message,
+      Times: run.times === 1 ? undefined : run.times,
+    }),
+  }
+}
+
+function omitUndefined(values: Readonly<Record<string, string | number | undefined>>): object {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }
 
 /** Docker's ServiceSpec. */

@@ -41,6 +41,8 @@ export interface Plan {
 export interface DecisionEnv {
   /** Cluster time. */
   readonly nowMs: number
+  /** The leader's wall clock, for schedules: it may be set, forth and back. */
+  readonly wallMs: number
   readonly newId: () => string
   /** In [0, 1). */
   readonly random: () => number

@@ -41,6 +41,7 @@ export function aDecisionEnv(nowMs = 1_000_000, seed = 1): DecisionEnv {
   let made = 0
   return {
     nowMs,
+    wallMs: nowMs,
     newId: () => {
       made += 1
       return `new-${made}`

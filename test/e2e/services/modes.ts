@@ -1,10 +1,12 @@
-// Global services and jobs on real containers: a task on each node, drained and back; a job that runs to its end, again, and one that cannot.
+// Global services, jobs and cron on real containers: a task on each node, drained and back; a job that runs to its end, again, and one that
+// cannot; a run that is begun by hand, as nobody waits here for a schedule.
 import type { Test } from 'tap'
 import type { TestLab } from '../../support/test-lab.ts'
 
 export async function modes(t: Test, lab: TestLab): Promise<void> {
   await t.test('global', (t) => global(t, lab))
   await t.test('jobs', (t) => jobs(t, lab))
+  await t.test('cron', (t) => cron(t, lab))
 }
 
 async function replicas(lab: TestLab, name: string): Promise<string> {
@@ -85,4 +87,32 @@ async function jobs(t: Test, lab: TestLab): Promise<void> {
   t.equal(failed.code, 1)
   t.match(failed.stderr, /1 of 1 tasks failed and will not be tried again/)
   await lab.cli('m1', 'service', 'rm', 'modes-job', 'modes-each', 'modes-bad')
+}
+
+async function cron(t: Test, lab: TestLab): Promise<void> {
+  const name = 'modes-cron'
+  const when = ['--schedule', '@yearly', '--time-zone', 'Europe/Berlin']
+  const created = await lab.cli(
+    'm1',
+    'service',
+    'create',
+    '--name',
+    name,
+    '--mode',
+    'cron',
+    ...when,
+    ...well,
+  )
+  t.match(created, /next run: \d{4}-12-31 23:00:00 UTC/)
+  t.match(await replicas(lab, name), /^cron 0\/0 \(next \d{4}-12-31 23:00:00 UTC\)$/)
+  await lab.cli('m1', 'service', 'update', '--force', '--detach', name)
+  const run = await lab.until('the run ends', async () => {
+    const format = '{{json .CronStatus.Runs}}'
+    const text = await lab.cli('m1', 'service', 'inspect', '--format', format, name)
+    return text.includes('"State":"completed"') && text
+  })
+  t.match(run, /"Iteration":1/)
+  const tasks = await lab.tasks('m1', name)
+  t.match(tasks, [{ desired: 'Complete', state: /^Complete/ }], 'kept with its run')
+  await lab.cli('m1', 'service', 'rm', name)
 }

@@ -6,7 +6,7 @@ import {
   outcomeOf,
   progressLines,
   stuckText,
-  verifiedText,
+  verifiedLines,
 } from '../../../../cli/render/progress.ts'
 import { serviceListView, serviceRows } from '../../../../cli/render/service-list.ts'
 import { prettyService } from '../../../../cli/render/service-pretty.ts'
@@ -104,7 +104,7 @@ t.test('a job is there when all of it has ended well', async (t) => {
     watched({ ...two, completed: 2 }, [first, { ...second, state: COMPLETE }]),
   )
   t.equal(outcomeOf(all), 'there')
-  t.equal(verifiedText('s', all), 'job complete')
+  t.same(verifiedLines('s', all), [{ key: 'verify', text: 'job complete' }])
 })
 
 t.test('a job is stuck when a slot is given up and nothing runs', async (t) => {
@@ -143,4 +143,62 @@ t.test('a global job counts the nodes', async (t) => {
     },
   )
   t.equal(outcomeOf(convergenceOf(lost)), 'stuck')
+})
+
+const nightly = aService({
+  mode: { kind: 'cron', schedule: '30 2 * * *', timeZone: 'Europe/Berlin' },
+  jobStatus: { iteration: 2, lastExecutionMs: 1_700_000_000_000 },
+  cronStatus: {
+    decidedMs: Date.parse('2026-01-10T01:30:00Z'),
+    forced: 0,
+    runs: [
+      {
+        scheduledMs: Date.parse('2026-01-09T01:30:00Z'),
+        iteration: undefined,
+        state: 'missed',
+        startedMs: 0,
+        endedMs: 0,
+        message: 'no manager could begin it within its window',
+        times: 2,
+      },
+      {
+        scheduledMs: Date.parse('2026-01-10T01:30:00Z'),
+        iteration: 2,
+        state: 'completed',
+        startedMs: Date.parse('2026-01-10T01:30:01Z'),
+        endedMs: Date.parse('2026-01-10T01:31:00Z'),
+        message: '',
+        times: 1,
+      },
+    ],
+  },
+})
+
+t.test('a cron service shows its runs, and the next', async (t) => {
+  t.match(serviceJson(nightly), {
+    Spec: { Mode: { Cron: { Schedule: '30 2 * * *', TimeZone: 'Europe/Berlin', Retries: 6 } } },
+    CronStatus: {
+      NextRun: '2026-01-11T01:30:00.000Z',
+      Runs: [
+        { State: 'completed', Iteration: 2, Ended: '2026-01-10T01:31:00.000Z' },
+        { State: 'missed', Times: 2, Message: /window/ },
+      ],
+    },
+  })
+  const text = prettyService(nightly)
+  t.match(text, ' Schedule:\t30 2 * * * (Europe/Berlin)\n')
+  t.match(text, ' Next:\t\t2026-01-11 01:30:00 UTC\n')
+  t.match(text, '  2026-01-09 01:30:00 UTC\tmissed (2 times): no manager could')
+  const mode = { kind: 'cron', schedule: '@daily' } as const
+  const nextRunMs = Date.parse('2026-01-11T01:30:00Z')
+  const line = (facts: ServiceViewFacts): string =>
+    renderList(serviceListView, serviceRows([aServiceView({ name: 's', mode, ...facts })]), {
+      format: '{{.Mode}} {{.Replicas}}',
+    }).trim()
+  t.equal(line({ running: 0, desired: 0, nextRunMs }), 'cron 0/0 (next 2026-01-11 01:30:00 UTC)')
+  t.equal(line({ running: 1, desired: 1 }), 'cron 1/1 (no next run)')
+  const state = convergenceOf(watched({ mode, desired: 0, nextRunMs }, []))
+  t.equal(outcomeOf(state), 'there')
+  t.same(progressLines(state), [{ key: 'overall', text: 'next run: 2026-01-11 01:30:00 UTC' }])
+  t.same(verifiedLines('s', state), [])
 })

@@ -121,3 +121,27 @@ t.test('one task on each node, as many as there are nodes', async (t) => {
   await addTask(w, aTask({ id: 'j1', ...done, ...ended, forNode: first, node: first }))
   t.same(await counts(w, globalJob.id), [0, all - 1, 1])
 })
+
+t.test('a cron service: nothing before its creation or a new schedule is due', async (t) => {
+  const w = await aControlWorld()
+  const mode = { kind: 'cron', schedule: '@hourly' } as const
+  const before = Date.now()
+  const { id } = await createService(w, { name: 'tick', mode })
+  const first = stored(w, id)
+  t.match(first, { jobStatus: { iteration: 0 }, cronStatus: { forced: 0, runs: [] } })
+  const decidedMs = first.cronStatus?.decidedMs ?? 0
+  t.ok(decidedMs >= Math.floor(before) && decidedMs <= Date.now())
+  const old = { ...first, cronStatus: { decidedMs: 5, forced: 0, runs: [] } }
+  await w.store.update((tx) => tx.update('services', old))
+  await update(w, id, { name: 'tick', mode, labels: { x: 'y' } })
+  t.match(stored(w, id), { jobStatus: { iteration: 0 }, cronStatus: { decidedMs: 5 } })
+  await update(w, id, { name: 'tick', mode: { ...mode, timeZone: 'Asia/Kolkata' } })
+  t.ok((stored(w, id).cronStatus?.decidedMs ?? 0) >= Math.floor(before))
+  const { service } = await w.api.getService(w.caller, { reference: id }, w.signal)
+  t.ok((service?.nextRunMs ?? 0) > Date.now())
+  const task = { restart: { maxAttempts: 3 } }
+  await t.rejects(
+    createService(w, { name: 'y', mode, task }),
+    /task.restart.maxAttempts is not for cron/,
+  )
+})

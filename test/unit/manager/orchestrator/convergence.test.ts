@@ -74,6 +74,7 @@ class World {
   get env(): DecisionEnv {
     return {
       nowMs: this.nowMs,
+      wallMs: this.nowMs,
       newId: () => {
         this.#made += 1
         return `t${this.#made}`
