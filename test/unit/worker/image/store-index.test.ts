@@ -88,6 +88,15 @@ t.test('a configuration is read whatever is missing in it', async (t) => {
     stopSignal: '',
     volumes: [],
     labels: {},
+    health: {
+      test: [],
+      intervalMs: 0,
+      timeoutMs: 0,
+      retries: 0,
+      startPeriodMs: 0,
+      startIntervalMs: 0,
+      shell: ['/bin/sh', '-c'],
+    },
   })
   const text = JSON.stringify({
     config: {

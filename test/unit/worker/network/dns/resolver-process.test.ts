@@ -200,7 +200,6 @@ t.test('a question that waits for an answer from outside survives the change', a
   const waiting = aClient(port).resolve4('example.com')
   await until(() => asked.length === 1, 'the question is asked outside')
   t.equal(await daemon({ version: 'new', upstreamPort }).start(), 'replaced')
-  t.equal(asked.length, 1)
   t.same(await waiting, ['192.0.2.1'])
 })
 
