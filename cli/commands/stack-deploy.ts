@@ -2,6 +2,7 @@
 import { defineCommand } from '../command.ts'
 import { bool, choice, duration, triBool } from '../flags.ts'
 import { usage } from '../parse-args.ts'
+import { deployAtomically } from '../stack/run/atomic.ts'
 import { composeFlags, loadProject } from '../stack/run/compose-files.ts'
 import { carryOut, plannedStack, waitForServices } from '../stack/run/deploy-stack.ts'
 import { stackName } from '../stack/stack-spec.ts'
@@ -13,12 +14,14 @@ export const command = defineCommand({
     'Creates and updates the networks, secrets, configs and services of the files; what is as the files say is left alone, so that a second ' +
     'deployment replaces no task. Everything wrong with the files is said before anything changes, with file, line and column.\n' +
     'Returns at once unless --wait is given. Then it ends with 0 when all services that changed have converged, with 1 and the reasons when some ' +
-    'cannot, and with 124 when --timeout is over; the stack stays as it is then.\n' +
+    'cannot, and with 124 when --timeout is over; the stack stays as it is then, ' +
+    'or with --atomic goes back to what it was.\n' +
     'Tags are not resolved to digests, whatever --resolve-image says: each node asks its registry. --with-registry-auth is accepted for Swarm’s sake; ' +
     'nodes log in with what they know themselves.',
   args: { usage: 'STACK', min: 1, max: 1, completes: 'stacks' },
   flags: {
     ...composeFlags,
+    atomic: bool('Wait, and bring the whole stack back when a service cannot converge'),
     detach: triBool('Exit immediately instead of waiting for the services to converge', {
       short: 'd',
       shown: 'true',
@@ -41,21 +44,29 @@ export const command = defineCommand({
       command: 'tsswarm stack deploy -c compose.yml --wait --timeout 5m shop',
     },
     {
+      what: 'All or nothing',
+      command: 'tsswarm stack deploy -c compose.yml --atomic --timeout 5m shop',
+    },
+    {
       what: 'With what differs in production, without services that are gone from the files',
       command: 'tsswarm stack deploy -c compose.yml -c production.yml --prune shop',
     },
   ],
   run: async (ctx, { flags, args }) => {
     const name = stackName(args[0] ?? '')
-    if (flags.wait && flags.detach === true) throw usage('--wait and --detach exclude each other')
-    const waits = flags.wait || flags.detach === false
+    const mustWait = flags.wait || flags.atomic
+    if (mustWait && flags.detach === true) {
+      throw usage(`--${flags.atomic ? 'atomic' : 'wait'} and --detach exclude each other`)
+    }
+    const waits = mustWait || flags.detach === false
     if (!waits && flags.timeout !== undefined) throw usage('--timeout goes with --wait')
     const project = await loadProject(ctx, flags)
     const client = await ctx.connect()
     const planned = await plannedStack(ctx, client, project, { name, prunes: flags.prune })
-    const touched = await carryOut(ctx, client, planned, flags.quiet)
-    if (!waits) return 0
     const { quiet, timeout: timeoutMs = 0 } = flags
+    if (flags.atomic) return await deployAtomically(ctx, client, planned, { quiet, timeoutMs })
+    const touched = await carryOut(ctx, client, planned, { quiet, taken: [] })
+    if (!waits) return 0
     return await waitForServices(ctx, client, touched, { quiet, timeoutMs })
   },
 })

@@ -22,7 +22,6 @@ const ignored: Readonly<Record<string, string>> = {
   container_name: 'tasks are named after their service',
   expose: 'services on a network reach each other on every port',
   oom_score_adj: "Swarm's client drops it too",
-  depends_on: 'services start in any order, as in Swarm',
   tmpfs: 'use volumes with type: tmpfs',
 }
 
@@ -31,7 +30,6 @@ const refused: Readonly<Record<string, string>> = {
   credential_spec: 'it is for Windows, and tsswarm runs on Linux',
   dns: 'it is not available in this version: names are asked of the resolver of the node',
   dns_search: 'it is not available in this version: write full names',
-  'x-depends-on': 'it is not available in this version',
   stdin_open: 'it is not available in this version: tasks have no standard input',
 }
 

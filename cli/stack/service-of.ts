@@ -1,5 +1,6 @@
 // A service of a compose project as the spec of a service of the swarm. Source: swarm-semantics 4.
 import { hasCode } from '../../proto/errors.ts'
+import { type DependencySpec, dependencyConditions } from '../../proto/spec/dependency-spec.ts'
 import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import { serviceMode } from '../../proto/spec/service-mode.ts'
@@ -75,6 +76,7 @@ function taskOf(
     },
     ports: portsOf(service),
     networks: networksOf(key, service, names),
+    dependsOn: dependenciesOf(service, names),
     ...defined({ restart: restartOf(service) }),
   }
 }
@@ -214,6 +216,26 @@ function payloadsOf(
     const own = defined({ uid: use.text('uid'), gid: use.text('gid'), mode: use.number('mode') })
     return [{ source: object.name, target: use.text('target') ?? source, ...own }]
   })
+}
+
+/** `depends_on` waits until the service has started; `x-depends-on: {db: healthy}` for more. */
+function dependenciesOf(service: Section, names: StackNames): readonly DependencySpec[] {
+  const known = new Set(names.services().map(([name]) => name))
+  const found = new Map<string, DependencySpec>()
+  for (const name of service.texts('depends_on')) {
+    if (!known.has(name)) service.fault('depends_on', `the files have no service "${name}"`)
+    else found.set(name, { service: names.scoped(name), condition: 'started' })
+  }
+  const more = service.section('x-depends-on')
+  for (const name of more?.keys() ?? []) {
+    const word = more?.text(name)?.replace(/^service_/, '')
+    const condition = dependencyConditions.find((candidate) => candidate === word)
+    if (condition === undefined) {
+      more?.fault(name, `must be one of ${dependencyConditions.join(', ')}`)
+    } else if (!known.has(name)) more?.fault(name, `the files have no service "${name}"`)
+    else found.set(name, { service: names.scoped(name), condition })
+  }
+  return [...found.values()]
 }
 
 /** Which key a field of a spec comes from. */

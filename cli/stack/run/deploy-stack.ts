@@ -3,6 +3,7 @@ import { networkSpecToProto } from '../../../proto/codec/network.ts'
 import { serviceSpecFromProto, serviceSpecToProto } from '../../../proto/codec/service.ts'
 import { hasCode, SwarmError } from '../../../proto/errors.ts'
 import { ControlService } from '../../../proto/gen/tsswarm/v1/control.ts'
+import type { ServiceSpec as ServiceSpecProto } from '../../../proto/gen/tsswarm/v1/objects.ts'
 import { wait } from '../../../proto/lib/clock.ts'
 import { newId } from '../../../proto/lib/ids.ts'
 import { childController } from '../../../proto/lib/lifecycle.ts'
@@ -30,6 +31,8 @@ export interface PlannedStack {
   readonly stack: StackSpec
   readonly payloads: readonly FilledPayload[]
   readonly plan: StackPlan
+  /** Of all services before, by id. */
+  readonly specs: ReadonlyMap<string, ServiceSpecProto>
 }
 
 /** Notices go to stderr. Errors: INVALID_ARGUMENT with file and line; as Client.call. */
@@ -42,13 +45,13 @@ export async function plannedStack(
   const stack = stackSpec(name, project)
   const usesPayloads =
     stack.payloads.length > 0 || stack.externals.some(({ kind }) => kind !== 'network')
-  const state = await readSwarmState(client, { payloads: usesPayloads })
+  const { state, specs } = await readSwarmState(client, { payloads: usesPayloads })
   const payloads = await readPayloads(client, stack.payloads, state)
   const plan = planStack(stack, payloads, state, options)
   for (const notice of [...stack.notices, ...plan.notices]) {
     ctx.stderr.write(`Warning: ${noticeText(notice)}\n`)
   }
-  return { stack, payloads, plan }
+  return { stack, payloads, plan, specs }
 }
 
 /** A service that the deployment changed. */
@@ -57,18 +60,25 @@ export interface TouchedService {
   readonly name: string
 }
 
-/** Takes all steps; says each on stdout. Errors: as Client.call; what was done before stays. */
+/** A step that was taken, and the id of what it made or changed. */
+export interface TakenStep {
+  readonly step: Step
+  readonly id: string
+}
+
+/** Takes all steps, tells `taken` of each, says each on stdout. Errors: as Client.call; what was done before stays. */
 export async function carryOut(
   ctx: CommandContext,
   client: Client,
   planned: PlannedStack,
-  quiet: boolean,
+  { quiet, taken }: { readonly quiet: boolean; readonly taken: TakenStep[] },
 ): Promise<readonly TouchedService[]> {
   const touched: TouchedService[] = []
   for (const step of planned.plan.steps) {
     if (step.action === 'keep') continue
     if (!quiet && step.action !== 'roll') ctx.stdout.write(`${lineOf(step)}\n`)
     const id = await takeStep(ctx, client, planned, step)
+    taken.push({ step, id })
     if (step.kind === 'service' && step.action !== 'remove') {
       touched.push({ serviceId: id, name: step.name })
     }

@@ -73,8 +73,8 @@ async function removePayloads(ctx: CommandContext, client: Client, name: string)
   return count
 }
 
-/** That somebody else removed it meanwhile is no error. */
-async function goes(remove: () => Promise<unknown>): Promise<void> {
+/** Removes; that somebody else removed it meanwhile is no error. */
+export async function goes(remove: () => Promise<unknown>): Promise<void> {
   try {
     await remove()
   } catch (err) {
@@ -82,7 +82,7 @@ async function goes(remove: () => Promise<unknown>): Promise<void> {
   }
 }
 
-async function untilFree(
+export async function untilFree(
   ctx: CommandContext,
   endMs: number,
   what: string,

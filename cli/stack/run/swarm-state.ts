@@ -1,6 +1,7 @@
 // What of a stack is in the swarm, as the planner compares it: names instead of ids.
 import { networkSpecFromProto } from '../../../proto/codec/network.ts'
 import { serviceSpecFromProto } from '../../../proto/codec/service.ts'
+import type { ServiceSpec as ServiceSpecProto } from '../../../proto/gen/tsswarm/v1/objects.ts'
 import type { PayloadKind } from '../../../proto/spec/payload-spec.ts'
 import type { ServiceSpec } from '../../../proto/spec/service-spec.ts'
 import type { Client } from '../../client.ts'
@@ -8,24 +9,34 @@ import { listNetworks, listPayloads, listServices } from '../../lists.ts'
 import type { PresentPayload, SwarmState } from '../plan-stack.ts'
 import { wholeSpec } from '../stack-spec.ts'
 
+/** What is there, for the planner and, as it was written, for whoever brings it back. */
+export interface ReadState {
+  readonly state: SwarmState
+  /** By id of the service. */
+  readonly specs: ReadonlyMap<string, ServiceSpecProto>
+}
+
 /** Errors: as Client.call. */
 export async function readSwarmState(
   client: Client,
   wanted: { readonly payloads: boolean },
-): Promise<SwarmState> {
+): Promise<ReadState> {
   const networks = (await listNetworks(client)).flatMap(({ id, spec }) =>
     spec === undefined ? [] : [{ id, spec: networkSpecFromProto(spec) }],
   )
   const names = new Map(networks.map(({ id, spec }) => [id, spec.name]))
-  const services = (await listServices(client)).flatMap(({ service }) => {
-    if (service?.spec === undefined) return []
-    const spec = wholeSpec(byName(serviceSpecFromProto(service.spec), names))
-    return [{ id: service.id, spec }]
-  })
   const payloads = wanted.payloads
     ? [...(await presentPayloads(client, 'secret')), ...(await presentPayloads(client, 'config'))]
     : []
-  return { networks, services, payloads }
+  const present = wanted.payloads ? new Set(payloads.map(({ id }) => id)) : undefined
+  const specs = new Map<string, ServiceSpecProto>()
+  const services = (await listServices(client)).flatMap(({ service }) => {
+    if (service?.spec === undefined) return []
+    specs.set(service.id, service.spec)
+    const spec = wholeSpec(byName(serviceSpecFromProto(service.spec), names, present))
+    return [{ id: service.id, spec }]
+  })
+  return { state: { networks, services, payloads }, specs }
 }
 
 /** The present versions. Errors: as Client.call. */
@@ -40,11 +51,18 @@ export async function presentPayloads(
   })
 }
 
-/** Files name networks, secrets and configs; the managers keep their ids. */
-function byName(spec: ServiceSpec, names: ReadonlyMap<string, string>): ServiceSpec {
+/** Files name networks, secrets and configs; the managers keep their ids. A version that is not the present one stays an id. */
+function byName(
+  spec: ServiceSpec,
+  names: ReadonlyMap<string, string>,
+  present: ReadonlySet<string> | undefined,
+): ServiceSpec {
   const { task } = spec
   const named = (uses: ServiceSpec['task']['container']['secrets']) =>
-    uses.map((use) => ({ ...use, source: use.name === '' ? use.source : use.name, name: '' }))
+    uses.map((use) => {
+      const isPresent = use.name !== '' && (present?.has(use.source) ?? true)
+      return { ...use, source: isPresent ? use.name : use.source, name: '' }
+    })
   return {
     ...spec,
     task: {

@@ -74,6 +74,7 @@ services:
     ports: ["8080:80", {target: 53, published: 53, protocol: udp, mode: host}]
     networks: {front: {aliases: [www]}, back: }
     volumes: [data:/data, {type: bind, source: /etc, target: /etc2, read_only: true}, {type: tmpfs, target: /t, tmpfs: {size: 4096}}]
+    depends_on: [db]
     healthcheck: {test: [CMD, ok], interval: 2s, retries: 2}
     configs: [{source: page, target: /page, mode: 0400}]
     secrets: [key]
@@ -156,6 +157,7 @@ t.test('a stack gets the names and labels that Swarm gives it (swarm-semantics 4
         { target: ids('shop_back'), aliases: ['web'] },
         { target: ids('shop_front'), aliases: ['www', 'web'] },
       ],
+      dependsOn: [{ service: 'shop_db', condition: 'started' }],
       container: {
         image: 'shop/web:1',
         labels: { inner: 'yes', 'com.docker.stack.namespace': 'shop' },
@@ -312,7 +314,8 @@ t.test('what cannot be is refused before anything is written, with file and line
       /disable: does not go with "test"/,
     ],
     ['services: {a: {image: i, x-healthcheck: {}}}', /x-healthcheck: must be/],
-    ['services: {a: {image: i, x-depends-on: {a: soon}}}', /x-depends-on: it is not/],
+    ['services: {a: {image: i, depends_on: [b]}}', /depends_on: the files have no service "b"/],
+    ['services: {a: {image: i, x-depends-on: {a: soon}}}', /x-depends-on\.a: must be one of/],
     ['services: {a: {image: i, secrets: [k]}}', /secrets\.0\.source: "k" is not under/],
     [
       'services: {a: {image: i}}\nsecrets: {k: {external: true}}',
@@ -380,7 +383,7 @@ t.test('what Swarm ignores is said with file and line, and deployed without it',
     aFolder(t),
     'f.yml',
     'services:\n  a:\n    image: i\n    build: .\n    privileged: true\n    container_name: c\n    restart: "no"\n' +
-      '    tmpfs: /t\n    depends_on: [a]\n    environment: [GONE]\n    logging: {driver: json-file, options: {max-size: 1m}}\n    networks: {host: , n: {ipv4_address: 1.2.3.4}}\n' +
+      '    tmpfs: /t\n    environment: [GONE]\n    logging: {driver: json-file, options: {max-size: 1m}}\n    networks: {host: , n: {ipv4_address: 1.2.3.4}}\n' +
       'networks: {host: {external: true}, n: , unused: }\n',
   )
   const { code, stderr } = await daemon.run(['stack', 'deploy', '-c', file, 's'])
@@ -511,3 +514,67 @@ function sorted(value: unknown): unknown {
   const pairs = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(pairs.map(([key, inner]) => [key, sorted(inner)]))
 }
+
+t.test(
+  '--atomic brings the whole stack back: services, what was made, what was pruned',
+  async (t) => {
+    const daemon = await aDaemon(t)
+    const folder = aFolder(t)
+    write(folder, 'key', 'one')
+    const first = {
+      services: {
+        a: { image: 'i', secrets: ['key'], deploy: { replicas: 0 } },
+        b: { image: 'i', deploy: { replicas: 0 } },
+      },
+      secrets: { key: { file: './key' } },
+    }
+    const file = write(folder, 'f.yml', JSON.stringify(first))
+    await ok(daemon, 'stack', 'deploy', '-c', file, 's')
+    const before = specsOf(daemon, 's')
+    write(folder, 'key', 'two')
+    const second = {
+      services: {
+        a: { image: 'i:2', secrets: ['key'], networks: ['n'], deploy: { replicas: 1 } },
+        c: { image: 'i', networks: ['n'], deploy: { replicas: 0 } },
+      },
+      networks: { n: {} },
+      secrets: { key: { file: './key' } },
+    }
+    write(folder, 'f.yml', JSON.stringify(second))
+    const words = [
+      'stack',
+      'deploy',
+      '-c',
+      file,
+      '--prune',
+      '--atomic',
+      '--timeout',
+      '1s',
+      '-q',
+      's',
+    ]
+    const late = await daemon.run(words)
+    t.match(late, { code: 124, stderr: /stack s is brought back to what it was/ })
+    t.strictSame(specsOf(daemon, 's'), before)
+    const networks = await ok(daemon, 'network', 'ls', '--format', '{{.Name}}')
+    t.match(networks, /^s_default$/m)
+    t.notMatch(networks, /^s_n$/m)
+
+    await t.test('a step that is refused brings back those before it', async (t) => {
+      const refused = { services: { a: { image: 'i:3' }, z: { image: 'UPPER' } } }
+      write(folder, 'f.yml', JSON.stringify(refused))
+      const { code, stderr } = await daemon.run(words)
+      t.equal(code, 1)
+      t.match(stderr, /services\.z: .*no image reference/)
+      t.strictSame(specsOf(daemon, 's'), before)
+    })
+
+    await t.test('a service with an older version of a secret gets the present one', async (t) => {
+      write(folder, 'f.yml', JSON.stringify(first))
+      const plan = await ok(daemon, 'stack', 'plan', '-c', file, 's')
+      t.match(plan, /^~ change service s_a \(tasks are replaced\)\n {6}task\.container\.secrets/m)
+      await ok(daemon, 'stack', 'deploy', '-c', file, 's')
+      t.match(await ok(daemon, 'stack', 'plan', '-c', file, 's'), /0 to change/)
+    })
+  },
+)
