@@ -5,6 +5,7 @@ import { modes } from './services/modes.ts'
 import { secrets } from './services/secrets.ts'
 import { stacks } from './services/stacks.ts'
 import { updates } from './services/updates.ts'
+import { volumes } from './services/volumes.ts'
 
 t.setTimeout(900_000)
 const lab = await TestLab.up('services', { managers: 1, workers: 2 })
@@ -14,3 +15,4 @@ t.test('updates that fail', (t) => updates(t, lab))
 t.test('secrets and configs', (t) => secrets(t, lab))
 t.test('modes', (t) => modes(t, lab))
 t.test('stacks', (t) => stacks(t, lab))
+t.test('volumes and dependencies', (t) => volumes(t, lab))
