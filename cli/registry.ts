@@ -73,6 +73,15 @@ export const groups: readonly CommandGroup[] = [
     aliases: {},
   },
   {
+    name: 'plan',
+    summary: 'Show what an action would do to tasks, changing nothing',
+    commands: {
+      drain: async () => (await import('./commands/plan-drain.ts')).command,
+      service: async () => (await import('./commands/plan-service.ts')).command,
+    },
+    aliases: {},
+  },
+  {
     name: 'stack',
     summary: 'Manage stacks: services of compose files',
     commands: {

@@ -1,5 +1,5 @@
-// A binary heap of small integers with two keys each, whose keys may change: the least (first, then second, then as it
-// comes) is on top. Knows nothing of nodes.
+// A binary heap of small integers with two keys each, whose keys may change: the least (first, then second, then the
+// number itself) is on top. Knows nothing of nodes.
 
 export class IndexedHeap {
   #size = 0
@@ -82,7 +82,10 @@ export class IndexedHeap {
     const firstA = this.#first[a] ?? 0
     const firstB = this.#first[b] ?? 0
     if (firstA !== firstB) return firstA < firstB
-    return (this.#second[a] ?? 0) < (this.#second[b] ?? 0)
+    const secondA = this.#second[a] ?? 0
+    const secondB = this.#second[b] ?? 0
+    // The same answer whatever the heap went through: a forecast must make the choice that the real one will.
+    return secondA === secondB ? a < b : secondA < secondB
   }
 
   #rise(from: number): boolean {

@@ -4,9 +4,9 @@ import { defineCommand } from '../command.ts'
 import { forEachArgument } from '../common.ts'
 import { converge } from '../converge.ts'
 import { bool } from '../flags.ts'
-import { usage } from '../parse-args.ts'
 import { changeService } from '../service/change-service.ts'
 import { scaledMode } from '../service/mode-flags.ts'
+import { parseWish } from '../service/scale-wish.ts'
 
 export const command = defineCommand({
   name: 'service scale',
@@ -48,14 +48,3 @@ export const command = defineCommand({
     return exit
   },
 })
-
-function parseWish(text: string): { readonly name: string; readonly replicas: number } {
-  const equals = text.lastIndexOf('=')
-  if (equals < 1) throw usage(`invalid scale specifier "${text}": write SERVICE=REPLICAS`)
-  const count = text.slice(equals + 1)
-  const replicas = Number(count)
-  if (!/^\d+$/.test(count) || replicas > 4_294_967_295) {
-    throw usage(`invalid scale specifier "${text}": "${count}" is not a number of replicas`)
-  }
-  return { name: text.slice(0, equals), replicas }
-}

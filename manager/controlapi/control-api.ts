@@ -39,6 +39,8 @@ import type {
   ListServicesResponse,
   ListTasksRequest,
   ListTasksResponse,
+  PlanRequest,
+  PlanResponse,
   PruneNetworksRequest,
   PruneNetworksResponse,
   RemoveNetworkRequest,
@@ -73,6 +75,7 @@ import { explainService } from './explain-service.ts'
 import { networkHandlers } from './networks.ts'
 import { nodeHandlers } from './nodes.ts'
 import { payloadHandlers } from './payloads.ts'
+import { plan } from './plan.ts'
 import { serviceHandlers } from './services.ts'
 import { taskHandlers } from './tasks.ts'
 import { watchService } from './watch-service.ts'
@@ -117,6 +120,7 @@ export interface ControlApi {
   readonly removeService: Handler<RemoveServiceRequest, RemoveServiceResponse>
   readonly explainService: Handler<ExplainServiceRequest, ExplainServiceResponse>
   readonly explain: Handler<ExplainRequest, ExplainResponse>
+  readonly plan: Handler<PlanRequest, PlanResponse>
   readonly createNetwork: Handler<CreateNetworkRequest, CreateNetworkResponse>
   readonly getNetwork: Handler<GetNetworkRequest, GetNetworkResponse>
   readonly listNetworks: StreamHandler<ListNetworksRequest, ListNetworksResponse>
@@ -149,6 +153,7 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...connectionHandlers(deps),
     ...payloadHandlers(deps),
     ...taskHandlers(deps),
+    plan: (caller, request) => plan(deps, caller, request),
     explain: (caller, request, signal) => explain(deps, caller, request, signal),
     explainService: (_, request, signal) => explainService(deps, request, signal),
     watchService: (_, request, signal) => watchService(deps, request, signal),

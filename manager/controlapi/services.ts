@@ -91,29 +91,39 @@ async function createService(
   // A repeat is answered with the first id.
   const id = await store.update(
     (tx) => {
-      refuseTakenName(tx, given.name)
-      refuseCycle(tx, given)
-      requireMode(tx, given)
-      const spec = withReferences(tx, given)
-      const service: Service = {
-        id: serviceId(newServiceId),
-        version: 0,
-        createdAtMs: 0,
-        updatedAtMs: 0,
-        spec,
-        previousSpec: undefined,
-        specHash: keepTaskSpec(tx, spec),
-        specVersion: 1,
-        endpoint: withPorts(tx, spec, undefined),
-        updateStatus: undefined,
-        ...firstRun(tx, spec, clock.wallMs()),
-      }
+      const service = serviceInTx(tx, given, newServiceId, clock.wallMs())
       return tx.create('services', service).id
     },
     repeatable(request.requestId, 'CreateService'),
   )
   const missing = store.view((tx) => missingDependencies(tx, given))
   return { service: current(store, id), warnings: [...warnings, ...missing] }
+}
+
+/** The new service, with all that it refers to; it is still to be created. Errors: as CreateService. */
+export function serviceInTx(
+  tx: Tx,
+  given: ServiceSpec,
+  newServiceId: string,
+  wallMs: number,
+): Service {
+  refuseTakenName(tx, given.name)
+  refuseCycle(tx, given)
+  requireMode(tx, given)
+  const spec = withReferences(tx, given)
+  return {
+    id: serviceId(newServiceId),
+    version: 0,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    spec,
+    previousSpec: undefined,
+    specHash: keepTaskSpec(tx, spec),
+    specVersion: 1,
+    endpoint: withPorts(tx, spec, undefined),
+    updateStatus: undefined,
+    ...firstRun(tx, spec, wallMs),
+  }
 }
 
 async function updateService(
@@ -127,7 +137,7 @@ async function updateService(
       const service =
         tx.get('services', request.serviceId) ?? notFound('service', request.serviceId)
       checkVersion(`service "${service.spec.name}"`, request.version, service.version)
-      const wished = given === undefined ? goneBack(tx, service) : updated(tx, service, given)
+      const wished = given === undefined ? goneBack(tx, service) : updatedInTx(tx, service, given)
       const next = { ...wished, ...nextRun(tx, service, wished.spec, clock.wallMs()) }
       tx.update('services', { ...next, previousSpec: service.spec })
     },
@@ -136,7 +146,8 @@ async function updateService(
   return { service: current(store, request.serviceId), warnings }
 }
 
-function updated(tx: Tx, service: Service, given: ServiceSpec): Service {
+/** The service as that spec makes it; it is still to be written. Errors: as UpdateService. */
+export function updatedInTx(tx: Tx, service: Service, given: ServiceSpec): Service {
   refuseRename(service, given)
   refuseCycle(tx, given)
   refuseOtherMode(service, given)

@@ -36,6 +36,7 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.Control/RemoveService': write,
   '/tsswarm.v1.Control/ExplainService': write,
   '/tsswarm.v1.Control/Explain': read,
+  '/tsswarm.v1.Control/Plan': write,
   '/tsswarm.v1.Control/CreateNetwork': write,
   '/tsswarm.v1.Control/GetNetwork': read,
   '/tsswarm.v1.Control/ListNetworks': read,

@@ -66,3 +66,73 @@ t.test('explain tells causes and what to do', async (t) => {
   t.match(node.stdout, /- its availability is drain: .*\n {4}what to do: "tsswarm node update/)
   t.match(node.stdout, / {4}because: a0+: task: non-zero exit \(3\)\n/)
 })
+
+t.test('plan drain and plan service say what would be, and change nothing', async (t) => {
+  const d = await aDaemon(t)
+  const { world } = d
+  await addNode(world, { id: id('w1'), hostname: 'w1' })
+  const service = await createService(world, {
+    name: 'web',
+    mode: { kind: 'replicated', replicas: 2 },
+    task: { placement: { maxReplicasPerNode: 1 } },
+  })
+  const facts = { service: service.id, specHash: service.specHash, node: id('w1') }
+  await addTask(world, aTask({ ...facts, id: id('t1x'), slot: 1 }))
+  const tables = ['tasks', 'services', 'taskSpecs', 'nodes'] as const
+  const rows = () => world.store.view((tx) => tables.map((table) => [...tx.all(table)]))
+  const before = rows()
+  const drain = await d.run('plan drain w1')
+  t.equal(drain.code, 1, 'a task would find no node')
+  t.match(
+    drain.stdout,
+    /^TASK +ACTION +FROM +TO\nweb\.1 +moved +w1 +m1 *\nweb\.2 +unplaceable +- +- *\n/,
+  )
+  t.match(
+    drain.stdout,
+    /web\.2: no suitable node \(.*\)\n {2}NODE +FILTER +REASON\n {2}m1 +max-replicas/,
+  )
+  t.match(
+    drain.stdout,
+    /1 moved, 1 unplaceable, 0 tasks stay as they are\. Nothing was changed\.\n$/,
+  )
+  const scale = await d.run('plan service scale web=1')
+  t.match(scale, { code: 0, stdout: /^1 task stays as it is\. Nothing was changed\.\n$/ })
+  const create = await d.run(
+    'plan service create --name db --constraint node.hostname==w1 --mode global x',
+  )
+  t.match(create, { code: 0, stdout: /placed +- +w1 *\n/ })
+  const json = await d.run(
+    'plan service --format json update --constraint-add node.hostname!=w1 web',
+  )
+  t.match(JSON.parse(json.stdout), [
+    {
+      Tasks: [{ Name: 'web.1', Action: 'replaced', To: { Hostname: 'm1' } }, { Name: 'web.2' }],
+      Cut: false,
+    },
+  ])
+  t.same(rows(), before)
+})
+
+t.test('a plan refuses what the action refuses', async (t) => {
+  const d = await aDaemon(t)
+  await createService(d.world, { name: 'web' })
+  t.match(await d.run('plan service create --name web x'), { code: 1, stderr: /already in use/ })
+  t.match(await d.run('plan service create --constraint zone x'), {
+    code: 1,
+    stderr: /has no operator/,
+  })
+  t.match(await d.run('plan drain nope'), { code: 1, stderr: /node "nope" not found/ })
+  t.match(await d.run('plan service rm web'), {
+    code: 125,
+    stderr: /write create, update or scale/,
+  })
+  t.match(await d.run('plan service update --rollback web'), {
+    code: 125,
+    stderr: /--rollback cannot be planned/,
+  })
+  t.match(await d.run('plan service scale web=1 api=2'), { code: 125, stderr: /one service/ })
+  t.match(await d.run('plan service create --help'), {
+    code: 125,
+    stderr: /see "tsswarm service create --help"/,
+  })
+})
