@@ -19,7 +19,7 @@ function plainDecimal(value: number): string {
 export function goFloat32(value: number): string {
   const single = Math.fround(value)
   for (let digits = 1; digits < 9; digits += 1) {
-    const candidate = Number(value.toPrecision(digits))
+    const candidate = Number(single.toPrecision(digits))
     if (Math.fround(candidate) === single) return goFloat(candidate)
   }
   return goFloat(Number(single.toPrecision(9)))

@@ -71,7 +71,7 @@ export function loadCompose(files: readonly ComposeText[], options: LoadOptions)
     notices.push(...found.notices)
     for (const [variable, at] of found.unset) if (!unset.has(variable)) unset.set(variable, at)
   }
-  return { root: ordered(mergeFiles(loaded, composeFile)), notices, unset }
+  return { root: withoutEmpty(ordered(mergeFiles(loaded, composeFile))), notices, unset }
 }
 
 /** The project as `stack config` prints it. */
@@ -148,6 +148,32 @@ function withVersion(root: MapNode, version: string): MapNode {
     [['version', textNode(version, at)], ...pairs.map(([key, { value }]) => [key, value] as const)],
     root.at,
   )
+}
+
+/** Without the empty parts of services that only merging had to know of. */
+function withoutEmpty(root: MapNode): MapNode {
+  const services = entryOf(root, 'services')
+  if (services?.kind !== 'map') return root
+  const pairs = [...services.entries].map(([name, { value }]): [string, Node] => {
+    if (value.kind !== 'map') return [name, value]
+    const logging = entryOf(value, 'logging')
+    const whole = logging?.kind === 'map' ? changed(value, { logging: dropEmpty(logging) }) : value
+    return [name, dropEmpty(whole)]
+  })
+  return changed(root, { services: mapNode(pairs, services.at) })
+}
+
+function dropEmpty(node: MapNode): MapNode {
+  const isEmpty = (key: string, value: Node): boolean =>
+    value.kind === 'list' ? value.items.length === 0 : key === 'options' && isEmptyMap(value)
+  const kept = [...node.entries].filter(
+    ([key, { value }]) => key.startsWith('x-') || !isEmpty(key, value),
+  )
+  return { ...node, entries: new Map(kept) }
+}
+
+function isEmptyMap(node: Node): boolean {
+  return node.kind === 'map' && node.entries.size === 0
 }
 
 /** Sections in their order, services always, others when they hold something, `x-` keys behind. */

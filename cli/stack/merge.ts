@@ -100,7 +100,9 @@ function mergeStruct(fields: Fields, base: MapNode, over: MapNode): MapNode {
   for (const [key, { value }] of over.entries) {
     if (Object.hasOwn(fields, key)) continue
     const before = extras.get(key)
-    extras.set(key, before === undefined ? value : mergeAny(before, value))
+    const isSameKind =
+      before?.kind === value.kind && (value.kind === 'map' || value.kind === 'list')
+    extras.set(key, before !== undefined && isSameKind ? mergeAny(before, value) : value)
   }
   return mapNode([...merged, ...sorted([...extras])], over.at)
 }

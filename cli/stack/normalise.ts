@@ -118,7 +118,9 @@ export class Normaliser extends ScalarNormaliser {
     const items = node.items.flatMap((item, i) => {
       // Empty texts in a list are there; elsewhere they say nothing.
       if (item.kind === 'text' && item.value === '' && shape.of.kind === 'text') return [item]
-      return this.node(item, shape.of, `${path}.${i}`) ?? []
+      const found = this.node(item, shape.of, `${path}.${i}`)
+      if (found === undefined && shape.of.kind === 'struct') return [mapNode({}, item.at)]
+      return found ?? []
     })
     return items.length === 0 ? undefined : listNode(items, node.at)
   }
@@ -169,7 +171,9 @@ export class Normaliser extends ScalarNormaliser {
       }
     } else
       return this.wrong(node, path, shape.kind === 'textMap' ? 'a mapping' : 'a mapping or a list')
-    return found.size === 0 ? undefined : mapNode(sortedPairs([...found]), node.at)
+    // Merging tells none from empty (merge.ts): load-compose.ts leaves the empty ones out.
+    const isKept = path.endsWith('.logging.options')
+    return found.size === 0 && !isKept ? undefined : mapNode(sortedPairs([...found]), node.at)
   }
 
   #hosts(node: Node, path: string): Node | undefined {
@@ -202,7 +206,7 @@ export class Normaliser extends ScalarNormaliser {
     if (node.kind !== 'list') return this.wrong(node, path, 'a list')
     this.#unique(node.items, path)
     const ports = node.items.flatMap((item, i) => this.#port(item, `${path}.${i}`))
-    return ports.length === 0 ? undefined : listNode(ports, node.at)
+    return listNode(ports, node.at)
   }
 
   #port(item: Node, path: string): readonly Node[] {
@@ -235,7 +239,7 @@ export class Normaliser extends ScalarNormaliser {
   #mounts(node: Node, path: string): Node | undefined {
     if (node.kind !== 'list') return this.wrong(node, path, 'a list')
     const mounts = node.items.flatMap((item, i) => this.#mount(item, `${path}.${i}`) ?? [])
-    return mounts.length === 0 ? undefined : listNode(mounts, node.at)
+    return listNode(mounts, node.at)
   }
 
   #mount(item: Node, path: string): Node | undefined {
@@ -261,7 +265,7 @@ export class Normaliser extends ScalarNormaliser {
       const source = this.text(item, below, 'a name or a mapping with "source"')
       return source === undefined ? [] : [mapNode({ source }, item.at)]
     })
-    return items.length === 0 ? undefined : listNode(items, node.at)
+    return listNode(items, node.at)
   }
 
   #networks(node: Node, path: string): Node | undefined {
