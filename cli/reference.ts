@@ -14,7 +14,7 @@ This page is made from the program's own help (test/unit/cli/reference.test.ts; 
 - \`service create\`, \`update\` and \`scale\` wait until all tasks have been running for one second. Ctrl-C ends the
   waiting, not the work. On a terminal progress is redrawn, elsewhere it is printed line by line; \`--quiet\` hides it,
   \`--detach\` does not wait.
-- \`exec\`, \`top\` and \`stats\` work on any manager, wherever the task runs; \`exec\` ends with the code of its command, 126 or 127.
+- \`exec\`, \`cp\`, \`port-forward\`, \`top\` and \`stats\` work on any manager, wherever the task runs; \`exec\` ends with the code of its command, 126 or 127.
 - Objects are named by their full id, their exact name, or the beginning of their id.
 - \`--format\` takes \`table\`, \`json\`, \`table TEMPLATE\` or a Go template as docker's: fields (\`{{.Name}}\`),
   \`{{json .}}\`, \`if\`, \`range\`, \`with\`, variables, pipelines, and the functions and, eq, ge, gt, index, join, json, le, len,

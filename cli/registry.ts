@@ -195,6 +195,16 @@ export const plainCommands: readonly PlainCommand[] = [
     load: async () => (await import('./commands/exec.ts')).command,
   },
   {
+    name: 'cp',
+    summary: 'Copy files between a running task and this host',
+    load: async () => (await import('./commands/cp.ts')).command,
+  },
+  {
+    name: 'port-forward',
+    summary: 'Forward a local port to a port of a task',
+    load: async () => (await import('./commands/port-forward.ts')).command,
+  },
+  {
     name: 'top',
     summary: 'Display the running processes of a task',
     load: async () => (await import('./commands/top.ts')).command,

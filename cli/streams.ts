@@ -65,7 +65,12 @@ export interface ContainerStream {
 export async function openStream(
   ctx: Pick<CommandContext, 'random' | 'env'>,
   client: Client,
-  wish: { readonly reference: string; readonly what: StreamOpen['what'] },
+  wish: {
+    readonly reference: string
+    readonly what: StreamOpen['what']
+    /** What is noted under the same id is noted once; default: a new one. */
+    readonly requestId?: string
+  },
   signal: AbortSignal,
 ): Promise<ContainerStream> {
   const outgoing = new Outgoing()

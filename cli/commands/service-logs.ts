@@ -58,7 +58,8 @@ export const command = defineCommand({
     try {
       for await (const line of lines) {
         if (line.err !== '') {
-          ctx.stderr.write(`Error: ${line.taskName || line.taskId}: ${line.err}\n`)
+          const node = line.nodeHostname === '' ? '' : ` on ${line.nodeHostname}`
+          ctx.stderr.write(`Error: ${line.taskName || line.taskId}${node}: ${line.err}\n`)
           exit = 1
         } else {
           const out = line.stderr ? ctx.stderr : ctx.stdout

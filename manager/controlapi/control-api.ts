@@ -1,5 +1,6 @@
 // Transport-free handlers of the control API: one function a method of the Control service. What they share is here;
 // the handlers themselves are in files by object. ServiceLogs is the log broker's.
+import { SwarmError } from '../../proto/errors.ts'
 import type {
   ConnectNetworkRequest,
   ConnectNetworkResponse,
@@ -43,6 +44,8 @@ import type {
   PlanResponse,
   PruneNetworksRequest,
   PruneNetworksResponse,
+  RebalanceServiceRequest,
+  RebalanceServiceResponse,
   RemoveNetworkRequest,
   RemoveNetworkResponse,
   RemoveNodeRequest,
@@ -118,6 +121,7 @@ export interface ControlApi {
   readonly listServices: StreamHandler<ListServicesRequest, ListServicesResponse>
   readonly updateService: Handler<UpdateServiceRequest, UpdateServiceResponse>
   readonly removeService: Handler<RemoveServiceRequest, RemoveServiceResponse>
+  readonly rebalanceService: Handler<RebalanceServiceRequest, RebalanceServiceResponse>
   readonly explainService: Handler<ExplainServiceRequest, ExplainServiceResponse>
   readonly explain: Handler<ExplainRequest, ExplainResponse>
   readonly plan: Handler<PlanRequest, PlanResponse>
@@ -155,6 +159,9 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...taskHandlers(deps),
     plan: (caller, request) => plan(deps, caller, request),
     explain: (caller, request, signal) => explain(deps, caller, request, signal),
+    rebalanceService: async () => {
+      throw new SwarmError('UNSUPPORTED', 'this manager does not rebalance services: upgrade it')
+    },
     explainService: (_, request, signal) => explainService(deps, request, signal),
     watchService: (_, request, signal) => watchService(deps, request, signal),
   }

@@ -35,6 +35,7 @@ export const methodPolicies: Readonly<Record<string, MethodPolicy>> = {
   '/tsswarm.v1.Control/UpdateService': write,
   '/tsswarm.v1.Control/RemoveService': write,
   '/tsswarm.v1.Control/ExplainService': write,
+  '/tsswarm.v1.Control/RebalanceService': write,
   '/tsswarm.v1.Control/Explain': read,
   '/tsswarm.v1.Control/Plan': write,
   '/tsswarm.v1.Control/CreateNetwork': write,

@@ -1,10 +1,14 @@
 // What is done in containers that run, on a real kernel: programs with pipes and on a terminal, what they may, and their end.
+import { readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import type { ExecOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
+import type { CopyOpen, ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
+import { systemClock } from '../../proto/lib/clock.ts'
+import { writeTar } from '../../proto/lib/tar.ts'
 import type { OpenedExecutor } from '../../worker/executor/container/open.ts'
 import { pidExists } from '../../worker/executor/container/processes.ts'
 import type { AttachedProgram, ExecEnd } from '../../worker/streams/container-streams.ts'
+import { serveCopy } from '../../worker/streams/serve-copy.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { aScript } from '../support/container-configs.ts'
 import {
@@ -79,7 +83,8 @@ function whenReady(
 
 t.test('a program in a container that runs', async (t) => {
   const { host, executor, streams } = await aWorld(t)
-  const config = { env: ['COLOUR=red'], capDrop: ['NET_RAW'], workdir: '/srv' }
+  const mounts = [{ kind: 'tmpfs', target: '/scratch' }] as const
+  const config = { env: ['COLOUR=red'], capDrop: ['NET_RAW'], workdir: '/srv', mounts }
   await executor.create(aScript('main', 'exec sleep 1000', config), never)
   await executor.start('main', never)
   const exec = (argv: readonly string[], more: Partial<ExecOpen> = {}) =>
@@ -199,6 +204,69 @@ t.test('a program in a container that runs', async (t) => {
     t.equal(onTerminal.exitCode, 129)
     const left = (await streams.processes('main')).map(({ command }) => command)
     t.same(left, ['sleep 1000'], 'nothing of them is left')
+  })
+
+  await t.test('files go in and out as the container sees them', async (t) => {
+    const archive = writeTar([
+      { kind: 'directory', path: 'made', uid: 1000, gid: 1001, mode: 0o750 },
+      { kind: 'file', path: 'made/file', data: Buffer.from('from outside'), uid: 1000, gid: 1001 },
+    ])
+    const copied = async (copy: Partial<CopyOpen>, data?: Uint8Array) => {
+      const sent: NonNullable<StreamFrame['kind']>[] = []
+      const wish = {
+        path: '',
+        into: false,
+        keepOwners: true,
+        followLink: false,
+        rename: '',
+        ...copy,
+      }
+      const frames = (async function* (): AsyncGenerator<StreamFrame> {
+        if (data === undefined) return
+        yield { kind: { $case: 'data', value: data } }
+        yield { kind: { $case: 'dataEnd', value: true } }
+      })()
+      await serveCopy(
+        streams,
+        { id: 'main', copy: wish },
+        {
+          ...{ frames, clock: systemClock, signal: never },
+          send: async (kind) => void sent.push(kind),
+        },
+      )
+      return Buffer.concat(sent.flatMap((one) => (one.$case === 'data' ? [one.value] : [])))
+    }
+    // What is mounted in the container is no folder of its image.
+    await copied({ path: '/scratch', into: true }, archive)
+    const seen = await ran(await sh('ls -ln /scratch | tail -1; cat /scratch/made/file'))
+    t.match(seen.output, /^drwxr-x--- +2 1000 +1001 .* made\nfrom outside$/)
+    await ran(await sh('ln -s / /scratch/top; ln -s /etc/passwd /scratch/link; echo own > /own'))
+    const out = await copied({ path: '/scratch/top/own' })
+    t.ok(out.includes('own\n'), "a link to / is the container's own")
+    await t.rejects(copied({ path: `/scratch/top${host.scratchDir}` }), { code: 'NOT_FOUND' })
+    const passwd = await copied({ path: '/scratch/link', followLink: true })
+    t.ok(passwd.includes('app:x:1000'))
+    t.notOk(passwd.includes(readFileSync('/etc/passwd')))
+  })
+
+  await t.test('ports are reached on its own loopback', async (t) => {
+    const script =
+      'echo hello >/scratch/index.html; echo ready; exec httpd -f -p 127.0.0.1:7070 -h /scratch'
+    const server = await sh(script)
+    const serving = ran(server)
+    const refused = await ran(await streams.forward('main', 7071))
+    t.match(refused.err, /nothing waits on port 7071/)
+    let heard = ''
+    await eventually(async () => {
+      const program = await streams.forward('main', 7070)
+      program.input.end('GET / HTTP/1.0\r\n\r\n')
+      const { output, err } = await ran(program)
+      heard = output
+      return err === '' && output !== ''
+    }, 'it answers')
+    await server.hangUp()
+    await serving
+    t.match(heard, /\r\n\r\nhello\n$/)
   })
 
   await t.test('in the background goes on by itself', async (t) => {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { SwarmError } from '../../proto/errors.ts'
 import type { ExecOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
+import { walkInRoot } from '../../proto/lib/rooted-files.ts'
 import type {
   AttachedProgram,
   ContainerStreams,
@@ -16,6 +17,8 @@ export class LocalContainers implements ContainerStreams {
   readonly asked: ExecOpen[] = []
   readonly sizes: unknown[] = []
   cpuTotalNanos = 0
+  /** Folder that stands for their file systems. */
+  root = '/nowhere'
   readonly #ids: ReadonlySet<string>
 
   constructor(...ids: readonly string[]) {
@@ -52,6 +55,18 @@ export class LocalContainers implements ContainerStreams {
         await ended
       },
     }
+  }
+
+  async place(id: string, path: string, followLast: boolean) {
+    this.#check(id)
+    return await walkInRoot(this.root, path, followLast)
+  }
+
+  async forward(id: string, port: number) {
+    return await this.exec(id, {
+      ...{ argv: ['socat', '-t', '60', '-', `TCP:127.0.0.1:${port}`], env: [], workdir: '' },
+      ...{ user: '', tty: false, interactive: true, detach: false, size: undefined },
+    })
   }
 
   async processes(id: string) {

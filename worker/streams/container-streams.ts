@@ -7,6 +7,7 @@ import type {
   TaskUsage,
   TerminalSize,
 } from '../../proto/gen/tsswarm/v1/streams.ts'
+import type { HeldPlace } from '../../proto/lib/rooted-files.ts'
 
 export interface ExecEnd {
   /** 128 + n when signal n ended it; 126 and 127 when it could not be run or found. */
@@ -41,6 +42,10 @@ export type ContainerUsage = Omit<
 export interface ContainerStreams {
   /** A new process in it. With `detach` it goes on by itself. Errors: INVALID_ARGUMENT (user, working directory). */
   exec(id: string, request: ExecOpen): Promise<AttachedProgram>
+  /** A place in its file system, walked without leaving it; its folder is to be closed. Errors: RootedError. */
+  place(id: string, path: string, followLast: boolean): Promise<HeldPlace>
+  /** A connection to a port of its loopback address; how it ended says whether it was made. */
+  forward(id: string, port: number): Promise<AttachedProgram>
   processes(id: string): Promise<readonly ContainerProcess[]>
   usage(id: string): Promise<ContainerUsage>
 }

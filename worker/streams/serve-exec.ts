@@ -1,4 +1,5 @@
 // A program in a container, joined to the frames of a stream. When the other end goes away, the program ends.
+import { SwarmError } from '../../proto/errors.ts'
 import type { ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
 import type { AttachedProgram, ContainerStreams } from './container-streams.ts'
 import type { StreamIo } from './stream-io.ts'
@@ -11,6 +12,18 @@ export async function serveExec(
   const program = await containers.exec(id, exec)
   if (!exec.interactive) program.input.end()
   await joinProgram(program, { tty: exec.tty, hasInput: exec.interactive }, io)
+}
+
+/** A connection to a port of the container. */
+export async function serveForward(
+  containers: Pick<ContainerStreams, 'forward'>,
+  { id, port }: { readonly id: string; readonly port: number },
+  io: StreamIo,
+): Promise<void> {
+  if (port < 1 || port > 65_535) {
+    throw new SwarmError('INVALID_ARGUMENT', `there is no port ${port}: ports are from 1 to 65535`)
+  }
+  await joinProgram(await containers.forward(id, port), { tty: false, hasInput: true }, io)
 }
 
 /** Until it has ended, or the other end is gone: then it is hung up. */
@@ -30,7 +43,9 @@ export async function joinProgram(
     takeFrames(program, io).catch(hangUp)
     const [{ exitCode, err }] = await Promise.all([
       program.ended,
-      forward(program.output, (value) => io.send({ $case: 'data', value })),
+      forward(program.output, (value) => io.send({ $case: 'data', value })).then(() =>
+        io.send({ $case: 'dataEnd', value: true }),
+      ),
       forward(program.errors ?? [], (value) => io.send({ $case: 'errorData', value })),
     ])
     await io.send({ $case: 'ended', value: { exitCode, err, code: '' } })

@@ -10,6 +10,8 @@ export async function serveTop(
   io: Pick<StreamIo, 'send'>,
 ): Promise<void> {
   const processes = await containers.processes(id)
+  const names = { taskId: '', taskName: '', nodeHostname: '', pathKind: '' }
+  await io.send({ $case: 'opened', value: { ...names, tty: false, hasInput: false } })
   await io.send({ $case: 'top', value: { processes } })
   await io.send(endedWell)
 }

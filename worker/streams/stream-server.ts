@@ -16,7 +16,8 @@ import type { MessageStream } from '../../proto/lib/message-stream.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { ManagerAddress } from '../state-records.ts'
 import type { ContainerStreams } from './container-streams.ts'
-import { serveExec } from './serve-exec.ts'
+import { serveCopy } from './serve-copy.ts'
+import { serveExec, serveForward } from './serve-exec.ts'
 import { serveTop, serveUsage } from './serve-figures.ts'
 import type { StreamIo } from './stream-io.ts'
 
@@ -161,6 +162,10 @@ function serve(containers: ContainerStreams, open: StreamOpen, io: StreamIo): Pr
   switch (what?.$case) {
     case 'exec':
       return serveExec(containers, { id, exec: what.value }, io)
+    case 'copy':
+      return serveCopy(containers, { id, copy: what.value }, io)
+    case 'forward':
+      return serveForward(containers, { id, port: what.value.port }, io)
     case 'top':
       return serveTop(containers, id, io)
     case 'usage':

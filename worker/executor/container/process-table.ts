@@ -9,7 +9,7 @@ const ticksPerSecond = 100
 const pageBytes = 4_096
 const processesMax = 10_000
 
-/** In order of their numbers, which are the host's. What ends meanwhile is left out. */
+/** In order of their start; numbers are the host's. What ends meanwhile is left out. */
 export async function containerProcesses(
   version: CgroupVersion,
   cgroupPath: string,
@@ -19,20 +19,19 @@ export async function containerProcesses(
   const bootMs = bootTimeMs(await readFile('/proc/stat', 'utf8'))
   const users = userNames(accounts.passwd)
   const found = await Promise.all(
-    pids
-      .sort((a, b) => a - b)
-      .slice(0, processesMax)
-      .map(async (pid) => {
-        const files = ['stat', 'status', 'cmdline'].map((name) =>
-          readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => ''),
-        )
-        const [stat = '', status = '', cmdline = ''] = await Promise.all(files)
-        return parseProcess(pid, { stat, status, cmdline }, bootMs)
-      }),
+    pids.slice(0, processesMax).map(async (pid) => {
+      const files = ['stat', 'status', 'cmdline'].map((name) =>
+        readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => ''),
+      )
+      const [stat = '', status = '', cmdline = ''] = await Promise.all(files)
+      return parseProcess(pid, { stat, status, cmdline }, bootMs)
+    }),
   )
-  return found.flatMap((one) =>
-    one === undefined ? [] : [{ ...one, user: users.get(one.user) ?? one.user }],
-  )
+  return found
+    .flatMap((one) =>
+      one === undefined ? [] : [{ ...one, user: users.get(one.user) ?? one.user }],
+    )
+    .sort((a, b) => a.startedAtMs - b.startedAtMs || a.pid - b.pid)
 }
 
 /** `user` is the number still. Undefined when the process has ended. */

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { ContainerProcess, ExecOpen } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
+import { type HeldPlace, readInRoot, walkInRoot } from '../../../proto/lib/rooted-files.ts'
 import type {
   AttachedProgram,
   ContainerStreams,
@@ -12,10 +13,13 @@ import type { CgroupVersion } from './cgroups.ts'
 import type { Container } from './container.ts'
 import { startExec } from './exec-program.ts'
 import { execProcess, type OciProcess } from './exec-spec.ts'
+import { startPiped } from './piped-program.ts'
 import { containerProcesses } from './process-table.ts'
-import { readInRoot } from './rooted-files.ts'
 import { containerUsage } from './usage.ts'
 import { type AccountFiles, type ResolvedUser, resolveUser } from './users.ts'
+
+/** How long one direction of a connection may go on after the other one ended: as good as for ever. */
+const halfOpenSeconds = '86400'
 
 export interface RunningContainersOptions {
   /** Errors: NOT_FOUND, FAILED_PRECONDITION (it does not run). */
@@ -68,6 +72,26 @@ export class RunningContainers implements ContainerStreams {
     })
   }
 
+  async place(id: string, path: string, followLast: boolean): Promise<HeldPlace> {
+    const container = await this.#options.find(id)
+    return await walkInRoot(rootOf(container), path, followLast)
+  }
+
+  async forward(id: string, port: number): Promise<AttachedProgram> {
+    const container = await this.#options.find(id)
+    const { pid } = container.process
+    const isHost = container.record.config.network.kind === 'host'
+    const within = isHost ? [] : ['nsenter', `--net=/proc/${pid}/ns/net`]
+    const connection = ['socat', '-t', halfOpenSeconds, '-', `TCP:127.0.0.1:${port}`]
+    return startPiped([...within, ...connection], (complaint) =>
+      /failed to execute socat|No such file/.test(complaint)
+        ? 'the node of the task has no socat, which forwards ports: apt-get install socat'
+        : /refused/i.test(complaint)
+          ? `nothing waits on port ${port} of the task: connection refused`
+          : `port ${port} of the task cannot be reached: ${complaint}`,
+    )
+  }
+
   /** By the accounts as they are in the container now, as Docker does it. Errors: INVALID_ARGUMENT. */
   async #user(container: Container, user: string): Promise<ResolvedUser | undefined> {
     if (user === '') return undefined
@@ -75,8 +99,13 @@ export class RunningContainers implements ContainerStreams {
   }
 }
 
+/** As the container sees it, with what is mounted in it. */
+function rootOf(container: Container): string {
+  return `/proc/${container.process.pid}/root`
+}
+
 async function accountsOf(container: Container): Promise<AccountFiles> {
-  const root = `/proc/${container.process.pid}/root`
+  const root = rootOf(container)
   const [passwd, group] = await Promise.all([
     readInRoot(root, '/etc/passwd'),
     readInRoot(root, '/etc/group'),

@@ -1,9 +1,8 @@
-// Files of a container that runs, from outside. Its own programs may change links and folders at any moment, so a path is
-// walked folder by folder, each held open while the next name is looked up in it and no link followed by the kernel: links are
-// read and walked here, and never lead out of the root. Below /proc/PID/root the kernel shows what is mounted in the container.
+// Files below a root that others may change meanwhile, as a container's programs may theirs. A path is walked folder by folder,
+// each held open while the next name is looked up in it, and no link is followed by the kernel: links are read and walked
+// here, and never lead out of the root. Below /proc/PID/root the kernel shows what is mounted in the container.
 import { constants } from 'node:fs'
 import { type FileHandle, open, readlink } from 'node:fs/promises'
-import { SwarmError } from '../../../proto/errors.ts'
 
 const linksMax = 40
 const depthMax = 1_024
@@ -12,8 +11,20 @@ const careful = constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | careful
 const textBytesMax = 4 * 1024 * 1024
 
-/** A folder of the container that is held open, and a name in it; the name need not exist and is no link, `.` or `..`. */
+/** `absent`: there is no such thing; `invalid`: it is another thing than it must be. */
+export class RootedError extends Error {
+  readonly reason: 'absent' | 'invalid'
+
+  constructor(reason: 'absent' | 'invalid', message: string, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause })
+    this.name = 'RootedError'
+    this.reason = reason
+  }
+}
+
+/** A folder that is held open, and a name in it, of which there need be nothing. */
 export interface HeldPlace {
+  /** To be closed. */
   readonly folder: HeldFolder
   /** Empty: the folder itself. */
   readonly name: string
@@ -27,18 +38,17 @@ export class HeldFolder {
     this.#file = file
   }
 
+  /** Follows links: for paths that are trusted. */
   static async open(path: string): Promise<HeldFolder> {
     return new HeldFolder(await open(path, constants.O_RDONLY | constants.O_DIRECTORY))
   }
 
-  /** Of a name right in it, or of itself. To be used with calls that do not follow links. */
-  path(name = ''): string {
-    return name === ''
-      ? `/proc/self/fd/${this.#file.fd}/.`
-      : `/proc/self/fd/${this.#file.fd}/${name}`
+  /** Of a name right in it, or of itself. For calls that do not follow links. */
+  path(name = '.'): string {
+    return `/proc/self/fd/${this.#file.fd}/${name}`
   }
 
-  /** Errors: those of the kernel, ENOTDIR also for a link. */
+  /** Errors: those of the kernel; ENOTDIR or ELOOP for a link. */
   async folder(name: string): Promise<HeldFolder> {
     return new HeldFolder(await open(this.path(name), folderFlags))
   }
@@ -47,15 +57,24 @@ export class HeldFolder {
     return await open(this.path(name), flags | careful, mode)
   }
 
+  async change(facts: {
+    readonly uid?: number
+    readonly gid?: number
+    readonly mode?: number
+    readonly mtimeMs?: number
+  }): Promise<void> {
+    const { uid, gid, mode, mtimeMs } = facts
+    if (uid !== undefined && gid !== undefined) await this.#file.chown(uid, gid)
+    if (mode !== undefined) await this.#file.chmod(mode)
+    if (mtimeMs !== undefined) await this.#file.utimes(mtimeMs / 1_000, mtimeMs / 1_000)
+  }
+
   async close(): Promise<void> {
     await this.#file.close()
   }
 }
 
-/**
- * Walks to the place that the path names. With `followLast` a link at its end is followed too. The folder is to be closed.
- * Errors: NOT_FOUND, INVALID_ARGUMENT (links in circles, a file where a folder is needed).
- */
+/** Walks to the place that the path names. With `followLast` a link at its end is followed too. Errors: RootedError. */
 export async function walkInRoot(
   root: string,
   path: string,
@@ -73,22 +92,25 @@ export async function walkInRoot(
 /** The text of a small file; empty when there is none, or something else of that name. */
 export async function readInRoot(root: string, path: string): Promise<string> {
   try {
-    const place = await walkInRoot(root, path, true)
+    const { folder, name } = await walkInRoot(root, path, true)
     try {
-      const file = await place.folder.file(place.name, constants.O_RDONLY)
-      try {
-        if (!(await file.stat()).isFile()) return ''
-        const buffer = Buffer.alloc(textBytesMax)
-        const { bytesRead } = await file.read(buffer, 0, textBytesMax, 0)
-        return buffer.toString('utf8', 0, bytesRead)
-      } finally {
-        await file.close()
-      }
+      return await textOf(await folder.file(name, constants.O_RDONLY))
     } finally {
-      await place.folder.close()
+      await folder.close()
     }
   } catch {
     return ''
+  }
+}
+
+async function textOf(file: FileHandle): Promise<string> {
+  try {
+    if (!(await file.stat()).isFile()) return ''
+    const buffer = Buffer.alloc(textBytesMax)
+    const { bytesRead } = await file.read(buffer, 0, textBytesMax, 0)
+    return buffer.toString('utf8', 0, bytesRead)
+  } finally {
+    await file.close()
   }
 }
 
@@ -122,18 +144,18 @@ class Walk {
   }
 
   async close(): Promise<void> {
-    for (const folder of this.#folders) await folder.close()
+    for (const folder of this.#folders.splice(0)) await folder.close()
   }
 
   get #here(): HeldFolder {
     const here = this.#folders.at(-1)
-    if (here === undefined) throw new SwarmError('INTERNAL', 'a walk has left its root')
+    if (here === undefined) throw new RootedError('invalid', 'a walk has left its root')
     return here
   }
 
   async #place(name: string): Promise<HeldPlace> {
     const folder = this.#here
-    for (const one of this.#folders.slice(0, -1)) await one.close()
+    for (const one of this.#folders.splice(0)) if (one !== folder) await one.close()
     return { folder, name }
   }
 
@@ -142,7 +164,7 @@ class Walk {
   }
 
   async #down(name: string): Promise<void> {
-    if (this.#folders.length >= depthMax) throw this.#refused('it is too deep')
+    if (this.#folders.length >= depthMax) throw this.#invalid('it is too deep')
     try {
       this.#folders.push(await this.#here.folder(name))
     } catch (cause) {
@@ -150,41 +172,39 @@ class Walk {
     }
   }
 
+  /** Undefined for what is no link, or is not there: that shows where a folder is needed. */
   async #link(name: string): Promise<string | undefined> {
     try {
       return await readlink(this.#here.path(name))
     } catch (cause) {
-      const code = errorCode(cause)
-      // Not a link; or nothing, which is told where a folder is needed.
-      if (code === 'EINVAL' || code === 'ENOENT' || code === 'ENOTDIR') return undefined
+      if (['EINVAL', 'ENOENT', 'ENOTDIR'].includes(errorCode(cause))) return undefined
       throw this.#unreachable(name, cause)
     }
   }
 
   async #follow(target: string): Promise<void> {
     this.#links += 1
-    if (this.#links > linksMax) throw this.#refused('its symbolic links go in circles')
+    if (this.#links > linksMax) throw this.#invalid('its symbolic links go in circles')
     if (target.startsWith('/')) {
       for (const folder of this.#folders.splice(1)) await folder.close()
     }
     this.#pending.push(...split(target).reverse())
   }
 
-  #unreachable(name: string, cause: unknown): SwarmError {
+  #unreachable(name: string, cause: unknown): RootedError {
     const code = errorCode(cause)
-    if (code === 'ENOENT') {
-      const text = `no such file or directory in the container: ${this.#path}`
-      return new SwarmError('NOT_FOUND', text, { cause })
-    }
-    if (code === 'ENOTDIR' || code === 'ELOOP') return this.#refused(`${name} is not a directory`)
-    return new SwarmError('INTERNAL', `cannot reach ${this.#path} in the container`, { cause })
+    const absent = `no such file or directory: ${this.#path}`
+    if (code === 'ENOENT') return new RootedError('absent', absent, cause)
+    if (code === 'ENOTDIR' || code === 'ELOOP') return this.#invalid(`${name} is not a directory`)
+    return this.#invalid(`${name} cannot be reached (${code})`, cause)
   }
 
-  #refused(why: string): SwarmError {
-    return new SwarmError('INVALID_ARGUMENT', `cannot use ${this.#path} in the container: ${why}`)
+  #invalid(why: string, cause?: unknown): RootedError {
+    return new RootedError('invalid', `cannot use the path ${this.#path}: ${why}`, cause)
   }
 }
 
+/** `ENOENT` and the like; empty for other errors. */
 export function errorCode(err: unknown): string {
   return err instanceof Error && 'code' in err && typeof err.code === 'string' ? err.code : ''
 }
