@@ -1,6 +1,7 @@
 // The service model on real containers: one lab of a manager and two workers for all suites, each with services of its own.
 import t from 'tap'
 import { TestLab } from '../support/test-lab.ts'
+import { health } from './services/health.ts'
 import { modes } from './services/modes.ts'
 import { secrets } from './services/secrets.ts'
 import { stacks } from './services/stacks.ts'
@@ -16,3 +17,4 @@ t.test('secrets and configs', (t) => secrets(t, lab))
 t.test('modes', (t) => modes(t, lab))
 t.test('stacks', (t) => stacks(t, lab))
 t.test('volumes and dependencies', (t) => volumes(t, lab))
+t.test('health checks', (t) => health(t, lab))
