@@ -13,6 +13,7 @@ const benchmarks: Readonly<Record<string, (context: BenchContext) => Promise<obj
   failover: async (context) => (await import('./failover.ts')).runFailoverBench(context),
   nodeloss: async (context) => (await import('./nodeloss.ts')).runNodelossBench(context),
   network: async (context) => (await import('./network.ts')).runNetworkBench(context),
+  health: async (context) => (await import('./health.ts')).runHealthBench(context),
   dns: async (context) => (await import('./dns.ts')).runDnsBench(context),
   raft: async (context) => (await import('./raft.ts')).runRaftBench(context),
 }
