@@ -210,8 +210,9 @@ export class TaskManager {
 
   async #onStatus(status: TaskStatus): Promise<void> {
     const saved = this.#save(this.#deps.db.saveStatuses([status]))
-    // An end is on disk before it is told: a restarted daemon must not run again what was replaced elsewhere.
-    if (isTerminal(status.state)) await saved
+    // An end is on disk before it is told: a restarted daemon must not run again what was replaced elsewhere, nor take for
+    // healthy what others lead no connections to any more.
+    if (isTerminal(status.state) || status.health?.state === 'unhealthy') await saved
     if (this.#assignments.tasks.has(status.taskId)) this.#deps.reporter.set(status)
   }
 

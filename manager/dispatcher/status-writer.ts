@@ -141,7 +141,8 @@ export function withStatus(
     : withConnections(task.attachments, status.connections)
   const isSame = attachments === task.attachments && !differs(task, status)
   if (status.state === task.state && (isTerminal(task.state) || isSame)) return undefined
-  const { state, message, err, containerId, pid, exitCode, hostPorts, health } = status
+  const { state, message, err, containerId, pid, exitCode, hostPorts } = status
+  const health = laterHealth(task.health, status.health)
   return {
     ...task,
     state,
@@ -159,6 +160,15 @@ export function withStatus(
   }
 }
 
+const healthStates = ['starting', 'healthy', 'unhealthy'] as const
+
+/** A health never goes back: a report that another session has overtaken makes nobody serve again. */
+function laterHealth(known: Task['health'], told: Task['health']): Task['health'] {
+  if (known === undefined || told === undefined) return told ?? known
+  const isOlder = healthStates.indexOf(told.state) < healthStates.indexOf(known.state)
+  return isOlder ? known : told
+}
+
 function differs(task: Task, status: TaskStatus): boolean {
   return (
     task.message !== status.message ||
@@ -167,6 +177,6 @@ function differs(task: Task, status: TaskStatus): boolean {
     task.pid !== status.pid ||
     task.exitCode !== status.exitCode ||
     task.hostPorts.join() !== status.hostPorts.join() ||
-    !isDeepStrictEqual(task.health, status.health)
+    !isDeepStrictEqual(task.health, laterHealth(task.health, status.health))
   )
 }

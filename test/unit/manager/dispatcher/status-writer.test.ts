@@ -114,4 +114,9 @@ t.test('what is said of a task’s health is kept, and said again changes nothin
   if (next === undefined) return
   const again = { ...status, health: { ...health } }
   t.equal(withStatus(next, { nodeId: w1, status: again }, 8), undefined)
+  for (const state of ['starting', 'healthy'] as const) {
+    const overtaken = { ...status, health: { ...health, state, failures: 0 } }
+    t.equal(withStatus(next, { nodeId: w1, status: overtaken }, 9), undefined, state)
+  }
+  t.equal(withStatus(next, { nodeId: w1, status: { ...status, health: undefined } }, 9), undefined)
 })
