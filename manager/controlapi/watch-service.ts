@@ -1,5 +1,6 @@
 // WatchService: the state of a service and its tasks now, and again after each change. For live progress.
 import type {
+  ServiceView as ServiceViewProto,
   WatchServiceRequest,
   WatchServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
@@ -10,13 +11,16 @@ import {
   isTerminal,
   type Place,
   placeOf,
+  type Service,
   type ServiceId,
   type Task,
   TaskState,
 } from '../../proto/objects/index.ts'
 import { isJob } from '../../proto/spec/service-mode.ts'
 import { serviceViewOf } from '../loops/service-reconciler.ts'
+import { nodesOfGlobal } from '../orchestrator/global.ts'
 import { failedSlots } from '../orchestrator/job.ts'
+import { outdatedBy } from '../orchestrator/outdated.ts'
 import { hasGivenUp } from '../orchestrator/restart.ts'
 import type { ServiceView } from '../orchestrator/service-view.ts'
 import { slotsOf } from '../orchestrator/slot.ts'
@@ -83,16 +87,31 @@ function stateOf(tx: ReadTx, id: ServiceId, nowMs: number): WatchServiceResponse
   const whole = serviceViewOf(tx, id, 'all')
   const tasks = service === undefined ? whole.tasks : ofRun(whole.tasks, service)
   const view = { ...whole, tasks }
-  const current = tasks.filter((task) => task.specHash === service?.specHash && isRunning(task))
+  // What differs only in where it may be, and fits where it is, is as it should be.
+  const isOutdated = service === undefined ? () => true : outdatedBy(service, view)
+  const current = tasks.filter((task) => isRunning(task) && !isOutdated(task))
   const givenUp = givenUpTasks(view, nowMs)
   return {
-    service: service === undefined ? undefined : serviceView(tx, service),
+    service: service === undefined ? undefined : progressView(tx, service, view, isOutdated),
     tasks: shownTasks(tasks, givenUp).map((task) => taskView(tx, task, false)),
     removed: service === undefined,
     currentRunningTasks: current.length,
     givenUpSlots: givenUpPlaces(givenUp).filter((place) => typeof place === 'number'),
     givenUpNodes: givenUpPlaces(givenUp).filter((place) => typeof place !== 'number'),
   }
+}
+
+/** No update reaches a task on a paused node: who waits for one does not wait for that. */
+function progressView(
+  tx: ReadTx,
+  service: Service,
+  view: ServiceView,
+  isOutdated: (task: Task) => boolean,
+): ServiceViewProto {
+  const shown = serviceView(tx, service)
+  if (service.spec.mode.kind !== 'global') return shown
+  const tasks = view.tasks.filter((task) => !isOutdated(task))
+  return { ...shown, desiredTasks: nodesOfGlobal(service, { ...view, tasks }).size }
 }
 
 function givenUpPlaces(tasks: readonly Task[]): readonly Place[] {

@@ -145,3 +145,33 @@ t.test('a cron service: nothing before its creation or a new schedule is due', a
     /task.restart.maxAttempts is not for cron/,
   )
 })
+
+t.test('who waits for an update does not wait for paused nodes (1.1 global)', async (t) => {
+  const w = await aControlWorld()
+  for (const hostname of ['w1', 'w2']) await addNode(w, { id: hostname.padEnd(25, '0'), hostname })
+  const ids = w.store.view((tx) => [...tx.all('nodes')].map(({ id }) => id))
+  const { id, specHash } = await createService(w, { name: 'agent', mode: { kind: 'global' } })
+  for (const node of ids) {
+    await addTask(w, aTask({ id: `on-${node}`, service: id, specHash, forNode: node, node }))
+  }
+  const progress = async () => {
+    for await (const one of w.api.watchService(w.caller, { serviceId: id }, w.signal)) {
+      return [one.currentRunningTasks, one.service?.desiredTasks]
+    }
+    return []
+  }
+  t.same(await progress(), [ids.length, ids.length])
+  const constraints = ['node.hostname!=elsewhere']
+  const mode = { kind: 'global' } as const
+  await update(w, id, { name: 'agent', mode, task: { placement: { constraints } } })
+  t.same(await progress(), [ids.length, ids.length], 'what fits where it is stays')
+  await update(w, id, { name: 'agent', mode, container: { image: 'new' } })
+  t.same(await progress(), [0, ids.length])
+  await w.store.update((tx) => {
+    for (const node of tx.find('nodes', 'byName', 'w2')) {
+      tx.update('nodes', { ...node, spec: { ...node.spec, availability: 'pause' } })
+    }
+  })
+  t.same(await progress(), [0, ids.length - 1])
+  t.same((await counts(w, id))[1], ids.length, 'but it has its task')
+})
