@@ -1,5 +1,5 @@
 // Stacks on real containers: the example, a stack with network, secret and config, deployments that change nothing, something, and
-// what fails; and that removing leaves nothing.
+// what fails and is taken back; and that removing leaves nothing.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -79,10 +79,14 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
     t.equal(kept.length, 1, 'the task of the other service alone')
   })
 
-  await t.test('what cannot run ends the waiting with 1 and why', async (t) => {
-    const { code, stderr } = await deploy(project('two', '/bin/sh -c "exit 7"'), ...waits)
+  await t.test('what cannot run ends with 1 and why, and the stack is what it was', async (t) => {
+    const atomic = ['--atomic', '--timeout', '60s']
+    const { code, stderr } = await deploy(project('three', '/bin/sh -c "exit 7"'), ...atomic)
     t.equal(code, 1)
     t.match(stderr, /^Error: service stacks_web: /m)
+    writeFileSync(file, project('two'))
+    t.match(await lab.cli('m1', 'stack', 'plan', '-c', file, name), / 0 to change,.* 5 unchanged/)
+    t.match(await answer(`http://${lab.address('m1')}:18090`), 'message: two')
   })
 
   await t.test('removing leaves nothing of it', async (t) => {
