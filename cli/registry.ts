@@ -238,6 +238,8 @@ export const plainCommands: readonly PlainCommand[] = [
 
 /** What to do instead of Swarm's commands that this version has not. */
 export const absentCommands: Readonly<Record<string, string>> = {
+  attach:
+    'see what a task writes with "tsswarm service logs -f", work in it with "tsswarm exec -it"',
   'swarm ca': 'the root certificate of a swarm stays',
   'swarm unlock': 'managers are not locked',
   'swarm unlock-key': 'managers are not locked',

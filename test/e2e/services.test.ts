@@ -5,6 +5,7 @@ import { health } from './services/health.ts'
 import { modes } from './services/modes.ts'
 import { secrets } from './services/secrets.ts'
 import { stacks } from './services/stacks.ts'
+import { streams } from './services/streams.ts'
 import { updates } from './services/updates.ts'
 import { volumes } from './services/volumes.ts'
 
@@ -16,5 +17,6 @@ t.test('updates that fail', (t) => updates(t, lab))
 t.test('secrets and configs', (t) => secrets(t, lab))
 t.test('modes', (t) => modes(t, lab))
 t.test('stacks', (t) => stacks(t, lab))
+t.test('work in containers', (t) => streams(t, lab))
 t.test('volumes and dependencies', (t) => volumes(t, lab))
 t.test('health checks', (t) => health(t, lab))

@@ -256,3 +256,30 @@ t.test('a state that came whole is a gap, but not at the start', async (t) => {
   t.strictSame(words(all), ['node create n1', 'cluster gap ', 'node create n2'])
   t.match(all[1]?.attributes, { reason: /events are missing here/ })
 })
+
+t.test('who worked in a container is an event of it, on every manager', async (t) => {
+  const { store, past } = await aWorld()
+  const access = {
+    ...{ action: 'exec_start', clientNodeId: nodeId('m1'), clientUser: 'alice' },
+    attributes: { command: 'sh -c ls' },
+  }
+  await store.update((tx) => {
+    tx.create('nodes', aNode({ id: 'm1', hostname: 'host-1' }))
+    tx.create('services', aService({ id: 'web-id', name: 'web' }))
+    tx.create('tasks', { ...aTask({ id: 't1', service: 'web-id' }), containerId: 'c1' })
+    tx.create('accesses', { ...access, id: 'a1', taskId: taskId('t1') })
+    tx.create('accesses', { ...access, id: 'a2', taskId: taskId('gone') })
+  })
+  await store.update((tx) => tx.remove('accesses', 'a1'))
+  const events = await past(['event', 'exec_start'])
+  t.equal(events.length, 1, 'its removal is none')
+  t.match(events, [
+    {
+      ...{ type: 'container', actorId: 'c1' },
+      attributes: {
+        ...{ command: 'sh -c ls', 'client.user': 'alice', 'client.node.id': 'm1' },
+        ...{ 'client.node.name': 'host-1', 'com.docker.swarm.service.name': 'web' },
+      },
+    },
+  ])
+})
