@@ -10,7 +10,8 @@ export async function serveExec(
   io: StreamIo,
 ): Promise<void> {
   const program = await containers.exec(id, exec)
-  if (!exec.interactive) program.input.end()
+  // On a terminal an end would be a key that is typed.
+  if (!exec.interactive && !exec.tty) program.input.end()
   await joinProgram(program, { tty: exec.tty, hasInput: exec.interactive }, io)
 }
 

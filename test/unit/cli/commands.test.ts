@@ -294,7 +294,7 @@ t.test('service logs', async (t) => {
   t.strictSame(run, {
     code: 1,
     stdout: 'web.1.t10000000000@w1    | hello\n',
-    stderr: 'web.1.t10000000000@w1    | oh\nError: web.2: node w2 cannot be reached\n',
+    stderr: 'web.1.t10000000000@w1    | oh\nError: web.2 on w1: node w2 cannot be reached\n',
   })
   t.match(asked(d, 'serviceLogs'), {
     reference: 'web',
