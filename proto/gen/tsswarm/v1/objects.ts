@@ -181,6 +181,18 @@ export interface TaskSpec {
   readonly networks: readonly NetworkUse[];
   /** Services that must be so far before tasks of this spec start for the first time. */
   readonly dependsOn: readonly ServiceDependency[];
+  /** For /etc/resolv.conf; absent: what the networks give. */
+  readonly dns:
+    | DnsConfig
+    | undefined;
+  /** For the kernel's choice when memory is short: -1000 to 1000. */
+  readonly oomScoreAdj: number;
+}
+
+export interface DnsConfig {
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly string[];
 }
 
 export interface ServiceDependency {
@@ -1611,6 +1623,8 @@ function createBaseTaskSpec(): TaskSpec {
     forceUpdate: 0,
     networks: [],
     dependsOn: [],
+    dns: undefined,
+    oomScoreAdj: 0,
   };
 }
 
@@ -1642,6 +1656,12 @@ export const TaskSpec: MessageFns<TaskSpec> = {
     }
     for (const v of message.dependsOn) {
       ServiceDependency.encode(v!, writer.uint32(298).fork()).join();
+    }
+    if (message.dns !== undefined) {
+      DnsConfig.encode(message.dns, writer.uint32(282).fork()).join();
+    }
+    if (message.oomScoreAdj !== 0) {
+      writer.uint32(288).sint32(message.oomScoreAdj);
     }
     return writer;
   },
@@ -1729,6 +1749,90 @@ export const TaskSpec: MessageFns<TaskSpec> = {
             }
 
             message.dependsOn.push(ServiceDependency.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 35: {
+            if (tag !== 282) {
+              break;
+            }
+
+            message.dns = DnsConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 36: {
+            if (tag !== 288) {
+              break;
+            }
+
+            message.oomScoreAdj = reader.sint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDnsConfig(): DnsConfig {
+  return { nameservers: [], search: [], options: [] };
+}
+
+export const DnsConfig: MessageFns<DnsConfig> = {
+  encode(message: DnsConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.nameservers) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.search) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.options) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DnsConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDnsConfig() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nameservers.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.search.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.options.push(reader.string());
             continue;
           }
         }
