@@ -1,6 +1,7 @@
 // From a task and its spec to what the executor is asked to make. Names and labels are those Swarm's users know.
 import { expandTemplate, type TemplateContext } from '../proto/go-template/task-template.ts'
 import { type AssignedTask, genericEnv, type NodeId } from '../proto/objects/index.ts'
+import { saysNothing } from '../proto/spec/dns-spec.ts'
 import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
 import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
@@ -80,6 +81,8 @@ export function containerConfig(
     capDrop: container.capDrop,
     sysctls: container.sysctls,
     ulimits: container.ulimits,
+    ...(saysNothing(spec.dns) ? {} : { dns: spec.dns }),
+    ...(spec.oomScoreAdj === 0 ? {} : { oomScoreAdj: spec.oomScoreAdj }),
     network,
   }
 }

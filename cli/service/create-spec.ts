@@ -14,6 +14,7 @@ import { parseEnv, parseEnvFile, parseMap, uniqueEnv } from './assignments.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
 import { dependencyFlag, readDependencies } from './depends-on.ts'
+import { newDns, newDnsFlags } from './dns-flags.ts'
 import { newGenericFlags, readGeneric } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
 import { newMode, newModeFlags } from './mode-flags.ts'
@@ -31,6 +32,7 @@ export const createFlags = {
   ...newPolicyFlags,
   ...newGenericFlags,
   ...dependencyFlag,
+  ...newDnsFlags,
   ...newPayloadFlags,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
@@ -111,6 +113,8 @@ export function createSpec(
       },
       ports: flags.publish.flatMap((port) => read('publish', () => parsePublish(port), port)),
       networks: flags.network.map((use) => read('network', () => parseNetworkUse(use), use)),
+      dns: newDns(flags),
+      oomScoreAdj: flags['oom-score-adj'] ?? 0,
       dependsOn: [...readDependencies('depends-on', flags['depends-on'])],
     },
   }

@@ -21,6 +21,10 @@ export const sharedServiceFlags = {
   'limit-cpu': cpus('Limit CPUs'),
   'limit-memory': bytes('Limit memory'),
   'limit-pids': integer('Limit maximum number of processes (0 = unlimited)', many),
+  'oom-score-adj': integer('Tune OOM preferences of the host (-1000 to 1000)', {
+    min: -1_000,
+    max: 1_000,
+  }),
   'no-resolve-image': bool("Accepted for Swarm's sake: tags are not resolved to digests"),
   'placement-strategy': choice(
     'How tasks are laid out over nodes that fit: spread, binpack or random',
@@ -48,17 +52,14 @@ export const sharedServiceFlags = {
 
 export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 
-const dns = 'it is not available in this version: use --host for single names'
 const logging = 'logs are kept on the node of each task: read them with "tsswarm service logs"'
 const registry =
   'log in on the nodes is not available in this version: load images with "tsswarm image load"'
 
 const prefixes: readonly (readonly [RegExp, string])[] = [
-  [/^dns(-.*)?$/, dns],
   [/^log-(driver|opt)$/, logging],
   [/^with-registry-auth$/, registry],
   [/^(credential-spec|isolation)$/, 'it is for Windows, and tsswarm runs on Linux'],
-  [/^oom-score-adj$/, 'it is not available in this version: use --limit-memory'],
 ]
 
 /** What to do instead of a flag that Swarm has and this version has not; undefined for other words. */

@@ -19,6 +19,7 @@ import { capability, sharedContainerInput, spreadKey } from './create-spec.ts'
 import { splitWords } from './csv.ts'
 import { defined } from './defined.ts'
 import { changeDependencies, dependencyChangeFlags } from './depends-on.ts'
+import { changeDnsFlags, changedDns } from './dns-flags.ts'
 import { changeGeneric, genericFlags } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
 import { changedMode, modeFlags } from './mode-flags.ts'
@@ -36,6 +37,7 @@ export const updateFlags = {
   ...policyFlags,
   ...genericFlags,
   ...dependencyChangeFlags,
+  ...changeDnsFlags,
   ...payloadChangeFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
@@ -122,6 +124,8 @@ function updateTask(
     ports: updatePorts(task.ports, flags),
     networks: updateNetworks(task.networks, flags),
     forceUpdate: task.forceUpdate + (flags.force ? 1 : 0),
+    dns: changedDns(task.dns, flags),
+    oomScoreAdj: flags['oom-score-adj'] ?? task.oomScoreAdj,
     dependsOn: changeDependencies(task.dependsOn, flags['depends-on-add'], flags['depends-on-rm']),
   }
 }

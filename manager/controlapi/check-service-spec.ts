@@ -13,6 +13,7 @@ import type {
 } from '../../proto/spec/service-spec.ts'
 import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
 import { checkDependencies } from './check-dependencies.ts'
+import { checkDns } from './check-dns.ts'
 import { checkGeneric } from './check-generic.ts'
 import { checkMode } from './check-mode.ts'
 import { checkMounts } from './check-mounts.ts'
@@ -42,6 +43,7 @@ export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
     ...checkPorts(task.ports),
     ...checkEndpoint(spec),
     ...checkDependencies(spec),
+    ...checkDns(spec),
   ]
   const [first] = problems
   if (first === undefined) return warningsOf(task)

@@ -1,7 +1,9 @@
 // The content address of a task spec.
+
 import { canonicalJson } from '../lib/canonical-json.ts'
 import { sha256Hex } from '../lib/digest.ts'
 import { type SpecHash, specHash } from '../objects/ids.ts'
+import { saysNothing } from '../spec/dns-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../spec/service-spec.ts'
 
 /**
@@ -9,10 +11,12 @@ import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../spec/servi
  * an earlier version: what was not there from the beginning counts only where it says something.
  */
 export function hashTaskSpec(spec: TaskSpec): SpecHash {
-  const { networks, ports, container, dependsOn, ...rest } = spec
+  const { networks, ports, container, dependsOn, dns, oomScoreAdj, ...rest } = spec
   const said = {
     ...(networks.length === 0 ? {} : { networks }),
     ...(dependsOn.length === 0 ? {} : { dependsOn }),
+    ...(saysNothing(dns) ? {} : { dns }),
+    ...(oomScoreAdj === 0 ? {} : { oomScoreAdj }),
     container: saidOfContainer(container),
   }
   const hashed = { ...rest, ...said, ports: ports.map(saidOfPort) }

@@ -12,6 +12,7 @@ import {
   type ServiceDependency,
   type TaskSpec as TaskSpecProto,
 } from '../gen/tsswarm/v1/objects.ts'
+import { noDns, saysNothing } from '../spec/dns-spec.ts'
 import type {
   ContainerSpec,
   DependencySpec,
@@ -56,6 +57,8 @@ export function taskSpecToProto(spec: TaskSpec): TaskSpecProto {
     networks: spec.networks,
     forceUpdate: spec.forceUpdate,
     dependsOn: spec.dependsOn,
+    dns: saysNothing(spec.dns) ? undefined : spec.dns,
+    oomScoreAdj: spec.oomScoreAdj,
   }
 }
 
@@ -75,6 +78,8 @@ export function taskSpecFromProto(proto: TaskSpecProto): TaskSpec {
     networks: proto.networks,
     forceUpdate: proto.forceUpdate,
     dependsOn: proto.dependsOn.map(dependencyFromProto),
+    dns: proto.dns ?? noDns,
+    oomScoreAdj: proto.oomScoreAdj,
   }
 }
 

@@ -17,7 +17,7 @@ import { payloadUseJson } from './payload-json.ts'
 /** Docker's TaskSpec. */
 export function taskSpecJson(spec: TaskSpec): Json {
   return {
-    ContainerSpec: containerJson(spec.container),
+    ContainerSpec: { ...containerJson(spec.container), ...hostJson(spec) },
     Resources: {
       Limits: resourcesJson(spec.limits),
       Reservations: resourcesJson(spec.reservations),
@@ -31,6 +31,14 @@ export function taskSpecJson(spec: TaskSpec): Json {
   }
 }
 
+function hostJson({ dns, oomScoreAdj }: TaskSpec): Readonly<Record<string, Json>> {
+  const { nameservers, search, options } = dns
+  return omitEmpty({
+    DNSConfig: omitEmpty({ Nameservers: nameservers, Search: search, Options: options }),
+    OomScoreAdj: oomScoreAdj,
+  })
+}
+
 /** Ours: Docker's API knows nothing of it. */
 function dependencyJson({ service, condition }: DependencySpec): Json {
   return { Service: service, Condition: condition }
@@ -40,7 +48,7 @@ function networkJson({ target, aliases }: NetworkUse): Json {
   return { Target: target, ...omitEmpty({ Aliases: aliases }) }
 }
 
-function containerJson(container: ContainerSpec): Json {
+function containerJson(container: ContainerSpec): Readonly<Record<string, Json>> {
   return {
     Image: container.image,
     ...omitEmpty({

@@ -1,6 +1,7 @@
 // What a user writes of a service. Types are inferred from the schemas; defaults are Swarm's.
 import { z } from 'zod'
 import { dependencySpec } from './dependency-spec.ts'
+import { dnsSpec, noDns } from './dns-spec.ts'
 import { genericResource, kindsMax } from './generic-resource.ts'
 import { healthcheckSpec } from './healthcheck-spec.ts'
 import { parseIpRange } from './ip.ts'
@@ -154,6 +155,9 @@ export const taskSpec = z
     forceUpdate: z.number().int().min(0).default(0),
     /** They must be so far before tasks of this spec start for the first time. */
     dependsOn: z.array(dependencySpec).max(64).readonly().default([]),
+    dns: dnsSpec.default(noDns),
+    /** For the kernel's choice when memory is short; the lowest is killed last. */
+    oomScoreAdj: z.number().int().min(-1_000).max(1_000).default(0),
   })
   .readonly()
 

@@ -230,6 +230,8 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
     ),
     networks: fc.array(fc.record({ target: some, aliases: words }, plain), { maxLength: 2 }),
     forceUpdate: count,
+    dns: fc.record({ nameservers: words, search: words, options: words }, plain),
+    oomScoreAdj: fc.integer({ min: -1_000, max: 1_000 }),
     dependsOn: fc.array(
       fc.record(
         {

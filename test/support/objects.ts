@@ -187,7 +187,7 @@ export function aTask(facts: TaskFacts): Task {
 type PartialGroups = {
   readonly [Key in Exclude<
     keyof TaskSpec,
-    'container' | 'ports' | 'networks' | 'forceUpdate' | 'dependsOn'
+    'container' | 'ports' | 'networks' | 'forceUpdate' | 'dependsOn' | 'oomScoreAdj'
   >]?: Partial<TaskSpec[Key]>
 }
 

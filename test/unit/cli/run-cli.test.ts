@@ -106,9 +106,9 @@ t.test("Swarm's commands that are not there say what to do", async (t) => {
     code: 1,
     stderr: /^Error: "tsswarm swarm unlock" is not available in this version: managers/,
   })
-  t.match(await runCommandLine('service create --dns 1.1.1.1 nginx'), {
+  t.match(await runCommandLine('service create --log-driver syslog nginx'), {
     code: 1,
-    stderr: /flag --dns cannot be used/,
+    stderr: /flag --log-driver cannot be used/,
   })
   t.match(await runCommandLine('service logs --details web'), { code: 1, stderr: /no details/ })
   t.match(await runCommandLine('swarm init --autolock'), {

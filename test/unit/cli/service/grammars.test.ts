@@ -205,14 +205,11 @@ t.test('maps, lists and keyed lists change without losing their order', async (t
 
 t.test("flags of Swarm's that are not there are all told about", async (t) => {
   for (const name of [
-    'dns',
-    'dns-search',
     'log-driver',
     'log-opt',
     'with-registry-auth',
     'credential-spec',
     'isolation',
-    'oom-score-adj',
   ]) {
     t.type(absentServiceFlag(name), 'string', name)
   }

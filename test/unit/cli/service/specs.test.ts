@@ -84,6 +84,8 @@ t.test('an image alone is one replica with every default', async (t) => {
       networks: [],
       forceUpdate: 0,
       dependsOn: [],
+      dns: { nameservers: [], search: [], options: [] },
+      oomScoreAdj: 0,
     },
     endpointMode: 'vip',
     update: defaultUpdatePolicy,
@@ -282,4 +284,24 @@ t.test('generic resources are reserved by number, changed and removed by kind', 
     message: /reserves no such resource \(it reserves: gpu, lane\)/,
   })
   t.throws(() => update(none, '--generic-resource-rm gpu web'), { message: /it reserves: none/ })
+})
+
+t.test('name servers, search domains and options, and who is killed first', async (t) => {
+  const made = create(
+    '--dns 10.0.0.2 --dns-search lan --dns-option ndots:2 --oom-score-adj -500 nginx',
+  )
+  t.match(made.task, {
+    dns: { nameservers: ['10.0.0.2'], search: ['lan'], options: ['ndots:2'] },
+    oomScoreAdj: -500,
+  })
+  const { task } = update(
+    made,
+    '--dns-rm 10.0.0.2 --dns-add 10.0.0.3 --dns-search-rm lan --dns-option-add rotate --oom-score-adj 7',
+  )
+  t.match(task.dns, { nameservers: ['10.0.0.3'], search: [], options: ['ndots:2', 'rotate'] })
+  t.equal(task.oomScoreAdj, 7)
+  t.strictSame(update(made, '').task, made.task)
+  for (const bad of ['--dns 10.0.0.0/8', '--dns name', '--oom-score-adj 1001']) {
+    t.throws(() => create(`${bad} nginx`), bad)
+  }
 })
