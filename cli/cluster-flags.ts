@@ -4,9 +4,11 @@ import type { ClusterSpec as ClusterSpecProto } from '../proto/gen/tsswarm/v1/ob
 import { clusterSpec } from '../proto/spec/cluster-spec.ts'
 import { parseSpec } from '../proto/spec/parse-spec.ts'
 import { choice, duration, type Flags, type FlagValues, integer, list } from './flags.ts'
+import { rebalanceFlags, rebalanceOf } from './rebalance-flags.ts'
 import { defined } from './service/defined.ts'
 
 export const clusterFlags = {
+  ...rebalanceFlags,
   'cert-expiry': duration('Validity period for node certificates (ns|us|ms|s|m|h)', {
     shown: '2160h',
   }),
@@ -39,8 +41,9 @@ export function clusterSpecOf(
   flags: ClusterFlags,
   current: ClusterSpecProto | undefined,
 ): ClusterSpecProto {
+  const before = current === undefined ? undefined : clusterSpecFromProto(current)
   const wished = {
-    ...(current === undefined ? {} : clusterSpecFromProto(current)),
+    ...before,
     ...defined({
       nodeCertExpiryMs: flags['cert-expiry'],
       heartbeatMs: flags['dispatcher-heartbeat'],
@@ -48,6 +51,7 @@ export function clusterSpecOf(
       taskHistoryLimit: flags['task-history-limit'],
       payloadHistoryLimit: flags['version-history-limit'],
     }),
+    rebalance: rebalanceOf(flags, before?.rebalance),
   }
   return clusterSpecToProto(parseSpec(clusterSpec, wished, 'the cluster'))
 }

@@ -55,6 +55,7 @@ export const groups: readonly CommandGroup[] = [
       logs: async () => (await import('./commands/service-logs.ts')).command,
       ls: async () => (await import('./commands/service-ls.ts')).command,
       ps: async () => (await import('./commands/service-ps.ts')).command,
+      rebalance: async () => (await import('./commands/service-rebalance.ts')).command,
       rm: async () => (await import('./commands/service-rm.ts')).command,
       rollback: async () => (await import('./commands/service-rollback.ts')).command,
       scale: async () => (await import('./commands/service-scale.ts')).command,

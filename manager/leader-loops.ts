@@ -9,6 +9,7 @@ import { allocatorLoop } from './loops/allocator-loop.ts'
 import { drainLoop } from './loops/drain-loop.ts'
 import { nodeTasksLoop } from './loops/node-tasks-loop.ts'
 import { payloadReaperLoop } from './loops/payload-reaper-loop.ts'
+import { rebalanceLoop } from './loops/rebalance-loop.ts'
 import { removedNodeReaperLoop } from './loops/removed-node-reaper-loop.ts'
 import { schedulerLoop } from './loops/scheduler-loop.ts'
 import { servicesLoop } from './loops/services-loop.ts'
@@ -41,6 +42,7 @@ export function leaderLoops(deps: LeaderLoopsDeps): readonly NamedLoop[] {
     membershipLoop(part('membership')),
     servicesLoop(part('services')),
     nodeTasksLoop(part('node-tasks')),
+    rebalanceLoop(part('rebalance')),
     drainLoop(part('drain')),
     allocatorLoop(part('allocator')),
     schedulerLoop(part('scheduler')),

@@ -1,6 +1,5 @@
 // Transport-free handlers of the control API: one function a method of the Control service. What they share is here;
 // the handlers themselves are in files by object. ServiceLogs is the log broker's.
-import { SwarmError } from '../../proto/errors.ts'
 import type {
   ConnectNetworkRequest,
   ConnectNetworkResponse,
@@ -79,6 +78,7 @@ import { networkHandlers } from './networks.ts'
 import { nodeHandlers } from './nodes.ts'
 import { payloadHandlers } from './payloads.ts'
 import { plan } from './plan.ts'
+import { rebalanceService } from './rebalance-service.ts'
 import { serviceHandlers } from './services.ts'
 import { taskHandlers } from './tasks.ts'
 import { watchService } from './watch-service.ts'
@@ -121,9 +121,9 @@ export interface ControlApi {
   readonly listServices: StreamHandler<ListServicesRequest, ListServicesResponse>
   readonly updateService: Handler<UpdateServiceRequest, UpdateServiceResponse>
   readonly removeService: Handler<RemoveServiceRequest, RemoveServiceResponse>
-  readonly rebalanceService: Handler<RebalanceServiceRequest, RebalanceServiceResponse>
   readonly explainService: Handler<ExplainServiceRequest, ExplainServiceResponse>
   readonly explain: Handler<ExplainRequest, ExplainResponse>
+  readonly rebalanceService: Handler<RebalanceServiceRequest, RebalanceServiceResponse>
   readonly plan: Handler<PlanRequest, PlanResponse>
   readonly createNetwork: Handler<CreateNetworkRequest, CreateNetworkResponse>
   readonly getNetwork: Handler<GetNetworkRequest, GetNetworkResponse>
@@ -157,11 +157,9 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...connectionHandlers(deps),
     ...payloadHandlers(deps),
     ...taskHandlers(deps),
+    rebalanceService: (_, request) => rebalanceService(deps, request),
     plan: (caller, request) => plan(deps, caller, request),
     explain: (caller, request, signal) => explain(deps, caller, request, signal),
-    rebalanceService: async () => {
-      throw new SwarmError('UNSUPPORTED', 'this manager does not rebalance services: upgrade it')
-    },
     explainService: (_, request, signal) => explainService(deps, request, signal),
     watchService: (_, request, signal) => watchService(deps, request, signal),
   }

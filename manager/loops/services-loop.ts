@@ -132,6 +132,10 @@ function changedScope(before: Task | undefined, task: Task, tx: ReadTx): Place |
   const isJudged = isRunningNow || (isTerminal(task.state) && before?.state !== task.state)
   // An update may go on, or has failed.
   if (isJudged && service !== undefined && isUpdating(service)) return 'all'
+  // A move is done, or cannot be.
+  if (task.reason === 'rebalance' && (isRunningNow || task.err !== (before?.err ?? ''))) {
+    return scopeOf(task)
+  }
   // Who served until then can stop.
   if (isRunningNow && service !== undefined && policyOf(service).order === 'start-first') {
     return scopeOf(task)

@@ -13,7 +13,7 @@ import { gated, waitsFor } from './dependencies.ts'
 import { newTask, wantedState } from './new-task.ts'
 import { mayStart, restartAtMs, shouldRestart, successorAtMs, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
-import { isOnLostNode, type Slot, staysForNow } from './slot.ts'
+import { isFailedMove, isOnLostNode, type Slot, staysForNow } from './slot.ts'
 
 /** A plan stops growing here and is continued after it is applied. */
 export const planChangesMax = 5_000
@@ -50,6 +50,10 @@ export function settleSlot(
   drafting: Drafting,
 ): boolean {
   const { draft, env } = drafting
+  if (isFailedMove(slot, view)) {
+    draft.update({ ...slot.head, desiredState: TaskState.SHUTDOWN })
+    return true
+  }
   let retired = false
   for (const task of slot.tasks) {
     if (!isActive(task)) continue

@@ -86,12 +86,32 @@ export function taskInTheWay(
 }
 
 /**
- * Whether a task serves on until the one that takes over runs: with start-first, one of an earlier generation.
+ * Whether a task serves on until the one that takes over runs: one that is moved, and with start-first one of an earlier generation.
  */
 export function staysForNow(task: Task, { head }: Slot, view: ServiceView): boolean {
   const { service } = view
+  if (isMovedBy(task, head, view)) return head.state !== TaskState.RUNNING || !isActive(head)
   if (service === undefined || policyOf(service).order !== 'start-first') return false
   if (task === head || !isActive(task) || task.state !== TaskState.RUNNING) return false
   if (task.specVersion >= head.specVersion || isOnLostNode(task, view)) return false
   return head.state !== TaskState.RUNNING || !isActive(head)
+}
+
+/** Whether the head was made to move this task onto another node, and it runs meanwhile. */
+function isMovedBy(task: Task, head: Task, view: ServiceView): boolean {
+  return (
+    head.reason === 'rebalance' &&
+    task !== head &&
+    isActive(task) &&
+    task.state === TaskState.RUNNING &&
+    task.specVersion === head.specVersion &&
+    !isOnLostNode(task, view)
+  )
+}
+
+/** Whether the head was to move a task that serves on, and cannot: it ended, its node is lost, or no node takes it. */
+export function isFailedMove({ head, tasks }: Slot, view: ServiceView): boolean {
+  if (!isActive(head) || !tasks.some((task) => isMovedBy(task, head, view))) return false
+  const isUnplaced = head.nodeId === undefined && head.err !== ''
+  return isTerminal(head.state) || isOnLostNode(head, view) || isUnplaced
 }

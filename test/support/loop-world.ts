@@ -4,6 +4,7 @@ import { OverlayHistory } from '../../manager/bus/overlay-history.ts'
 import { storeOverlay } from '../../manager/bus/store-overlay.ts'
 import { allocatorLoop } from '../../manager/loops/allocator-loop.ts'
 import { nodeTasksLoop } from '../../manager/loops/node-tasks-loop.ts'
+import { rebalanceLoop } from '../../manager/loops/rebalance-loop.ts'
 import { schedulerLoop } from '../../manager/loops/scheduler-loop.ts'
 import { servicesLoop } from '../../manager/loops/services-loop.ts'
 import { taskReaperLoop } from '../../manager/loops/task-reaper-loop.ts'
@@ -69,7 +70,14 @@ export class LoopWorld {
     const changedIndex = (id: NetworkId): number => this.#history.lastOf(networkSubject(id)).index
     const deps = { ...basics, acks: this.#acks(), changedIndex }
     this.#loops = new AbortController()
-    const loops = [schedulerLoop, servicesLoop, taskReaperLoop, nodeTasksLoop, allocatorLoop]
+    const loops = [
+      rebalanceLoop,
+      schedulerLoop,
+      servicesLoop,
+      taskReaperLoop,
+      nodeTasksLoop,
+      allocatorLoop,
+    ]
     this.#running = runAll(
       this.#loops.signal,
       loops.map((loop) => loop(deps)),

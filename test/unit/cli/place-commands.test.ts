@@ -136,3 +136,26 @@ t.test('a plan refuses what the action refuses', async (t) => {
     stderr: /see "tsswarm service create --help"/,
   })
 })
+
+t.test('service rebalance tells the service; global ones are refused', async (t) => {
+  const d = await aDaemon(t)
+  const web = await createService(d.world, { name: 'web' })
+  t.match(await d.run('service rebalance web'), { code: 0, stdout: 'web\n' })
+  const told = d.world.store.view((tx) => tx.get('services', web.id))?.rebalance
+  t.match(told, { moved: 0 })
+  t.match(await d.run('service rebalance web'), { code: 0 })
+  t.same(d.world.store.view((tx) => tx.get('services', web.id))?.rebalance, told, 'it goes on')
+  await createService(d.world, { name: 'all', mode: { kind: 'global' } })
+  t.match(await d.run('service rebalance all'), { code: 1, stderr: /is global: only tasks of/ })
+  t.match(await d.run('service rebalance nope'), { code: 1, stderr: /not found/ })
+})
+
+t.test('swarm update --rebalance keeps what it is not told', async (t) => {
+  const d = await aDaemon(t)
+  const policy = () => d.world.store.view((tx) => [...tx.all('cluster')][0]?.spec.rebalance)
+  t.same(policy(), { mode: 'off', movesMax: 1 })
+  t.match(await d.run('swarm update --rebalance gradual'), { code: 0 })
+  t.match(await d.run('swarm update --rebalance-moves 3'), { code: 0 })
+  t.same(policy(), { mode: 'gradual', movesMax: 3 })
+  t.match(await d.run('swarm update --rebalance-moves 0'), { code: 125 })
+})
