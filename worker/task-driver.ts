@@ -352,15 +352,18 @@ export class TaskDriver {
   ): Promise<void> {
     const { controller, release } = childController(signal)
     const end = (): void => controller.abort()
-    const ended = this.#watch(controller.signal).finally(end)
+    const ended = this.#watch(controller.signal)
+      .catch((err: unknown) => {
+        // Cut short here. An executor that cuts it short by itself has failed, and is asked again later.
+        if (!controller.signal.aborted || !hasCode(err, 'CANCELLED')) throw err
+      })
+      .finally(end)
     // Whoever waits for it reads it.
     ended.catch(() => {})
     try {
       await other(controller.signal)
       end()
-      await ended.catch((err: unknown) => {
-        if (!hasCode(err, 'CANCELLED')) throw err
-      })
+      await ended
     } finally {
       end()
       release()

@@ -535,3 +535,29 @@ t.test('the end of a container while it is asked is its own', async (t) => {
   await node.until('a', S.FAILED)
   t.equal(node.last('a')?.err, 'task: non-zero exit (5)')
 })
+
+t.test(
+  'an executor that gives up waiting by itself is asked again later, not at once',
+  async (t) => {
+    const node = new Node({ localImages: { hello: asked(() => well) } })
+    let waits = 0
+    node.wrap = (executor) => {
+      const wait: Executor['wait'] = async () => {
+        waits += 1
+        throw new SwarmError('CANCELLED', 'closing')
+      }
+      return new Proxy(executor, {
+        get: (target, name) => {
+          if (name === 'wait') return wait
+          const value = Reflect.get(target, name)
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      })
+    }
+    await node.start()
+    t.teardown(() => node.stop())
+    await node.assign(anAssignedTask({ id: 'a' }))
+    await node.clock.advance(10_000)
+    t.ok(waits > 0 && waits < 50, `${waits}`)
+  },
+)
