@@ -112,8 +112,21 @@ export class Oracle {
     if (object.state < old.state) {
       this.fail(`task ${object.id} went from state ${old.state} back to ${object.state} on ${host}`)
     }
+    this.#checkHealth(host, old, object)
     if (old.nodeId !== undefined && object.nodeId !== old.nodeId) {
       this.fail(`task ${object.id} moved from ${old.nodeId} to ${object.nodeId}`)
+    }
+  }
+
+  /** A task that is asked runs once it is healthy, and is never less far than it was. */
+  #checkHealth(host: string, old: Task, { id, state, health }: Task): void {
+    if (state === TaskState.RUNNING && health?.state === 'starting') {
+      this.fail(`task ${id} runs on ${host} before it is healthy`)
+    }
+    const order = ['starting', 'healthy', 'unhealthy']
+    const [was, is] = [old.health, health].map((one) => order.indexOf(one?.state ?? ''))
+    if (was !== undefined && is !== undefined && is < was) {
+      this.fail(`task ${id} was ${old.health?.state} and is ${health?.state} again on ${host}`)
     }
   }
 

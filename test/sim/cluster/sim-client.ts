@@ -151,6 +151,11 @@ export class SimClient {
     }
   }
 
+  /** Every third service is asked for its health. */
+  #image(): string {
+    return this.#rounds % 3 === 2 ? 'asked' : 'hello'
+  }
+
   #nextMode(): SimMode {
     const own = Number(/\d+/.exec(this.#name)?.[0] ?? 0)
     return modes[(this.#rounds + own) % modes.length] ?? 'replicated'
@@ -170,7 +175,7 @@ export class SimClient {
         ...(isJob ? {} : { update: { failureAction: 'continue' } }),
         task: {
           container: {
-            image: isJob ? 'batch' : 'hello',
+            image: isJob ? 'batch' : this.#image(),
             env,
             stopGraceMs: 1_000,
             secrets,

@@ -2,8 +2,10 @@
 // the real manager. A killed process leaves disk and containers; a power loss leaves what was synced.
 import { SimProcess, type SimRandom, VirtualDisk, type World } from 'raft-ts/testing'
 import type { Logger } from '../../../proto/lib/log.ts'
+import { seededRandom } from '../../../proto/lib/random.ts'
 import { type NodeId, nodeId } from '../../../proto/objects/index.ts'
-import { FakeHost } from '../../../worker/executor/fake/fake-host.ts'
+import { FakeHost, type FakeImage } from '../../../worker/executor/fake/fake-host.ts'
+import { imageHealth } from '../../../worker/image/image-health.ts'
 import type { Links } from './links.ts'
 import type { Oracle } from './oracle.ts'
 import type { Place } from './place.ts'
@@ -66,7 +68,11 @@ export class SimHost {
     const kernel = new SimProcess(`${name} kernel`, around.world, 1)
     this.containers = new FakeHost({
       clock: new SimClock(kernel, () => around.world.nowMs),
-      localImages: { hello: { stopMs: 20 }, batch: { runMs: 400, stopMs: 20 } },
+      localImages: {
+        hello: { stopMs: 20 },
+        batch: { runMs: 400, stopMs: 20 },
+        asked: askedImage(name),
+      },
       createMs: 10,
       startMs: 10,
     })
@@ -172,5 +178,18 @@ export class SimHost {
       this.kill()
       this.#around.world.after(restartMs, () => this.start())
     })
+  }
+}
+
+/** Containers that are asked for their health, and fall ill now and then, some of them before they were ever well. */
+function askedImage(host: string): FakeImage {
+  // Its own: other choices of a run stay what they were.
+  const random = seededRandom(Buffer.from(host).readUIntBE(0, Math.min(6, host.length)))
+  const health = imageHealth({ Test: ['CMD', 'ask'], Interval: 7e8, Retries: 2, Timeout: 5e8 }, [])
+  const isIll = (): boolean => random.float() < 0.1
+  return {
+    health,
+    stopMs: 20,
+    probe: () => ({ kind: 'ended', exitCode: isIll() ? 1 : 0, output: '' }),
   }
 }
