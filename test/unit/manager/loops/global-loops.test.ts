@@ -16,7 +16,9 @@ async function aWorld(t: Test): Promise<LoopWorld> {
     await world.addSpec(hash, { restart: { delayMs: 1_000 }, image })
   }
   world.lead()
-  await world.addService({ mode: { kind: 'global' }, task: { image: 'old' } })
+  // Tasks fail at any moment: nobody is here to go on with an update that is paused.
+  const update = { failureAction: 'continue' } as const
+  await world.addService({ mode: { kind: 'global' }, task: { image: 'old' }, update })
   await world.quiet()
   return world
 }

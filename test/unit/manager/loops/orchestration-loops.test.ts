@@ -13,7 +13,8 @@ async function aWorld(t: Test, replicas: number): Promise<LoopWorld> {
   await world.addSpec('spec-1', { restart: { delayMs: 1_000 } })
   await world.addSpec('spec-2', { restart: { delayMs: 1_000 }, image: 'new' })
   world.lead()
-  await world.addService({ replicas })
+  // Tasks fail at any moment: nobody is here to go on with an update that is paused.
+  await world.addService({ replicas, update: { failureAction: 'continue' } })
   await world.quiet()
   return world
 }
