@@ -41,7 +41,7 @@ t.test(
     const flags = ['--quiet', '--name', 'grows', '--network', 'back', ...place]
     await lab.cli(host, 'service', 'create', ...flags, 'lab/hello')
     await cluster.kill(gone)
-    await lab.until('another one leads', async () => (await leaderOf(cluster)) !== gone)
+    await lab.until('another one leads', async () => (await lab.leader(host)) !== gone)
     await lab.cli(host, 'service', 'scale', '--detach', 'grows=2')
     t.equal((await lab.untilRunning(host, 'grows', 2)).length, 2)
     await cluster.restart(gone)
