@@ -129,7 +129,7 @@ t.test(
     const bind = await lab.until('rejected', async () =>
       (await lab.tasks('m1', 'nosource')).find(({ state }) => state.startsWith('Rejected')),
     )
-    t.match(bind.error, /invalid bind mount source/)
+    t.match(bind.error, /bind source path does not exist: \/not\/there/)
     await lab.cli('m1', 'service', 'rm', 'noimage', 'nosource')
   },
 )
@@ -151,9 +151,9 @@ t.test('a wrong or foreign token is refused, and the host stays outside', async 
   t.match(await lab.cli('w1', 'info'), /inactive/)
 })
 
-t.test('twenty joins and leaves in a row', async (t) => {
+t.test('eight joins and leaves in a row', async (t) => {
   const at = `${lab.address('m1')}:2377`
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < 8; round++) {
     const role = round % 4 === 3 ? 'manager' : 'worker'
     const token = await lab.cli('m1', 'swarm', 'join-token', '-q', role)
     await lab.cli('w1', 'swarm', 'join', '--token', token, at)

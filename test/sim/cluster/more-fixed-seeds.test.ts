@@ -1,4 +1,4 @@
 // In a file of its own, so that two processors share the work.
 import { testSeeds } from './cluster-runs.ts'
 
-testSeeds('forty-five more fixed fault scripts', 91, 45)
+testSeeds('thirty more fixed fault scripts', 91, 30)
