@@ -16,7 +16,7 @@ import { coverageText, scriptText } from './raft.ts'
 const clock = systemClock
 const threads = availableParallelism()
 /** A good minute on two quiet cores. */
-const fixedSeeds = 1500
+const fixedSeeds = 1000
 /** New seeds are begun for so long. */
 const newSeedsMs = 20_000
 /** Every batch begins with fresh threads, which are slow at first. */

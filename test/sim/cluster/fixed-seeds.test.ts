@@ -7,4 +7,4 @@ t.test('the same seed gives the same run', async (t) => {
   t.same(one, two)
 })
 
-testSeeds('thirty fixed fault scripts', 1, 30)
+testSeeds('twenty fixed fault scripts', 1, 20)

@@ -59,6 +59,11 @@ export function controlSocketFile(dir: string): string {
   return `${dir}/resolver.sock`
 }
 
+/** Of the resolver, from before it runs. */
+export function pidFile(dir: string): string {
+  return `${dir}/resolver.pid`
+}
+
 export function logFile(dir: string): string {
   return `${dir}/resolver.log`
 }

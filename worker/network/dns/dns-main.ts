@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { Server as TcpServer } from 'node:net'
 import { systemClock } from '../../../proto/lib/clock.ts'
 import { systemRandom } from '../../../proto/lib/random.ts'
-import type { ResolverConfig } from './control-messages.ts'
+import { pidFile, type ResolverConfig } from './control-messages.ts'
 import { bindMode, handBackSockets, listen, listenIn } from './listen.ts'
 import { NodeResolver } from './node-resolver.ts'
 import { successorMode } from './resolver-argv.ts'
@@ -48,7 +48,7 @@ async function serve(config: ResolverConfig): Promise<void> {
 
 async function announce(resolver: NodeResolver, config: ResolverConfig): Promise<void> {
   await resolver.listenForControl()
-  writeFileSync(`${config.dir}/resolver.pid`, `${process.pid}`)
+  writeFileSync(pidFile(config.dir), `${process.pid}`)
 }
 
 function succeed(config: ResolverConfig): void {

@@ -19,7 +19,8 @@ export interface ListenAddress {
   readonly port: number
 }
 
-const timeoutMs = 8_000
+/** Less than a resolver is given to come up. */
+const timeoutMs = 25_000
 const backlog = 128
 /** Bursts wait there; the kernel grants less where its limit is lower. */
 const receiveBufferBytes = 1024 * 1024

@@ -9,7 +9,7 @@ import type { RunCommand } from '../../../proto/lib/command.ts'
 import { version as programVersion } from '../../../proto/version.ts'
 import { enterNamespace, findNamespace } from '../data-plane.ts'
 import { type ControlConnection, connectControl } from './control-connection.ts'
-import { type ControlAnswer, logFile, type ResolverConfig } from './control-messages.ts'
+import { type ControlAnswer, logFile, pidFile, type ResolverConfig } from './control-messages.ts'
 import { resolverArgv } from './resolver-argv.ts'
 
 export interface OpenOptions {
@@ -45,7 +45,9 @@ export interface OpenResolver {
 
 type Welcome = ControlAnswer & { readonly kind: 'welcome' }
 
-const startMs = 10_000
+/** On a host with far more to do than it can: a program that is given up too soon, and begun again, only adds to that. */
+const startMs = 30_000
+const helloMs = 5_000
 const replaceMs = 10_000
 const endMs = 3_000
 const pollMs = 10
@@ -87,7 +89,7 @@ async function findRunning({ dir, clock }: OpenOptions): Promise<Running | undef
   const connection = await connectControl(dir, clock).catch(() => undefined)
   if (connection === undefined) return undefined
   // One that hangs is as good as none; it is killed by its pid.
-  const welcome = await connection.request({ kind: 'hello' }, 2_000).catch(() => undefined)
+  const welcome = await connection.request({ kind: 'hello' }, helloMs).catch(() => undefined)
   if (welcome?.kind === 'welcome') return { connection, welcome }
   connection.close()
   return undefined
@@ -152,9 +154,9 @@ async function awaitEnd(pid: number, { clock, dir }: OpenOptions): Promise<void>
   }
 }
 
-/** A process that does not listen to the control socket any more still has the port. */
+/** A process that does not listen to the control socket, not yet or not any more, may have the port. */
 async function killRemnant(options: OpenOptions): Promise<void> {
-  const text = await readFile(`${options.dir}/resolver.pid`, 'utf8').catch(() => '')
+  const text = await readFile(pidFile(options.dir), 'utf8').catch(() => '')
   const pid = Number(text)
   if (!Number.isInteger(pid) || pid < 2 || !(await isResolver(pid, options.dir))) return
   kill(pid)
@@ -187,12 +189,13 @@ async function start(options: OpenOptions, config: ResolverConfig): Promise<void
   const script = [
     'log=$1; shift',
     'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift',
-    'exec setsid --fork "$@" </dev/null >>"$log" 2>&1',
+    // Its pid is known before it runs: one that does not come up is killed before the next is begun.
+    `exec setsid --fork /bin/sh -c 'echo $$ >"$1" && shift && exec "$@"' resolver "$@" </dev/null >>"$log" 2>&1`,
   ].join('\n')
   const enter = hostNamespaceFile === undefined ? [] : enterNamespace(hostNamespaceFile)
   const argv = [...enter, ...resolverArgv(mainFile, config, false)]
   const shell = ['/bin/sh', '-c', script, 'resolver']
-  const result = await run([...shell, logFile(dir), ...cgroupDirs, '--', ...argv])
+  const result = await run([...shell, logFile(dir), ...cgroupDirs, '--', pidFile(dir), ...argv])
   if (result.code === 0) return
   throw new SwarmError('UNAVAILABLE', `cannot start the resolver: ${result.stderr.trim()}`)
 }

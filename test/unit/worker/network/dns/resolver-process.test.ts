@@ -29,6 +29,7 @@ import {
   headerOf,
 } from '../../../../support/dns.ts'
 import { until, untilSeen } from '../../../../support/until.ts'
+import { VirtualClock } from '../../../../support/virtual-clock.ts'
 
 const asker = '127.1.0.7'
 const network = anOverlay({ subnets: ['127.1.0.0/16'] })
@@ -184,6 +185,37 @@ t.test('another version takes over without a question lost', async (t) => {
 function isZombie(pid: number): boolean {
   return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
 }
+
+t.test('one that does not come up in time is ended before the next is begun', async (t) => {
+  const { dir, daemon } = await aWorld(t)
+  // In place of the program, with its configuration, which it is known by.
+  const hung = 'setInterval(() => {}, 1_000_000)'
+  const run: ResolverProcessOptions['run'] = (argv, options) =>
+    runCommand(
+      [...argv.slice(0, argv.indexOf(process.execPath) + 1), '-e', hung, ...argv.slice(-1)],
+      options,
+    )
+  const clock = new VirtualClock()
+  let outcome = ''
+  const settle = (text: string): void => {
+    outcome = text
+  }
+  daemon({ run, clock })
+    .start()
+    .then(settle, ({ code }: { code: string }) => settle(code))
+  while (outcome === '') {
+    await clock.advance(500)
+    await new Promise(setImmediate)
+  }
+  t.equal(outcome, 'UNAVAILABLE')
+  const pid = readFileSync(join(dir, 'resolver.pid'), 'utf8').trim()
+  // What has ended and waits for its parent has no arguments.
+  const argumentsOf = (): string =>
+    existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : ''
+  t.match(argumentsOf(), hung)
+  t.equal(await daemon().start(), 'started')
+  t.equal(argumentsOf(), '')
+})
 
 t.test('a question that waits for an answer from outside survives the change', async (t) => {
   const { daemon, port, dir } = await aWorld(t)
