@@ -21,15 +21,12 @@ const ignored: Readonly<Record<string, string>> = {
   userns_mode: 'tasks have no user namespace',
   container_name: 'tasks are named after their service',
   expose: 'services on a network reach each other on every port',
-  oom_score_adj: "Swarm's client drops it too",
   tmpfs: 'use volumes with type: tmpfs',
 }
 
 /** In this version; elsewhere in Swarm they have an effect. */
 const refused: Readonly<Record<string, string>> = {
   credential_spec: 'it is for Windows, and tsswarm runs on Linux',
-  dns: 'it is not available in this version: names are asked of the resolver of the node',
-  dns_search: 'it is not available in this version: write full names',
   stdin_open: 'it is not available in this version: tasks have no standard input',
 }
 
@@ -66,6 +63,10 @@ function checkNetworkAddresses(service: Section): void {
     for (const key of ['ipv4_address', 'ipv6_address']) {
       if (use?.has(key)) use.notice(key, 'has no effect: the swarm gives addresses')
     }
-    if (use?.has('driver_opts')) use.fault('driver_opts', 'is not available in this version')
+    if (use?.has('driver_opts')) {
+      const why =
+        'a service has no options of its own on a network: those of the network itself go under the top-level "networks"'
+      use.fault('driver_opts', why)
+    }
   }
 }

@@ -78,7 +78,7 @@ export function loadCompose(files: readonly ComposeText[], options: LoadOptions)
 export function projectText(project: Project): string {
   const services = entryOf(project.root, 'services')
   if (services?.kind !== 'map') return emitYaml(project.root)
-  // Swarm's client reads it and forgets it, in what it prints as in what it deploys.
+  // Swarm's client reads it and forgets it. What it prints is compared; a deployment keeps what was written.
   const shown = [...services.entries].map(([name, { value }]): [string, Node] => [
     name,
     value.kind === 'map' ? changed(value, { oom_score_adj: undefined }) : value,

@@ -3,15 +3,17 @@ import { hasCode } from '../../proto/errors.ts'
 import { type DependencySpec, dependencyConditions } from '../../proto/spec/dependency-spec.ts'
 import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
-import { serviceMode } from '../../proto/spec/service-mode.ts'
 import {
+  type NetworkUse,
   type ServiceSpec,
   type ServiceSpecInput,
   serviceSpec,
 } from '../../proto/spec/service-spec.ts'
 import { capability } from '../service/create-spec.ts'
 import { defined } from '../service/defined.ts'
+import { dnsOf } from './dns-of.ts'
 import { checkServiceKeys } from './ignored-keys.ts'
+import { modeOf } from './mode-of.ts'
 import { imageLabel, type StackNames } from './names.ts'
 import type { Section } from './section.ts'
 import {
@@ -48,7 +50,7 @@ export function serviceOf(
     labels: { ...names.labelled(deploy?.pairs('labels') ?? {}), [imageLabel]: image },
     task: taskOf({ key, image }, service, names),
     ...defined({
-      mode: modeOf(service, deploy),
+      mode: modeOf(service),
       endpointMode: deploy && wordOf(deploy, 'endpoint_mode', ['vip', 'dnsrr']),
       update,
       rollback,
@@ -65,6 +67,7 @@ function taskOf(
   const deploy = service.section('deploy')
   const resources = deploy?.section('resources')
   const placement = deploy?.section('placement')
+  const networks = networksOf(key, service, names)
   return {
     container: containerOf(image, service, names),
     limits: resourcesOf(resources?.section('limits')),
@@ -75,9 +78,10 @@ function taskOf(
       maxReplicasPerNode: placement?.number('max_replicas_per_node') ?? 0,
     },
     ports: portsOf(service),
-    networks: networksOf(key, service, names),
+    networks,
     dependsOn: dependenciesOf(service, names),
-    ...defined({ restart: restartOf(service) }),
+    dns: dnsOf(service, networks),
+    ...defined({ restart: restartOf(service), oomScoreAdj: service.number('oom_score_adj') }),
   }
 }
 
@@ -131,62 +135,7 @@ function ulimitsOf(service: Section): { name: string; soft: number; hard: number
   })
 }
 
-function modeOf(service: Section, deploy: Section | undefined): ServiceSpecInput['mode'] {
-  const kind = deploy?.text('mode') ?? 'replicated'
-  const replicas = deploy?.number('replicas')
-  const wish = service.section('x-schedule')
-  if (wish !== undefined) return scheduleOf(service, wish, deploy)
-  const words = {
-    replicated: { kind, replicas: replicas ?? 1 },
-    global: { kind },
-    'replicated-job': {
-      kind,
-      completions: replicas ?? 1,
-      maxConcurrent: Math.max(replicas ?? 1, 1),
-    },
-    'global-job': { kind },
-  }
-  if (deploy !== undefined && !Object.hasOwn(words, kind)) {
-    return deploy.fault('mode', `must be one of ${Object.keys(words).join(', ')}, not "${kind}"`)
-  }
-  if (kind.startsWith('global') && replicas !== undefined && replicas > 0) {
-    return deploy?.fault(
-      'replicas',
-      `goes with mode replicated and replicated-job only, not ${kind}`,
-    )
-  }
-  const parsed = serviceMode.safeParse(words[kind as keyof typeof words])
-  if (parsed.success) return parsed.data
-  return deploy?.fault('mode', `"${kind}" is not available in this version: use replicated`)
-}
-
-/** `x-schedule: {cron: "0 3 * * *", time_zone: UTC}`: the service is a job that is run again and again. */
-function scheduleOf(
-  service: Section,
-  wish: Section,
-  deploy: Section | undefined,
-): ServiceSpecInput['mode'] {
-  const completions = deploy?.number('replicas') ?? 1
-  const parsed = serviceMode.safeParse({
-    kind: 'cron',
-    schedule: wish.text('cron') ?? '',
-    completions,
-    maxConcurrent: Math.max(completions, 1),
-    ...defined({
-      timeZone: wish.text('time_zone'),
-      missedWindowMs: wish.ms('missed_window'),
-      concurrency: wish.text('concurrency'),
-      keepCompleted: wish.number('keep_completed'),
-      keepFailed: wish.number('keep_failed'),
-      retries: wish.number('retries'),
-      backoffMaxMs: wish.ms('backoff_max'),
-    }),
-  })
-  if (parsed.success) return parsed.data
-  return service.fault('x-schedule', parsed.error.issues[0]?.message ?? 'is no schedule')
-}
-
-function networksOf(key: string, service: Section, names: StackNames): TaskInput['networks'] {
+function networksOf(key: string, service: Section, names: StackNames): readonly NetworkUse[] {
   const section = service.section('networks')
   const keys = section?.keys() ?? ['default']
   return keys.flatMap((name) => {
@@ -251,6 +200,10 @@ const keys: readonly (readonly [string, string])[] = [
   ['task.ports', 'ports'],
   ['task.networks', 'networks'],
   ['task.dependsOn', 'depends_on'],
+  ['task.dns.nameservers', 'dns'],
+  ['task.dns.search', 'dns_search'],
+  ['task.dns.options', 'x-dns-opt'],
+  ['task.oomScoreAdj', 'oom_score_adj'],
   ['task.container.image', 'image'],
   ['task.container.labels', 'labels'],
   ['task.container.env', 'environment'],
@@ -264,6 +217,13 @@ const keys: readonly (readonly [string, string])[] = [
   ['task.container.stopSignal', 'stop_signal'],
   ['task.container.stopGraceMs', 'stop_grace_period'],
   ['task.container.capAdd', 'cap_add'],
+  ['task.container.capDrop', 'cap_drop'],
+  ['task.container.user', 'user'],
+  ['task.container.workdir', 'working_dir'],
+  ['task.container.sysctls', 'sysctls'],
+  ['task.container.command', 'entrypoint'],
+  ['task.container.args', 'command'],
+  ['endpointMode', 'deploy'],
 ]
 
 /** The key whose value the field comes from; the service itself when it cannot be told. */
