@@ -52,7 +52,7 @@ export async function* watchService(
       const change = nextChange(store, id, controller.signal)
       // Awaited below, after the answer was taken; until then a failure must not end the process.
       change.catch(() => {})
-      const state = store.view((tx) => stateOf(tx, id, clock.wallMs()))
+      const state = store.view((tx) => stateOf(tx, id))
       yield state
       if (state.removed) return
       await change
@@ -82,7 +82,7 @@ async function nextChange(store: Store, id: ServiceId, signal: AbortSignal): Pro
   }
 }
 
-function stateOf(tx: ReadTx, id: ServiceId, nowMs: number): WatchServiceResponse {
+function stateOf(tx: ReadTx, id: ServiceId): WatchServiceResponse {
   const service = tx.get('services', id)
   const whole = serviceViewOf(tx, id, 'all')
   const tasks = service === undefined ? whole.tasks : ofRun(whole.tasks, service)
@@ -90,7 +90,7 @@ function stateOf(tx: ReadTx, id: ServiceId, nowMs: number): WatchServiceResponse
   // What differs only in where it may be, and fits where it is, is as it should be.
   const isOutdated = service === undefined ? () => true : outdatedBy(service, view)
   const current = tasks.filter((task) => isRunning(task) && !isOutdated(task))
-  const givenUp = givenUpTasks(view, nowMs)
+  const givenUp = givenUpTasks(view)
   return {
     service: service === undefined ? undefined : progressView(tx, service, view, isOutdated),
     tasks: shownTasks(tasks, givenUp).map((task) => taskView(tx, task, false)),
@@ -119,17 +119,17 @@ function givenUpPlaces(tasks: readonly Task[]): readonly Place[] {
 }
 
 /** The last tasks of the slots that get no other one of the present spec. */
-function givenUpTasks(view: ServiceView, nowMs: number): readonly Task[] {
+function givenUpTasks(view: ServiceView): readonly Task[] {
   const ended = view.tasks.some(
     (task) => isTerminal(task.state) && task.desiredState < TaskState.REMOVE,
   )
   // Spares the many updates of a service that is well the sorting of its tasks.
   if (!ended) return []
   const mode = view.service?.spec.mode
-  if (mode !== undefined && isJob(mode)) return failedSlots(view, nowMs).map(({ head }) => head)
+  if (mode !== undefined && isJob(mode)) return failedSlots(view).map(({ head }) => head)
   return slotsOf(view.tasks)
     .filter((slot) => slot.head.specHash === view.service?.specHash)
-    .filter((slot) => hasGivenUp(slot, view, nowMs))
+    .filter((slot) => hasGivenUp(slot, view))
     .map((slot) => slot.head)
 }
 

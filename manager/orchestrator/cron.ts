@@ -15,7 +15,7 @@ import { nextTimeMs } from '../../proto/spec/cron-schedule.ts'
 import type { CronMode } from '../../proto/spec/service-mode.ts'
 import { keptRuns, missedRun, withDueRuns } from './cron-runs.ts'
 import { doneSlots, failedSlots, type JobRun, planRun, sizesOf } from './job.ts'
-import { endedByItself } from './restart.ts'
+import { endedByItself, hasEndedOnItsOwn } from './restart.ts'
 import { PlanDraft, type ServiceView } from './service-view.ts'
 import { planOf } from './settle.ts'
 import { isOutOfTheWay, type Slot } from './slot.ts'
@@ -77,7 +77,7 @@ function endOf(run: CronRun, mode: CronMode, { view, env }: Looking): CronRun {
   if (done >= mode.completions) {
     return { ...run, state: 'completed', endedMs: env.wallMs }
   }
-  const failed = failedSlots(own, env.nowMs, (slot) => withBackoff(own, slot, mode))
+  const failed = failedSlots(own, (slot) => withBackoff(own, slot, mode))
   if (failed.length === 0 || done + failed.length < mode.completions) return run
   const err = failed.map(({ head }) => head.err).find((text) => text !== '') ?? ''
   const tries = `${failed.length} of ${mode.completions} tasks failed`
@@ -100,7 +100,8 @@ function withBackoff(view: ServiceView, slot: Slot, mode: CronMode): ServiceView
       const { restart } = spec
       const doubled = restart.delayMs * 2 ** Math.min(30, Math.max(0, failures - 1))
       const delayMs = Math.max(restart.delayMs, Math.min(mode.backoffMaxMs, doubled))
-      const condition = mode.retries === 0 ? 'none' : restart.condition
+      const hasFailed = hasEndedOnItsOwn(slot.head)
+      const condition = mode.retries === 0 && hasFailed ? 'none' : restart.condition
       const maxAttempts = mode.retries
       return { ...spec, restart: { condition, delayMs, maxAttempts, windowMs: 0 } }
     },

@@ -76,8 +76,7 @@ export function planRun(run: JobRun, view: ServiceView, drafting: Drafting): voi
   }
   const viewOf = run.viewOf ?? (() => view)
   for (const slot of open) settleSlot(slot, run.service, viewOf(slot), drafting)
-  const { nowMs } = drafting.env
-  const atWork = open.filter((slot) => !hasFailed(slot, viewOf(slot), nowMs)).length
+  const atWork = open.filter((slot) => !hasFailed(slot, viewOf(slot))).length
   addSlots(run, run.maxConcurrent - atWork, view, drafting)
 }
 
@@ -111,15 +110,14 @@ export function doneSlots(tasks: readonly Task[]): readonly Slot[] {
   return slotsOf(tasks).filter(isDone)
 }
 
-function hasFailed(slot: Slot, view: ServiceView, nowMs: number): boolean {
-  return isTerminal(slot.head.state) && !shouldRestart(slot, slot.head, view, nowMs)
+function hasFailed(slot: Slot, view: ServiceView): boolean {
+  return isTerminal(slot.head.state) && !shouldRestart(slot, slot.head, view)
 }
 
 /** The slots that failed and are not tried again in this run. */
 export function failedSlots(
   view: ServiceView,
-  nowMs: number,
   viewOf: (slot: Slot) => ServiceView = () => view,
 ): readonly Slot[] {
-  return slotsOf(view.tasks).filter((slot) => !isDone(slot) && hasFailed(slot, viewOf(slot), nowMs))
+  return slotsOf(view.tasks).filter((slot) => !isDone(slot) && hasFailed(slot, viewOf(slot)))
 }

@@ -2,7 +2,7 @@
 // history is what is left of the slot's tasks, so nothing is remembered and a new leader goes on.
 // Source: Docker Swarm's restart supervisor; unlike there the delay is counted from the end of the task, and a lost
 // node causes none.
-import { isTerminal, type Task, TaskState } from '../../proto/objects/index.ts'
+import { isTerminal, type Task, type TaskReason, TaskState } from '../../proto/objects/index.ts'
 import { type RestartPolicy, restartPolicy } from '../../proto/spec/service-spec.ts'
 import type { TaskStart } from './new-task.ts'
 import type { ServiceView } from './service-view.ts'
@@ -21,33 +21,61 @@ export function restartPolicyOf(task: Task, view: ServiceView): RestartPolicy {
   return view.taskSpec(task.specHash)?.restart ?? defaultPolicy
 }
 
-/** Whether the slot gets another task after this one, its newest. */
-export function shouldRestart(slot: Slot, task: Task, view: ServiceView, nowMs: number): boolean {
+/**
+ * Whether the slot gets another task after this one, its newest. Attempts are about tasks that ended by themselves: one that was stopped, or
+ * lost its node, is followed however many there were.
+ */
+export function shouldRestart(slot: Slot, task: Task, view: ServiceView): boolean {
   const policy = restartPolicyOf(task, view)
   if (policy.condition === 'none') return false
   if (policy.condition === 'on-failure' && task.state === TaskState.COMPLETE) return false
-  if (policy.maxAttempts === 0) return true
-  return restartsBefore(slot, task, policy.windowMs, nowMs) < policy.maxAttempts
+  if (policy.maxAttempts === 0 || !hasEndedOnItsOwn(task)) return true
+  return restartsBefore(slot, task, policy.windowMs) < policy.maxAttempts
+}
+
+/** Nobody stopped it, whatever has become of its node since. */
+export function hasEndedOnItsOwn({ state }: Task): boolean {
+  return isTerminal(state) && state !== TaskState.SHUTDOWN && state !== TaskState.ORPHANED
 }
 
 /** Whether the slot's place is held by a task that ended and gets no successor until the service is changed. */
-export function hasGivenUp(slot: Slot, view: ServiceView, nowMs: number): boolean {
+export function hasGivenUp(slot: Slot, view: ServiceView): boolean {
   const { head } = slot
   if (!isFilled(slot) || !isTerminal(head.state)) return false
-  return !shouldRestart(slot, head, view, nowMs)
+  return !shouldRestart(slot, head, view)
+}
+
+/** Why tasks are made that follow none which ended by itself. */
+const noRestart: ReadonlySet<TaskReason> = new Set([
+  'new',
+  'node-down',
+  'node-removed',
+  'drain',
+  'constraint',
+  'resources',
+  'rebalance',
+])
+
+/** The first task of this spec version, which is no restart, and those that are. */
+function attemptsOf(slot: Slot, { specVersion }: Task): readonly Task[] {
+  const generation = slot.tasks.filter(
+    (other) => other.specVersion === specVersion && other.desiredState !== TaskState.REMOVE,
+  )
+  return generation.filter(({ reason }, at) => at === 0 || !noRestart.has(reason))
 }
 
 /** Restarts of this spec version up to the task's end, within the window if there is one. */
-function restartsBefore(slot: Slot, task: Task, windowMs: number, nowMs: number): number {
-  const generation = slot.tasks.filter(
-    (other) => other.specVersion === task.specVersion && other.desiredState !== TaskState.REMOVE,
-  )
-  // The first of a generation is no restart. The reaper keeps one more task than there are attempts, so whenever
-  // the first is gone the attempts are used up without it.
-  const restarts = generation.slice(1)
+function restartsBefore(slot: Slot, task: Task, windowMs: number): number {
+  const restarts = attemptsOf(slot, task).slice(1)
   if (windowMs === 0) return restarts.length
-  const endMs = isTerminal(task.state) ? task.appliedAtMs : nowMs
-  return restarts.filter((other) => other.createdAtMs >= endMs - windowMs).length
+  return restarts.filter((other) => other.createdAtMs >= task.appliedAtMs - windowMs).length
+}
+
+/** The tasks of the slot that the counting of attempts needs: as many as there are attempts, and the first. */
+export function countedTasks(slot: Slot, view: ServiceView): ReadonlySet<Task> {
+  const { maxAttempts } = restartPolicyOf(slot.head, view)
+  if (maxAttempts === 0) return new Set()
+  return new Set(attemptsOf(slot, slot.head).slice(-(maxAttempts + 1)))
 }
 
 /** How a task that takes over the slot from `head` begins: not before startAtMs, nor beside a task that still stops. */

@@ -66,7 +66,7 @@ export function settleSlot(
   if (isActive(head) && !isTerminal(head.state) && !isOnLostNode(head, view)) {
     return retired || promote(slot, head, view, drafting)
   }
-  if (!shouldRestart(slot, head, view, env.nowMs)) return retired
+  if (!shouldRestart(slot, head, view)) return retired
   const successorMs = successorAtMs(head, view)
   if (successorMs > env.nowMs) {
     draft.wakeAt(successorMs)

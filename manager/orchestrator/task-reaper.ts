@@ -3,7 +3,7 @@
 // Source: Docker Swarm's task reaper. Unlike there the last task of a slot is kept whatever the limit, because it holds
 // the slot's place when it is not restarted.
 import { isActive, isTerminal, type Plan, type Task, TaskState } from '../../proto/objects/index.ts'
-import { restartPolicyOf } from './restart.ts'
+import { countedTasks } from './restart.ts'
 import { PlanDraft, type ServiceView } from './service-view.ts'
 import { type Slot, slotsOf } from './slot.ts'
 
@@ -34,9 +34,12 @@ function reapSlot(slot: Slot, view: ServiceView, historyLimit: number, draft: Pl
     return
   }
   if (historyLimit < 0 || kept.length <= historyLimit) return
-  let surplus = kept.length - limitOf(slot, view, historyLimit)
+  const counted = countedTasks(slot, view)
+  // Restarts are known by their tasks; those that a drain or a lost node left go before them.
+  let surplus = kept.length - Math.max(historyLimit, counted.size)
   for (const task of kept) {
     if (surplus <= 0) break
+    if (counted.has(task)) continue
     if (task === slot.head || isActive(task) || !hasStopped(task)) continue
     draft.remove(task)
     surplus -= 1
@@ -61,10 +64,4 @@ function isUnwanted(task: Task, view: ServiceView): boolean {
 /** It ended, or never had a node and so will never run. */
 function hasStopped(task: Task): boolean {
   return task.state < TaskState.ASSIGNED || isTerminal(task.state)
-}
-
-/** Counted restarts are known by their tasks, so as many are kept, and the first. */
-function limitOf(slot: Slot, view: ServiceView, historyLimit: number): number {
-  const { maxAttempts } = restartPolicyOf(slot.head, view)
-  return maxAttempts === 0 ? historyLimit : Math.max(historyLimit, maxAttempts + 1)
 }

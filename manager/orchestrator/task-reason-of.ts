@@ -10,10 +10,8 @@ import { matchesConstraint } from '../../scheduler/constraints.ts'
 import { demandOf } from '../../scheduler/demand.ts'
 import type { ServiceView } from './service-view.ts'
 
-/** Of the task that takes over after `head` ended, was evicted, or lost its node. */
+/** Of the task that takes over after `head` ended, was evicted, or lost its node: what came first. */
 export function reasonToReplace(head: Task, view: ServiceView): TaskReason {
-  const lost = lossOf(head, view)
-  if (lost !== undefined) return lost
   switch (head.state) {
     case TaskState.FAILED:
     case TaskState.REJECTED:
@@ -21,8 +19,12 @@ export function reasonToReplace(head: Task, view: ServiceView): TaskReason {
     case TaskState.COMPLETE:
       return 'ended'
     default:
-      return head.desiredState === TaskState.SHUTDOWN ? evictionOf(head, view) : 'ended'
+      return lossOf(head, view) ?? stopOf(head, view)
   }
+}
+
+function stopOf(head: Task, view: ServiceView): TaskReason {
+  return head.desiredState === TaskState.SHUTDOWN ? evictionOf(head, view) : 'ended'
 }
 
 /** Of a task that makes the service what its spec says. */

@@ -17,7 +17,7 @@ import { waitsFor } from './dependencies.ts'
 import { newTask, startAtOnce } from './new-task.ts'
 import { outdatedBy } from './outdated.ts'
 import { policyOf } from './policy.ts'
-import { restartAtMs, shouldRestart, takeOver } from './restart.ts'
+import { hasEndedOnItsOwn, restartAtMs, shouldRestart, takeOver } from './restart.ts'
 import type { PlanDraft, ServiceView } from './service-view.ts'
 import { byPlaces, type Slot } from './slot.ts'
 import { volumeHome } from './slot-volumes.ts'
@@ -47,7 +47,7 @@ export function planUpdate(update: UpdateView, view: ServiceView, updating: Upda
   const { service, kept } = update
   const isOutdated = outdatedBy(service, view)
   const all = kept.filter((slot) => isOutdated(slot.head))
-  const outdated = all.filter((slot) => !isGivenUp(slot, service, view, updating.env.nowMs))
+  const outdated = all.filter((slot) => !isGivenUp(slot, service, view))
   const status = statusOf(service, outdated.length, updating.env.nowMs)
   if (status === undefined || isPaused(status)) return
   const policy = policyOf({ ...service, updateStatus: status })
@@ -118,7 +118,7 @@ function judge(
   for (const slot of kept) {
     const first = firstOfUpdate(slot, service)
     if (first === undefined) continue
-    if (endedByItself(first)) {
+    if (hasEndedOnItsOwn(first)) {
       if (hasFailed(first, policy)) failed.push(first)
       continue
     }
@@ -153,11 +153,7 @@ function firstOfUpdate({ tasks, head }: Slot, { specVersion }: Service): Task | 
   const tookOver =
     oldest.startAfterTaskId !== undefined || tasks.some((task) => task.specVersion < specVersion)
   if (!tookOver) return undefined
-  return generation.find((task) => isActive(task) || endedByItself(task)) ?? head
-}
-
-function endedByItself({ state }: Task): boolean {
-  return state === TaskState.COMPLETE || state === TaskState.FAILED || state === TaskState.REJECTED
+  return generation.find((task) => isActive(task) || hasEndedOnItsOwn(task)) ?? head
 }
 
 function hasFailed(task: Task, { monitorMs }: UpdatePolicy): boolean {
@@ -261,13 +257,13 @@ function mustWait(
 }
 
 /** Whether there will be no more attempts. */
-function isGivenUp(slot: Slot, service: Service, view: ServiceView, nowMs: number): boolean {
+function isGivenUp(slot: Slot, service: Service, view: ServiceView): boolean {
   const failed = lastFailure(slot, service)
-  return failed !== undefined && !shouldRestart(slot, failed, view, nowMs)
+  return failed !== undefined && !shouldRestart(slot, failed, view)
 }
 
 function lastFailure({ tasks }: Slot, { specVersion }: Service): Task | undefined {
-  return tasks.findLast((task) => task.specVersion === specVersion && endedByItself(task))
+  return tasks.findLast((task) => task.specVersion === specVersion && hasEndedOnItsOwn(task))
 }
 
 function leastUsefulFirst(a: Slot, b: Slot): number {

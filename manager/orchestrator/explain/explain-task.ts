@@ -49,7 +49,7 @@ function placementOf({ task, placement }: TaskSituation): readonly Finding[] {
 }
 
 function failureOf(situation: TaskSituation): readonly Finding[] {
-  const { task, view, nowMs } = situation
+  const { task, view } = situation
   const slot = slotOf(situation)
   const failed = slot.tasks.filter(hasFailed)
   const last = hasFailed(task) ? task : failed.at(-1)
@@ -61,7 +61,7 @@ function failureOf(situation: TaskSituation): readonly Finding[] {
     findings.push({ code: 'RETRIES', text, causes: distinct(same.map((one) => one.err)) })
   }
   const isLast = slot.head === task && isTerminal(task.state)
-  if (isLast && view.service !== undefined && !shouldRestart(slot, task, view, nowMs)) {
+  if (isLast && view.service !== undefined && !shouldRestart(slot, task, view)) {
     findings.push(givenUp(task, view))
   }
   return findings

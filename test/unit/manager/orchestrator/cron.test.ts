@@ -210,11 +210,14 @@ t.test('--force begins a run at once', async (t) => {
 })
 
 t.test('tasks of a lost node are made anew in the same run', async (t) => {
-  const service = aCron({ status: { runs: [aRun(1)] }, iteration: 1 })
   const down = [aNode({ id: 'a', state: 'down' }), aNode({ id: 'b' })]
-  const view = aServiceView({ service, tasks: [aTaskOf(1, RUNNING)], nodes: down, specs })
-  t.same(tasksOf(reconcileCron(view, aDecisionEnv(t0 + 1))), [
-    'r1 -> shutdown',
-    '+ new-1 slot 0 complete after r1',
-  ])
+  for (const retries of [6, 0]) {
+    const service = aCron({ mode: { retries }, status: { runs: [aRun(1)] }, iteration: 1 })
+    const view = aServiceView({ service, tasks: [aTaskOf(1, RUNNING)], nodes: down, specs })
+    t.same(
+      tasksOf(reconcileCron(view, aDecisionEnv(t0 + 1))),
+      ['r1 -> shutdown', '+ new-1 slot 0 complete after r1'],
+      'it is no failure, whatever the retries',
+    )
+  }
 })
