@@ -1,6 +1,12 @@
 // What a task spec asks of a node, parsed once and shared by all tasks of the spec. Not for limits, which bind the
 // container and not its placement.
-import { canonicalBind, isWildcardBind, type SpecHash } from '../proto/objects/index.ts'
+import {
+  canonicalBind,
+  featuresOfTask,
+  isWildcardBind,
+  type SpecFeature,
+  type SpecHash,
+} from '../proto/objects/index.ts'
 import type { Platform } from '../proto/spec/node-spec.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import {
@@ -31,6 +37,8 @@ export interface Demand {
   readonly spread: readonly SpreadPreference[]
   /** Undefined: the cluster's. */
   readonly strategy: Strategy | undefined
+  /** What the node's program must know. */
+  readonly features: readonly SpecFeature[]
   /** Equal for demands that every node answers alike. */
   readonly classKey: string
 }
@@ -53,6 +61,7 @@ export function demandOf(specHash: SpecHash, spec: TaskSpec): Demand {
     hostPorts: hostPortsOf(spec),
     maxReplicasPerNode: placement.maxReplicasPerNode,
     strategy: placement.strategy === '' ? undefined : placement.strategy,
+    features: featuresOfTask(spec),
   }
   return {
     specHash,

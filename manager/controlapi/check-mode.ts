@@ -3,7 +3,7 @@
 import { SwarmError } from '../../proto/errors.ts'
 import { modesLevel, type Service } from '../../proto/objects/index.ts'
 import { isJob } from '../../proto/spec/service-mode.ts'
-import { defaultUpdatePolicy, type ServiceSpec } from '../../proto/spec/service-spec.ts'
+import { isUsualPolicy, type ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 
@@ -18,7 +18,7 @@ export function checkMode({ mode, task, update, rollback }: ServiceSpec): readon
   if (mode.kind === 'cron') problems.push(...checkCron(task))
   if (isJob(mode)) {
     for (const [field, policy] of Object.entries({ update, rollback })) {
-      if (isUsual(policy)) continue
+      if (isUsualPolicy(policy)) continue
       const reason = `is not for jobs, whose tasks are not replaced but run again: leave it out`
       problems.push({ field, reason })
     }
@@ -37,12 +37,6 @@ function checkCron({ restart }: ServiceSpec['task']): readonly ModeProblem[] {
   return (['maxAttempts', 'windowMs'] as const)
     .filter((field) => restart[field] > 0)
     .map((field) => ({ field: `task.restart.${field}`, reason }))
-}
-
-function isUsual(policy: ServiceSpec['update']): boolean {
-  return Object.entries(defaultUpdatePolicy).every(
-    ([key, value]) => Reflect.get(policy, key) === value,
-  )
 }
 
 /** Errors: FAILED_PRECONDITION while a manager of an older version could not read it. */

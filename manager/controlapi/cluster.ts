@@ -5,10 +5,16 @@ import { nodeRoleFromProto } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
 import { canonicalJson } from '../../proto/lib/canonical-json.ts'
-import type { ClusterSpec } from '../../proto/spec/cluster-spec.ts'
+import { optionsLevel } from '../../proto/objects/index.ts'
+import {
+  type ClusterSpec,
+  defaultPayloadHistoryLimit,
+  defaultRebalance,
+} from '../../proto/spec/cluster-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
+import { requireLevel } from './require-level.ts'
 import { checkVersion, repeatable } from './writing.ts'
 
 type ClusterHandlers = Pick<
@@ -34,6 +40,7 @@ export function clusterHandlers(deps: ControlDeps): ClusterHandlers {
           const current = theCluster(tx)
           checkVersion('the cluster', request.version, current.version)
           refuseFixed(current.spec, spec)
+          requireKnown(tx, spec)
           tx.update('cluster', { ...current, spec })
         },
         repeatable(request.requestId, 'UpdateCluster'),
@@ -76,6 +83,15 @@ function refuseFixed(before: ClusterSpec, spec: ClusterSpec): void {
       '"tsswarm swarm init"',
     { details: { field } },
   )
+}
+
+/** Errors: FAILED_PRECONDITION while a manager of an older version would drop them. */
+function requireKnown(tx: ReadTx, { rebalance, payloadHistoryLimit }: ClusterSpec): void {
+  const isUsual =
+    canonicalJson(rebalance) === canonicalJson(defaultRebalance) &&
+    payloadHistoryLimit === defaultPayloadHistoryLimit
+  if (isUsual) return
+  requireLevel(tx, optionsLevel, 'the change of the cluster', 'rebalance and version history')
 }
 
 function joinTokens(deps: ControlDeps, tx: ReadTx): GetJoinTokensResponse {

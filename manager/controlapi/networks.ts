@@ -24,6 +24,7 @@ import { findNetwork } from './lookup.ts'
 import { networkDetails, predefinedDetails } from './network-details.ts'
 import { userOf } from './network-use.ts'
 import { predefinedRows, refuseRemoval } from './predefined.ts'
+import { requireLevel } from './require-level.ts'
 import { repeatable } from './writing.ts'
 
 type NetworkHandlers = Pick<
@@ -58,23 +59,6 @@ export function networkHandlers(deps: ControlDeps): NetworkHandlers {
     },
     pruneNetworks: async (_, request) => ({ names: await pruneNetworks(deps, request) }),
   }
-}
-
-/** Errors: FAILED_PRECONDITION while a manager knows nothing of such networks. */
-export function requireLevel(
-  tx: ReadTx,
-  level: number,
-  what: string,
-  objects = 'such networks',
-): void {
-  const { featureLevel } = theCluster(tx)
-  if (featureLevel >= level) return
-  throw new SwarmError(
-    'FAILED_PRECONDITION',
-    `${what} cannot be made: the cluster is at feature level ${featureLevel}, and ${objects} came with ${level}. ` +
-      'Upgrade tsswarm on all managers; the cluster moves on by itself',
-    { details: { featureLevel } },
-  )
 }
 
 async function createNetwork(

@@ -17,8 +17,8 @@ import type { ControlApi, ControlDeps } from './control-api.ts'
 import { payloadFilter } from './filters.ts'
 import { listMessages, type Page } from './list-stream.ts'
 import { findPayload } from './lookup.ts'
-import { requireLevel } from './networks.ts'
 import { isPresent, payloadTables, servicesWith, tasksWith, versionsOf } from './payload-use.ts'
+import { requireLevel, requireTemplates } from './require-level.ts'
 import { updatePayload } from './update-payload.ts'
 import { repeatable } from './writing.ts'
 
@@ -89,6 +89,7 @@ async function createPayload(
   const made = await store.update(
     (tx) => {
       requireLevel(tx, payloadsLevel, `${kind} "${spec.name}"`, 'secrets and configs')
+      requireTemplates(tx, kind, spec)
       refuseTakenName(tx, kind, spec.name)
       const row = { id, version: 0, createdAtMs: 0, updatedAtMs: 0, spec, revision: 1 }
       return tx.create(table, row).id

@@ -5,8 +5,10 @@ import type {
   RebalanceServiceRequest,
   RebalanceServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
+import { optionsLevel } from '../../proto/objects/index.ts'
 import type { ControlDeps } from './control-api.ts'
 import { findService } from './lookup.ts'
+import { requireLevel } from './require-level.ts'
 import { repeatable } from './writing.ts'
 
 /** Errors: NOT_FOUND, AMBIGUOUS, UNSUPPORTED for services that have no replicas. */
@@ -22,6 +24,7 @@ export async function rebalanceService(
         const text = `service "${service.spec.name}" is ${kind}: only tasks of replicated services can move`
         throw new SwarmError('UNSUPPORTED', text)
       }
+      requireLevel(tx, optionsLevel, `moves of tasks of service "${service.spec.name}"`, 'they')
       const rebalance = service.rebalance ?? { startedAtMs: tx.nowMs, moved: 0 }
       tx.update('services', { ...service, rebalance })
       return service.id

@@ -12,7 +12,7 @@ import type { NetworkUse, ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { planPorts } from '../allocator/ports.ts'
 import type { ReadTx } from '../store/store.ts'
 import { findNetwork } from './lookup.ts'
-import { requireLevel } from './networks.ts'
+import { requireLevel } from './require-level.ts'
 
 /**
  * The spec with the ids of its networks. Errors: INVALID_ARGUMENT, NOT_FOUND, AMBIGUOUS, FAILED_PRECONDITION naming

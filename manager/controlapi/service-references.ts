@@ -1,11 +1,11 @@
 // What a service's spec names of other objects, looked up when it is written: networks, secrets and configs, all by id.
 import { SwarmError } from '../../proto/errors.ts'
-import { payloadsLevel, payloadsOf } from '../../proto/objects/index.ts'
+import { featuresOfService, payloadsLevel, payloadsOf } from '../../proto/objects/index.ts'
 import { type PayloadKind, type PayloadUse, payloadTarget } from '../../proto/spec/payload-spec.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { findPayload } from './lookup.ts'
-import { requireLevel } from './networks.ts'
+import { requireLevel } from './require-level.ts'
 import { withNetworkIds } from './service-networks.ts'
 
 /**
@@ -13,7 +13,16 @@ import { withNetworkIds } from './service-networks.ts'
  * service and object.
  */
 export function withReferences(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
-  return withPayloadIds(tx, withNetworkIds(tx, spec))
+  const known = withPayloadIds(tx, withNetworkIds(tx, spec))
+  requireFeatures(tx, known)
+  return known
+}
+
+/** Errors: FAILED_PRECONDITION while a manager of an older version would drop something of the spec. */
+function requireFeatures(tx: ReadTx, spec: ServiceSpec): void {
+  for (const { words, level } of featuresOfService(spec)) {
+    requireLevel(tx, level, `service "${spec.name}"`, words)
+  }
 }
 
 /** A version that is named by its id stays; a name means the present one. */

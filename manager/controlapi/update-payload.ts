@@ -15,6 +15,7 @@ import type { ControlDeps } from './control-api.ts'
 import { findPayload } from './lookup.ts'
 import { payloadTables, servicesWith, versionsOf } from './payload-use.ts'
 import { reapVersions } from './reap-versions.ts'
+import { requireTemplates } from './require-level.ts'
 import { withSpec } from './roll-back.ts'
 import { checkVersion, repeatable } from './writing.ts'
 
@@ -69,6 +70,7 @@ function written(
   const data = asked === undefined || asked.data.length === 0 ? old.data : asked.data
   const spec = parsePayloadSpec(kind, asked && { ...asked, data })
   refuseRename(kind, old, spec)
+  requireTemplates(tx, kind, spec)
   const isSame =
     Buffer.compare(spec.data, old.data) === 0 && spec.templateDriver === old.templateDriver
   if (isSame) return tx.update(table, { ...present, spec: { ...old, labels: spec.labels } })

@@ -23,6 +23,7 @@ import {
   networkId,
   networksLevel,
   nodeId,
+  optionsLevel,
 } from '../../proto/objects/index.ts'
 import type { AckTable } from '../overlay/ack-table.ts'
 import type { Caller } from '../rpc/caller.ts'
@@ -197,11 +198,16 @@ class LeaderTerm {
   #description(beat: SessionBeat): NodeDescription | undefined {
     try {
       if (beat.description === undefined) return undefined
-      const { conditions, localSubnet, ...rest } = nodeDescriptionFromProto(beat.description)
-      const level = this.#deps.store.view((tx) => [...tx.all('cluster')][0]?.featureLevel ?? 0)
+      const { conditions, localSubnet, slotVolumes, resources, ...rest } = nodeDescriptionFromProto(
+        beat.description,
+      )
+      const { generic: _, ...plain } = resources
+      const level = this.#level()
       // Managers of an older program would not keep them.
       return {
         ...rest,
+        resources: level >= optionsLevel ? resources : plain,
+        ...(slotVolumes !== undefined && level >= optionsLevel && { slotVolumes }),
         ...(conditions !== undefined &&
           level >= networksLevel && { conditions: boundConditions(conditions) }),
         ...(localSubnet !== undefined && level >= connectionsLevel && { localSubnet }),
@@ -210,6 +216,10 @@ class LeaderTerm {
       this.#deps.log.error({ nodeId: beat.nodeId, err }, 'node description not understood')
       return undefined
     }
+  }
+
+  #level(): number {
+    return this.#deps.store.view((tx) => [...tx.all('cluster')][0]?.featureLevel ?? 0)
   }
 
   #noteStatuses(batch: NodeStatusBatch, link: ManagerLink): void {
@@ -230,7 +240,12 @@ class LeaderTerm {
     const id = nodeId(batch.nodeId)
     if (this.#table.get(id)?.sessionId !== batch.sessionId) return false
     const statuses = StatusBatch.decode(batch.statuses).statuses.map(taskStatusFromProto)
-    await this.#statuses.write(id, statuses)
+    // Images may have health checks before all managers know what that is.
+    const hasHealth = this.#level() >= optionsLevel
+    await this.#statuses.write(
+      id,
+      hasHealth ? statuses : statuses.map((one) => ({ ...one, health: undefined })),
+    )
     return true
   }
 

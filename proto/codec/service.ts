@@ -21,6 +21,7 @@ import {
 import { parseSpec } from '../spec/parse-spec.ts'
 import {
   defaultUpdatePolicy,
+  isUsualPolicy,
   type RollbackPolicy,
   type ServiceSpec,
   serviceSpec,
@@ -51,8 +52,7 @@ export function serviceSpecToProto(spec: ServiceSpec): ServiceSpecProto {
 
 /** Defaults stay unwritten. */
 function policyToProto(policy: UpdatePolicy): UpdatePolicyProto | undefined {
-  const isUsual = JSON.stringify(policyFromProto(undefined)) === JSON.stringify(ordered(policy))
-  return isUsual ? undefined : { ...policy }
+  return isUsualPolicy(policy) ? undefined : { ...policy }
 }
 
 function ordered(policy: UpdatePolicy): UpdatePolicy {

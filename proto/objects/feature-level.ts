@@ -4,7 +4,7 @@
  * Rises with each release that adds fields, tables or kinds of change to the store. New things are written only once
  * Cluster.featureLevel reached their level; a program that meets a higher level than its own refuses to go on.
  */
-export const featureLevel = 4
+export const featureLevel = 5
 
 /** Networks, their allocation, and what services, tasks and nodes have of it. */
 export const networksLevel = 2
@@ -20,3 +20,9 @@ export const modesLevel = 4
 
 /** Who worked in which container. */
 export const accessesLevel = 4
+
+/**
+ * All that a service may say besides its networks and mode: health checks, options of volumes, dependencies, generic resources, name
+ * servers, log drivers, policies, templates of secrets; and what tasks and nodes have of it. spec-features.ts lists it.
+ */
+export const optionsLevel = 5

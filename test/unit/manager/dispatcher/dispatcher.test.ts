@@ -6,7 +6,7 @@ import type {
   SessionOpen,
   TaskStatus,
 } from '../../../../proto/gen/tsswarm/v1/dispatcher.ts'
-import { networkId, nodeId, TaskState } from '../../../../proto/objects/index.ts'
+import { networkId, nodeId, optionsLevel, TaskState } from '../../../../proto/objects/index.ts'
 import { type FakeAgent, MiniCluster, opening } from '../../../support/mini-cluster.ts'
 import { aSpecRecord, aTask } from '../../../support/objects.ts'
 
@@ -184,6 +184,31 @@ t.test('statuses are committed, then acknowledged', async (t) => {
   t.same(agent.all('ack').at(-1), { sequence: 2 })
   t.equal(cluster.task('a').version, version, 'what is known is not written again')
   t.equal(agent.all('changes').length, 0, 'nor told to the agent that said it')
+})
+
+t.test('health is written once all managers know what it is (decision 0069)', async (t) => {
+  const cluster = await aMiniCluster(t, 'm1')
+  const level = async (featureLevel: number): Promise<void> => {
+    // Levels only rise: another cluster object takes the place of this one.
+    await cluster.store.update((tx) => {
+      for (const now of tx.all('cluster')) {
+        tx.remove('cluster', now.id)
+        tx.create('cluster', { ...now, featureLevel })
+      }
+    })
+  }
+  await level(optionsLevel - 1)
+  await cluster.addTask({ id: 'a', node: 'w1', state: S.ASSIGNED })
+  const agent = cluster.open('w1', 'm1')
+  await cluster.clock.advance(100)
+  const health = { state: 'healthy', failures: 0, failedAtMs: 0, output: '' }
+  report(agent, 1, aStatus('a', S.RUNNING, { health }))
+  await cluster.clock.advance(100)
+  t.match(cluster.task('a'), { state: S.RUNNING, health: undefined })
+  await level(optionsLevel)
+  report(agent, 2, aStatus('a', S.RUNNING, { health }))
+  await cluster.clock.advance(100)
+  t.match(cluster.task('a'), { health: { state: 'healthy' } })
 })
 
 t.test('an observed state never goes back, and nobody speaks for others', async (t) => {

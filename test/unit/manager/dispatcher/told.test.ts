@@ -6,6 +6,7 @@ import {
   conditionsMax,
   connectionsLevel,
   networksLevel,
+  optionsLevel,
 } from '../../../../proto/objects/index.ts'
 import { MiniCluster } from '../../../support/mini-cluster.ts'
 import { aNetwork, aNode } from '../../../support/objects.ts'
@@ -45,7 +46,13 @@ t.test(
       ...description,
       conditions: [{ code: 'BUS_DOWN', message: 'the bus does not run' }],
       localSubnet: '172.30.0.0/16',
+      slotVolumes: ['data-1'],
+      resources: { ...description.resources, generic: [{ kind: 'gpu', count: 1, names: [] }] },
     })
+    const offered = () => {
+      const told = cluster.store.view((tx) => tx.get('nodes', 'w1'))?.description
+      return [told?.slotVolumes, told?.resources.generic]
+    }
     const localSubnet = () =>
       cluster.store.view((tx) => tx.get('nodes', 'w1')?.description?.localSubnet)
     const agent = cluster.open('w1', 'm1')
@@ -76,6 +83,11 @@ t.test(
     agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '4' } } })
     await cluster.clock.advance(1_000)
     t.equal(localSubnet(), '172.30.0.0/16')
+    t.strictSame(offered(), [undefined, undefined], 'they came with a later level')
+    await level(optionsLevel)
+    agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '5' } } })
+    await cluster.clock.advance(1_000)
+    t.strictSame(offered(), [['data-1'], [{ kind: 'gpu', count: 1, names: [] }]])
     const many = Array.from({ length: 100 }, (_, i) => ({
       ...{ code: 'PORT_TAKEN', serviceId: 's1' },
       message: `port ${i}\n`.repeat(1_000),
