@@ -1,13 +1,13 @@
 // The example of several processes, as its first lines say to run it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { aRoot } from './support/certificates.ts'
+import { freePort } from './support/free-port.ts'
 import { until } from './support/until.ts'
 
 const program = fileURLToPath(new URL('../examples/tcp-counter.mjs', import.meta.url))
@@ -52,18 +52,6 @@ class Member {
     const { process } = this
     return until('the process ends', () => process.exitCode !== null || process.signalCode !== null)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await new Promise<number>((resolve) =>
-    server.listen({ host: '127.0.0.1', port: 0 }, () => {
-      const address = server.address()
-      resolve(typeof address === 'object' && address !== null ? address.port : 0)
-    }),
-  )
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 t.test('three processes count over TLS, and go on when the leader is killed', async (t) => {

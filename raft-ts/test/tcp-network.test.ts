@@ -5,6 +5,7 @@ import type { Lane, Message, Note, PeerMessage } from 'raft-ts'
 import { encodePeerMessage, type PeerLink, TcpNetwork, type TlsIdentity } from 'raft-ts/node'
 import t from 'tap'
 import { aRoot } from './support/certificates.ts'
+import { freePort } from './support/free-port.ts'
 import { until } from './support/until.ts'
 
 const host = '127.0.0.1'
@@ -140,7 +141,8 @@ t.test('every lane carries messages both ways, in order and unchanged', async (t
 t.test('a member that comes back is reached again', async (t) => {
   const ports = new Map<string, number>()
   const a = await joined(t, 'a', ports)
-  const first = new End('b', ports)
+  const port = await freePort()
+  const first = new End('b', ports, { port })
   ports.set('b', await first.join())
   await arrives(a, first, 0)
   a.send('bulk', heartbeat('a', 'b', 1))
@@ -150,7 +152,7 @@ t.test('a member that comes back is reached again', async (t) => {
   await first.close()
   await until('the loss is told', () => a.unreachable.includes('b'))
   // On the same port, and then on another.
-  const second = await joined(t, 'b', ports, { port: ports.get('b') as number })
+  const second = await joined(t, 'b', ports, { port })
   await arrives(a, second, 1000)
   await second.close()
   const third = await joined(t, 'b', ports)

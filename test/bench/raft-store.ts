@@ -10,7 +10,8 @@ import { ReplicatedStore } from '../../manager/store/replicated-store.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
-import { freeAddress, managerCredentials } from '../support/raft-members.ts'
+import { freeAddress } from '../support/free-ports.ts'
+import { managerCredentials } from '../support/raft-members.ts'
 
 export interface RaftStore {
   readonly store: ReplicatedStore

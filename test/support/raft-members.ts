@@ -2,7 +2,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRootCa, issueCertificate, type RootCa } from '../../manager/ca/root-ca.ts'
@@ -15,6 +14,7 @@ import type {
   TransferOutcome,
 } from '../../manager/raft/raft-handle.ts'
 import { createNodeKey } from '../../worker/identity/node-key.ts'
+import { freeAddress } from './free-ports.ts'
 import type {
   Batch,
   BlockResult,
@@ -317,17 +317,4 @@ export class MemberProcesses {
     await Promise.all(this.members.map((member) => member.kill()))
     rmSync(this.directory, { recursive: true, force: true })
   }
-}
-
-/** A loopback address with a port that nobody listens on now. */
-export function freeAddress(): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(`127.0.0.1:${port}`))
-    })
-  })
 }

@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { runCommand } from '../../proto/lib/command.ts'
+import { freeAddress } from './free-ports.ts'
 import { eventually } from './netns.ts'
 
 export interface TestRegistry {
@@ -22,7 +22,7 @@ export interface RegistryOptions {
 
 export async function startRegistry(options: RegistryOptions = {}): Promise<TestRegistry> {
   const dir = await mkdtemp('/var/tmp/tsswarm-registry-')
-  const address = `127.0.0.1:${await freePort()}`
+  const address = await freeAddress()
   const { login } = options
   if (login !== undefined) await writeFile(`${dir}/htpasswd`, `${login.username}:${login.bcrypt}\n`)
   await writeFile(`${dir}/config.yml`, config(dir, address, login !== undefined))
@@ -59,16 +59,4 @@ storage: {filesystem: {rootdirectory: ${dir}/data}, delete: {enabled: true}}
 http: {addr: "${address}"}
 ${withLogin ? `auth: {htpasswd: {realm: test, path: ${dir}/htpasswd}}` : ''}
 `
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 }

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freeAddress } from '../../support/raft-members.ts'
+import { freeAddress } from '../../support/free-ports.ts'
 import { type CertificateFiles, makeCertificates } from './certificates.ts'
 
 const startMs = 30_000

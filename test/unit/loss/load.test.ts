@@ -7,6 +7,7 @@ import {
   type LoadWish,
 } from '../../loss/generator.ts'
 import { compileProgram } from '../../loss/programs.ts'
+import { freePort } from '../../support/free-ports.ts'
 import { untilSeen } from '../../support/until.ts'
 
 const program = await compileProgram('load', t.testdir())
@@ -103,11 +104,7 @@ t.test('what fails is told by kind and cause', async (t) => {
 })
 
 t.test('nobody there is a failure to connect', async (t) => {
-  const closed = createServer()
-  await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve))
-  const { port } = closed.address() as AddressInfo
-  await new Promise((resolve) => closed.close(resolve))
-  const { failed } = await loaded(port, { perSecond: 50 }, (so) => failures(so) > 3)
+  const { failed } = await loaded(await freePort(), { perSecond: 50 }, (so) => failures(so) > 3)
   t.same(Object.keys(failed), ['fresh: connecting: ECONNREFUSED'])
 })
 

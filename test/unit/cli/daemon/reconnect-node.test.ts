@@ -8,8 +8,8 @@ import { SwarmError } from '../../../../proto/errors.ts'
 import type { ReconnectSwarmProgress } from '../../../../proto/gen/tsswarm/v1/daemon.ts'
 import type { Agent, AgentStatus } from '../../../../worker/agent.ts'
 import type { ManagerAddress } from '../../../../worker/state-records.ts'
+import { freeAddress } from '../../../support/free-ports.ts'
 import { GrpcCluster } from '../../../support/grpc-cluster.ts'
-import { freeAddress } from '../../../support/raft-members.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 
 const { signal } = new AbortController()

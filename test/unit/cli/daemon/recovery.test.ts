@@ -6,7 +6,7 @@ import t from 'tap'
 import { choosePlaceAgain } from '../../../../cli/daemon/membership.ts'
 import { recoveryRefusal, recoveryReport, type Standing } from '../../../../cli/daemon/recovery.ts'
 import { readSwarmState, writeSwarmState } from '../../../../cli/daemon/swarm-state.ts'
-import { freeAddress } from '../../../support/raft-members.ts'
+import { freeAddress } from '../../../support/free-ports.ts'
 
 const lost: Standing = {
   hasState: true,

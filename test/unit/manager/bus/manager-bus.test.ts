@@ -14,7 +14,7 @@ import { systemRandom } from '../../../../proto/lib/random.ts'
 import { nodeId, raftId } from '../../../../proto/objects/index.ts'
 import { createNodeKey } from '../../../../worker/identity/node-key.ts'
 import { commandOf, TestIdentity } from '../../../support/bus-cluster.ts'
-import { freePorts } from '../../../support/free-ports.ts'
+import { freePort } from '../../../support/free-ports.ts'
 import { aNode } from '../../../support/objects.ts'
 import { until } from '../../../support/until.ts'
 
@@ -36,13 +36,7 @@ async function anIdentity(): Promise<TestIdentity> {
 }
 
 /** A control port whose bus ports are free. */
-async function controlPort(): Promise<number> {
-  for (const port of await freePorts(50)) {
-    const control = port - busPortOffset
-    if (control > 1_024 && control + busRoutePortOffset < 65_536) return control
-  }
-  throw new Error('no free port')
-}
+const controlPort = (): Promise<number> => freePort([busPortOffset, busRoutePortOffset])
 
 async function aBus(t: { after(fn: () => Promise<void>): void }, listenAddress: string) {
   const directory = mkdtempSync(join(tmpdir(), 'tsswarm-manager-bus-'))

@@ -9,8 +9,8 @@ import { silentLogger } from '../../../../proto/lib/log.ts'
 import { systemRandom } from '../../../../proto/lib/random.ts'
 import { featureLevel, nodeId, raftId } from '../../../../proto/objects/index.ts'
 import { managerAt } from '../../../../worker/identity/manager-at.ts'
+import { freeAddress } from '../../../support/free-ports.ts'
 import { GrpcCluster } from '../../../support/grpc-cluster.ts'
-import { freeAddress } from '../../../support/raft-members.ts'
 import { until } from '../../../support/until.ts'
 
 /** Managers whose store has them where nobody is. */

@@ -7,7 +7,8 @@ import { PeerTransport } from '../../../../manager/raft/peer-transport.ts'
 import type { RaftCredentials, RaftPeer } from '../../../../manager/raft/raft-handle.ts'
 import { type Clock, systemClock } from '../../../../proto/lib/clock.ts'
 import { createNodeKey } from '../../../../worker/identity/node-key.ts'
-import { freeAddress, managerCredentials } from '../../../support/raft-members.ts'
+import { freeAddress } from '../../../support/free-ports.ts'
+import { managerCredentials } from '../../../support/raft-members.ts'
 import { until } from '../../../support/until.ts'
 
 interface End {

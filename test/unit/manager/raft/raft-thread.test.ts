@@ -15,7 +15,8 @@ import type {
 import { type RaftThreadOptions, startRaftThread } from '../../../../manager/raft/raft-thread.ts'
 import { SwarmError } from '../../../../proto/errors.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
-import { freeAddress, managerCredentials } from '../../../support/raft-members.ts'
+import { freeAddress } from '../../../support/free-ports.ts'
+import { managerCredentials } from '../../../support/raft-members.ts'
 import { until } from '../../../support/until.ts'
 
 class ListMachine implements StateMachine {

@@ -7,6 +7,7 @@ import { newJoinToken } from '../../../../proto/codec/join-token.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
 import { joinCluster } from '../../../../worker/identity/join-cluster.ts'
 import { createNodeKey } from '../../../../worker/identity/node-key.ts'
+import { freePort } from '../../../support/free-ports.ts'
 
 const token = `SWMTKN-1-${'0'.repeat(50)}-${'0'.repeat(25)}`
 
@@ -20,13 +21,10 @@ function join(address: string, joinToken = token): Promise<unknown> {
   })
 }
 
-function listen(server: Server): Promise<number> {
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      resolve(typeof address === 'object' ? (address?.port ?? 0) : 0)
-    })
-  })
+async function listen(server: Server): Promise<number> {
+  const port = await freePort()
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  return port
 }
 
 t.test('an address where nobody or somebody else listens is told with the reason', async (t) => {

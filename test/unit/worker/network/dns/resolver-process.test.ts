@@ -28,6 +28,7 @@ import {
   aView,
   headerOf,
 } from '../../../../support/dns.ts'
+import { freePort } from '../../../../support/free-ports.ts'
 import { until, untilSeen } from '../../../../support/until.ts'
 import { VirtualClock } from '../../../../support/virtual-clock.ts'
 
@@ -40,14 +41,6 @@ const viewOf = (...numbers: readonly number[]): NetworkView =>
   aView(numbers.map(task), [dnsrr], network)
 
 const stampAt = (index: number): Stamp => ({ epoch: 1, index })
-
-async function freePort(): Promise<number> {
-  const { udp, tcp } = await listen({ address: '127.0.0.1', port: 0 })
-  const { port } = udp.address()
-  udp.close()
-  tcp.close()
-  return port
-}
 
 interface World {
   readonly dir: string

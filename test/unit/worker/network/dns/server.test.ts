@@ -20,6 +20,7 @@ import {
   aView,
   headerOf,
 } from '../../../../support/dns.ts'
+import { freePort } from '../../../../support/free-ports.ts'
 
 const taskCount = 100
 const ingressPorts = [
@@ -86,7 +87,7 @@ async function aWorld(t: Test, options: Partial<DnsServerOptions> = {}): Promise
     onError: (err) => errors.push(err),
     ...options,
   })
-  const { udp, tcp } = await listen({ address: '127.0.0.1', port: 0 })
+  const { udp, tcp } = await listen({ address: '127.0.0.1', port: await freePort() })
   server.serveUdp(udp)
   server.serveTcp(tcp)
   const { port } = udp.address()
