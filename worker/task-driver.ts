@@ -24,10 +24,10 @@ import type { ContainerInfo, Executor, ExitStatus } from './executor/executor.ts
 import type { ProbeSlots } from './health/probe-slots.ts'
 import type { ImageSource } from './image-source.ts'
 import { requireSctp } from './kernel-sctp.ts'
-import type { TargetPort } from './listening-ports.ts'
 import { payloadFiles } from './payload-files.ts'
 import { nextWiring, type Wiring, withConnection } from './task-connections.ts'
 import { TaskHealthCheck } from './task-health.ts'
+import { TaskPorts, type UnusedPorts } from './task-ports.ts'
 import {
   type ContainerFact,
   nextTaskAction,
@@ -46,6 +46,8 @@ export interface DriverDeps {
   readonly slots: Semaphore
   /** Bounds how many are asked for their health at once. */
   readonly probes: ProbeSlots
+  /** What this node has learnt of the ports that images expose. */
+  readonly unusedPorts: UnusedPorts
   /** Takes a new status; resolves when the driver may go on. */
   readonly onStatus: (status: TaskStatus) => Promise<void>
 }
@@ -58,9 +60,6 @@ export interface Wanted {
 
 const retryFirstMs = 100
 const retryMaxMs = 10_000
-/** A container that waits on no port by then serves without, or never: it counts as running all the same. */
-const portsMs = 5_000
-const portsPollMs = 50
 /** Managers take longer to say that nobody leads to a task only when they cannot be heard. */
 const drainedMs = 8_000
 
@@ -105,7 +104,7 @@ export class TaskDriver {
   #wanted: Wanted | undefined
   #status: TaskStatus
   #container: ContainerFact
-  #isListening = false
+  readonly #ports: TaskPorts
   readonly #health: TaskHealthCheck
   /** It was waited for long enough. */
   #isDrainedLongEnough = false
@@ -125,6 +124,7 @@ export class TaskDriver {
     this.#status = start.status
     const healthDeps = { ...deps, networkProber: deps.host.networkProber }
     this.#health = new TaskHealthCheck(healthDeps, start.id, (health) => this.#tellHealth(health))
+    this.#ports = new TaskPorts(deps)
     this.#container = { kind: 'absent' }
     this.want(start.wanted)
     if (start.container !== undefined) this.#noteContainer(start.container)
@@ -192,7 +192,7 @@ export class TaskDriver {
       desired,
       observed: this.#status.state,
       container: this.#container,
-      isListening: this.#isListening || this.#ports().length === 0,
+      isListening: this.#ports.isListening(this.#wanted),
       isWired: this.#wiring() === undefined,
       // Of a container that ended while no daemon was here, it is what was told last.
       health: this.#health.health ?? this.#status.health,
@@ -299,26 +299,15 @@ export class TaskDriver {
     }
   }
 
-  /** Published ones that a container waits on. */
-  #ports(): readonly TargetPort[] {
-    return this.#deps.host.isListening === undefined ? [] : (this.#wanted?.spec.ports ?? [])
-  }
-
   /** Until the container waits on its ports, has ended, or took too long. */
   async #awaitPorts(signal: AbortSignal): Promise<void> {
-    const { clock, host } = this.#deps
     const { controller, release } = childController(signal)
     const ended = this.#watch(controller.signal)
     // Whoever waits for the end of the ports reads it; cut short is no failure.
     ended.catch(() => {})
     const hasEnded = (): boolean => this.#container.kind !== 'running'
-    const endsAtMs = clock.monotonicMs() + portsMs
     try {
-      while (!signal.aborted && !hasEnded() && clock.monotonicMs() < endsAtMs) {
-        if (await host.isListening?.(this.#status.pid, this.#ports())) break
-        await wait(clock, portsPollMs, signal)
-      }
-      this.#isListening = !signal.aborted
+      await this.#ports.await(this.#wanted, { pid: this.#status.pid, hasEnded }, signal)
     } finally {
       controller.abort()
       release()
@@ -423,6 +412,7 @@ export class TaskDriver {
     // Of a daemon that was away: its kernel may still lead connections here that all others have long led elsewhere.
     await this.#deps.host.untilFollowed?.(signal)
     if (signal.aborted) return
+    await this.#ports.review(this.#wanted, this.#status.pid)
     try {
       this.#noteExit(await this.#deps.executor.stop(this.id, {}))
     } catch (err) {
@@ -461,6 +451,7 @@ export class TaskDriver {
       ...(state.kind === 'exited' ? { exitCode: state.exit.exitCode } : { pid: state.pid }),
       hostPorts: (attachment?.ports ?? []).map((port) => `${port.protocol}/${port.publishedPort}`),
     }
+    this.#ports.learn(info)
     this.#health.learn(info, this.#wanted?.spec, this.#status)
   }
 

@@ -22,6 +22,7 @@ import { ImageSource } from './image-source.ts'
 import type { StateDb } from './state-db.ts'
 import type { StatusReporter } from './status-reporter.ts'
 import { type DriverDeps, initialStatus, TaskDriver, type Wanted } from './task-driver.ts'
+import { UnusedPorts } from './task-ports.ts'
 
 export interface TaskManagerDeps {
   readonly executor: Executor
@@ -73,6 +74,7 @@ export class TaskManager {
       images: new ImageSource({ executor, clock, log }),
       slots: new Semaphore(deps.startsMax ?? startsMaxDefault),
       probes: new ProbeSlots(clock),
+      unusedPorts: new UnusedPorts(),
       onStatus: (status) => this.#onStatus(status),
     }
   }

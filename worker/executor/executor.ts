@@ -198,6 +198,14 @@ export interface ContainerInfo {
   readonly attachment?: NetworkAttachment
   /** Absent: not known, as of a container that an older daemon made. */
   readonly imageHealth?: ImageHealth
+  /** That the image exposes. Absent: not known. */
+  readonly imagePorts?: readonly ImagePort[]
+}
+
+/** A port that an image says its programs wait on. */
+export interface ImagePort {
+  readonly protocol: 'tcp' | 'udp' | 'sctp'
+  readonly targetPort: number
 }
 
 /** What an image says of health checks. Times and counts of 0: nothing. */

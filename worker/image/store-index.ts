@@ -1,7 +1,7 @@
 // The image store's own tables (containers-storage: images.json, layers.json) and image
 // configurations, parsed. Pure: text in, values out. We read these files and never write them.
 import { SwarmError } from '../../proto/errors.ts'
-import type { ImageHealth } from '../executor/executor.ts'
+import type { ImageHealth, ImagePort } from '../executor/executor.ts'
 import { imageHealth } from './image-health.ts'
 import { fullName, fullReference, type ImageReference, parseReference } from './reference.ts'
 
@@ -17,6 +17,8 @@ export interface ImageConfig {
   readonly volumes: readonly string[]
   readonly labels: Readonly<Record<string, string>>
   readonly health: ImageHealth
+  /** Exposed ones. */
+  readonly ports: readonly ImagePort[]
 }
 
 export interface StoredImage {
@@ -38,6 +40,10 @@ export interface StoredLayer {
   /** `sha256:…` of the compressed blob it came from. */
   readonly blobDigest: string | undefined
 }
+
+const protocols = ['tcp', 'udp', 'sctp'] as const
+/** Of one image; no more are looked at. */
+const portsMax = 64
 
 /** Errors: DATA_LOSS when the text is not what the store writes. */
 export function parseImages(text: string): readonly StoredImage[] {
@@ -107,7 +113,17 @@ export function parseImageConfig(text: string, imageId: string): ImageConfig {
       Object.entries(asRecord(config.Labels)).map(([key, value]) => [key, String(value)]),
     ),
     health: imageHealth(asRecord(config.Healthcheck), asTexts(config.Shell)),
+    ports: Object.keys(asRecord(config.ExposedPorts)).flatMap(exposedPort).slice(0, portsMax),
   }
+}
+
+/** `80/tcp`, or `80`. What is no port says nothing. */
+function exposedPort(text: string): readonly ImagePort[] {
+  const [, digits, word = 'tcp'] = /^(\d{1,5})(?:\/(\w+))?$/.exec(text) ?? []
+  const targetPort = Number(digits)
+  const protocol = protocols.find((known) => known === word.toLowerCase())
+  if (protocol === undefined || !(targetPort >= 1 && targetPort <= 65_535)) return []
+  return [{ protocol, targetPort }]
 }
 
 /**

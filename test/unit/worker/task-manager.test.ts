@@ -11,6 +11,7 @@ import {
   type TaskStatus,
   taskId,
 } from '../../../proto/objects/index.ts'
+import type { HostFacts } from '../../../worker/container-config.ts'
 import type { ContainerConfig, Executor, ProbeOutcome } from '../../../worker/executor/executor.ts'
 import { createFakeExecutor } from '../../../worker/executor/fake/fake-executor.ts'
 import {
@@ -36,6 +37,8 @@ class Node {
   readonly file: StateFile = memoryStateFile()
   readonly told = new Map<string, TaskStatus[]>()
   startsMax: number | undefined
+  /** What containers wait on; undefined: nobody can say. */
+  isListening: HostFacts['isListening']
   /** Lets a test stand in the executor's way. */
   wrap: (executor: Executor) => Executor = (executor) => executor
   #index = 0
@@ -70,6 +73,7 @@ class Node {
         os: 'linux',
         architecture: 'x86_64',
         network: () => ({ kind: 'none' }),
+        ...(this.isListening && { isListening: this.isListening }),
       },
       ...(this.startsMax === undefined ? {} : { startsMax: this.startsMax }),
     })
@@ -561,3 +565,77 @@ t.test(
     t.ok(waits > 0 && waits < 50, `${waits}`)
   },
 )
+
+const exposing: FakeImage = {
+  ports: [
+    { protocol: 'tcp', targetPort: 80 },
+    { protocol: 'tcp', targetPort: 443 },
+  ],
+}
+
+async function aNodeThatLooks(
+  t: Test,
+  isListening: NonNullable<HostFacts['isListening']>,
+): Promise<Node> {
+  const node = new Node({ localImages: { hello: exposing } })
+  node.isListening = isListening
+  await node.start()
+  t.teardown(() => node.stop())
+  return node
+}
+
+t.test('a task on networks waits on the ports of its image, published or not', async (t) => {
+  const waitedOn = new Set<number>()
+  const node = await aNodeThatLooks(t, async (_pid, ports) =>
+    ports.every(({ targetPort }) => waitedOn.has(targetPort)),
+  )
+  await node.assign(
+    anAssignedTask({ id: 'a', ...onNetwork }),
+    anAssignedTask({ id: 'alone', slot: 2 }),
+  )
+  await node.clock.advance(1_000)
+  t.equal(node.last('a')?.state, S.STARTING)
+  t.equal(node.last('alone')?.state, S.RUNNING, 'whom nobody reaches has nothing to wait for')
+  waitedOn.add(80)
+  await node.clock.advance(1_000)
+  t.equal(node.last('a')?.state, S.STARTING, 'not all of them')
+  waitedOn.add(443)
+  await node.clock.advance(100)
+  t.equal(node.last('a')?.state, S.RUNNING)
+})
+
+t.test('a port that nothing waits on delays one task of a kind', async (t) => {
+  const waitedOn = new Set([80])
+  const node = await aNodeThatLooks(t, async (_pid, ports) =>
+    ports.every(({ targetPort }) => waitedOn.has(targetPort)),
+  )
+  const first = anAssignedTask({ id: 'a', ...onNetwork })
+  await node.assign(first)
+  await node.clock.advance(4_000)
+  t.equal(node.last('a')?.state, S.STARTING)
+  await node.clock.advance(2_000)
+  t.equal(node.last('a')?.state, S.RUNNING, 'it had time')
+  const second = anAssignedTask({ id: 'b', slot: 2, ...onNetwork })
+  await node.assign(first, second)
+  await node.clock.advance(200)
+  t.equal(node.last('b')?.state, S.RUNNING, 'on this node it is known now')
+
+  waitedOn.delete(80)
+  const third = anAssignedTask({ id: 'c', slot: 3, ...onNetwork })
+  await node.assign(first, second, third)
+  await node.clock.advance(400)
+  t.equal(node.last('c')?.state, S.STARTING, 'the other port still counts')
+  waitedOn.add(80)
+  await node.clock.advance(100)
+  t.equal(node.last('c')?.state, S.RUNNING)
+
+  // The first was slow after all: it waits on both by the time that it is stopped.
+  waitedOn.add(443)
+  await node.assign({ ...first, desiredState: S.SHUTDOWN }, second, third)
+  await node.until('a', S.SHUTDOWN)
+  waitedOn.delete(443)
+  const fourth = anAssignedTask({ id: 'd', slot: 4, ...onNetwork })
+  await node.assign(second, third, fourth)
+  await node.clock.advance(400)
+  t.equal(node.last('d')?.state, S.STARTING)
+})

@@ -314,12 +314,13 @@ export class ContainerExecutor implements Executor {
     const image = await images.forContainer(config.image, (id) =>
       container.update({ image: { ...container.record.image, id } }),
     )
-    const { health, stopSignal: usualSignal } = await images.store.config(image)
+    const { health, ports, stopSignal: usualSignal } = await images.store.config(image)
     const stopSignal = config.stopSignal || usualSignal
     container.update({
       image: await images.store.resolved(config.image, image),
       stopSignal: parseSignal(stopSignal || 'SIGTERM'),
       imageHealth: health,
+      imagePorts: ports,
     })
     await mkdir(paths.diskDir, { mode: 0o711 })
     mkdirSync(paths.bundleDir, { mode: 0o711 })

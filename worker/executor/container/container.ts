@@ -80,7 +80,7 @@ export class Container {
   }
 
   info(): ContainerInfo {
-    const { config, image, createdAtMs, attachment, imageHealth } = this.#record
+    const { config, image, createdAtMs, attachment, imageHealth, imagePorts } = this.#record
     return {
       id: this.id,
       config,
@@ -89,6 +89,7 @@ export class Container {
       state: this.#state(),
       ...(attachment === undefined ? {} : { attachment }),
       ...(imageHealth === undefined ? {} : { imageHealth }),
+      ...(imagePorts === undefined ? {} : { imagePorts }),
     }
   }
 

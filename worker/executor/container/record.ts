@@ -2,7 +2,13 @@
 // restart of the host. Not the environment: it may hold secrets.
 import { renameSync, writeFileSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
-import type { ContainerConfig, ExitStatus, ImageHealth, ResolvedImage } from '../executor.ts'
+import type {
+  ContainerConfig,
+  ExitStatus,
+  ImageHealth,
+  ImagePort,
+  ResolvedImage,
+} from '../executor.ts'
 import type { NetworkAttachment } from '../network-attacher.ts'
 import type { ProcessIdentity } from './processes.ts'
 
@@ -23,6 +29,7 @@ export interface ContainerRecord {
   readonly attachment?: NetworkAttachment
   /** A record of an older daemon has none. */
   readonly imageHealth?: ImageHealth
+  readonly imagePorts?: readonly ImagePort[]
   readonly stopSignal: number
   readonly stopGraceMs: number
   /** Names; removed with the container. */

@@ -8,6 +8,7 @@ import type {
   ContainerState,
   ExitStatus,
   ImageHealth,
+  ImagePort,
   LogLine,
   ProbeOutcome,
   ProbeRequest,
@@ -24,6 +25,8 @@ export interface FakeImage {
   readonly stopMs?: number
   /** Its HEALTHCHECK; absent: none. */
   readonly health?: ImageHealth
+  /** Exposed ones. */
+  readonly ports?: readonly ImagePort[]
   /** What health probes find so long after its start; absent: it is healthy. */
   readonly probe?: (request: ProbeRequest, runningMs: number) => ProbeOutcome
   readonly createError?: SwarmError
@@ -86,8 +89,8 @@ export class FakeHost {
   inspect(id: string): ContainerInfo {
     const { config, createdAtMs, attachment, state, image: made } = this.#container(id)
     const image = { reference: config.image, id: `sha256:${config.image}`, sizeBytes: 1 }
-    const { health: imageHealth } = made
-    const known = { id, config, image, createdAtMs, state, attachment }
+    const { health: imageHealth, ports: imagePorts = [] } = made
+    const known = { id, config, image, createdAtMs, state, attachment, imagePorts }
     return imageHealth === undefined ? known : { ...known, imageHealth }
   }
 

@@ -97,6 +97,7 @@ t.test('a configuration is read whatever is missing in it', async (t) => {
       startIntervalMs: 0,
       shell: ['/bin/sh', '-c'],
     },
+    ports: [],
   })
   const text = JSON.stringify({
     config: {
@@ -107,6 +108,7 @@ t.test('a configuration is read whatever is missing in it', async (t) => {
       Labels: { a: 'b' },
       User: 'u',
       StopSignal: 'SIGINT',
+      ExposedPorts: { '80/tcp': {}, '53/udp': {}, 8080: {}, '0/tcp': {}, '9/raw': {}, x: {} },
     },
   })
   t.match(parseImageConfig(text, idA), {
@@ -115,6 +117,11 @@ t.test('a configuration is read whatever is missing in it', async (t) => {
     command: [],
     volumes: ['/v'],
     labels: { a: 'b' },
+    ports: [
+      { protocol: 'tcp', targetPort: 8080 },
+      { protocol: 'tcp', targetPort: 80 },
+      { protocol: 'udp', targetPort: 53 },
+    ],
   })
 })
 

@@ -18,6 +18,7 @@ const image = {
   volumes: ['/data', '/etc/../logs/'],
   labels: {},
   health: imageHealth({}, []),
+  ports: [],
 }
 const planned = (mounts: readonly Mount[]): readonly Mount[] =>
   plannedMounts(aContainer('x', { mounts }), image)

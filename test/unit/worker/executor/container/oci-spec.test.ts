@@ -20,6 +20,7 @@ const image: ImageConfig = {
   volumes: [],
   labels: {},
   health: imageHealth({}, []),
+  ports: [],
 }
 
 function anInput(over: Partial<OciSpecInput> = {}): OciSpecInput {

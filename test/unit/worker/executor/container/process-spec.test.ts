@@ -21,6 +21,7 @@ const image: ImageConfig = {
   volumes: [],
   labels: {},
   health: imageHealth({}, []),
+  ports: [],
 }
 const facts = { hostname: 'h', home: '/root' }
 
