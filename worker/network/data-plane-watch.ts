@@ -1,8 +1,8 @@
 // Notices when somebody else changes the data plane: a route, a neighbour, a forwarding entry, a rule of nft that is taken
 // away or added by hand. Only rings; what is wrong is found by comparing. What this process writes itself is told apart by
-// the time: while it writes, and right after, only the loss of what should be there rings.
+// the time: while it writes, and right after, the loss of what should be there is foreign for sure, and all else in doubt.
 import { enterNamespace } from './data-plane.ts'
-import { keepWatching, type MonitorOptions } from './host-watch.ts'
+import { type Concern, keepWatching, type MonitorOptions } from './host-watch.ts'
 import { dataPlaneLink } from './network-state.ts'
 
 export interface DataPlaneWatchOptions extends Omit<MonitorOptions, 'prefix'> {
@@ -34,15 +34,25 @@ export async function watchDataPlane(
   signal: AbortSignal,
 ): Promise<void> {
   const prefix = enterNamespace(options.dataPlaneFile)
-  const concerns = (line: string): boolean => {
-    if (!options.isWriting()) return isForeignChange(line, options.isAlive)
-    if (isNeverOurs(line)) return true
-    const lost = lostItem(line)
-    return lost === wholeTable || (lost !== undefined && options.isNeeded(lost))
-  }
+  const concernOf = (line: string): Concern => concernOfLine(line, options)
   await Promise.all(
-    monitors.map((argv) => keepWatching({ ...options, prefix }, argv, concerns, signal)),
+    monitors.map((argv) => keepWatching({ ...options, prefix }, argv, concernOf, signal)),
   )
+}
+
+export function concernOfLine(
+  line: string,
+  {
+    isWriting,
+    isAlive,
+    isNeeded,
+  }: Pick<DataPlaneWatchOptions, 'isWriting' | 'isAlive' | 'isNeeded'>,
+): Concern {
+  if (!isWriting()) return isForeignChange(line, isAlive) ? 'foreign' : 'none'
+  if (isNeverOurs(line)) return 'foreign'
+  const lost = lostItem(line)
+  if (lost === wholeTable || (lost !== undefined && isNeeded(lost))) return 'foreign'
+  return isForeignChange(line, isAlive) ? 'doubtful' : 'none'
 }
 
 const neighbourStates = / lladdr | (STALE|REACHABLE|DELAY|PROBE|FAILED|INCOMPLETE)\b/

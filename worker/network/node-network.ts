@@ -28,6 +28,7 @@ import {
   requireRecord,
 } from './attachment.ts'
 import { chooseSubnet } from './choose-subnet.ts'
+import { ComparisonBell } from './comparison-bell.ts'
 import { connectContainer, disconnectContainer } from './connection.ts'
 import { sizeConntrack } from './conntrack-size.ts'
 import { enterNamespace, findNamespace } from './data-plane.ts'
@@ -107,7 +108,6 @@ export interface NodeNetwork extends NetworkAttacher {
 
 /** Before the cluster gives the node another one. Only the node's own containers ever see it. */
 const standaloneTransit = '100.127.255.254'
-const compareMs = 60_000
 /** How often it is looked who else waits on published ports. */
 const portsMs = 2_000
 /** How long a container waits for news of its network. */
@@ -116,11 +116,10 @@ const newsMs = 10_000
 const settleMs = 300
 /** Of the data plane, where nobody reloads anything. */
 const innerSettleMs = 100
-/** Between comparisons: as long as one takes, within these bounds. So a storm of changes costs half a core. */
-const pauseMinMs = 200
-const pauseMaxMs = 1_000
 /** Monitors report what we write ourselves within this time; so it is compared again after a mend. */
 const echoMs = 250
+/** After a comparison that failed. */
+const againMs = 10_000
 
 export function createNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
   return new RoutedNetwork(options)
@@ -137,12 +136,11 @@ class RoutedNetwork implements NodeNetwork {
   readonly #prober: PeerProber
   readonly diagnosis: NetworkDiagnosis
   #opened: Journal | undefined
-  #isChanged = false
-  #settleMs = 0
-  #wake: () => void = () => {}
+  readonly #bell: ComparisonBell
 
   constructor(options: NodeNetworkOptions) {
     this.#options = options
+    this.#bell = new ComparisonBell(options.clock)
     this.#dir = join(options.runDir, 'network')
     this.#dataPlaneFile = join(this.#dir, 'dataplane.netns')
     this.#kernel = createKernel({
@@ -192,7 +190,7 @@ class RoutedNetwork implements NodeNetwork {
     const { clock, log, hostNamespaceFile } = this.#options
     const prefix = hostNamespaceFile === undefined ? [] : enterNamespace(hostNamespaceFile)
     const isWriting = (): boolean => this.#kernel.wroteWithin('host', echoMs)
-    const onChange = (): void => this.#ring(settleMs)
+    const onChange = this.#bell.onChange(settleMs)
     const watching = watchHost({ prefix, clock, log, isWriting, onChange }, signal)
     const watcher = new DataPlaneWatcher(
       () => findNamespace(this.#dataPlaneFile),
@@ -203,14 +201,14 @@ class RoutedNetwork implements NodeNetwork {
     const ports = this.#watchPorts(signal)
     await watcher.follow()
     while (!signal.aborted) {
-      await this.#waitForChange(signal)
+      await this.#bell.wait(signal)
       if (signal.aborted) break
       const startedMs = clock.monotonicMs()
       await this.#mendAndTell()
       await watcher.follow()
-      const tookMs = clock.monotonicMs() - startedMs
-      await wait(clock, Math.min(pauseMaxMs, Math.max(pauseMinMs, tookMs)), signal)
+      await this.#bell.pause(startedMs, signal)
     }
+    this.#bell.close()
     await Promise.all([watching, watcher.stop(), ports])
   }
 
@@ -240,7 +238,7 @@ class RoutedNetwork implements NodeNetwork {
       isWriting: () => this.#kernel.wroteWithin('dataPlane', echoMs),
       isNeeded: (item: string) => this.#overlay.needs(item),
       isAlive: isAliveLink,
-      onChange: () => this.#ring(innerSettleMs),
+      onChange: this.#bell.onChange(innerSettleMs),
     }
     return watchDataPlane({ ...options, clock, log }, signal)
   }
@@ -469,33 +467,18 @@ class RoutedNetwork implements NodeNetwork {
     return chooseSubnet(await readOccupied(this.#kernel))
   }
 
-  #ring(afterMs: number): void {
-    this.#isChanged = true
-    this.#settleMs = Math.max(this.#settleMs, afterMs)
-    this.#wake()
-  }
-
-  async #waitForChange(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options
-    const { controller, release } = childController(signal)
-    this.#wake = () => controller.abort()
-    if (!this.#isChanged) await wait(clock, compareMs, controller.signal)
-    if (this.#isChanged) await wait(clock, this.#settleMs, signal)
-    this.#wake = () => {}
-    this.#isChanged = false
-    this.#settleMs = 0
-    release()
-  }
-
   async #mendAndTell(): Promise<void> {
     const { log } = this.#options
     try {
       const { found, left } = await this.diagnosis.heal()
-      if (left.length > 0) log.error({ found, left }, 'network cannot be mended')
-      else if (found.length > 0) log.warn({ found }, 'network mended')
-      if (found.length > 0 && left.length === 0) this.#ring(echoMs)
+      if (left.length > 0) {
+        log.error({ found, left }, 'network cannot be mended')
+        this.#bell.ring(againMs)
+      } else if (found.length > 0) log.warn({ found }, 'network mended')
+      if (found.length > 0 && left.length === 0) this.#bell.ring(echoMs)
     } catch (err) {
       log.error({ err }, 'network cannot be compared')
+      this.#bell.ring(againMs)
     }
   }
 }

@@ -1,5 +1,6 @@
 import t from 'tap'
 import {
+  concernOfLine,
   DataPlaneWatcher,
   isForeignChange,
   isNeverOurs,
@@ -107,4 +108,23 @@ t.test('what is lost is named as the item it was', async (t) => {
     ['10.1.0.12 via 100.127.0.2 dev vx100001', undefined],
   ]
   for (const [line, item] of lines) t.equal(lostItem(line), item, line)
+})
+
+t.test('while this process writes, what it may have written itself is in doubt', async (t) => {
+  const rows: readonly (readonly [string, string, string])[] = [
+    // Line, when nothing is written, while something is.
+    ['Deleted unreachable 10.1.0.0/24 ', 'foreign', 'foreign'],
+    ['Deleted 10.1.0.12 via 100.127.0.2 dev vx100001 onlink', 'foreign', 'doubtful'],
+    ['10.1.0.13 via 100.127.0.2 dev vx100001 onlink', 'foreign', 'doubtful'],
+    ['add element inet tsswarm same_network { 10.1.0.9 . 10.2.0.9 }', 'foreign', 'doubtful'],
+    ['delete table inet tsswarm', 'foreign', 'foreign'],
+    ['blackhole 10.1.0.14 ', 'foreign', 'foreign'],
+    ['# new generation 7', 'none', 'none'],
+    ['Deleted 10.1.0.11 dev v000000000002 scope link', 'none', 'none'],
+  ]
+  const isNeeded = (item: string): boolean => item === 'route 10.1.0.0/24'
+  for (const [line, otherwise, whileWriting] of rows) {
+    t.equal(concernOfLine(line, { isAlive, isNeeded, isWriting: () => false }), otherwise, line)
+    t.equal(concernOfLine(line, { isAlive, isNeeded, isWriting: () => true }), whileWriting, line)
+  }
 })

@@ -1,11 +1,29 @@
 import t from 'tap'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
-import { isAboutLink, isForeignRule, keepWatching } from '../../../../worker/network/host-watch.ts'
+import {
+  concernOfRule,
+  isAboutLink,
+  isListening,
+  keepWatching,
+} from '../../../../worker/network/host-watch.ts'
 import { until } from '../../../support/until.ts'
 
+t.test('a monitor that listens is told apart from one that only runs', async (t) => {
+  const table = [
+    'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode',
+    '000000004c893fe8 0   0          00000000 0        0        0     2        0        4',
+    '00000000c3967cff 12  14851      00000140 0        0        0     2        0        21104995',
+    '0000000014bf1e84 0   148        00000000 0        0        0     2        0        21105193',
+  ].join('\n')
+  t.ok(isListening(table, 14851))
+  t.notOk(isListening(table, 148), 'asks and does not listen')
+  t.notOk(isListening(table, 0))
+  t.notOk(isListening('', 1))
+})
+
 t.test(
-  'a monitor that crashes is soon there again, and what it missed is looked for',
+  'a monitor that ends is started again, and each that listens looks for what was missed',
   async (t) => {
     let rings = 0
     const options = {
@@ -17,29 +35,31 @@ t.test(
       },
     }
     const stopping = new AbortController()
-    const watching = keepWatching(options, ['true'], () => false, stopping.signal)
-    await until(() => rings >= 3, 'it was started three times', 10_000)
+    const listens = keepWatching(options, ['ip', 'monitor', 'link'], () => 'none', stopping.signal)
+    await until(() => rings === 1, 'it listens', 10_000)
+    const never = { ...options, onChange: () => t.fail('a program that never listens rang') }
+    const ends = keepWatching(never, ['true'], () => 'none', stopping.signal)
     stopping.abort()
-    await watching
-    t.ok(rings < 20, 'but not without end')
+    await Promise.all([listens, ends])
+    t.equal(rings, 1)
   },
 )
 
-t.test('elements we write ourselves do not ring, all other rules do', async (t) => {
+t.test('elements we write ourselves are in doubt, all other rules are foreign', async (t) => {
   const element = 'add element inet tsswarm published { tcp . 80 }'
-  t.notOk(isForeignRule(element, true), 'our own')
-  t.ok(isForeignRule(element, false), 'one that somebody else added')
+  t.equal(concernOfRule(element, true), 'doubtful')
+  t.equal(concernOfRule(element, false), 'foreign', 'one that somebody else added')
   const accept = 'add rule inet fw fw1 iifname "dp0" accept comment "tsswarm"'
   for (const isWriting of [true, false]) {
     for (const line of ['', '# new generation 5', accept]) {
-      t.notOk(isForeignRule(line, isWriting), line)
+      t.equal(concernOfRule(line, isWriting), 'none', line)
     }
   }
   for (const line of [
     'delete table inet tsswarm',
     'add chain ip filter FORWARD { policy drop; }',
   ]) {
-    for (const isWriting of [true, false]) t.ok(isForeignRule(line, isWriting), line)
+    for (const isWriting of [true, false]) t.equal(concernOfRule(line, isWriting), 'foreign', line)
   }
 })
 
