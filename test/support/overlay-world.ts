@@ -258,8 +258,13 @@ export async function answers(
   expected: readonly string[],
 ): Promise<readonly string[]> {
   const seen = new Set<string>()
+  // A server that forks for each datagram is late when the machine is busy: once more, then it counts.
+  const hear = async (): Promise<string> => {
+    const answer = await ask(enter, ...where)
+    return answer === '' && !expected.includes('') ? ask(enter, ...where) : answer
+  }
   for (let round = 0; round < 10; round++) {
-    const ten = Array.from({ length: 10 }, () => ask(enter, ...where))
+    const ten = Array.from({ length: 10 }, hear)
     for (const answer of await Promise.all(ten)) seen.add(answer)
     if (expected.every((answer) => seen.has(answer))) break
   }
