@@ -4,6 +4,7 @@
 // follows says what is missing.
 import { hasCode, SwarmError } from '../proto/errors.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
+import { chainText } from '../proto/lib/error-chain.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Executor, PullProgress } from './executor/executor.ts'
@@ -65,7 +66,7 @@ export class ImageSource {
       return ''
     } catch (err) {
       this.#deps.log.warn({ image: reference, err }, 'image not pulled')
-      return err instanceof Error ? err.message : String(err)
+      return chainText(err)
     }
   }
 

@@ -27,8 +27,3 @@ export function waitingOf(update: WatchServiceResponse): Waiting {
       return { kind: 'scheduled', nextRunMs }
   }
 }
-
-/** "2026-11-27 02:30:00 UTC". */
-export function runTime(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`
-}

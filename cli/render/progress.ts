@@ -8,8 +8,9 @@ import {
   TaskState,
   taskStateName,
 } from '../../proto/objects/task-state.ts'
+import { runTime } from '../../proto/spec/cron-schedule.ts'
 import type { Output } from '../context.ts'
-import { runTime, type Waiting, waitingOf } from './job-progress.ts'
+import { type Waiting, waitingOf } from './job-progress.ts'
 import { naturalCompare } from './natural.ts'
 
 /** Above this many replicas only the sum is shown. */

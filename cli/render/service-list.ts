@@ -1,9 +1,9 @@
 // `service ls`.
 import type { ServiceView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { PortSpec_Protocol } from '../../proto/gen/tsswarm/v1/objects.ts'
+import { runTime } from '../../proto/spec/cron-schedule.ts'
 import { shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
-import { runTime } from './job-progress.ts'
 import type { ListView, Row } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
 

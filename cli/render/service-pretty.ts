@@ -1,6 +1,6 @@
 // `service inspect --pretty`, in docker's layout.
 import { genericText, type Service } from '../../proto/objects/index.ts'
-import { nextTimeMs } from '../../proto/spec/cron-schedule.ts'
+import { nextTimeMs, runTime } from '../../proto/spec/cron-schedule.ts'
 import { type PayloadKind, payloadTarget } from '../../proto/spec/payload-spec.ts'
 import { isJob, type ServiceMode } from '../../proto/spec/service-mode.ts'
 import type {
@@ -15,7 +15,6 @@ import type {
 } from '../../proto/spec/service-spec.ts'
 import { binarySize, cpuCount, goDuration } from './human.ts'
 import { familiarImage } from './image-name.ts'
-import { runTime } from './job-progress.ts'
 import { mapLines } from './pretty.ts'
 
 /** `networks`: names by id. */

@@ -13,16 +13,18 @@ import { explainNode } from '../orchestrator/explain/explain-node.ts'
 import { explainService } from '../orchestrator/explain/explain-service.ts'
 import { explainTask } from '../orchestrator/explain/explain-task.ts'
 import type { Finding } from '../orchestrator/explain/finding.ts'
+import type { HasPayload } from '../orchestrator/explain/needs.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { ReadTx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 import type { ControlDeps } from './control-api.ts'
 import { findNode, findService, findTask } from './lookup.ts'
+import { payloadTables } from './payload-use.ts'
 import { serviceView, taskName } from './views.ts'
 
 /** O(the cluster's tasks) when a placement is asked about, else O(what it is about). */
 export async function explain(
-  { store, cluster }: ControlDeps,
+  { store, cluster, clock }: ControlDeps,
   caller: Caller,
   { kind, reference }: ExplainRequest,
   signal: AbortSignal,
@@ -34,7 +36,7 @@ export async function explain(
       case 'task':
         return aboutTask(tx, reference)
       case 'service':
-        return aboutService(tx, reference)
+        return aboutService(tx, reference, clock.wallMs())
       case 'node':
         return aboutNode(tx, reference, selfId)
       default: {
@@ -49,11 +51,12 @@ function aboutTask(tx: ReadTx, reference: string): ExplainResponse {
   const task = findTask(tx, reference)
   const view = serviceViewOf(tx, task.serviceId, new Set([placeOf(task)]))
   const placement = new Placements(tx).of(task)
-  const findings = explainTask({ task, view, nowMs: tx.nowMs, placement })
+  const hasPayload = payloadsIn(tx)
+  const findings = explainTask({ task, view, nowMs: tx.nowMs, placement, hasPayload })
   return { id: task.id, name: taskName(tx, task), findings: findings.map((one) => proto(one, [])) }
 }
 
-function aboutService(tx: ReadTx, reference: string): ExplainResponse {
+function aboutService(tx: ReadTx, reference: string, wallMs: number): ExplainResponse {
   const service = findService(tx, reference)
   const placements = new Placements(tx)
   const findings = explainService({
@@ -62,6 +65,8 @@ function aboutService(tx: ReadTx, reference: string): ExplainResponse {
     nowMs: tx.nowMs,
     wanted: serviceView(tx, service).desiredTasks,
     placementOf: (task) => placements.of(task),
+    hasPayload: payloadsIn(tx),
+    wallMs,
   })
   const { id, spec } = service
   return { id, name: spec.name, findings: findings.map((one) => proto(one, one.tasks)) }
@@ -76,6 +81,10 @@ function aboutNode(tx: ReadTx, reference: string, selfId: string): ExplainRespon
   const findings = explainNode({ node, tasks, entry, nowMs: tx.nowMs })
   const name = node.description?.hostname ?? ''
   return { id: node.id, name, findings: findings.map((one) => proto(one, [])) }
+}
+
+function payloadsIn(tx: ReadTx): HasPayload {
+  return (kind, id) => tx.get(payloadTables[kind], id) !== undefined
 }
 
 /** What the scheduler says, of an index that is made when it is first needed. */

@@ -66,3 +66,8 @@ function timeNear(
     return undefined
   }
 }
+
+/** In UTC and to the second: "2026-11-27 12:05:00 UTC". */
+export function runTime(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}

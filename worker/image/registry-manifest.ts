@@ -118,7 +118,20 @@ export function pullError(stderr: string, reference: string, registry: string): 
       `cannot pull ${reference} from registry ${registry}: ${reason}`,
     )
   }
-  return new SwarmError(rule.code, rule.text(reference, registry), { details: { reason } })
+  const status = statusOf(reason)
+  const cause = new Error(status === undefined ? reason : `${reason} (HTTP ${status})`)
+  return new SwarmError(rule.code, rule.text(reference, registry), { details: { reason }, cause })
+}
+
+/** Source: OCI distribution specification, error codes; skopeo tells these words instead of the status. */
+const statuses: readonly (readonly [RegExp, number])[] = [
+  [/manifest unknown|name unknown|repository name not known/i, 404],
+  [/unauthorized|authentication required/i, 401],
+]
+
+/** Undefined: the words do not tell it, or it is among them. */
+function statusOf(reason: string): number | undefined {
+  return statuses.find(([words]) => words.test(reason))?.[1]
 }
 
 /** skopeo logs `time=… level=fatal msg="…"`; its msg of the last line. */

@@ -9,10 +9,13 @@ import {
   TaskState,
 } from '../../../proto/objects/index.ts'
 import type { TaskExplanation } from '../../../scheduler/explain.ts'
+import { waitsFor } from '../dependencies.ts'
 import type { ServiceView } from '../service-view.ts'
 import { slotsOf } from '../slot.ts'
+import { cronFindings } from './cron-findings.ts'
 import { explainTask } from './explain-task.ts'
 import { type Finding, spanText } from './finding.ts'
+import { dependencyFinding, type HasPayload, missingPayloads } from './needs.ts'
 
 export interface ServiceSituation {
   readonly service: Service
@@ -23,6 +26,9 @@ export interface ServiceSituation {
   readonly wanted: number
   /** What the scheduler says of a task that waits for a node. */
   readonly placementOf: (task: Task) => TaskExplanation | undefined
+  readonly hasPayload: HasPayload
+  /** Of which the schedules of cron services speak. */
+  readonly wallMs: number
 }
 
 export interface GroupFinding extends Finding {
@@ -47,11 +53,19 @@ const ofTasks: ReadonlySet<Finding['code']> = new Set([
 
 /** The service first, then its tasks by slot. */
 export function explainService(situation: ServiceSituation): readonly GroupFinding[] {
-  const own = [stateOf(situation), ...updateOf(situation), ...rebalanceOf(situation)]
+  const own = [
+    stateOf(situation),
+    ...cronFindings(situation.service, situation.wallMs),
+    ...updateOf(situation),
+    ...rebalanceOf(situation),
+    ...dependencyOf(situation),
+    ...payloadsOf(situation),
+  ]
   const groups = new Map<string, { readonly finding: Finding; readonly tasks: string[] }>()
   for (const task of troubled(situation)) {
-    const { view, nowMs, placementOf, service } = situation
-    const findings = explainTask({ task, view, nowMs, placement: placementOf(task) })
+    const { view, nowMs, placementOf, hasPayload, service } = situation
+    const placement = placementOf(task)
+    const findings = explainTask({ task, view, nowMs, placement, hasPayload })
     for (const finding of findings.filter(({ code }) => ofTasks.has(code))) {
       const key = groupKey(finding)
       const group = groups.get(key) ?? { finding, tasks: [] }
@@ -97,6 +111,17 @@ function rebalanceOf({ service, nowMs }: ServiceSituation): readonly Finding[] {
   const since = spanText(nowMs - rebalance.startedAtMs)
   const text = `its tasks are being spread anew since ${since}, ${rebalance.moved} were moved`
   return [{ code: 'REBALANCE', text }]
+}
+
+/** An update that waits; tasks that wait say so themselves. */
+function dependencyOf({ view }: ServiceSituation): readonly Finding[] {
+  if (view.tasks.some((task) => isActive(task) && task.waitsFor !== '')) return []
+  const why = waitsFor(view)
+  return why === '' ? [] : [dependencyFinding(why, view)]
+}
+
+function payloadsOf({ service, hasPayload }: ServiceSituation): readonly Finding[] {
+  return missingPayloads(service.spec.task, service, hasPayload)
 }
 
 /** The heads of slots that do not run, and tasks that take long to stop. */

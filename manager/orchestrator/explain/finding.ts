@@ -22,6 +22,12 @@ export type FindingCode =
   | 'CONDITION'
   | 'RESOURCES'
   | 'TASKS'
+  | 'PAYLOAD'
+  | 'NEXT_RUN'
+  | 'RUN'
+  | 'LAST_RUN'
+  | 'MISSED_RUN'
+  | 'SUSPENDED'
 
 export interface Finding {
   readonly code: FindingCode

@@ -3,6 +3,7 @@ import { placeOf, type Task } from '../../../proto/objects/index.ts'
 import type { TaskExplanation } from '../../../scheduler/explain.ts'
 import type { ServiceView } from '../service-view.ts'
 import { type Slot, slotsOf } from '../slot.ts'
+import type { HasPayload } from './needs.ts'
 
 export interface TaskSituation {
   readonly task: Task
@@ -11,6 +12,7 @@ export interface TaskSituation {
   readonly nowMs: number
   /** What the scheduler says of one that waits for a node. */
   readonly placement: TaskExplanation | undefined
+  readonly hasPayload: HasPayload
 }
 
 /** The slot of the task; itself is always in it. */

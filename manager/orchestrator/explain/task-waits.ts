@@ -4,13 +4,13 @@ import {
   isDraining,
   isTerminal,
   isUpdating,
-  type Task,
   TaskState,
   taskStateName,
 } from '../../../proto/objects/index.ts'
 import { restartPolicyOf } from '../restart.ts'
 import { taskInTheWay } from '../slot.ts'
 import { type Finding, nodeText, spanText } from './finding.ts'
+import { dependencyFinding, missingPayloads } from './needs.ts'
 import { slotOf, type TaskSituation } from './task-situation.ts'
 
 export function waitsOf(situation: TaskSituation): readonly Finding[] {
@@ -19,7 +19,8 @@ export function waitsOf(situation: TaskSituation): readonly Finding[] {
   return [
     ...delayOf(situation),
     ...predecessorOf(situation),
-    ...dependencyOf(task),
+    ...dependencyOf(situation),
+    ...payloadsOf(situation),
     ...updateOf(situation),
     ...healthOf(situation),
     ...stepOf(situation),
@@ -49,8 +50,14 @@ function predecessorOf(situation: TaskSituation): readonly Finding[] {
   return [{ code: 'WAITS', text, causes }]
 }
 
-function dependencyOf({ waitsFor }: Task): readonly Finding[] {
-  return waitsFor === '' ? [] : [{ code: 'DEPENDENCY', text: `it waits for ${waitsFor}` }]
+function dependencyOf({ task, view }: TaskSituation): readonly Finding[] {
+  return task.waitsFor === '' ? [] : [dependencyFinding(task.waitsFor, view)]
+}
+
+/** One that is prepared has its own. */
+function payloadsOf({ task, view, hasPayload }: TaskSituation): readonly Finding[] {
+  if (task.state >= TaskState.READY) return []
+  return missingPayloads(view.taskSpec(task.specHash), view.service, hasPayload)
 }
 
 /** A task of an earlier specification in a service that is being updated. */

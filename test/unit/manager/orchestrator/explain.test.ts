@@ -28,7 +28,8 @@ function tell(task: Task, told: Told = {}): readonly Finding[] {
   const service = 'service' in told ? told.service : web
   const view = aServiceView({ service, tasks: [...tasks, task], nodes, specs })
   const placement = { summary: 'no suitable node', refusals: [] }
-  return explainTask({ task, view, nowMs, placement })
+  const hasPayload = () => true
+  return explainTask({ task, view, nowMs, placement, hasPayload })
 }
 
 /** "CODE text" of each, causes behind it. */
@@ -234,6 +235,8 @@ t.test('a service tells each trouble once, with the tasks that have it', async (
     nowMs,
     wanted: 4,
     placementOf: () => ({ summary: 'no suitable node (x)', refusals: [] }),
+    hasPayload: () => true,
+    wallMs: nowMs,
   })
   const told = findings.map(({ code, text, tasks: of }) => `${code} ${of.join('+')} ${text}`)
   t.match(told, [

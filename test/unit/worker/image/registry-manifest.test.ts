@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
+import { chainText } from '../../../../proto/lib/error-chain.ts'
 import {
   lastLine,
   parseManifest,
@@ -54,6 +55,19 @@ t.test("what a registry's refusal means", async (t) => {
   t.equal(code('write /x: no space left on device'), 'RESOURCE_EXHAUSTED')
   t.equal(code('dial tcp 1.2.3.4:443: connect: connection refused'), 'UNAVAILABLE')
   t.match(pullError('', 'r.lan/a:1', 'r.lan').message, /^cannot pull r\.lan\/a:1/)
+})
+
+t.test("the registry's own words are the cause, with the status they stand for", async (t) => {
+  const chain = (text: string): string =>
+    chainText(pullError(`level=fatal msg="${text}"`, 'r.lan/a:1', 'r.lan'))
+  t.equal(
+    chain('reading manifest 1 in r.lan/a: manifest unknown'),
+    'No such image: r.lan/a:1: registry r.lan does not have it. Check name and tag: ' +
+      'reading manifest 1 in r.lan/a: manifest unknown (HTTP 404)',
+  )
+  t.match(chain('unauthorized: authentication required'), /wants a login: .* \(HTTP 401\)$/)
+  t.match(chain('requested access to the resource is denied'), /is denied$/, 'it may be 401 or 403')
+  t.match(chain('received unexpected HTTP status: 503 Service Unavailable'), / 503 Service/)
 })
 
 t.test('the message of the last line', async (t) => {
