@@ -242,6 +242,12 @@ export interface ContainerSpec {
   /** Put into the container as files in memory. */
   readonly secrets: readonly PayloadUse[];
   readonly configs: readonly PayloadUse[];
+  /** How the output of its tasks is kept; absent: as the node keeps it. */
+  readonly logDriver:
+    | LogDriver
+    | undefined;
+  /** No program gets more rights than it was started with. */
+  readonly noNewPrivileges: boolean;
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -250,6 +256,17 @@ export interface ContainerSpec_LabelsEntry {
 }
 
 export interface ContainerSpec_SysctlsEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface LogDriver {
+  /** json-file, local or none. */
+  readonly name: string;
+  readonly options: { [key: string]: string };
+}
+
+export interface LogDriver_OptionsEntry {
   readonly key: string;
   readonly value: string;
 }
@@ -1987,6 +2004,8 @@ function createBaseContainerSpec(): ContainerSpec {
     healthcheck: undefined,
     secrets: [],
     configs: [],
+    logDriver: undefined,
+    noNewPrivileges: false,
   };
 }
 
@@ -2060,6 +2079,12 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     for (const v of message.configs) {
       PayloadUse.encode(v!, writer.uint32(370).fork()).join();
+    }
+    if (message.logDriver !== undefined) {
+      LogDriver.encode(message.logDriver, writer.uint32(402).fork()).join();
+    }
+    if (message.noNewPrivileges !== false) {
+      writer.uint32(408).bool(message.noNewPrivileges);
     }
     return writer;
   },
@@ -2267,6 +2292,22 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             message.configs.push(PayloadUse.decode(reader, reader.uint32()));
             continue;
           }
+          case 50: {
+            if (tag !== 402) {
+              break;
+            }
+
+            message.logDriver = LogDriver.decode(reader, reader.uint32());
+            continue;
+          }
+          case 51: {
+            if (tag !== 408) {
+              break;
+            }
+
+            message.noNewPrivileges = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2362,6 +2403,123 @@ export const ContainerSpec_SysctlsEntry: MessageFns<ContainerSpec_SysctlsEntry> 
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseContainerSpec_SysctlsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLogDriver(): LogDriver {
+  return { name: "", options: {} };
+}
+
+export const LogDriver: MessageFns<LogDriver> = {
+  encode(message: LogDriver, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    globalThis.Object.entries(message.options).forEach(([key, value]: [string, string]) => {
+      LogDriver_OptionsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogDriver {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogDriver() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = LogDriver_OptionsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.options[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLogDriver_OptionsEntry(): LogDriver_OptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const LogDriver_OptionsEntry: MessageFns<LogDriver_OptionsEntry> = {
+  encode(message: LogDriver_OptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogDriver_OptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogDriver_OptionsEntry() as any;
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
