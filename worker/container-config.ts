@@ -2,6 +2,7 @@
 import { expandTemplate, type TemplateContext } from '../proto/go-template/task-template.ts'
 import { type AssignedTask, genericEnv, type NodeId } from '../proto/objects/index.ts'
 import { saysNothing } from '../proto/spec/dns-spec.ts'
+import { logKeeping } from '../proto/spec/log-driver-spec.ts'
 import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
 import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
@@ -82,6 +83,8 @@ export function containerConfig(
     sysctls: container.sysctls,
     ulimits: container.ulimits,
     ...(saysNothing(spec.dns) ? {} : { dns: spec.dns }),
+    ...(container.logDriver === undefined ? {} : { log: logKeeping(container.logDriver) }),
+    ...(container.noNewPrivileges ? { noNewPrivileges: true } : {}),
     ...(spec.oomScoreAdj === 0 ? {} : { oomScoreAdj: spec.oomScoreAdj }),
     network,
   }

@@ -44,6 +44,7 @@ export function prettyService(
     ...mountLines(task.container.mounts),
     ...dependencyLines(task),
     ...payloadLines(task.container),
+    ...logLines(task.container),
     ...resourceLines(task.limits, task.reservations),
     ...networkLines(service, networks),
     ...portLines(service),
@@ -207,6 +208,15 @@ function payloadLines(container: ContainerSpec): readonly string[] {
   return [
     ...(secrets.length === 0 ? [] : ['Secrets:', ...lines('secret', secrets)]),
     ...(configs.length === 0 ? [] : ['Configs:', ...lines('config', configs)]),
+  ]
+}
+
+function logLines({ logDriver }: ContainerSpec): readonly string[] {
+  if (logDriver === undefined) return []
+  return [
+    'Log Driver:',
+    ` Name:\t\t${logDriver.name}`,
+    ...mapLines(' LogOpts:', logDriver.options).map((line) => line.replace(/^ - /, '  ')),
   ]
 }
 

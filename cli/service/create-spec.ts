@@ -17,6 +17,7 @@ import { dependencyFlag, readDependencies } from './depends-on.ts'
 import { newDns, newDnsFlags } from './dns-flags.ts'
 import { newGenericFlags, readGeneric } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
+import { changeLogDriver } from './log-flags.ts'
 import { newMode, newModeFlags } from './mode-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
@@ -147,6 +148,8 @@ function containerInput(flags: CreateFlags, source: ContainerSource): ContainerI
     sysctls: read('sysctl', () => parseMap('sysctl', flags.sysctl)),
     ulimits: flags.ulimit.map((ulimit) => read('ulimit', () => parseUlimit(ulimit), ulimit)),
     ...changeHealthcheck(undefined, flags),
+    ...changeLogDriver(undefined, flags),
+    ...(flags['no-new-privileges'] === true && { noNewPrivileges: true }),
     ...newPayloadUses(flags),
   }
 }

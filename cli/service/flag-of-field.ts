@@ -16,6 +16,7 @@ const flags: Readonly<Record<string, string>> = {
   'mode.missedWindowMs': 'cron-missed-window',
   'mode.backoffMaxMs': 'cron-backoff-max',
   'task.container.hostname': 'hostname',
+  'task.container.logDriver': 'log-driver',
   'task.container.stopGraceMs': 'stop-grace-period',
   'task.container.stopSignal': 'stop-signal',
   'task.container.user': 'user',

@@ -3,6 +3,7 @@
 import type { Flags, FlagValues } from '../flags.ts'
 import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
 import { healthFlags } from './health-flags.ts'
+import { logFlags } from './log-flags.ts'
 
 const many = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
@@ -25,6 +26,8 @@ export const sharedServiceFlags = {
     min: -1_000,
     max: 1_000,
   }),
+  ...logFlags,
+  'no-new-privileges': triBool('Never let a program get more rights than it was started with'),
   'no-resolve-image': bool("Accepted for Swarm's sake: tags are not resolved to digests"),
   'placement-strategy': choice(
     'How tasks are laid out over nodes that fit: spread, binpack or random',
@@ -52,12 +55,10 @@ export const sharedServiceFlags = {
 
 export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 
-const logging = 'logs are kept on the node of each task: read them with "tsswarm service logs"'
 const registry =
   'log in on the nodes is not available in this version: load images with "tsswarm image load"'
 
 const prefixes: readonly (readonly [RegExp, string])[] = [
-  [/^log-(driver|opt)$/, logging],
   [/^with-registry-auth$/, registry],
   [/^(credential-spec|isolation)$/, 'it is for Windows, and tsswarm runs on Linux'],
 ]

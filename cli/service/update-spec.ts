@@ -22,6 +22,7 @@ import { changeDependencies, dependencyChangeFlags } from './depends-on.ts'
 import { changeDnsFlags, changedDns } from './dns-flags.ts'
 import { changeGeneric, genericFlags } from './generic-resources.ts'
 import { changeHealthcheck } from './health-flags.ts'
+import { changeLogDriver } from './log-flags.ts'
 import { changedMode, modeFlags } from './mode-flags.ts'
 import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
@@ -136,10 +137,12 @@ function updateContainer(
   env: Readonly<Record<string, string | undefined>>,
 ): ContainerSpec {
   const { args } = flags
-  const { healthcheck, ...rest } = container
+  const { healthcheck, logDriver, noNewPrivileges, ...rest } = container
   return {
     ...rest,
     ...changeHealthcheck(healthcheck, flags),
+    ...changeLogDriver(logDriver, flags),
+    ...((flags['no-new-privileges'] ?? noNewPrivileges) && { noNewPrivileges: true }),
     ...sharedContainerInput(flags),
     image: flags.image ?? container.image,
     args: args === undefined ? container.args : read('args', () => splitWords(args)),

@@ -30,8 +30,6 @@ const refused: Readonly<Record<string, string>> = {
   stdin_open: 'it is not available in this version: tasks have no standard input',
 }
 
-const logDrivers = ['json-file', 'local', 'journald']
-
 /** Tells what of a service has no effect, and what this version cannot do. */
 export function checkServiceKeys(service: Section): void {
   for (const key of service.keys()) {
@@ -43,17 +41,7 @@ export function checkServiceKeys(service: Section): void {
   if (!['', 'default'].includes(service.text('isolation') ?? '')) {
     service.fault('isolation', 'it is for Windows, and tsswarm runs on Linux')
   }
-  checkLogging(service)
   checkNetworkAddresses(service)
-}
-
-function checkLogging(service: Section): void {
-  const logging = service.section('logging')
-  if (logging === undefined) return
-  const driver = logging.text('driver') ?? 'json-file'
-  const why = 'logs are kept on the node of each task and read with "tsswarm service logs"'
-  if (logDrivers.includes(driver)) service.notice('logging', `has no effect: ${why}`)
-  else service.fault('logging', `driver "${driver}" is not available in this version: ${why}`)
 }
 
 function checkNetworkAddresses(service: Section): void {

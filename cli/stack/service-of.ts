@@ -111,6 +111,7 @@ function containerOf(image: string, service: Section, names: StackNames): Contai
       stopSignal: service.text('stop_signal'),
       stopGraceMs: service.ms('stop_grace_period'),
       healthcheck: healthcheckOf(service),
+      logDriver: logDriverOf(service),
     }),
   }
 }
@@ -124,6 +125,13 @@ function environmentOf(service: Section): string[] {
     section?.notice(name, 'is left out: it has no value here and none in the environment')
     return []
   })
+}
+
+/** Without a driver its options are those of json-file, as on a daemon of Docker's that says nothing else. */
+function logDriverOf(service: Section): ContainerInput['logDriver'] {
+  const logging = service.section('logging')
+  if (logging === undefined) return undefined
+  return { name: logging.text('driver') ?? 'json-file', options: logging.pairs('options') }
 }
 
 function ulimitsOf(service: Section): { name: string; soft: number; hard: number }[] {
@@ -217,6 +225,7 @@ const keys: readonly (readonly [string, string])[] = [
   ['task.container.stopSignal', 'stop_signal'],
   ['task.container.stopGraceMs', 'stop_grace_period'],
   ['task.container.capAdd', 'cap_add'],
+  ['task.container.logDriver', 'logging'],
   ['task.container.capDrop', 'cap_drop'],
   ['task.container.user', 'user'],
   ['task.container.workdir', 'working_dir'],

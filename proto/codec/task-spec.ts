@@ -90,11 +90,14 @@ function containerToProto(spec: ContainerSpec): ContainerSpecProto {
     healthcheck: spec.healthcheck && healthcheckToProto(spec.healthcheck),
     secrets: spec.secrets.map(payloadUseToProto),
     configs: spec.configs.map(payloadUseToProto),
+    logDriver: spec.logDriver,
+    noNewPrivileges: spec.noNewPrivileges ?? false,
   }
 }
 
 function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
-  const { init, mounts, healthcheck, secrets, configs, ...same } = proto
+  const { init, mounts, healthcheck, secrets, configs, ...others } = proto
+  const { logDriver, noNewPrivileges, ...same } = others
   return {
     ...same,
     ...(init === undefined ? {} : { init }),
@@ -102,6 +105,8 @@ function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
     ...healthcheckFromProto(healthcheck),
     secrets: secrets.map(payloadUseFromProto),
     configs: configs.map(payloadUseFromProto),
+    ...(logDriver === undefined ? {} : { logDriver }),
+    ...(noNewPrivileges ? { noNewPrivileges } : {}),
   }
 }
 

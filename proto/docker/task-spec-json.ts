@@ -25,6 +25,7 @@ export function taskSpecJson(spec: TaskSpec): Json {
     RestartPolicy: restartJson(spec.restart),
     Placement: placementJson(spec.placement),
     ...omitEmpty({ Networks: spec.networks.map(networkJson) }),
+    ...logDriverJson(spec.container),
     ForceUpdate: spec.forceUpdate,
     ...omitEmpty({ DependsOn: spec.dependsOn.map(dependencyJson) }),
     Runtime: 'container',
@@ -37,6 +38,12 @@ function hostJson({ dns, oomScoreAdj }: TaskSpec): Readonly<Record<string, Json>
     DNSConfig: omitEmpty({ Nameservers: nameservers, Search: search, Options: options }),
     OomScoreAdj: oomScoreAdj,
   })
+}
+
+function logDriverJson({ logDriver }: ContainerSpec): Readonly<Record<string, Json>> {
+  if (logDriver === undefined) return {}
+  const { name, options } = logDriver
+  return { LogDriver: { Name: name, ...omitEmpty({ Options: options }) } }
 }
 
 /** Ours: Docker's API knows nothing of it. */
@@ -64,6 +71,7 @@ function containerJson(container: ContainerSpec): Readonly<Record<string, Json>>
       ReadOnly: container.readOnly,
       StopSignal: container.stopSignal,
     }),
+    ...(container.noNewPrivileges ? { Privileges: { NoNewPrivileges: true } } : {}),
     ...(container.init === undefined ? {} : { Init: container.init }),
     StopGracePeriod: nanoseconds(container.stopGraceMs),
     ...omitEmpty({

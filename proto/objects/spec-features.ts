@@ -50,6 +50,16 @@ const onNodes: readonly TaskFeature[] = [
     level: optionsLevel,
     isUsed: ({ reservations }) => reservations.generic !== undefined,
   },
+  {
+    words: 'log drivers',
+    level: optionsLevel,
+    isUsed: ({ container }) => container.logDriver !== undefined,
+  },
+  {
+    words: 'no-new-privileges',
+    level: optionsLevel,
+    isUsed: ({ container }) => container.noNewPrivileges === true,
+  },
   { words: 'DNS settings', level: optionsLevel, isUsed: ({ dns }) => !saysNothing(dns) },
   {
     words: 'OOM preferences',

@@ -6,6 +6,7 @@ import { dnsSpec, noDns } from './dns-spec.ts'
 import { genericResource, kindsMax } from './generic-resource.ts'
 import { healthcheckSpec } from './healthcheck-spec.ts'
 import { parseIpRange } from './ip.ts'
+import { logDriverSpec } from './log-driver-spec.ts'
 import { mountSpec } from './mount-spec.ts'
 import { payloadUse } from './payload-spec.ts'
 import { replicasMax, serviceMode } from './service-mode.ts'
@@ -78,6 +79,10 @@ export const containerSpec = z
     healthcheck: healthcheckSpec.optional(),
     secrets: z.array(payloadUse).max(256).readonly().default([]),
     configs: z.array(payloadUse).max(256).readonly().default([]),
+    /** Absent: as the node keeps output. */
+    logDriver: logDriverSpec.optional(),
+    /** No program gets more rights than it was started with. Absent rather than false. */
+    noNewPrivileges: z.literal(true).optional(),
   })
   .readonly()
 

@@ -157,6 +157,8 @@ const container = fc.record(
     healthcheck,
     secrets: payloadUses,
     configs: payloadUses,
+    logDriver: fc.record({ name: word, options: labels }, plain),
+    noNewPrivileges: fc.constant(true as const),
   },
   {
     noNullPrototype: true,

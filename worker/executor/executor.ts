@@ -1,6 +1,7 @@
 // The contract between an agent's task manager and whatever runs containers: real (container/) or
 // simulated (fake/). Not for networks (network-attacher.ts) and not for what users type
 // (proto/spec).
+import type { LogKeeping } from '../../proto/spec/log-driver-spec.ts'
 import type {
   ContainerNetwork,
   EndpointConfig,
@@ -52,6 +53,8 @@ export interface ContainerConfig {
   readonly ulimits?: readonly Ulimit[]
   readonly oomScoreAdj?: number
   readonly noNewPrivileges?: boolean
+  /** Absent: as the node keeps output. */
+  readonly log?: LogKeeping
   readonly network: ContainerNetwork
 }
 

@@ -220,6 +220,7 @@ export class ContainerExecutor implements Executor {
 
   async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
     const container = await this.#get(id)
+    if (container.record.config.log?.kind === 'none') throw keepsNoLog(container.record.config.name)
     const source = {
       path: container.paths.logPath,
       hasEnded: () => container.record.exit !== undefined,
@@ -338,7 +339,8 @@ export class ContainerExecutor implements Executor {
     }
     goOn()
     const tty = config.tty ?? false
-    const pid = await tools.runtime.create({ id: config.id, paths, layers, tty }, signal)
+    const keepsLog = config.log?.kind !== 'none'
+    const pid = await tools.runtime.create({ id: config.id, paths, layers, tty, keepsLog }, signal)
     this.#identify(container, pid)
     await this.#attach(container, signal)
     goOn()
@@ -474,6 +476,10 @@ function attachRequest(container: Container): AttachRequest | undefined {
   const { endpoints, ports } = config.network
   const { pid } = container.process
   return { containerId: container.id, name: config.name, pid, endpoints, ports }
+}
+
+function keepsNoLog(name: string): SwarmError {
+  return new SwarmError('UNSUPPORTED', `container ${name} keeps no output: its log driver is none`)
 }
 
 function cancelled(what: string): SwarmError {

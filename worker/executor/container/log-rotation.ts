@@ -1,6 +1,7 @@
 // Keeps a container's log within bounds: renames the file and has conmon open a new one, so that no line is lost.
 import { constants } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
+import type { LogKeeping } from '../../../proto/spec/log-driver-spec.ts'
 
 export interface LogLimits {
   /** A file is renamed once it is larger. */
@@ -44,4 +45,10 @@ async function renameIfThere(from: string, to: string): Promise<void> {
   await rename(from, to).catch((err: unknown) => {
     if (!(err instanceof Error && 'code' in err && err.code === 'ENOENT')) throw err
   })
+}
+
+/** What is kept of one container's output, where it says less than the node does. */
+export function limitsOf(log: LogKeeping | undefined, ofNode: LogLimits): LogLimits {
+  if (log === undefined || log.kind === 'none') return ofNode
+  return { bytesMax: log.bytesMax ?? ofNode.bytesMax, filesMax: log.filesMax ?? ofNode.filesMax }
 }

@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
 import type { ExitStatus } from '../executor.ts'
 import type { Container } from './container.ts'
-import { type LogLimits, rotateLog } from './log-rotation.ts'
+import { type LogLimits, limitsOf, rotateLog } from './log-rotation.ts'
 import { isAlive, pidExists, signalProcess } from './processes.ts'
 
 export interface SupervisorOptions {
@@ -122,9 +122,10 @@ export class Supervisor {
 
   async #rotateLogs(): Promise<void> {
     const { logLimits, log } = this.#options
-    for (const { id, paths } of this.#options.living()) {
+    for (const { id, paths, record } of this.#options.living()) {
       const control = `${paths.bundleDir}/ctl`
-      await rotateLog(paths.logPath, control, logLimits).catch((err: unknown) =>
+      const limits = limitsOf(record.config.log, logLimits)
+      await rotateLog(paths.logPath, control, limits).catch((err: unknown) =>
         log.error({ err, containerId: id }, 'log not rotated'),
       )
     }

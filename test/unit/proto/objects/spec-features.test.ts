@@ -53,6 +53,8 @@ const rows: readonly (readonly [string, Partial<TaskInput>, string, number])[] =
     'generic resources',
     5,
   ],
+  ['container.logDriver', container({ logDriver: { name: 'none' } }), 'log drivers', 5],
+  ['container.noNewPrivileges', container({ noNewPrivileges: true }), 'no-new-privileges', 5],
   ['task.dns', { dns: { search: ['example.org'] } }, 'DNS settings', 5],
   ['task.oomScoreAdj', { oomScoreAdj: -1 }, 'OOM preferences', 5],
 ]

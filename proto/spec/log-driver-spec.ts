@@ -1,0 +1,82 @@
+// What a user writes of how the output of a service's tasks is kept. The drivers that are there keep it on the node of each task.
+// Source: Swarm's TaskTemplate.LogDriver (swarm-semantics 2); Docker's options max-size and max-file of its drivers json-file and local.
+import { z } from 'zod'
+import { text } from './text.ts'
+
+export const logDrivers = ['json-file', 'local', 'none'] as const
+const logOptions = ['max-size', 'max-file']
+
+export const logDriverSpec = z
+  .object({
+    name: text,
+    options: z.record(z.string(), text).readonly().default({}),
+  })
+  .readonly()
+  .superRefine(refuseDriver)
+
+export type LogDriverSpec = z.infer<typeof logDriverSpec>
+
+function refuseDriver(
+  { name, options }: { readonly name: string; readonly options: Readonly<Record<string, string>> },
+  ctx: z.RefinementCtx,
+): void {
+  for (const message of problemsOf(name, options)) ctx.addIssue({ code: 'custom', message })
+}
+
+function problemsOf(name: string, options: Readonly<Record<string, string>>): readonly string[] {
+  const kept = 'output is kept on the node of each task and read with "tsswarm service logs"'
+  if (!logDrivers.some((one) => one === name)) {
+    return [`"${name}" is not available: ${kept}; the drivers are ${logDrivers.join(', ')}`]
+  }
+  return Object.entries(options).flatMap(([option, value]) => {
+    if (name === 'none') return [`none keeps nothing, and has no option "${option}": leave it out`]
+    if (!logOptions.includes(option)) {
+      return [
+        `has the option "${option}", which is not available: those of ${name} are ${logOptions.join(' and ')}`,
+      ]
+    }
+    const isRead = option === 'max-size' ? bytesOf(value) > 0 : filesOf(value) > 0
+    const form = option === 'max-size' ? 'a size such as 10m' : `a number from 1 to ${filesMax}`
+    return isRead ? [] : [`has the option "${option}" with "${value}": it must be ${form}`]
+  })
+}
+
+const filesMax = 1_000
+const bytesMax = 2 ** 50
+const powers = 'kmgt'
+
+/** Source: Docker's FromHumanSize: 1k is 1,000 bytes. 0: it is no size. */
+function bytesOf(size: string): number {
+  const match = /^(\d+(?:\.\d+)?) ?([kmgt])?i?b?$/.exec(size.toLowerCase())
+  if (match === null) return 0
+  const [, digits, unit = ''] = match
+  const power = unit === '' ? 0 : powers.indexOf(unit) + 1
+  return inBounds(Math.floor(Number(digits) * 1_000 ** power), bytesMax)
+}
+
+function filesOf(files: string): number {
+  return /^\d{1,9}$/.test(files) ? inBounds(Number(files), filesMax) : 0
+}
+
+function inBounds(value: number, max: number): number {
+  return value <= max ? value : 0
+}
+
+/** What is kept of a container's output. */
+export type LogKeeping =
+  | { readonly kind: 'none' }
+  /** Absent: as the node keeps it. */
+  | { readonly kind: 'files'; readonly bytesMax?: number; readonly filesMax?: number }
+
+/** Docker's defaults: local keeps 5 files of 20 MB; json-file one, of the size that is given. Of what was checked before. */
+export function logKeeping({ name, options }: LogDriverSpec): LogKeeping {
+  if (name === 'none') return { kind: 'none' }
+  const isLocal = name === 'local'
+  const size = bytesOf(options['max-size'] ?? (isLocal ? '20m' : ''))
+  const files = filesOf(options['max-file'] ?? (isLocal ? '5' : size > 0 ? '1' : ''))
+  return {
+    kind: 'files',
+    ...(size > 0 && { bytesMax: size }),
+    ...(files > 0 && { filesMax: files }),
+  }
+}
