@@ -1,26 +1,34 @@
 // The simulation of whole clusters from the command line: many seeds, or one with everything that is logged in it.
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../proto/lib/clock.ts'
+import { allMeddlings } from './cluster/meddling.ts'
+import { reachable } from './cluster/rules/rule.ts'
+import type { RunLength } from './cluster/run-plan.ts'
 import type { PlantedBug } from './cluster/sim-host.ts'
 import { type ClusterRun, simulateCluster } from './cluster/simulate.ts'
-
-const usage = `usage: cluster [--seeds N] [--from S] [--trace] [--bug B]
-  --seeds N  how many seeds (default 20)
-  --from S   the first one (default 1)
-  --trace    prints all that is logged
-  --bug B    plants a bug, to see that it is found: skip-flush, new-request-ids, state-goes-back or lose-writes
-`
 
 const bugs: readonly PlantedBug[] = [
   'skip-flush',
   'new-request-ids',
-  'state-goes-back',
   'lose-writes',
+  'forget-secrets',
+  ...allMeddlings,
 ]
+
+const lengths: readonly RunLength[] = ['short', 'long']
+
+const usage = `usage: cluster [--seeds N] [--from S] [--length L] [--trace] [--bug B]
+  --seeds N   how many seeds (default 100)
+  --from S    the first one (default 1)
+  --length L  short or long; left out: every 50th is long
+  --trace     prints all that is logged
+  --bug B     plants a bug, to see that it is found: ${bugs.join(', ')}
+`
 
 interface Options {
   readonly seeds: number
   readonly from: number
+  readonly length: RunLength | undefined
   readonly trace: boolean
   readonly bug: PlantedBug | undefined
 }
@@ -32,13 +40,14 @@ export async function simulateClusters(args: readonly string[]): Promise<number>
     process.stderr.write(usage)
     return 125
   }
-  const { from, seeds, trace, bug } = options
+  const { from, seeds, trace, bug, length } = options
   const startMs = systemClock.monotonicMs()
   const runs: ClusterRun[] = []
   const failed: number[] = []
   for (let seed = from; seed < from + seeds; seed++) {
     try {
-      const run = { seed, ...(bug && { bug }), ...(trace && { onLine: print }) }
+      const chosen = { ...(bug && { bug }), ...(length && { length }) }
+      const run = { seed, ...chosen, ...(trace && { onLine: print }) }
       runs.push(await simulateCluster(run))
     } catch (err) {
       failed.push(seed)
@@ -62,6 +71,11 @@ function report(runs: readonly ClusterRun[], seeds: number, seconds: number): vo
     `settled after ${settles[settles.length >> 1]?.toFixed(0)} ms (median), ${settles.at(-1)?.toFixed(0)} ms (longest)`,
   ]
   for (const line of lines) print(line)
+  const reached = new Map(reachable.map((what) => [what, 0]))
+  for (const run of runs) {
+    for (const [what, times] of run.reached) reached.set(what, (reached.get(what) ?? 0) + times)
+  }
+  print(`reached: ${[...reached].map(([what, times]) => `${what} ${times}`).join(', ')}`)
 }
 
 function print(line: string): void {
@@ -73,17 +87,20 @@ function readOptions(args: readonly string[]): Options | undefined {
     const { values } = parseArgs({
       args: [...args],
       options: {
-        seeds: { type: 'string', default: '20' },
+        seeds: { type: 'string', default: '100' },
         from: { type: 'string', default: '1' },
         trace: { type: 'boolean', default: false },
         bug: { type: 'string' },
+        length: { type: 'string' },
       },
     })
     const [seeds, from] = [Number(values.seeds), Number(values.from)]
     const bug = bugs.find((known) => known === values.bug)
+    const length = lengths.find((known) => known === values.length)
     if (values.bug !== undefined && bug === undefined) return undefined
+    if (values.length !== undefined && length === undefined) return undefined
     if (!Number.isSafeInteger(seeds) || !Number.isSafeInteger(from)) return undefined
-    return { seeds, from, trace: values.trace, bug }
+    return { seeds, from, trace: values.trace, bug, length }
   } catch {
     return undefined
   }

@@ -2,6 +2,7 @@
 import type { SimRandom } from 'raft-ts/testing'
 import { calmDisk } from 'raft-ts/testing'
 import { calmLinks } from './links.ts'
+import type { RunPlan } from './run-plan.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { SimHost } from './sim-host.ts'
 
@@ -147,9 +148,18 @@ const kinds = {
   'clock-off': {
     weight: 1,
     lastsMs: [1_000, 8_000],
-    begin: ({ random }, host) =>
-      host.setClock(random.between(0.95, 1.05), random.between(-3_600_000, 3_600_000)),
+    begin: (cluster, host) => {
+      const { random } = cluster
+      cluster.setClock(host, random.between(0.95, 1.05), random.between(-3_600_000, 3_600_000))
+    },
     end: (_, host) => host.setClock(1, 0),
+  },
+  /** As of virtual machines that were asleep. */
+  'clocks-leap': {
+    weight: 1.5,
+    lastsMs: [0, 0],
+    begin: (cluster) => cluster.leap(cluster.random.below(3), cluster.random.between(50, 1_500)),
+    end: nothing,
   },
 } as const satisfies Readonly<Record<string, FaultDef>>
 
@@ -158,16 +168,16 @@ export type FaultKind = keyof typeof kinds
 const table = Object.entries(kinds) as readonly (readonly [FaultKind, FaultDef])[]
 const weightSum = table.reduce((sum, [, { weight }]) => sum + weight, 0)
 
-/** About one fault each `pauseMs` until `endMs`; all are over by then. */
+/** About one fault each `pauseMs` until `faultsMs`; all are over by then. */
 export function drawScript(
   random: SimRandom,
   hosts: readonly string[],
-  { pauseMs, endMs }: { readonly pauseMs: number; readonly endMs: number },
+  { pauseMs, faultsMs: endMs, favours }: Pick<RunPlan, 'pauseMs' | 'faultsMs' | 'favours'>,
 ): readonly Fault[] {
   const script: Fault[] = []
   const next = (): number => random.between(0.2 * pauseMs, 1.8 * pauseMs)
   for (let atMs = next(); atMs < endMs; atMs += next()) {
-    const [kind, { lastsMs }] = draw(random)
+    const [kind, { lastsMs }] = draw(random, favours)
     const forMs = Math.min(random.between(lastsMs[0], lastsMs[1]), endMs - atMs)
     script.push({ atMs, forMs, kind, host: random.pick(hosts) ?? '' })
   }
@@ -187,7 +197,8 @@ export function schedule(cluster: SimCluster, script: readonly Fault[]): void {
   }
 }
 
-function draw(random: SimRandom): readonly [FaultKind, FaultDef] {
+function draw(random: SimRandom, favours?: FaultKind): readonly [FaultKind, FaultDef] {
+  if (favours !== undefined && random.chance(0.3)) return [favours, kinds[favours]]
   let left = random.float() * weightSum
   const drawn = table.find(([, { weight }]) => {
     left -= weight

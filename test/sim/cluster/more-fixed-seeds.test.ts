@@ -1,4 +1,4 @@
 // In a file of its own, so that two processors share the work.
 import { testSeeds } from './cluster-runs.ts'
 
-testSeeds('twenty more fixed fault scripts', 91, 20)
+testSeeds('five hundred more fixed fault scripts', 501, 500)

@@ -1,11 +1,12 @@
 // What must hold in every run, checked at every commit that any manager applies: one leader a term, equal entries everywhere, observed task
-// states that only grow, one running task a slot or node, a place of a job done once, every change of a service made once.
+// states that only grow, one running task a slot or node, a place of a job done once, every change of a service made once, no container
+// that nobody wanted yet. What schedules, dependencies and volumes promise is in rules/.
 
 import { DiskError, LogFailedError } from 'raft-ts'
 import type { SimProcess } from 'raft-ts/testing'
 import type { Leadership } from '../../../manager/raft/raft-handle.ts'
 import type { ReplicatedStore } from '../../../manager/store/replicated-store.ts'
-import { type Change, type Commit, WatchLagged } from '../../../manager/store/store.ts'
+import type { Change, Commit, ReadTx } from '../../../manager/store/store.ts'
 import { canonicalJson } from '../../../proto/lib/canonical-json.ts'
 import {
   isActive,
@@ -14,6 +15,10 @@ import {
   type Task,
   TaskState,
 } from '../../../proto/objects/index.ts'
+import { CronRule } from './rules/cron-rule.ts'
+import { DependencyRule } from './rules/dependency-rule.ts'
+import type { Findings, Reached, Rule } from './rules/rule.ts'
+import { VolumeRule } from './rules/volume-rule.ts'
 
 /** Something that must never happen, happened. */
 export class Violation extends Error {
@@ -23,8 +28,6 @@ export class Violation extends Error {
   }
 }
 
-const commitsMax = 100_000
-
 export class Oracle {
   readonly #leaders = new Map<number, string>()
   /** By Raft index: what the entry changed, as the first manager to apply it saw it. */
@@ -33,6 +36,19 @@ export class Oracle {
   readonly #seqs = new Map<string, number>()
   /** Places of runs of jobs that ended well. */
   readonly #done = new Set<string>()
+  /** Tasks that may be started: somebody wanted them to run, at one time. */
+  readonly #mayRun = new Set<string>()
+  readonly #findings: Findings = {
+    fail: (what) => this.fail(what),
+    note: (what, times = 1) => this.reached.set(what, (this.reached.get(what) ?? 0) + times),
+  }
+  readonly #rules: readonly Rule[] = [
+    new CronRule(this.#findings),
+    new DependencyRule(this.#findings),
+    new VolumeRule(this.#findings),
+  ]
+  /** How often the run came to what. */
+  readonly reached = new Map<Reached, number>()
   #newestIndex = 0
   #violation: Error | undefined
   commits = 0
@@ -57,21 +73,18 @@ export class Oracle {
     this.#leaders.set(term, host)
   }
 
-  /** Watches everything that this store applies, for the life of its process. */
+  /** Sees everything that this store applies, for the life of its process. */
   observe(host: string, process: SimProcess, store: ReplicatedStore): void {
-    const { signal } = new AbortController()
-    const read = async (): Promise<void> => {
-      while (process.isAlive) {
-        const all = { services: 'all', tasks: 'all', nodes: 'all', cluster: 'all' } as const
-        try {
-          const commits = store.watch(all, { signal, bufferMax: commitsMax })
-          for await (const commit of commits) this.#committed(host, commit, store)
-        } catch (err) {
-          if (!(err instanceof WatchLagged)) throw err
-        }
-      }
-    }
-    read().catch((err: unknown) => this.fail(err instanceof Error ? err : String(err)))
+    store.onCommit((commit) => {
+      if (commit === undefined || !process.isAlive) return
+      store.view((tx) => this.#committed(host, commit, tx))
+    })
+  }
+
+  /** A host starts the container of a task. */
+  containerStarts(host: string, task: string): void {
+    if (this.#mayRun.has(task)) return
+    this.fail(`the container of task ${task} is started on ${host} before it is wanted to run`)
   }
 
   /** A daemon ended by itself. */
@@ -85,7 +98,7 @@ export class Oracle {
     this.#violation ??= typeof what === 'string' ? new Violation(what) : what
   }
 
-  #committed(host: string, { index, changes }: Commit, store: ReplicatedStore): void {
+  #committed(host: string, { index, changes }: Commit, tx: ReadTx): void {
     this.commits += 1
     const summary = changes.map(summaryOf).join('\n')
     const known = this.#entries.get(index)
@@ -98,12 +111,9 @@ export class Oracle {
     this.#newestIndex = index
     for (const change of changes) {
       if (change.table === 'services') this.#checkService(change)
-      else if (change.table === 'tasks') {
-        this.#checkSlot(change.object, store)
-        if (change.kind === 'create') this.#checkJob(change.object)
-        this.#noteDone(change)
-      }
+      else if (change.table === 'tasks') this.#checkNewTask(change, tx)
     }
+    for (const rule of this.#rules) rule.committed(changes, tx)
   }
 
   #checkTask(host: string, change: Change<'tasks'>): void {
@@ -130,14 +140,26 @@ export class Oracle {
     }
   }
 
-  /** A slot has one owner that is wanted and runs. The store may be ahead of the commit: what is seen then is true as well. */
-  #checkSlot(task: Task, store: ReplicatedStore): void {
+  #checkNewTask(change: Change<'tasks'>, tx: ReadTx): void {
+    const { kind, object } = change
+    if (object.desiredState >= TaskState.RUNNING) this.#mayRun.add(object.id)
+    if (isOwner(object)) this.#checkSlot(object, tx)
+    if (kind === 'create') this.#checkJob(object)
+    if (kind === 'update') this.#noteHealth(change.old, object)
+    this.#noteDone(change)
+  }
+
+  #noteHealth({ health: was }: Task, { health: is }: Task): void {
+    if (is === undefined || is.state === was?.state || is.state === 'starting') return
+    this.#findings.note(is.state)
+  }
+
+  /** A slot has one owner that is wanted and runs. */
+  #checkSlot(task: Task, tx: ReadTx): void {
     const { serviceId, jobIteration } = task
     const slot = placeOf(task)
-    const running = store.view((tx) =>
-      [...tx.find('tasks', 'bySlot', `${serviceId}/${slot}`)].filter(
-        (other) => isOwner(other) && other.jobIteration === jobIteration,
-      ),
+    const running = [...tx.find('tasks', 'bySlot', `${serviceId}/${slot}`)].filter(
+      (other) => isOwner(other) && other.jobIteration === jobIteration,
     )
     if (running.length > 1) {
       const who = running.map(({ id, nodeId }) => `${id} on ${nodeId}`).join(', ')
@@ -153,7 +175,14 @@ export class Oracle {
 
   #noteDone({ kind, object }: Change<'tasks'>): void {
     if (kind === 'remove' || object.jobIteration === undefined) return
-    if (object.state === TaskState.COMPLETE) this.#done.add(runPlace(object))
+    if (object.state !== TaskState.COMPLETE || this.#done.has(runPlace(object))) return
+    this.#findings.note('job task done')
+    this.#done.add(runPlace(object))
+  }
+
+  #noteUpdate({ updateStatus: was }: Service, { updateStatus: is }: Service): void {
+    if (is?.state === 'completed' && was?.state !== is.state)
+      this.#findings.note('update completed')
   }
 
   /** Clients count the changes of a service in a label: none may be missing, none applied twice. */
@@ -162,7 +191,8 @@ export class Oracle {
     const seq = seqLabel(change.object)
     const before = this.#seqs.get(spec.name)
     if (change.kind === 'remove') this.#seqs.set(spec.name, -1)
-    else if (change.kind === 'update' && isOfUpdater(change.old, change.object)) return
+    else if (change.kind === 'update' && isOfLeader(change.old, change.object))
+      this.#noteUpdate(change.old, change.object)
     else {
       const wanted = change.kind === 'create' ? 1 : (before ?? 0) + 1
       if (seq !== wanted) {
@@ -173,10 +203,15 @@ export class Oracle {
   }
 }
 
-/** The leader notes how an update goes. What a user writes becomes the spec, and what was there the previous one. */
-function isOfUpdater(old: Service, now: Service): boolean {
-  const specs = ({ spec, previousSpec }: Service) => canonicalJson([spec, previousSpec])
-  return specs(old) === specs(now)
+/** The leader notes how an update goes, or a job. What a user writes becomes the spec, and what was there the previous one. */
+function isOfLeader(old: Service, now: Service): boolean {
+  // Costs less than the whole, and is what is another nearly always.
+  if (seqLabel(old) !== seqLabel(now)) return false
+  return isSame(old.spec, now.spec) && isSame(old.previousSpec, now.previousSpec)
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return one === other || canonicalJson(one) === canonicalJson(other)
 }
 
 /** A manager whose disk fails ends: that is wanted. */

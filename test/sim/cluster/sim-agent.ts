@@ -8,6 +8,7 @@ import type {
 import { childController } from '../../../proto/lib/lifecycle.ts'
 import { featureLevel, nodeId } from '../../../proto/objects/index.ts'
 import { createAgent } from '../../../worker/agent.ts'
+import type { Executor } from '../../../worker/executor/executor.ts'
 import { createFakeExecutor } from '../../../worker/executor/fake/fake-executor.ts'
 import type { FakeHost } from '../../../worker/executor/fake/fake-host.ts'
 import type { LogTransport } from '../../../worker/log-server.ts'
@@ -30,6 +31,7 @@ export async function startSimAgent(
   const renewals = new Set<() => void>()
   const { host, clock, random, log, managers, onFailed } = part
   const executor = createFakeExecutor(containers)
+  if (part.bug === 'forget-secrets') forgetSecrets(executor)
   const agent = await createAgent({
     nodeId: nodeId(host),
     executor,
@@ -39,6 +41,7 @@ export async function startSimAgent(
     random,
     log: log.child({ part: 'agent' }),
     describe: () => ({
+      slotVolumes: containers.slotVolumes(),
       hostname: host,
       platform: { os: 'linux', architecture: 'x86_64' },
       resources: { nanoCpus: 8e9, memoryBytes: 16e9 },
@@ -47,6 +50,7 @@ export async function startSimAgent(
       featureLevel,
       dataPathAddress: '',
     }),
+    onDescription: (listener) => containers.onSlotVolumes(listener),
     network: () => ({ kind: 'none' }),
     advertiseAddress: () => '10.0.0.1',
     managers: managers.map((address) => ({ nodeId: address, address })),
@@ -63,6 +67,11 @@ export async function startSimAgent(
       for (const listener of [...renewals]) listener()
     },
   }
+}
+
+function forgetSecrets(executor: Executor): void {
+  const { create } = executor
+  executor.create = (config, signal) => create.call(executor, { ...config, files: [] }, signal)
 }
 
 function transport({ host, process, links, find }: SimPart): SessionTransport & LogTransport {

@@ -35,7 +35,7 @@ export class SimApi {
     this.#around = around
     const process = new SimProcess(host, around.world, 1)
     this.#place = { host, process }
-    this.clock = new SimClock(process, () => around.world.nowMs)
+    this.clock = new SimClock(process, around.wallMs)
   }
 
   /** Until it is acknowledged. Errors: what the handler says that a repeat does not mend. */

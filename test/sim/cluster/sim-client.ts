@@ -1,13 +1,12 @@
 // A client: makes one change of its service after another and keeps what was acknowledged. After a change it may read at any manager, and must see it.
-import { serviceSpecToProto } from '../../../proto/codec/service.ts'
 import { hasCode } from '../../../proto/errors.ts'
 import type { UpdateServiceResponse } from '../../../proto/gen/tsswarm/v1/control.ts'
 import type { ServiceSpec } from '../../../proto/gen/tsswarm/v1/objects.ts'
 import { wait } from '../../../proto/lib/clock.ts'
-import { type ServiceSpecInput, serviceSpec } from '../../../proto/spec/service-spec.ts'
+import { type ClientPlan, nameOf, type SimMode } from './run-plan.ts'
 import { SimApi } from './sim-api.ts'
 import type { Surroundings } from './sim-host.ts'
-import { simSecret } from './sim-secret.ts'
+import { specOf } from './sim-spec.ts'
 
 /** The service as last acknowledged. */
 export interface Acknowledged {
@@ -16,30 +15,28 @@ export interface Acknowledged {
   readonly version: number
   readonly seq: number
   readonly kind: SimMode
-  /** Of a job: how many tasks must end well. */
+  /** Of a job or a run of one: how many tasks must end well. */
   readonly replicas: number
 }
-
-export type SimMode = 'replicated' | 'global' | 'replicated-job'
-
-/** The modes of a client's services, one after another; clients begin at different ones. */
-const modes: readonly SimMode[] = ['replicated', 'replicated', 'global', 'replicated-job']
 
 const caller = { kind: 'local-admin', nodeId: 'client' } as never
 
 export class SimClient {
   readonly api: SimApi
   readonly #around: Surroundings
-  readonly #name: string
+  readonly #plan: ClientPlan
+  /** From where its services are counted, for what only some of them have. */
+  readonly #firstRound: number
   #rounds = 0
   #service: Acknowledged | undefined
   #isEnding = false
   #isDone = false
 
-  constructor(name: string, around: Surroundings) {
-    this.#name = name
+  constructor(plan: ClientPlan, around: Surroundings) {
+    this.#plan = plan
     this.#around = around
-    this.api = new SimApi(name, around)
+    this.#firstRound = around.random.below(6)
+    this.api = new SimApi(plan.name, around)
     this.#run().catch((err: unknown) =>
       around.oracle.fail(err instanceof Error ? err : String(err)),
     )
@@ -65,7 +62,7 @@ export class SimClient {
     while (!this.#isEnding) {
       await wait(this.api.clock, random.between(50, 1_500))
       if (this.#service === undefined) await this.#create()
-      else if (random.chance(0.1)) await this.#remove(this.#service)
+      else if (this.#plan.isKept !== true && random.chance(0.1)) await this.#remove(this.#service)
       else await this.#update(this.#service)
       if (random.chance(0.4)) await this.#read()
     }
@@ -74,7 +71,10 @@ export class SimClient {
 
   async #create(): Promise<void> {
     this.#rounds += 1
-    const [name, replicas] = [`${this.#name}-${this.#rounds}`, this.#around.random.below(6) + 1]
+    const [name, replicas] = [
+      nameOf(this.#plan.name, this.#rounds),
+      this.#around.random.below(6) + 1,
+    ]
     const kind = this.#nextMode()
     const spec = this.#spec(name, 1, { kind, replicas })
     const { service } = await this.api.write((manager, requestId, signal) =>
@@ -151,52 +151,14 @@ export class SimClient {
     }
   }
 
-  /** Every third service is asked for its health. */
-  #image(): string {
-    return this.#rounds % 3 === 2 ? 'asked' : 'hello'
-  }
-
   #nextMode(): SimMode {
-    const own = Number(/\d+/.exec(this.#name)?.[0] ?? 0)
+    const { name, modes } = this.#plan
+    const own = Number(/\d+/.exec(name)?.[0] ?? 0)
     return modes[(this.#rounds + own) % modes.length] ?? 'replicated'
   }
 
-  #spec(name: string, seq: number, size: Pick<Acknowledged, 'kind' | 'replicas'>) {
-    const isNewTask = this.#around.random.chance(0.3)
-    const env = [`SEQ=${isNewTask ? seq : 0}`]
-    const isJob = size.kind === 'replicated-job'
-    const secrets = this.#rounds % 2 === 1 ? [{ source: simSecret, target: 'sim' }] : []
-    return serviceSpecToProto(
-      serviceSpec.parse({
-        name,
-        labels: { seq: String(seq) },
-        mode: modeOf(size),
-        // Containers end at any moment: nobody is here to go on with an update that is paused.
-        ...(isJob ? {} : { update: { failureAction: 'continue' } }),
-        task: {
-          container: {
-            image: isJob ? 'batch' : this.#image(),
-            env,
-            stopGraceMs: 1_000,
-            secrets,
-          },
-          restart: { condition: 'any', delayMs: 200 },
-        },
-      }),
-    )
-  }
-}
-
-function modeOf({
-  kind,
-  replicas,
-}: Pick<Acknowledged, 'kind' | 'replicas'>): ServiceSpecInput['mode'] {
-  switch (kind) {
-    case 'replicated':
-      return { kind, replicas }
-    case 'global':
-      return { kind }
-    case 'replicated-job':
-      return { kind, completions: replicas, maxConcurrent: 2 }
+  #spec(name: string, seq: number, size: Pick<Acknowledged, 'kind' | 'replicas'>): ServiceSpec {
+    const wish = { name, seq, round: this.#firstRound + this.#rounds, ...size }
+    return specOf(wish, this.#plan, this.#around.random)
   }
 }

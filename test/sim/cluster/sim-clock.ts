@@ -2,20 +2,18 @@
 import type { SimProcess } from 'raft-ts/testing'
 import type { Clock, Timer } from '../../../proto/lib/clock.ts'
 
-const epochMs = 1_700_000_000_000
-
 export class SimClock implements Clock {
   readonly #process: SimProcess
   readonly #wallMs: () => number
 
-  /** `wallMs` is virtual time plus whatever this host's wall clock is off by. */
+  /** `wallMs` is what this host's wall clock says, right or wrong. */
   constructor(process: SimProcess, wallMs: () => number) {
     this.#process = process
     this.#wallMs = wallMs
   }
 
   wallMs(): number {
-    return Math.floor(epochMs + this.#wallMs())
+    return Math.floor(this.#wallMs())
   }
 
   monotonicMs(): number {

@@ -11,6 +11,7 @@ import {
 import { contents } from '../../support/replicated-stores.ts'
 import { calmLinks, Links } from './links.ts'
 import { Oracle } from './oracle.ts'
+import type { RunPlan } from './run-plan.ts'
 import { SimClient } from './sim-client.ts'
 import { type PlantedBug, SimHost } from './sim-host.ts'
 import { SimOperator } from './sim-operator.ts'
@@ -18,12 +19,12 @@ import { hasItsSecret } from './sim-secret.ts'
 
 export interface SimClusterOptions {
   readonly seed: number
-  readonly managers: number
-  readonly workers: number
-  readonly clients: number
+  readonly plan: RunPlan
   readonly bug: PlantedBug | undefined
   readonly log: (world: World) => Logger
 }
+
+const minuteMs = 60_000
 
 export class SimCluster {
   readonly world: World
@@ -35,11 +36,17 @@ export class SimCluster {
   readonly clients: readonly SimClient[]
   readonly operator: SimOperator
 
-  constructor({ seed, managers, workers, clients, bug, log }: SimClusterOptions) {
+  /** What right wall clocks said when the run began, and have leapt since. */
+  #wallBaseMs: number
+  #hasOddClocks = false
+
+  constructor({ seed, plan, bug, log }: SimClusterOptions) {
     this.world = new World(seed)
     this.random = new SimRandom(seed + 1)
     this.links = new Links(this.world, this.random.fork())
     this.log = log(this.world)
+    // A minute begins while things go wrong.
+    this.#wallBaseMs = minuteMs * 28_000_000 - this.random.between(0.3, 0.7) * plan.faultsMs
     const names = (prefix: string, count: number): string[] =>
       Array.from({ length: count }, (_, i) => `${prefix}${i + 1}`)
     const around = {
@@ -49,13 +56,15 @@ export class SimCluster {
       oracle: this.oracle,
       random: this.random.fork(),
       log: this.log,
-      managers: names('m', managers),
-      workers: names('w', workers),
+      managers: names('m', plan.managers),
+      workers: names('w', plan.workers),
+      faultsMs: plan.faultsMs,
+      wallMs: () => this.wallMs(),
       find: (name: string) => this.hosts.find((host) => host.name === name),
     }
     this.hosts = [...around.managers, ...around.workers].map((name) => new SimHost(name, around))
     this.startAll()
-    this.clients = names('c', clients).map((name) => new SimClient(name, around))
+    this.clients = plan.clients.map((client) => new SimClient(client, around))
     this.operator = new SimOperator(around)
   }
 
@@ -67,6 +76,25 @@ export class SimCluster {
 
   leader(): SimHost | undefined {
     return this.hosts.find(({ manager }) => manager?.raft.leadership().role === 'leader')
+  }
+
+  /** Of a clock that is right. */
+  wallMs(): number {
+    return this.#wallBaseMs + this.world.nowMs
+  }
+
+  /** All wall clocks go on to shortly before a minute begins. */
+  leap(minutes: number, beforeMs: number): void {
+    this.#hasOddClocks = true
+    const nowMs = this.wallMs()
+    const nextMs = (Math.floor((nowMs + beforeMs) / minuteMs) + 1 + minutes) * minuteMs
+    this.#wallBaseMs += nextMs - beforeMs - nowMs
+  }
+
+  /** One host's wall clock says something else than the others', and its own time goes at another pace. */
+  setClock(host: SimHost, rate: number, wallOffsetMs: number): void {
+    this.#hasOddClocks = true
+    host.setClock(rate, wallOffsetMs)
   }
 
   startAll(): void {
@@ -116,6 +144,7 @@ export class SimCluster {
     if (service.version < wanted.version || service.spec.labels.seq !== String(wanted.seq)) {
       return `service ${wanted.name} is not as it was acknowledged: change ${service.spec.labels.seq}, not ${wanted.seq}`
     }
+    if (wanted.kind === 'cron') return this.#cronUnsettled(service)
     const tasks = store?.view((tx) => [...tx.find('tasks', 'byService', wanted.id)]) ?? []
     const running = tasks.filter(runs)
     const { there, places } = this.#progressOf(service, wanted, tasks)
@@ -136,7 +165,19 @@ export class SimCluster {
     if (kind === 'global') return { there: tasks.filter(runs), places: this.hosts.length }
     const isDone = ({ state, jobIteration }: Task): boolean =>
       state === TaskState.COMPLETE && jobIteration === jobStatus?.iteration
-    return { there: tasks.filter(isDone), places: replicas }
+    const places = kind === 'global-job' ? this.hosts.length : replicas
+    return { there: tasks.filter(isDone), places }
+  }
+
+  /** All runs have ended, and with clocks that were right all times were decided about as they came. */
+  #cronUnsettled({ spec, cronStatus }: Service): string | undefined {
+    if (cronStatus === undefined) return `cron service ${spec.name} was not looked at`
+    const { runs, decidedMs } = cronStatus
+    const going = runs.find(({ state }) => state === 'running')
+    if (going !== undefined) return `run ${going.iteration} of ${spec.name} goes on`
+    const lastMs = Math.floor(this.wallMs() / minuteMs) * minuteMs
+    if (this.#hasOddClocks || decidedMs >= lastMs) return undefined
+    return `nothing was decided about the run of ${spec.name} at ${lastMs}`
   }
 
   /** Hosts run the containers of the tasks that the store says are running there, and no others. */

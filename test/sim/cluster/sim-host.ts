@@ -2,11 +2,11 @@
 // the real manager. A killed process leaves disk and containers; a power loss leaves what was synced.
 import { SimProcess, type SimRandom, VirtualDisk, type World } from 'raft-ts/testing'
 import type { Logger } from '../../../proto/lib/log.ts'
-import { seededRandom } from '../../../proto/lib/random.ts'
 import { type NodeId, nodeId } from '../../../proto/objects/index.ts'
 import { FakeHost, type FakeImage } from '../../../worker/executor/fake/fake-host.ts'
 import { imageHealth } from '../../../worker/image/image-health.ts'
 import type { Links } from './links.ts'
+import type { Meddling } from './meddling.ts'
 import type { Oracle } from './oracle.ts'
 import type { Place } from './place.ts'
 import { type SimAgent, startSimAgent } from './sim-agent.ts'
@@ -20,10 +20,11 @@ export type PlantedBug =
   | 'skip-flush'
   /** Clients repeat a request under a new id. */
   | 'new-request-ids'
-  /** The leader sometimes writes an observed state that was left behind. */
-  | 'state-goes-back'
   /** The leader acknowledges one of the last changes of services without proposing it. */
   | 'lose-writes'
+  /** Containers are made without their secrets. */
+  | 'forget-secrets'
+  | Meddling
 
 export interface Surroundings {
   readonly bug: PlantedBug | undefined
@@ -36,6 +37,10 @@ export interface Surroundings {
   readonly managers: readonly string[]
   readonly workers: readonly string[]
   readonly find: (host: string) => SimHost | undefined
+  /** What wall clocks that are right say; all of them leap now and then. */
+  readonly wallMs: () => number
+  /** When faults end. The last change of each client comes later. */
+  readonly faultsMs: number
 }
 
 const restartMs = 100
@@ -67,11 +72,14 @@ export class SimHost {
     })
     const kernel = new SimProcess(`${name} kernel`, around.world, 1)
     this.containers = new FakeHost({
-      clock: new SimClock(kernel, () => around.world.nowMs),
+      clock: new SimClock(kernel, around.wallMs),
+      onStart: (id) => around.oracle.containerStarts(name, id),
       localImages: {
         hello: { stopMs: 20 },
         batch: { runMs: 400, stopMs: 20 },
-        asked: askedImage(name),
+        slow: { runMs: 2_500, stopMs: 20 },
+        broken: { runMs: 50, exitCode: 1 },
+        asked: askedImage(this.#random.fork()),
       },
       createMs: 10,
       startMs: 10,
@@ -148,13 +156,13 @@ export class SimHost {
   }
 
   async #boot(process: SimProcess): Promise<void> {
-    const { world, log } = this.#around
+    const { wallMs, log } = this.#around
     const random = this.#random.fork()
     const part = {
       ...this.#around,
       host: this.name,
       process,
-      clock: new SimClock(process, () => world.nowMs + this.#wallOffsetMs),
+      clock: new SimClock(process, () => wallMs() + this.#wallOffsetMs),
       random,
       log: log.child({ process: process.name }),
       onFailed: (err: unknown) => this.#failed(process, err),
@@ -182,14 +190,11 @@ export class SimHost {
 }
 
 /** Containers that are asked for their health, and fall ill now and then, some of them before they were ever well. */
-function askedImage(host: string): FakeImage {
-  // Its own: other choices of a run stay what they were.
-  const random = seededRandom(Buffer.from(host).readUIntBE(0, Math.min(6, host.length)))
+function askedImage(random: SimRandom): FakeImage {
   const health = imageHealth({ Test: ['CMD', 'ask'], Interval: 7e8, Retries: 2, Timeout: 5e8 }, [])
-  const isIll = (): boolean => random.float() < 0.1
   return {
     health,
     stopMs: 20,
-    probe: () => ({ kind: 'ended', exitCode: isIll() ? 1 : 0, output: '' }),
+    probe: () => ({ kind: 'ended', exitCode: random.chance(0.2) ? 1 : 0, output: '' }),
   }
 }

@@ -19,9 +19,10 @@ import { ReplicatedStore } from '../../../manager/store/replicated-store.ts'
 import type { SessionReport, SessionReportAck } from '../../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { childController, type NamedLoop, runAll } from '../../../proto/lib/lifecycle.ts'
-import { nodeId, raftId, TaskState } from '../../../proto/objects/index.ts'
+import { nodeId, raftId } from '../../../proto/objects/index.ts'
 import { aCluster, aNode, aPayload } from '../../support/objects.ts'
 import { losingStore } from './losing-store.ts'
+import { meddlingLoops } from './meddling.ts'
 import type { Place } from './place.ts'
 import { cuttable } from './sim-agent.ts'
 import type { Surroundings } from './sim-host.ts'
@@ -55,8 +56,6 @@ export interface SimManager {
 }
 
 const snapshotLogBytes = 48 * 1024
-/** The last change of each client comes later: it is seen by a read behind it, or by the look at the end. */
-const faultsMs = 20_000
 const timing = { tickMs: 50, heartbeatTicks: 2, electionTicks: 10 }
 
 export const raftIdOf = (host: string): string => `raft-${host}`
@@ -126,7 +125,9 @@ export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise
   const api = createControlApi({
     ...basics,
     store:
-      part.bug === 'lose-writes' ? losingStore(store, () => part.world.nowMs > faultsMs) : store,
+      part.bug === 'lose-writes'
+        ? losingStore(store, () => part.world.nowMs > part.faultsMs)
+        : store,
     cluster: directory,
     newJoinToken: () => 'token',
   })
@@ -147,7 +148,7 @@ export async function startSimManager(part: SimPart, disk: VirtualDisk): Promise
   }
   leadership.lead([
     foundingLoop(part, store),
-    ...(part.bug === 'state-goes-back' ? [statesGoBack(part, store)] : []),
+    ...meddlingLoops(part.bug, clock, store),
     // There are no networks here.
     ...leaderLoops({ ...basics, store, raft, sessions, acks, changedIndex: () => 0 }),
   ])
@@ -190,26 +191,6 @@ function foundingLoop({ managers, workers }: SimPart, store: ReplicatedStore): N
         .catch(() => {
           // Leadership was lost: the next leader does it.
         })
-    },
-  }
-}
-
-function statesGoBack({ clock }: SimPart, store: ReplicatedStore): NamedLoop {
-  return {
-    name: 'states go back',
-    run: async (signal) => {
-      while (!signal.aborted) {
-        await wait(clock, 1_000, signal)
-        await store
-          .update((tx) => {
-            for (const task of tx.all('tasks')) {
-              if (task.state !== TaskState.RUNNING) continue
-              tx.update('tasks', { ...task, state: TaskState.STARTING })
-              return
-            }
-          })
-          .catch(() => {})
-      }
     },
   }
 }

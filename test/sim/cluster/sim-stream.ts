@@ -18,6 +18,8 @@ export interface StreamOptions {
 }
 
 const windowMax = 256
+/** Given, so that none is made with a stack of calls for each stream. */
+const ended = new Error('the stream has ended')
 
 /** What arrives at one end. */
 class Inbox<T> implements AsyncIterable<T> {
@@ -213,13 +215,13 @@ export class SimStream<Out, In> {
 
   #endNear(error: Error | undefined): void {
     this.#nearInbox.close(error)
-    this.#nearLife.abort()
+    this.#nearLife.abort(ended)
     this.#down.clear()
   }
 
   #endFar(error: Error | undefined): void {
     this.#farInbox.close(error)
-    this.#farLife.abort()
+    this.#farLife.abort(ended)
     this.#up.clear()
   }
 

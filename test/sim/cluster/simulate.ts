@@ -1,13 +1,18 @@
 // One simulated run of a cluster from a seed: faults and changes for a while, then everything is mended and must settle.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Logger, silentLogger } from '../../../proto/lib/log.ts'
 import { drawScript, type Fault, schedule } from './faults.ts'
 import { Violation } from './oracle.ts'
+import type { Reached } from './rules/rule.ts'
+import { planOf, type RunLength } from './run-plan.ts'
 import { SimCluster } from './sim-cluster.ts'
 import type { PlantedBug } from './sim-host.ts'
 
 export interface ClusterRunOptions {
   readonly seed: number
   readonly bug?: PlantedBug
+  /** Left out: as the seed says. */
+  readonly length?: RunLength
   /** Gets a line for everything that is logged. */
   readonly onLine?: (line: string) => void
 }
@@ -24,6 +29,7 @@ export interface ClusterRun {
   readonly repeated: number
   readonly commits: number
   readonly elections: number
+  readonly reached: ReadonlyMap<Reached, number>
 }
 
 /** A run that failed; the seed brings it back. */
@@ -39,30 +45,29 @@ export class ClusterRunFailed extends Error {
   }
 }
 
-const faultsMs = 20_000
 const settleMs = 40_000
 const lookMs = 100
 
 /**
- * Runs a cluster of three managers and three workers, with three clients.
+ * Runs a cluster with clients, as the plan of its seed says (run-plan.ts).
  * Errors: ClusterRunFailed naming seed, moment, reason and fault script.
  */
 export async function simulateCluster({
   seed,
   bug,
+  length,
   onLine,
 }: ClusterRunOptions): Promise<ClusterRun> {
+  const plan = planOf(seed, length)
+  const { faultsMs } = plan
   const cluster = new SimCluster({
     seed,
-    managers: 3,
-    workers: 3,
-    clients: 3,
+    plan,
     bug,
     log: (world) => (onLine === undefined ? silentLogger : lineLogger(() => world.nowMs, onLine)),
   })
   const hosts = cluster.hosts.map(({ name }) => name)
-  const pauseMs = cluster.random.between(500, 4_000)
-  const script = drawScript(cluster.random.fork(), hosts, { pauseMs, endMs: faultsMs })
+  const script = drawScript(cluster.random.fork(), hosts, plan)
   const stray = (err: unknown): void =>
     cluster.oracle.fail(err instanceof Error ? err : String(err))
   process.on('unhandledRejection', stray)
@@ -71,8 +76,8 @@ export async function simulateCluster({
     await runUntil(cluster, faultsMs)
     cluster.mend()
     cluster.endChanges()
-    await settle(cluster)
-    return summary(seed, script, cluster)
+    await settle(cluster, faultsMs)
+    return { ...summary(seed, script, cluster), settleMs: cluster.world.nowMs - faultsMs }
   } catch (err) {
     throw new ClusterRunFailed(seed, cluster.world.nowMs, script, err)
   } finally {
@@ -80,7 +85,11 @@ export async function simulateCluster({
   }
 }
 
-function summary(seed: number, script: readonly Fault[], cluster: SimCluster): ClusterRun {
+function summary(
+  seed: number,
+  script: readonly Fault[],
+  cluster: SimCluster,
+): Omit<ClusterRun, 'settleMs'> {
   const { world, oracle, clients } = cluster
   const sum = (of: 'acknowledged' | 'repeated'): number =>
     clients.reduce((total, { api }) => total + api[of], 0)
@@ -89,15 +98,15 @@ function summary(seed: number, script: readonly Fault[], cluster: SimCluster): C
     script,
     events: world.events,
     ms: world.nowMs,
-    settleMs: world.nowMs - faultsMs,
     acknowledged: sum('acknowledged'),
     repeated: sum('repeated'),
     commits: oracle.commits,
     elections: oracle.elections,
+    reached: oracle.reached,
   }
 }
 
-async function settle(cluster: SimCluster): Promise<void> {
+async function settle(cluster: SimCluster, faultsMs: number): Promise<void> {
   const endMs = faultsMs + settleMs
   let wrong = cluster.unsettled()
   while (wrong !== undefined && cluster.world.nowMs < endMs) {
@@ -107,17 +116,22 @@ async function settle(cluster: SimCluster): Promise<void> {
   if (wrong !== undefined) throw new Violation(`not settled after ${settleMs} ms: ${wrong}`)
 }
 
+/** So often the event loop has its turn, and tells of rejections that nobody handles. */
+const turnEach = 64
+
 /** Runs events up to that time; what each sets off runs out before the next. */
 async function runUntil({ world, oracle }: SimCluster, untilMs: number): Promise<void> {
   while (world.step(untilMs)) {
-    await quiet()
+    await (world.events % turnEach === 0 ? nextTurn() : quiet())
     oracle.check()
   }
+  await nextTurn()
+  oracle.check()
 }
 
-/** All promises that can go on have gone on. */
+/** All promises that can go on have gone on: Node runs ticks when nothing else is left, and much cheaper than a turn of the event loop. */
 function quiet(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
+  return new Promise((resolve) => process.nextTick(resolve))
 }
 
 function lineLogger(nowMs: () => number, onLine: (line: string) => void, fixed = {}): Logger {

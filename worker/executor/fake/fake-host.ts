@@ -44,6 +44,8 @@ export interface FakeHostOptions {
   readonly startMs?: number
   readonly connectMs?: number
   readonly probeMs?: number
+  /** Told when a container is started, before it is. */
+  readonly onStart?: (id: string) => void
 }
 
 interface FakeContainer {
@@ -68,6 +70,8 @@ export class FakeHost {
   connectError: SwarmError | undefined
   readonly #containers = new Map<string, FakeContainer>()
   readonly #watchers = new Set<() => void>()
+  readonly #slotVolumes = new Set<string>()
+  readonly #volumeListeners = new Set<() => void>()
   #lastPid = 1000
   #lastPort = firstEphemeralPort
 
@@ -79,6 +83,17 @@ export class FakeHost {
   /** Oldest first. */
   list(): readonly ContainerInfo[] {
     return [...this.#containers.keys()].map((id) => this.inspect(id))
+  }
+
+  /** Names of the volumes of slots that containers were made with, in order; they stay. */
+  slotVolumes(): readonly string[] {
+    return [...this.#slotVolumes].sort()
+  }
+
+  /** Calls the listener when there are more of them; the result ends that. */
+  onSlotVolumes(listener: () => void): () => void {
+    this.#volumeListeners.add(listener)
+    return () => this.#volumeListeners.delete(listener)
   }
 
   has(id: string): boolean {
@@ -105,6 +120,7 @@ export class FakeHost {
         state: { kind: 'created', pid: this.#nextPid() },
         timer: undefined,
       })
+      this.#makeVolumes(config)
     }
     return this.inspect(config.id)
   }
@@ -117,6 +133,7 @@ export class FakeHost {
     }
     if (container.state.kind !== 'created') return this.inspect(id)
     if (container.image.startError !== undefined) throw container.image.startError
+    this.options.onStart?.(id)
     const startedAtMs = this.options.clock.wallMs()
     container.state = { kind: 'running', pid: container.state.pid, startedAtMs }
     if (container.image.runMs !== undefined) {
@@ -223,6 +240,15 @@ export class FakeHost {
       this.#watchers.add(done)
       signal.addEventListener('abort', done, { once: true })
     })
+  }
+
+  #makeVolumes({ mounts }: ContainerConfig): void {
+    for (const mount of mounts) {
+      if (mount.kind !== 'volume' || mount.isSlots !== true || mount.name === undefined) continue
+      if (this.#slotVolumes.has(mount.name)) continue
+      this.#slotVolumes.add(mount.name)
+      for (const listener of this.#volumeListeners) listener()
+    }
   }
 
   #container(id: string): FakeContainer {
