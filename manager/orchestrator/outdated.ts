@@ -34,6 +34,13 @@ export function differInPlaceOnly(a: TaskSpec, b: TaskSpec): boolean {
   return withoutPlace(a) === withoutPlace(b)
 }
 
+/** Specs are never edited, and each look at a service asks about the same few. */
+const texts = new WeakMap<TaskSpec, string>()
+
 function withoutPlace(spec: TaskSpec): string {
-  return canonicalJson({ ...spec, placement: undefined })
+  const known = texts.get(spec)
+  if (known !== undefined) return known
+  const text = canonicalJson({ ...spec, placement: undefined })
+  texts.set(spec, text)
+  return text
 }
