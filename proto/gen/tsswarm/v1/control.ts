@@ -36,6 +36,10 @@ import {
   PublishedPort,
   Service,
   ServiceSpec,
+  StackChange,
+  StackContent,
+  StackRevision,
+  StackVersion,
   Task,
   TaskSpec,
   TaskSpecRecord,
@@ -761,6 +765,78 @@ export interface RemovePayloadRequest {
 
 export interface RemovePayloadResponse {
   readonly payloadId: string;
+}
+
+export interface BeginStackRevisionRequest {
+  readonly requestId: string;
+  readonly stack: string;
+  /** deploy or rollback. */
+  readonly kind: string;
+  /** Of a rollback: the revision that comes back. */
+  readonly rollbackTo: number;
+  readonly clientUser: string;
+  readonly changes: readonly StackChange[];
+}
+
+export interface BeginStackRevisionResponse {
+  readonly revision: number;
+}
+
+export interface EndStackRevisionRequest {
+  readonly requestId: string;
+  readonly stack: string;
+  readonly revision: number;
+  /** deployed: what the stack is now is kept with it; failed: what was kept stays; reverted: nothing is kept. */
+  readonly state: string;
+  readonly message: string;
+}
+
+export interface EndStackRevisionResponse {
+  /** Why nothing could be kept; empty: it was, or was not to be. */
+  readonly problem: string;
+}
+
+export interface ListStackRevisionsRequest {
+  readonly stack: string;
+}
+
+export interface ListStackRevisionsResponse {
+  readonly revisions: readonly StackRevisionView[];
+}
+
+export interface StackRevisionView {
+  /** Without content. */
+  readonly revision:
+    | StackRevision
+    | undefined;
+  /** No later one is there but such as were reverted. */
+  readonly present: boolean;
+  /** Something was kept. */
+  readonly kept: boolean;
+  /** Versions of secrets and configs it has that are gone. */
+  readonly missing: readonly StackVersion[];
+  readonly clientHostname: string;
+}
+
+export interface GetStackRevisionRequest {
+  readonly stack: string;
+  /** 0: the last one that was deployed and is not as the present one. */
+  readonly revision: number;
+}
+
+export interface GetStackRevisionResponse {
+  readonly revision: StackRevisionView | undefined;
+  readonly content: StackContent | undefined;
+}
+
+export interface RemoveStackHistoryRequest {
+  readonly requestId: string;
+  readonly stack: string;
+}
+
+export interface RemoveStackHistoryResponse {
+  /** How many revisions there were. */
+  readonly revisions: number;
 }
 
 function createBaseGetClusterRequest(): GetClusterRequest {
@@ -7063,6 +7139,688 @@ export const RemovePayloadResponse: MessageFns<RemovePayloadResponse> = {
   },
 };
 
+function createBaseBeginStackRevisionRequest(): BeginStackRevisionRequest {
+  return { requestId: "", stack: "", kind: "", rollbackTo: 0, clientUser: "", changes: [] };
+}
+
+export const BeginStackRevisionRequest: MessageFns<BeginStackRevisionRequest> = {
+  encode(message: BeginStackRevisionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.stack !== "") {
+      writer.uint32(18).string(message.stack);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.rollbackTo !== 0) {
+      writer.uint32(32).uint32(message.rollbackTo);
+    }
+    if (message.clientUser !== "") {
+      writer.uint32(42).string(message.clientUser);
+    }
+    for (const v of message.changes) {
+      StackChange.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BeginStackRevisionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBeginStackRevisionRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.rollbackTo = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientUser = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.changes.push(StackChange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseBeginStackRevisionResponse(): BeginStackRevisionResponse {
+  return { revision: 0 };
+}
+
+export const BeginStackRevisionResponse: MessageFns<BeginStackRevisionResponse> = {
+  encode(message: BeginStackRevisionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0) {
+      writer.uint32(8).uint32(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BeginStackRevisionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBeginStackRevisionResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEndStackRevisionRequest(): EndStackRevisionRequest {
+  return { requestId: "", stack: "", revision: 0, state: "", message: "" };
+}
+
+export const EndStackRevisionRequest: MessageFns<EndStackRevisionRequest> = {
+  encode(message: EndStackRevisionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.stack !== "") {
+      writer.uint32(18).string(message.stack);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(24).uint32(message.revision);
+    }
+    if (message.state !== "") {
+      writer.uint32(34).string(message.state);
+    }
+    if (message.message !== "") {
+      writer.uint32(42).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndStackRevisionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndStackRevisionRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEndStackRevisionResponse(): EndStackRevisionResponse {
+  return { problem: "" };
+}
+
+export const EndStackRevisionResponse: MessageFns<EndStackRevisionResponse> = {
+  encode(message: EndStackRevisionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.problem !== "") {
+      writer.uint32(10).string(message.problem);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndStackRevisionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndStackRevisionResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListStackRevisionsRequest(): ListStackRevisionsRequest {
+  return { stack: "" };
+}
+
+export const ListStackRevisionsRequest: MessageFns<ListStackRevisionsRequest> = {
+  encode(message: ListStackRevisionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stack !== "") {
+      writer.uint32(10).string(message.stack);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListStackRevisionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListStackRevisionsRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListStackRevisionsResponse(): ListStackRevisionsResponse {
+  return { revisions: [] };
+}
+
+export const ListStackRevisionsResponse: MessageFns<ListStackRevisionsResponse> = {
+  encode(message: ListStackRevisionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.revisions) {
+      StackRevisionView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListStackRevisionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListStackRevisionsResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.revisions.push(StackRevisionView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStackRevisionView(): StackRevisionView {
+  return { revision: undefined, present: false, kept: false, missing: [], clientHostname: "" };
+}
+
+export const StackRevisionView: MessageFns<StackRevisionView> = {
+  encode(message: StackRevisionView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== undefined) {
+      StackRevision.encode(message.revision, writer.uint32(10).fork()).join();
+    }
+    if (message.present !== false) {
+      writer.uint32(16).bool(message.present);
+    }
+    if (message.kept !== false) {
+      writer.uint32(24).bool(message.kept);
+    }
+    for (const v of message.missing) {
+      StackVersion.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.clientHostname !== "") {
+      writer.uint32(42).string(message.clientHostname);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StackRevisionView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStackRevisionView() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.revision = StackRevision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.present = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.kept = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.missing.push(StackVersion.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientHostname = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetStackRevisionRequest(): GetStackRevisionRequest {
+  return { stack: "", revision: 0 };
+}
+
+export const GetStackRevisionRequest: MessageFns<GetStackRevisionRequest> = {
+  encode(message: GetStackRevisionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stack !== "") {
+      writer.uint32(10).string(message.stack);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(16).uint32(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStackRevisionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStackRevisionRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetStackRevisionResponse(): GetStackRevisionResponse {
+  return { revision: undefined, content: undefined };
+}
+
+export const GetStackRevisionResponse: MessageFns<GetStackRevisionResponse> = {
+  encode(message: GetStackRevisionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== undefined) {
+      StackRevisionView.encode(message.revision, writer.uint32(10).fork()).join();
+    }
+    if (message.content !== undefined) {
+      StackContent.encode(message.content, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStackRevisionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStackRevisionResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.revision = StackRevisionView.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = StackContent.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveStackHistoryRequest(): RemoveStackHistoryRequest {
+  return { requestId: "", stack: "" };
+}
+
+export const RemoveStackHistoryRequest: MessageFns<RemoveStackHistoryRequest> = {
+  encode(message: RemoveStackHistoryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.stack !== "") {
+      writer.uint32(18).string(message.stack);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveStackHistoryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveStackHistoryRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveStackHistoryResponse(): RemoveStackHistoryResponse {
+  return { revisions: 0 };
+}
+
+export const RemoveStackHistoryResponse: MessageFns<RemoveStackHistoryResponse> = {
+  encode(message: RemoveStackHistoryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revisions !== 0) {
+      writer.uint32(8).uint32(message.revisions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveStackHistoryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveStackHistoryResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revisions = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * The control API: what the command line and later the REST socket speak. On the local unix socket and, for managers, on :2377.
  * Every mutating request carries a request_id made by the client; a repeat with the same id is answered with the first result.
@@ -7410,6 +8168,63 @@ export const ControlService = {
       Buffer.from(RemovePayloadResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemovePayloadResponse => RemovePayloadResponse.decode(value),
   },
+  /** The history of a stack, which its clients write: begun before the first step of a deployment, ended after the last. */
+  beginStackRevision: {
+    path: "/tsswarm.v1.Control/BeginStackRevision" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BeginStackRevisionRequest): Buffer =>
+      Buffer.from(BeginStackRevisionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BeginStackRevisionRequest => BeginStackRevisionRequest.decode(value),
+    responseSerialize: (value: BeginStackRevisionResponse): Buffer =>
+      Buffer.from(BeginStackRevisionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BeginStackRevisionResponse => BeginStackRevisionResponse.decode(value),
+  },
+  endStackRevision: {
+    path: "/tsswarm.v1.Control/EndStackRevision" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EndStackRevisionRequest): Buffer =>
+      Buffer.from(EndStackRevisionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EndStackRevisionRequest => EndStackRevisionRequest.decode(value),
+    responseSerialize: (value: EndStackRevisionResponse): Buffer =>
+      Buffer.from(EndStackRevisionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EndStackRevisionResponse => EndStackRevisionResponse.decode(value),
+  },
+  /** The oldest first, without content. */
+  listStackRevisions: {
+    path: "/tsswarm.v1.Control/ListStackRevisions" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListStackRevisionsRequest): Buffer =>
+      Buffer.from(ListStackRevisionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListStackRevisionsRequest => ListStackRevisionsRequest.decode(value),
+    responseSerialize: (value: ListStackRevisionsResponse): Buffer =>
+      Buffer.from(ListStackRevisionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListStackRevisionsResponse => ListStackRevisionsResponse.decode(value),
+  },
+  getStackRevision: {
+    path: "/tsswarm.v1.Control/GetStackRevision" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetStackRevisionRequest): Buffer =>
+      Buffer.from(GetStackRevisionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetStackRevisionRequest => GetStackRevisionRequest.decode(value),
+    responseSerialize: (value: GetStackRevisionResponse): Buffer =>
+      Buffer.from(GetStackRevisionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetStackRevisionResponse => GetStackRevisionResponse.decode(value),
+  },
+  removeStackHistory: {
+    path: "/tsswarm.v1.Control/RemoveStackHistory" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveStackHistoryRequest): Buffer =>
+      Buffer.from(RemoveStackHistoryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveStackHistoryRequest => RemoveStackHistoryRequest.decode(value),
+    responseSerialize: (value: RemoveStackHistoryResponse): Buffer =>
+      Buffer.from(RemoveStackHistoryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveStackHistoryResponse => RemoveStackHistoryResponse.decode(value),
+  },
   /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
   auditNetwork: {
     path: "/tsswarm.v1.Control/AuditNetwork" as const,
@@ -7554,6 +8369,13 @@ export interface ControlServer extends UntypedServiceImplementation {
   listConfigs: handleServerStreamingCall<ListPayloadsRequest, ListPayloadsResponse>;
   updateConfig: handleUnaryCall<UpdatePayloadRequest, UpdatePayloadResponse>;
   removeConfig: handleUnaryCall<RemovePayloadRequest, RemovePayloadResponse>;
+  /** The history of a stack, which its clients write: begun before the first step of a deployment, ended after the last. */
+  beginStackRevision: handleUnaryCall<BeginStackRevisionRequest, BeginStackRevisionResponse>;
+  endStackRevision: handleUnaryCall<EndStackRevisionRequest, EndStackRevisionResponse>;
+  /** The oldest first, without content. */
+  listStackRevisions: handleServerStreamingCall<ListStackRevisionsRequest, ListStackRevisionsResponse>;
+  getStackRevision: handleUnaryCall<GetStackRevisionRequest, GetStackRevisionResponse>;
+  removeStackHistory: handleUnaryCall<RemoveStackHistoryRequest, RemoveStackHistoryResponse>;
   /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
   auditNetwork: handleServerStreamingCall<AuditNetworkRequest, AuditNetworkResponse>;
   /** Follows a packet's way through the kernels of the nodes on it. */
@@ -8048,6 +8870,77 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemovePayloadResponse) => void,
+  ): ClientUnaryCall;
+  /** The history of a stack, which its clients write: begun before the first step of a deployment, ended after the last. */
+  beginStackRevision(
+    request: BeginStackRevisionRequest,
+    callback: (error: ServiceError | null, response: BeginStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  beginStackRevision(
+    request: BeginStackRevisionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BeginStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  beginStackRevision(
+    request: BeginStackRevisionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BeginStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  endStackRevision(
+    request: EndStackRevisionRequest,
+    callback: (error: ServiceError | null, response: EndStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  endStackRevision(
+    request: EndStackRevisionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EndStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  endStackRevision(
+    request: EndStackRevisionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EndStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  /** The oldest first, without content. */
+  listStackRevisions(
+    request: ListStackRevisionsRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListStackRevisionsResponse>;
+  listStackRevisions(
+    request: ListStackRevisionsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListStackRevisionsResponse>;
+  getStackRevision(
+    request: GetStackRevisionRequest,
+    callback: (error: ServiceError | null, response: GetStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  getStackRevision(
+    request: GetStackRevisionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  getStackRevision(
+    request: GetStackRevisionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetStackRevisionResponse) => void,
+  ): ClientUnaryCall;
+  removeStackHistory(
+    request: RemoveStackHistoryRequest,
+    callback: (error: ServiceError | null, response: RemoveStackHistoryResponse) => void,
+  ): ClientUnaryCall;
+  removeStackHistory(
+    request: RemoveStackHistoryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveStackHistoryResponse) => void,
+  ): ClientUnaryCall;
+  removeStackHistory(
+    request: RemoveStackHistoryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveStackHistoryResponse) => void,
   ): ClientUnaryCall;
   /** Compares what each node's kernel holds with what it should: first who is asked, then each answer as it comes. */
   auditNetwork(

@@ -857,7 +857,11 @@ export interface ClusterSpec {
     | number
     | undefined;
   /** Absent: off. */
-  readonly rebalance: RebalancePolicy | undefined;
+  readonly rebalance:
+    | RebalancePolicy
+    | undefined;
+  /** Revisions of a stack that are kept besides the newest. Absent: 10. */
+  readonly stackHistoryLimit?: number | undefined;
 }
 
 export interface ClusterSpec_LabelsEntry {
@@ -903,6 +907,62 @@ export interface Access {
 export interface Access_AttributesEntry {
   readonly key: string;
   readonly value: string;
+}
+
+/** One deployment or rollback of a stack, and what the stack was after it. */
+export interface StackRevision {
+  readonly stack: string;
+  /** Among those of its stack, from 1. */
+  readonly revision: number;
+  /** Made when it began, updated when it ended. */
+  readonly meta:
+    | Meta
+    | undefined;
+  /** deploy, rollback, or found: what was there before the first that was recorded. */
+  readonly kind: string;
+  /** Of a rollback: the revision that came back. */
+  readonly rollbackTo: number;
+  /** deploying, deployed, failed or reverted. */
+  readonly state: string;
+  /** Why it failed; empty: it did not. */
+  readonly message: string;
+  /** Where the client was. */
+  readonly clientNodeId: string;
+  /** Who its user was, by its own word. */
+  readonly clientUser: string;
+  readonly changes: readonly StackChange[];
+  /** A StackContent. Empty: nothing can come back. */
+  readonly content: Uint8Array;
+  /** Of the content, whatever the order of its maps. */
+  readonly digest: string;
+  /** Those that its services have. */
+  readonly versions: readonly StackVersion[];
+}
+
+export interface StackChange {
+  /** create, change, roll or remove. */
+  readonly action: string;
+  /** network, secret, config or service. */
+  readonly kind: string;
+  readonly name: string;
+  /** Of its spec, where it changed. */
+  readonly fields: readonly string[];
+}
+
+/** What carried the stack's label. Data of secrets and configs is not in it. */
+export interface StackContent {
+  readonly networks: readonly NetworkSpec[];
+  /** Networks by name, secrets and configs by the id of their version. */
+  readonly services: readonly ServiceSpec[];
+}
+
+/** A version of a secret or config. */
+export interface StackVersion {
+  /** secret or config. */
+  readonly kind: string;
+  readonly id: string;
+  readonly name: string;
+  readonly revision: number;
 }
 
 function createBaseMeta(): Meta {
@@ -6754,6 +6814,7 @@ function createBaseClusterSpec(): ClusterSpec {
     dataPathPort: 0,
     payloadHistoryLimit: undefined,
     rebalance: undefined,
+    stackHistoryLimit: undefined,
   };
 }
 
@@ -6791,6 +6852,9 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     }
     if (message.rebalance !== undefined) {
       RebalancePolicy.encode(message.rebalance, writer.uint32(322).fork()).join();
+    }
+    if (message.stackHistoryLimit !== undefined) {
+      writer.uint32(400).uint32(message.stackHistoryLimit);
     }
     return writer;
   },
@@ -6897,6 +6961,14 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
             }
 
             message.rebalance = RebalancePolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 50: {
+            if (tag !== 400) {
+              break;
+            }
+
+            message.stackHistoryLimit = reader.uint32();
             continue;
           }
         }
@@ -7316,6 +7388,413 @@ export const Access_AttributesEntry: MessageFns<Access_AttributesEntry> = {
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStackRevision(): StackRevision {
+  return {
+    stack: "",
+    revision: 0,
+    meta: undefined,
+    kind: "",
+    rollbackTo: 0,
+    state: "",
+    message: "",
+    clientNodeId: "",
+    clientUser: "",
+    changes: [],
+    content: new Uint8Array(0),
+    digest: "",
+    versions: [],
+  };
+}
+
+export const StackRevision: MessageFns<StackRevision> = {
+  encode(message: StackRevision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stack !== "") {
+      writer.uint32(10).string(message.stack);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(16).uint32(message.revision);
+    }
+    if (message.meta !== undefined) {
+      Meta.encode(message.meta, writer.uint32(26).fork()).join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(34).string(message.kind);
+    }
+    if (message.rollbackTo !== 0) {
+      writer.uint32(40).uint32(message.rollbackTo);
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.message !== "") {
+      writer.uint32(58).string(message.message);
+    }
+    if (message.clientNodeId !== "") {
+      writer.uint32(66).string(message.clientNodeId);
+    }
+    if (message.clientUser !== "") {
+      writer.uint32(74).string(message.clientUser);
+    }
+    for (const v of message.changes) {
+      StackChange.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.content.length !== 0) {
+      writer.uint32(90).bytes(message.content);
+    }
+    if (message.digest !== "") {
+      writer.uint32(98).string(message.digest);
+    }
+    for (const v of message.versions) {
+      StackVersion.encode(v!, writer.uint32(106).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StackRevision {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStackRevision() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.meta = Meta.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rollbackTo = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.clientNodeId = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.clientUser = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.changes.push(StackChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.content = reader.bytes();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.versions.push(StackVersion.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStackChange(): StackChange {
+  return { action: "", kind: "", name: "", fields: [] };
+}
+
+export const StackChange: MessageFns<StackChange> = {
+  encode(message: StackChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.action !== "") {
+      writer.uint32(10).string(message.action);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    for (const v of message.fields) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StackChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStackChange() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fields.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStackContent(): StackContent {
+  return { networks: [], services: [] };
+}
+
+export const StackContent: MessageFns<StackContent> = {
+  encode(message: StackContent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.networks) {
+      NetworkSpec.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.services) {
+      ServiceSpec.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StackContent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStackContent() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.networks.push(NetworkSpec.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.services.push(ServiceSpec.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStackVersion(): StackVersion {
+  return { kind: "", id: "", name: "", revision: 0 };
+}
+
+export const StackVersion: MessageFns<StackVersion> = {
+  encode(message: StackVersion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(32).uint32(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StackVersion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStackVersion() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revision = reader.uint32();
             continue;
           }
         }

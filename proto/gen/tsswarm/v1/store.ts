@@ -6,7 +6,18 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Access, Cluster, Network, Node, Payload, RemovedNode, Service, Task, TaskSpecRecord } from "./objects.ts";
+import {
+  Access,
+  Cluster,
+  Network,
+  Node,
+  Payload,
+  RemovedNode,
+  Service,
+  StackRevision,
+  Task,
+  TaskSpecRecord,
+} from "./objects.ts";
 
 export const protobufPackage = "tsswarm.v1";
 
@@ -51,6 +62,7 @@ export interface StoreChange {
     | { readonly $case: "secret"; readonly value: Payload }
     | { readonly $case: "config"; readonly value: Payload }
     | { readonly $case: "access"; readonly value: Access }
+    | { readonly $case: "stackRevision"; readonly value: StackRevision }
     | undefined;
 }
 
@@ -299,6 +311,9 @@ export const StoreChange: MessageFns<StoreChange> = {
       case "access":
         Access.encode(message.kind.value, writer.uint32(402).fork()).join();
         break;
+      case "stackRevision":
+        StackRevision.encode(message.kind.value, writer.uint32(410).fork()).join();
+        break;
     }
     return writer;
   },
@@ -402,6 +417,14 @@ export const StoreChange: MessageFns<StoreChange> = {
             }
 
             message.kind = { $case: "access", value: Access.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 51: {
+            if (tag !== 410) {
+              break;
+            }
+
+            message.kind = { $case: "stackRevision", value: StackRevision.decode(reader, reader.uint32()) };
             continue;
           }
         }
