@@ -22,6 +22,11 @@ export const clusterFlags = {
       shown: 'spread',
     },
   ),
+  'stack-history-limit': integer(
+    'Revisions of a stack kept besides the newest',
+    { min: 0, max: 50 },
+    { shown: '10' },
+  ),
   'task-history-limit': integer(
     'Task history retention limit',
     { min: -1, max: 4_294_967_295 },
@@ -50,6 +55,7 @@ export function clusterSpecOf(
       scheduling: flags.scheduling,
       taskHistoryLimit: flags['task-history-limit'],
       payloadHistoryLimit: flags['version-history-limit'],
+      stackHistoryLimit: flags['stack-history-limit'],
     }),
     rebalance: rebalanceOf(flags, before?.rebalance),
   }

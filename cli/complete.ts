@@ -1,11 +1,20 @@
 // Candidates for the word under the cursor: commands and flags from the registry, names from the daemon.
 import { DaemonService } from '../proto/gen/tsswarm/v1/daemon.ts'
+import { namespaceLabel } from '../proto/objects/stack.ts'
 import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
 import type { Completion, Flag, Flags } from './flags.ts'
 import { globalFlags } from './global-flags.ts'
-import { listNetworks, listNodes, listPayloads, listServices, listTasks } from './lists.ts'
+import {
+  listNetworks,
+  listNodes,
+  listPayloads,
+  listServices,
+  listStackRevisions,
+  listTasks,
+} from './lists.ts'
 import { type CommandGroup, groups, plainCommands } from './registry.ts'
+import { ago } from './render/human.ts'
 import { taskName } from './render/task-list.ts'
 
 export interface Candidate {
@@ -55,12 +64,12 @@ async function ofCommand(
   typed: string,
 ): Promise<readonly Candidate[]> {
   const { args, open } = afterFlags(command.flags, before)
-  if (open !== undefined) return await values(ctx, open.completes)
+  if (open !== undefined) return await values(ctx, open.completes, args)
   const ended = command.args.stopAtFirst === true && args.length > 0
   if (typed.startsWith('-') && !ended) return flagWords(command.flags)
   if (ended || args.length >= command.args.max) return []
   const { completes, thenCompletes = completes } = command.args
-  return await values(ctx, args.length === 0 ? completes : thenCompletes)
+  return await values(ctx, args.length === 0 ? completes : thenCompletes, args)
 }
 
 /** Arguments so far, and the flag whose value is being typed. */
@@ -110,11 +119,12 @@ function flagWords(flags: Flags): readonly Candidate[] {
 async function values(
   ctx: CommandContext,
   completes: Completion | readonly string[] | undefined,
+  args: readonly string[],
 ): Promise<readonly Candidate[]> {
   if (completes === undefined) return []
   if (typeof completes !== 'string') return completes.map((word) => ({ word, about: '' }))
   try {
-    return await names(ctx, completes)
+    return await names(ctx, completes, args)
   } catch {
     // Without a daemon there are no names; the shell must not be bothered with why.
     return []
@@ -123,7 +133,12 @@ async function values(
 
 const once = { retry: false, timeoutMs: 1_000 }
 
-async function names(ctx: CommandContext, kind: Completion): Promise<readonly Candidate[]> {
+/** `args`: those before. */
+async function names(
+  ctx: CommandContext,
+  kind: Completion,
+  args: readonly string[] = [],
+): Promise<readonly Candidate[]> {
   const client = await ctx.connect()
   switch (kind) {
     case 'services': {
@@ -161,10 +176,20 @@ async function names(ctx: CommandContext, kind: Completion): Promise<readonly Ca
       return tasks.map((view) => ({ word: taskName(view, true), about: view.nodeHostname }))
     }
     case 'stacks': {
-      const label = 'com.docker.stack.namespace'
+      const label = namespaceLabel
       const services = await listServices(client, [{ key: 'label', values: [label] }], once)
       const stacks = new Set(services.map(({ service }) => service?.spec?.labels[label] ?? ''))
       return [...stacks].map((word) => ({ word, about: '' }))
+    }
+    case 'revisions': {
+      const revisions = await listStackRevisions(client, args[0] ?? '', once)
+      const nowMs = ctx.clock.wallMs()
+      return revisions
+        .filter(({ kept }) => kept)
+        .map(({ revision }) => ({
+          word: String(revision?.revision ?? ''),
+          about: ago(revision?.meta?.createdAtMs ?? 0, nowMs),
+        }))
     }
     case 'targets': {
       const kinds = ['services', 'tasks'] as const

@@ -12,6 +12,7 @@ export type Completion =
   | 'tasks'
   | 'volumes'
   | 'stacks'
+  | 'revisions'
   | 'targets'
   | 'ends'
 

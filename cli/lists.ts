@@ -5,6 +5,7 @@ import {
   type ListNodesResponse,
   type PayloadView,
   type ServiceView,
+  type StackRevisionView,
   type TaskView,
 } from '../proto/gen/tsswarm/v1/control.ts'
 import type { Network, TaskSpec } from '../proto/gen/tsswarm/v1/objects.ts'
@@ -77,6 +78,17 @@ export async function listTasks(
   return all.flatMap(({ tasks }) =>
     tasks.map((view) => ({ ...view, spec: specs.get(view.task?.specHash ?? '') })),
   )
+}
+
+/** The revisions of a stack, the oldest first, without content. Errors: as Client.call. */
+export async function listStackRevisions(
+  client: Lister,
+  stack: string,
+  options: CallOptions = {},
+): Promise<readonly StackRevisionView[]> {
+  const { listStackRevisions: method } = ControlService
+  const all = await client.collect(method, { stack }, within(options))
+  return all.flatMap(({ revisions }) => revisions)
 }
 
 /** Of networks that these tasks have addresses on, by id, for a format that shows them. Errors: as Client.call. */

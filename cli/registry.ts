@@ -88,10 +88,12 @@ export const groups: readonly CommandGroup[] = [
     commands: {
       config: async () => (await import('./commands/stack-config.ts')).command,
       deploy: async () => (await import('./commands/stack-deploy.ts')).command,
+      history: async () => (await import('./commands/stack-history.ts')).command,
       ls: async () => (await import('./commands/stack-ls.ts')).command,
       plan: async () => (await import('./commands/stack-plan.ts')).command,
       ps: async () => (await import('./commands/stack-ps.ts')).command,
       rm: async () => (await import('./commands/stack-rm.ts')).command,
+      rollback: async () => (await import('./commands/stack-rollback.ts')).command,
       services: async () => (await import('./commands/stack-services.ts')).command,
     },
     aliases: { down: 'rm', list: 'ls', remove: 'rm', up: 'deploy' },

@@ -1,6 +1,5 @@
 // Streams into containers as commands use them: what goes up waits until it is taken, what comes down is written no faster
 // than it is read.
-import { userInfo } from 'node:os'
 import { type ErrorCode, isErrorCode, SwarmError } from '../proto/errors.ts'
 import { ControlService } from '../proto/gen/tsswarm/v1/control.ts'
 import type {
@@ -11,6 +10,7 @@ import type {
 } from '../proto/gen/tsswarm/v1/streams.ts'
 import { newId } from '../proto/lib/ids.ts'
 import type { Client } from './client.ts'
+import { clientUser } from './client-user.ts'
 import type { CommandContext, Output } from './context.ts'
 
 type FrameKind = NonNullable<StreamFrame['kind']>
@@ -109,22 +109,6 @@ export async function openStream(
 export async function writeAll(output: Output, chunk: Uint8Array): Promise<void> {
   output.write(chunk)
   await output.drained?.()
-}
-
-/** The user of this program, and who became it. */
-function clientUser(env: CommandContext['env']): string {
-  const name = nameOfUser()
-  const before = env['SUDO_USER']
-  return before === undefined || before === name ? name : `${name} (sudo: ${before})`
-}
-
-function nameOfUser(): string {
-  try {
-    return userInfo().username
-  } catch {
-    // A number without a name.
-    return String(process.getuid?.() ?? '')
-  }
 }
 
 const emptyOpened: StreamOpened = {

@@ -4,7 +4,8 @@ import { bool, choice, duration, triBool } from '../flags.ts'
 import { usage } from '../parse-args.ts'
 import { deployAtomically } from '../stack/run/atomic.ts'
 import { composeFlags, loadProject } from '../stack/run/compose-files.ts'
-import { carryOut, plannedStack, waitForServices } from '../stack/run/deploy-stack.ts'
+import { plannedStack } from '../stack/run/deploy-stack.ts'
+import { carryOutRecorded } from '../stack/run/recorded.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
 export const command = defineCommand({
@@ -65,8 +66,7 @@ export const command = defineCommand({
     const planned = await plannedStack(ctx, client, project, { name, prunes: flags.prune })
     const { quiet, timeout: timeoutMs = 0 } = flags
     if (flags.atomic) return await deployAtomically(ctx, client, planned, { quiet, timeoutMs })
-    const touched = await carryOut(ctx, client, planned, { quiet, taken: [] })
-    if (!waits) return 0
-    return await waitForServices(ctx, client, touched, { quiet, timeoutMs })
+    const origin = { stack: name, kind: 'deploy', rollbackTo: 0 } as const
+    return await carryOutRecorded(ctx, client, planned, { origin, quiet, waits, timeoutMs })
   },
 })

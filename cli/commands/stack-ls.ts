@@ -1,11 +1,12 @@
 // tsswarm stack ls
+
+import { namespaceLabel } from '../../proto/objects/stack.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { formatHelp } from '../common.ts'
 import { text } from '../flags.ts'
 import { listServices } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
 import { naturalCompare } from '../render/natural.ts'
-import { namespaceLabel } from '../stack/names.ts'
 
 const view = {
   heads: { Name: 'NAME', Services: 'SERVICES' },

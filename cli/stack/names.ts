@@ -1,8 +1,8 @@
 // What the objects of a stack are called in the swarm: STACK_KEY, or what `name` or `external` says. And their labels.
+import { namespaceLabel } from '../../proto/objects/stack.ts'
 import type { MapNode } from './node.ts'
 import { type Findings, Section } from './section.ts'
 
-export const namespaceLabel = 'com.docker.stack.namespace'
 export const imageLabel = 'com.docker.stack.image'
 
 export type ObjectKind = 'networks' | 'volumes' | 'secrets' | 'configs'

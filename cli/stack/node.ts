@@ -2,7 +2,7 @@
 // the places, so that whoever finds a fault later can say the file and the line. Not YAML: yaml-tree.ts reads it.
 import { SwarmError } from '../../proto/errors.ts'
 
-/** A place in a file; line and column count from 1. */
+/** A place in a file; line and column count from 1; line 0: the whole of what `file` names. */
 export interface At {
   readonly file: string
   readonly line: number
@@ -95,7 +95,8 @@ export function kindText(node: Node): string {
 
 /** `web.yml:3:5: services.web.ports: must be a list`. */
 export function noticeText({ at, path, text }: Notice): string {
-  return `${at.file}:${at.line}:${at.column}: ${path === '' ? '' : `${path}: `}${text}`
+  const place = at.line === 0 ? at.file : `${at.file}:${at.line}:${at.column}`
+  return [place, path, text].filter((part) => part !== '').join(': ')
 }
 
 /** One error for all faults, a line each, in the order of the files. */

@@ -1,9 +1,10 @@
 // Compares what a stack is to be with what is there: what a deployment does, and what `stack plan` says. Decides only.
+
+import { namespaceLabel } from '../../proto/objects/stack.ts'
 import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
 import type { PayloadKind } from '../../proto/spec/payload-spec.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { type Difference, differences } from './differences.ts'
-import { namespaceLabel } from './names.ts'
 import { faultsError, type Notice } from './node.ts'
 import type { StackPayload, StackSpec } from './stack-spec.ts'
 
@@ -123,7 +124,9 @@ function networkStep(
   if (changes.length > 0 && first !== undefined) {
     const fields = changes.map(({ field }) => field).join(', ')
     const text = `network "${spec.name}" stays as it is, though ${fields} would differ: networks cannot be changed; remove the stack first`
-    notices.push({ at: { ...first.at, line: 1, column: 1 }, path: 'networks', text })
+    const { at } = first
+    const whole = at.line === 0 ? at : { ...at, line: 1, column: 1 }
+    notices.push({ at: whole, path: 'networks', text })
   }
   return { action: 'keep', kind: 'network', name: found.spec.name, id: found.id }
 }
@@ -176,7 +179,7 @@ function refuseOtherMode(stack: StackSpec, spec: ServiceSpec, live: ServiceSpec)
   throw faultsError([{ at: place.placeOf('deploy'), path: place.path, text }])
 }
 
-const noPlace = { file: '', line: 1, column: 1 }
+const noPlace = { file: '', line: 0, column: 0 }
 
 function taken(stack: StackSpec, spec: ServiceSpec, other: ServiceSpec): Error {
   const place = stack.services.find((service) => service.spec === spec)

@@ -5,11 +5,12 @@ import { nodeRoleFromProto } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
 import { canonicalJson } from '../../proto/lib/canonical-json.ts'
-import { optionsLevel } from '../../proto/objects/index.ts'
+import { optionsLevel, stackHistoryLevel } from '../../proto/objects/index.ts'
 import {
   type ClusterSpec,
   defaultPayloadHistoryLimit,
   defaultRebalance,
+  defaultStackHistoryLimit,
 } from '../../proto/spec/cluster-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
@@ -86,12 +87,15 @@ function refuseFixed(before: ClusterSpec, spec: ClusterSpec): void {
 }
 
 /** Errors: FAILED_PRECONDITION while a manager of an older version would drop them. */
-function requireKnown(tx: ReadTx, { rebalance, payloadHistoryLimit }: ClusterSpec): void {
+function requireKnown(tx: ReadTx, spec: ClusterSpec): void {
+  const { rebalance, payloadHistoryLimit, stackHistoryLimit } = spec
   const isUsual =
     canonicalJson(rebalance) === canonicalJson(defaultRebalance) &&
     payloadHistoryLimit === defaultPayloadHistoryLimit
-  if (isUsual) return
-  requireLevel(tx, optionsLevel, 'the change of the cluster', 'rebalance and version history')
+  const what = 'the change of the cluster'
+  if (!isUsual) requireLevel(tx, optionsLevel, what, 'rebalance and version history')
+  if (stackHistoryLimit === defaultStackHistoryLimit) return
+  requireLevel(tx, stackHistoryLevel, what, 'the history of stacks')
 }
 
 function joinTokens(deps: ControlDeps, tx: ReadTx): GetJoinTokensResponse {

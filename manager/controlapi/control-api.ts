@@ -1,6 +1,8 @@
 // Transport-free handlers of the control API: one function a method of the Control service. What they share is here;
 // the handlers themselves are in files by object. ServiceLogs is the log broker's.
 import type {
+  BeginStackRevisionRequest,
+  BeginStackRevisionResponse,
   ConnectNetworkRequest,
   ConnectNetworkResponse,
   CreateNetworkRequest,
@@ -11,6 +13,8 @@ import type {
   CreateServiceResponse,
   DisconnectNetworkRequest,
   DisconnectNetworkResponse,
+  EndStackRevisionRequest,
+  EndStackRevisionResponse,
   ExplainRequest,
   ExplainResponse,
   ExplainServiceRequest,
@@ -27,6 +31,8 @@ import type {
   GetPayloadResponse,
   GetServiceRequest,
   GetServiceResponse,
+  GetStackRevisionRequest,
+  GetStackRevisionResponse,
   GetTaskRequest,
   GetTaskResponse,
   ListNetworksRequest,
@@ -37,6 +43,8 @@ import type {
   ListPayloadsResponse,
   ListServicesRequest,
   ListServicesResponse,
+  ListStackRevisionsRequest,
+  ListStackRevisionsResponse,
   ListTasksRequest,
   ListTasksResponse,
   PlanRequest,
@@ -53,6 +61,8 @@ import type {
   RemovePayloadResponse,
   RemoveServiceRequest,
   RemoveServiceResponse,
+  RemoveStackHistoryRequest,
+  RemoveStackHistoryResponse,
   RotateJoinTokenRequest,
   UpdateClusterRequest,
   UpdateClusterResponse,
@@ -80,6 +90,7 @@ import { payloadHandlers } from './payloads.ts'
 import { plan } from './plan.ts'
 import { rebalanceService } from './rebalance-service.ts'
 import { serviceHandlers } from './services.ts'
+import { stackHandlers } from './stacks.ts'
 import { taskHandlers } from './tasks.ts'
 import { watchService } from './watch-service.ts'
 
@@ -142,6 +153,11 @@ export interface ControlApi {
   readonly listConfigs: StreamHandler<ListPayloadsRequest, ListPayloadsResponse>
   readonly updateConfig: Handler<UpdatePayloadRequest, UpdatePayloadResponse>
   readonly removeConfig: Handler<RemovePayloadRequest, RemovePayloadResponse>
+  readonly beginStackRevision: Handler<BeginStackRevisionRequest, BeginStackRevisionResponse>
+  readonly endStackRevision: Handler<EndStackRevisionRequest, EndStackRevisionResponse>
+  readonly listStackRevisions: StreamHandler<ListStackRevisionsRequest, ListStackRevisionsResponse>
+  readonly getStackRevision: Handler<GetStackRevisionRequest, GetStackRevisionResponse>
+  readonly removeStackHistory: Handler<RemoveStackHistoryRequest, RemoveStackHistoryResponse>
   readonly listTasks: StreamHandler<ListTasksRequest, ListTasksResponse>
   readonly getTask: Handler<GetTaskRequest, GetTaskResponse>
   readonly watchService: StreamHandler<WatchServiceRequest, WatchServiceResponse>
@@ -156,6 +172,7 @@ export function createControlApi(deps: ControlDeps): ControlApi {
     ...networkHandlers(deps),
     ...connectionHandlers(deps),
     ...payloadHandlers(deps),
+    ...stackHandlers(deps),
     ...taskHandlers(deps),
     rebalanceService: (_, request) => rebalanceService(deps, request),
     plan: (caller, request) => plan(deps, caller, request),

@@ -35,6 +35,7 @@ export class Overlay {
       secrets: new Map(),
       configs: new Map(),
       accesses: new Map(),
+      stackRevisions: new Map(),
     }
     this.reset()
   }

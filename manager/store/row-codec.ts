@@ -15,6 +15,7 @@ import {
   taskSpecRecordFromProto,
   taskSpecRecordToProto,
 } from '../../proto/codec/service.ts'
+import { stackRevisionFromProto, stackRevisionToProto } from '../../proto/codec/stack.ts'
 import { taskFromProto, taskToProto } from '../../proto/codec/task.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { StoreChange, StoreRequest } from '../../proto/gen/tsswarm/v1/store.ts'
@@ -45,6 +46,8 @@ export function writeToProto(write: Write): StoreChange {
       return { kind: { $case: 'config', value: payloadToProto(write.row) } }
     case 'accesses':
       return { kind: { $case: 'access', value: accessToProto(write.row) } }
+    case 'stackRevisions':
+      return { kind: { $case: 'stackRevision', value: stackRevisionToProto(write.row) } }
   }
 }
 
@@ -71,6 +74,8 @@ export function writeFromProto({ kind }: StoreChange, intern: Intern): Write {
       return put('configs', payloadFromProto(kind.value))
     case 'access':
       return put('accesses', accessFromProto(kind.value))
+    case 'stackRevision':
+      return put('stackRevisions', stackRevisionFromProto(kind.value))
     case 'removed':
       return { table: tableNamed(kind.value.table), id: kind.value.id, row: undefined } as Write
     case undefined:

@@ -1,15 +1,17 @@
 // The tables of the store as data: keys, indexes, names. Everything that works on all tables
 // (query, apply, snapshot, watch) is driven by this; to add a table, add it here and to store.proto.
-import type {
-  Access,
-  Cluster,
-  Network,
-  Node,
-  Payload,
-  RemovedNode,
-  Service,
-  Task,
-  TaskSpecRecord,
+import {
+  type Access,
+  type Cluster,
+  type Network,
+  type Node,
+  type Payload,
+  type RemovedNode,
+  type Service,
+  type StackRevision,
+  stackRevisionId,
+  type Task,
+  type TaskSpecRecord,
 } from '../../proto/objects/index.ts'
 
 export interface Rows {
@@ -23,6 +25,7 @@ export interface Rows {
   readonly secrets: Payload
   readonly configs: Payload
   readonly accesses: Access
+  readonly stackRevisions: StackRevision
 }
 
 export type TableName = keyof Rows
@@ -36,6 +39,7 @@ export type VersionedTable =
   | 'networks'
   | 'secrets'
   | 'configs'
+  | 'stackRevisions'
 
 /**
  * A derived look-up. `of` names all fields that `key` reads, so that a change of other fields costs nothing.
@@ -170,6 +174,13 @@ export const tables = {
     versioned: false,
     label: (row: Access) => row.id,
     indexes: {},
+  },
+  stackRevisions: {
+    noun: 'revision of a stack',
+    id: stackRevisionId,
+    versioned: true,
+    label: stackRevisionId,
+    indexes: { byStack: { of: ['stack'], key: (row: StackRevision) => row.stack } },
   },
 } as const satisfies { readonly [T in TableName]: TableDef<Rows[T]> }
 

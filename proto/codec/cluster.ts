@@ -13,6 +13,7 @@ import {
   defaultDataPathPort,
   defaultPayloadHistoryLimit,
   defaultRebalance,
+  defaultStackHistoryLimit,
   defaultSubnetSize,
   type RebalancePolicy,
 } from '../spec/cluster-spec.ts'
@@ -21,7 +22,8 @@ import { required } from './required.ts'
 
 /** Defaults of what came with networks stay unwritten, as older programs leave them. */
 export function clusterSpecToProto(spec: ClusterSpec): ClusterSpecProto {
-  const { defaultAddressPools: pools, subnetSize, dataPathPort, payloadHistoryLimit } = spec
+  const { defaultAddressPools: pools, subnetSize, dataPathPort } = spec
+  const { payloadHistoryLimit, stackHistoryLimit } = spec
   const [pool] = pools
   const areDefault = pools.length === 1 && pool === defaultAddressPools[0]
   return {
@@ -32,6 +34,8 @@ export function clusterSpecToProto(spec: ClusterSpec): ClusterSpecProto {
     rebalance: rebalanceToProto(spec.rebalance),
     payloadHistoryLimit:
       payloadHistoryLimit === defaultPayloadHistoryLimit ? undefined : payloadHistoryLimit,
+    stackHistoryLimit:
+      stackHistoryLimit === defaultStackHistoryLimit ? undefined : stackHistoryLimit,
   }
 }
 
@@ -47,6 +51,7 @@ export function clusterSpecFromProto(proto: ClusterSpecProto): ClusterSpec {
     dataPathPort: proto.dataPathPort === 0 ? defaultDataPathPort : proto.dataPathPort,
     rebalance: rebalanceFromProto(proto.rebalance),
     payloadHistoryLimit: proto.payloadHistoryLimit ?? defaultPayloadHistoryLimit,
+    stackHistoryLimit: proto.stackHistoryLimit ?? defaultStackHistoryLimit,
   }
 }
 

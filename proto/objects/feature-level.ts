@@ -26,3 +26,6 @@ export const accessesLevel = 4
  * servers, log drivers, policies, templates of secrets; and what tasks and nodes have of it. spec-features.ts lists it.
  */
 export const optionsLevel = 5
+
+/** Revisions of stacks. */
+export const stackHistoryLevel = 5

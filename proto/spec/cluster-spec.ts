@@ -10,6 +10,7 @@ export const defaultAddressPools: readonly string[] = ['10.0.0.0/8']
 export const defaultSubnetSize = 24
 export const defaultDataPathPort = 4789
 export const defaultPayloadHistoryLimit = 5
+export const defaultStackHistoryLimit = 10
 
 const pool = text.refine((value) => {
   const range = value.includes('/') ? parseIpRange(value) : undefined
@@ -60,6 +61,8 @@ export const clusterSpec = z
     rebalance: rebalancePolicy.default(defaultRebalance),
     /** Versions of a secret or config that are kept besides the present one. */
     payloadHistoryLimit: z.number().int().min(0).max(1_000).default(defaultPayloadHistoryLimit),
+    /** Revisions of a stack that are kept besides the newest. */
+    stackHistoryLimit: z.number().int().min(0).max(50).default(defaultStackHistoryLimit),
   })
   .refine(
     ({ defaultAddressPools: pools, subnetSize }) =>

@@ -16,6 +16,7 @@ import {
   type RemovedNode,
   raftId,
   type Service,
+  type StackRevision,
   serviceId,
   sessionId,
   specHash,
@@ -501,6 +502,7 @@ export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record(
       plain,
     ),
     payloadHistoryLimit: fc.nat({ max: 1000 }),
+    stackHistoryLimit: fc.nat({ max: 50 }),
   },
   plain,
 )
@@ -544,6 +546,42 @@ export const anyNetwork: fc.Arbitrary<Network> = fc.record(
     spec: anyNetworkSpec,
     vni: count,
     subnets: fc.array(subnet, { maxLength: 2 }),
+  },
+  plain,
+)
+
+export const anyStackRevision: fc.Arbitrary<StackRevision> = fc.record(
+  {
+    stack: some,
+    revision: count,
+    ...meta,
+    kind: fc.constantFrom('deploy' as const, 'rollback' as const, 'found' as const),
+    rollbackTo: count,
+    state: fc.constantFrom('deploying' as const, 'deployed' as const, 'reverted' as const),
+    message: word,
+    clientNodeId: anyId.map(nodeId),
+    clientUser: word,
+    changes: fc.array(
+      fc.record(
+        {
+          action: fc.constantFrom('create' as const, 'roll' as const),
+          kind: fc.constantFrom('service' as const, 'secret' as const),
+          name: word,
+          fields: words,
+        },
+        plain,
+      ),
+      { maxLength: 2 },
+    ),
+    content: fc.uint8Array({ maxLength: 40 }),
+    digest: word,
+    versions: fc.array(
+      fc.record(
+        { kind: fc.constant('config' as const), id: some, name: word, revision: count },
+        plain,
+      ),
+      { maxLength: 2 },
+    ),
   },
   plain,
 )

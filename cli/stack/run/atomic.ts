@@ -6,18 +6,26 @@ import type { Client } from '../../client.ts'
 import type { CommandContext } from '../../context.ts'
 import { changeService } from '../../service/change-service.ts'
 import {
-  carryOut,
   type PlannedStack,
   type TakenStep,
   type TouchedService,
   waitForServices,
 } from './deploy-stack.ts'
+import { beginRevision, type OpenRevision } from './history.ts'
+import { carryOutNoted } from './recorded.ts'
 import { goes, untilFree } from './remove-stack.ts'
 
 interface AtomicOptions {
   readonly quiet: boolean
   /** 0: no limit. */
   readonly timeoutMs: number
+}
+
+/** What one deployment did and met so far. */
+interface Attempt extends AtomicOptions {
+  readonly revision: OpenRevision
+  readonly taken: TakenStep[]
+  readonly failures: string[]
 }
 
 /** How long networks that are to go again are waited for, when there is no limit. */
@@ -30,12 +38,22 @@ export async function deployAtomically(
   planned: PlannedStack,
   options: AtomicOptions,
 ): Promise<number> {
-  const taken: TakenStep[] = []
-  const code = await deployed(ctx, client, planned, { ...options, taken })
+  const { stack, plan } = planned
+  const origin = { stack: stack.name, kind: 'deploy', rollbackTo: 0 } as const
+  const revision = await beginRevision(ctx, client, plan, origin)
+  const attempt: Attempt = { ...options, revision, taken: [], failures: [] }
+  const code = await deployed(ctx, client, planned, attempt)
   if (code === 0 || ctx.signal.aborted) return code
-  ctx.stderr.write(`Error: stack ${planned.stack.name} is brought back to what it was\n`)
-  const services = await takeBack(ctx, client, planned, { ...options, taken })
-  await waitForServices(ctx, client, services, options)
+  ctx.stderr.write(`Error: stack ${stack.name} is brought back to what it was\n`)
+  try {
+    const services = await takeBack(ctx, client, planned, attempt)
+    await revision.ended('reverted', attempt.failures.join('; '))
+    await waitForServices(ctx, client, services, options)
+  } catch (err) {
+    const why = err instanceof Error ? err.message : String(err)
+    await revision.ended('failed', `it was not brought back: ${why}`)
+    throw err
+  }
   return code
 }
 
@@ -43,14 +61,16 @@ async function deployed(
   ctx: CommandContext,
   client: Client,
   planned: PlannedStack,
-  { quiet, timeoutMs, taken }: AtomicOptions & { readonly taken: TakenStep[] },
+  attempt: Attempt,
 ): Promise<number> {
+  const { taken, failures } = attempt
   try {
-    const touched = await carryOut(ctx, client, planned, { quiet, taken })
-    return await waitForServices(ctx, client, touched, { quiet, timeoutMs })
+    const touched = await carryOutNoted(ctx, client, planned, attempt)
+    return await waitForServices(ctx, client, touched, attempt)
   } catch (err) {
     if (!(err instanceof SwarmError) || ctx.signal.aborted || taken.length === 0) throw err
     ctx.stderr.write(`Error: ${err.message}\n`)
+    failures.push(err.message)
     return 1
   }
 }
@@ -60,7 +80,7 @@ async function takeBack(
   ctx: CommandContext,
   client: Client,
   planned: PlannedStack,
-  { timeoutMs, taken }: AtomicOptions & { readonly taken: readonly TakenStep[] },
+  { timeoutMs, taken }: Attempt,
 ): Promise<readonly TouchedService[]> {
   const endMs = ctx.clock.monotonicMs() + (timeoutMs === 0 ? removeMs : timeoutMs)
   const services: TouchedService[] = []

@@ -202,11 +202,16 @@ export async function waitForServices(
   ctx: CommandContext,
   client: Client,
   services: readonly TouchedService[],
-  { quiet, timeoutMs }: { readonly quiet: boolean; readonly timeoutMs: number },
+  options: {
+    readonly quiet: boolean
+    readonly timeoutMs: number
+    /** Is told why services cannot. */
+    readonly failures?: string[]
+  },
 ): Promise<number> {
+  const { quiet, timeoutMs, failures = [] } = options
   const { controller, release } = childController(ctx.signal)
   const timer = timeoutMs > 0 ? deadline(ctx, controller, timeoutMs) : undefined
-  const failures: string[] = []
   let settled = 0
   try {
     for (const service of services) {

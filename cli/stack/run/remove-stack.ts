@@ -1,12 +1,12 @@
-// Removes what carries a stack's label: services, then secrets and configs, then networks, which wait until the tasks have left them.
+// Removes what carries a stack's label: services, its history, then secrets and configs, then networks, which wait until the tasks have left them.
 import { hasCode, SwarmError } from '../../../proto/errors.ts'
 import { ControlService } from '../../../proto/gen/tsswarm/v1/control.ts'
 import { wait } from '../../../proto/lib/clock.ts'
 import { newId } from '../../../proto/lib/ids.ts'
+import { namespaceLabel } from '../../../proto/objects/stack.ts'
 import type { Client } from '../../client.ts'
 import type { CommandContext } from '../../context.ts'
 import { listNetworks, listServices, listTasks } from '../../lists.ts'
-import { namespaceLabel } from '../names.ts'
 import { presentPayloads } from './swarm-state.ts'
 
 const pollMs = 250
@@ -40,6 +40,7 @@ export async function removeStack(
       }),
     )
   }
+  const revisions = await removeHistory(ctx, client, name)
   const files = await removePayloads(ctx, client, name)
   const networks = await listNetworks(client, [ofStack(name)])
   for (const { id, spec } of networks) {
@@ -56,7 +57,19 @@ export async function removeStack(
       if (tasks.length > 0) throw new SwarmError('IN_USE', `${tasks.length} tasks have not ended`)
     })
   }
-  return services.length + files + networks.length > 0
+  return services.length + files + networks.length + revisions > 0
+}
+
+/** How many revisions there were. */
+async function removeHistory(ctx: CommandContext, client: Client, stack: string): Promise<number> {
+  const request = { requestId: newId(ctx.random), stack }
+  try {
+    return (await client.call(ControlService.removeStackHistory, request)).revisions
+  } catch (err) {
+    // A manager of an older version keeps none.
+    if (!hasCode(err, 'UNSUPPORTED')) throw err
+    return 0
+  }
 }
 
 async function removePayloads(ctx: CommandContext, client: Client, name: string): Promise<number> {

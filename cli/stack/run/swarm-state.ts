@@ -52,7 +52,7 @@ export async function presentPayloads(
 }
 
 /** Files name networks, secrets and configs; the managers keep their ids. A version that is not the present one stays an id. */
-function byName(
+export function byName(
   spec: ServiceSpec,
   names: ReadonlyMap<string, string>,
   present: ReadonlySet<string> | undefined,

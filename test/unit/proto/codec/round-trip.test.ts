@@ -20,6 +20,7 @@ import {
   taskSpecRecordFromProto,
   taskSpecRecordToProto,
 } from '../../../../proto/codec/service.ts'
+import { stackRevisionFromProto, stackRevisionToProto } from '../../../../proto/codec/stack.ts'
 import { taskFromProto, taskToProto } from '../../../../proto/codec/task.ts'
 import * as proto from '../../../../proto/gen/tsswarm/v1/objects.ts'
 import { specHash } from '../../../../proto/objects/index.ts'
@@ -30,6 +31,7 @@ import {
   anyPayload,
   anyRemovedNode,
   anyService,
+  anyStackRevision,
   anyTask,
   anyTaskSpec,
 } from '../../../support/arbitraries.ts'
@@ -59,6 +61,9 @@ t.test('every object comes back from the wire as it was', async (t) => {
   )
   comesBack(anyNetwork, (object) => networkFromProto(travel(proto.Network, networkToProto(object))))
   comesBack(anyPayload, (object) => payloadFromProto(travel(proto.Payload, payloadToProto(object))))
+  comesBack(anyStackRevision, (object) =>
+    stackRevisionFromProto(travel(proto.StackRevision, stackRevisionToProto(object))),
+  )
   comesBack(anyTaskSpec, (spec) => {
     const message = taskSpecRecordToProto({ hash: specHash('h'), spec })
     return taskSpecRecordFromProto(travel(proto.TaskSpecRecord, message)).spec
