@@ -1,5 +1,5 @@
 // The name servers of the host: read from its resolv.conf, followed when that changes, the failing ones asked last.
-import { readFile, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import { parseResolvConf } from '../resolver.ts'
@@ -66,18 +66,28 @@ export class UpstreamList implements Upstreams {
   }
 }
 
-/** Follows the file, also when it is a link that is turned, or is missing for a while. */
+/**
+ * Follows the file, also when it is a link that is turned, or is missing for a while. It is read at once, for a question may
+ * come right after.
+ */
 export function followResolvConf(file: string, port: number, clock: Clock): Upstreams {
   const list = new UpstreamList(clock)
-  const read = (): void => {
-    readFile(file, 'utf8', (err, text) => {
+  let seen = ''
+  // Not watchFile: a change between the first reading and its first look would never be noticed.
+  const look = (): void => {
+    try {
+      const { ino, mtimeMs, ctimeMs, size } = statSync(file)
+      const now = `${ino} ${mtimeMs} ${ctimeMs} ${size}`
+      if (now === seen) return
+      list.set(upstreamsOf(readFileSync(file, 'utf8'), port))
+      seen = now
+    } catch {
       // Missing while it is replaced: the old servers serve on.
-      if (err === null) list.set(upstreamsOf(text, port))
-    })
+    }
   }
-  read()
-  watchFile(file, { interval: pollMs, persistent: false }, read)
-  list.close = () => unwatchFile(file, read)
+  look()
+  const timer = setInterval(look, pollMs).unref()
+  list.close = () => clearInterval(timer)
   return list
 }
 

@@ -158,7 +158,7 @@ t.test('a leader that has moved writes it down itself, at once when it is told',
   t.equal(asked, 0, 'nothing to announce')
   info = { ...first, address: 'moved:2377' }
   loop.now()
-  await until(() => written()?.address === 'moved:2377', 'it is written down', 3_000)
+  await until(() => written()?.address === 'moved:2377', 'it is written down', 4_500)
   t.equal(asked, 1)
   life.abort()
   await running

@@ -23,7 +23,7 @@ async function aLoadedCluster(t: Test, loadMs: number) {
   const leader = await cluster.leader()
   const { leadership, count } = await leader.state()
   const load = leader.load(proposers, loadMs)
-  await cluster.until('it is under load', async () => (await leader.state()).count > count + 2_000)
+  await cluster.until('it is under load', async () => (await leader.state()).count > count + 1_000)
   const others = await cluster.others(leader)
   return { cluster, leader, others, load, term: leadership.term }
 }
@@ -40,7 +40,7 @@ async function untilAgreed({ cluster }: Pick<Blocked, 'cluster'>): Promise<void>
 t.test(
   'blocked for 2 s: the leader leads on, what was queued is committed meanwhile',
   async (t) => {
-    const { cluster, leader, others, load, term } = await aLoadedCluster(t, 6_000)
+    const { cluster, leader, others, load, term } = await aLoadedCluster(t, 4_500)
     const blocking = leader.block(2_000, queued)
     for (const other of others) {
       await cluster.until('a follower has applied what was queued', async () => {
