@@ -22,7 +22,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { ClusterSpec, NodeAvailability, NodeDescription, NodeRole } from "./objects.ts";
+import { ClusterSpec, NodeAvailability, NodeDescription, NodeRole, Platform } from "./objects.ts";
 import { VolumeReply, VolumeRequest } from "./volume.ts";
 
 export const protobufPackage = "tsswarm.v1";
@@ -167,6 +167,21 @@ export interface ListImagesRequest {
 
 export interface ListImagesResponse {
   readonly images: readonly ImageInfo[];
+}
+
+export interface ResolveImageRequest {
+  readonly reference: string;
+}
+
+export interface ResolveImageResponse {
+  /** Of what the reference means now, maybe of a list of platforms; empty: unknown. */
+  readonly digest: string;
+  /** Empty: unknown, or any. */
+  readonly platforms: readonly Platform[];
+  /** Why the registry did not say; empty: it did. */
+  readonly failure: string;
+  /** This host has an image under the reference. */
+  readonly isLocal: boolean;
 }
 
 export interface RemoveImageRequest {
@@ -1544,6 +1559,131 @@ export const ListImagesResponse: MessageFns<ListImagesResponse> = {
   },
 };
 
+function createBaseResolveImageRequest(): ResolveImageRequest {
+  return { reference: "" };
+}
+
+export const ResolveImageRequest: MessageFns<ResolveImageRequest> = {
+  encode(message: ResolveImageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveImageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveImageRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseResolveImageResponse(): ResolveImageResponse {
+  return { digest: "", platforms: [], failure: "", isLocal: false };
+}
+
+export const ResolveImageResponse: MessageFns<ResolveImageResponse> = {
+  encode(message: ResolveImageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== "") {
+      writer.uint32(10).string(message.digest);
+    }
+    for (const v of message.platforms) {
+      Platform.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.failure !== "") {
+      writer.uint32(26).string(message.failure);
+    }
+    if (message.isLocal !== false) {
+      writer.uint32(32).bool(message.isLocal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveImageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveImageResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.platforms.push(Platform.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.failure = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.isLocal = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseRemoveImageRequest(): RemoveImageRequest {
   return { reference: "", force: false };
 }
@@ -1745,6 +1885,17 @@ export const DaemonService = {
     responseSerialize: (value: RemoveImageResponse): Buffer => Buffer.from(RemoveImageResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveImageResponse => RemoveImageResponse.decode(value),
   },
+  /** Asks the registry for which platforms it has an image. That it does not say is no error. */
+  resolveImage: {
+    path: "/tsswarm.v1.Daemon/ResolveImage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResolveImageRequest): Buffer => Buffer.from(ResolveImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResolveImageRequest => ResolveImageRequest.decode(value),
+    responseSerialize: (value: ResolveImageResponse): Buffer =>
+      Buffer.from(ResolveImageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolveImageResponse => ResolveImageResponse.decode(value),
+  },
   /** The volumes of this host. A refusal is an error of the call. */
   volumes: {
     path: "/tsswarm.v1.Daemon/Volumes" as const,
@@ -1768,6 +1919,8 @@ export interface DaemonServer extends UntypedServiceImplementation {
   loadImage: handleBidiStreamingCall<LoadImageRequest, ImageProgress>;
   listImages: handleUnaryCall<ListImagesRequest, ListImagesResponse>;
   removeImage: handleUnaryCall<RemoveImageRequest, RemoveImageResponse>;
+  /** Asks the registry for which platforms it has an image. That it does not say is no error. */
+  resolveImage: handleUnaryCall<ResolveImageRequest, ResolveImageResponse>;
   /** The volumes of this host. A refusal is an error of the call. */
   volumes: handleUnaryCall<VolumeRequest, VolumeReply>;
 }
@@ -1878,6 +2031,22 @@ export interface DaemonClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveImageResponse) => void,
+  ): ClientUnaryCall;
+  /** Asks the registry for which platforms it has an image. That it does not say is no error. */
+  resolveImage(
+    request: ResolveImageRequest,
+    callback: (error: ServiceError | null, response: ResolveImageResponse) => void,
+  ): ClientUnaryCall;
+  resolveImage(
+    request: ResolveImageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolveImageResponse) => void,
+  ): ClientUnaryCall;
+  resolveImage(
+    request: ResolveImageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolveImageResponse) => void,
   ): ClientUnaryCall;
   /** The volumes of this host. A refusal is an error of the call. */
   volumes(
