@@ -11,6 +11,7 @@ import { parseFlags, usage } from '../parse-args.ts'
 import { planFlags, printPlan } from '../plan-action.ts'
 import { type CreateFlags, createFlags, createSpec } from '../service/create-spec.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
+import { offeredPlatforms, updatedPlatforms, withPlatforms } from '../service/image-platforms.ts'
 import { scaledMode } from '../service/mode-flags.ts'
 import { withNetworkIds } from '../service/network-ids.ts'
 import { randomServiceName } from '../service/random-name.ts'
@@ -60,7 +61,7 @@ async function actionOf(
 ): Promise<Action> {
   switch (verb) {
     case 'create':
-      return creation(ctx, words)
+      return await creation(ctx, words)
     case 'update':
       return await update(ctx, words)
     case 'scale':
@@ -70,10 +71,12 @@ async function actionOf(
   }
 }
 
-function creation(ctx: CommandContext, words: readonly string[]): Action {
+async function creation(ctx: CommandContext, words: readonly string[]): Promise<Action> {
   const { flags, args } = parsed('create', createFlags, words)
   const surroundings = { env: ctx.env, newName: () => randomServiceName(ctx.random) }
-  const spec = createSpec(flags as CreateFlags, args, surroundings)
+  const asked = createSpec(flags as CreateFlags, args, surroundings)
+  const resolves = flags['no-resolve-image'] !== true
+  const spec = resolves ? await withPlatforms(ctx, await ctx.connect(), asked) : asked
   return { $case: 'create', value: serviceSpecToProto(spec) }
 }
 
@@ -81,12 +84,15 @@ async function update(ctx: CommandContext, words: readonly string[]): Promise<Ac
   const { flags, args } = parsed('update', updateFlags, words)
   const [reference = ''] = args
   if (flags['rollback'] === true) throw usage('flag --rollback cannot be planned')
-  const given = await withNetworkIds(await ctx.connect(), flags as UpdateFlags)
-  const spec = await specOf(ctx, reference)
-  return updated(
-    reference,
-    serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), given, ctx.env)),
-  )
+  const client = await ctx.connect()
+  const given = await withNetworkIds(client, flags as UpdateFlags)
+  const spec = serviceSpecFromProto(await specOf(ctx, reference))
+  const changed = updateSpec(spec, given, ctx.env)
+  const { image } = given
+  if (image === undefined) return updated(reference, serviceSpecToProto(changed))
+  const resolves = flags['no-resolve-image'] !== true
+  const offered = resolves ? await offeredPlatforms(ctx, client, image) : undefined
+  return updated(reference, serviceSpecToProto(updatedPlatforms(spec, changed, offered)))
 }
 
 async function scaling(ctx: CommandContext, words: readonly string[]): Promise<Action> {

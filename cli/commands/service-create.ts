@@ -7,6 +7,7 @@ import { incomplete, printWarnings } from '../common.ts'
 import { converge } from '../converge.ts'
 import { createFlags, createSpec } from '../service/create-spec.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
+import { withPlatforms } from '../service/image-platforms.ts'
 import { randomServiceName } from '../service/random-name.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
 
@@ -58,8 +59,9 @@ export const command = defineCommand({
   ],
   run: async (ctx, { flags, args }) => {
     const surroundings = { env: ctx.env, newName: () => randomServiceName(ctx.random) }
-    const spec = await namingFlags(async () => createSpec(flags, args, surroundings))
+    const asked = await namingFlags(async () => createSpec(flags, args, surroundings))
     const client = await ctx.connect()
+    const spec = flags['no-resolve-image'] ? asked : await withPlatforms(ctx, client, asked)
     const request = { requestId: newId(ctx.random), spec: serviceSpecToProto(spec) }
     const { service, warnings } = await namingFlags(() =>
       client.call(ControlService.createService, request),

@@ -6,6 +6,7 @@ import { converge } from '../converge.ts'
 import { usage } from '../parse-args.ts'
 import { changeService, rollBackService } from '../service/change-service.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
+import { offeredPlatforms, updatedPlatforms } from '../service/image-platforms.ts'
 import { withNetworkIds } from '../service/network-ids.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
 import { type UpdateFlags, updateFlags, updateSpec } from '../service/update-spec.ts'
@@ -42,12 +43,18 @@ export const command = defineCommand({
     if (flags.rollback) refuseOthers(flags)
     const client = await ctx.connect()
     const named = await withNetworkIds(client, flags)
+    const { image } = flags
+    const asks = image !== undefined && !flags['no-resolve-image']
+    const offered = asks ? await offeredPlatforms(ctx, client, image) : undefined
     const { serviceId, warnings } = flags.rollback
       ? await rollBackService(ctx, client, reference)
       : await namingFlags(() =>
-          changeService(ctx, client, reference, (spec) =>
-            serviceSpecToProto(updateSpec(serviceSpecFromProto(spec), named, ctx.env)),
-          ),
+          changeService(ctx, client, reference, (proto) => {
+            const spec = serviceSpecFromProto(proto)
+            const changed = updateSpec(spec, named, ctx.env)
+            const isAsked = flags.image !== undefined
+            return serviceSpecToProto(isAsked ? updatedPlatforms(spec, changed, offered) : changed)
+          }),
         )
     printWarnings(ctx, warnings)
     ctx.stdout.write(`${reference}\n`)

@@ -1,11 +1,12 @@
 // tsswarm stack deploy
 import { defineCommand } from '../command.ts'
-import { bool, choice, duration, triBool } from '../flags.ts'
+import { bool, duration, triBool } from '../flags.ts'
 import { usage } from '../parse-args.ts'
 import { deployAtomically } from '../stack/run/atomic.ts'
 import { composeFlags, loadProject } from '../stack/run/compose-files.ts'
 import { plannedStack } from '../stack/run/deploy-stack.ts'
 import { carryOutRecorded } from '../stack/run/recorded.ts'
+import { resolveImageFlag } from '../stack/run/stack-platforms.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
 export const command = defineCommand({
@@ -17,8 +18,8 @@ export const command = defineCommand({
     'Returns at once unless --wait is given. Then it ends with 0 when all services that changed have converged, with 1 and the reasons when some ' +
     'cannot, and with 124 when --timeout is over; the stack stays as it is then, ' +
     'or with --atomic goes back to what it was.\n' +
-    'Tags are not resolved to digests, whatever --resolve-image says: each node asks its registry. --with-registry-auth is accepted for Swarm’s sake; ' +
-    'nodes log in with what they know themselves.',
+    'Tasks go to nodes of the platforms for which the registry has their image; tags are not resolved to digests, each node asks its registry. ' +
+    '--with-registry-auth is accepted for Swarm’s sake; nodes log in with what they know themselves.',
   args: { usage: 'STACK', min: 1, max: 1, completes: 'stacks' },
   flags: {
     ...composeFlags,
@@ -29,11 +30,7 @@ export const command = defineCommand({
     }),
     prune: bool('Remove services of the stack that the files do not have any more'),
     quiet: bool('Suppress progress output', { short: 'q' }),
-    'resolve-image': choice(
-      "Accepted for Swarm's sake: tags are not resolved to digests",
-      ['always', 'changed', 'never'],
-      { shown: 'always' },
-    ),
+    'resolve-image': resolveImageFlag,
     timeout: duration('With --wait: how long to wait at most (ms|s|m|h)'),
     wait: bool('Wait until all services that changed have converged'),
     'with-registry-auth': bool("Accepted for Swarm's sake: nodes log in themselves"),
@@ -63,7 +60,11 @@ export const command = defineCommand({
     if (!waits && flags.timeout !== undefined) throw usage('--timeout goes with --wait')
     const project = await loadProject(ctx, flags)
     const client = await ctx.connect()
-    const planned = await plannedStack(ctx, client, project, { name, prunes: flags.prune })
+    const planned = await plannedStack(ctx, client, project, {
+      name,
+      prunes: flags.prune,
+      resolveImage: flags['resolve-image'] ?? 'always',
+    })
     const { quiet, timeout: timeoutMs = 0 } = flags
     if (flags.atomic) return await deployAtomically(ctx, client, planned, { quiet, timeoutMs })
     const origin = { stack: name, kind: 'deploy', rollbackTo: 0 } as const

@@ -4,6 +4,7 @@ import { bool, choice } from '../flags.ts'
 import { renderStackPlan } from '../render/stack-plan.ts'
 import { composeFlags, loadProject } from '../stack/run/compose-files.ts'
 import { plannedStack } from '../stack/run/deploy-stack.ts'
+import { resolveImageFlag } from '../stack/run/stack-platforms.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
 export const command = defineCommand({
@@ -17,6 +18,7 @@ export const command = defineCommand({
     ...composeFlags,
     format: choice('Format output: table or json', ['table', 'json'], { shown: 'table' }),
     prune: bool('Remove services of the stack that the files do not have any more'),
+    'resolve-image': resolveImageFlag,
   },
   examples: [
     { what: 'Before a deployment', command: 'tsswarm stack plan -c compose.yml shop' },
@@ -29,7 +31,11 @@ export const command = defineCommand({
     const name = stackName(args[0] ?? '')
     const project = await loadProject(ctx, flags)
     const client = await ctx.connect()
-    const { plan } = await plannedStack(ctx, client, project, { name, prunes: flags.prune })
+    const { plan } = await plannedStack(ctx, client, project, {
+      name,
+      prunes: flags.prune,
+      resolveImage: flags['resolve-image'] ?? 'always',
+    })
     const isJson = flags.format === 'json'
     const lines = plan.steps.map((step) => `${JSON.stringify(step)}\n`)
     ctx.stdout.write(isJson ? lines.join('') : renderStackPlan(plan.steps))

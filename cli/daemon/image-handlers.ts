@@ -11,12 +11,14 @@ import type {
   PullImageRequest,
   RemoveImageRequest,
   RemoveImageResponse,
+  ResolveImageRequest,
+  ResolveImageResponse,
 } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { ImagesEngine, ImageProgress as Step } from '../../worker/engine/images.ts'
 import type { RegistryAuth } from '../../worker/executor/executor.ts'
 import type { ImageSummary } from '../../worker/image/images.ts'
 
-/** PullImage, LoadImage, ListImages and RemoveImage. */
+/** PullImage, LoadImage, ListImages, ResolveImage and RemoveImage. */
 export function imageHandlers(images: ImagesEngine): HandlerTable {
   return {
     async *pullImage(_: Caller, request: PullImageRequest, signal: AbortSignal) {
@@ -35,6 +37,11 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
     listImages: async (_: Caller, request: ListImagesRequest): Promise<ListImagesResponse> => ({
       images: (await images.list(request)).map(imageInfo),
     }),
+    resolveImage: async (
+      _: Caller,
+      request: ResolveImageRequest,
+      signal: AbortSignal,
+    ): Promise<ResolveImageResponse> => await images.resolve(request, signal),
     removeImage: async (_: Caller, request: RemoveImageRequest): Promise<RemoveImageResponse> => {
       const { untagged, deleted } = await images.remove(request)
       return { untagged, deleted }

@@ -28,7 +28,7 @@ export const sharedServiceFlags = {
   }),
   ...logFlags,
   'no-new-privileges': triBool('Never let a program get more rights than it was started with'),
-  'no-resolve-image': bool("Accepted for Swarm's sake: tags are not resolved to digests"),
+  'no-resolve-image': bool('Do not ask the registry for which platforms it has the image'),
   'placement-strategy': choice(
     'How tasks are laid out over nodes that fit: spread, binpack or random',
     ['spread', 'binpack', 'random'],

@@ -175,6 +175,35 @@ t.test('an image is pulled from a registry', async (t) => {
     t.ok(grows, 'it only grows')
   })
 
+  await t.test('a list of platforms tells them, and this host takes its own', async (t) => {
+    const own = process.arch === 'x64' ? 'amd64' : process.arch
+    await registry.push(await busyboxImage({ name: 'x/y:1', env: ['FOR=own'] }), 'team/multi:own')
+    await registry.push(await busyboxImage({ name: 'x/y:1', env: ['FOR=no'] }), 'team/multi:other')
+    await pushList(registry.address, 'team/multi:1', { own, other: 's390x' })
+    await pushList(registry.address, 'team/multi:2', { other: 's390x' })
+    const offered = (tag: string) =>
+      engine.resolve({ reference: `${registry.address}/team/multi:${tag}` }, never)
+    t.match(await offered('1'), {
+      digest: /^sha256:/,
+      platforms: [
+        { os: 'linux', architecture: own },
+        { os: 'linux', architecture: 's390x' },
+      ],
+      failure: '',
+      isLocal: false,
+    })
+    t.same((await offered('own')).platforms, [{ os: 'linux', architecture: own }])
+    t.match(await offered('none'), { platforms: [], failure: /^No such image/ })
+    const image = `${registry.address}/team/multi:1`
+    await images.pull(image, {})
+    t.equal((await runToEnd(executor, aScript('multi', 'echo $FOR', { image }))).output, 'own')
+    t.match(await offered('1'), { isLocal: true, failure: '' })
+    await t.rejects(images.pull(`${registry.address}/team/multi:2`, {}), {
+      code: 'IMAGE_NOT_FOUND',
+      message: /for this host's platform/,
+    })
+  })
+
   await t.test('that does not have it, or is not there', async (t) => {
     await t.rejects(images.pull(`${registry.address}/team/none:1`, {}), {
       code: 'IMAGE_NOT_FOUND',
@@ -184,6 +213,33 @@ t.test('an image is pulled from a registry', async (t) => {
     await t.rejects(images.pull('Bad Name', {}), { code: 'INVALID_ARGUMENT' })
   })
 })
+
+/** A manifest list of tags that are there, each for an architecture. */
+async function pushList(
+  address: string,
+  name: string,
+  architectures: Readonly<Record<string, string>>,
+): Promise<void> {
+  const [repository = '', tag = ''] = name.split(':')
+  const type = 'application/vnd.docker.distribution.manifest'
+  const at = (what: string): string => `http://${address}/v2/${repository}/manifests/${what}`
+  const manifests = await Promise.all(
+    Object.entries(architectures).map(async ([of, architecture]) => {
+      const mediaType = `${type}.v2+json`
+      const answer = await fetch(at(of), { headers: { accept: mediaType } })
+      const size = (await answer.arrayBuffer()).byteLength
+      const digest = answer.headers.get('docker-content-digest')
+      return { mediaType, size, digest, platform: { os: 'linux', architecture } }
+    }),
+  )
+  const mediaType = `${type}.list.v2+json`
+  const answer = await fetch(at(tag), {
+    method: 'PUT',
+    headers: { 'content-type': mediaType },
+    body: JSON.stringify({ schemaVersion: 2, mediaType, manifests }),
+  })
+  if (answer.status !== 201) throw new Error(`list ${name}: ${await answer.text()}`)
+}
 
 t.test('a registry that is not listed as insecure must speak TLS', async (t) => {
   const registry = await startRegistry()

@@ -7,6 +7,7 @@ import { childController } from '../../proto/lib/lifecycle.ts'
 import { BoundedQueue } from '../../proto/lib/queue.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { ImageSummary, Images, RemovedImage } from '../image/images.ts'
+import type { OfferedImage } from '../image/offered-image.ts'
 import type { ImageConfig } from '../image/store-index.ts'
 
 /** A step of a pull or load; the last one of each image carries it. */
@@ -31,6 +32,8 @@ export interface ImagesEngine {
   list(request: { readonly reference: string }): Promise<readonly ImageSummary[]>
   remove(request: { readonly reference: string; readonly force: boolean }): Promise<RemovedImage>
   inspect(request: { readonly reference: string }): Promise<ImageDetails>
+  /** What its registry has; that it does not say is no error. */
+  resolve(request: { readonly reference: string }, signal: AbortSignal): Promise<OfferedImage>
 }
 
 const stepsMax = 1024
@@ -62,6 +65,7 @@ export function createImagesEngine(images: Images): ImagesEngine {
       }),
     list: ({ reference }) => images.list(reference),
     remove: ({ reference, force }) => images.remove(reference, force),
+    resolve: ({ reference }, signal) => images.offered(reference, signal),
     inspect: async ({ reference }) => {
       const stored = await images.store.get(reference)
       return {

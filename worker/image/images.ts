@@ -8,6 +8,7 @@ import type { SpawnHelper } from '../executor/spawn/spawn-helper.ts'
 import { ImageStore, type ImageStorePaths } from './image-store.ts'
 import { openStore } from './image-transfer.ts'
 import { type LoadRequest, loadArchive } from './load.ts'
+import { type OfferedImage, OfferedImages } from './offered-image.ts'
 import { Puller } from './pull.ts'
 import { familiarReference, parseReference } from './reference.ts'
 import { findImages, repositoryDigests, type StoredImage } from './store-index.ts'
@@ -49,6 +50,7 @@ export class Images {
   readonly store: ImageStore
   readonly #options: ImagesOptions
   readonly #puller: Puller
+  readonly #offered: OfferedImages
   readonly #deleting = new Set<string>()
   #usersOf: (imageId: string) => readonly ImageUser[] = () => []
 
@@ -56,6 +58,7 @@ export class Images {
     this.#options = options
     this.store = new ImageStore(options.paths, options.helper)
     this.#puller = new Puller({ ...options, store: this.store })
+    this.#offered = new OfferedImages({ ...options, store: this.store })
   }
 
   /** Makes the folders, repairs what a crash left. To be awaited before anything else. */
@@ -87,6 +90,11 @@ export class Images {
     })
     options.progress?.({ step: 'done', subject, doneBytes: 0, totalBytes: 0 })
     return this.store.resolved(reference, image)
+  }
+
+  /** What the registry has under the reference. Errors: INVALID_ARGUMENT. */
+  offered(reference: string, signal: AbortSignal): Promise<OfferedImage> {
+    return this.#offered.ask(reference, signal)
   }
 
   /** As loadArchive. */

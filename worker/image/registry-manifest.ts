@@ -18,6 +18,11 @@ export interface PlatformEntry {
   readonly os: string
 }
 
+export interface ImagePlatform {
+  readonly os: string
+  readonly architecture: string
+}
+
 interface Descriptor {
   readonly digest?: string
   readonly size?: number
@@ -50,6 +55,25 @@ export function parseManifest(raw: string): RegistryManifest {
   }
   if (Array.isArray(value.fsLayers)) return { kind: 'image', digest, blobs: [] }
   throw new SwarmError('UNSUPPORTED', 'the registry answered with something that is no image')
+}
+
+/** Of a list. What is no image (attestations are of `unknown/unknown`) is left out; each once. */
+export function platformsOf(entries: readonly PlatformEntry[]): readonly ImagePlatform[] {
+  const known = entries.filter(
+    ({ os, architecture }) => os !== 'unknown' && architecture !== 'unknown',
+  )
+  // An entry that does not say runs anywhere.
+  if (known.some(({ os, architecture }) => os === '' && architecture === '')) return []
+  const byName = new Map(
+    known.map(({ os, architecture }) => [`${os}/${architecture}`, { os, architecture }]),
+  )
+  return [...byName.values()]
+}
+
+/** Of the configuration of one image; empty when it does not say. */
+export function platformOfConfig(text: string): readonly ImagePlatform[] {
+  const { os = '', architecture = '' }: Partial<ImagePlatform> = JSON.parse(text)
+  return os === '' && architecture === '' ? [] : [{ os, architecture }]
 }
 
 /** The entry for this machine; `nodeArch` as in process.arch. */

@@ -24,6 +24,7 @@ import {
 import { keyOfField } from '../service-of.ts'
 import { type StackSpec, stackSpec } from '../stack-spec.ts'
 import { type FilledPayload, readPayloads } from './payload-files.ts'
+import { type ResolveImage, stackOnPlatforms } from './stack-platforms.ts'
 import { readSwarmState } from './swarm-state.ts'
 
 /** A stack with the plan that leads to it. */
@@ -35,17 +36,26 @@ export interface PlannedStack {
   readonly specs: ReadonlyMap<string, ServiceSpecProto>
 }
 
+export interface WantedStack {
+  readonly name: string
+  readonly resolveImage: ResolveImage
+}
+
 /** Notices go to stderr. Errors: INVALID_ARGUMENT with file and line; as Client.call. */
 export async function plannedStack(
   ctx: CommandContext,
   client: Client,
   project: Project,
-  { name, ...options }: PlanOptions & { readonly name: string },
+  { name, resolveImage, ...options }: PlanOptions & WantedStack,
 ): Promise<PlannedStack> {
-  const stack = stackSpec(name, project)
+  const asWritten = stackSpec(name, project)
   const usesPayloads =
-    stack.payloads.length > 0 || stack.externals.some(({ kind }) => kind !== 'network')
+    asWritten.payloads.length > 0 || asWritten.externals.some(({ kind }) => kind !== 'network')
   const { state, specs } = await readSwarmState(client, { payloads: usesPayloads })
+  const stack = await stackOnPlatforms(ctx, client, asWritten, {
+    services: state.services,
+    way: resolveImage,
+  })
   const payloads = await readPayloads(client, stack.payloads, state)
   const plan = planStack(stack, payloads, state, options)
   for (const notice of [...stack.notices, ...plan.notices]) {

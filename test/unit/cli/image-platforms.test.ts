@@ -1,0 +1,108 @@
+// What the registry's answer about an image's platforms makes of services and stacks, against a daemon in this process.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { ResolveImageResponse } from '../../../proto/gen/tsswarm/v1/daemon.ts'
+import { startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
+
+const on = (architecture: string) => ({ os: 'linux', architecture })
+const unsaid = { digest: '', platforms: [], failure: 'no route to host', isLocal: false }
+
+/** Answers for each image; what is not there is not said. */
+async function aDaemon(t: Test, offers: Record<string, Partial<ResolveImageResponse>>) {
+  const daemon = await startTestDaemon()
+  t.teardown(() => daemon.close())
+  const asked: string[] = []
+  daemon.daemon['resolveImage'] = async (_caller: unknown, request: { reference: string }) => {
+    asked.push(request.reference)
+    const offer = offers[request.reference]
+    return offer === undefined ? unsaid : { ...unsaid, failure: '', ...offer }
+  }
+  return { daemon, asked, offers }
+}
+
+async function platforms({ world }: TestDaemon, name: string): Promise<unknown> {
+  const services = world.store.view((tx) => [...tx.all('services')])
+  const service = services.find((one) => one.spec.name === name)
+  return service?.spec.task.placement.platforms
+}
+
+t.test('a new service takes the platforms of its image (swarm-semantics 2)', async (t) => {
+  const both = { platforms: [on('amd64'), on('arm64')] }
+  const { daemon, asked } = await aDaemon(t, { 'app:1': both })
+  t.match(await daemon.run('service create -d --name web app:1'), { code: 0, stderr: '' })
+  t.same(await platforms(daemon, 'web'), both.platforms)
+  await daemon.run('service create -d --name plain --no-resolve-image app:1')
+  t.same(await platforms(daemon, 'plain'), [])
+  t.same(asked, ['app:1'])
+})
+
+t.test('one that nobody can say is placed anywhere, with a warning', async (t) => {
+  const local = { isLocal: true, failure: 'no route to host' }
+  const { daemon } = await aDaemon(t, { 'here:1': local })
+  const { stderr } = await daemon.run('service create -d --name web gone:1')
+  t.match(stderr, /Warning: .* for which platforms it has gone:1: .*no route to host/)
+  t.same(await platforms(daemon, 'web'), [])
+  const quiet = await daemon.run('service create -d --name own here:1')
+  t.equal(quiet.stderr, '', 'an image of this host may never have been in a registry')
+})
+
+t.test('an update asks for a new image only, and drops what was of the former', async (t) => {
+  const { daemon, asked } = await aDaemon(t, {
+    'app:1': { platforms: [on('amd64')] },
+    'app:2': { platforms: [on('arm64')] },
+  })
+  await daemon.run('service create -d --name web app:1')
+  await daemon.run('service update -d --env-add A=b web')
+  t.same(await platforms(daemon, 'web'), [on('amd64')])
+  await daemon.run('service update -d --image app:2 web')
+  t.same(await platforms(daemon, 'web'), [on('arm64')])
+  t.same(asked, ['app:1', 'app:2'])
+  await daemon.run('service update -d --no-resolve-image --image app:2 web')
+  t.same(await platforms(daemon, 'web'), [on('arm64')], 'the same image')
+  await daemon.run('service update -d --image app:3 web')
+  t.same(await platforms(daemon, 'web'), [])
+})
+
+t.test('a plan finds no node for an architecture that none has', async (t) => {
+  const { daemon } = await aDaemon(t, { 'app:1': { platforms: [on('s390x')] } })
+  await daemon.run('service create -d --name web here:1')
+  const none = /needs linux\/s390x|unsupported platform on \d+ node/
+  for (const what of ['create --name other app:1', 'update --image app:1 web']) {
+    const { code, stdout } = await daemon.run(`plan service ${what}`)
+    t.equal(code, 1, what)
+    t.match(stdout, none, what)
+  }
+  t.equal((await daemon.run('plan service create --no-resolve-image --name o app:1')).code, 0)
+})
+
+t.test('a stack asks as --resolve-image says, once for each image', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tsswarm-platforms-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const file = join(dir, 'compose.yml')
+  const write = (image: string) =>
+    writeFileSync(file, `services:\n  a: { image: "${image}" }\n  b: { image: "${image}" }\n`)
+  const world = await aDaemon(t, { 'app:1': { platforms: [on('amd64')] } })
+  const { daemon, asked, offers } = world
+  const deploy = async (way: string) => {
+    asked.length = 0
+    const { code, stderr } = await daemon.run(`stack deploy -c ${file} --resolve-image ${way} s`)
+    t.equal(code, 0, stderr)
+    return [...asked]
+  }
+  write('app:1')
+  t.same(await deploy('always'), ['app:1'])
+  t.same(await platforms(daemon, 's_b'), [on('amd64')])
+  t.same(await deploy('changed'), [])
+  delete offers['app:1']
+  t.same(await deploy('always'), ['app:1'])
+  t.same(await platforms(daemon, 's_a'), [on('amd64')], 'what is not said stays')
+  const plan = await daemon.run(`stack plan -c ${file} --resolve-image never s`)
+  t.notMatch(plan.stdout, /placement/)
+  write('app:2')
+  offers['app:2'] = { platforms: [on('arm64')] }
+  t.match((await daemon.run(`stack plan -c ${file} s`)).stdout, /placement\.platforms/)
+  t.same(await deploy('never'), [])
+  t.same(await platforms(daemon, 's_a'), [], 'nobody was asked about the new image')
+})
