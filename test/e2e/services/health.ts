@@ -4,6 +4,7 @@ import type { Test } from 'tap'
 import { runCommand } from '../../../proto/lib/command.ts'
 import { TaskState } from '../../../proto/objects/index.ts'
 import type { TaskRow, TestLab } from '../../support/test-lab.ts'
+import { ask } from './ask.ts'
 
 const port = 18_462
 const often = ['--health-interval', '400ms', '--health-retries', '2', '--restart-delay', '200ms']
@@ -136,22 +137,4 @@ async function serving(pid: number): Promise<number> {
   const { stdout } = await runCommand(['nsenter', '-t', `${pid}`, '-n', '--', ...look])
   const answer = stdout.slice(stdout.indexOf('Name:'))
   return stdout.includes('Name:') ? (answer.match(/^Address.*: *\d+\.\d+/gm)?.length ?? 0) : 0
-}
-
-/** Asks again and again, each time over a connection of its own. */
-async function ask(url: string, until: AbortSignal) {
-  const failed: string[] = []
-  let answered = 0
-  while (!until.aborted) {
-    try {
-      const options = { headers: { connection: 'close' }, signal: AbortSignal.timeout(5_000) }
-      const response = await fetch(url, options)
-      if (response.ok) answered += 1
-      else failed.push(`status ${response.status}`)
-      await response.text()
-    } catch (err) {
-      failed.push(err instanceof Error ? `${err.message} ${err.cause}` : String(err))
-    }
-  }
-  return { answered, failed }
 }

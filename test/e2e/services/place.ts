@@ -1,6 +1,7 @@
 // Placement on real containers: what a task holds of its node's generic resources, a node that no longer fits, and a plan that comes true.
 import type { Test } from 'tap'
 import type { TestLab } from '../../support/test-lab.ts'
+import { rebalance } from './rebalance.ts'
 
 /** What every daemon of the lab offers. */
 export const offeredResources = 'gpu=GPU-a,gpu=GPU-b'
@@ -11,6 +12,7 @@ export async function place(t: Test, lab: TestLab): Promise<void> {
     constraint(t, lab),
   )
   await t.test('a drain does what its plan said', (t) => drain(t, lab))
+  await t.test('tasks move onto a node that is active again', (t) => rebalance(t, lab))
 }
 
 const tell = ['--entrypoint', '/bin/sh -c "echo holds $DOCKER_RESOURCE_GPU; exec sleep 3600"']
