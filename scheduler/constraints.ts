@@ -4,6 +4,7 @@
 // key never matches; a label that a node lacks is the empty text.
 import type { Node } from '../proto/objects/index.ts'
 import { type IpRange, ipInRange, parseIpRange } from '../proto/spec/ip.ts'
+import { normalArchitecture } from './architecture.ts'
 
 export type ConstraintField =
   | 'id'
@@ -129,9 +130,12 @@ export function matchesConstraint(constraint: Constraint, node: Node): boolean {
   if (constraint.range !== undefined) {
     return ipInRange(constraint.range, node.address) === constraint.equal
   }
-  return (
-    (constrainedValue(constraint, node).toLowerCase() === constraint.value) === constraint.equal
-  )
+  const own = constrainedValue(constraint, node)
+  const isSame =
+    constraint.field === 'architecture'
+      ? normalArchitecture(own) === normalArchitecture(constraint.value)
+      : own.toLowerCase() === constraint.value
+  return isSame === constraint.equal
 }
 
 /** What the node has for the constraint's key; empty when it has nothing. */

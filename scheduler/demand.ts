@@ -9,6 +9,7 @@ import {
 } from '../proto/objects/index.ts'
 import type { Platform } from '../proto/spec/node-spec.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
+import { normalArchitecture } from './architecture.ts'
 import {
   type Constraint,
   parseConstraint,
@@ -94,16 +95,7 @@ function spreadOf(texts: readonly string[]): SpreadPreference[] {
   return preferences
 }
 
-const architectures: ReadonlyMap<string, string> = new Map([
-  ['x86_64', 'amd64'],
-  ['aarch64', 'arm64'],
-])
-
 /** The platform in the names that are compared. */
-export function normalPlatform(platform: Platform): Platform {
-  const architecture = platform.architecture.toLowerCase()
-  return {
-    architecture: architectures.get(architecture) ?? architecture,
-    os: platform.os.toLowerCase(),
-  }
+export function normalPlatform({ os, architecture }: Platform): Platform {
+  return { architecture: normalArchitecture(architecture), os: os.toLowerCase() }
 }

@@ -27,6 +27,9 @@ t.test('each key is matched against what the node has', async (t) => {
     'node.role!=worker',
     'node.platform.os==Linux',
     'node.platform.arch==amd64',
+    // As Docker's nodes call it.
+    'node.platform.arch==x86_64',
+    'node.platform.arch!=aarch64',
     'node.labels.zone==east',
     'node.labels.zone!=west',
     'engine.labels.disk==ssd',
@@ -40,6 +43,9 @@ t.test('each key is matched against what the node has', async (t) => {
   const fails = [
     'node.id==n2',
     'node.role==worker',
+    'node.platform.arch!=X86_64',
+    'node.platform.arch==arm64',
+    'node.platform.os==windows',
     'node.labels.zone!=EAST',
     'node.labels.Zone==east',
     'node.labels.missing==x',
