@@ -19,6 +19,8 @@ export interface ImageRecipe {
   /** HEALTHCHECK as Docker's image configuration has it. */
   readonly healthcheck?: Readonly<Record<string, unknown>>
   readonly labels?: Readonly<Record<string, string>>
+  /** EXPOSE: `80/tcp`. */
+  readonly exposed?: readonly string[]
 }
 
 /** A tar that `docker load` and `tsswarm image load` accept. */
@@ -54,6 +56,9 @@ function imageConfig(recipe: ImageRecipe, layerDigests: readonly string[]): obje
       ...(recipe.stopSignal === undefined ? {} : { StopSignal: recipe.stopSignal }),
       ...(recipe.labels === undefined ? {} : { Labels: recipe.labels }),
       ...(recipe.healthcheck === undefined ? {} : { Healthcheck: recipe.healthcheck }),
+      ...(recipe.exposed === undefined
+        ? {}
+        : { ExposedPorts: Object.fromEntries(recipe.exposed.map((port) => [port, {}])) }),
       ...(recipe.volumes === undefined
         ? {}
         : { Volumes: Object.fromEntries(recipe.volumes.map((path) => [path, {}])) }),

@@ -16,7 +16,7 @@ t.test('a probe', async (t) => {
   const host = await createExecutorHost()
   t.teardown(() => host.dispose())
   const { executor, images } = await host.open()
-  await loadImage(images, await busyboxImage({ healthcheck }))
+  await loadImage(images, await busyboxImage({ healthcheck, exposed: ['80/tcp', '53/udp'] }))
   const env = ['COLOUR=green']
   const config = aScript('asked', 'sleep 1000', { env, user: '1000:1000', workdir: '/tmp' })
   await executor.create(config, never)
@@ -89,7 +89,12 @@ t.test('a probe', async (t) => {
     t.match((await executor.inspect('asked')).imageHealth, { ...wished, shell: ['/bin/sh', '-c'] })
     await executor.close()
     const next = await host.open()
-    t.match((await next.executor.inspect('asked')).imageHealth, wished)
+    const { imageHealth, imagePorts } = await next.executor.inspect('asked')
+    t.match(imageHealth, wished)
+    t.same(imagePorts, [
+      { protocol: 'tcp', targetPort: 80 },
+      { protocol: 'udp', targetPort: 53 },
+    ])
     t.same(await probe(next.executor, 'true'), { kind: 'ended', exitCode: 0, output: '' })
     await next.executor.remove('asked')
     await t.rejects(probe(next.executor, 'true'), { code: 'NOT_FOUND' })
