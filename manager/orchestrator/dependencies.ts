@@ -64,10 +64,19 @@ function unmet(
   const isMet = conditions[condition]
   const wanted = placesWanted(depended.service)
   const isWhole = wanted === undefined ? slots.length > 0 : slots.length >= wanted
-  if (isWhole && slots.every((slot) => !isOutdated(slot.head) && isMet(slot, depended.service))) {
-    return undefined
-  }
-  return words[condition]
+  const isSoFar = (slot: Slot): boolean =>
+    isOfPresentRun(slot.head, depended.service) &&
+    !isOutdated(slot.head) &&
+    isMet(slot, depended.service)
+  return isWhole && slots.every(isSoFar) ? undefined : words[condition]
+}
+
+/**
+ * A job runs again with each update, and what the run before it did does not count, be its tasks there for a moment longer. Runs of a
+ * schedule come and go by themselves: there the newest of each slot counts.
+ */
+function isOfPresentRun(head: Task, { jobStatus, spec: { mode } }: Service): boolean {
+  return mode.kind === 'cron' || head.jobIteration === jobStatus?.iteration
 }
 
 /** Undefined: as many as there are nodes for it. */
@@ -109,7 +118,6 @@ function hasStarted({ state }: Task): boolean {
   return state >= TaskState.STARTING && state <= TaskState.COMPLETE
 }
 
-/** A job runs again with each update. */
 function isOfSameRun(task: Task, head: Task): boolean {
   return task.jobIteration === head.jobIteration
 }

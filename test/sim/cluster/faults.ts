@@ -198,7 +198,7 @@ export function schedule(cluster: SimCluster, script: readonly Fault[]): void {
 }
 
 function draw(random: SimRandom, favours?: FaultKind): readonly [FaultKind, FaultDef] {
-  if (favours !== undefined && random.chance(0.3)) return [favours, kinds[favours]]
+  if (favours !== undefined && random.chance(0.4)) return [favours, kinds[favours]]
   let left = random.float() * weightSum
   const drawn = table.find(([, { weight }]) => {
     left -= weight

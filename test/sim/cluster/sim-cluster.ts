@@ -151,6 +151,8 @@ export class SimCluster {
     if (there.length !== places || new Set(there.map(placeOf)).size !== places) {
       return `service ${wanted.name} (${wanted.kind}) has ${there.length} of ${places}: ${tasks.map(short).join(' ')}`
     }
+    const ill = running.find(({ health }) => health?.state === 'unhealthy')
+    if (ill !== undefined) return `task ${ill.id} of ${wanted.name} is unhealthy and runs on`
     const old = running.find(({ specHash }) => specHash !== service.specHash)
     return old && `task ${old.id} of ${wanted.name} runs an old spec`
   }

@@ -57,7 +57,7 @@ function imageOf(
   { isAsked = round % 3 === 2 }: ClientPlan,
   random: Surroundings['random'],
 ): string {
-  if (kind === 'cron') return random.pick(['batch', 'batch', 'slow', 'broken']) ?? 'batch'
+  if (kind === 'cron') return random.pick(['batch', 'slow', 'slow', 'broken']) ?? 'batch'
   if (kind === 'replicated-job' || kind === 'global-job') return 'batch'
   return isAsked ? 'asked' : 'hello'
 }

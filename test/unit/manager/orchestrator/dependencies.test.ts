@@ -86,7 +86,8 @@ t.test('all of its replicas count, and only those of its present spec', async (t
 })
 
 t.test('jobs and global services are waited for too', async (t) => {
-  const job: ServiceFacts = { mode: { kind: 'replicated-job', completions: 2, maxConcurrent: 1 } }
+  const mode = { kind: 'replicated-job', completions: 2, maxConcurrent: 1 } as const
+  const job: ServiceFacts = { mode, jobStatus: { iteration: 1, lastExecutionMs: 0 } }
   const done = dbTask({ state: TaskState.COMPLETE, slot: 0, jobIteration: 1 })
   const answer = (tasks: readonly Task[], facts: ServiceFacts) =>
     waitsFor(view({ service: web('completed_successfully'), depended: [db(tasks, facts)] }))
@@ -94,7 +95,18 @@ t.test('jobs and global services are waited for too', async (t) => {
   const second = dbTask({ ...{ id: 'd2', slot: 1 }, state: TaskState.COMPLETE, jobIteration: 1 })
   t.equal(answer([done, second], job), '')
   const again = dbTask({ ...{ id: 'd3', slot: 1 }, jobIteration: 2, createdAtMs: 9 })
-  t.not(answer([done, second, again], job), '', 'it runs again')
+  const rerun = { mode, jobStatus: { iteration: 2, lastExecutionMs: 5 } }
+  t.not(answer([done, second, again], rerun), '', 'it runs again')
+  t.not(
+    answer([done, second], rerun),
+    '',
+    'it is to run again, and tasks for that were not made yet',
+  )
+  const cron: ServiceFacts = {
+    mode: { kind: 'cron', schedule: '@hourly' },
+    jobStatus: { iteration: 2, lastExecutionMs: 5 },
+  }
+  t.equal(answer([done], cron), '', 'a run of a schedule is not there yet')
   const everywhere = [dbTask({ forNode: 'a' }), dbTask({ id: 'd2', forNode: 'b', node: 'b' })]
   const global: ServiceFacts = { mode: { kind: 'global' } }
   const started = (tasks: readonly Task[]) => waitsFor(view({ depended: [db(tasks, global)] }))
