@@ -105,21 +105,27 @@ export const labPrograms: ReadonlySet<string> = new Set([
  */
 export function killLeftovers(directory: string, programs: ReadonlySet<string>): number {
   let killed = 0
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
-    const argv = argumentsOf(name)
-    if (!argv.some((argument) => argument.includes(`${directory}/`))) continue
-    const program = programOf(name)
-    if (!programs.has(program)) continue
-    if (program === 'node' && !argv.includes('daemon')) continue
+  for (const pid of pidsBelow(directory, programs)) {
     try {
-      process.kill(Number(name), 'SIGKILL')
+      process.kill(pid, 'SIGKILL')
       killed += 1
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err
     }
   }
   return killed
+}
+
+/** Processes of these programs, by file name, whose arguments name something below the directory. Of node only daemons. */
+export function pidsBelow(directory: string, programs: ReadonlySet<string>): readonly number[] {
+  return readdirSync('/proc').flatMap((name): readonly number[] => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return []
+    const argv = argumentsOf(name)
+    if (!argv.some((argument) => argument.includes(`${directory}/`))) return []
+    const program = programOf(name)
+    if (!programs.has(program) || (program === 'node' && !argv.includes('daemon'))) return []
+    return [Number(name)]
+  })
 }
 
 function argumentsOf(pid: string): readonly string[] {

@@ -55,7 +55,7 @@ export async function sideBySide(
 }
 
 /** Measures Docker's side where there is one; resolves with what was measured, or why it was not. */
-async function peerSide(
+export async function peerSide(
   { peer }: BenchContext,
   signal: AbortSignal,
   measure: () => Promise<void>,

@@ -76,6 +76,11 @@ export class DockerCluster implements BenchCluster {
     this.#hosts = [...numbered('m', size.managers), ...numbered('w', size.workers)]
   }
 
+  /** All that its programs are told of is below it. */
+  get directory(): string {
+    return this.#directory
+  }
+
   async up(): Promise<void> {
     await this.#remove()
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
