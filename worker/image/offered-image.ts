@@ -40,9 +40,9 @@ export interface OfferedImagesOptions {
 const askedAtOnce = 4
 const askMs = 10_000
 /** An image that is here may never have been in a registry: nobody waits long for one to say so. */
-const localAskMs = 2_000
+const localAskMs = 1_000
 /** A registry that did not answer is not asked again so soon about what is local. */
-const rememberedMs = 60_000
+const rememberedMs = 300_000
 const registriesMax = 256
 
 export class OfferedImages {
