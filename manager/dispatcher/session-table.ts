@@ -150,9 +150,16 @@ export class SessionTable {
     this.#entries.delete(id)
   }
 
+  /** One that said that it comes back is not given up sooner than one that fell silent. */
   #downAtMs(entry: TableEntry, nowMs: number): number {
-    if (entry.leaving !== undefined) return entry.leaving.untilMs
-    const { nodeId, managerId, beatAtMs } = entry
+    const { leaving } = entry
+    if (leaving === undefined) return this.#silentAtMs(entry, nowMs)
+    return leaving.returns
+      ? Math.max(leaving.untilMs, this.#silentAtMs(entry, nowMs))
+      : leaving.untilMs
+  }
+
+  #silentAtMs({ nodeId, managerId, beatAtMs }: TableEntry, nowMs: number): number {
     const manager = managerId === undefined ? undefined : this.#managers.get(managerId)
     const heartbeatMs = manager?.heartbeatMs ?? this.#longestPeriodMs()
     const managerAtMs = manager?.atMs

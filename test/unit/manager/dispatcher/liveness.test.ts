@@ -54,6 +54,32 @@ t.test('nodes may be given more time at the start of a term, until they are hear
   t.same(table.judge(startMs + graceMs + 2_800).down, ['w2'])
 })
 
+t.test('a node that said that it comes back is given up no sooner than a silent one', async (t) => {
+  const down = (heartbeatMs: number, leavingGraceMs: number, atMs: number): boolean => {
+    const table = new SessionTable([], 0, heartbeatMs)
+    const beat = {
+      nodeId: nodeId('w1'),
+      sessionId: 's1',
+      ageMs: 0,
+      description: undefined,
+      address: '',
+      openedAgeMs: 0,
+      leavingGraceMs,
+      overlay: undefined,
+    }
+    table.noteManager(nodeId('w1'), heartbeatMs, 0)
+    table.noteBeat(nodeId('w1'), beat, { monotonicMs: 0, judgedMs: 0 }, () => true)
+    return table.judge(atMs).down.length > 0
+  }
+  t.notOk(down(500, 15_000, 14_999))
+  t.ok(down(500, 15_000, 15_000))
+  t.notOk(down(60_000, 15_000, 62_299), 'heartbeats of a minute')
+  t.ok(down(60_000, 15_000, 62_300))
+  const known = new SessionTable([aNode({ id: 'w1', state: 'disconnected' })], 0, 60_000)
+  t.same(known.judge(62_299).down, [], 'nor by a new leader')
+  t.same(known.judge(62_300).down, ['w1'])
+})
+
 t.test(
   'the period grows with the sessions, so that heartbeats stay a tenth of a core',
   async (t) => {
