@@ -490,9 +490,9 @@ t.test('the plan is what the deployment then does (property)', async (t) => {
       await ok(daemon, 'stack', 'rm', stack)
       same(specsOf(daemon, stack).size, 0)
     }),
-    { numRuns: 15 },
+    { numRuns: 10 },
   )
-  t.equal(runs >= 15, true)
+  t.equal(runs >= 10, true)
 })
 
 function same(actual: unknown, wanted: unknown): void {
