@@ -28,6 +28,12 @@ function project(message: string, command = '/bin/serve'): string {
         },
       },
       other: { image: 'lab/hello', stop_grace_period: '1s', networks: ['front'] },
+      yearly: {
+        image: 'lab/hello',
+        command: '/bin/sh -c "exit 0"',
+        networks: ['front'],
+        'x-schedule': { cron: '@yearly', time_zone: 'Europe/Berlin', retries: 0 },
+      },
     },
     networks: { front: {} },
     secrets: { key: { file: './key' } },
@@ -72,7 +78,7 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
       plan,
       /^~ change service stacks_web \(tasks are replaced\)\n {6}task\.container\.env: .*two/m,
     )
-    t.match(plan, /^Plan: 0 to create, 1 to change, 0 to remove, 4 unchanged\.$/m)
+    t.match(plan, /^Plan: 0 to create, 1 to change, 0 to remove, 5 unchanged\.$/m)
     t.match(await deploy(project('two'), ...waits), { code: 0 })
     const after = await tasks()
     const kept = before.split(',').filter((id) => after.includes(id))
@@ -85,8 +91,35 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
     t.equal(code, 1)
     t.match(stderr, /^Error: service stacks_web: /m)
     writeFileSync(file, project('two'))
-    t.match(await lab.cli('m1', 'stack', 'plan', '-c', file, name), / 0 to change,.* 5 unchanged/)
+    t.match(await lab.cli('m1', 'stack', 'plan', '-c', file, name), / 0 to change,.* 6 unchanged/)
     t.match(await answer(`http://${lab.address('m1')}:18090`), 'message: two')
+  })
+
+  await t.test('a rollback brings the stack back, and its history tells all of it', async (t) => {
+    const { code, stdout } = await lab.try('m1', 'stack', 'rollback', ...waits, name)
+    t.equal(code, 0)
+    t.match(stdout, /^Revision 1 of stack stacks:$/m)
+    t.match(stdout, /^~ change service stacks_web \(tasks are replaced\)$/m)
+    t.match(await answer(`http://${lab.address('m1')}:18090`), 'message: one')
+    const format = '{{.Revision}} {{.Kind}} {{.State}} {{.By}}'
+    const history = await lab.cli('m1', 'stack', 'history', '--format', format, name)
+    t.match(
+      history,
+      /^4 rollback deployed, present .*@m1\n3 deploy reverted .*\n2 deploy deployed .*\n1 deploy deployed .*$/,
+    )
+  })
+
+  await t.test('a service with x-schedule is a cron service, whose runs end well', async (t) => {
+    const service = `${name}_yearly`
+    const listed = ['--filter', `name=${service}`, '--format', '{{.Mode}} {{.Replicas}}']
+    const next = await lab.cli('m1', 'service', 'ls', ...listed)
+    t.match(next, /^cron 0\/0 \(next \d{4}-12-31 23:00:00 UTC\)$/)
+    await lab.cli('m1', 'service', 'update', '--force', '--detach', service)
+    await lab.until('the run ends', async () => {
+      const format = '{{json .CronStatus.Runs}}'
+      const text = await lab.cli('m1', 'service', 'inspect', '--format', format, service)
+      return text.includes('"State":"completed"')
+    })
   })
 
   await t.test('removing leaves nothing of it', async (t) => {
@@ -94,6 +127,7 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
     for (const kind of ['network', 'secret', 'config', 'service', 'stack']) {
       t.notMatch(await lab.cli('m1', kind, 'ls'), /stacks_|stacks /, kind)
     }
+    t.match(await lab.try('m1', 'stack', 'history', name), { code: 1 })
   })
 }
 
