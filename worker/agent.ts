@@ -1,10 +1,12 @@
 // The agent of a node, composed: database, tasks, reports, session and logs. Not for identity and certificates
 // (identity/) nor for how it reaches managers (session-grpc.ts).
+
 import type { SessionConfig } from '../proto/gen/tsswarm/v1/dispatcher.ts'
 import type { Clock } from '../proto/lib/clock.ts'
 import { childController, type Loop, runAll } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
 import type { Random } from '../proto/lib/random.ts'
+import { isSameValue } from '../proto/lib/same-value.ts'
 import type {
   Assignments,
   AssignmentUpdate,
@@ -230,7 +232,7 @@ class RunningAgent implements Agent {
   }
 
   #setManagers(managers: readonly ManagerAddress[]): void {
-    if (JSON.stringify(managers) === JSON.stringify(this.#managers)) return
+    if (isSameValue(managers, this.#managers)) return
     this.#managers = managers
     this.#db.saveManagers(managers).catch((err: unknown) => this.#notSaved(err))
   }

@@ -1,4 +1,5 @@
 // What does not work on this node, gathered from the parts that notice it. In memory: who notices it once does so again.
+import { isSameValue } from '../proto/lib/same-value.ts'
 import { boundConditions, type NodeCondition } from '../proto/objects/index.ts'
 
 export class NodeConditions {
@@ -11,7 +12,7 @@ export class NodeConditions {
     const bounded = boundConditions(conditions)
     if (bounded.length === 0) this.#bySource.delete(source)
     else this.#bySource.set(source, bounded)
-    if (JSON.stringify(before) === JSON.stringify(this.list())) return
+    if (isSameValue(before, this.list())) return
     for (const listener of [...this.#listeners]) listener()
   }
 

@@ -1,4 +1,5 @@
 // A host that is part of a swarm: its agent, its certificate, and its manager as long as its role asks for one.
+
 import { rm } from 'node:fs/promises'
 import type { UnaryHandler } from '../../manager/rpc/adapter.ts'
 import type { BusStatus } from '../../proto/bus/bus-client.ts'
@@ -12,6 +13,7 @@ import { newId } from '../../proto/lib/ids.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import {
   boundConditions,
   type NodeCondition,
@@ -355,7 +357,7 @@ export class NodeRuntime {
   }
 
   #save(state: SwarmState): void {
-    if (JSON.stringify(state) === JSON.stringify(this.#state)) return
+    if (isSameValue(state, this.#state)) return
     this.#state = state
     writeSwarmState(this.#paths.swarmState, state)
   }

@@ -1,4 +1,5 @@
 // What differs between two specs, field by field.
+import { isSameValue } from '../../proto/lib/same-value.ts'
 
 export interface Difference {
   /** As `task.container.image`. */
@@ -20,18 +21,9 @@ export function differences(from: unknown, to: unknown, field = ''): readonly Di
       differences(from[key], to[key], field === '' ? key : `${field}.${key}`),
     )
   }
-  return isSame(from, to) ? [] : [{ field, from, to }]
+  return isSameValue(from, to) ? [] : [{ field, from, to }]
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** Equal values, whatever the order of their fields. */
-export function isSame(a: unknown, b: unknown): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) {
-    return a.length === b.length && a.every((item, i) => isSame(item, b[i]))
-  }
-  if (isRecord(a) && isRecord(b)) return differences(a, b).length === 0
-  return a === b
 }

@@ -4,7 +4,7 @@ import { clusterToPublicProto, parseClusterSpec } from '../../proto/codec/cluste
 import { nodeRoleFromProto } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
-import { canonicalJson } from '../../proto/lib/canonical-json.ts'
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import { optionsLevel, stackHistoryLevel } from '../../proto/objects/index.ts'
 import {
   type ClusterSpec,
@@ -76,7 +76,7 @@ const fixed = ['defaultAddressPools', 'subnetSize', 'dataPathPort'] as const
 
 /** Nodes and networks were built on them. Errors: INVALID_ARGUMENT. */
 function refuseFixed(before: ClusterSpec, spec: ClusterSpec): void {
-  const field = fixed.find((name) => canonicalJson(before[name]) !== canonicalJson(spec[name]))
+  const field = fixed.find((name) => !isSameValue(before[name], spec[name]))
   if (field === undefined) return
   throw new SwarmError(
     'INVALID_ARGUMENT',
@@ -90,8 +90,7 @@ function refuseFixed(before: ClusterSpec, spec: ClusterSpec): void {
 function requireKnown(tx: ReadTx, spec: ClusterSpec): void {
   const { rebalance, payloadHistoryLimit, stackHistoryLimit } = spec
   const isUsual =
-    canonicalJson(rebalance) === canonicalJson(defaultRebalance) &&
-    payloadHistoryLimit === defaultPayloadHistoryLimit
+    isSameValue(rebalance, defaultRebalance) && payloadHistoryLimit === defaultPayloadHistoryLimit
   const what = 'the change of the cluster'
   if (!isUsual) requireLevel(tx, optionsLevel, what, 'rebalance and version history')
   if (stackHistoryLimit === defaultStackHistoryLimit) return

@@ -1,10 +1,7 @@
 // What the leader's knowledge of sessions makes of a node's row. Pure.
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import type { Node } from '../../proto/objects/index.ts'
 import type { TableEntry } from './session-table.ts'
-
-function describes(node: Node, next: Node): boolean {
-  return JSON.stringify(node.description) === JSON.stringify(next.description)
-}
 
 /** The node as the table knows it; undefined when it is that already. */
 export function nodeAs(node: Node, entry: TableEntry, nowMs: number): Node | undefined {
@@ -14,7 +11,7 @@ export function nodeAs(node: Node, entry: TableEntry, nowMs: number): Node | und
     next.sessionId === node.sessionId &&
     next.sessionManagerId === node.sessionManagerId &&
     next.address === node.address &&
-    describes(node, next)
+    isSameValue(node.description, next.description)
   return isSame ? undefined : next
 }
 

@@ -1,10 +1,11 @@
 // Writes what agents report of their tasks, on the leader: many statuses in one transaction, a state only ever
 // growing, and only of tasks of the reporting node. Not for who may report (leader-sessions.ts).
-import { isDeepStrictEqual } from 'node:util'
+
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import { createBackoff } from '../../proto/lib/backoff.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { Random } from '../../proto/lib/random.ts'
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import {
   isTerminal,
   type NodeId,
@@ -177,6 +178,6 @@ function differs(task: Task, status: TaskStatus): boolean {
     task.pid !== status.pid ||
     task.exitCode !== status.exitCode ||
     task.hostPorts.join() !== status.hostPorts.join() ||
-    !isDeepStrictEqual(task.health, laterHealth(task.health, status.health))
+    !isSameValue(task.health, laterHealth(task.health, status.health))
   )
 }

@@ -1,7 +1,7 @@
 // What a change of the store is called among the cluster's events. The words are Docker's; `task` is ours, for what has no container yet.
 
 import type { ClusterEvent } from '../../proto/gen/tsswarm/v1/control.ts'
-import { canonicalJson } from '../../proto/lib/canonical-json.ts'
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import {
   type Access,
   isTerminal,
@@ -39,7 +39,7 @@ export function eventsOfChange(tx: ReadTx, change: Change): readonly EventFacts[
     case 'accesses':
       return change.kind === 'create' ? accessEvents(tx, change.object) : []
     case 'cluster': {
-      const isNew = change.kind === 'update' && !isSame(change.old.spec, change.object.spec)
+      const isNew = change.kind === 'update' && !isSameValue(change.old.spec, change.object.spec)
       const { id, spec } = change.object
       return isNew ? [event('cluster', 'update', id, { name: spec.name })] : []
     }
@@ -58,7 +58,7 @@ function serviceEvents(change: Change<'services'>): readonly EventFacts[] {
   if (change.kind !== 'update') return [event('service', change.kind, id, name)]
   const { old } = change
   // Addresses that it was given are nothing that a user did.
-  if (isSame(old.spec, spec)) return []
+  if (isSameValue(old.spec, spec)) return []
   const differences = {
     ...difference('name', old.spec.name, spec.name),
     ...difference('replicas', replicasOf(old), replicasOf(change.object)),
@@ -84,7 +84,7 @@ function nodeEvents(change: Change<'nodes'>): readonly EventFacts[] {
     ...difference('desiredrole', old.spec.role, node.spec.role),
     ...difference('addr', old.address, node.address),
   }
-  const isOther = Object.keys(differences).length > 0 || !isSame(old.spec, node.spec)
+  const isOther = Object.keys(differences).length > 0 || !isSameValue(old.spec, node.spec)
   return isOther ? [event('node', 'update', node.id, { ...name, ...differences })] : []
 }
 
@@ -94,7 +94,7 @@ function hostnameOf(node: Node): string {
 
 function networkEvents(change: Change<'networks'>): readonly EventFacts[] {
   const { id, spec }: Network = change.object
-  if (change.kind === 'update' && isSame(change.old.spec, spec)) return []
+  if (change.kind === 'update' && isSameValue(change.old.spec, spec)) return []
   return [event('network', change.kind, id, { name: spec.name, type: spec.driver })]
 }
 
@@ -220,8 +220,4 @@ function difference(key: string, old: string | undefined, now: string | undefine
 
 function given(key: string, value: string): Attributes {
   return value === '' ? {} : { [key]: value }
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return a === b || canonicalJson(a) === canonicalJson(b)
 }

@@ -1,6 +1,8 @@
 // Where the managers are reached: what the store says, until a manager that moved says otherwise. Such news is kept beside the
 // store, because the store cannot be written while the managers do not find each other; it counts until the store changes.
+
 import type { RaftMember } from '../../proto/gen/tsswarm/v1/membership.ts'
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import { type ManagerInfo, type NodeId, nodeId } from '../../proto/objects/index.ts'
 import type { RaftPeer } from '../raft/raft-handle.ts'
 import type { Store } from '../store/store.ts'
@@ -94,7 +96,7 @@ export class AddressBook {
       if (member.nodeId !== self) moved = withMember(moved, member, stored)
     }
     moved = moved.filter((one) => isInForce(one, known.get(one.nodeId)))
-    if (JSON.stringify(moved) !== JSON.stringify(this.#moved)) {
+    if (!isSameValue(moved, this.#moved)) {
       this.#moved = moved
       onMoved?.(moved)
     }

@@ -1,4 +1,5 @@
 // What one commit changed in the views of networks and in the paths of nodes, so that it is told once and costs what it is about.
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import {
   type Network,
   type NetworkId,
@@ -84,7 +85,7 @@ export function pathChanges(tx: ReadTx, changes: readonly Change[]): PathChange 
     if (change.table !== 'nodes') continue
     const before = change.kind === 'create' ? undefined : nodePath(beforeOf(change), port)
     const after = change.kind === 'remove' ? undefined : nodePath(change.object, port)
-    if (!isSame(before, after)) paths.set(change.object.id, after)
+    if (!isSameValue(before, after)) paths.set(change.object.id, after)
   }
   if (paths.size === 0) return undefined
   const put = [...paths.values()].filter((path) => path !== undefined)
@@ -123,7 +124,7 @@ function changeService(change: Change<'services'>, { tx, ingress, draft }: Draft
     if (network === undefined) continue
     const was = before && serviceEndpoint(before, network)
     const is = after && serviceEndpoint(after, network)
-    if (!isSame(was, is)) draft(id).services.set(change.object.id, is)
+    if (!isSameValue(was, is)) draft(id).services.set(change.object.id, is)
   }
 }
 
@@ -133,7 +134,7 @@ function changeTask(change: Change<'tasks'>, draft: Drafting['draft']): void {
   for (const id of new Set([...attachedTo(before), ...attachedTo(after)])) {
     const was = before && taskEndpoint(before, id)
     const is = after && taskEndpoint(after, id)
-    if (!isSame(was, is)) draft(id).tasks.set(change.object.id, is)
+    if (!isSameValue(was, is)) draft(id).tasks.set(change.object.id, is)
   }
 }
 
@@ -164,9 +165,4 @@ function finish(id: NetworkId, { network, isRemoved, services, tasks }: Draft): 
     putTasks: [...tasks.values()].filter((one) => one !== undefined),
     dropTasks: [...tasks].flatMap(([key, one]) => (one === undefined ? [key] : [])),
   }
-}
-
-/** Of small plain values with the same order of fields. */
-function isSame(a: unknown, b: unknown): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

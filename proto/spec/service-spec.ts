@@ -1,6 +1,6 @@
 // What a user writes of a service. Types are inferred from the schemas; defaults are Swarm's.
 import { z } from 'zod'
-import { canonicalJson } from '../lib/canonical-json.ts'
+import { isSameValue } from '../lib/same-value.ts'
 import { dependencySpec } from './dependency-spec.ts'
 import { dnsSpec, noDns } from './dns-spec.ts'
 import { genericResource, kindsMax } from './generic-resource.ts'
@@ -216,7 +216,7 @@ export const serviceSpec = z
 
 /** Whether the policy is as where nothing is said of it. */
 export function isUsualPolicy(policy: UpdatePolicy): boolean {
-  return canonicalJson(policy) === canonicalJson(defaultUpdatePolicy)
+  return isSameValue(policy, defaultUpdatePolicy)
 }
 
 export type PortSpec = z.infer<typeof portSpec>

@@ -33,7 +33,7 @@ function textOf(line: LogLine): string {
 }
 
 t.test('a log', async (t) => {
-  const { executor } = await aWorld(t)
+  const { host, executor } = await aWorld(t)
   const script = 'for i in $(seq 1 500); do echo line $i; done; echo oops >&2; printf unfinished'
   await runToEnd(executor, aScript('plain', script))
 
@@ -50,6 +50,19 @@ t.test('a log', async (t) => {
     t.equal(lines.at(-1), 'unfinished')
     t.equal(lines.at(-2), 'line 500')
     t.equal((await logLines(executor, 'plain', { tail: 100_000 })).length, 502)
+  })
+
+  await t.test('is not there with driver none, and who asks is told', async (t) => {
+    const silent = aScript('silent', 'echo hidden; exit 3', { log: { kind: 'none' } })
+    await executor.create(silent, never)
+    await executor.start('silent', never)
+    t.match(await executor.wait('silent', never), { exitCode: 3 })
+    const kept = await readdir(`${host.dirs.stateDir}/containers/silent`)
+    t.notOk(kept.some((name) => name.startsWith('log')))
+    await t.rejects(logLines(executor, 'silent'), {
+      code: 'UNSUPPORTED',
+      message: 'container test.1.silent keeps no output: its log driver is none',
+    })
   })
 
   await t.test('can be had from and to a time', async (t) => {
@@ -116,6 +129,10 @@ t.test(
     // Slow enough to see several rotations.
     const script = `i=0; while [ $i -lt ${count} ]; do i=$((i+1)); echo number $i; [ $((i % 200)) -ne 0 ] || sleep 0.3; done`
     await executor.create(aScript('chatty', script), never)
+    // Below what the node keeps.
+    const log = { kind: 'files', bytesMax: 1_000, filesMax: 1 } as const
+    await executor.create(aScript('brief', 'seq 1 500; exec sleep 300', { log }), never)
+    await executor.start('brief', never)
     const seen: string[] = []
     const following = (async () => {
       for await (const line of executor.logs('chatty', { follow: true }, never)) {
@@ -127,6 +144,9 @@ t.test(
     const files = async (): Promise<readonly string[]> =>
       (await readdir(dir)).filter((name) => name.startsWith('log')).toSorted()
     await eventually(async () => (await files()).length === 2, 'it is rotated', 60_000)
+    await eventually(async () => (await logLines(executor, 'brief')).length === 0, 'it is cut')
+    const brief = await readdir(`${host.dirs.stateDir}/containers/brief`)
+    t.notOk(brief.includes('log.1'), 'one file, as its limits say')
     await hasLogged(executor, 'chatty', `number ${count}`)
     await following
     t.equal(seen.length, count)

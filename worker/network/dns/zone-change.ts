@@ -1,5 +1,6 @@
 // What may change in the names a node serves, one network, service or task at a time, and which changes lead from
 // some views to others. Pure.
+import { isSameValue } from '../../../proto/lib/same-value.ts'
 import type {
   NetworkView,
   OverlayNetwork,
@@ -81,13 +82,13 @@ export class KnownViews {
     const known = this.#networks.get(network.id)
     const networkId = network.id
     const changes: ZoneChange[] = []
-    if (!isSame(known?.network, network)) changes.push({ kind: 'network', network })
+    if (!isSameValue(known?.network, network)) changes.push({ kind: 'network', network })
     for (const service of services) {
       const before = known?.services.get(service.serviceId)
-      if (!isSame(before, service)) changes.push({ kind: 'service', networkId, service })
+      if (!isSameValue(before, service)) changes.push({ kind: 'service', networkId, service })
     }
     for (const task of tasks) {
-      if (!isSame(known?.tasks.get(task.taskId), task)) {
+      if (!isSameValue(known?.tasks.get(task.taskId), task)) {
         changes.push({ kind: 'task', networkId, task })
       }
     }
@@ -125,9 +126,4 @@ export class KnownViews {
         return
     }
   }
-}
-
-/** By reference first: what did not change usually is the same object. */
-function isSame(a: object | undefined, b: object): boolean {
-  return a === b || (a !== undefined && JSON.stringify(a) === JSON.stringify(b))
 }
