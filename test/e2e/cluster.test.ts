@@ -304,7 +304,7 @@ t.test('all daemons killed at once and started again', async (t) => {
     await untilAdopted(host, formerly.get(host) ?? 0, count)
   }
   await lab.until('all are ready and run', async () => {
-    const ready = await lab.cli('m1', 'node', 'ls', '--format', '{{.Status}}')
+    const ready = await lab.look('m1', 'node', 'ls', '--format', '{{.Status}}')
     const now = await lab.running('m1', 'all')
     return ready.split('\n').every((state) => state === 'Ready') && now.length === 5
   })
@@ -324,7 +324,7 @@ t.test('drain moves tasks, promote and demote change managers', async (t) => {
   await lab.cli('m1', 'node', 'update', '--availability', 'active', 'w1')
   await lab.cli('m1', 'node', 'promote', 'w1')
   await lab.until('w1 is a reachable manager', async () =>
-    (await lab.cli('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}')).includes(
+    (await lab.look('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}')).includes(
       'w1 Reachable',
     ),
   )

@@ -110,7 +110,7 @@ async function leaderAmong(hosts: readonly string[]): Promise<string> {
 
 async function untilManagers(host: string, count: number): Promise<void> {
   await cluster.lab.until(`${count} managers are reachable`, async () => {
-    const text = await cluster.lab.cli(host, 'node', 'ls', '--format', '{{.ManagerStatus}}')
+    const text = await cluster.lab.look(host, 'node', 'ls', '--format', '{{.ManagerStatus}}')
     const managers = text.split('\n').filter((status) => status !== '')
     return managers.length === count && managers.every((status) => status !== 'Unreachable')
   })

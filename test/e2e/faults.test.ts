@@ -158,7 +158,7 @@ t.test('eight joins and leaves in a row', async (t) => {
     const token = await lab.cli('m1', 'swarm', 'join-token', '-q', role)
     await lab.cli('w1', 'swarm', 'join', '--token', token, at)
     await lab.until(`ready in round ${round}`, async () =>
-      (await lab.cli('m1', 'node', 'ls', '--filter', 'name=w1', '--format', '{{.Status}}'))
+      (await lab.look('m1', 'node', 'ls', '--filter', 'name=w1', '--format', '{{.Status}}'))
         .split('\n')
         .includes('Ready'),
     )
@@ -166,7 +166,7 @@ t.test('eight joins and leaves in a row', async (t) => {
       await lab.until(
         'four managers',
         async () =>
-          (await lab.cli('w1', 'node', 'ls', '--format', '{{.ManagerStatus}}'))
+          (await lab.look('w1', 'node', 'ls', '--format', '{{.ManagerStatus}}'))
             .split('\n')
             .filter((s) => s !== '').length === 4,
       )
@@ -175,7 +175,7 @@ t.test('eight joins and leaves in a row', async (t) => {
     await lab.until(
       'down',
       async () =>
-        !(await lab.cli('m1', 'node', 'ls', '--filter', 'name=w1', '--format', '{{.Status}}'))
+        !(await lab.look('m1', 'node', 'ls', '--filter', 'name=w1', '--format', '{{.Status}}'))
           .split('\n')
           .includes('Ready'),
     )
@@ -219,7 +219,7 @@ async function offSmallDisk(host: string, raft: string): Promise<void> {
 
 async function untilReachable(host: string): Promise<void> {
   await lab.until(`${host} is a manager again`, async () => {
-    const list = await lab.cli('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}')
+    const list = await lab.look('m1', 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}')
     return new RegExp(`^${host} (Reachable|Leader)$`, 'm').test(list)
   })
 }

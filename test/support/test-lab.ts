@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { connectClient } from '../../cli/client.ts'
 import {
   endHost,
   type LabDeps,
@@ -26,6 +27,7 @@ import { DaemonService, type InfoResponse } from '../../proto/gen/tsswarm/v1/dae
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
+import { runCommandLine } from './cli.ts'
 import { untilSeen } from './until.ts'
 
 const root = '/tmp/tsswarm-test-labs'
@@ -92,6 +94,20 @@ export class TestLab {
   /** Standard output of `tsswarm ARG…` on a host; throws when it fails. */
   async cli(host: string, ...args: readonly string[]): Promise<string> {
     const result = await this.try(host, ...args)
+    if (result.code === 0) return result.stdout.trim()
+    throw new Error(`${host}: tsswarm ${args.join(' ')}: exit ${result.code}: ${result.stderr}`)
+  }
+
+  /**
+   * Standard output of a command that only reads, run in this process over the socket of that host: one that is asked again
+   * and again would else take most of the time of the machine for its beginnings.
+   */
+  async look(host: string, ...args: readonly string[]): Promise<string> {
+    const { clock, random, signal } = this.deps
+    const result = await runCommandLine(args, {
+      env: { TSSWARM_HOST: this.paths(host).socket },
+      connect: (socketPath) => connectClient({ socketPath, clock, random, signal }),
+    })
     if (result.code === 0) return result.stdout.trim()
     throw new Error(`${host}: tsswarm ${args.join(' ')}: exit ${result.code}: ${result.stderr}`)
   }
@@ -165,7 +181,7 @@ export class TestLab {
   /** All tasks of a service, history included. */
   async tasks(host: string, service: string): Promise<readonly TaskRow[]> {
     const format = '{{.ID}}\t{{.Name}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}'
-    const text = await this.cli(host, 'service', 'ps', '--no-trunc', '--format', format, service)
+    const text = await this.look(host, 'service', 'ps', '--no-trunc', '--format', format, service)
     return text
       .split('\n')
       .filter((line) => line !== '')
@@ -178,7 +194,7 @@ export class TestLab {
 
   /** Tasks of a service as the control API has them, with times and process ids. */
   async taskViews(host: string, service: string): Promise<readonly TaskView[]> {
-    const id = await this.cli(host, 'service', 'inspect', '--format', '{{.ID}}', service)
+    const id = await this.look(host, 'service', 'inspect', '--format', '{{.ID}}', service)
     const filters = [{ key: 'service', values: [id] }]
     return await withDaemon(this.deps, this.record, host, (client) => listTasks(client, filters))
   }
@@ -262,13 +278,8 @@ export class TestLab {
   /** Host name of the leader, asked of `host`. */
   async leader(host: string): Promise<string> {
     return await this.until('a leader', async () => {
-      const text = await this.cli(
-        host,
-        'node',
-        'ls',
-        '--format',
-        '{{.Hostname}} {{.ManagerStatus}}',
-      )
+      const format = '{{.Hostname}} {{.ManagerStatus}}'
+      const text = await this.look(host, 'node', 'ls', '--format', format)
       return text
         .split('\n')
         .find((line) => line.endsWith(' Leader'))
