@@ -248,6 +248,8 @@ export interface ContainerSpec {
     | undefined;
   /** No program gets more rights than it was started with. */
   readonly noNewPrivileges: boolean;
+  /** Its standard input is open, for whoever attaches to it, and stays so. */
+  readonly openStdin: boolean;
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -2066,6 +2068,7 @@ function createBaseContainerSpec(): ContainerSpec {
     configs: [],
     logDriver: undefined,
     noNewPrivileges: false,
+    openStdin: false,
   };
 }
 
@@ -2145,6 +2148,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     if (message.noNewPrivileges !== false) {
       writer.uint32(408).bool(message.noNewPrivileges);
+    }
+    if (message.openStdin !== false) {
+      writer.uint32(480).bool(message.openStdin);
     }
     return writer;
   },
@@ -2366,6 +2372,14 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             }
 
             message.noNewPrivileges = reader.bool();
+            continue;
+          }
+          case 60: {
+            if (tag !== 480) {
+              break;
+            }
+
+            message.openStdin = reader.bool();
             continue;
           }
         }

@@ -40,6 +40,9 @@ export interface StreamFrame {
     | //
     /** Last from the node. */
     { readonly $case: "ended"; readonly value: StreamEnded }
+    | //
+    /** The client of an attach leaves, and the container goes on: `ended` follows once it has what was sent before. */
+    { readonly $case: "detach"; readonly value: boolean }
     | undefined;
 }
 
@@ -246,6 +249,9 @@ export const StreamFrame: MessageFns<StreamFrame> = {
       case "ended":
         StreamEnded.encode(message.kind.value, writer.uint32(90).fork()).join();
         break;
+      case "detach":
+        writer.uint32(480).bool(message.kind.value);
+        break;
     }
     return writer;
   },
@@ -349,6 +355,14 @@ export const StreamFrame: MessageFns<StreamFrame> = {
             }
 
             message.kind = { $case: "ended", value: StreamEnded.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 60: {
+            if (tag !== 480) {
+              break;
+            }
+
+            message.kind = { $case: "detach", value: reader.bool() };
             continue;
           }
         }
