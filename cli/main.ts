@@ -1,4 +1,5 @@
 // The one program, `tsswarm`: joins run-cli to the real world. Everything else is loaded when it is needed.
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { systemClock } from '../proto/lib/clock.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
@@ -21,6 +22,9 @@ function output(stream: NodeJS.WriteStream): Output {
     },
   }
 }
+
+/** Passed on beside those that interrupt; a terminal that goes away is an end and no signal. */
+const othersPassed = ['SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
 
 interface Interrupts extends Pick<TerminalControl, 'onSignal'> {
   readonly signal: AbortSignal
@@ -48,7 +52,12 @@ function interruptSignal(): Interrupts {
   }
   const onSignal: TerminalControl['onSignal'] = (listener) => {
     listeners.add(listener)
-    return () => listeners.delete(listener)
+    for (const name of othersPassed) process.on(name, stop)
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size > 0) return
+      for (const name of othersPassed) process.off(name, stop)
+    }
   }
   return { signal: controller.signal, release, onSignal }
 }
@@ -62,7 +71,11 @@ function terminalControl({ onSignal }: Interrupts): TerminalControl {
       return () => stdout.off('resize', listener)
     },
     setRaw: (on) => {
-      if (stdin.isTTY) stdin.setRawMode(on)
+      if (!stdin.isTTY) return
+      stdin.setRawMode(on)
+      // Node leaves it to the terminal to begin a line anew after each newline; what comes has said so itself, or does not want it.
+      // Without stty, lines end with one carriage return too many.
+      if (on) spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] })
     },
     onSignal,
   }

@@ -198,6 +198,11 @@ export const plainCommands: readonly PlainCommand[] = [
     load: async () => (await import('./commands/exec.ts')).command,
   },
   {
+    name: 'attach',
+    summary: 'Attach local standard input, output, and error streams to a running task',
+    load: async () => (await import('./commands/attach.ts')).command,
+  },
+  {
     name: 'cp',
     summary: 'Copy files between a running task and this host',
     load: async () => (await import('./commands/cp.ts')).command,
@@ -241,8 +246,6 @@ export const plainCommands: readonly PlainCommand[] = [
 
 /** What to do instead of Swarm's commands that this version has not. */
 export const absentCommands: Readonly<Record<string, string>> = {
-  attach:
-    'see what a task writes with "tsswarm service logs -f", work in it with "tsswarm exec -it"',
   'swarm ca': 'the root certificate of a swarm stays',
   'swarm unlock': 'managers are not locked',
   'swarm unlock-key': 'managers are not locked',

@@ -2,6 +2,7 @@
 import { SwarmError } from '../proto/errors.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
 import type { CommandContext } from './context.ts'
+import type { Typed } from './detach-keys.ts'
 import { type ContainerStream, writeAll } from './streams.ts'
 
 export interface SessionWish {
@@ -9,20 +10,23 @@ export interface SessionWish {
   readonly interactive: boolean
   /** Signals of this program are sent to the other. */
   readonly passesSignals: boolean
-  /** Sees what is typed; what it returns is sent. Undefined: leave. */
-  readonly keys?: (chunk: Uint8Array) => Uint8Array | undefined
+  /** Sees what is typed, and says what is sent of it and whether to leave. */
+  readonly keys?: (chunk: Uint8Array) => Typed
 }
 
 /** More of them mean that the program does not listen. */
 const interruptsMax = 3
+/** How long the other side may take to let go. */
+const leaveMs = 3_000
 
 /** Errors: USAGE-like refusals are the caller's; this is INVALID_ARGUMENT when there is no terminal to speak of. */
 export function checkTerminal(
   ctx: CommandContext,
   wish: Pick<SessionWish, 'tty' | 'interactive'>,
+  remedy: string,
 ): void {
   if (!wish.tty || !wish.interactive || ctx.stdin.isTerminal) return
-  throw new SwarmError('INVALID_ARGUMENT', 'the input device is not a TTY: leave out -t')
+  throw new SwarmError('INVALID_ARGUMENT', `the input device is not a TTY: ${remedy}`)
 }
 
 /** Aborted when the user wants to be gone, whatever the program does. */
@@ -80,10 +84,15 @@ async function sendInput(
   { keys }: SessionWish,
   leave: () => void,
 ): Promise<void> {
-  for await (const chunk of ctx.stdin) {
-    const value = keys === undefined ? chunk : keys(chunk)
-    if (value === undefined) return leave()
+  // Not `for await`, which would close a terminal that is still to be set as it was before.
+  const input = ctx.stdin[Symbol.asyncIterator]()
+  for (let next = await input.next(); next.done !== true; next = await input.next()) {
+    const chunk = next.value
+    const { passed: value, leaves } = keys?.(chunk) ?? { passed: chunk, leaves: false }
     if (value.length > 0) await outgoing.send({ $case: 'data', value })
+    if (!leaves) continue
+    ctx.clock.setTimer(leaveMs, leave)
+    return await outgoing.send({ $case: 'detach', value: true })
   }
   await outgoing.send({ $case: 'dataEnd', value: true })
 }

@@ -70,6 +70,7 @@ export function containerConfig(
     hosts: container.hosts.map(hostsLine),
     readOnly: container.readOnly,
     tty: container.tty,
+    ...(container.openStdin ? { openStdin: true } : {}),
     ...(container.init === undefined ? {} : { init: container.init }),
     ...(container.stopSignal === '' ? {} : { stopSignal: container.stopSignal }),
     stopGraceMs: container.stopGraceMs,

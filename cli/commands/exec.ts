@@ -46,7 +46,7 @@ export const command = defineCommand({
     const [reference = '', ...argv] = args
     const { detach, tty, interactive } = flags
     if (detach && interactive) throw usage('conflicting options: --detach and --interactive')
-    checkTerminal(ctx, { tty, interactive })
+    checkTerminal(ctx, { tty, interactive }, 'leave out -t')
     const exec: ExecOpen = {
       argv,
       env: await environment(ctx, flags.env, flags['env-file']),

@@ -163,6 +163,7 @@ type SharedContainer = Partial<
     | 'user'
     | 'init'
     | 'tty'
+    | 'openStdin'
     | 'readOnly'
     | 'stopSignal'
     | 'stopGraceMs'
@@ -180,6 +181,7 @@ export function sharedContainerInput(flags: SharedServiceFlags): SharedContainer
     user: flags.user,
     init: flags.init,
     tty: flags.tty,
+    openStdin: flags.interactive,
     readOnly: flags['read-only'],
     stopSignal: flags['stop-signal'],
     stopGraceMs: flags['stop-grace-period'],

@@ -19,6 +19,7 @@ export const sharedServiceFlags = {
   entrypoint: text('Overwrite the default ENTRYPOINT of the image', { takes: 'command' }),
   hostname: text('Container hostname'),
   init: triBool('Use an init inside each container to forward signals and reap processes'),
+  interactive: triBool("Keep the containers' STDIN open for attach", { short: 'i' }),
   'limit-cpu': cpus('Limit CPUs'),
   'limit-memory': bytes('Limit memory'),
   'limit-pids': integer('Limit maximum number of processes (0 = unlimited)', many),

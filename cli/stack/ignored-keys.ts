@@ -27,7 +27,6 @@ const ignored: Readonly<Record<string, string>> = {
 /** In this version; elsewhere in Swarm they have an effect. */
 const refused: Readonly<Record<string, string>> = {
   credential_spec: 'it is for Windows, and tsswarm runs on Linux',
-  stdin_open: 'it is not available in this version: tasks have no standard input',
 }
 
 /** Tells what of a service has no effect, and what this version cannot do. */

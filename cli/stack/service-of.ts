@@ -94,6 +94,7 @@ function containerOf(image: string, service: Section, names: StackNames): Contai
     env: environmentOf(service),
     groups: [],
     tty: service.bool('tty') ?? false,
+    openStdin: service.bool('stdin_open') ?? false,
     readOnly: service.bool('read_only') ?? false,
     mounts: [...mountsOf(service, names)],
     capAdd: service.texts('cap_add').map(capability),

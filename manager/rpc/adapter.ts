@@ -148,6 +148,8 @@ async function runLong(
   let untrack = (): void => {}
   call.on('cancelled', () => controller.abort())
   call.on('error', () => controller.abort())
+  // Several writers may wait for room at once, each for a moment.
+  call.setMaxListeners(0)
   try {
     const caller = deps.callerOf(call, policy)
     const cut = (reason: SwarmError): void => {

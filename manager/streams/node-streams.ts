@@ -41,10 +41,8 @@ export function nodeStreams({ selfNodeId, hub, openRelay }: NodeStreamsDeps): Op
         release()
         relay.close(error)
       },
-      lost: neverLost,
+      // What is lost between managers shows where it is read.
+      lost: childController().controller.signal,
     }
   }
 }
-
-/** What is lost between managers shows where it is read. */
-const neverLost = new AbortController().signal

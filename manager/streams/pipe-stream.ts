@@ -1,4 +1,5 @@
 // Joins a client's call with a stream into a container: frames are passed on as they come, and no faster than they are taken.
+import { isToldByPeer } from '../../proto/codec/grpc-error.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
 import type { NodeStream } from './stream-hub.ts'
@@ -18,9 +19,11 @@ export async function pipeStream(
 ): Promise<void> {
   const gone = new SwarmError('CANCELLED', 'the client has gone')
   let closedBy: SwarmError | undefined = gone
+  // Signals may live longer than this.
+  const undo: (() => void)[] = []
   try {
-    const lost = aborted(node.lost, lostNode())
-    const left = aborted(signal, gone)
+    const lost = aborted(node.lost, lostNode(), undo)
+    const left = aborted(signal, gone, undo)
     const up = pump(frames, (frame) => node.send(frame))
     // A client that ends its side waits for the rest; one that breaks is gone.
     const broken = up.then(
@@ -31,6 +34,7 @@ export async function pipeStream(
     await Promise.race([down(node, send, passedOn), broken, lost, left])
     closedBy = undefined
   } finally {
+    for (const one of undo) one()
     node.close(closedBy)
   }
 }
@@ -55,7 +59,8 @@ async function down(
       if (frame.kind?.$case === 'ended') return
     }
   } catch (cause) {
-    if (cause instanceof SwarmError && cause.code !== 'CANCELLED') throw cause
+    if (cause instanceof SwarmError && cause.code !== 'CANCELLED' && isToldByPeer(cause))
+      throw cause
     throw lostNode(cause)
   }
   throw lostNode()
@@ -65,10 +70,12 @@ function lostNode(cause?: unknown): SwarmError {
   return new SwarmError('UNAVAILABLE', 'the connection to the node of the task was lost', { cause })
 }
 
-function aborted(signal: AbortSignal, reason: SwarmError): Promise<never> {
+function aborted(signal: AbortSignal, reason: SwarmError, undo: (() => void)[]): Promise<never> {
   const promise = new Promise<never>((_, reject) => {
+    const onAbort = (): void => reject(reason)
     if (signal.aborted) reject(reason)
-    signal.addEventListener('abort', () => reject(reason), { once: true })
+    signal.addEventListener('abort', onAbort, { once: true })
+    undo.push(() => signal.removeEventListener('abort', onAbort))
   })
   promise.catch(() => {})
   return promise

@@ -38,6 +38,11 @@ export function errorFromGrpc(err: unknown): SwarmError {
   )
 }
 
+/** Whether the other side worded it itself; else it is the transport that tells of a broken connection. */
+export function isToldByPeer({ cause }: SwarmError): boolean {
+  return !isServiceError(cause) || cause.metadata?.get(errorCodeKey)[0] !== undefined
+}
+
 function unexpected(err: unknown): SwarmError {
   const message = err instanceof Error ? err.message : String(err)
   return new SwarmError('INTERNAL', `unexpected error: ${message}`, { cause: err })

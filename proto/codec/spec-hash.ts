@@ -24,12 +24,13 @@ export function hashTaskSpec(spec: TaskSpec): SpecHash {
 }
 
 function saidOfContainer(spec: ContainerSpec): object {
-  const { secrets, configs, mounts, ...container } = spec
+  const { secrets, configs, mounts, openStdin, ...container } = spec
   return {
     ...container,
     mounts: mounts.map(saidOfMount),
     ...(secrets.length === 0 ? {} : { secrets }),
     ...(configs.length === 0 ? {} : { configs }),
+    ...(openStdin ? { openStdin } : {}),
   }
 }
 

@@ -68,6 +68,7 @@ function containerJson(container: ContainerSpec): Readonly<Record<string, Json>>
       User: container.user,
       Groups: container.groups,
       TTY: container.tty,
+      OpenStdin: container.openStdin,
       ReadOnly: container.readOnly,
       StopSignal: container.stopSignal,
     }),

@@ -62,6 +62,11 @@ const onNodes: readonly TaskFeature[] = [
   },
   { words: 'DNS settings', level: optionsLevel, isUsed: ({ dns }) => !saysNothing(dns) },
   {
+    words: 'open standard input',
+    level: optionsLevel,
+    isUsed: ({ container }) => container.openStdin,
+  },
+  {
     words: 'OOM preferences',
     level: optionsLevel,
     isUsed: ({ oomScoreAdj }) => oomScoreAdj !== 0,

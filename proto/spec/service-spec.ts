@@ -66,6 +66,8 @@ export const containerSpec = z
     groups: z.array(text).max(64).readonly().default([]),
     init: z.boolean().optional(),
     tty: z.boolean().default(false),
+    /** For `attach`; without it the standard input is empty. */
+    openStdin: z.boolean().default(false),
     readOnly: z.boolean().default(false),
     stopSignal: text.default(''),
     stopGraceMs: durationMs.default(10_000),

@@ -1,13 +1,17 @@
 // Containers that are none: their programs run on this host, with real pipes. For tests of how streams travel.
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { constants } from 'node:os'
+import { PassThrough } from 'node:stream'
 import { SwarmError } from '../../proto/errors.ts'
-import type { ExecOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
+import type { AttachOpen, ExecOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
 import { walkInRoot } from '../../proto/lib/rooted-files.ts'
 import type {
+  AttachedContainer,
   AttachedProgram,
   ContainerStreams,
   ContainerUsage,
+  OutputChunk,
 } from '../../worker/streams/container-streams.ts'
 
 export class LocalContainers implements ContainerStreams {
@@ -16,6 +20,11 @@ export class LocalContainers implements ContainerStreams {
   /** What exec was asked for. */
   readonly asked: ExecOpen[] = []
   readonly sizes: unknown[] = []
+  /** What attach finds, once startMain was called. */
+  main: ChildProcessWithoutNullStreams | undefined
+  /** Clients of it. */
+  attached = 0
+  #isMainOpen = false
   cpuTotalNanos = 0
   /** Folder that stands for their file systems. */
   root = '/nowhere'
@@ -53,6 +62,40 @@ export class LocalContainers implements ContainerStreams {
         child.stdout.destroy()
         child.stderr.destroy()
         await ended
+      },
+    }
+  }
+
+  /** The first process of every container. */
+  startMain(script: string, openStdin: boolean): void {
+    this.main = spawn('/bin/sh', ['-c', script], { stdio: 'pipe' })
+    this.#isMainOpen = openStdin
+  }
+
+  async attach(id: string, _request: AttachOpen): Promise<AttachedContainer> {
+    this.#check(id)
+    const { main } = this
+    if (main === undefined) throw new SwarmError('FAILED_PRECONDITION', 'it is not running')
+    this.attached += 1
+    const life = new AbortController()
+    const ended = once(main, 'exit', { signal: life.signal })
+    ended.catch(() => {})
+    return {
+      ...{ tty: false, hasInput: this.#isMainOpen },
+      input: new PassThrough().on('data', (chunk) => main.stdin.write(chunk)),
+      output: outputsOf(main, life.signal),
+      ended: ended.then(([code]) => ({ exitCode: Number(code), err: '' })),
+      resize: async (size) => {
+        this.sizes.push(size)
+      },
+      signal: (name) => main.kill(name as NodeJS.Signals),
+      leave: async () => {
+        this.attached -= 1
+        life.abort()
+      },
+      hangUp: async () => {
+        if (!life.signal.aborted) this.attached -= 1
+        life.abort()
       },
     }
   }
@@ -98,4 +141,36 @@ export class LocalContainers implements ContainerStreams {
     if (this.#ids.has(id)) return
     throw new SwarmError('NOT_FOUND', `No such container: ${id}`)
   }
+}
+
+/** From the call on, in the order in which they are seen. */
+function outputsOf(
+  main: ChildProcessWithoutNullStreams,
+  signal: AbortSignal,
+): AsyncIterable<OutputChunk> {
+  const { stdout, stderr } = main
+  const chunks: OutputChunk[] = []
+  let open = 2
+  let wake = (): void => {}
+  for (const emitter of [main, stdout, stderr]) emitter.setMaxListeners(0)
+  const take = (stream: OutputChunk['stream']) => (data: Buffer) => {
+    chunks.push({ stream, data })
+    wake()
+  }
+  const end = (): void => {
+    open -= 1
+    wake()
+  }
+  stdout.on('data', take('stdout')).on('end', end)
+  stderr.on('data', take('stderr')).on('end', end)
+  signal.addEventListener('abort', () => wake(), { once: true })
+  return (async function* () {
+    while (!signal.aborted && (open > 0 || chunks.length > 0)) {
+      yield* chunks.splice(0)
+      if (open === 0 || signal.aborted) continue
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+  })()
 }

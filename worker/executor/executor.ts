@@ -39,6 +39,8 @@ export interface ContainerConfig {
   readonly dns?: DnsConfig
   readonly readOnly?: boolean
   readonly tty?: boolean
+  /** Its standard input can be written to from outside, and stays open. */
+  readonly openStdin?: boolean
   /** Runs a reaper as pid 1. */
   readonly init?: boolean
   /** `SIGTERM`, `TERM` or a number; default: the image's, else SIGTERM. */

@@ -2,6 +2,7 @@
 // how it gets there (stream-server.ts).
 import type { Writable } from 'node:stream'
 import type {
+  AttachOpen,
   ContainerProcess,
   ExecOpen,
   TaskUsage,
@@ -32,6 +33,27 @@ export interface AttachedProgram {
   hangUp(): Promise<void>
 }
 
+export interface OutputChunk {
+  readonly stream: 'stdout' | 'stderr'
+  readonly data: Uint8Array
+}
+
+/** The standard streams of a container's first process. */
+export interface AttachedContainer extends Pick<AttachedProgram, 'input' | 'resize' | 'signal'> {
+  /** It has a terminal. */
+  readonly tty: boolean
+  /** Its standard input is open. Else `input` takes nothing. */
+  readonly hasInput: boolean
+  /** Both outputs in order, from the call on; until the container has ended. */
+  readonly output: AsyncIterable<OutputChunk>
+  /** How the container ended. Errors: CANCELLED (let go before). */
+  readonly ended: Promise<ExecEnd>
+  /** Lets it go once it has what was sent to it, or does not take it for a second. */
+  leave(): Promise<void>
+  /** Lets it go; it runs on. Resolves when nothing of this is left. */
+  hangUp(): Promise<void>
+}
+
 /** Of one container; all of it a sum since its start, but memory and pids. */
 export type ContainerUsage = Omit<
   TaskUsage,
@@ -42,6 +64,8 @@ export type ContainerUsage = Omit<
 export interface ContainerStreams {
   /** A new process in it. With `detach` it goes on by itself. Errors: INVALID_ARGUMENT (user, working directory). */
   exec(id: string, request: ExecOpen): Promise<AttachedProgram>
+  /** Its own standard streams. */
+  attach(id: string, request: AttachOpen): Promise<AttachedContainer>
   /** A place in its file system, walked without leaving it; its folder is to be closed. Errors: RootedError. */
   place(id: string, path: string, followLast: boolean): Promise<HeldPlace>
   /** A connection to a port of its loopback address; how it ended says whether it was made. */

@@ -56,6 +56,8 @@ export async function joinProgram(
   }
 }
 
+export type Controls = Pick<AttachedProgram, 'input' | 'resize' | 'signal'>
+
 /** Sends no faster than it is taken. */
 export async function forward(
   chunks: AsyncIterable<Buffer> | readonly Buffer[],
@@ -65,12 +67,12 @@ export async function forward(
 }
 
 /** Until the other end says no more. */
-async function takeFrames(program: AttachedProgram, io: StreamIo): Promise<void> {
+export async function takeFrames(program: Controls, io: StreamIo): Promise<void> {
   for await (const { kind } of io.frames) await takeFrame(program, kind, io.signal)
 }
 
 async function takeFrame(
-  program: AttachedProgram,
+  program: Controls,
   kind: StreamFrame['kind'],
   signal: AbortSignal,
 ): Promise<void> {

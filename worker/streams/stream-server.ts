@@ -16,6 +16,7 @@ import type { MessageStream } from '../../proto/lib/message-stream.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { ManagerAddress } from '../state-records.ts'
 import type { ContainerStreams } from './container-streams.ts'
+import { serveAttach } from './serve-attach.ts'
 import { serveCopy } from './serve-copy.ts'
 import { serveExec, serveForward } from './serve-exec.ts'
 import { serveTop, serveUsage } from './serve-figures.ts'
@@ -162,6 +163,8 @@ function serve(containers: ContainerStreams, open: StreamOpen, io: StreamIo): Pr
   switch (what?.$case) {
     case 'exec':
       return serveExec(containers, { id, exec: what.value }, io)
+    case 'attach':
+      return serveAttach(containers, { id, attach: what.value }, io)
     case 'copy':
       return serveCopy(containers, { id, copy: what.value }, io)
     case 'forward':

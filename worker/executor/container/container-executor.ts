@@ -338,9 +338,10 @@ export class ContainerExecutor implements Executor {
       await container.save('memory')
     }
     goOn()
-    const tty = config.tty ?? false
+    const { id, tty = false, openStdin = false } = config
     const keepsLog = config.log?.kind !== 'none'
-    const pid = await tools.runtime.create({ id: config.id, paths, layers, tty, keepsLog }, signal)
+    const request = { id, paths, layers, tty, openStdin, keepsLog }
+    const pid = await tools.runtime.create(request, signal)
     this.#identify(container, pid)
     await this.#attach(container, signal)
     goOn()

@@ -2,7 +2,7 @@
 // lines out.
 import type { LogLine } from '../executor.ts'
 
-interface Part {
+export interface LogPart {
   readonly stream: 'stdout' | 'stderr'
   readonly timestamp: string
   readonly isLast: boolean
@@ -20,24 +20,33 @@ const space = 32
 /** A longer line comes in pieces: memory is bounded although containers write what they like. */
 const lineBytesMax = 256 * 1024
 
-/** Puts chunks of a log file together to lines. Damaged lines (a crash of the host) are left out. */
-export class LogDecoder {
-  readonly #pending = new Map<LogLine['stream'], Pending>()
+/** Cuts chunks of a log file into its parts. Damaged ones (a crash of the host) are left out. */
+export class LogSplitter {
   #rest: Buffer = Buffer.alloc(0)
 
-  /** The lines that are complete now, oldest first. */
-  push(chunk: Buffer): readonly LogLine[] {
-    const lines: LogLine[] = []
+  /** The parts that are complete now, oldest first; their data are of the chunk's memory. */
+  push(chunk: Buffer): readonly LogPart[] {
+    const parts: LogPart[] = []
     let start = 0
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
     for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, start)) {
       const part = parseLogPart(bytes.subarray(start, end))
       start = end + 1
-      const line = part === undefined ? undefined : this.#add(part)
-      if (line !== undefined) lines.push(line)
+      if (part !== undefined) parts.push(part)
     }
     this.#rest = Buffer.from(bytes.subarray(start))
-    return lines
+    return parts
+  }
+}
+
+/** Puts chunks of a log file together to lines. */
+export class LogDecoder {
+  readonly #pending = new Map<LogLine['stream'], Pending>()
+  readonly #splitter = new LogSplitter()
+
+  /** The lines that are complete now, oldest first. */
+  push(chunk: Buffer): readonly LogLine[] {
+    return this.#splitter.push(chunk).flatMap((part) => this.#add(part) ?? [])
   }
 
   /** What began a line and did not end it, once nothing more can come. */
@@ -51,7 +60,7 @@ export class LogDecoder {
     return lines
   }
 
-  #add(part: Part): LogLine | undefined {
+  #add(part: LogPart): LogLine | undefined {
     const { stream } = part
     const pending = this.#pending.get(stream)
     if (pending === undefined && part.isLast) {
@@ -70,7 +79,7 @@ export class LogDecoder {
 }
 
 /** One line of the file without its end; undefined when it is damaged. */
-export function parseLogPart(line: Buffer): Part | undefined {
+export function parseLogPart(line: Buffer): LogPart | undefined {
   const first = line.indexOf(space)
   const second = line.indexOf(space, first + 1)
   if (first < 0 || second < 0 || line[second + 2] !== space) return undefined

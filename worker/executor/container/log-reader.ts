@@ -64,7 +64,7 @@ interface LogFile {
 }
 
 /** A place in the files of one log, that survives their rotation. */
-class LogCursor {
+export class LogCursor {
   readonly #path: string
   #file: FileHandle | undefined
   #inode = 0
@@ -79,6 +79,23 @@ class LogCursor {
     // Again only when a file was rotated in the middle of it.
     while (!(await cursor.#begin(options)));
     return cursor
+  }
+
+  /** At the present end. */
+  static async atEnd(path: string): Promise<LogCursor> {
+    const cursor = new LogCursor(path)
+    for (let isThere = false; !isThere; ) {
+      const newest = (await logFiles(path)).at(-1)
+      isThere = newest === undefined || (await cursor.#switchTo(newest, 0))
+    }
+    cursor.#offset = (await cursor.#file?.stat())?.size ?? 0
+    return cursor
+  }
+
+  /** Whether its file was rotated out of the log, so that it cannot be told what came after it. */
+  async isLost(): Promise<boolean> {
+    if (this.#file === undefined) return false
+    return (await this.#file.stat()).nlink === 0
   }
 
   /** Everything up to the present end, over all newer files. */
@@ -241,8 +258,8 @@ function endsOfLines(bytes: Buffer): readonly number[] {
 }
 
 /** Tells when the log may have grown. */
-function watchFolder(
-  source: LogSource,
+export function watchFolder(
+  source: Pick<LogSource, 'path' | 'ended' | 'clock'>,
   signal: AbortSignal,
 ): { next(): Promise<void>; stop(): void } {
   let isNews = false

@@ -32,6 +32,7 @@ export interface CreateRequest {
   readonly layers: LowerLayers
   readonly tty: boolean
   readonly keepsLog: boolean
+  readonly openStdin: boolean
 }
 
 const commandTimeoutMs = 30_000
@@ -148,7 +149,7 @@ export class OciRuntime {
     })
   }
 
-  #conmonArgv({ id, paths, tty, keepsLog }: CreateRequest): readonly string[] {
+  #conmonArgv({ id, paths, tty, openStdin, keepsLog }: CreateRequest): readonly string[] {
     const { conmonPath, host } = this.#options
     return [
       ...[conmonPath, '--api-version', '1', '-c', id, '-u', id, '-n', id],
@@ -162,6 +163,8 @@ export class OciRuntime {
       // either way, because nothing syncs while a container runs.
       '--no-sync-log',
       ...(tty ? ['-t'] : []),
+      // Open also after a client that wrote to it: the next one may come. Swarm's tasks have no "stdin once".
+      ...(openStdin ? ['-i', '--leave-stdin-open'] : []),
     ]
   }
 }

@@ -1,14 +1,20 @@
 // What can be done in the containers that run on this host, for real.
 import { readFile } from 'node:fs/promises'
-import type { ContainerProcess, ExecOpen } from '../../../proto/gen/tsswarm/v1/streams.ts'
+import type {
+  AttachOpen,
+  ContainerProcess,
+  ExecOpen,
+} from '../../../proto/gen/tsswarm/v1/streams.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import { type HeldPlace, readInRoot, walkInRoot } from '../../../proto/lib/rooted-files.ts'
 import type {
+  AttachedContainer,
   AttachedProgram,
   ContainerStreams,
   ContainerUsage,
 } from '../../streams/container-streams.ts'
 import type { SpawnHelper } from '../spawn/spawn-helper.ts'
+import { attachTo } from './attachment.ts'
 import type { CgroupVersion } from './cgroups.ts'
 import type { Container } from './container.ts'
 import { startExec } from './exec-program.ts'
@@ -53,6 +59,13 @@ export class RunningContainers implements ContainerStreams {
     const { runtimePath, runtimeDir, helper, clock } = this.#options
     const tools = { runtimePath, runtimeDir, helper, clock, containerId: id }
     return await startExec({ ...tools, dir, process, tty, size, detach })
+  }
+
+  async attach(id: string, request: AttachOpen): Promise<AttachedContainer> {
+    const container = await this.#options.find(id)
+    const wish = { wantsInput: request.interactive, size: request.size }
+    const { helper, clock } = this.#options
+    return await attachTo(container, wish, { helper, clock })
   }
 
   async processes(id: string): Promise<readonly ContainerProcess[]> {

@@ -58,6 +58,7 @@ t.test('an image alone is one replica with every default', async (t) => {
         user: '',
         groups: [],
         tty: false,
+        openStdin: false,
         readOnly: false,
         stopSignal: '',
         stopGraceMs: 10_000,
@@ -126,7 +127,7 @@ t.test('every flag of create lands in its field', async (t) => {
   const file = join(t.testdir({ env: 'FROM_FILE=1\nA=file\n' }), 'env')
   const spec = create(
     `--name web --label tier=front --replicas 3 --container-label c=1 --entrypoint "sh -c" --hostname h --env-file ${file} ` +
-      '-e A=1 -e HOME -w /srv -u 1000:1000 --group video --init -t --read-only --stop-signal SIGINT --stop-grace-period 3s ' +
+      '-e A=1 -e HOME -w /srv -u 1000:1000 --group video --init -it --read-only --stop-signal SIGINT --stop-grace-period 3s ' +
       '--mount source=data,target=/data --cap-add net_admin --cap-drop CAP_CHOWN --host db:10.0.0.5 --sysctl net.core.somaxconn=1 ' +
       '--ulimit nofile=10:20 --limit-cpu 0.5 --limit-memory 64M --limit-pids 100 --reserve-cpu .25 --reserve-memory 32M ' +
       "--restart-condition on-failure --restart-delay 1s --restart-max-attempts 3 --restart-window 1m --constraint 'node.role==worker' " +
@@ -147,6 +148,7 @@ t.test('every flag of create lands in its field', async (t) => {
     groups: ['video'],
     init: true,
     tty: true,
+    openStdin: true,
     readOnly: true,
     stopSignal: 'SIGINT',
     stopGraceMs: 3_000,

@@ -261,7 +261,6 @@ t.test('what cannot be is refused before anything is written, with file and line
       'services: {a: {image: i, dns: 1.1.1.1}}',
       /f\.yml:1:31: services\.a\.dns: would hide the names of services/,
     ],
-    ['services: {a: {image: i, stdin_open: true}}', /stdin_open: it is not available/],
     ['services: {a: {image: i, credential_spec: {file: x}}}', /credential_spec: it is for Windows/],
     ['services: {a: {image: i, isolation: hyperv}}', /isolation: it is for Windows/],
     [

@@ -33,6 +33,7 @@ t.test('any difference changes the hash', async (t) => {
     withContainer({ env: ['A=1', 'B=2'] }),
     withContainer({ env: ['B=2', 'A=1'] }),
     withContainer({ init: false }),
+    withContainer({ openStdin: true }),
   ].map(hashTaskSpec)
   t.equal(new Set(hashes).size, hashes.length)
   t.match(hashes[0], /^[0-9a-f]{32}$/)

@@ -39,6 +39,7 @@ t.test('a service with everything, and one with nothing', async (t) => {
         groups: ['video'],
         init: true,
         tty: true,
+        openStdin: true,
         readOnly: true,
         stopSignal: 'SIGINT',
         stopGraceMs: 3_000,

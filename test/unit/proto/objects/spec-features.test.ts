@@ -39,6 +39,7 @@ const rows: readonly (readonly [string, Partial<TaskInput>, string, number])[] =
   ['container.configs', container({ configs: [{ source: 'cfg' }] }), 'secrets or configs', 5],
   ['container.healthcheck', container({ healthcheck: { test: ['NONE'] } }), 'health checks', 5],
   ['container.healthcheck', container({ healthcheck: { retries: 2 } }), 'health checks', 5],
+  ['container.openStdin', container({ openStdin: true }), 'open standard input', 5],
   ['mount.bindNonRecursive', mount({ bindNonRecursive: true }), 'options of mounts', 5],
   ['mount.readOnlyNonRecursive', mount({ readOnlyNonRecursive: true }), 'options of mounts', 5],
   ['mount.readOnlyForceRecursive', mount({ readOnlyForceRecursive: true }), 'options of mounts', 5],
