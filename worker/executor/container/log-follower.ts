@@ -19,7 +19,10 @@ export async function followOutput(
   source: FollowedLog,
   signal: AbortSignal,
 ): Promise<AsyncGenerator<OutputChunk, void, undefined>> {
-  return follow(await LogCursor.atEnd(source.path), source, signal)
+  const cursor = await LogCursor.atEnd(source.path)
+  // Also when nobody began to read.
+  signal.addEventListener('abort', () => void cursor.close().catch(() => {}), { once: true })
+  return follow(cursor, source, signal)
 }
 
 async function* follow(

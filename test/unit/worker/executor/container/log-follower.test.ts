@@ -1,8 +1,10 @@
+import { readdirSync, readlinkSync } from 'node:fs'
 import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../../../proto/lib/clock.ts'
 import { chunksOf, followOutput } from '../../../../../worker/executor/container/log-follower.ts'
 import { LogSplitter } from '../../../../../worker/executor/container/log-format.ts'
+import { untilSeen } from '../../../../support/until.ts'
 
 const stamp = '2026-01-01T00:00:00.000000000+00:00'
 const never = new AbortController().signal
@@ -85,8 +87,20 @@ t.test('a log that began after the call, and one that nobody wants any more', as
   await log.add('stdout F first')
   t.match(await first, { value: { stream: 'stdout', data: Buffer.from('first\n') } })
   const rest = output.next()
+  const unread = await followOutput(log.source, life.signal)
+  const held = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === log.source.path
+      } catch {
+        return false
+      }
+    }).length
+  t.equal(held(), 2)
   life.abort()
   t.equal((await rest).done, true)
+  t.equal((await unread.next()).done, true)
+  await untilSeen('no file is held open', async () => held() === 0)
 })
 
 t.test('who reads so slowly that the log was rotated away is told', async (t) => {
