@@ -149,7 +149,9 @@ function unhealthy(exitCode: number, health: TaskHealth): TaskAction {
   const code = exitCode === 0 ? [] : [`non-zero exit (${exitCode})`]
   const times =
     health.failures === 1 ? 'its health check' : `${health.failures} health checks in a row`
-  const last = health.output === '' ? '' : `, the last with ${health.output}`
+  // On one line, as it stands in tables and beside progress; the health log has it as it came.
+  const output = health.output.trim().replace(/\s+/g, ' ')
+  const last = output === '' ? '' : `, the last with ${output}`
   const why = `dockerexec: unhealthy container (${times} failed${last})`
   return report(TaskState.FAILED, 'started', ['task', ...code, why].join(': '))
 }

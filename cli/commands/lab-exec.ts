@@ -1,6 +1,6 @@
 // `tsswarm lab exec`
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { defineCommand } from '../command.ts'
@@ -55,7 +55,10 @@ function shim(runDir: string, program: readonly string[]): string {
   const bin = join(runDir, 'bin')
   mkdirSync(bin, { recursive: true, mode: 0o755 })
   const words = program.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
-  writeFileSync(join(bin, 'tsswarm'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 })
+  // Renamed into place: another `lab exec` may be running it, and a file being written cannot be executed.
+  const fresh = join(bin, `.tsswarm-${process.pid}`)
+  writeFileSync(fresh, `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 })
+  renameSync(fresh, join(bin, 'tsswarm'))
   return bin
 }
 

@@ -232,7 +232,8 @@ export async function waitForServices(
         if (!controller.signal.aborted) settled += 1
       } catch (err) {
         if (!(err instanceof SwarmError) || ctx.signal.aborted) throw err
-        failures.push(`service ${service.name}: ${err.message}`)
+        const subject = `service ${service.name}`
+        failures.push(err.message.startsWith(subject) ? err.message : `${subject}: ${err.message}`)
       }
     }
   } finally {

@@ -87,6 +87,8 @@ t.test('what a health check says comes before ports and before the end', async (
     step(S.RUNNING, exited(137), health('unhealthy', 3)),
     `704 started task: non-zero exit (137): ${words} (3 health checks in a row failed, the last with exit code 1)`,
   )
+  const page = { health: { ...health('unhealthy', 3).health, output: 'status 404:\n<BODY>\n' } }
+  t.match(step(S.RUNNING, exited(137), page), /, the last with status 404: <BODY>\)$/, 'one line')
   t.match(step(S.RUNNING, exited(0), health('unhealthy', 1)), `started task: ${words} (its health`)
   t.equal(step(S.RUNNING, exited(0), health('healthy')), '576 finished')
 })
