@@ -4,6 +4,7 @@ import { type CommandResult, runCommand } from '../../proto/lib/command.ts'
 import { labRemains } from '../support/lab-remains.ts'
 import { labNameHere } from '../support/test-lab.ts'
 import { untilSeen } from '../support/until.ts'
+import { exampleStacks } from './examples/stacks.ts'
 
 const name = labNameHere('example')
 const nothing = { processes: [], mounts: [], cgroups: [], namespaces: [], links: [], folders: [] }
@@ -47,7 +48,11 @@ async function nodeState(host: string): Promise<string> {
 }
 
 /** A lab with the example in it, which answers on both nodes; the first bytes of the lab's addresses. */
-async function deploy(): Promise<{ readonly w1: string; readonly prefix: string }> {
+async function deploy(): Promise<{
+  readonly m1: string
+  readonly w1: string
+  readonly prefix: string
+}> {
   await must('up', '--managers', '1', '--workers', '1')
   const create = ['sh', 'cluster-examples/hello/create.sh', '--replicas', '2']
   await must('exec', 'm1', '--', ...create)
@@ -57,15 +62,19 @@ async function deploy(): Promise<{ readonly w1: string; readonly prefix: string 
     if (new RegExp(`^hello from ${host}$[^]*^task: hello\\.[12]\\.`, 'm').test(text)) continue
     throw new Error(`${host} answers: ${text}`)
   }
-  const w1 = list.get('w1')?.address ?? ''
-  return { w1, prefix: w1.slice(0, w1.lastIndexOf('.') + 1) }
+  const [m1 = '', w1 = ''] = ['m1', 'w1'].map((host) => list.get(host)?.address)
+  return { m1, w1, prefix: w1.slice(0, w1.lastIndexOf('.') + 1) }
 }
 
 t.test('the example answers, through a kill and a cut, and lab down leaves nothing', async (t) => {
-  const { w1, prefix } = await deploy()
+  const { m1, w1, prefix } = await deploy()
   for (const [kind, found] of Object.entries(await labRemains(name, prefix))) {
     t.ok(found.length > 0, `${kind} of a lab that runs are seen`)
   }
+  await t.test('the examples that are stacks', async (t) => {
+    const run = (...argv: readonly string[]) => lab('exec', 'm1', '--', ...argv)
+    await exampleStacks(t, { run, addresses: { m1, w1 } })
+  })
   await must('kill', 'w1')
   t.equal((await hosts()).get('w1')?.state, 'stopped')
   t.match(await answer(w1), /hello from w1/, 'without its daemon')
