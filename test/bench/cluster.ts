@@ -27,6 +27,8 @@ export interface BenchClient {
   runningCount(service: string): Promise<number>
   /** The host of each task that runs and shall run, of all services. */
   runningHosts(): Promise<readonly string[]>
+  /** Of its last update, in Swarm's words; undefined before the first. */
+  updateState(service: string): Promise<string | undefined>
   /** Hosts that are seen down. */
   downHosts(): Promise<readonly string[]>
   /** Host of the leader; undefined when there is none. */
@@ -50,6 +52,9 @@ export interface BenchCluster {
   type(host: string, ...args: readonly string[]): Promise<void>
   /** Any program on the host. */
   run(host: string, ...argv: readonly string[]): Promise<void>
+  address(host: string): string
+  /** Of the container of the service's task on that host. Errors: NOT_FOUND. */
+  taskPid(host: string, service: string): Promise<number>
   /** Types what starts a single container on m1; resolves when it runs. */
   typeOne(name: string): Promise<void>
   removeOne(name: string): Promise<void>

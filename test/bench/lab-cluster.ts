@@ -74,6 +74,19 @@ export class LabCluster implements BenchCluster {
     await this.#running().run(host, ...argv)
   }
 
+  address(host: string): string {
+    return this.#running().address(host)
+  }
+
+  async taskPid(host: string, service: string): Promise<number> {
+    const views = await this.#running().taskViews('m1', service)
+    const found = views.find(
+      ({ task, nodeHostname }) => nodeHostname === host && task?.state === TaskState.RUNNING,
+    )
+    if (found?.task !== undefined) return found.task.pid
+    throw new SwarmError('NOT_FOUND', `no task of ${service} runs on ${host}`)
+  }
+
   async typeOne(name: string): Promise<void> {
     await this.onHost('m1', async (client) => {
       await this.type('m1', 'service', 'create', '--detach', '--name', name, 'lab/hello')
@@ -152,6 +165,10 @@ function benchClient(client: LabClient): BenchClient {
     runningCount: async (reference) => {
       const { service } = await client.call(ControlService.getService, { reference })
       return service?.runningTasks ?? 0
+    },
+    updateState: async (reference) => {
+      const { service } = await client.call(ControlService.getService, { reference })
+      return service?.service?.updateStatus?.state
     },
     runningHosts: async () => {
       const tasks = await listTasks(client)

@@ -12,6 +12,7 @@ const benchmarks: Readonly<Record<string, (context: BenchContext) => Promise<obj
   deploy: async (context) => (await import('./deploy.ts')).runDeployBench(context),
   failover: async (context) => (await import('./failover.ts')).runFailoverBench(context),
   nodeloss: async (context) => (await import('./nodeloss.ts')).runNodelossBench(context),
+  update: async (context) => (await import('./update.ts')).runUpdateBench(context),
   network: async (context) => (await import('./network.ts')).runNetworkBench(context),
   health: async (context) => (await import('./health.ts')).runHealthBench(context),
   dns: async (context) => (await import('./dns.ts')).runDnsBench(context),

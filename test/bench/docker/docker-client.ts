@@ -30,6 +30,10 @@ const servicesSchema = z.array(
   }),
 )
 
+const updateSchema = z.object({
+  UpdateStatus: z.object({ State: z.string() }).optional(),
+})
+
 const infoSchema = z.object({ Swarm: z.object({ NodeID: z.string() }) })
 
 /** As long as Docker may be without a leader, and half as long again. */
@@ -105,6 +109,8 @@ export function dockerClient(
       const filters = encodeURIComponent(JSON.stringify({ name: [service] }))
       return runningOf(await api.get(`/services?status=true&filters=${filters}`), service)
     },
+    updateState: async (name) =>
+      updateSchema.parse(await api.get(`/services/${name}`)).UpdateStatus?.State,
     runningHosts: async () => {
       const filters = encodeURIComponent(JSON.stringify({ 'desired-state': ['running'] }))
       const ids = runningNodeIds(await api.get(`/tasks?filters=${filters}`))

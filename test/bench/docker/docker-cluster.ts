@@ -65,6 +65,7 @@ export class DockerCluster implements BenchCluster {
   readonly #size: ClusterSize
   readonly #hosts: readonly string[]
   readonly #namesById = new Map<string, string>()
+  #network: LabNetwork | undefined
   #ended = false
 
   constructor(name: string, size: ClusterSize) {
@@ -81,6 +82,19 @@ export class DockerCluster implements BenchCluster {
     return this.#directory
   }
 
+  /** Errors: CANCELLED before it is up. */
+  address(host: string): string {
+    if (this.#network !== undefined) return hostAddress(this.#network, host)
+    throw new SwarmError('CANCELLED', `Docker's side ${this.#lab} is not up`)
+  }
+
+  async taskPid(host: string, service: string): Promise<number> {
+    const label = `label=com.docker.swarm.service.name=${service}`
+    const [id = ''] = (await this.#output(host, 'ps', '--quiet', '--filter', label)).split('\n')
+    if (id === '') throw new SwarmError('NOT_FOUND', `no task of ${service} runs on ${host}`)
+    return Number(await this.#output(host, 'inspect', '--format', '{{.State.Pid}}', id))
+  }
+
   async up(): Promise<void> {
     await this.#remove()
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
@@ -90,6 +104,7 @@ export class DockerCluster implements BenchCluster {
       hosts: this.#hosts,
     }
     await createTopology(network)
+    this.#network = network
     const archive = join(this.#directory, 'hello.tar')
     writeFileSync(archive, await buildHelloImage())
     await Promise.all(

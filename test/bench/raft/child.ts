@@ -1,15 +1,19 @@
-// Parts of the Raft benchmark that need a process of their own: started with one message, heard until they answer.
+// Parts of benchmarks that need a process of their own: started with one message, heard until they answer.
 import { type ChildProcess, fork } from 'node:child_process'
 
-/** A script of this folder, started; `ask` resolves with its next answer. */
+/** A script, its path from this folder, started; `ask` resolves with its next answer. */
 export class BenchChild {
   readonly #child: ChildProcess
   readonly #script: string
 
-  constructor(script: string) {
+  /** `enter`: an argv prefix that becomes its command by exec. */
+  constructor(script: string, enter: readonly string[] = []) {
     this.#script = script
-    this.#child = fork(new URL(`./${script}`, import.meta.url), {
+    const [execPath = process.execPath, ...before] = [...enter, process.execPath]
+    this.#child = fork(new URL(script, import.meta.url), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      execPath,
+      execArgv: before,
     })
   }
 

@@ -148,3 +148,11 @@ t.test('a manager leads when it says so of itself, and not when it finds no lead
     refused,
   )
 })
+
+t.test('the state of an update is that of the service, and none before the first', async (t) => {
+  const client = (answer: object) =>
+    dockerClient({ ...answering(undefined), get: async () => answer }, new Map())
+  const updated = { UpdateStatus: { State: 'completed', Message: 'update completed' } }
+  t.equal(await client(updated).updateState('web'), 'completed')
+  t.equal(await client({ ID: 'a' }).updateState('web'), undefined)
+})
