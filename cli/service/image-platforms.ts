@@ -1,6 +1,7 @@
 // Which platforms a service's tasks may be placed on: those for which the registry has its image, asked by the daemon that the command speaks
 // to, as Docker's client does. Source: swarm-semantics 2 (Placement.Platforms), 3.1 (--no-resolve-image).
-import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import { hasCode } from '../../proto/errors.ts'
+import { DaemonService, type ResolveImageResponse } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { Client } from '../client.ts'
 import type { CommandContext } from '../context.ts'
@@ -13,16 +14,15 @@ const platformsMax = 64
 const askMs = 30_000
 
 /**
- * The platforms of the image; undefined: its registry does not say, which is warned of unless this host has the image. A daemon that
- * cannot be asked is one of an earlier version.
+ * The platforms of the image; undefined: its registry does not say, which is warned of unless this host has the image, or the daemon
+ * is of a version that does not ask. Errors: CANCELLED.
  */
 export async function offeredPlatforms(
   ctx: CommandContext,
   client: Client,
   image: string,
 ): Promise<Platforms | undefined> {
-  const asked = client.call(DaemonService.resolveImage, { reference: image }, { timeoutMs: askMs })
-  const answer = await asked.catch(() => undefined)
+  const answer = await askedOf(client, image)
   if (answer === undefined) return undefined
   const { failure, isLocal, platforms } = answer
   if (failure === '') return platforms.slice(0, platformsMax)
@@ -32,6 +32,22 @@ export async function offeredPlatforms(
     )
   }
   return undefined
+}
+
+/** Undefined: that is not for this call to tell. */
+async function askedOf(
+  client: Client,
+  reference: string,
+): Promise<ResolveImageResponse | undefined> {
+  try {
+    return await client.call(DaemonService.resolveImage, { reference }, { timeoutMs: askMs })
+  } catch (err) {
+    if (hasCode(err, 'CANCELLED')) throw err
+    // Of what is no reference the managers' own refusal tells more.
+    if (hasCode(err, 'UNSUPPORTED', 'INVALID_ARGUMENT')) return undefined
+    const failure = err instanceof Error ? err.message : String(err)
+    return { digest: '', platforms: [], failure, isLocal: false }
+  }
 }
 
 /** Of a new service, or one whose image was changed; what the spec says itself stays. */

@@ -8,7 +8,11 @@ import { connectClient } from '../../cli/client.ts'
 import { type HandlerTable, serviceImplementation } from '../../manager/rpc/adapter.ts'
 import type { MethodPolicy } from '../../manager/rpc/policy.ts'
 import { ControlService, type LogLine } from '../../proto/gen/tsswarm/v1/control.ts'
-import { DaemonService, type InfoResponse } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import {
+  DaemonService,
+  type InfoResponse,
+  type ResolveImageResponse,
+} from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { seededRandom } from '../../proto/lib/random.ts'
 import { type CliRun, type CliSurroundings, runCommandLine } from './cli.ts'
@@ -54,13 +58,18 @@ export const anInfo: InfoResponse = {
   busFailure: '',
 }
 
+const anyPlatform: ResolveImageResponse = { digest: '', platforms: [], failure: '', isLocal: true }
+
 /** `at`: the socket of one that was closed. */
 export async function startTestDaemon(at?: string): Promise<TestDaemon> {
   const world = await aControlWorld()
   const socketPath = at ?? join(mkdtempSync(join(tmpdir(), 'tsswarm-cli-')), 'd.sock')
   mkdirSync(dirname(socketPath), { recursive: true })
   const control: TestDaemon['control'] = { ...world.api, serviceLogs: noLogs }
-  const daemon: TestDaemon['daemon'] = { info: async () => anInfo }
+  const daemon: TestDaemon['daemon'] = {
+    info: async () => anInfo,
+    resolveImage: async () => anyPlatform,
+  }
   const seen: { readonly method: string; readonly request: unknown }[] = []
   const server = new Server({ 'grpc.max_receive_message_length': 1024 * 1024 })
   const { caller } = world

@@ -61,8 +61,8 @@ export function isAboutLink(line: string): boolean {
 }
 
 /**
- * Runs a monitor until the signal aborts, and rings for the lines that concern us; and whenever one has begun to listen,
- * for what changed while none did.
+ * Runs a monitor until the signal aborts, and rings for the lines that concern us; and whenever one has begun to listen, or
+ * ended before, for what changed while none did.
  */
 export async function keepWatching(
   options: MonitorOptions,

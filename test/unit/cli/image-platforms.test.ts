@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { type ErrorCode, SwarmError } from '../../../proto/errors.ts'
 import type { ResolveImageResponse } from '../../../proto/gen/tsswarm/v1/daemon.ts'
 import { startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
 
@@ -46,6 +47,20 @@ t.test('one that nobody can say is placed anywhere, with a warning', async (t) =
   t.same(await platforms(daemon, 'web'), [])
   const quiet = await daemon.run('service create -d --name own here:1')
   t.equal(quiet.stderr, '', 'an image of this host may never have been in a registry')
+})
+
+t.test('a daemon that fails at it is told of, and one that cannot is not', async (t) => {
+  const { daemon } = await aDaemon(t, {})
+  const fail = (code: ErrorCode): void => {
+    daemon.daemon['resolveImage'] = async () => {
+      throw new SwarmError(code, 'the disk is full')
+    }
+  }
+  fail('INTERNAL')
+  const warned = await daemon.run('service create -d --name one app:1')
+  t.match(warned, { code: 0, stderr: /Warning: .*app:1: .*the disk is full/ })
+  fail('UNSUPPORTED')
+  t.match(await daemon.run('service create -d --name two app:1'), { code: 0, stderr: '' })
 })
 
 t.test('an update asks for a new image only, and drops what was of the former', async (t) => {

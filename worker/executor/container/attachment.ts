@@ -61,14 +61,21 @@ export async function attachTo(
     clock,
     keepsOlder: (config.log?.filesMax ?? severalFiles) > 1,
   }
-  const carrier = hasInput && wantsInput ? await startCarrier(container.paths.bundleDir) : undefined
-  const output = await followOutput(source, controller.signal)
-  const attached = new Attachment(container, carrier, {
-    ...tools,
-    life: { stopped: controller, release },
-  })
-  if (tty && size !== undefined) await attached.redraw(size)
-  return Object.assign(attached, { tty, hasInput, output })
+  let attached: Attachment | undefined
+  try {
+    const output = await followOutput(source, controller.signal)
+    const isCarried = hasInput && wantsInput
+    const carrier = isCarried ? await startCarrier(container.paths.bundleDir) : undefined
+    const life = { stopped: controller, release }
+    attached = new Attachment(container, carrier, { ...tools, life })
+    if (tty && size !== undefined) await attached.redraw(size)
+    return Object.assign(attached, { tty, hasInput, output })
+  } catch (err) {
+    controller.abort()
+    release()
+    await attached?.hangUp()
+    throw err
+  }
 }
 
 interface Life {

@@ -2,10 +2,12 @@ import t from 'tap'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import {
+  type Concern,
   concernOfRule,
   isAboutLink,
   isListening,
   keepWatching,
+  type MonitorOptions,
 } from '../../../../worker/network/host-watch.ts'
 import { until } from '../../../support/until.ts'
 
@@ -22,28 +24,42 @@ t.test('a monitor that listens is told apart from one that only runs', async (t)
   t.notOk(isListening('', 1))
 })
 
-t.test(
-  'a monitor that ends is started again, and each that listens looks for what was missed',
-  async (t) => {
-    let rings = 0
-    const options = {
-      prefix: [],
-      clock: systemClock,
-      log: silentLogger,
-      onChange: () => {
-        rings += 1
-      },
-    }
-    const stopping = new AbortController()
-    const listens = keepWatching(options, ['ip', 'monitor', 'link'], () => 'none', stopping.signal)
-    await until(() => rings === 1, 'it listens', 10_000)
-    const never = { ...options, onChange: () => t.fail('a program that never listens rang') }
-    const ends = keepWatching(never, ['true'], () => 'none', stopping.signal)
-    stopping.abort()
-    await Promise.all([listens, ends])
-    t.equal(rings, 1)
-  },
-)
+function ringing(): { readonly count: () => number; readonly options: MonitorOptions } {
+  let rings = 0
+  const onChange = (): void => {
+    rings += 1
+  }
+  const options = { prefix: [], clock: systemClock, log: silentLogger, onChange }
+  return { count: () => rings, options }
+}
+
+t.test('a monitor that crashes is started again, and what it missed is looked for', async (t) => {
+  const { count, options } = ringing()
+  const stopping = new AbortController()
+  const watching = keepWatching(options, ['true'], () => 'none', stopping.signal)
+  await until(() => count() >= 3, 'it was started three times', 10_000)
+  stopping.abort()
+  await watching
+  t.ok(count() < 20, 'but not without end')
+})
+
+t.test('one that lasts rings when it listens, and for what concerns us after that', async (t) => {
+  const { count, options } = ringing()
+  const stopping = new AbortController()
+  const seen: string[] = []
+  // What it tells of has happened by the time that it is known to listen.
+  const argv = ['sh', '-c', 'echo none; echo doubtful; exec ip monitor link']
+  const concernOf = (line: string): Concern => {
+    seen.push(line)
+    return line === 'doubtful' ? 'doubtful' : 'none'
+  }
+  const watching = keepWatching(options, argv, concernOf, stopping.signal)
+  await until(() => count() === 2, 'it listens, and one line concerned us', 10_000)
+  stopping.abort()
+  await watching
+  t.same(seen.slice(0, 2), ['none', 'doubtful'])
+  t.equal(count(), 2, 'its end by our own hand is no news')
+})
 
 t.test('elements we write ourselves are in doubt, all other rules are foreign', async (t) => {
   const element = 'add element inet tsswarm published { tcp . 80 }'
