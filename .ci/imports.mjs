@@ -77,7 +77,16 @@ const table = [
     may: ['cli/daemon', 'cli/host', 'manager', 'worker', 'proto', 'node:', grpc, 'yaml', 'zod'],
   },
   // The check of nftables asks of the kernel what the data plane will: the same script.
-  { of: 'cli/host', may: ['cli/host', 'proto', 'node:', 'worker/network/nft-script.ts'] },
+  {
+    of: 'cli/host',
+    may: [
+      'cli/host',
+      'proto',
+      'node:',
+      'worker/network/nft-script.ts',
+      'worker/network/host-firewall.ts',
+    ],
+  },
   { of: 'cli/lab', may: ['cli/lab', 'cli/*', 'proto', 'node:', 'zod'] },
   { of: 'cli/service', may: ['cli/service', 'cli/*', 'proto', 'node:'] },
   {
@@ -95,6 +104,10 @@ const table = [
   {
     of: 'cli/commands/daemon.ts',
     may: ['cli/daemon/daemon-main.ts', 'cli/*', 'proto', 'node:'],
+  },
+  {
+    of: 'cli/commands/doctor.ts',
+    may: ['cli/daemon/examine-host.ts', 'cli/host', 'cli/render', 'cli/*', 'proto', 'node:'],
   },
   {
     of: 'cli/commands',

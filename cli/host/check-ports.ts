@@ -1,6 +1,6 @@
-// Whether the ports of a manager are free, or held by the daemon itself.
+// Whether the ports of a manager, and that of overlay networks, are free or held by the daemon itself.
 import { type CheckResult, failed, passed } from './check-result.ts'
-import { managerPorts, portText } from './cluster-ports.ts'
+import { type ClusterPort, managerPorts, overlayPort, portText } from './cluster-ports.ts'
 import type { HostProbes } from './probes.ts'
 
 interface Listener {
@@ -9,18 +9,21 @@ interface Listener {
   readonly owner: { readonly program: string; readonly pid: string } | undefined
 }
 
-export async function checkPorts({ run, read }: HostProbes): Promise<CheckResult> {
+export async function checkPorts(
+  { run, read }: HostProbes,
+  ports: readonly ClusterPort[] = managerPorts,
+): Promise<CheckResult> {
   const name = 'ports of a manager'
   const listed = await run(['ss', '-H', '-lntp'])
   const taken: string[] = []
   let owners = ''
-  for (const at of managerPorts) {
+  for (const at of ports) {
     const holder = parseListeners(listed.stdout).find(({ port }) => port === at.port)
     if (holder === undefined) continue
     if (await isDaemon(holder, read)) owners = ', in use by the daemon of this host'
     else taken.push(`${portText(at)} is in use by ${ownerText(holder)}`)
   }
-  if (taken.length === 0) return passed(name, `${managerPorts.map(portText).join(', ')}${owners}`)
+  if (taken.length === 0) return passed(name, `${ports.map(portText).join(', ')}${owners}`)
   const byDocker = taken.some((text) => text.includes('dockerd'))
   const byNats = taken.some((text) => text.includes('nats-server'))
   return failed({
@@ -33,6 +36,22 @@ export async function checkPorts({ run, read }: HostProbes): Promise<CheckResult
   })
 }
 
+/** The kernel's own socket has no owner, and any number of VXLAN devices share it. */
+export async function checkOverlayPort({ run }: HostProbes): Promise<CheckResult> {
+  const name = 'port of overlays'
+  const listed = await run(['ss', '-H', '-lnup'])
+  const holder = parseListeners(listed.stdout).find(
+    ({ port, owner }) => port === overlayPort.port && owner !== undefined,
+  )
+  if (holder === undefined) return passed(name, portText(overlayPort))
+  return failed({
+    name,
+    found: `${portText(overlayPort)} is in use by ${ownerText(holder)}`,
+    remedy: 'stop that program, or choose another port: --data-path-port of `tsswarm swarm init`',
+    packages: [],
+  })
+}
+
 function stopText(byDocker: boolean, byNats: boolean): string {
   if (byDocker) return 'leave the other swarm (`docker swarm leave`)'
   return byNats
@@ -40,7 +59,7 @@ function stopText(byDocker: boolean, byNats: boolean): string {
     : 'stop that program'
 }
 
-/** Lines of `ss -H -lntp`: LISTEN 0 511 *:2377 *:* users:(("node",pid=12,fd=25)). */
+/** Lines of `ss -H -lntp` and `-lnup`: LISTEN 0 511 *:2377 *:* users:(("node",pid=12,fd=25)). */
 function parseListeners(text: string): readonly Listener[] {
   return text.split('\n').flatMap((line) => {
     const [, , , local = ''] = line.trim().split(/\s+/)

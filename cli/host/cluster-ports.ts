@@ -6,12 +6,12 @@ export interface ClusterPort {
 }
 
 /** A daemon that is a manager listens here; `--listen-addr` moves them all. Control, Raft, bus, bus between managers. */
-export const managerPorts: readonly ClusterPort[] = [
-  { port: 2377, protocol: 'tcp' },
-  { port: 2378, protocol: 'tcp' },
-  { port: 4222, protocol: 'tcp' },
-  { port: 6222, protocol: 'tcp' },
-]
+export const managerPorts: readonly ClusterPort[] = managerPortsAt(2377)
+
+/** Those of a manager that listens at this control port. */
+export function managerPortsAt(control: number): readonly ClusterPort[] {
+  return [0, 1, 1845, 3845].map((above) => ({ port: control + above, protocol: 'tcp' }))
+}
 
 /** VXLAN: the kernel's, between the overlay networks of nodes. */
 export const overlayPort: ClusterPort = { port: 4789, protocol: 'udp' }

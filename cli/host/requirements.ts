@@ -7,6 +7,7 @@ import { checkPorts } from './check-ports.ts'
 import { checkProgram, type Program } from './check-program.ts'
 import type { CheckResult } from './check-result.ts'
 import { failed, passed } from './check-result.ts'
+import { type ClusterPort, managerPorts } from './cluster-ports.ts'
 import { type HostProbes, systemProbes } from './probes.ts'
 import { isAtLeast } from './version.ts'
 
@@ -14,7 +15,7 @@ export type { CheckResult } from './check-result.ts'
 export { type HostProbes, systemProbes } from './probes.ts'
 
 /** One thing the host must have. */
-interface Requirement {
+export interface Requirement {
   readonly name: string
   readonly check: (probes: HostProbes) => Promise<CheckResult>
 }
@@ -67,7 +68,6 @@ const bus: Program = {
 
 const reach: readonly Requirement[] = [
   { name: bus.name, check: (probes) => checkProgram(bus, probes) },
-  { name: 'ports of a manager', check: checkPorts },
   { name: 'firewall', check: checkInput },
   { name: 'VXLAN', check: checkVxlan },
 ]
@@ -85,11 +85,17 @@ export async function checkHost(
  */
 export async function checkReach(
   probes: HostProbes = systemProbes(),
+  ports: readonly ClusterPort[] = managerPorts,
 ): Promise<readonly CheckResult[]> {
-  return await checkAll(reach, probes)
+  const portsFree: Requirement = {
+    name: 'ports of a manager',
+    check: (of) => checkPorts(of, ports),
+  }
+  return await checkAll([portsFree, ...reach], probes)
 }
 
-async function checkAll(
+/** Each with its outcome, in order. */
+export async function checkAll(
   wanted: readonly Requirement[],
   probes: HostProbes,
 ): Promise<readonly CheckResult[]> {

@@ -6,6 +6,9 @@ import { hostLink, openDoorSubnet, openDoorSubnet6 } from './network-state.ts'
 import type { ForwardChain } from './parse-firewall.ts'
 import { parseForwardChains, parseRules, parseSaved } from './parse-firewall.ts'
 
+/** Runs commands in the host's namespace. */
+type Runner = Pick<Kernel, 'run'>
+
 /** The mark of our accepts: a comment on each. */
 export const firewallMark = 'tsswarm'
 
@@ -28,7 +31,7 @@ export interface ForeignForward {
 }
 
 /** Every foreign chain forwarded packets pass, in no particular order. */
-export async function inspectFirewall(kernel: Kernel): Promise<readonly ForeignForward[]> {
+export async function inspectFirewall(kernel: Runner): Promise<readonly ForeignForward[]> {
   const listed = await kernel.run('host', ['nft', '-j', 'list', 'chains'])
   const found: ForeignForward[] = []
   for (const chain of parseForwardChains(listed.stdout)) {
@@ -50,7 +53,7 @@ const legacyTables = [
 ] as const
 
 /** Puts our accepts where something drops. Answers with what was done or failed, one sentence each. */
-export async function openFirewall(kernel: Kernel): Promise<readonly string[]> {
+export async function openFirewall(kernel: Runner): Promise<readonly string[]> {
   const notes: string[] = []
   for (const chain of await inspectFirewall(kernel)) {
     if (!chain.drops || chain.isOpen) continue
@@ -63,7 +66,7 @@ export async function openFirewall(kernel: Kernel): Promise<readonly string[]> {
 }
 
 /** Takes our accepts away wherever they are. Answers with what failed. */
-export async function closeFirewall(kernel: Kernel): Promise<readonly string[]> {
+export async function closeFirewall(kernel: Runner): Promise<readonly string[]> {
   const errors: string[] = []
   for (const chain of await inspectFirewall(kernel)) {
     if (chain.isMarked) errors.push(...(await runAll(kernel, chain.close)))
@@ -72,7 +75,7 @@ export async function closeFirewall(kernel: Kernel): Promise<readonly string[]> 
 }
 
 async function runAll(
-  kernel: Kernel,
+  kernel: Runner,
   commands: readonly (readonly string[])[],
 ): Promise<readonly string[]> {
   const errors: string[] = []
@@ -83,7 +86,7 @@ async function runAll(
   return errors
 }
 
-async function inspectChain(kernel: Kernel, chain: ForwardChain): Promise<ForeignForward> {
+async function inspectChain(kernel: Runner, chain: ForwardChain): Promise<ForeignForward> {
   if (chain.family !== 'inet' && chain.table === 'filter' && chain.name === 'FORWARD') {
     if (chain.siblings.includes('ufw-user-forward')) return await inspectUfw(kernel)
     return await inspectIptables(kernel, chain.family === 'ip' ? 'iptables' : 'ip6tables')
@@ -135,7 +138,7 @@ function iptablesAccepts(tool: IptablesTool): readonly (readonly string[])[] {
   ].map((match) => [...match, '-m', 'comment', '--comment', firewallMark, '-j', 'ACCEPT'])
 }
 
-async function inspectIptables(kernel: Kernel, tool: IptablesTool): Promise<ForeignForward> {
+async function inspectIptables(kernel: Runner, tool: IptablesTool): Promise<ForeignForward> {
   const chain = 'FORWARD'
   const saved = parseSaved((await kernel.run('host', [tool, '-w', '-S', chain])).stdout)
   const accepts = iptablesAccepts(tool)
@@ -155,7 +158,7 @@ async function inspectIptables(kernel: Kernel, tool: IptablesTool): Promise<Fore
  * ufw cannot name connection states; that only answers and published ports come in is seen to by our own table. One
  * command of it is for both families, where it looks after both.
  */
-async function inspectUfw(kernel: Kernel): Promise<ForeignForward> {
+async function inspectUfw(kernel: Runner): Promise<ForeignForward> {
   const ways = [['in', 'on', hostLink]]
   const missing: string[] = []
   let [drops, isMarked] = [false, false]
@@ -188,7 +191,7 @@ const ufwChains = [
 ] as const
 
 /** firewalld owns its table and rewrites it: our link joins its zone for interfaces that are trusted, as Docker's does. */
-async function inspectFirewalld(kernel: Kernel, drops: boolean): Promise<ForeignForward> {
+async function inspectFirewalld(kernel: Runner, drops: boolean): Promise<ForeignForward> {
   const zone = ['firewall-cmd', '--zone=trusted']
   const query = await kernel.run('host', [...zone, `--query-interface=${hostLink}`])
   const isOpen = query.code === 0
