@@ -22,6 +22,16 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import {
+  InspectImageRequest,
+  InspectImageResponse,
+  PruneImagesRequest,
+  PruneImagesResponse,
+  SaveImagesChunk,
+  SaveImagesRequest,
+  TagImageRequest,
+  TagImageResponse,
+} from "./image.ts";
 import { ClusterSpec, NodeAvailability, NodeDescription, NodeRole, Platform } from "./objects.ts";
 import { VolumeReply, VolumeRequest } from "./volume.ts";
 
@@ -1896,6 +1906,45 @@ export const DaemonService = {
       Buffer.from(ResolveImageResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolveImageResponse => ResolveImageResponse.decode(value),
   },
+  tagImage: {
+    path: "/tsswarm.v1.Daemon/TagImage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TagImageRequest): Buffer => Buffer.from(TagImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TagImageRequest => TagImageRequest.decode(value),
+    responseSerialize: (value: TagImageResponse): Buffer => Buffer.from(TagImageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TagImageResponse => TagImageResponse.decode(value),
+  },
+  inspectImage: {
+    path: "/tsswarm.v1.Daemon/InspectImage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: InspectImageRequest): Buffer => Buffer.from(InspectImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): InspectImageRequest => InspectImageRequest.decode(value),
+    responseSerialize: (value: InspectImageResponse): Buffer =>
+      Buffer.from(InspectImageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): InspectImageResponse => InspectImageResponse.decode(value),
+  },
+  /** A docker archive of all of them. */
+  saveImages: {
+    path: "/tsswarm.v1.Daemon/SaveImages" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: SaveImagesRequest): Buffer => Buffer.from(SaveImagesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SaveImagesRequest => SaveImagesRequest.decode(value),
+    responseSerialize: (value: SaveImagesChunk): Buffer => Buffer.from(SaveImagesChunk.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SaveImagesChunk => SaveImagesChunk.decode(value),
+  },
+  /** Removes what no container uses. */
+  pruneImages: {
+    path: "/tsswarm.v1.Daemon/PruneImages" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PruneImagesRequest): Buffer => Buffer.from(PruneImagesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PruneImagesRequest => PruneImagesRequest.decode(value),
+    responseSerialize: (value: PruneImagesResponse): Buffer => Buffer.from(PruneImagesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PruneImagesResponse => PruneImagesResponse.decode(value),
+  },
   /** The volumes of this host. A refusal is an error of the call. */
   volumes: {
     path: "/tsswarm.v1.Daemon/Volumes" as const,
@@ -1921,6 +1970,12 @@ export interface DaemonServer extends UntypedServiceImplementation {
   removeImage: handleUnaryCall<RemoveImageRequest, RemoveImageResponse>;
   /** Asks the registry for which platforms it has an image. That it does not say is no error. */
   resolveImage: handleUnaryCall<ResolveImageRequest, ResolveImageResponse>;
+  tagImage: handleUnaryCall<TagImageRequest, TagImageResponse>;
+  inspectImage: handleUnaryCall<InspectImageRequest, InspectImageResponse>;
+  /** A docker archive of all of them. */
+  saveImages: handleServerStreamingCall<SaveImagesRequest, SaveImagesChunk>;
+  /** Removes what no container uses. */
+  pruneImages: handleUnaryCall<PruneImagesRequest, PruneImagesResponse>;
   /** The volumes of this host. A refusal is an error of the call. */
   volumes: handleUnaryCall<VolumeRequest, VolumeReply>;
 }
@@ -2047,6 +2102,59 @@ export interface DaemonClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResolveImageResponse) => void,
+  ): ClientUnaryCall;
+  tagImage(
+    request: TagImageRequest,
+    callback: (error: ServiceError | null, response: TagImageResponse) => void,
+  ): ClientUnaryCall;
+  tagImage(
+    request: TagImageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TagImageResponse) => void,
+  ): ClientUnaryCall;
+  tagImage(
+    request: TagImageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TagImageResponse) => void,
+  ): ClientUnaryCall;
+  inspectImage(
+    request: InspectImageRequest,
+    callback: (error: ServiceError | null, response: InspectImageResponse) => void,
+  ): ClientUnaryCall;
+  inspectImage(
+    request: InspectImageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: InspectImageResponse) => void,
+  ): ClientUnaryCall;
+  inspectImage(
+    request: InspectImageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: InspectImageResponse) => void,
+  ): ClientUnaryCall;
+  /** A docker archive of all of them. */
+  saveImages(request: SaveImagesRequest, options?: Partial<CallOptions>): ClientReadableStream<SaveImagesChunk>;
+  saveImages(
+    request: SaveImagesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<SaveImagesChunk>;
+  /** Removes what no container uses. */
+  pruneImages(
+    request: PruneImagesRequest,
+    callback: (error: ServiceError | null, response: PruneImagesResponse) => void,
+  ): ClientUnaryCall;
+  pruneImages(
+    request: PruneImagesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PruneImagesResponse) => void,
+  ): ClientUnaryCall;
+  pruneImages(
+    request: PruneImagesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PruneImagesResponse) => void,
   ): ClientUnaryCall;
   /** The volumes of this host. A refusal is an error of the call. */
   volumes(
