@@ -14,11 +14,21 @@ import type {
   ResolveImageRequest,
   ResolveImageResponse,
 } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import type {
+  InspectImageRequest,
+  InspectImageResponse,
+  PruneImagesRequest,
+  PruneImagesResponse,
+  SaveImagesChunk,
+  SaveImagesRequest,
+  TagImageRequest,
+  TagImageResponse,
+} from '../../proto/gen/tsswarm/v1/image.ts'
 import type { ImagesEngine, ImageProgress as Step } from '../../worker/engine/images.ts'
 import type { RegistryAuth } from '../../worker/executor/executor.ts'
 import type { ImageSummary } from '../../worker/image/images.ts'
 
-/** PullImage, LoadImage, ListImages, ResolveImage and RemoveImage. */
+/** The methods of the Daemon service about images. */
 export function imageHandlers(images: ImagesEngine): HandlerTable {
   return {
     async *pullImage(_: Caller, request: PullImageRequest, signal: AbortSignal) {
@@ -46,6 +56,33 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
       const { untagged, deleted } = await images.remove(request)
       return { untagged, deleted }
     },
+    ...localImageHandlers(images),
+  }
+}
+
+/** What no registry is asked for. */
+function localImageHandlers(images: ImagesEngine): HandlerTable {
+  return {
+    tagImage: async (_: Caller, request: TagImageRequest): Promise<TagImageResponse> => {
+      await images.tag(request)
+      return {}
+    },
+    inspectImage: async (
+      _: Caller,
+      request: InspectImageRequest,
+    ): Promise<InspectImageResponse> => {
+      const { id, names, digests, sizeBytes, rawConfig, layers } = await images.inspect(request)
+      return { id, names, digests, sizeBytes, config: rawConfig, layers }
+    },
+    async *saveImages(
+      _: Caller,
+      request: SaveImagesRequest,
+      signal: AbortSignal,
+    ): AsyncGenerator<SaveImagesChunk> {
+      for await (const chunk of images.save(request, signal)) yield { chunk }
+    },
+    pruneImages: async (_: Caller, request: PruneImagesRequest): Promise<PruneImagesResponse> =>
+      await images.prune(request),
   }
 }
 

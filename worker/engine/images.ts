@@ -6,9 +6,10 @@ import { pipeline } from 'node:stream/promises'
 import { childController } from '../../proto/lib/lifecycle.ts'
 import { BoundedQueue } from '../../proto/lib/queue.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
-import type { ImageSummary, Images, RemovedImage } from '../image/images.ts'
+import type { ImageSummary, Images, PrunedImages, RemovedImage } from '../image/images.ts'
 import type { OfferedImage } from '../image/offered-image.ts'
-import type { ImageConfig } from '../image/store-index.ts'
+import type { PruneWish } from '../image/prune.ts'
+import { type ImageConfig, layerChain } from '../image/store-index.ts'
 
 /** A step of a pull or load; the last one of each image carries it. */
 export interface ImageProgress extends PullProgress {
@@ -19,6 +20,14 @@ export interface ImageDetails extends ImageSummary {
   readonly config: ImageConfig
   /** As in the registry. */
   readonly rawConfig: string
+  /** From the lowest up. */
+  readonly layers: readonly LayerDetails[]
+}
+
+export interface LayerDetails {
+  readonly sizeBytes: number
+  /** Where it lies. */
+  readonly dir: string
 }
 
 /** Handlers; errors as in Images. */
@@ -32,6 +41,13 @@ export interface ImagesEngine {
   list(request: { readonly reference: string }): Promise<readonly ImageSummary[]>
   remove(request: { readonly reference: string; readonly force: boolean }): Promise<RemovedImage>
   inspect(request: { readonly reference: string }): Promise<ImageDetails>
+  tag(request: { readonly source: string; readonly target: string }): Promise<void>
+  /** A docker archive in pieces. */
+  save(
+    request: { readonly references: readonly string[] },
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>
+  prune(wish: PruneWish): Promise<PrunedImages>
   /** What its registry has; that it does not say is no error. */
   resolve(request: { readonly reference: string }, signal: AbortSignal): Promise<OfferedImage>
 }
@@ -66,14 +82,25 @@ export function createImagesEngine(images: Images): ImagesEngine {
     list: ({ reference }) => images.list(reference),
     remove: ({ reference, force }) => images.remove(reference, force),
     resolve: ({ reference }, signal) => images.offered(reference, signal),
-    inspect: async ({ reference }) => {
-      const stored = await images.store.get(reference)
-      return {
-        ...(await images.get(`sha256:${stored.id}`)),
-        config: await images.store.config(stored),
-        rawConfig: await images.store.configText(stored),
-      }
-    },
+    inspect: ({ reference }) => inspect(images, reference),
+    tag: ({ source, target }) => images.tag(source, target),
+    save: ({ references }, signal) => images.save(references, signal),
+    prune: (wish) => images.prune(wish),
+  }
+}
+
+async function inspect(images: Images, reference: string): Promise<ImageDetails> {
+  const { store } = images
+  const stored = await store.get(reference)
+  const layers = layerChain(stored, await store.layers()).map(({ id, sizeBytes }) => ({
+    sizeBytes,
+    dir: `${store.paths.rootDir}/overlay/${id}/diff`,
+  }))
+  return {
+    ...(await images.get(`sha256:${stored.id}`)),
+    config: await store.config(stored),
+    rawConfig: await store.configText(stored),
+    layers: layers.toReversed(),
   }
 }
 

@@ -115,6 +115,12 @@ export class ImageStore {
     return layerChain(image, layers).reduce((sum, layer) => sum + layer.sizeBytes, 0)
   }
 
+  /** Of all layers that are in the store. */
+  async layersBytes(): Promise<number> {
+    const layers = [...(await this.layers()).values()]
+    return layers.reduce((sum, layer) => sum + layer.sizeBytes, 0)
+  }
+
   /** Cached: an image's configuration never changes. Errors: DATA_LOSS. */
   async config(image: StoredImage): Promise<ImageConfig> {
     const known = this.#configs.get(image.id)

@@ -2,6 +2,7 @@
 // is in use.
 import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
+import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { PullOptions, ResolvedImage } from '../executor/executor.ts'
 import type { SpawnHelper } from '../executor/spawn/spawn-helper.ts'
@@ -9,8 +10,10 @@ import { ImageStore, type ImageStorePaths } from './image-store.ts'
 import { openStore } from './image-transfer.ts'
 import { type LoadRequest, loadArchive } from './load.ts'
 import { type OfferedImage, OfferedImages } from './offered-image.ts'
+import { isPruned, type PruneWish } from './prune.ts'
 import { Puller } from './pull.ts'
-import { familiarReference, parseReference } from './reference.ts'
+import { familiarReference, fullReference, parseReference } from './reference.ts'
+import { saveArchive } from './save.ts'
 import { findImages, repositoryDigests, type StoredImage } from './store-index.ts'
 
 export interface ImagesOptions {
@@ -42,6 +45,10 @@ export interface ImageSummary {
 export interface RemovedImage {
   readonly untagged: readonly string[]
   readonly deleted: readonly string[]
+}
+
+export interface PrunedImages extends RemovedImage {
+  readonly reclaimedBytes: number
 }
 
 const removeWaitMs = 30_000
@@ -134,16 +141,67 @@ export class Images {
    * use and images with several names by id. Errors: IMAGE_NOT_FOUND, AMBIGUOUS, IN_USE,
    * UNAVAILABLE.
    */
-  async remove(text: string, force: boolean): Promise<RemovedImage> {
+  remove(text: string, force: boolean): Promise<RemovedImage> {
+    return this.#alone(`cannot remove image ${text}`, () => this.#removeNow(text, force))
+  }
+
+  /**
+   * Gives an image one more name; an image that had it loses it. Errors: IMAGE_NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT,
+   * UNAVAILABLE.
+   */
+  tag(source: string, target: string): Promise<void> {
+    return this.#alone(`cannot tag ${source}`, async () => {
+      const name = parseReference(target)
+      if (name.digest !== undefined) {
+        throw new SwarmError(
+          'INVALID_ARGUMENT',
+          `refusing to create a tag with a digest: ${target}`,
+        )
+      }
+      const { id } = await this.store.get(source)
+      await this.store.storage(['add-names', '-n', fullReference(name), id])
+    })
+  }
+
+  /** As saveArchive. */
+  save(references: readonly string[], signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return saveArchive(this.store, { references, signal, token: newId(this.#options.random) })
+  }
+
+  /** Removes what is wished and no container uses, running or ended. Errors: UNAVAILABLE. */
+  prune(wish: PruneWish): Promise<PrunedImages> {
+    return this.#alone('cannot remove unused images', () => this.#pruneNow(wish))
+  }
+
+  async #pruneNow(wish: PruneWish): Promise<PrunedImages> {
+    const before = await this.store.layersBytes()
+    const untagged: string[] = []
+    const deleted: string[] = []
+    for (const image of await this.store.list()) {
+      const { labels } = await this.store.config(image)
+      const isUsed = this.#usersOf(`sha256:${image.id}`).length > 0
+      if (isUsed || !isPruned(image, labels, wish)) continue
+      await this.#delete(image)
+      untagged.push(...image.names.map(familiar))
+      deleted.push(`sha256:${image.id}`)
+    }
+    return { untagged, deleted, reclaimedBytes: before - (await this.store.layersBytes()) }
+  }
+
+  /** Beside no pull, load or other removal. Errors: UNAVAILABLE when those do not end. */
+  async #alone<T>(failure: string, work: () => Promise<T>): Promise<T> {
     const controller = new AbortController()
     const timer = this.#options.clock.setTimer(removeWaitMs, () => controller.abort())
     try {
-      return await this.store.lock.exclusive(() => this.#removeNow(text, force), controller.signal)
+      return await this.store.lock.exclusive(() => {
+        timer.cancel()
+        return work()
+      }, controller.signal)
     } catch (err) {
       if (!controller.signal.aborted) throw err
       throw new SwarmError(
         'UNAVAILABLE',
-        `cannot remove image ${text} while images are being pulled: try again when that is done`,
+        `${failure} while images are being pulled: try again when that is done`,
         { cause: err },
       )
     } finally {
@@ -160,6 +218,12 @@ export class Images {
       return { untagged: named.map(familiar), deleted: [] }
     }
     this.#refuseIfNeeded(image, { text, force, byId: named.length === 0 })
+    await this.#delete(image)
+    return { untagged: image.names.map(familiar), deleted: [`sha256:${image.id}`] }
+  }
+
+  /** From the tick on in which it was seen that nobody uses it. */
+  async #delete(image: StoredImage): Promise<void> {
     this.#deleting.add(image.id)
     try {
       await this.store.storage(['delete-image', image.id])
@@ -167,7 +231,6 @@ export class Images {
     } finally {
       this.#deleting.delete(image.id)
     }
-    return { untagged: image.names.map(familiar), deleted: [`sha256:${image.id}`] }
   }
 
   #refuseIfNeeded(

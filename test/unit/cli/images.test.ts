@@ -1,0 +1,159 @@
+// The image commands that ask no registry, against a daemon in this process that answers what a test says.
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { SwarmError } from '../../../proto/errors.ts'
+import type { InspectImageResponse, SaveImagesChunk } from '../../../proto/gen/tsswarm/v1/image.ts'
+import { startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
+import { golden } from '../../support/golden.ts'
+
+async function aDaemon(t: Test): Promise<TestDaemon> {
+  const daemon = await startTestDaemon()
+  t.teardown(() => daemon.close())
+  return daemon
+}
+
+/** The last request of a method. */
+function asked(daemon: TestDaemon, method: string): unknown {
+  return daemon.seen.findLast((call) => call.method === method)?.request
+}
+
+const config = {
+  architecture: 'amd64',
+  os: 'linux',
+  created: '2024-01-02T03:04:05Z',
+  author: 'somebody',
+  config: { Cmd: ['/bin/serve'], Env: ['A=1'], Labels: { stage: 'test' } },
+  rootfs: { type: 'layers', diff_ids: ['sha256:1', 'sha256:2'] },
+  history: [
+    { created: '2023-01-02T03:04:05Z', created_by: 'ADD file:1 in /', comment: 'base' },
+    { created: '2024-01-02T03:04:05Z', created_by: `RUN ${'x'.repeat(60)}\ty` },
+    { created: '2024-01-02T03:04:05Z', created_by: 'CMD ["/bin/serve"]', empty_layer: true },
+  ],
+}
+
+function anImage(over: Partial<InspectImageResponse> = {}): InspectImageResponse {
+  return {
+    id: `sha256:${'ab'.repeat(32)}`,
+    names: ['app:1'],
+    digests: ['app@sha256:cd'],
+    sizeBytes: 5_000_000,
+    config: JSON.stringify(config),
+    layers: [
+      { sizeBytes: 4_000_000, dir: '/store/1/diff' },
+      { sizeBytes: 1_000_000, dir: '/store/2/diff' },
+    ],
+    ...over,
+  }
+}
+
+t.test('image tag', async (t) => {
+  const d = await aDaemon(t)
+  d.daemon['tagImage'] = async () => ({})
+  t.strictSame(await d.run('image tag app:1 r.lan/app:1'), { code: 0, stdout: '', stderr: '' })
+  t.match(asked(d, 'tagImage'), { source: 'app:1', target: 'r.lan/app:1' })
+  t.match(await d.run('image tag app:1'), { code: 125, stderr: /requires exactly 2 arguments/ })
+})
+
+t.test('image inspect', async (t) => {
+  const d = await aDaemon(t)
+  d.daemon['inspectImage'] = async () => anImage()
+  golden(t, 'test/golden/cli/image-inspect.txt', (await d.run('image inspect app:1')).stdout)
+  const one = await d.run(['image', 'inspect', '-f', '{{json .Config.Cmd}} {{.Os}}', 'app:1'])
+  t.equal(one.stdout, '["/bin/serve"] linux\n')
+  d.daemon['inspectImage'] = async () =>
+    anImage({ config: '{"variant":"v7"}', layers: [{ sizeBytes: 1, dir: '/store/1/diff' }] })
+  const bare = JSON.parse((await d.run('image inspect app:1')).stdout)
+  t.match(bare, [{ Variant: 'v7', GraphDriver: { Data: { UpperDir: '/store/1/diff' } } }])
+  d.daemon['inspectImage'] = async () => anImage({ config: '{', layers: [] })
+  t.match(await d.run('image inspect app:1'), { code: 1, stderr: /is damaged/ })
+  d.daemon['inspectImage'] = async () => {
+    throw new SwarmError('IMAGE_NOT_FOUND', 'No such image: none')
+  }
+  t.match(await d.run('image inspect none other'), { code: 1, stdout: '[]\n', stderr: /none/ })
+})
+
+t.test('image history', async (t) => {
+  const d = await aDaemon(t)
+  d.daemon['inspectImage'] = async () => anImage()
+  const format = '{{.ID}}|{{.CreatedBy}}|{{.Size}}|{{.Comment}}'
+  t.equal(
+    (await d.run(['image', 'history', '--format', format, 'app:1'])).stdout,
+    'abababababab|CMD ["/bin/serve"]|0B|\n' +
+      `<missing>|RUN ${'x'.repeat(40)}…|1MB|\n` +
+      '<missing>|ADD file:1 in /|4MB|base\n',
+  )
+  t.match(await d.run('image history app:1'), {
+    stdout: /^IMAGE +CREATED +CREATED BY +SIZE +COMMENT\nabababababab +\d+ (months|years) ago/,
+  })
+  t.match(await d.run('image history -H=false --no-trunc app:1'), {
+    stdout: /CREATED AT[\s\S]*2023-01-02T03:04:05Z +ADD file:1 in \/ +4000000 +base/,
+  })
+  t.match(await d.run('image history -q app:1'), { stdout: 'abababababab\n<missing>\n<missing>\n' })
+  d.daemon['inspectImage'] = async () => anImage({ config: '{}' })
+  const untold = await d.run(['image', 'history', '--format', '{{.Size}} {{.CreatedSince}}', 'x'])
+  t.equal(untold.stdout, '1MB N/A\n4MB N/A\n', 'layers without a history are there too')
+})
+
+t.test('image save', async (t) => {
+  const d = await aDaemon(t)
+  const dir = await mkdtemp(join(tmpdir(), 'tsswarm-save-'))
+  t.teardown(() => rm(dir, { recursive: true, force: true }))
+  d.daemon['saveImages'] = async function* (): AsyncGenerator<SaveImagesChunk> {
+    yield { chunk: Buffer.from('one') }
+    yield { chunk: Buffer.from('two') }
+  }
+  t.strictSame(await d.run('image save app:1 b'), { code: 0, stdout: 'onetwo', stderr: '' })
+  t.match(asked(d, 'saveImages'), { references: ['app:1', 'b'] })
+  t.match(await d.run('image save app:1', { terminal: true }), { code: 125, stderr: /use -o/ })
+  t.strictSame(await d.run(`image save -o ${dir}/app.tar app:1`), {
+    code: 0,
+    stdout: '',
+    stderr: '',
+  })
+  t.equal(await readFile(`${dir}/app.tar`, 'utf8'), 'onetwo')
+  d.daemon['saveImages'] = async function* (): AsyncGenerator<SaveImagesChunk> {
+    yield { chunk: Buffer.from('half') }
+    throw new SwarmError('RESOURCE_EXHAUSTED', 'no space')
+  }
+  t.match(await d.run(`image save -o ${dir}/app.tar app:1`), { code: 1, stderr: /no space/ })
+  t.equal(await readFile(`${dir}/app.tar`, 'utf8'), 'onetwo', 'a half one replaces nothing')
+  t.same(await readdir(dir), ['app.tar'])
+  t.match(await d.run(`image save -o ${dir}/none/app.tar app:1`), {
+    code: 125,
+    stderr: /cannot write .*none/,
+  })
+})
+
+t.test('image prune', async (t) => {
+  const d = await aDaemon(t)
+  d.daemon['pruneImages'] = async () => ({
+    untagged: ['app:1'],
+    deleted: ['sha256:ab'],
+    reclaimedBytes: 5_000_000,
+  })
+  t.match(await d.run('image prune'), { code: 125, stderr: /without a name: say so with --force/ })
+  t.match(await d.run('image prune -a'), { code: 125, stderr: /that no container uses/ })
+  t.strictSame(await d.run('image prune -f'), {
+    code: 0,
+    stdout: 'Deleted Images:\nuntagged: app:1\ndeleted: sha256:ab\n\nTotal reclaimed space: 5MB\n',
+    stderr: '',
+  })
+  t.match(asked(d, 'pruneImages'), { all: false, untilMs: 0, labels: [], otherLabels: [] })
+  const filters = '--filter until=2024-01-02T03:04:05Z --filter label=a --filter label!=b=c'
+  await d.run(`image prune -f --filter dangling=false ${filters}`)
+  t.match(asked(d, 'pruneImages'), {
+    ...{ all: true, untilMs: Date.parse('2024-01-02T03:04:05Z') },
+    ...{ labels: ['a'], otherLabels: ['b=c'] },
+  })
+  for (const [filter, stderr] of [
+    ['color=red', /invalid filter 'color'/],
+    ['until=never', /invalid filter 'until=never'/],
+    ['until=1h --filter until=2h', /more than one until/],
+  ] as const) {
+    t.match(await d.run(`image prune -f --filter ${filter}`), { code: 125, stderr })
+  }
+  d.daemon['pruneImages'] = async () => ({ untagged: [], deleted: [], reclaimedBytes: 0 })
+  t.match(await d.run('image prune -f'), { stdout: 'Total reclaimed space: 0B\n' })
+})
