@@ -13,6 +13,7 @@ import { openExecutor } from '../../worker/executor/container/open.ts'
 import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
 import { NetworkProber } from '../../worker/health/network-prober.ts'
+import { findNamespace } from '../../worker/network/data-plane.ts'
 import {
   createResolverProcess,
   type ResolverProcess,
@@ -132,11 +133,13 @@ async function startEngine(
   forks: Forks,
 ): Promise<Engine> {
   const { config, clock, random, log } = deps
-  await network.start()
   const resolved = new Set<(stamp: Stamp) => void>()
   const resolver = openResolver(deps, (stamp) => {
     for (const listener of resolved) listener(stamp)
   })
+  // Its sockets would keep a data plane that lost its name, with devices that are to be made anew.
+  if ((await findNamespace(dataPlaneFile(config))) === undefined) await resolver.stop()
+  await network.start()
   const { executor, streams, images, volumes, helper } = await openExecutor({
     dirs: engineDirs(config),
     clock,

@@ -11,6 +11,7 @@ import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import { networkId, serviceId, taskId } from '../../proto/objects/ids.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
+import { ensureNamespace } from '../../worker/network/data-plane.ts'
 import {
   createResolverProcess,
   type ResolverProcess,
@@ -227,6 +228,15 @@ t.test('a data plane that is made anew gets a resolver of its own', async (t) =>
     (await world.bench.run(file, ['cat', '/proc/net/udp'])).includes('0B00007F:0035')
   t.ok(await listening(again))
   t.notOk(await listening(world.dataPlane))
+
+  const stop = new AbortController()
+  const running = daemon.run(stop.signal)
+  await world.bench.run(undefined, ['umount', '-l', again])
+  await ensureNamespace(again, runCommand)
+  await world.bench.run(again, ['ip', 'link', 'set', 'lo', 'up'])
+  await eventually(() => listening(again), 'it follows while the daemon runs', 30_000)
+  stop.abort()
+  await running
   await daemon.purge()
   await eventually(async () => !(await listening(again)), 'purged, nothing listens')
 })

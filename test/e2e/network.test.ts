@@ -1,6 +1,6 @@
 // The node's network on a real kernel: a simulated host and a client, each a network namespace, and fake containers.
 import { spawn } from 'node:child_process'
-import { rm } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -419,16 +419,25 @@ t.test('whatever is taken away is put back', async (t) => {
 
 t.test('a data plane that is gone is made anew with all containers in it', async (t) => {
   const world = await aWorld(t)
+  const { bench, network } = world
   const web = await attach(world, 'web', [{ protocol: 'tcp', targetPort: 80, publishedPort: 8080 }])
   await serve(world, web.container.enter, 'tcp:80')
-  await world.bench.run(undefined, [
-    'umount',
-    '-l',
-    join(world.bench.dir, 'run/network/dataplane.netns'),
-  ])
-  await world.network.mend()
-  t.same(await world.network.audit(), [])
-  t.equal(await ask(inNs(world.client), 'tcp', hostAddress, 8080), clientAddress)
+  const dataPlane = join(bench.dir, 'run/network/dataplane.netns')
+  const inside = async (): Promise<string> => {
+    await bench.run(undefined, ['umount', '-l', dataPlane])
+    const { left } = await network.mend()
+    t.same(left, [])
+    t.same(await network.audit(), [])
+    return await ask(inNs(world.client), 'tcp', hostAddress, 8080)
+  }
+  t.equal(await inside(), clientAddress)
+  // A namespace lives as long as a process is in it, and with it all its devices.
+  const holder = bench.daemon([...inNs(dataPlane), 'sleep', 'infinity'])
+  await eventually(async () => {
+    const [held, wanted] = await Promise.all([stat(`/proc/${holder.pid}/ns/net`), stat(dataPlane)])
+    return held.ino === wanted.ino
+  }, 'a process is in the data plane')
+  t.equal(await inside(), clientAddress, 'though somebody is in the old one')
 })
 
 t.test('a firewall that is reloaded is noticed at once', async (t) => {

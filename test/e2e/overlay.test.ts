@@ -311,6 +311,28 @@ t.test(
   },
 )
 
+t.test('a data plane that is gone is made anew, while others are in the old one', async (t) => {
+  const world = await anOverlayWorld(t)
+  await world.tell(views)
+  const [here] = await Promise.all(['s1.1', 's1.2'].map((id) => run(world, id)))
+  const { dataPlane, network } = world.node(1)
+  const stopping = new AbortController()
+  const running = network.run(stopping.signal)
+  // Its monitors and its prober are in the data plane, and so is this one.
+  const holder = world.bench.daemon([...inNs(dataPlane), 'sleep', 'infinity'])
+  await eventually(async () => {
+    const [held, wanted] = await Promise.all([stat(`/proc/${holder.pid}/ns/net`), stat(dataPlane)])
+    return held.ino === wanted.ino
+  }, 'a process is in the data plane')
+  await world.bench.run(undefined, ['umount', '-l', dataPlane])
+  t.same((await network.mend()).left, [])
+  t.same(await network.audit(), [])
+  const answer = await ask(here?.process.enter ?? [], 'tcp', addressOf('s1.2'), 80)
+  t.equal(answer, 's1.2 10.1.0.11')
+  stopping.abort()
+  await running
+})
+
 t.test('a container waits for the news of its network, and is refused without them', async (t) => {
   const world = await anOverlayWorld(t)
   await world.tell([])

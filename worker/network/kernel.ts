@@ -2,7 +2,15 @@
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import type { CommandResult, RunCommand } from '../../proto/lib/command.ts'
-import { ensureNamespace, enterNamespace, removeNamespace } from './data-plane.ts'
+import {
+  emptyNamespace,
+  ensureNamespace,
+  enterNamespace,
+  findNamespace,
+  type HeldNamespace,
+  holdNamespace,
+  removeNamespace,
+} from './data-plane.ts'
 import type {
   DesiredKernel,
   DesiredNamespace,
@@ -90,7 +98,8 @@ class NodeKernel implements Kernel {
   readonly #options: KernelOptions
   readonly #host: Writers
   #dataPlane: Writers
-  #dataPlaneInode: number | undefined
+  /** The data plane that was there last. */
+  #held: HeldNamespace | undefined
   readonly #writes = {
     host: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
     dataPlane: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
@@ -107,13 +116,27 @@ class NodeKernel implements Kernel {
   }
 
   async ensureDataPlane(): Promise<void> {
-    const inode = await ensureNamespace(this.#options.dataPlaneFile, this.#options.run)
-    if (inode === this.#dataPlaneInode) return
-    // The coprocesses sit in the namespace that was there before, and would keep it alive.
+    const { dataPlaneFile, run } = this.#options
+    const inode = await ensureNamespace(dataPlaneFile, run)
+    if (inode === this.#held?.inode) return
+    // The coprocesses sit in the namespace that was there before.
     closeAll(this.#dataPlane)
     this.#dataPlane = this.#writers('dataPlane')
-    this.#dataPlaneInode = inode
     this.#shapes.dataPlane = undefined
+    await this.#leaveDataPlane()
+    this.#held = holdNamespace(dataPlaneFile)
+  }
+
+  /** Who else is in it, or has a socket there, would keep its devices, which are to be made anew in another one. */
+  async #leaveDataPlane(): Promise<void> {
+    if (this.#held === undefined) return
+    await emptyNamespace(this.#held, this.#options.run)
+    this.#letGo()
+  }
+
+  #letGo(): void {
+    this.#held?.release()
+    this.#held = undefined
   }
 
   async observe(desired: DesiredKernel): Promise<ObservedKernel> {
@@ -217,13 +240,19 @@ class NodeKernel implements Kernel {
 
   async removeDataPlane(): Promise<void> {
     closeAll(this.#dataPlane)
-    this.#dataPlaneInode = undefined
-    await removeNamespace(this.#options.dataPlaneFile, this.#options.run)
+    const { dataPlaneFile, run } = this.#options
+    await this.#leaveDataPlane()
+    if ((await findNamespace(dataPlaneFile)) !== undefined) {
+      this.#held = holdNamespace(dataPlaneFile)
+      await this.#leaveDataPlane()
+    }
+    await removeNamespace(dataPlaneFile, run)
   }
 
   close(): void {
     closeAll(this.#host)
     closeAll(this.#dataPlane)
+    this.#letGo()
   }
 
   #prefix(namespace: NamespaceName): readonly string[] {

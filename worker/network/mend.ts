@@ -1,5 +1,6 @@
 // Compares the kernel with the record and mends it: everything at once, under the caller's exclusive lock.
 import { SwarmError } from '../../proto/errors.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import { requireRecord } from './attachment.ts'
 import { containerLines, desiredKernel } from './desired-kernel.ts'
@@ -67,6 +68,23 @@ export async function mend(deps: MendDeps): Promise<Mended> {
     left: [...plan.differences.map(differenceText), ...errors],
     differences: [...found.values()],
   }
+}
+
+/** Waits before a start tries again; in between the kernel may have finished with what is in the way. */
+const patienceMs: readonly number[] = [200, 800, 2_000]
+
+/**
+ * Mends, also while the kernel is just taking apart what was there before: a data plane that went without a daemon to see
+ * it keeps its devices for some time. Errors: as mend.
+ */
+export async function mendPatiently(deps: MendDeps, clock: Clock): Promise<Mended> {
+  let mended = await mend(deps)
+  for (const ms of patienceMs) {
+    if (mended.left.length === 0) break
+    await wait(clock, ms)
+    mended = await mend(deps)
+  }
+  return mended
 }
 
 /** What mend would mend, without doing it. */

@@ -42,7 +42,7 @@ import { randomMac, requireSubnet } from './ipv4.ts'
 import { type Journal, openJournal } from './journal.ts'
 import { createKernel, type Kernel } from './kernel.ts'
 import { createLoopbackListener, type LoopbackListener } from './loopback-listener.ts'
-import { audit, type MendDeps, type Mended, mend } from './mend.ts'
+import { audit, type MendDeps, type Mended, mend, mendPatiently } from './mend.ts'
 import { NetworkDiagnosis } from './network-diagnosis.ts'
 import { defaultVxlanPort, hostLink } from './network-state.ts'
 import { OverlayKeeper } from './overlay-keeper.ts'
@@ -175,13 +175,13 @@ class RoutedNetwork implements NodeNetwork {
   async start(): Promise<void> {
     await this.#openRecord()
     const stamp = this.#overlay.load()
-    const { found, left } = await this.mend()
+    const { clock, log } = this.#options
+    const { found, left } = await this.#lock.exclusive(() => mendPatiently(this.#deps(), clock))
     if (left.length > 0) {
       const message = `the data plane of this node cannot be set up: ${left.join('; ')}`
       throw new SwarmError('UNAVAILABLE', message)
     }
     this.#serveLoopback()
-    const { log } = this.#options
     await sizeConntrack(this.#kernel, log)
     log.info({ subnet: this.subnet(), changes: found.length, stamp }, 'data plane is up')
   }

@@ -41,6 +41,8 @@ export interface OpenResolver {
   readonly how: Opening
   readonly connection: ControlConnection
   readonly pid: number
+  /** The data plane it listens in; 0: where this process is. */
+  readonly namespace: number
 }
 
 type Welcome = ControlAnswer & { readonly kind: 'welcome' }
@@ -62,7 +64,7 @@ export async function openResolver(options: OpenOptions): Promise<OpenResolver> 
     const { connection, welcome } = found
     const isInPlace = isSamePlace(welcome.config, config)
     if (isInPlace && welcome.config.version === config.version) {
-      return { how: 'adopted', connection, pid: welcome.pid }
+      return { how: 'adopted', connection, pid: welcome.pid, namespace: config.listenNamespace }
     }
     const successor = isInPlace ? await replace(options, config, connection) : undefined
     if (successor !== undefined) return successor
@@ -137,7 +139,12 @@ async function replace(
   connection.close()
   const found = await findRunning(options)
   if (found?.welcome.pid !== answer.pid) return undefined
-  return { how: 'replaced', connection: found.connection, pid: answer.pid }
+  return {
+    how: 'replaced',
+    connection: found.connection,
+    pid: answer.pid,
+    namespace: config.listenNamespace,
+  }
 }
 
 async function end(options: OpenOptions, { connection, welcome }: Running): Promise<void> {
@@ -208,7 +215,10 @@ async function awaitStart(
   const deadlineMs = clock.monotonicMs() + startMs
   while (clock.monotonicMs() < deadlineMs) {
     const found = await findRunning(options)
-    if (found !== undefined) return { connection: found.connection, pid: found.welcome.pid }
+    if (found !== undefined) {
+      const { connection, welcome } = found
+      return { connection, pid: welcome.pid, namespace: config.listenNamespace }
+    }
     const said = await readFile(logFile(dir), 'utf8').catch(() => '')
     const fatal = /^fatal: (.*)$/m.exec(said)
     if (fatal !== null) {

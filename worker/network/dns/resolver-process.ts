@@ -9,6 +9,7 @@ import type { Logger } from '../../../proto/lib/log.ts'
 import type { Random } from '../../../proto/lib/random.ts'
 import type { Stamp } from '../../../proto/objects/assignment.ts'
 import type { NetworkView } from '../../../proto/objects/overlay.ts'
+import { findNamespace } from '../data-plane.ts'
 import type { ControlConnection } from './control-connection.ts'
 import { partsOf } from './control-messages.ts'
 import { closeResolver, type Opening, type OpenOptions, openResolver } from './open-resolver.ts'
@@ -28,7 +29,10 @@ export interface ResolverProcess {
    * knows stays until setViews. Errors: UNAVAILABLE, FAILED_PRECONDITION (no data plane).
    */
   start(): Promise<Opening>
-  /** Starts it again when it ends, with all it had. Runs until the signal aborts. */
+  /**
+   * Starts it again, with all it had, when it ends, and when the data plane it listens in was made anew. Runs until the
+   * signal aborts.
+   */
   run(signal: AbortSignal): Promise<void>
   /** From now on these are the networks of the node. Sends what differs from those given before. */
   setViews(views: readonly NetworkView[], stamp: Stamp): void
@@ -49,6 +53,8 @@ export interface ResolverProcess {
 /** More are sent as a whole instead. */
 const pendingMax = 20_000
 const settleMs = 30_000
+/** How often it is looked whether the data plane is another one. */
+const lookMs = 2_000
 
 export function createResolverProcess(options: ResolverProcessOptions): ResolverProcess {
   return new Supervisor(options)
@@ -58,6 +64,8 @@ class Supervisor implements ResolverProcess {
   readonly #options: ResolverProcessOptions
   readonly #known = new KnownViews()
   #connection: ControlConnection | undefined
+  /** Where it listens; 0: where this process is. */
+  #namespace = 0
   #pending: ZoneChange[] = []
   /** Undefined until the first views. */
   #stamp: Stamp | undefined
@@ -70,9 +78,10 @@ class Supervisor implements ResolverProcess {
   }
 
   async start(): Promise<Opening> {
-    const { how, connection, pid } = await openResolver(this.#options)
+    const { how, connection, pid, namespace } = await openResolver(this.#options)
     this.#options.log.info({ how, pid }, 'resolver answers')
     this.#connection = connection
+    this.#namespace = namespace
     this.#needsWhole = true
     void connection.closed.then(() => {
       if (this.#connection === connection) this.#connection = undefined
@@ -88,7 +97,7 @@ class Supervisor implements ResolverProcess {
       const connection = this.#connection
       if (connection !== undefined) {
         const startedMs = clock.monotonicMs()
-        await untilClosed(connection, signal)
+        await this.#untilLost(connection, signal)
         if (signal.aborted) return
         log.warn({}, 'resolver is lost')
         if (clock.monotonicMs() - startedMs > settleMs) backoff.reset()
@@ -96,6 +105,24 @@ class Supervisor implements ResolverProcess {
       await this.start().catch((err) => log.error({ err }, 'resolver cannot be started'))
       if (this.#connection === undefined) await wait(clock, backoff.nextMs(), signal)
     }
+  }
+
+  /** Until it has ended, is let go of or listens where nobody asks any more, or the signal aborts. */
+  async #untilLost(connection: ControlConnection, signal: AbortSignal): Promise<void> {
+    const { controller, release } = childController(signal)
+    void connection.closed.then(() => controller.abort())
+    while (!controller.signal.aborted) {
+      await wait(this.#options.clock, lookMs, controller.signal)
+      if (!controller.signal.aborted && (await this.#isElsewhere())) connection.close()
+    }
+    release()
+  }
+
+  async #isElsewhere(): Promise<boolean> {
+    const { dataPlaneFile } = this.#options
+    if (dataPlaneFile === undefined) return false
+    const namespace = await findNamespace(dataPlaneFile).catch(() => undefined)
+    return namespace !== undefined && namespace !== this.#namespace
   }
 
   setViews(views: readonly NetworkView[], stamp: Stamp): void {
@@ -177,14 +204,4 @@ class Supervisor implements ResolverProcess {
     this.#applied = stamp
     this.#options.onApplied?.(stamp)
   }
-}
-
-async function untilClosed(connection: ControlConnection, signal: AbortSignal): Promise<void> {
-  const { controller, release } = childController(signal)
-  const aborted = new Promise<void>((resolve) => {
-    controller.signal.addEventListener('abort', () => resolve(), { once: true })
-    if (controller.signal.aborted) resolve()
-  })
-  await Promise.race([connection.closed, aborted])
-  release()
 }

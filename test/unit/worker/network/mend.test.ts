@@ -1,9 +1,10 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { type Clock, systemClock } from '../../../../proto/lib/clock.ts'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { openJournal } from '../../../../worker/network/journal.ts'
-import { audit, type MendDeps, mend } from '../../../../worker/network/mend.ts'
+import { audit, type MendDeps, mend, mendPatiently } from '../../../../worker/network/mend.ts'
 import { anEndpoint } from '../../../support/network-builders.ts'
 import { aKeeper } from '../../../support/overlay-builders.ts'
 import { link, SimulatedKernel } from '../../../support/simulated-kernel.ts'
@@ -83,6 +84,27 @@ t.test('what cannot be mended is told with the reason', async (t) => {
     'data plane: route default is missing',
     /route replace default via 169\.254\.77\.1 dev up0: failed/,
   ])
+})
+
+t.test('a start waits for what the kernel is just taking apart, and not for ever', async (t) => {
+  const deps = aNode(t)
+  deps.kernel.failing.push('route replace default')
+  const waits: number[] = []
+  const clock: Clock = {
+    ...systemClock,
+    setTimer: (ms, fn) => {
+      waits.push(ms)
+      if (waits.length === 2) deps.kernel.failing.length = 0
+      return systemClock.setTimer(0, fn)
+    },
+  }
+  t.same((await mendPatiently(deps, clock)).left, [])
+  t.same(waits, [200, 800])
+  t.same((await mendPatiently(deps, clock)).left, [])
+  t.equal(waits.length, 2, 'what is well is not waited for')
+  const other = aNode(t)
+  other.kernel.failing.push('route replace default')
+  t.match((await mendPatiently(other, clock)).left, ['data plane: route default is missing'])
 })
 
 t.test('a device of somebody else under our name is refused', async (t) => {
