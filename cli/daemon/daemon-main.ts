@@ -4,6 +4,7 @@ import { SwarmError } from '../../proto/errors.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import { createLogger, type Logger } from '../../proto/lib/log.ts'
+import { raisePriority } from '../../proto/lib/priority.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import { hostUnfit } from '../host/render-checks.ts'
 import { checkHost } from '../host/requirements.ts'
@@ -16,6 +17,8 @@ import { answers, purgeHost } from './purge.ts'
 import { version } from './version.ts'
 
 const stopMs = 20_000
+/** Before what containers do, and before their starts: a busy host still sends heartbeats and follows changes. */
+const niceness = -10
 
 export interface DaemonInvocation {
   readonly flags: DaemonFlags
@@ -44,7 +47,13 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   makeFolder(config.runDir, 0o750, '--run-dir')
   await claimHost()
   const log = createLogger(config.logLevel, 'tsswarm')
+  goBefore(log)
   return await serve(config, log)
+}
+
+function goBefore(log: Logger): void {
+  const raised = raisePriority(niceness)
+  if (raised.kind !== 'raised') log.debug({ ...raised }, 'the daemon keeps its usual priority')
 }
 
 async function serve(config: DaemonConfig, log: Logger): Promise<number> {

@@ -148,7 +148,7 @@ async function startEngine(
     network,
     insecureRegistries: config.insecureRegistries,
   })
-  forks.run = helper.run
+  forks.run = (argv, options) => helper.spawn(argv, { ...options, lane: 'network' })
   const prober = new NetworkProber({ dataPlaneFile: dataPlaneFile(config), clock })
   return {
     executor,

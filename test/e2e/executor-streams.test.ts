@@ -1,9 +1,11 @@
 // What is done in containers that run, on a real kernel: programs with pipes and on a terminal, what they may, and their end.
 import { readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
+import { getPriority, setPriority } from 'node:os'
 import t, { type Test } from 'tap'
 import type { CopyOpen, ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
+import { raisePriority } from '../../proto/lib/priority.ts'
 import { writeTar } from '../../proto/lib/tar.ts'
 import type { OpenedExecutor } from '../../worker/executor/container/open.ts'
 import { pidExists } from '../../worker/executor/container/processes.ts'
@@ -32,6 +34,25 @@ async function aWorld(t: Test): Promise<World> {
   const opened = await host.open()
   await loadImage(opened.images, await busyboxImage())
   return { host, ...opened }
+}
+
+/** As the daemon does: nothing in a container may have it too. False: this host lets nobody go before others. */
+function goesBefore(): boolean {
+  try {
+    setPriority(0)
+  } catch {
+    return false
+  }
+  return raisePriority(-10).kind === 'raised'
+}
+
+const isBefore = goesBefore()
+
+/** How nice it is, and the number of the process it is a child of. */
+function fieldsOf(pid: number): { readonly nice: number; readonly parent: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { nice: Number(fields[16]), parent: Number(fields[1]) }
 }
 
 interface Ran extends ExecEnd {
@@ -82,11 +103,11 @@ function whenReady(
 }
 
 t.test('a program in a container that runs', async (t) => {
-  const { host, executor, streams } = await aWorld(t)
+  const { host, executor, streams, helper } = await aWorld(t)
   const mounts = [{ kind: 'tmpfs', target: '/scratch' }] as const
   const config = { env: ['COLOUR=red'], capDrop: ['NET_RAW'], workdir: '/srv', mounts }
   await executor.create(aScript('main', 'exec sleep 1000', config), never)
-  await executor.start('main', never)
+  const { state } = await executor.start('main', never)
   const exec = (argv: readonly string[], more: Partial<ExecOpen> = {}) =>
     streams.exec('main', { ...wish, argv, ...more })
   const sh = (script: string, more: Partial<ExecOpen> = {}) => exec(['/bin/sh', '-c', script], more)
@@ -96,6 +117,27 @@ t.test('a program in a container that runs', async (t) => {
     program.input.end('typed ')
     t.same(await ran(program), { output: 'typed ', errors: 'err\n', exitCode: 3, err: '' })
     t.equal((await ran(await sh('kill -9 $$'))).exitCode, 137)
+  })
+
+  const asNice = 'is as nice as usual, like all of the container, whatever the daemon is'
+  await t.test(asNice, { skip: !isBefore }, async (t) => {
+    t.equal(getPriority(), -10)
+    if (state.kind !== 'running') throw new Error('it does not run')
+    const main = fieldsOf(state.pid)
+    t.equal(main.nice, 0, 'the container')
+    t.equal(fieldsOf(main.parent).nice, 0, 'its monitor')
+    const script = 'cut -d " " -f 19 /proc/self/stat'
+    t.equal((await ran(await sh(script))).output, '0\n', 'a program with pipes')
+    const terminal = await sh(`${script}; echo ready; read line`, { tty: true })
+    const onTerminal = await ran(
+      terminal,
+      whenReady(({ input }) => void input.write('\n')),
+    )
+    t.match(onTerminal.output, /^0\r?\nready/, 'one on a terminal')
+    const argv = ['/bin/sh', '-c', script]
+    const probed = await executor.probe('main', { argv, timeoutMs: 60_000 }, never)
+    t.match(probed, { kind: 'ended', output: '0' }, 'a probe')
+    t.equal((await helper.run(['/bin/sh', '-c', script])).stdout, '0\n', 'and what else is run')
   })
 
   await t.test('has what the container has, and what was asked for', async (t) => {

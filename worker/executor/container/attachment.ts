@@ -8,6 +8,7 @@ import { SwarmError } from '../../../proto/errors.ts'
 import type { TerminalSize } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { childController } from '../../../proto/lib/lifecycle.ts'
+import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import type { AttachedContainer, ExecEnd } from '../../streams/container-streams.ts'
 import type { SpawnHelper } from '../spawn/spawn-helper.ts'
 import type { Container } from './container.ts'
@@ -165,12 +166,14 @@ function bounded(number: number): string {
  */
 async function startCarrier(bundleDir: string): Promise<ChildProcess> {
   const argv = ['-b', packetBytes, '-t', lingerSeconds, 'STDIO', 'UNIX-CONNECT:attach,type=5']
-  const child = spawn('socat', argv, {
-    // A path in a socket's name has at most 107 bytes.
-    cwd: bundleDir,
-    env: { PATH: systemPath },
-    stdio: ['pipe', 'ignore', 'ignore'],
-  })
+  const child = atUsualPriority(() =>
+    spawn('socat', argv, {
+      // A path in a socket's name has at most 107 bytes.
+      cwd: bundleDir,
+      env: { PATH: systemPath },
+      stdio: ['pipe', 'ignore', 'ignore'],
+    }),
+  )
   // Ended: then it is no longer writable.
   child.stdin.on('error', () => {})
   try {

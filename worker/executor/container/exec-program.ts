@@ -6,6 +6,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { TerminalSize } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
+import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import type { AttachedProgram, ExecEnd } from '../../streams/container-streams.ts'
 import { inPrivateMounts, type SpawnHelper } from '../spawn/spawn-helper.ts'
 import { identifyProcess, type ProcessIdentity, signalProcess } from './processes.ts'
@@ -87,7 +88,8 @@ class ExecProgram implements AttachedProgram {
   constructor(options: ExecProgramOptions) {
     this.#options = options
     const env = { PATH: systemPath, SHELL: '/bin/sh' }
-    this.#child = spawn('unshare', [...inPrivateMounts, ...argvOf(options)], { env, stdio: 'pipe' })
+    const argv = [...inPrivateMounts, ...argvOf(options)]
+    this.#child = atUsualPriority(() => spawn('unshare', argv, { env, stdio: 'pipe' }))
     // A program that ends without reading its input is judged by its exit code.
     this.#child.stdin.on('error', () => {})
     const { stdout, stderr } = this.#child

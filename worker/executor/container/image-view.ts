@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
+import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import type { LowerLayers } from '../../image/image-store.ts'
 import { resolveInRoot } from './root-path.ts'
 import type { AccountFiles } from './users.ts'
@@ -24,14 +25,11 @@ export async function withImageView<T>(
   if (only !== undefined && more.length === 0) {
     return work(only.startsWith('/') ? only : `${layers.overlayDir}/${only}`)
   }
-  const child = spawn(
-    'unshare',
-    [
-      ...['--mount', '--propagation', 'private', '/bin/sh', '-c', holder, 'view'],
-      ...[layers.overlayDir, layers.lowers.join(':'), emptyDir],
-    ],
-    { stdio: ['pipe', 'pipe', 'pipe'] },
-  )
+  const argv = [
+    ...['--mount', '--propagation', 'private', '/bin/sh', '-c', holder, 'view'],
+    ...[layers.overlayDir, layers.lowers.join(':'), emptyDir],
+  ]
+  const child = atUsualPriority(() => spawn('unshare', argv, { stdio: ['pipe', 'pipe', 'pipe'] }))
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   try {
     await ready(child)

@@ -1,6 +1,7 @@
 // A program of the host that stands between a stream and a container: its pipes are the stream, its complaint is the error.
 import { spawn } from 'node:child_process'
 import { SwarmError } from '../../../proto/errors.ts'
+import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import type { AttachedProgram, ExecEnd } from '../../streams/container-streams.ts'
 
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -12,7 +13,9 @@ export function startPiped(
   failure: (complaint: string) => string,
 ): AttachedProgram {
   const [file = '', ...args] = argv
-  const child = spawn(file, args, { env: { PATH: systemPath }, stdio: 'pipe' })
+  const child = atUsualPriority(() =>
+    spawn(file, args, { env: { PATH: systemPath }, stdio: 'pipe' }),
+  )
   let words = ''
   let hasEnded = false
   child.stdin.on('error', () => {})

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { RunCommand } from '../../../proto/lib/command.ts'
+import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import { encodeFrame, FrameReader, type SpawnAnswer, type SpawnRequest } from './frames.ts'
 
 export interface SpawnOptions {
@@ -27,10 +28,10 @@ export interface SpawnOptions {
 }
 
 /**
- * Programs wait for others of their lane only. `work`: short ones that others wait for. `probe`: of containers, which may
- * hang until their time is over.
+ * Programs wait for others of their lane only. `work`: short ones that others wait for. `network`: changes of the kernel's network,
+ * which are never behind starts of containers and pulls of images. `probe`: of containers, which may hang until their time is over.
  */
-export type Lane = 'work' | 'probe'
+export type Lane = 'work' | 'network' | 'probe'
 
 export type SpawnResult = Omit<SpawnAnswer, 'id'>
 
@@ -57,6 +58,7 @@ export interface SpawnHelperOptions {
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const queuedMax = 10_000
 const outputBytesMax = 32 * 1024 * 1024
+const networkMax = 8
 const probesMax = 80
 
 /**
@@ -107,6 +109,7 @@ class Runner {
     this.#options = options
     this.#lanes = {
       work: { max: options.runningMax ?? 8, running: 0, waiting: [] },
+      network: { max: networkMax, running: 0, waiting: [] },
       probe: { max: probesMax, running: 0, waiting: [] },
     }
   }
@@ -178,10 +181,15 @@ class Runner {
   #startHelper(): Duplex {
     const mainPath =
       this.#options.mainPath ?? fileURLToPath(new URL('./helper-main.js', import.meta.url))
-    const child = spawn('unshare', [...inPrivateMounts, process.execPath, ...nodeFlags, mainPath], {
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-      env: { PATH: systemPath },
-    })
+    const argv = [...inPrivateMounts, process.execPath, ...nodeFlags, mainPath]
+    const child = atUsualPriority(() =>
+      spawn('unshare', argv, {
+        stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+        env: { PATH: systemPath },
+        // A session of its own: that of a daemon may go before others.
+        detached: true,
+      }),
+    )
     const channel = child.stdio[3]
     if (channel === undefined || channel === null || !('write' in channel)) {
       throw new SwarmError('INTERNAL', `cannot start the spawn helper ${mainPath}: no channel`)
