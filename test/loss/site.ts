@@ -126,8 +126,11 @@ async function clientOf(lab: TestLab): Promise<Client> {
   const [view] = await lab.taskViews('m1', 'client')
   const pid = view?.task?.pid ?? 0
   const look = ['nsenter', '-t', `${pid}`, '-m', '-n', '--', 'nslookup', service]
-  const { stdout, stderr } = await lab.run('m1', ...look)
-  const [, vip] = /^Name:.*\nAddress(?: \d+)?: (\S+)/m.exec(stdout) ?? []
-  if (vip === undefined) throw new Error(`no address of ${service}: ${stdout}${stderr}`)
-  return { pid, vip }
+  // Its node learns of the service a moment after the command that waited for it has ended.
+  return await lab.until(`${service} has an address`, async () => {
+    const { stdout, stderr } = await lab.run('m1', ...look)
+    const [, vip] = /^Name:.*\nAddress(?: \d+)?: (\S+)/m.exec(stdout) ?? []
+    if (vip === undefined) throw new Error(`${stdout}${stderr}`)
+    return { pid, vip }
+  })
 }

@@ -207,3 +207,21 @@ export async function askMany(
   )
   return wrong.flat()
 }
+
+/**
+ * Sentences of what is wrong, once every node has learnt what the swarm has: each learns it a moment after the manager that
+ * was asked, one after the other. Answers that are right at once count; else it is asked again until all are, and once more.
+ */
+export async function onceAllKnow(
+  lab: TestLab,
+  what: string,
+  ask: () => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  if ((await ask()).length === 0) return []
+  await lab.until(`${what}: every node knows`, async () => {
+    const wrong = await ask()
+    if (wrong.length > 0) throw new Error(wrong.slice(0, 20).join('\n'))
+    return true
+  })
+  return await ask()
+}

@@ -74,11 +74,10 @@ async function jobs(t: Test, lab: TestLab): Promise<void> {
   const first = (await lab.taskViews('m1', 'modes-job')).map(({ task }) => task?.id)
   await lab.cli('m1', 'service', 'update', '--force', 'modes-job')
   t.equal(await replicas(lab, 'modes-job'), 'replicated job 0/2 (4/4 completed)')
-  const second = (await lab.taskViews('m1', 'modes-job')).map(({ task }) => task?.id)
-  t.notOk(
-    second.some((id) => first.includes(id)),
-    'it ran again, and what was before is gone',
-  )
+  await lab.until('it ran again, and what was before is gone', async () => {
+    const second = (await lab.taskViews('m1', 'modes-job')).map(({ task }) => task?.id)
+    return second.length === 4 && !second.some((id) => first.includes(id))
+  })
   const everywhere = await create('modes-each', '--mode', 'global-job', ...well)
   t.equal(everywhere.code, 0, everywhere.stderr)
   t.equal(await replicas(lab, 'modes-each'), 'global job 0/0 (3/3 completed)')
@@ -113,6 +112,7 @@ async function cron(t: Test, lab: TestLab): Promise<void> {
   })
   t.match(run, /"Iteration":1/)
   const tasks = await lab.tasks('m1', name)
+  t.equal(tasks.length, 1)
   t.match(tasks, [{ desired: 'Complete', state: /^Complete/ }], 'kept with its run')
   await lab.cli('m1', 'service', 'rm', name)
 }

@@ -31,10 +31,11 @@ export async function secrets(t: Test, lab: TestLab): Promise<void> {
       await create(lab)
       await lab.untilRunning('m1', 'secrets-web', 2)
       await lab.untilRunning('m1', 'secrets-other', 1)
-      const said = await saidBy(lab, digest(first))
+      // What a task says last, of each of them.
+      const said = await saidBy(lab, digest(`pw=${first} of secrets-web`), 2)
       t.match(said, '/run/secrets/db 400 1000:1001')
       t.match(said, '/etc/app.conf 444 0:0')
-      t.match(said, digest(`pw=${first} of secrets-web`))
+      t.match(said, digest(first))
       const refused = await lab.try('m1', 'secret', 'rm', 'secrets-db')
       t.match(refused.stderr, /in use by the following service: "secrets-web"/)
     })
@@ -128,11 +129,11 @@ async function create(lab: TestLab): Promise<void> {
   await service('many', '--replicas', '0', '--config', 'secrets-many', 'lab/hello')
 }
 
-/** What its tasks have logged, once some of them has said that. */
-async function saidBy(lab: TestLab, text: string): Promise<string> {
-  return await lab.until(`a task says ${text}`, async () => {
+/** What its tasks have logged, once so many of them have said that. */
+async function saidBy(lab: TestLab, text: string, times = 1): Promise<string> {
+  return await lab.until(`${times} tasks say ${text}`, async () => {
     const said = await lab.cli('m1', 'service', 'logs', '--raw', 'secrets-web')
-    return said.includes(text) ? said : undefined
+    return said.split(text).length > times ? said : undefined
   })
 }
 

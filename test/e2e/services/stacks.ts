@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { TestLab } from '../../support/test-lab.ts'
+import { answer } from './ask.ts'
 
 const name = 'stacks'
-const waits = ['--wait', '--timeout', '60s']
+const waits = ['--wait', '--timeout', '90s']
 
 function project(message: string, command = '/bin/serve'): string {
   return JSON.stringify({
@@ -56,6 +57,14 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
     return (await Promise.all(running)).flatMap((rows) => rows.map(({ id }) => id)).join()
   }
 
+  /** Until m1 leads to a task that says so: nodes learn of tasks a moment after the command that waited for them has ended. */
+  const shows = (message: string): Promise<boolean> =>
+    lab.until(`the page says ${message}`, async () => {
+      const text = await answer(`http://${lab.address('m1')}:18090`)
+      if (!text.includes(`message: ${message}`)) throw new Error(text)
+      return true
+    })
+
   await t.test('the example answers', async (t) => {
     const path = 'cluster-examples/hello/compose.yml'
     await lab.cli('m1', 'stack', 'deploy', '-c', path, ...waits, 'stacks-hello')
@@ -68,7 +77,7 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
 
   await t.test('a second deployment replaces nothing, a changed one what changed', async (t) => {
     t.match(await deploy(project('one'), ...waits), { code: 0 })
-    t.match(await answer(`http://${lab.address('m1')}:18090`), 'message: one')
+    await shows('one')
     const before = await tasks()
     t.match(await deploy(project('one'), ...waits), { code: 0, stdout: '' })
     t.equal(await tasks(), before)
@@ -86,13 +95,13 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
   })
 
   await t.test('what cannot run ends with 1 and why, and the stack is what it was', async (t) => {
-    const atomic = ['--atomic', '--timeout', '60s']
+    const atomic = ['--atomic', '--timeout', '90s']
     const { code, stderr } = await deploy(project('three', '/bin/sh -c "exit 7"'), ...atomic)
     t.equal(code, 1)
     t.match(stderr, /^Error: service stacks_web: /m)
     writeFileSync(file, project('two'))
     t.match(await lab.cli('m1', 'stack', 'plan', '-c', file, name), / 0 to change,.* 6 unchanged/)
-    t.match(await answer(`http://${lab.address('m1')}:18090`), 'message: two')
+    await shows('two')
   })
 
   await t.test('a rollback brings the stack back, and its history tells all of it', async (t) => {
@@ -100,7 +109,7 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
     t.equal(code, 0)
     t.match(stdout, /^Revision 1 of stack stacks:$/m)
     t.match(stdout, /^~ change service stacks_web \(tasks are replaced\)$/m)
-    t.match(await answer(`http://${lab.address('m1')}:18090`), 'message: one')
+    await shows('one')
     const format = '{{.Revision}} {{.Kind}} {{.State}} {{.By}}'
     const history = await lab.cli('m1', 'stack', 'history', '--format', format, name)
     t.match(
@@ -129,9 +138,4 @@ export async function stacks(t: Test, lab: TestLab): Promise<void> {
     }
     t.match(await lab.try('m1', 'stack', 'history', name), { code: 1 })
   })
-}
-
-async function answer(url: string): Promise<string> {
-  const options = { signal: AbortSignal.timeout(3_000), headers: { connection: 'close' } }
-  return await (await fetch(url, options)).text()
 }

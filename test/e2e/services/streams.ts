@@ -31,7 +31,12 @@ export async function streams(t: Test, lab: TestLab): Promise<void> {
   })
 
   await t.test('top and stats', async (t) => {
-    t.match(await lab.cli('m1', 'top', name), /httpd -p 127\.0\.0\.1:8080/)
+    // A task that publishes nothing runs before its program has done anything.
+    for (const task of [`${name}.1`, `${name}.2`]) {
+      await lab.until(`the server of ${task} is there`, async () =>
+        /httpd -p 127\.0\.0\.1:8080/.test(await lab.cli('m1', 'top', task)),
+      )
+    }
     const format = ['--format', '{{.Name}} {{.Node}} {{.PIDs}}']
     const stats = await lab.cli('m1', 'stats', '--no-stream', ...format, name)
     t.match(stats, /^streams-web\.1 w\d [1-9]\d*\nstreams-web\.2 w\d [1-9]\d*$/)

@@ -35,8 +35,9 @@ async function create(lab: TestLab, name: string, policy: readonly string[]): Pr
   const fast = [
     '--replicas',
     '2',
+    // A task that fails ends the wait; a busy node is slow to say so.
     '--update-monitor',
-    '1s',
+    '5s',
     '--restart-delay',
     '200ms',
     '--update-delay',
