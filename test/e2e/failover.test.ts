@@ -4,7 +4,7 @@ import { failOver, faults, leaderOf } from '../bench/failover-try.ts'
 import { LabCluster } from '../bench/lab-cluster.ts'
 import { removeWrites, WriteLoad } from '../bench/write-load.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 const cluster = new LabCluster('fails', { managers: 3, workers: 0 })
 await cluster.up()
 t.teardown(() => cluster.down())

@@ -226,7 +226,7 @@ export class TestLab {
   async until<T>(
     what: string,
     look: () => Promise<T | undefined | false>,
-    deadlineMs = 30_000,
+    deadlineMs = 60_000,
   ): Promise<T> {
     return await untilSeen(what, look, deadlineMs)
   }

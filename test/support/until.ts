@@ -17,7 +17,7 @@ export async function until(holds: () => boolean, what: string, limitMs = 10_000
 export async function untilSeen<T>(
   what: string,
   look: () => Promise<T | undefined | false>,
-  deadlineMs = 30_000,
+  deadlineMs = 60_000,
 ): Promise<T> {
   const endsAtMs = systemClock.monotonicMs() + deadlineMs
   let last: unknown

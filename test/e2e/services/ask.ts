@@ -2,7 +2,7 @@
 import { untilSeen } from '../../support/until.ts'
 
 export interface Asking {
-  /** Ends it, when it was answered often enough or 30 s are over; how often that was, and what went wrong. */
+  /** Ends it, when it was answered often enough or a minute is over; how often that was, and what went wrong. */
   end(): Promise<{ readonly answered: number; readonly failed: readonly string[] }>
 }
 
