@@ -1,13 +1,20 @@
 // Brings kernel and resolver to what this node knows of the overlay, and says how far both are: what was applied by one
-// only is not applied. Not for how it is heard (overlay-feed.ts).
+// only is not applied. A name goes at once, and comes once the kernel leads there. Not for how it is heard (overlay-feed.ts).
 import type { OverlayAck } from '../proto/gen/tsswarm/v1/dispatcher.ts'
-import { type Clock, wait } from '../proto/lib/clock.ts'
+import { type Clock, type Timer, wait } from '../proto/lib/clock.ts'
 import { childController, type Loop } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
-import { compareStamps, type NetworkId, type NodeId, type Stamp } from '../proto/objects/index.ts'
+import {
+  compareStamps,
+  type NetworkId,
+  type NetworkView,
+  type NodeId,
+  type Stamp,
+} from '../proto/objects/index.ts'
 import type { ResolverProcess } from './network/dns/resolver-process.ts'
 import type { NodeNetwork } from './network/node-network.ts'
 import type { OverlayKnowledge } from './overlay-feed.ts'
+import { namesWithin, viewsOnPaths } from './overlay-names.ts'
 import type { OverlayProgress } from './session.ts'
 
 export interface OverlayFollowerDeps {
@@ -23,6 +30,8 @@ interface Step {
   readonly number: number
   readonly epoch: number
   readonly stamps: ReadonlyMap<NetworkId, Stamp>
+  readonly last: Stamp
+  readonly views: readonly NetworkView[]
 }
 
 /** A network that last changed at `at` was still the same at `until`. */
@@ -34,8 +43,10 @@ interface Confirmed {
 const retryMs = 1_000
 /** That nothing changed is said at most this often: nobody waits for it but who has just begun to lead. */
 const confirmMs = 200
-/** Steps that the resolver has not told of; of more, the older ones are overtaken. */
-const stepsMax = 1_000
+/** What the resolver was given and has not told of; of more, the older ones are overtaken. */
+const givenMax = 1_000
+/** New names do not wait any longer for a kernel that does not get there: others of them may well be reached. */
+const namesMs = 5_000
 
 /** A kernel that is not there by then is not waited for. */
 const followMs = 5_000
@@ -59,7 +70,7 @@ export async function untilFollowed(
 export class OverlayFollower implements OverlayProgress {
   readonly #deps: OverlayFollowerDeps
   readonly #listeners = new Set<() => void>()
-  /** By the stamp that the resolver was given. */
+  /** By the stamp that the resolver was given: the step whose names it has with that. */
   readonly #told = new Map<Stamp, Step>()
   #latest: { readonly step: Step; readonly apply: () => Promise<void> } | undefined
   #wake: () => void = () => {}
@@ -69,6 +80,11 @@ export class OverlayFollower implements OverlayProgress {
   #count = 0
   #inKernel: Step | undefined
   #inResolver: Step | undefined
+  /** The last one whose names wait for nothing any more. */
+  #open: Step | undefined
+  /** What the resolver was given last. */
+  #named: readonly NetworkView[] = []
+  #waiting: Timer | undefined
 
   constructor(deps: OverlayFollowerDeps) {
     this.#deps = deps
@@ -79,16 +95,58 @@ export class OverlayFollower implements OverlayProgress {
     const last = latest([now.pathsStamp, ...now.stamps.values()])
     if (!now.isComplete || last === undefined) return
     this.#count += 1
-    const step = { number: this.#count, epoch: last.epoch, stamps: now.stamps }
-    for (const id of this.#confirmed.keys()) if (!now.stamps.has(id)) this.#confirmed.delete(id)
-    const state = { nodeId: this.#deps.nodeId, paths: now.paths, views: [...now.views.values()] }
-    // An object of its own: it names this step.
-    const stamp = { ...last }
-    this.#told.set(stamp, step)
-    for (const old of [...this.#told.keys()].slice(0, -stepsMax)) this.#told.delete(old)
-    this.#deps.resolver.setViews(state.views, stamp)
-    this.#latest = { step, apply: () => this.#deps.network.setOverlay(state, stamp) }
+    const { paths, stamps } = now
+    const views = viewsOnPaths([...now.views.values()], paths)
+    const step = { number: this.#count, epoch: last.epoch, stamps, last, views }
+    for (const id of this.#confirmed.keys()) if (!stamps.has(id)) this.#confirmed.delete(id)
+    const state = { nodeId: this.#deps.nodeId, paths, views }
+    this.#latest = { step, apply: () => this.#deps.network.setOverlay(state, { ...last }) }
+    this.#name()
     this.#wake()
+  }
+
+  /**
+   * Tells the resolver the latest names, without those that the kernel may not lead to yet: they were told, or are of
+   * `opened`. Before the first step is there, nothing: a resolver that outlived the daemon answers as before, and so leads
+   * the kernel.
+   */
+  #name(opened: readonly NetworkView[] = []): void {
+    const [step, open] = [this.#latest?.step, this.#open]
+    if (step === undefined) return
+    if (open === step) this.#stopWaiting()
+    else this.#waiting ??= this.#deps.clock.setTimer(namesMs, () => this.#nameAnyway())
+    if (open === undefined) return
+    this.#named = open === step ? step.views : namesWithin(step.views, [this.#named, opened])
+    // An object of its own: by it the resolver says that it has this.
+    const stamp = { ...step.last }
+    this.#told.set(stamp, open)
+    for (const old of [...this.#told.keys()].slice(0, -givenMax)) this.#told.delete(old)
+    this.#deps.resolver.setViews(this.#named, stamp)
+  }
+
+  #nameAnyway(): void {
+    const step = this.#latest?.step
+    this.#deps.log.warn({ ms: namesMs }, 'names are told that the kernel does not lead to yet')
+    this.#stopWaiting()
+    this.#open = step
+    this.#name()
+  }
+
+  #stopWaiting(): void {
+    this.#waiting?.cancel()
+    this.#waiting = undefined
+  }
+
+  /** The kernel holds it: its names may be answered, but those that are gone again. */
+  #opened(step: Step): void {
+    this.#inKernel = step
+    if (step.number > (this.#open?.number ?? 0)) {
+      this.#open = step
+      // What is still newer waits from now on.
+      this.#stopWaiting()
+      this.#name(step.views)
+    }
+    this.#tell()
   }
 
   /** The network is since `at` as it was told then, and still was at `until`: who follows the one follows the other. */
@@ -107,6 +165,7 @@ export class OverlayFollower implements OverlayProgress {
   async forget(): Promise<void> {
     const { nodeId, network, resolver, log } = this.#deps
     const stamp = { epoch: 0, index: 0 }
+    this.#latest = undefined
     resolver.setViews([], stamp)
     await network.setOverlay({ nodeId, paths: [], views: [] }, stamp).catch((err: unknown) => {
       log.warn({ err }, 'overlay networks are left behind: the next comparison tries again')
@@ -117,7 +176,11 @@ export class OverlayFollower implements OverlayProgress {
   resolverReached(stamp: Stamp): void {
     const step = this.#told.get(stamp)
     if (step === undefined) return
-    for (const [key, { number }] of this.#told) if (number <= step.number) this.#told.delete(key)
+    // Given before it, and so overtaken.
+    for (const key of this.#told.keys()) {
+      this.#told.delete(key)
+      if (key === stamp) break
+    }
     this.#inResolver = step
     this.#tell()
   }
@@ -160,13 +223,13 @@ export class OverlayFollower implements OverlayProgress {
       }
       try {
         await latest.apply()
-        this.#inKernel = latest.step
-        this.#tell()
+        this.#opened(latest.step)
       } catch (err) {
         log.warn({ err }, 'the overlay networks are not as they are to be: tried again')
         await wait(clock, retryMs, signal)
       }
     }
+    this.#stopWaiting()
   }
 
   #tell(): void {

@@ -1,16 +1,24 @@
-// What a node says it has followed: only what kernel and resolver both have.
+// What a node says it has followed: only what kernel and resolver both have. And when the resolver is told which names.
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../../proto/lib/log.ts'
-import { networkId, nodeId, type Stamp } from '../../../proto/objects/index.ts'
+import { type NetworkView, networkId, nodeId, type Stamp } from '../../../proto/objects/index.ts'
 import type { OverlayState } from '../../../worker/network/overlay-state.ts'
 import type { OverlayKnowledge } from '../../../worker/overlay-feed.ts'
 import { OverlayFollower } from '../../../worker/overlay-follower.ts'
+import { aServing, aView, pathsOf, servingNames } from '../../support/overlay-names.ts'
 import { settle, VirtualClock } from '../../support/virtual-clock.ts'
+
+interface KnowOptions {
+  readonly isComplete: boolean
+  readonly views: readonly NetworkView[]
+}
 
 class World {
   readonly clock = new VirtualClock()
   /** Stamps that the resolver was given and has not told of. */
   readonly asked: Stamp[] = []
+  /** All that it was given. */
+  readonly named: (readonly NetworkView[])[] = []
   readonly states: OverlayState[] = []
   /** Calls of the kernel that are under way. */
   readonly writing: { readonly done: () => void; readonly fail: (err: Error) => void }[] = []
@@ -23,7 +31,12 @@ class World {
         return new Promise((resolve, reject) => this.writing.push({ done: resolve, fail: reject }))
       },
     },
-    resolver: { setViews: (_views, stamp) => this.asked.push(stamp) },
+    resolver: {
+      setViews: (views, stamp) => {
+        this.named.push(views)
+        this.asked.push(stamp)
+      },
+    },
     clock: this.clock,
     log: silentLogger,
   })
@@ -36,14 +49,17 @@ class World {
     })
   }
 
-  async know(indexes: Readonly<Record<string, number>>, isComplete = true): Promise<void> {
+  async know(
+    indexes: Readonly<Record<string, number>>,
+    { isComplete = true, views = [] }: Partial<KnowOptions> = {},
+  ): Promise<void> {
     const stamps = Object.entries(indexes).map(
       ([id, index]) => [networkId(id), { epoch: 1, index }] as const,
     )
     const pathsStamp = { epoch: 1, index: 1 }
     const knowledge: OverlayKnowledge = {
-      paths: [],
-      views: new Map(),
+      paths: pathsOf('a', 'b'),
+      views: new Map(views.map((view) => [view.network.id, view])),
       pathsStamp,
       stamps: new Map(stamps),
       isComplete,
@@ -65,6 +81,31 @@ class World {
     const stamp = this.asked.pop()
     if (stamp !== undefined) this.follower.resolverReached(stamp)
     this.asked.length = 0
+  }
+
+  /** Tasks that names lead to by what the resolver was given last; undefined: nothing yet. */
+  get names(): readonly string[] | undefined {
+    return this.named.at(-1)?.flatMap(servingNames)
+  }
+
+  /** The network `red`, and these tasks serve there. */
+  async serve(index: number, ...tasks: readonly string[]): Promise<void> {
+    await this.know(
+      { red: index },
+      {
+        views: [
+          aView(
+            'red',
+            tasks.map((id) => aServing(id)),
+          ),
+        ],
+      },
+    )
+  }
+
+  async fails(): Promise<void> {
+    this.writing.shift()?.fail(new Error('no'))
+    await settle()
   }
 
   get reached(): Readonly<Record<string, number>> | undefined {
@@ -106,40 +147,142 @@ t.test('the slower of the two counts', async (t) => {
   world.resolved()
   t.same(world.reached, { red: 5 }, 'the kernel does not have it yet')
   await world.written()
+  t.same(world.reached, { red: 5 }, 'the resolver does not have it yet')
+  world.resolved()
   t.same(world.reached, { red: 7 })
-  await world.know({ red: 8 })
+})
+
+t.test('a name comes once the kernel leads there, and goes at once', async (t) => {
+  const world = aWorld(t)
+  await world.serve(5, 'old')
+  t.equal(world.names, undefined, 'a resolver that was there before answers as before')
   await world.written()
-  t.same(world.reached, { red: 7 }, 'the resolver does not have it yet')
+  world.resolved()
+  t.same(world.names, ['old'])
+  await world.serve(7, 'old', 'new')
+  t.same(world.names, ['old'])
+  await world.written()
+  t.same(world.names, ['old', 'new'])
+  await world.serve(9, 'new')
+  t.same(world.names, ['new'], 'the kernel is not asked')
+  world.resolved()
+  t.same(world.reached, { red: 7 }, 'nor is it said that it has followed')
+  await world.written()
+  world.resolved()
+  t.same(world.reached, { red: 9 })
+})
+
+t.test(
+  'of what came meanwhile, the names of what the kernel has come, less what is gone',
+  async (t) => {
+    const world = aWorld(t)
+    await world.serve(5, 'a')
+    await world.written()
+    await world.serve(6, 'a', 'b', 'c')
+    await world.serve(7, 'a', 'c', 'd')
+    await world.serve(8, 'c', 'd')
+    t.same(world.names, [], 'a is gone, and nothing new is in the kernel')
+    await world.written()
+    t.same(world.names, ['c'], 'b is gone before it had a name')
+    world.resolved()
+    t.same(world.reached, { red: 6 }, 'said though there is newer that waits')
+    await world.written()
+    t.same(world.names, ['c', 'd'])
+    world.resolved()
+    t.same(world.reached, { red: 8 })
+  },
+)
+
+t.test('a name that was gone in between waits again', async (t) => {
+  const world = aWorld(t)
+  await world.serve(5, 'a')
+  await world.written()
+  await world.serve(6)
+  await world.serve(7, 'a')
+  t.same(world.names, [])
+  await world.written()
+  t.same(world.names, [], 'the kernel has just let go of it')
+  await world.written()
+  t.same(world.names, ['a'])
+})
+
+t.test(
+  'names wait 5 s for a kernel that fails, removals not at all, and nothing is said',
+  async (t) => {
+    const world = aWorld(t)
+    await world.serve(5, 'a')
+    await world.written()
+    world.resolved()
+    await world.serve(6, 'b')
+    t.same(world.names, [])
+    for (let i = 0; i < 4; i++) {
+      await world.fails()
+      await world.clock.advance(1_000)
+    }
+    t.same(world.names, [])
+    await world.clock.advance(1_000)
+    t.same(world.names, ['b'])
+    world.resolved()
+    t.same(world.reached, { red: 5 })
+    await world.serve(7, 'c')
+    t.same(world.names, [], 'the next waits anew')
+    await world.fails()
+    await world.clock.advance(1_000)
+    await world.written()
+    t.same(world.names, ['c'])
+    world.resolved()
+    t.same(world.reached, { red: 7 })
+  },
+)
+
+t.test('a kernel that fails from the start keeps names back for 5 s', async (t) => {
+  const world = aWorld(t)
+  await world.serve(5, 'a')
+  await world.clock.advance(4_999)
+  t.equal(world.names, undefined)
+  await world.clock.advance(1)
+  t.same(world.names, ['a'])
+  await world.written()
+  t.equal(world.named.length, 1, 'told once')
+})
+
+t.test('nobody is led to a task on a node that no way leads to', async (t) => {
+  const world = aWorld(t)
+  const views = [aView('red', [aServing('near'), aServing('far', { nodeId: nodeId('z') })])]
+  await world.know({ red: 5 }, { views })
+  t.same(world.states.at(-1)?.views.flatMap(servingNames), ['near'])
+  await world.written()
+  t.same(world.names, ['near'])
 })
 
 t.test('what comes while the kernel is written is written next, the last of it', async (t) => {
   const world = aWorld(t)
   await world.know({ red: 5 })
   for (const red of [6, 7, 8]) await world.know({ red })
-  world.resolved()
   t.equal(world.writing.length, 1)
   await world.written()
+  world.resolved()
   t.same(world.reached, { red: 5 })
   t.equal(world.writing.length, 1)
   await world.written()
+  world.resolved()
   t.same(world.reached, { red: 8 })
 })
 
 t.test('a kernel that could not be written is written again', async (t) => {
   const world = aWorld(t)
   await world.know({ red: 5 })
-  world.resolved()
-  world.writing.shift()?.fail(new Error('no'))
-  await settle()
+  await world.fails()
   t.equal(world.reached, undefined)
   await world.clock.advance(1_000)
   await world.written()
+  world.resolved()
   t.same(world.reached, { red: 5 })
 })
 
 t.test('what is not complete touches nothing', async (t) => {
   const world = aWorld(t)
-  await world.know({ red: 5 }, false)
+  await world.know({ red: 5 }, { isComplete: false })
   t.equal(world.writing.length + world.asked.length, 0)
 })
 
