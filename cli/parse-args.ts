@@ -1,8 +1,8 @@
 // Flags and arguments as docker's command line reads them: --flag=value, --flag value, -q, -qf value, --.
 import { SwarmError } from '../proto/errors.ts'
+import { suggestion } from '../proto/lib/suggest.ts'
 import type { Command } from './command.ts'
 import type { Flag, Flags } from './flags.ts'
-import { suggestion } from './suggest.ts'
 
 export type ParsedCommand =
   | {

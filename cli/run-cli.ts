@@ -1,5 +1,6 @@
 // From the words of a command line to an exit code: finds the command, parses, runs, words the errors.
 import { errorKind, SwarmError } from '../proto/errors.ts'
+import { suggestion } from '../proto/lib/suggest.ts'
 import { version } from '../proto/version.ts'
 import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
@@ -7,7 +8,6 @@ import { defaultSocketPath, globalFlags } from './global-flags.ts'
 import { parseCommand, parseFlags, usage } from './parse-args.ts'
 import { absentCommands, type CommandGroup, groups, plainCommands } from './registry.ts'
 import { commandHelp, groupHelp, type HelpEntry, programHelp } from './render/help.ts'
-import { suggestion } from './suggest.ts'
 
 /** What main gives to run: everything of a CommandContext but what the global flags decide. */
 export type CliEnvironment = Omit<CommandContext, 'socketPath' | 'connect'> & {

@@ -8,6 +8,8 @@ export const command = defineCommand({
   summary: 'Run the daemon of this host',
   description:
     'Settings are taken from these flags, else from TSSWARM_* variables (TSSWARM_STATE_DIR …), else from the file. ' +
+    'The file names them as --print-config shows them; a list given in one place replaces that of another whole. ' +
+    'SIGHUP reads them again: the log level is followed at once, the log says which others need a restart. ' +
     'Containers go on when the daemon ends, and are adopted when it is started again.',
   args: noArguments,
   flags: {
@@ -24,12 +26,17 @@ export const command = defineCommand({
     ),
     'insecure-registry': list('Registry reached over plain HTTP (host:port)'),
     'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
+    'print-config': bool('Print the settings in force and where each is from, then end'),
     purge: bool('Take containers, network, images, volumes and membership off this host, then end'),
     'local-subnet': text('Subnet of the network local to this host', { shown: 'a free one' }),
   },
   examples: [
     { what: 'Run it with the defaults', command: 'tsswarm daemon' },
     { what: 'With a label that services can ask for', command: 'tsswarm daemon --label ssd=yes' },
+    {
+      what: 'See what it would be started with',
+      command: 'tsswarm daemon --config /etc/tsswarm/daemon.yaml --print-config',
+    },
     {
       what: 'With two GPUs that services can reserve',
       command:
@@ -41,6 +48,7 @@ export const command = defineCommand({
     const invocation = {
       configFile: flags.config,
       isPurge: flags.purge,
+      ...(flags['print-config'] && { print: (text: string) => ctx.stdout.write(text) }),
       env: ctx.env,
       flags: {
         stateDir: flags['state-dir'],

@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
+import { suggestion } from '../../proto/lib/suggest.ts'
 import { offeredGeneric } from './offered-resources.ts'
 
 /** Blanks, commas and colons separate what mount options and commands of `ip` name. */
@@ -59,42 +60,108 @@ export type DaemonConfig = z.infer<typeof schema> & { readonly socket: string }
 /** Flags as parsed, by setting name; undefined ones are not given. */
 export type DaemonFlags = Readonly<Record<string, string | readonly string[] | undefined>>
 
+export interface DaemonSettings {
+  readonly config: DaemonConfig
+  /** Where each setting is from, by its name: `default`, `flag --label`, `TSSWARM_LABELS`, or the file. */
+  readonly sources: Readonly<Record<string, string>>
+}
+
 /** The settings in force. Errors: INVALID_ARGUMENT naming source, setting, reason. */
 export function loadDaemonConfig(
   flags: DaemonFlags,
   env: Readonly<Record<string, string | undefined>>,
   file?: string,
 ): DaemonConfig {
-  const merged = { ...(file === undefined ? {} : fromFile(file)), ...fromEnv(env), ...given(flags) }
-  const parsed = schema.safeParse(merged)
-  if (!parsed.success) throw invalidSetting(parsed.error, merged, file)
-  const socket = parsed.data.socket ?? `${parsed.data.runDir}/tsswarm.sock`
-  return Object.freeze({ ...parsed.data, socket })
+  return loadDaemonSettings(flags, env, file).config
 }
 
-/** Names the first setting that is wrong, what it was given, and what it may be. */
+/** The same, and where each is from. A list or map of one source replaces that of another whole. */
+export function loadDaemonSettings(
+  flags: DaemonFlags,
+  env: Readonly<Record<string, string | undefined>>,
+  file?: string,
+): DaemonSettings {
+  const layers: readonly Layer[] = [
+    { settings: file === undefined ? {} : fromFile(file), sourceOf: () => file ?? '' },
+    { settings: fromEnv(env), sourceOf: variableOf },
+    { settings: given(flags), sourceOf: (name) => `flag --${flagOf(name)}` },
+  ]
+  const merged: Record<string, unknown> = {}
+  const sources: Record<string, string> = Object.fromEntries(
+    settingNames.map((name) => [name, 'default']),
+  )
+  for (const { settings, sourceOf } of layers) {
+    for (const [name, value] of Object.entries(settings)) {
+      merged[name] = value
+      sources[name] = sourceOf(name)
+    }
+  }
+  const parsed = schema.safeParse(merged)
+  if (!parsed.success) throw invalidSetting(parsed.error, merged, sources)
+  const socket = parsed.data.socket ?? `${parsed.data.runDir}/tsswarm.sock`
+  return { config: Object.freeze({ ...parsed.data, socket }), sources }
+}
+
+interface Layer {
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly sourceOf: (name: string) => string
+}
+
+/** Names the first setting that is wrong, where it is from, what it was given, and what it may be. */
 function invalidSetting(
   error: z.ZodError,
   given: Readonly<Record<string, unknown>>,
-  file: string | undefined,
+  sources: Readonly<Record<string, string>>,
 ): SwarmError {
   const [issue] = error.issues
-  const name = String(issue?.path[0] ?? '')
-  const text =
-    issue?.code === 'unrecognized_keys'
-      ? `${file ?? 'the command line'} has no such setting: ${issue.keys.join(', ')}. The settings are ${settingNames.join(', ')}`
-      : `setting ${name} (${JSON.stringify(given[name])}): ${issue?.message ?? 'invalid'}`
-  return new SwarmError('INVALID_ARGUMENT', `daemon configuration: ${text}`, { cause: error })
+  return new SwarmError(
+    'INVALID_ARGUMENT',
+    `daemon configuration: ${issue?.code === 'unrecognized_keys' ? unknownText(issue.keys, sources) : wrongText(issue, given, sources)}`,
+    { cause: error },
+  )
 }
 
-const settingNames = Object.keys(schema.unwrap().shape)
+function unknownText(keys: readonly string[], sources: Readonly<Record<string, string>>): string {
+  const [first = ''] = keys
+  const near = suggestion(first, settingNames)
+  const hint = near === undefined ? '' : ` (did you mean ${near}?)`
+  return `${sources[first]} has no such setting: ${keys.join(', ')}${hint}. The settings are ${settingNames.join(', ')}`
+}
+
+function wrongText(
+  issue: z.core.$ZodIssue | undefined,
+  given: Readonly<Record<string, unknown>>,
+  sources: Readonly<Record<string, string>>,
+): string {
+  const name = String(issue?.path[0] ?? '')
+  return `${sources[name]}: setting ${name} (${JSON.stringify(given[name])}): ${issue?.message ?? 'invalid'}`
+}
+
+/** Every setting there is, as a file names it. */
+export const settingNames: readonly string[] = Object.keys(schema.unwrap().shape)
+
+/** `TSSWARM_STATE_DIR` of stateDir. */
+function variableOf(name: string): string {
+  return `TSSWARM_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}
+
+/** Those whose flag may be given several times, by that flag. */
+const repeated: Readonly<Record<string, string>> = {
+  labels: 'label',
+  nodeGenericResources: 'node-generic-resource',
+  insecureRegistries: 'insecure-registry',
+}
+
+/** `state-dir` of stateDir. */
+export function flagOf(name: string): string {
+  return repeated[name] ?? name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
 
 /** TSSWARM_STATE_DIR sets stateDir, and so on; lists are separated by commas, labels are key=value. */
 function fromEnv(env: Readonly<Record<string, string | undefined>>): Record<string, unknown> {
   const settings: Record<string, unknown> = {}
   for (const name of settingNames) {
-    const value =
-      env[`TSSWARM_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`]
+    const value = env[variableOf(name)]
     if (value !== undefined && value !== '') settings[name] = structured(name, value.split(','))
   }
   return settings
@@ -110,8 +177,8 @@ function given(flags: DaemonFlags): Record<string, unknown> {
 }
 
 function structured(name: string, values: readonly string[]): unknown {
-  if (name === 'insecureRegistries' || name === 'nodeGenericResources') return values
-  if (name !== 'labels') return values[0]
+  if (!Object.hasOwn(repeated, name)) return values[0]
+  if (name !== 'labels') return values
   return Object.fromEntries(
     values.map((pair) => {
       const at = pair.indexOf('=')

@@ -2,23 +2,34 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { SwarmError } from '../../proto/errors.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
+import { runCommand } from '../../proto/lib/command.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
-import { createLogger, type Logger } from '../../proto/lib/log.ts'
+import { type AdjustableLogger, createLogger, type Logger } from '../../proto/lib/log.ts'
 import { raisePriority } from '../../proto/lib/priority.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import { hostUnfit } from '../host/render-checks.ts'
 import { checkHost } from '../host/requirements.ts'
 import { claimHost } from './claim-host.ts'
 import { composeManager } from './compose.ts'
-import { type DaemonConfig, type DaemonFlags, loadDaemonConfig } from './config.ts'
+import {
+  type DaemonConfig,
+  type DaemonFlags,
+  loadDaemonConfig,
+  loadDaemonSettings,
+} from './config.ts'
 import { Daemon } from './daemon.ts'
 import { openEngine } from './engine.ts'
+import { configText } from './print-config.ts'
 import { answers, purgeHost } from './purge.ts'
+import { reloadSettings } from './reload.ts'
+import { takeServiceManager } from './service-manager.ts'
 import { version } from './version.ts'
 
 const stopMs = 20_000
 /** Before what containers do, and before their starts: a busy host still sends heartbeats and follows changes. */
 const niceness = -10
+/** A node that takes longer to come back is waited for by nobody who starts the unit: its socket answers. */
+const startMs = 30_000
 
 export interface DaemonInvocation {
   readonly flags: DaemonFlags
@@ -26,12 +37,19 @@ export interface DaemonInvocation {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Take everything off this host instead of serving. */
   readonly isPurge: boolean
+  /** Say what the settings are instead of serving; given by what is to print them. */
+  readonly print?: (text: string) => void
 }
 
 /** Runs until a signal or a failure; the exit code. Errors before it serves: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
 export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
-  const { flags, env, configFile } = invocation
-  const config = loadDaemonConfig(flags, env, configFile)
+  const { flags, env, configFile, print } = invocation
+  const settings = loadDaemonSettings(flags, env, configFile)
+  if (print !== undefined) {
+    print(configText(settings))
+    return 0
+  }
+  const { config } = settings
   await requireFitHost()
   if (invocation.isPurge) {
     await purgeHost(config)
@@ -48,6 +66,7 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   await claimHost()
   const log = createLogger(config.logLevel, 'tsswarm')
   goBefore(log)
+  reloadOnHangup(config, () => loadDaemonConfig(flags, env, configFile), log)
   return await serve(config, log)
 }
 
@@ -57,6 +76,7 @@ function goBefore(log: Logger): void {
 }
 
 async function serve(config: DaemonConfig, log: Logger): Promise<number> {
+  const manager = takeServiceManager(process.env, runCommand, log)
   const { controller } = childController()
   let failed = false
   const onFailure = (err: unknown): void => {
@@ -75,9 +95,17 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   })
   endOnSignals(controller, log)
   const healing = runAll(controller.signal, [{ name: 'engine', run: engine.run }]).catch(onFailure)
+  const patience = clock.setTimer(startMs, () =>
+    manager.ready('resuming its node').catch(onFailure),
+  )
   await daemon.start().catch(onFailure)
-  if (!failed) log.info({ version, socket: config.socket }, 'daemon ready')
+  patience.cancel()
+  if (!failed) {
+    log.info({ version, socket: config.socket }, 'daemon ready')
+    await manager.ready(`serves ${config.socket}`)
+  }
   await untilAborted(controller.signal)
+  await manager.stopping()
   // Whatever hangs must not keep the process: all that matters is on disk.
   const timer = clock.setTimer(stopMs, () => process.exit(1))
   await daemon.stop().catch((err: unknown) => {
@@ -123,8 +151,18 @@ function endOnSignals(controller: AbortController, log: Logger): void {
       controller.abort()
     })
   }
-  // A closed terminal is no reason to end.
-  process.on('SIGHUP', () => {})
+}
+
+/** Also what a closed terminal sends, which is no reason to end. */
+function reloadOnHangup(
+  config: DaemonConfig,
+  load: () => DaemonConfig,
+  log: AdjustableLogger,
+): void {
+  let current = config
+  process.on('SIGHUP', () => {
+    current = reloadSettings(current, load, log)
+  })
 }
 
 /** The group's number in /etc/group; 0 (root) with a warning when there is no such group. */

@@ -2,8 +2,18 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { loadDaemonConfig } from '../../../../cli/daemon/config.ts'
+import { parse } from 'yaml'
+import { command } from '../../../../cli/commands/daemon.ts'
+import {
+  flagOf,
+  loadDaemonConfig,
+  loadDaemonSettings,
+  settingNames,
+} from '../../../../cli/daemon/config.ts'
 import { describeHost } from '../../../../cli/daemon/describe-host.ts'
+import { configText } from '../../../../cli/daemon/print-config.ts'
+import { reloadSettings } from '../../../../cli/daemon/reload.ts'
+import type { LogLevel } from '../../../../proto/lib/log.ts'
 
 t.test(
   'flags come before variables, those before the file, that before the defaults',
@@ -62,4 +72,102 @@ t.test('what a node offers of generic resources is checked when the daemon start
     code: 'INVALID_ARGUMENT',
     message: /nodeGenericResources .*gpu has a number and names/,
   })
+})
+
+t.test('every flag of the daemon is a setting that a file may name', async (t) => {
+  const notSettings = ['config', 'print-config', 'purge']
+  const flags = Object.keys(command.flags).filter((name) => !notSettings.includes(name))
+  const known = settingNames.map(flagOf)
+  t.same(
+    flags.filter((name) => !known.includes(name)),
+    [],
+  )
+})
+
+t.test('each setting knows where it is from, and errors say so', async (t) => {
+  const file = join(t.testdir(), 'daemon.yaml')
+  writeFileSync(file, 'labels: {a: b}\ninsecureRegistries: [r.lan]\nlogLevel: debug\n')
+  const env = { TSSWARM_LOG_LEVEL: 'warn', TSSWARM_GROUP: 'docker' }
+  const { config, sources } = loadDaemonSettings({ labels: ['c=d'] }, env, file)
+  t.match(config, { labels: { c: 'd' }, insecureRegistries: ['r.lan'], logLevel: 'warn' })
+  t.same(config.labels, { c: 'd' }, 'a map of a flag replaces that of the file')
+  t.match(sources, {
+    labels: 'flag --label',
+    insecureRegistries: file,
+    logLevel: 'TSSWARM_LOG_LEVEL',
+    group: 'TSSWARM_GROUP',
+    stateDir: 'default',
+  })
+  const message = (text: string) => {
+    writeFileSync(file, text)
+    try {
+      return loadDaemonConfig({}, {}, file) && ''
+    } catch (err) {
+      return err instanceof Error ? err.message : ''
+    }
+  }
+  t.match(message('logLevel: loud\n'), `${file}: setting logLevel ("loud"): `)
+  t.match(
+    message('loglevel: info\n'),
+    `${file} has no such setting: loglevel (did you mean logLevel?)`,
+  )
+  t.match(message('labels: [a]\n'), `${file}: setting labels (["a"]): `)
+  t.match(message('group: a\ngroup: b\n'), /daemon\.yaml cannot be read: .*unique/)
+  t.throws(() => loadDaemonConfig({}, { TSSWARM_STATE_DIR: 'x' }, undefined), {
+    message: /TSSWARM_STATE_DIR: setting stateDir \("x"\)/,
+  })
+  t.throws(() => loadDaemonConfig({ cgroupParent: 'x' }, {}, undefined), {
+    message: /flag --cgroup-parent: setting cgroupParent/,
+  })
+})
+
+t.test('what is printed is a file of the same settings', async (t) => {
+  const given = { labels: ['a=b c'], nodeGenericResources: ['gpu=2'], hostname: 'true' }
+  const settings = loadDaemonSettings(given, { TSSWARM_MEMORY_BYTES: '1024' })
+  const text = configText(settings)
+  t.match(text, /^stateDir: \/var\/lib\/tsswarm +# default$/m)
+  t.match(text, /^socket: \/run\/tsswarm\/tsswarm\.sock +# default: in runDir$/m)
+  t.match(text, /^labels: \{"a":"b c"\} +# flag --label$/m)
+  t.match(text, /^memoryBytes: 1024 +# TSSWARM_MEMORY_BYTES$/m)
+  t.match(text, /^# localSubnet: +# not set$/m)
+  const file = join(t.testdir(), 'daemon.yaml')
+  writeFileSync(file, text)
+  t.same(loadDaemonConfig({}, {}, file), settings.config)
+  t.equal(parse(text).hostname, 'true', 'a word that YAML would take for something else is quoted')
+})
+
+t.test('read again, the log level is followed and the rest is refused by name', async (t) => {
+  const said: object[] = []
+  const levels: LogLevel[] = []
+  const say = (fields: object) => said.push(fields)
+  const none = () => {}
+  const log = {
+    ...{ trace: none, debug: none, fatal: none, info: say, warn: say, error: say },
+    child: () => log,
+    setLevel: (level: LogLevel) => levels.push(level),
+  }
+  const before = loadDaemonConfig({ labels: ['a=b'] }, {})
+  const after = loadDaemonConfig({ labels: ['a=c'], logLevel: 'debug', group: 'x' }, {})
+  const current = reloadSettings(before, () => after, log)
+  t.same(current, { ...before, logLevel: 'debug' })
+  t.same(levels, ['debug'])
+  t.same(said, [{ settings: ['group', 'labels'] }, { settings: ['logLevel'] }])
+  said.length = 0
+  t.equal(
+    reloadSettings(
+      current,
+      () => {
+        throw new Error('no file')
+      },
+      log,
+    ),
+    current,
+  )
+  t.match(said, [{ err: { message: 'no file' } }])
+  said.length = 0
+  t.same(
+    reloadSettings(current, () => current, log),
+    current,
+  )
+  t.same([levels, said], [['debug'], [{ settings: [] }]])
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { distance, suggestion } from '../../../cli/suggest.ts'
+import { distance, suggestion } from '../../../../proto/lib/suggest.ts'
 
 t.test('distance counts inserted, removed, changed and swapped letters', async (t) => {
   t.equal(distance('name', 'name'), 0)
