@@ -27,9 +27,16 @@ export async function candidatesFor(
   ctx: CommandContext,
   words: readonly string[],
 ): Promise<readonly Candidate[]> {
-  const typed = words.at(-1) ?? ''
-  const all = await unfiltered(ctx, words.slice(0, -1), typed)
-  return all.filter(({ word }) => word.startsWith(typed))
+  const last = words.at(-1) ?? ''
+  // --network=we: the value is completed, and the word stays whole.
+  const [, flag = '', value] = /^(--[\w-]+)=(.*)$/s.exec(last) ?? []
+  const isValue = value !== undefined
+  const typed = isValue ? value : last
+  const before = [...words.slice(0, -1), ...(isValue ? [flag] : [])]
+  const all = await unfiltered(ctx, before, typed)
+  return all
+    .filter(({ word }) => word !== '' && word.startsWith(typed))
+    .map((found) => (isValue ? { ...found, word: `${flag}=${found.word}` } : found))
 }
 
 async function unfiltered(

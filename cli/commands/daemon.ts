@@ -18,7 +18,10 @@ export const command = defineCommand({
     'run-dir': text('What does not; on tmpfs', { takes: 'path', shown: '/run/tsswarm' }),
     socket: text('Local socket', { takes: 'path', shown: 'RUN-DIR/tsswarm.sock' }),
     group: text('Group that may use the socket', { shown: 'tsswarm' }),
-    'log-level': text('trace, debug, info, warn, error, fatal or silent', { shown: 'info' }),
+    'log-level': text('trace, debug, info, warn, error, fatal or silent', {
+      shown: 'info',
+      completes: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    }),
     hostname: text('Name of this node', { shown: "the host's" }),
     label: list('Label of this engine (key=value), for constraints on engine.labels.KEY'),
     'node-generic-resource': list(

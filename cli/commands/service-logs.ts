@@ -14,7 +14,7 @@ export const command = defineCommand({
   summary: 'Fetch the logs of a service or task',
   description:
     'Logs come from the nodes that ran the tasks. A task whose node cannot be reached is named on stderr; the others go on.',
-  args: { usage: 'SERVICE|TASK', min: 1, max: 1, completes: 'services' },
+  args: { usage: 'SERVICE|TASK', min: 1, max: 1, completes: 'targets' },
   absent: (name) =>
     name === 'details' ? 'logs carry no details beside the names of task and node' : undefined,
   flags: {

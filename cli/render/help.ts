@@ -60,11 +60,18 @@ function entryLines(entries: readonly HelpEntry[]): readonly string[] {
 
 /** One line a flag, sorted by name: `  -d, --detach   Exit immediately …`. */
 export function flagLines(flags: Flags): readonly string[] {
-  const rows = Object.entries(flags)
+  const rows = flagEntries(flags)
+  const width = Math.max(...rows.map(({ head }) => head.length), 0)
+  return rows.map(({ head, summary }) => `${head.padEnd(width + 3)}${summary}`)
+}
+
+/** How each flag is written, and what it does, sorted by name. */
+export function flagEntries(
+  flags: Flags,
+): readonly { readonly head: string; readonly summary: string }[] {
+  return Object.entries(flags)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, flag]) => [flagHead(name, flag), flagSummary(flag)] as const)
-  const width = Math.max(...rows.map(([head]) => head.length), 0)
-  return rows.map(([head, summary]) => `${head.padEnd(width + 3)}${summary}`)
+    .map(([name, flag]) => ({ head: flagHead(name, flag), summary: flagSummary(flag) }))
 }
 
 function flagHead(name: string, flag: Flag<unknown>): string {

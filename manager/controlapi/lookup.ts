@@ -1,5 +1,6 @@
 // Finding the object a user means: full id, then exact name, then unambiguous beginning of an id. Not for filters.
 import { SwarmError } from '../../proto/errors.ts'
+import { suggestion } from '../../proto/lib/suggest.ts'
 import {
   isActive,
   type Network,
@@ -19,7 +20,8 @@ export function findNode(tx: ReadTx, reference: string, selfId: string): Node {
   const byId = tx.get('nodes', reference)
   if (byId !== undefined) return byId
   const named = [...tx.find('nodes', 'byName', reference.toLowerCase())]
-  return only('node', reference, named) ?? byPrefix('node', reference, tx.all('nodes'))
+  const nameOf = (node: Node): string => node.description?.hostname ?? ''
+  return only('node', reference, named) ?? byPrefix('node', reference, tx.all('nodes'), nameOf)
 }
 
 /** Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. */
@@ -28,7 +30,10 @@ export function findService(tx: ReadTx, reference: string): Service {
   const byId = tx.get('services', reference)
   if (byId !== undefined) return byId
   const named = [...tx.find('services', 'byName', reference.toLowerCase())]
-  return only('service', reference, named) ?? byPrefix('service', reference, tx.all('services'))
+  return (
+    only('service', reference, named) ??
+    byPrefix('service', reference, tx.all('services'), specName)
+  )
 }
 
 /** Errors: NOT_FOUND, AMBIGUOUS, INVALID_ARGUMENT. */
@@ -37,7 +42,10 @@ export function findNetwork(tx: ReadTx, reference: string): Network {
   const byId = tx.get('networks', reference)
   if (byId !== undefined) return byId
   const named = [...tx.find('networks', 'byName', reference.toLowerCase())]
-  return only('network', reference, named) ?? byPrefix('network', reference, tx.all('networks'))
+  return (
+    only('network', reference, named) ??
+    byPrefix('network', reference, tx.all('networks'), specName)
+  )
 }
 
 /**
@@ -56,7 +64,11 @@ export function findPayload(tx: ReadTx, kind: PayloadKind, reference: string): P
   checkReference(kind, reference)
   const table = payloadTables[kind]
   const [present] = versionsOf(tx, table, reference)
-  return tx.get(table, reference) ?? present ?? byPrefix<Payload>(kind, reference, tx.all(table))
+  return (
+    tx.get(table, reference) ??
+    present ??
+    byPrefix<Payload>(kind, reference, tx.all(table), specName)
+  )
 }
 
 function findTaskByName(tx: ReadTx, reference: string): Task | undefined {
@@ -92,10 +104,22 @@ function byPrefix<T extends { readonly id: string }>(
   noun: string,
   reference: string,
   rows: Iterable<T>,
+  nameOf?: (row: T) => string,
 ): T {
   const matches: T[] = []
-  for (const row of rows) if (row.id.startsWith(reference)) matches.push(row)
-  return only(noun, reference, matches) ?? notFound(noun, reference)
+  const names = new Set<string>()
+  for (const row of rows) {
+    if (row.id.startsWith(reference)) matches.push(row)
+    if (nameOf !== undefined && names.size < namesMax) names.add(nameOf(row))
+  }
+  return only(noun, reference, matches) ?? notFound(noun, reference, [...names])
+}
+
+/** More names than these are not compared with a mistyped one. */
+const namesMax = 5_000
+
+function specName({ spec }: { readonly spec: { readonly name: string } }): string {
+  return spec.name
 }
 
 function only<T>(noun: string, reference: string, matches: readonly T[]): T | undefined {
@@ -107,11 +131,12 @@ function only<T>(noun: string, reference: string, matches: readonly T[]): T | un
   )
 }
 
-/** Always throws NOT_FOUND. */
-export function notFound(noun: string, reference: string): never {
+/** Always throws NOT_FOUND. `names`: those there are, of which the nearest is proposed. */
+export function notFound(noun: string, reference: string, names: readonly string[] = []): never {
+  const near = suggestion(reference, names)
   throw new SwarmError(
     'NOT_FOUND',
-    `${noun} "${reference}" not found: "tsswarm ${noun === 'task' ? 'service ps' : `${noun} ls`}" lists what there is`,
+    `${noun} "${reference}" not found${near === undefined ? '' : ` (did you mean "${near}"?)`}: "tsswarm ${noun === 'task' ? 'service ps' : `${noun} ls`}" lists what there is`,
     { details: { noun, reference } },
   )
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # boot.sh [--systemd] TREE KERNEL COMMAND: boots the kernel of the unpacked linux-image package KERNEL in QEMU, without KVM, on
 # the distribution in TREE (`/`: this one), and runs COMMAND there as root, on cgroup v2 alone. TREE is not changed: what the
-# guest writes is in memory. With --systemd that is process 1; otherwise COMMAND is all that runs.
+# guest writes is in memory, or on DISK (a file, made when it is not there), which a second boot finds again. With --systemd that is process 1; otherwise COMMAND is all that runs.
 # MEMORY (MiB, 3072), CPUS (2) and TIME_LIMIT (seconds, 1800) change the guest; its exit code is that of COMMAND.
 set -euo pipefail
 init=shell
 [ "${1:-}" != --systemd ] || { init=systemd; shift; }
-[ $# -ge 3 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,6s/^# //p' "$0" >&2; exit 2; }
 tree=$(realpath "$1")
 kernel=$(realpath "$2")
 shift 2
@@ -20,7 +20,7 @@ depmod -b "${modules%/lib/modules/*}" "$version"
 mkdir -p "$work"/root/{bin,modules,proc,sys,dev,lower,written,newroot}
 cp "$(command -v busybox)" "$work/root/bin/busybox"
 load=''
-for module in virtio_pci 9pnet_virtio 9p overlay; do
+for module in virtio_pci 9pnet_virtio 9p overlay ${DISK:+virtio_blk ext4}; do
   for file in $(modprobe -d "${modules%/lib/modules/*}" -S "$version" --show-depends "$module" | awk '/^insmod/ { print $2 }'); do
     name=$(basename "${file%%.ko*}").ko
     [ ! -f "$work/root/modules/$name" ] || continue
@@ -39,8 +39,8 @@ mount -t devtmpfs dev /dev
 for module in $load; do insmod /modules/\$module; done
 options=trans=virtio,version=9p2000.L,ro,cache=loose,msize=524288
 mount -t 9p -o \$options tree /lower
-mount -t tmpfs -o size=60% written /written
-mkdir /written/upper /written/work
+$([ -n "${DISK:-}" ] && echo 'mount -t ext4 /dev/vda /written' || echo 'mount -t tmpfs -o size=60% written /written')
+mkdir -p /written/upper /written/work /written/state
 mount -t overlay -o lowerdir=/lower,upperdir=/written/upper,workdir=/written/work overlay /newroot
 mkdir -p /newroot/usr/lib/modules/$version
 mount -t 9p -o \$options modules /newroot/usr/lib/modules/$version
@@ -49,6 +49,7 @@ for directory in tmp run var/lib/tsswarm var/lib/tsswarm-labs; do
   mkdir -p /newroot/\$directory
   mount -t tmpfs -o mode=755 tmpfs /newroot/\$directory
 done
+$([ -z "${DISK:-}" ] || echo 'umount /newroot/var/lib/tsswarm && mount --bind /written/state /newroot/var/lib/tsswarm')
 chmod 1777 /newroot/tmp
 cp /guest /command /newroot/run/
 # A tree that was a container is none here.
@@ -96,10 +97,16 @@ fi
 chmod +x "$work/root/init"
 (cd "$work/root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1 >"$work/initrd")
 
+disk=()
+if [ -n "${DISK:-}" ]; then
+  if [ ! -f "$DISK" ]; then truncate -s 8G "$DISK" && mkfs.ext4 -q "$DISK"; fi
+  disk=(-drive "file=$DISK,format=raw,if=virtio,cache=writeback")
+fi
+
 share() { echo "local,path=$1,mount_tag=$2,security_model=none,readonly=on,multidevs=remap"; }
 timeout "${TIME_LIMIT:-1800}" qemu-system-x86_64 -M q35 -accel tcg,thread=multi,tb-size=512 -cpu max -smp "${CPUS:-2}" -m "${MEMORY:-3072}" \
   -nographic -no-reboot -nic none -kernel "$kernel/boot/vmlinuz-$version" -initrd "$work/initrd" \
   -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off cgroup_no_v1=all systemd.show_status=no" \
-  -virtfs "$(share "$tree" tree)" -virtfs "$(share "$modules" modules)" </dev/null | tee "$work/output"
+  -virtfs "$(share "$tree" tree)" -virtfs "$(share "$modules" modules)" "${disk[@]}" </dev/null | tee "$work/output"
 code=$(tr -d '\r' <"$work/output" | sed -n 's/^.*guest exit: //p' | tail -1)
 exit "${code:-1}"

@@ -38,6 +38,19 @@ limited() {
 # The first process of the container, which its shell is.
 main_process_of() { cgroups_of "$1" | while read -r directory; do cat "$directory/cgroup.procs"; done | sort -n | head -1; }
 
+# image_archive FOLDER: FOLDER/image.tar, busybox of this distribution as an image.
+image_archive() {
+  local work=$1
+  mkdir -p "$work/root/bin"
+  cp "$(command -v busybox)" "$work/root/bin/"
+  chroot "$work/root" /bin/busybox --install -s /bin
+  tar -C "$work/root" -cf "$work/layer.tar" .
+  printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(sha256sum "$work/layer.tar" | cut -d' ' -f1)" >"$work/config.json"
+  printf '[{"Config":"config.json","RepoTags":["busybox:latest"],"Layers":["layer.tar"]}]' >"$work/manifest.json"
+  tar -C "$work" -cf "$work/image.tar" manifest.json config.json layer.tar
+}
+
 finish() {
   echo "$failures failures on $(. /etc/os-release; echo "$PRETTY_NAME"), kernel $(uname -r), node $(node --version)"
   [ "$failures" = 0 ] || exit 1

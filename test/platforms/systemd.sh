@@ -6,18 +6,6 @@ cd "$(dirname "$0")/../.."
 . test/platforms/checks.sh
 swarm() { node dist/tsswarm.js "$@"; }
 
-image_archive() {
-  local work=$1
-  mkdir -p "$work/root/bin"
-  cp "$(command -v busybox)" "$work/root/bin/"
-  chroot "$work/root" /bin/busybox --install -s /bin
-  tar -C "$work/root" -cf "$work/layer.tar" .
-  printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
-    "$(sha256sum "$work/layer.tar" | cut -d' ' -f1)" >"$work/config.json"
-  printf '[{"Config":"config.json","RepoTags":["busybox:latest"],"Layers":["layer.tar"]}]' >"$work/manifest.json"
-  tar -C "$work" -cf "$work/image.tar" manifest.json config.json layer.tar
-}
-
 cat >/run/systemd/system/tsswarm.service <<UNIT
 [Unit]
 Description=tsswarm daemon

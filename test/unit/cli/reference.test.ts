@@ -1,5 +1,6 @@
 // docs/cli.md is what the commands say of themselves; so every --help has a golden text.
 import t from 'tap'
+import type { Command } from '../../../cli/command.ts'
 import { referenceText } from '../../../cli/reference.ts'
 import { groups, plainCommands } from '../../../cli/registry.ts'
 import { golden } from '../../support/golden.ts'
@@ -26,6 +27,17 @@ t.test(
     }
   },
 )
+
+t.test('the help of every command ends with an example of it', async (t) => {
+  for (const group of groups) {
+    for (const load of Object.values(group.commands)) t.ok(hasExample(await load()))
+  }
+  for (const plain of plainCommands) t.ok(hasExample(await plain.load()), plain.name)
+})
+
+function hasExample({ name, examples }: Command): boolean {
+  return examples.some(({ what, command }) => what !== '' && command.includes(`tsswarm ${name}`))
+}
 
 t.test('every example of a command is understood by its own parser', async (t) => {
   const { splitWords } = await import('../../../cli/service/csv.ts')

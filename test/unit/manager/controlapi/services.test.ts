@@ -213,6 +213,18 @@ t.test('removing by name, prefix or id; what is gone is not found', async (t) =>
   await t.rejects(remove(''), { code: 'INVALID_ARGUMENT' })
 })
 
+t.test('a mistyped name is answered with the nearest there is', async (t) => {
+  const w = await aControlWorld()
+  for (const name of ['web', 'database']) await createService(w, { name })
+  const remove = (reference: string) =>
+    w.api.removeService(w.caller, { requestId: aRequestId(), reference }, w.signal)
+  await t.rejects(remove('databse'), {
+    code: 'NOT_FOUND',
+    message: /^service "databse" not found \(did you mean "database"\?\): "tsswarm service ls"/,
+  })
+  await t.rejects(remove('cache'), { message: /^service "cache" not found: / })
+})
+
 t.test('only tasks that run and are meant to are counted as running', async (t) => {
   const w = await aControlWorld()
   const service = await createService(w, { name: 'web', mode: { kind: 'replicated', replicas: 4 } })
