@@ -1,10 +1,9 @@
 // Reads the data planes of hosts and waits until they are as the store says.
-import { readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
 import { runCommand } from '../../proto/lib/command.ts'
 import { differences, picturesOf } from '../support/churn/compare.ts'
 import { kernelFacts } from '../support/churn/kernel-facts.ts'
+import { LoadMeter } from '../support/load-meter.ts'
 import type { ChurnCluster } from './cluster.ts'
 import type { Watcher } from './watcher.ts'
 
@@ -114,30 +113,5 @@ export async function untilEqual(
     }
   } finally {
     load.stop()
-  }
-}
-
-/** How many threads each processor of this machine has to run, on average. Source: proc(5), /proc/loadavg. */
-class LoadMeter {
-  #sum = 0
-  #count = 0
-  readonly #timer = setInterval(() => this.#measure(), 50)
-
-  constructor() {
-    this.#measure()
-  }
-
-  get mean(): number {
-    return Math.max(1, this.#sum / this.#count)
-  }
-
-  stop(): void {
-    clearInterval(this.#timer)
-  }
-
-  #measure(): void {
-    const [, , , threads = ''] = readFileSync('/proc/loadavg', 'utf8').split(' ')
-    this.#sum += Number(threads.split('/')[0]) / availableParallelism()
-    this.#count += 1
   }
 }
