@@ -21,7 +21,7 @@ export interface FaultCount {
 }
 
 /** So long may the cluster take to work again once all is healed. */
-const recoveryMaxMs = 30_000
+const recoveryMaxMs = 60_000
 /** Acknowledged mutations by which it is seen to work. */
 const mutationsToRecover = 10
 const healthyMs = { min: 500, max: 2000 } as const
