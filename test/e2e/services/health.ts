@@ -21,7 +21,7 @@ export async function health(t: Test, lab: TestLab): Promise<void> {
 
 async function byCommand(t: Test, lab: TestLab): Promise<void> {
   // Until the test makes them well.
-  const patient = ['--health-start-period', '60s', '--health-start-interval', '300ms']
+  const patient = ['--health-start-period', '10m', '--health-start-interval', '300ms']
   const check = ['--health-cmd', 'test -e /etc/well', ...patient, ...often]
   const places = ['--network', 'health-net', '-p', `${port}:80`, '--replicas', '2']
   await lab.cli('m1', ...create, '--name', 'health-web', ...check, ...places, 'lab/hello')
