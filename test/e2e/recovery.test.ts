@@ -13,7 +13,7 @@ import { until } from '../support/until.ts'
 t.setTimeout(600_000)
 const lab = await TestLab.up('recovery', { managers: 3, workers: 2 })
 t.teardown(() => lab.down())
-/** What the issue asks for, of a manager that moved; a machine with more to do than it has processors for takes longer. */
+/** What the issue asks for, of a manager that moved. About 2 s on a machine with fifteen times as much to do as it can. */
 const reachedMs = 10_000
 
 const everywhere = ['m1', 'm2', 'm3', 'w1', 'w2']
@@ -72,7 +72,7 @@ async function untilReached(
   const ms = systemClock.monotonicMs() - fromMs
   await lab.cli(host, 'service', 'update', '--detach', '--label-add', `at=${fromMs}`, 'web')
   const text = `reached again after ${Math.round(ms)} ms at load ${load.mean.toFixed(1)}`
-  return { ms, isInTime: ms < reachedMs * load.mean, text }
+  return { ms, isInTime: ms < reachedMs, text }
 }
 
 async function refused(t: Test, host: string, text: RegExp, ...args: readonly string[]) {
