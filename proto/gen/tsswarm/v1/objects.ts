@@ -187,6 +187,36 @@ export interface TaskSpec {
     | undefined;
   /** For the kernel's choice when memory is short: -1000 to 1000. */
   readonly oomScoreAdj: number;
+  /** Limits and weights of its control group besides those of ResourceSpec. Absent: none. */
+  readonly tuning: TuningSpec | undefined;
+}
+
+export interface TuningSpec {
+  /** Swap besides the limit of memory; -1: no limit. Absent: as much as memory. */
+  readonly swapBytes?:
+    | number
+    | undefined;
+  /** 0 to 100. Absent: the node's. */
+  readonly swappiness?:
+    | number
+    | undefined;
+  /** Processors and memory nodes that may be used, as 0-2,5. Empty: all. */
+  readonly cpus: string;
+  readonly memoryNodes: string;
+  /** Share of processors when they are short, 2 to 262144. 0: 1024. */
+  readonly cpuShares: number;
+  /** Share of disks when they are short, 10 to 1000. 0: as the others. */
+  readonly blkioWeight: number;
+  readonly ioLimits: readonly IoLimit[];
+}
+
+export interface IoLimit {
+  /** read-bps, write-bps, read-iops or write-iops. */
+  readonly kind: string;
+  /** Path of the block device on the node. */
+  readonly device: string;
+  /** A second. */
+  readonly rate: number;
 }
 
 export interface DnsConfig {
@@ -250,6 +280,8 @@ export interface ContainerSpec {
   readonly noNewPrivileges: boolean;
   /** Its standard input is open, for whoever attaches to it, and stays so. */
   readonly openStdin: boolean;
+  /** What it may do beyond, or not do within, what containers usually may. Absent: as usual. */
+  readonly security: SecurityOptions | undefined;
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -260,6 +292,27 @@ export interface ContainerSpec_LabelsEntry {
 export interface ContainerSpec_SysctlsEntry {
   readonly key: string;
   readonly value: string;
+}
+
+export interface SecurityOptions {
+  /** unconfined, or a profile in Docker's or OCI's JSON; empty: the default profile. */
+  readonly seccomp: string;
+  /** unconfined, or the name of a profile that is loaded on the node; empty: none is asked for. */
+  readonly appArmor: string;
+  /** Nothing of /proc and /sys is masked or read-only. */
+  readonly systemPathsUnconfined: boolean;
+  /** All capabilities and devices, no filter; only where the cluster allows it. */
+  readonly privileged: boolean;
+  /** Of the node; only where the cluster allows it. */
+  readonly devices: readonly DeviceUse[];
+}
+
+export interface DeviceUse {
+  readonly source: string;
+  /** Path in the container. */
+  readonly target: string;
+  /** Some of r, w, m. */
+  readonly access: string;
 }
 
 export interface LogDriver {
@@ -863,7 +916,11 @@ export interface ClusterSpec {
     | RebalancePolicy
     | undefined;
   /** Revisions of a stack that are kept besides the newest. Absent: 10. */
-  readonly stackHistoryLimit?: number | undefined;
+  readonly stackHistoryLimit?:
+    | number
+    | undefined;
+  /** Whether services may have devices of nodes, or be privileged. */
+  readonly allowPrivileged: boolean;
 }
 
 export interface ClusterSpec_LabelsEntry {
@@ -1704,6 +1761,7 @@ function createBaseTaskSpec(): TaskSpec {
     dependsOn: [],
     dns: undefined,
     oomScoreAdj: 0,
+    tuning: undefined,
   };
 }
 
@@ -1741,6 +1799,9 @@ export const TaskSpec: MessageFns<TaskSpec> = {
     }
     if (message.oomScoreAdj !== 0) {
       writer.uint32(288).sint32(message.oomScoreAdj);
+    }
+    if (message.tuning !== undefined) {
+      TuningSpec.encode(message.tuning, writer.uint32(562).fork()).join();
     }
     return writer;
   },
@@ -1844,6 +1905,202 @@ export const TaskSpec: MessageFns<TaskSpec> = {
             }
 
             message.oomScoreAdj = reader.sint32();
+            continue;
+          }
+          case 70: {
+            if (tag !== 562) {
+              break;
+            }
+
+            message.tuning = TuningSpec.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTuningSpec(): TuningSpec {
+  return {
+    swapBytes: undefined,
+    swappiness: undefined,
+    cpus: "",
+    memoryNodes: "",
+    cpuShares: 0,
+    blkioWeight: 0,
+    ioLimits: [],
+  };
+}
+
+export const TuningSpec: MessageFns<TuningSpec> = {
+  encode(message: TuningSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.swapBytes !== undefined) {
+      writer.uint32(8).sint64(message.swapBytes);
+    }
+    if (message.swappiness !== undefined) {
+      writer.uint32(16).uint32(message.swappiness);
+    }
+    if (message.cpus !== "") {
+      writer.uint32(26).string(message.cpus);
+    }
+    if (message.memoryNodes !== "") {
+      writer.uint32(34).string(message.memoryNodes);
+    }
+    if (message.cpuShares !== 0) {
+      writer.uint32(40).uint32(message.cpuShares);
+    }
+    if (message.blkioWeight !== 0) {
+      writer.uint32(48).uint32(message.blkioWeight);
+    }
+    for (const v of message.ioLimits) {
+      IoLimit.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TuningSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTuningSpec() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.swapBytes = longToNumber(reader.sint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.swappiness = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cpus = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.memoryNodes = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.cpuShares = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.blkioWeight = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.ioLimits.push(IoLimit.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseIoLimit(): IoLimit {
+  return { kind: "", device: "", rate: 0 };
+}
+
+export const IoLimit: MessageFns<IoLimit> = {
+  encode(message: IoLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.device !== "") {
+      writer.uint32(18).string(message.device);
+    }
+    if (message.rate !== 0) {
+      writer.uint32(24).uint64(message.rate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IoLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIoLimit() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.device = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.rate = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -2069,6 +2326,7 @@ function createBaseContainerSpec(): ContainerSpec {
     logDriver: undefined,
     noNewPrivileges: false,
     openStdin: false,
+    security: undefined,
   };
 }
 
@@ -2151,6 +2409,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     if (message.openStdin !== false) {
       writer.uint32(480).bool(message.openStdin);
+    }
+    if (message.security !== undefined) {
+      SecurityOptions.encode(message.security, writer.uint32(562).fork()).join();
     }
     return writer;
   },
@@ -2382,6 +2643,14 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             message.openStdin = reader.bool();
             continue;
           }
+          case 70: {
+            if (tag !== 562) {
+              break;
+            }
+
+            message.security = SecurityOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2494,6 +2763,164 @@ export const ContainerSpec_SysctlsEntry: MessageFns<ContainerSpec_SysctlsEntry> 
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSecurityOptions(): SecurityOptions {
+  return { seccomp: "", appArmor: "", systemPathsUnconfined: false, privileged: false, devices: [] };
+}
+
+export const SecurityOptions: MessageFns<SecurityOptions> = {
+  encode(message: SecurityOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seccomp !== "") {
+      writer.uint32(10).string(message.seccomp);
+    }
+    if (message.appArmor !== "") {
+      writer.uint32(18).string(message.appArmor);
+    }
+    if (message.systemPathsUnconfined !== false) {
+      writer.uint32(24).bool(message.systemPathsUnconfined);
+    }
+    if (message.privileged !== false) {
+      writer.uint32(32).bool(message.privileged);
+    }
+    for (const v of message.devices) {
+      DeviceUse.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecurityOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecurityOptions() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.seccomp = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.appArmor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.systemPathsUnconfined = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.privileged = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.devices.push(DeviceUse.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeviceUse(): DeviceUse {
+  return { source: "", target: "", access: "" };
+}
+
+export const DeviceUse: MessageFns<DeviceUse> = {
+  encode(message: DeviceUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.target !== "") {
+      writer.uint32(18).string(message.target);
+    }
+    if (message.access !== "") {
+      writer.uint32(26).string(message.access);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeviceUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeviceUse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.access = reader.string();
             continue;
           }
         }
@@ -6829,6 +7256,7 @@ function createBaseClusterSpec(): ClusterSpec {
     payloadHistoryLimit: undefined,
     rebalance: undefined,
     stackHistoryLimit: undefined,
+    allowPrivileged: false,
   };
 }
 
@@ -6869,6 +7297,9 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     }
     if (message.stackHistoryLimit !== undefined) {
       writer.uint32(400).uint32(message.stackHistoryLimit);
+    }
+    if (message.allowPrivileged !== false) {
+      writer.uint32(560).bool(message.allowPrivileged);
     }
     return writer;
   },
@@ -6983,6 +7414,14 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
             }
 
             message.stackHistoryLimit = reader.uint32();
+            continue;
+          }
+          case 70: {
+            if (tag !== 560) {
+              break;
+            }
+
+            message.allowPrivileged = reader.bool();
             continue;
           }
         }
