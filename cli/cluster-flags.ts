@@ -3,12 +3,15 @@ import { clusterSpecFromProto, clusterSpecToProto } from '../proto/codec/cluster
 import type { ClusterSpec as ClusterSpecProto } from '../proto/gen/tsswarm/v1/objects.ts'
 import { clusterSpec } from '../proto/spec/cluster-spec.ts'
 import { parseSpec } from '../proto/spec/parse-spec.ts'
-import { choice, duration, type Flags, type FlagValues, integer, list } from './flags.ts'
+import { choice, duration, type Flags, type FlagValues, integer, list, triBool } from './flags.ts'
 import { rebalanceFlags, rebalanceOf } from './rebalance-flags.ts'
 import { defined } from './service/defined.ts'
 
 export const clusterFlags = {
   ...rebalanceFlags,
+  'allow-privileged': triBool(
+    'Let services be privileged, have devices of nodes or open system paths',
+  ),
   'cert-expiry': duration('Validity period for node certificates (ns|us|ms|s|m|h)', {
     shown: '2160h',
   }),
@@ -56,6 +59,7 @@ export function clusterSpecOf(
       taskHistoryLimit: flags['task-history-limit'],
       payloadHistoryLimit: flags['version-history-limit'],
       stackHistoryLimit: flags['stack-history-limit'],
+      allowPrivileged: flags['allow-privileged'],
     }),
     rebalance: rebalanceOf(flags, before?.rebalance),
   }

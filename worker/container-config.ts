@@ -86,6 +86,8 @@ export function containerConfig(
     ...(saysNothing(spec.dns) ? {} : { dns: spec.dns }),
     ...(container.logDriver === undefined ? {} : { log: logKeeping(container.logDriver) }),
     ...(container.noNewPrivileges ? { noNewPrivileges: true } : {}),
+    ...(container.security === undefined ? {} : { security: container.security }),
+    ...(spec.tuning === undefined ? {} : { tuning: spec.tuning }),
     ...(spec.oomScoreAdj === 0 ? {} : { oomScoreAdj: spec.oomScoreAdj }),
     network,
   }

@@ -53,6 +53,11 @@ export const command = defineCommand({
         'tsswarm service create --name db -e MODE=fast --mount source=data,target=/data --limit-memory 512M busybox sh -c "top -b"',
     },
     {
+      what: 'With few rights, one CPU of its own and a slow disk',
+      command:
+        'tsswarm service create --cap-drop ALL --security-opt no-new-privileges --read-only --cpuset-cpus 0 --device-write-bps /dev/sda:10m nginx',
+    },
+    {
       what: 'On certain nodes only',
       command: "tsswarm service create --constraint 'node.labels.zone==east' nginx",
     },

@@ -16,6 +16,7 @@ import type {
 import { binarySize, cpuCount, goDuration } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import { mapLines } from './pretty.ts'
+import { rightsLines, tuningLines } from './service-options-pretty.ts'
 
 /** `networks`: names by id. */
 export function prettyService(
@@ -46,6 +47,7 @@ export function prettyService(
     ...payloadLines(task.container),
     ...logLines(task.container),
     ...resourceLines(task.limits, task.reservations),
+    ...tuningLines(task.tuning),
     ...networkLines(service, networks),
     ...portLines(service),
   ]
@@ -161,6 +163,7 @@ function containerLines(container: ContainerSpec): readonly string[] {
   return [
     'ContainerSpec:',
     ...fields.filter(([, value]) => value !== '').map(([head, value]) => ` ${head}${value}`),
+    ...rightsLines(container),
   ]
 }
 

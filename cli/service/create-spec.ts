@@ -24,7 +24,9 @@ import { parseNetworkUse } from './network-use.ts'
 import { newPayloadFlags, newPayloadUses } from './payload-use.ts'
 import { changePolicies, newPolicyFlags, usualPolicies } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
+import { newDeviceFlags, newRights } from './security-flags.ts'
 import { type SharedServiceFlags, sharedServiceFlags } from './service-flags.ts'
+import { changeTuning } from './tuning-flags.ts'
 import { parseUlimit } from './ulimit.ts'
 
 export const createFlags = {
@@ -35,6 +37,7 @@ export const createFlags = {
   ...dependencyFlag,
   ...newDnsFlags,
   ...newPayloadFlags,
+  ...newDeviceFlags,
   'endpoint-mode': { ...sharedServiceFlags['endpoint-mode'], shown: 'vip' },
   'restart-condition': { ...sharedServiceFlags['restart-condition'], shown: 'any' },
   'restart-delay': { ...sharedServiceFlags['restart-delay'], shown: '5s' },
@@ -116,6 +119,7 @@ export function createSpec(
       networks: flags.network.map((use) => read('network', () => parseNetworkUse(use), use)),
       dns: newDns(flags),
       oomScoreAdj: flags['oom-score-adj'] ?? 0,
+      ...changeTuning(undefined, flags),
       dependsOn: [...readDependencies('depends-on', flags['depends-on'])],
     },
   }
@@ -149,7 +153,7 @@ function containerInput(flags: CreateFlags, source: ContainerSource): ContainerI
     ulimits: flags.ulimit.map((ulimit) => read('ulimit', () => parseUlimit(ulimit), ulimit)),
     ...changeHealthcheck(undefined, flags),
     ...changeLogDriver(undefined, flags),
-    ...(flags['no-new-privileges'] === true && { noNewPrivileges: true }),
+    ...newRights(flags),
     ...newPayloadUses(flags),
   }
 }

@@ -21,6 +21,13 @@ const flags: Readonly<Record<string, string>> = {
   'task.container.stopSignal': 'stop-signal',
   'task.container.user': 'user',
   'task.container.workdir': 'workdir',
+  'task.container.security': 'security-opt',
+  'task.container.security.seccomp': 'security-opt',
+  'task.container.security.appArmor': 'security-opt',
+  'task.container.security.devices': 'device',
+  'task.container.security.privileged': 'privileged',
+  'task.container.sysctls': 'sysctl',
+  'task.container.ulimits': 'ulimit',
   'task.limits.memoryBytes': 'limit-memory',
   'task.limits.nanoCpus': 'limit-cpu',
   'task.limits.pids': 'limit-pids',
@@ -30,6 +37,12 @@ const flags: Readonly<Record<string, string>> = {
   'task.restart.delayMs': 'restart-delay',
   'task.restart.maxAttempts': 'restart-max-attempts',
   'task.restart.windowMs': 'restart-window',
+  'task.tuning.blkioWeight': 'blkio-weight',
+  'task.tuning.cpuShares': 'cpu-shares',
+  'task.tuning.cpus': 'cpuset-cpus',
+  'task.tuning.memoryNodes': 'cpuset-mems',
+  'task.tuning.swapBytes': 'memory-swap',
+  'task.tuning.swappiness': 'memory-swappiness',
   'update.delayMs': 'update-delay',
   'update.monitorMs': 'update-monitor',
   'rollback.delayMs': 'rollback-delay',
@@ -42,7 +55,7 @@ export async function namingFlags<T>(run: () => Promise<T>): Promise<T> {
     return await run()
   } catch (err) {
     if (!(err instanceof SwarmError) || err.code !== 'INVALID_ARGUMENT') throw err
-    const field = String(err.details['field'] ?? '')
+    const field = String(err.details.field ?? '')
     const flag = Object.hasOwn(flags, field) ? flags[field] : undefined
     if (flag === undefined) throw err
     const message = `${err.message} (flag --${flag})`

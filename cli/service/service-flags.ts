@@ -4,11 +4,15 @@ import type { Flags, FlagValues } from '../flags.ts'
 import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
 import { healthFlags } from './health-flags.ts'
 import { logFlags } from './log-flags.ts'
+import { securityFlags } from './security-flags.ts'
+import { tuningFlags } from './tuning-flags.ts'
 
 const many = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 export const sharedServiceFlags = {
   ...healthFlags,
+  ...securityFlags,
+  ...tuningFlags,
   'cap-add': list('Add Linux capabilities'),
   'cap-drop': list('Drop Linux capabilities'),
   detach: bool('Exit immediately instead of waiting for the service to converge', { short: 'd' }),

@@ -29,7 +29,9 @@ import { parseNetworkUse } from './network-use.ts'
 import { changedPayloadUses, payloadChangeFlags } from './payload-use.ts'
 import { changePolicies, policyFlags } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
+import { changeDeviceFlags, changedRights } from './security-flags.ts'
 import { sharedServiceFlags } from './service-flags.ts'
+import { changeTuning } from './tuning-flags.ts'
 import { parseUlimit } from './ulimit.ts'
 
 export const updateFlags = {
@@ -40,6 +42,7 @@ export const updateFlags = {
   ...dependencyChangeFlags,
   ...changeDnsFlags,
   ...payloadChangeFlags,
+  ...changeDeviceFlags,
   args: text('Service command args', { takes: 'command' }),
   'constraint-add': list('Add or update a placement constraint'),
   'constraint-rm': list('Remove a constraint'),
@@ -97,8 +100,10 @@ function updateTask(
   flags: UpdateFlags,
   env: Readonly<Record<string, string | undefined>>,
 ): TaskSpec {
+  const { tuning, ...rest } = task
   return {
-    ...task,
+    ...rest,
+    ...changeTuning(tuning, flags),
     container: updateContainer(task.container, flags, env),
     limits: {
       ...task.limits,
@@ -137,12 +142,12 @@ function updateContainer(
   env: Readonly<Record<string, string | undefined>>,
 ): ContainerSpec {
   const { args } = flags
-  const { healthcheck, logDriver, noNewPrivileges, ...rest } = container
+  const { healthcheck, logDriver, noNewPrivileges, security, ...rest } = container
   return {
     ...rest,
     ...changeHealthcheck(healthcheck, flags),
     ...changeLogDriver(logDriver, flags),
-    ...((flags['no-new-privileges'] ?? noNewPrivileges) && { noNewPrivileges: true }),
+    ...changedRights(defined({ security, noNewPrivileges }), flags),
     ...sharedContainerInput(flags),
     image: flags.image ?? container.image,
     args: args === undefined ? container.args : read('args', () => splitWords(args)),

@@ -15,6 +15,7 @@ import { dnsOf } from './dns-of.ts'
 import { checkServiceKeys } from './ignored-keys.ts'
 import { modeOf } from './mode-of.ts'
 import { imageLabel, type StackNames } from './names.ts'
+import { rightsOf, tuningOf } from './options-of.ts'
 import type { Section } from './section.ts'
 import {
   healthcheckOf,
@@ -81,7 +82,11 @@ function taskOf(
     networks,
     dependsOn: dependenciesOf(service, names),
     dns: dnsOf(service, networks),
-    ...defined({ restart: restartOf(service), oomScoreAdj: service.number('oom_score_adj') }),
+    ...defined({
+      restart: restartOf(service),
+      oomScoreAdj: service.number('oom_score_adj'),
+      tuning: tuningOf(service),
+    }),
   }
 }
 
@@ -104,6 +109,7 @@ function containerOf(image: string, service: Section, names: StackNames): Contai
     ulimits: ulimitsOf(service),
     secrets: payloadsOf(service, 'secrets', names),
     configs: payloadsOf(service, 'configs', names),
+    ...rightsOf(service),
     ...defined({
       hostname: service.text('hostname'),
       workdir: service.text('working_dir'),
@@ -213,6 +219,7 @@ const keys: readonly (readonly [string, string])[] = [
   ['task.dns.search', 'dns_search'],
   ['task.dns.options', 'x-dns-opt'],
   ['task.oomScoreAdj', 'oom_score_adj'],
+  ['task.tuning', 'x-tuning'],
   ['task.container.image', 'image'],
   ['task.container.labels', 'labels'],
   ['task.container.env', 'environment'],
@@ -222,6 +229,9 @@ const keys: readonly (readonly [string, string])[] = [
   ['task.container.secrets', 'secrets'],
   ['task.container.configs', 'configs'],
   ['task.container.ulimits', 'ulimits'],
+  ['task.container.security.devices', 'x-devices'],
+  ['task.container.security.privileged', 'x-privileged'],
+  ['task.container.security', 'security_opt'],
   ['task.container.hostname', 'hostname'],
   ['task.container.stopSignal', 'stop_signal'],
   ['task.container.stopGraceMs', 'stop_grace_period'],
@@ -246,6 +256,6 @@ function checked(input: ServiceSpecInput, service: Section): ServiceSpec | undef
     return parseSpec(serviceSpec, input, `service "${input.name}"`)
   } catch (err) {
     if (!hasCode(err, 'INVALID_ARGUMENT')) throw err
-    return service.fault(keyOfField(String(err.details['field'] ?? '')), err.message)
+    return service.fault(keyOfField(String(err.details.field ?? '')), err.message)
   }
 }

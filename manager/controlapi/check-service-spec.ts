@@ -17,6 +17,7 @@ import { checkDns } from './check-dns.ts'
 import { checkGeneric } from './check-generic.ts'
 import { checkMode } from './check-mode.ts'
 import { checkMounts } from './check-mounts.ts'
+import { checkOptions } from './check-options.ts'
 import { duplicates, type Problem } from './check-problem.ts'
 import { checkTemplates } from './check-templates.ts'
 import { isCapability, isImageReference, isSignal } from './known-names.ts'
@@ -34,6 +35,7 @@ export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
     ...checkMode(spec),
     ...checkContainer(task.container),
     ...checkMounts(task.container.mounts),
+    ...checkOptions(task),
     ...checkTemplates(spec),
     ...checkResources('limits', task.limits),
     ...checkResources('reservations', task.reservations),
@@ -75,19 +77,11 @@ function checkContainer(container: ContainerSpec): readonly Problem[] {
       refuse('capAdd/capDrop', `("${name}") is no capability: write for example NET_ADMIN, or ALL`)
     }
   }
-  for (const { name, soft, hard } of container.ulimits) {
-    if (hard !== -1 && (soft === -1 || soft > hard)) {
-      refuse('ulimits', `(${name}) has a soft limit above the hard one: ${soft} > ${hard}`)
-    }
-  }
   for (const host of container.hosts) {
     const at = host.indexOf(':')
     if (at < 1 || isIP(host.slice(at + 1)) === 0) {
       refuse('hosts', `("${host}") must be HOST:IP`)
     }
-  }
-  for (const name of duplicates(container.ulimits.map((ulimit) => ulimit.name))) {
-    refuse('ulimits', `(${name}) is given twice: remove one`)
   }
   return problems
 }

@@ -5,7 +5,11 @@ import { nodeRoleFromProto } from '../../proto/codec/node.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type { GetJoinTokensResponse } from '../../proto/gen/tsswarm/v1/control.ts'
 import { isSameValue } from '../../proto/lib/same-value.ts'
-import { optionsLevel, stackHistoryLevel } from '../../proto/objects/index.ts'
+import {
+  containerOptionsLevel,
+  optionsLevel,
+  stackHistoryLevel,
+} from '../../proto/objects/index.ts'
 import {
   type ClusterSpec,
   defaultPayloadHistoryLimit,
@@ -88,11 +92,12 @@ function refuseFixed(before: ClusterSpec, spec: ClusterSpec): void {
 
 /** Errors: FAILED_PRECONDITION while a manager of an older version would drop them. */
 function requireKnown(tx: ReadTx, spec: ClusterSpec): void {
-  const { rebalance, payloadHistoryLimit, stackHistoryLimit } = spec
+  const { rebalance, payloadHistoryLimit, stackHistoryLimit, allowPrivileged } = spec
   const isUsual =
     isSameValue(rebalance, defaultRebalance) && payloadHistoryLimit === defaultPayloadHistoryLimit
   const what = 'the change of the cluster'
   if (!isUsual) requireLevel(tx, optionsLevel, what, 'rebalance and version history')
+  if (allowPrivileged) requireLevel(tx, containerOptionsLevel, what, 'privileged services')
   if (stackHistoryLimit === defaultStackHistoryLimit) return
   requireLevel(tx, stackHistoryLevel, what, 'the history of stacks')
 }

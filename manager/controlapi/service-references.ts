@@ -6,6 +6,7 @@ import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { findPayload } from './lookup.ts'
 import { requireLevel } from './require-level.ts'
+import { requirePrivileges } from './require-privileges.ts'
 import { withNetworkIds } from './service-networks.ts'
 
 /**
@@ -15,6 +16,7 @@ import { withNetworkIds } from './service-networks.ts'
 export function withReferences(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
   const known = withPayloadIds(tx, withNetworkIds(tx, spec))
   requireFeatures(tx, known)
+  requirePrivileges(tx, known)
   return known
 }
 

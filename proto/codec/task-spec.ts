@@ -23,6 +23,12 @@ import type {
   RestartPolicy,
   TaskSpec,
 } from '../spec/service-spec.ts'
+import {
+  securityFromProto,
+  securityToProto,
+  tuningFromProto,
+  tuningToProto,
+} from './container-options.ts'
 import { saidGeneric } from './generic-resource.ts'
 import { healthcheckFromProto, healthcheckToProto } from './health.ts'
 import { payloadUseFromProto, payloadUseToProto } from './payload.ts'
@@ -59,6 +65,7 @@ export function taskSpecToProto(spec: TaskSpec): TaskSpecProto {
     dependsOn: spec.dependsOn,
     dns: saysNothing(spec.dns) ? undefined : spec.dns,
     oomScoreAdj: spec.oomScoreAdj,
+    tuning: tuningToProto(spec.tuning),
   }
 }
 
@@ -80,6 +87,7 @@ export function taskSpecFromProto(proto: TaskSpecProto): TaskSpec {
     dependsOn: proto.dependsOn.map(dependencyFromProto),
     dns: proto.dns ?? noDns,
     oomScoreAdj: proto.oomScoreAdj,
+    ...tuningFromProto(proto.tuning),
   }
 }
 
@@ -92,12 +100,13 @@ function containerToProto(spec: ContainerSpec): ContainerSpecProto {
     configs: spec.configs.map(payloadUseToProto),
     logDriver: spec.logDriver,
     noNewPrivileges: spec.noNewPrivileges ?? false,
+    security: securityToProto(spec.security),
   }
 }
 
 function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
   const { init, mounts, healthcheck, secrets, configs, ...others } = proto
-  const { logDriver, noNewPrivileges, ...same } = others
+  const { logDriver, noNewPrivileges, security, ...same } = others
   return {
     ...same,
     ...(init === undefined ? {} : { init }),
@@ -107,6 +116,7 @@ function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
     configs: configs.map(payloadUseFromProto),
     ...(logDriver === undefined ? {} : { logDriver }),
     ...(noNewPrivileges ? { noNewPrivileges } : {}),
+    ...securityFromProto(security),
   }
 }
 

@@ -12,6 +12,7 @@ import type {
 import { genericJson } from './generic-json.ts'
 import { healthcheckJson } from './healthcheck-json.ts'
 import { type Json, nanoseconds, omitEmpty } from './json.ts'
+import { privilegesJson, tuningJson } from './options-json.ts'
 import { payloadUseJson } from './payload-json.ts'
 
 /** Docker's TaskSpec. */
@@ -21,6 +22,7 @@ export function taskSpecJson(spec: TaskSpec): Json {
     Resources: {
       Limits: resourcesJson(spec.limits),
       Reservations: resourcesJson(spec.reservations),
+      ...tuningJson(spec.tuning),
     },
     RestartPolicy: restartJson(spec.restart),
     Placement: placementJson(spec.placement),
@@ -72,7 +74,7 @@ function containerJson(container: ContainerSpec): Readonly<Record<string, Json>>
       ReadOnly: container.readOnly,
       StopSignal: container.stopSignal,
     }),
-    ...(container.noNewPrivileges ? { Privileges: { NoNewPrivileges: true } } : {}),
+    ...omitEmpty({ Privileges: privilegesJson(container) }),
     ...(container.init === undefined ? {} : { Init: container.init }),
     StopGracePeriod: nanoseconds(container.stopGraceMs),
     ...omitEmpty({

@@ -4,7 +4,7 @@
  * Rises with each release that adds fields, tables or kinds of change to the store. New things are written only once
  * Cluster.featureLevel reached their level; a program that meets a higher level than its own refuses to go on.
  */
-export const featureLevel = 5
+export const featureLevel = 6
 
 /** Networks, their allocation, and what services, tasks and nodes have of it. */
 export const networksLevel = 2
@@ -26,6 +26,9 @@ export const accessesLevel = 4
  * servers, log drivers, policies, templates of secrets; and what tasks and nodes have of it. spec-features.ts lists it.
  */
 export const optionsLevel = 5
+
+/** Rights of containers beyond or below the usual ones, and what their control groups have besides limits. */
+export const containerOptionsLevel = 6
 
 /** Revisions of stacks. */
 export const stackHistoryLevel = 5

@@ -8,7 +8,12 @@ import {
   type ServiceSpec,
   type TaskSpec,
 } from '../spec/service-spec.ts'
-import { connectionsLevel, networksLevel, optionsLevel } from './feature-level.ts'
+import {
+  connectionsLevel,
+  containerOptionsLevel,
+  networksLevel,
+  optionsLevel,
+} from './feature-level.ts'
 import { needsAddresses } from './service.ts'
 
 export interface SpecFeature {
@@ -70,6 +75,16 @@ const onNodes: readonly TaskFeature[] = [
     words: 'OOM preferences',
     level: optionsLevel,
     isUsed: ({ oomScoreAdj }) => oomScoreAdj !== 0,
+  },
+  {
+    words: 'security options',
+    level: containerOptionsLevel,
+    isUsed: ({ container }) => container.security !== undefined,
+  },
+  {
+    words: 'swap, cpuset or disk settings',
+    level: containerOptionsLevel,
+    isUsed: ({ tuning }) => tuning !== undefined,
   },
 ]
 

@@ -63,6 +63,8 @@ export const clusterSpec = z
     payloadHistoryLimit: z.number().int().min(0).max(1_000).default(defaultPayloadHistoryLimit),
     /** Revisions of a stack that are kept besides the newest. */
     stackHistoryLimit: z.number().int().min(0).max(50).default(defaultStackHistoryLimit),
+    /** Whether services may have devices of nodes, or be privileged. */
+    allowPrivileged: z.boolean().default(false),
   })
   .refine(
     ({ defaultAddressPools: pools, subnetSize }) =>

@@ -9,8 +9,10 @@ import { parseIpRange } from './ip.ts'
 import { logDriverSpec } from './log-driver-spec.ts'
 import { mountSpec } from './mount-spec.ts'
 import { payloadUse } from './payload-spec.ts'
+import { securitySpec } from './security-spec.ts'
 import { replicasMax, serviceMode } from './service-mode.ts'
 import { durationMs, labels, serviceName, text } from './text.ts'
+import { tuningSpec } from './tuning-spec.ts'
 
 export const portSpec = z
   .object({
@@ -85,6 +87,8 @@ export const containerSpec = z
     logDriver: logDriverSpec.optional(),
     /** No program gets more rights than it was started with. Absent rather than false. */
     noNewPrivileges: z.literal(true).optional(),
+    /** Rights beyond or below the usual ones. Absent: the usual ones. */
+    security: securitySpec.optional(),
   })
   .readonly()
 
@@ -166,6 +170,8 @@ export const taskSpec = z
     dns: dnsSpec.default(noDns),
     /** For the kernel's choice when memory is short; the lowest is killed last. */
     oomScoreAdj: z.number().int().min(-1_000).max(1_000).default(0),
+    /** Of its control group. Absent: nothing but the limits. */
+    tuning: tuningSpec.optional(),
   })
   .readonly()
 

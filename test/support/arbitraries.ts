@@ -128,6 +128,43 @@ const payloadUses = fc.array(
   { maxLength: 2 },
 )
 
+/** Never one that says nothing: that is absent. */
+const securityOptions = fc.record(
+  {
+    seccomp: some,
+    appArmor: some,
+    systemPathsUnconfined: fc.constant(true as const),
+    privileged: fc.constant(true as const),
+    devices: fc.array(fc.record({ source: some, target: some, access: some }, plain), {
+      maxLength: 2,
+    }),
+  },
+  { noNullPrototype: true, requiredKeys: ['seccomp', 'devices'] },
+)
+
+const tuning = fc.record(
+  {
+    swapBytes: fc.integer({ min: -1 }),
+    swappiness: fc.nat({ max: 100 }),
+    cpus: some,
+    memoryNodes: some,
+    cpuShares: fc.integer({ min: 2, max: 262_144 }),
+    blkioWeight: fc.integer({ min: 10, max: 1_000 }),
+    ioLimits: fc.array(
+      fc.record(
+        {
+          kind: fc.constantFrom('read-bps' as const, 'write-iops' as const),
+          device: some,
+          rate: count,
+        },
+        plain,
+      ),
+      { maxLength: 2 },
+    ),
+  },
+  { noNullPrototype: true, requiredKeys: ['swapBytes', 'ioLimits'] },
+)
+
 const container = fc.record(
   {
     image: some,
@@ -161,6 +198,7 @@ const container = fc.record(
     configs: payloadUses,
     logDriver: fc.record({ name: word, options: labels }, plain),
     noNewPrivileges: fc.constant(true as const),
+    security: securityOptions,
   },
   {
     noNullPrototype: true,
@@ -237,6 +275,7 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
     forceUpdate: count,
     dns: fc.record({ nameservers: words, search: words, options: words }, plain),
     oomScoreAdj: fc.integer({ min: -1_000, max: 1_000 }),
+    tuning,
     dependsOn: fc.array(
       fc.record(
         {
@@ -495,6 +534,7 @@ export const anyClusterSpec: fc.Arbitrary<ClusterSpec> = fc.record(
     scheduling: fc.constantFrom('spread' as const, 'binpack' as const, 'random' as const),
     defaultAddressPools: fc.array(some, { minLength: 1, maxLength: 3 }),
     subnetSize: fc.integer({ min: 8, max: 29 }),
+    allowPrivileged: fc.boolean(),
     dataPathPort: fc.integer({ min: 1024, max: 49_151 }),
     rebalance: fc.record(
       {

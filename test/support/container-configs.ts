@@ -23,3 +23,12 @@ export function aScript(
 ): ContainerConfig {
   return aContainer(id, { entrypoint: ['/bin/sh', '-c'], args: [script], ...over })
 }
+
+/** The same, with what goes to the standard error in its place among the rest. */
+export function aJoinedScript(
+  id: string,
+  script: string,
+  over: Partial<ContainerConfig> = {},
+): ContainerConfig {
+  return aScript(id, `exec 2>&1; ${script}`, over)
+}

@@ -2,6 +2,8 @@
 // simulated (fake/). Not for networks (network-attacher.ts) and not for what users type
 // (proto/spec).
 import type { LogKeeping } from '../../proto/spec/log-driver-spec.ts'
+import type { SecuritySpec } from '../../proto/spec/security-spec.ts'
+import type { TuningSpec } from '../../proto/spec/tuning-spec.ts'
 import type {
   ContainerNetwork,
   EndpointConfig,
@@ -55,6 +57,10 @@ export interface ContainerConfig {
   readonly ulimits?: readonly Ulimit[]
   readonly oomScoreAdj?: number
   readonly noNewPrivileges?: boolean
+  /** Absent: the usual rights. */
+  readonly security?: SecuritySpec
+  /** Of its control group, besides `resources`. */
+  readonly tuning?: TuningSpec
   /** Absent: as the node keeps output. */
   readonly log?: LogKeeping
   readonly network: ContainerNetwork

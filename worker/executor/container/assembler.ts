@@ -9,16 +9,23 @@ import type { ImageConfig, StoredImage } from '../../image/store-index.ts'
 import type { ImageFolder, VolumeStore } from '../../volume/volume-store.ts'
 import type { BindMount, ContainerConfig, FileMount, Mount, VolumeMount } from '../executor.ts'
 import type { NetworkAttachment } from '../network-attacher.ts'
-import { effectiveCapabilities } from './capabilities.ts'
+import { capabilitiesOf } from './capabilities.ts'
+import { resolveDevices } from './devices.ts'
 import { changedHosts, hostsFile, resolvConf } from './etc-files.ts'
 import { writeFiles } from './files.ts'
+import {
+  appArmorProfile,
+  type HostAbilities,
+  resolveTuning,
+  type TuningOutcome,
+} from './host-options.ts'
 import { AccountsCache, withImageView } from './image-view.ts'
 import { plannedMounts, type ResolvedMount } from './mounts.ts'
-import { buildOciSpec } from './oci-spec.ts'
+import { buildOciSpec, ociText } from './oci-spec.ts'
 import type { ContainerPaths } from './paths.ts'
 import { containerHostname } from './process-spec.ts'
 import { resolveInRoot } from './root-path.ts'
-import type { SeccompCache } from './seccomp-cache.ts'
+import type { SeccompCache, SeccompWish } from './seccomp-cache.ts'
 import { resolveUser } from './users.ts'
 
 export interface AssemblerOptions {
@@ -26,14 +33,16 @@ export interface AssemblerOptions {
   readonly volumes: VolumeStore
   readonly seccomp: SeccompCache
   readonly random: Random
-  readonly hostSwaps: boolean
+  readonly host: HostAbilities
   /** Reaper for `init: true`; empty when the host has none. */
   readonly initPath: string
 }
 
 export interface Assembly {
   readonly layers: LowerLayers
-  readonly capabilities: readonly string[]
+  readonly seccomp: SeccompWish
+  /** Of its control group, to be written once it is made. */
+  readonly groupFiles: TuningOutcome['files']
 }
 
 export interface AssemblyRequest {
@@ -66,14 +75,16 @@ export class Assembler {
    */
   async assemble(request: AssemblyRequest): Promise<Assembly> {
     const { config, paths } = request
-    const { store, seccomp, hostSwaps, initPath } = this.#options
+    const { store, seccomp, host, initPath } = this.#options
     this.#checkInit(config)
     const image = await store.config(request.image)
     const layers = await store.lowerLayers(request.image)
     const accounts = await this.#accounts.get(request.image.id, layers, this.#emptyDir)
     const user = resolveUser(accounts, config.user || image.user, config.groups)
     const mounts = await this.#resolveMounts(request, image, layers)
-    const capabilities = effectiveCapabilities(config.capAdd ?? [], config.capDrop ?? [])
+    const wish = seccompWish(config, host.capabilities)
+    const { tuning, files: groupFiles } = await resolveTuning(config, paths.cgroupPath, host)
+    const appArmor = await appArmorProfile(config.name, config.security)
     const spec = buildOciSpec({
       config,
       image,
@@ -82,14 +93,18 @@ export class Assembler {
       files: await writeFiles(paths.filesDir, request.files),
       etcDir: paths.etcDir,
       cgroupsPath: paths.cgroupPath,
-      seccomp: await seccomp.choice(capabilities),
-      hostSwaps,
+      seccomp: await seccomp.choice(wish),
+      capabilities: wish.capabilities,
+      devices: await resolveDevices(config.name, config.security),
+      ...(tuning === undefined ? {} : { tuning }),
+      ...(appArmor === undefined ? {} : { appArmor }),
+      hostSwaps: host.hostSwaps,
       initPath,
     })
     // The bundle is in memory, so it is written at once; the rest is on disk.
     mkdirSync(paths.rootfsDir)
     mkdirSync(paths.persistDir)
-    writeFileSync(`${paths.bundleDir}/config.json`, JSON.stringify(spec), { mode: 0o600 })
+    writeFileSync(`${paths.bundleDir}/config.json`, ociText(spec), { mode: 0o600 })
     await mkdir(paths.etcDir, { mode: 0o711 })
     await Promise.all([
       mkdir(paths.upperDir),
@@ -97,7 +112,7 @@ export class Assembler {
       writeFile(`${paths.etcDir}/hostname`, `${containerHostname(config)}\n`),
       writeEtcFiles(config, paths, undefined),
     ])
-    return { layers, capabilities }
+    return { layers, seccomp: wish, groupFiles }
   }
 
   #checkInit(config: ContainerConfig): void {
@@ -167,6 +182,13 @@ export class Assembler {
       `volume ${name} has no folder ${mount.subpath}: make it, or leave the subpath out`,
     )
   }
+}
+
+function seccompWish(config: ContainerConfig, own: bigint): SeccompWish {
+  const { security } = config
+  const profile = security?.privileged === true ? 'unconfined' : security?.seccomp
+  const capabilities = capabilitiesOf(config, own)
+  return { capabilities, ...(profile === undefined ? {} : { profile }) }
 }
 
 /** What its options name is mounted where only containers are made. */

@@ -1,6 +1,7 @@
 // Which Linux capabilities a container gets: Docker's default set, plus what is added, minus what
 // is dropped. Pure.
 import { SwarmError } from '../../../proto/errors.ts'
+import type { ContainerConfig } from '../executor.ts'
 
 const all: readonly string[] = (
   'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE ' +
@@ -30,6 +31,22 @@ export function effectiveCapabilities(
   const wanted = new Set([...start, ...added])
   return all.filter((name) => wanted.has(name) && !dropped.has(name)).map((name) => `CAP_${name}`)
 }
+
+/**
+ * Those of one container. Where it asks for all it gets what the daemon itself has, `own` as the kernel's bits: more it could
+ * not be given. Errors: as above.
+ */
+export function capabilitiesOf(config: RightsConfig, own: bigint): readonly string[] {
+  const { capAdd = [], capDrop = [], security } = config
+  const isOurs = (name: string): boolean =>
+    ((own >> BigInt(all.indexOf(normalise(name)))) & 1n) === 1n
+  if (security?.privileged === true) return all.filter(isOurs).map((name) => `CAP_${name}`)
+  const wanted = effectiveCapabilities(capAdd, capDrop)
+  const wantsAll = capAdd.some((name) => normalise(name) === 'ALL')
+  return wantsAll ? wanted.filter(isOurs) : wanted
+}
+
+type RightsConfig = Pick<ContainerConfig, 'capAdd' | 'capDrop' | 'security'>
 
 function normalise(text: string): string {
   const name = text.toUpperCase().replace(/^CAP_/, '')

@@ -28,6 +28,7 @@ import { type Assembler, changeEtcFiles, writeEtcFiles } from './assembler.ts'
 import { cgroupDirs, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
+import { writeGroupFiles } from './host-options.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
@@ -326,7 +327,11 @@ export class ContainerExecutor implements Executor {
     await mkdir(paths.diskDir, { mode: 0o711 })
     mkdirSync(paths.bundleDir, { mode: 0o711 })
     await container.save('memory')
-    const { layers, capabilities } = await assembler.assemble({
+    const {
+      layers,
+      seccomp: filter,
+      groupFiles,
+    } = await assembler.assemble({
       config,
       files,
       image,
@@ -342,11 +347,12 @@ export class ContainerExecutor implements Executor {
     const keepsLog = config.log?.kind !== 'none'
     const request = { id, paths, layers, tty, openStdin, keepsLog }
     const pid = await tools.runtime.create(request, signal)
+    await writeGroupFiles(groupFiles)
     this.#identify(container, pid)
     await this.#attach(container, signal)
     goOn()
     container.update({ phase: 'created' })
-    await Promise.all([container.save('disk'), seccomp.learn(capabilities, config.id)])
+    await Promise.all([container.save('disk'), seccomp.learn(filter, config.id)])
   }
 
   async #startNow(container: Container): Promise<void> {

@@ -1,9 +1,12 @@
 // The OCI runtime configuration of a container. Pure: everything about the host and the image is an
 // argument.
+import { SwarmError } from '../../../proto/errors.ts'
+import { whyNoSysctl } from '../../../proto/spec/sysctl.ts'
 import type { ImageConfig } from '../../image/store-index.ts'
-import type { ContainerConfig, ResourceLimits } from '../executor.ts'
-import { effectiveCapabilities } from './capabilities.ts'
+import type { ContainerConfig } from '../executor.ts'
+import type { OciDevice } from './devices.ts'
 import { type OciMount, ociMounts, type ResolvedMount, standardMounts } from './mounts.ts'
+import { ociResources, type ResolvedTuning } from './oci-resources.ts'
 import { containerHostname, processArgs, processEnv, workdir } from './process-spec.ts'
 import type { OciSeccomp } from './seccomp.ts'
 import type { ResolvedUser } from './users.ts'
@@ -20,6 +23,13 @@ export interface OciSpecInput {
   /** Below the cgroup root of every controller. */
   readonly cgroupsPath: string
   readonly seccomp: SeccompChoice
+  /** As `CAP_X`. */
+  readonly capabilities: readonly string[]
+  /** Of the host, besides those of every container. */
+  readonly devices?: readonly OciDevice[]
+  readonly tuning?: ResolvedTuning
+  /** A profile that is loaded. */
+  readonly appArmor?: string
   /** Whether the host swaps, so that a limit of swap means something. */
   readonly hostSwaps: boolean
   /** Reaper on the host for `init: true`. */
@@ -30,6 +40,7 @@ export interface OciSpecInput {
 export type SeccompChoice =
   | { readonly kind: 'profile'; readonly profile: OciSeccomp }
   | { readonly kind: 'compiled'; readonly bpf: string }
+  | { readonly kind: 'none' }
 
 const maskedPaths: readonly string[] = [
   '/proc/asound',
@@ -63,7 +74,7 @@ export function buildOciSpec(input: OciSpecInput): object {
     root: { path: 'rootfs', readonly: config.readOnly ?? false },
     hostname: containerHostname(config),
     mounts: [
-      ...standardMounts,
+      ...standardMounts.map((mount) => (isPrivileged(config) ? writable(mount) : mount)),
       ...ociMounts(input.mounts, [...fileMounts(input), ...(input.files ?? [])]),
     ],
     annotations: {
@@ -73,8 +84,8 @@ export function buildOciSpec(input: OciSpecInput): object {
   }
 }
 
-function processSection({ config, image, user, initPath }: OciSpecInput): object {
-  const capabilities = effectiveCapabilities(config.capAdd ?? [], config.capDrop ?? [])
+function processSection(input: OciSpecInput): object {
+  const { config, image, user, initPath, capabilities, appArmor } = input
   const args = processArgs(config, image)
   const hostname = containerHostname(config)
   return {
@@ -91,6 +102,7 @@ function processSection({ config, image, user, initPath }: OciSpecInput): object
     ...((config.ulimits?.length ?? 0) > 0 ? { rlimits: config.ulimits?.map(rlimit) } : {}),
     noNewPrivileges: config.noNewPrivileges ?? false,
     oomScoreAdj: config.oomScoreAdj ?? 0,
+    ...(appArmor === undefined ? {} : { apparmorProfile: appArmor }),
   }
 }
 
@@ -98,7 +110,15 @@ function rlimit(limit: { readonly name: string; readonly soft: number; readonly 
   return { type: `RLIMIT_${limit.name.toUpperCase()}`, soft: limit.soft, hard: limit.hard }
 }
 
-/** /etc files of our own, unless the user put something there. */
+function isPrivileged({ security }: ContainerConfig): boolean {
+  return security?.privileged === true
+}
+
+function writable(mount: OciMount): OciMount {
+  return { ...mount, options: mount.options.filter((option) => option !== 'ro') }
+}
+
+/** /etc files of our own, unless the user put something there. Of a read-only root they are part, as under Docker. */
 function fileMounts(input: OciSpecInput): readonly OciMount[] {
   const { config, mounts, etcDir, initPath } = input
   const taken = new Set([
@@ -107,7 +127,9 @@ function fileMounts(input: OciSpecInput): readonly OciMount[] {
   ])
   const files = ['hosts', 'hostname', 'resolv.conf']
     .filter((name) => !taken.has(`/etc/${name}`))
-    .map((name) => bindFile(`${etcDir}/${name}`, `/etc/${name}`, 'rw'))
+    .map((name) =>
+      bindFile(`${etcDir}/${name}`, `/etc/${name}`, config.readOnly === true ? 'ro' : 'rw'),
+    )
   return config.init === true && initPath !== ''
     ? [...files, bindFile(initPath, initTarget, 'ro')]
     : files
@@ -120,6 +142,8 @@ function bindFile(source: string, destination: string, access: 'ro' | 'rw'): Oci
 function linuxSection(input: OciSpecInput): object {
   const { config, seccomp } = input
   const isHostNetwork = config.network.kind === 'host'
+  const isOpen = isPrivileged(config) || config.security?.systemPathsUnconfined === true
+  checkSysctls(config)
   const kinds = ['mount', 'pid', 'ipc', 'uts', 'cgroup', ...(isHostNetwork ? [] : ['network'])]
   const sysctl = {
     // As Docker: binding to low ports and ping need no capability in a network namespace of one's
@@ -138,30 +162,40 @@ function linuxSection(input: OciSpecInput): object {
   return {
     namespaces: kinds.map((type) => ({ type })),
     cgroupsPath: input.cgroupsPath,
-    resources: resources(config.resources ?? {}, input.hostSwaps),
-    maskedPaths,
-    readonlyPaths,
+    ...devicesSection(input),
+    maskedPaths: isOpen ? [] : maskedPaths,
+    readonlyPaths: isOpen ? [] : readonlyPaths,
     sysctl,
     rootfsPropagation: slave ? 'rslave' : 'rprivate',
     ...(seccomp.kind === 'profile' ? { seccomp: seccomp.profile } : {}),
   }
 }
 
-function resources(limits: ResourceLimits, hostSwaps: boolean): object {
-  const { memoryBytes = 0, nanoCpus = 0, pids = 0 } = limits
+function devicesSection(input: OciSpecInput): object {
+  const { config, devices = [], tuning, hostSwaps } = input
+  const nodes = devices.map(({ access: _, ...node }) => node)
   return {
-    devices: [{ allow: false, access: 'rwm' }],
-    // As Docker: as much swap again as memory.
-    ...(memoryBytes > 0
-      ? { memory: { limit: memoryBytes, ...(hostSwaps ? { swap: 2 * memoryBytes } : {}) } }
-      : {}),
-    ...(nanoCpus > 0 ? { cpu: cpuQuota(nanoCpus) } : {}),
-    ...(pids > 0 ? { pids: { limit: pids } } : {}),
+    ...(nodes.length > 0 ? { devices: nodes } : {}),
+    resources: ociResources({
+      limits: config.resources ?? {},
+      devices: isPrivileged(config) ? 'all' : devices,
+      hostSwaps,
+      ...(tuning === undefined ? {} : { tuning }),
+    }),
   }
 }
 
-/** The kernel takes no quota under 1 ms: small shares get a longer period. */
-export function cpuQuota(nanoCpus: number): { readonly quota: number; readonly period: number } {
-  const period = nanoCpus < 10_000_000 ? 1_000_000 : 100_000
-  return { quota: Math.max(1_000, Math.round((nanoCpus * period) / 1e9)), period }
+/** A manager of another version may have let it through. */
+function checkSysctls({ sysctls = {}, network, name }: ContainerConfig): void {
+  for (const key of Object.keys(sysctls)) {
+    const why = whyNoSysctl(key, network.kind === 'host' ? 'host' : 'own')
+    if (why === undefined) continue
+    throw new SwarmError('INVALID_ARGUMENT', `sysctl ${JSON.stringify(key)} of ${name} ${why}`)
+  }
+}
+
+/** The text of a configuration. No limit of a process is 2^64 - 1 there, which no number of JavaScript is. */
+export function ociText(spec: object): string {
+  // Nothing that a user writes can look so: quotes are escaped in strings.
+  return JSON.stringify(spec).replace(/"(soft|hard)":-1\b/g, '"$1":18446744073709551615')
 }

@@ -1,6 +1,6 @@
 // Composes the real executor of one daemon from its folders.
 import { existsSync } from 'node:fs'
-import { readFile, rm, rmdir } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
@@ -14,7 +14,8 @@ import type { NetworkAttacher } from '../network-attacher.ts'
 import { createSpawnHelper, type SpawnHelper } from '../spawn/spawn-helper.ts'
 import { Assembler } from './assembler.ts'
 import { cgroupVersion } from './cgroups.ts'
-import { ContainerExecutor, monitorCgroupDirs } from './container-executor.ts'
+import { ContainerExecutor, monitorCgroupDirs, monitorsPath } from './container-executor.ts'
+import { hostAbilities } from './host-options.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { OciRuntime } from './oci-runtime.ts'
 import { checkDirs, type ExecutorDirs, hostPaths } from './paths.ts'
@@ -159,7 +160,7 @@ async function compose(
     volumes,
     seccomp,
     random,
-    hostSwaps: await hostSwaps(),
+    host: await hostAbilities(cgroupVersion(), monitorsPath(dirs)),
     initPath: options.initPath ?? initPaths.find((path) => existsSync(path)) ?? '',
   })
   return new ContainerExecutor({
@@ -187,10 +188,4 @@ function binary(name: string): string {
   const path = binDirs.map((dir) => `${dir}/${name}`).find((one) => existsSync(one))
   if (path !== undefined) return path
   throw new SwarmError('HOST_UNFIT', `this host has no ${name}: apt-get install ${name}`)
-}
-
-/** /proc/swaps has one heading line. */
-async function hostSwaps(): Promise<boolean> {
-  const text = await readFile('/proc/swaps', 'utf8').catch(() => '')
-  return text.trim().split('\n').length > 1
 }

@@ -1,10 +1,11 @@
-// The default seccomp filter for containers. crun needs 20 ms to compile it: the first container with a set of
+// Seccomp filters for containers. crun needs 20 ms to compile one: the first container with a profile and a set of
 // capabilities has it compiled, the result is kept and given to the later ones.
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
+import { parseSeccompProfile } from '../../../proto/spec/seccomp-profile.ts'
 import type { SeccompChoice } from './oci-spec.ts'
-import { ociSeccomp, type SeccompProfile } from './seccomp.ts'
+import { type OciSeccomp, ociSeccomp, ownSeccomp, type SeccompProfile } from './seccomp.ts'
 
 export interface SeccompCacheOptions {
   /** The distribution's profile. */
@@ -15,6 +16,16 @@ export interface SeccompCacheOptions {
   readonly runtimeDir: string
   readonly canCompile: boolean
 }
+
+/** What a container is to have. */
+export interface SeccompWish {
+  /** Absent: the default; `unconfined`; or a profile's JSON. */
+  readonly profile?: string
+  readonly capabilities: readonly string[]
+}
+
+/** Filters that are kept compiled; 3 to 10 KB each. Those beyond are compiled each time. */
+const compiledMax = 256
 
 export class SeccompCache {
   readonly #options: SeccompCacheOptions
@@ -43,21 +54,23 @@ export class SeccompCache {
     }
   }
 
-  async choice(capabilities: readonly string[]): Promise<SeccompChoice> {
-    const key = this.#key(capabilities)
+  /** Errors: INVALID_ARGUMENT for what is no profile. */
+  async choice(wish: SeccompWish): Promise<SeccompChoice> {
+    if (wish.profile === 'unconfined') return { kind: 'none' }
+    const key = this.#key(wish)
     const bpf = this.#compiled.get(key) ?? (await this.#fromDisk(key))
     if (bpf === undefined || bpf === '') {
-      return { kind: 'profile', profile: ociSeccomp(this.#profile, process.arch, capabilities) }
+      return { kind: 'profile', profile: this.#profileOf(wish) }
     }
     this.#compiled.set(key, bpf)
     return { kind: 'compiled', bpf }
   }
 
   /** Keeps what the runtime compiled for the container. */
-  async learn(capabilities: readonly string[], containerId: string): Promise<void> {
+  async learn(wish: SeccompWish, containerId: string): Promise<void> {
     const { runtimeDir, dir, canCompile } = this.#options
-    const key = this.#key(capabilities)
-    if (!canCompile || this.#compiled.has(key)) return
+    const key = this.#key(wish)
+    if (!canCompile || this.#compiled.has(key) || this.#compiled.size >= compiledMax) return
     const filter = await readFile(`${runtimeDir}/${containerId}/seccomp.bpf`).catch(() => undefined)
     if (filter === undefined || filter.length === 0) return
     this.#compiled.set(key, filter.toString('base64'))
@@ -71,8 +84,18 @@ export class SeccompCache {
     return readFile(`${this.#options.dir}/${key}`, 'base64').catch(() => undefined)
   }
 
-  #key(capabilities: readonly string[]): string {
-    const text = JSON.stringify([this.#profileHash, process.arch, capabilities])
+  #profileOf({ profile, capabilities }: SeccompWish): OciSeccomp {
+    if (profile === undefined) return ociSeccomp(this.#profile, process.arch, capabilities)
+    try {
+      return ownSeccomp(parseSeccompProfile(profile), process.arch, capabilities)
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new SwarmError('INVALID_ARGUMENT', `the seccomp profile of the container ${why}`)
+    }
+  }
+
+  #key({ profile, capabilities }: SeccompWish): string {
+    const text = JSON.stringify([profile ?? this.#profileHash, process.arch, capabilities])
     return createHash('sha256').update(text).digest('hex')
   }
 }

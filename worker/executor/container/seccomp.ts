@@ -1,31 +1,34 @@
-// The default seccomp profile as the distribution ships it (Docker's format), turned into OCI form for
-// one architecture and one set of capabilities, and made as strict as Docker's own: the distribution's
-// (podman's) lets every container make namespaces and mounts. Pure. Not for custom profiles.
+// Seccomp profiles in Docker's format, turned into OCI form for one architecture and one set of capabilities. The default one is as
+// the distribution ships it, made as strict as Docker's own: the distribution's (podman's) lets every container make namespaces and
+// mounts. Pure.
+import type { SeccompProfileText } from '../../../proto/spec/seccomp-profile.ts'
 
 /** What we read of /usr/share/containers/seccomp.json. */
 export interface SeccompProfile {
   readonly defaultAction: string
-  readonly defaultErrnoRet?: number
-  readonly archMap?: readonly {
-    readonly architecture: string
-    readonly subArchitectures?: readonly string[] | null
-  }[]
+  readonly defaultErrnoRet?: number | undefined
+  readonly archMap?:
+    | readonly {
+        readonly architecture: string
+        readonly subArchitectures?: readonly string[] | null | undefined
+      }[]
+    | undefined
   readonly syscalls: readonly SeccompRule[]
 }
 
 interface SeccompRule {
   readonly names: readonly string[]
   readonly action: string
-  readonly args?: readonly object[] | null
-  readonly errnoRet?: number
-  readonly includes?: SeccompFilter
-  readonly excludes?: SeccompFilter
+  readonly args?: readonly object[] | null | undefined
+  readonly errnoRet?: number | undefined
+  readonly includes?: SeccompFilter | undefined
+  readonly excludes?: SeccompFilter | undefined
 }
 
 interface SeccompFilter {
-  readonly arches?: readonly string[]
-  readonly caps?: readonly string[]
-  readonly minKernel?: string
+  readonly arches?: readonly string[] | undefined
+  readonly caps?: readonly string[] | undefined
+  readonly minKernel?: string | undefined
 }
 
 /** `linux.seccomp` of an OCI configuration. */
@@ -42,12 +45,47 @@ const architectures: Readonly<Record<string, { readonly oci: string; readonly sh
   s390x: { oci: 'SCMP_ARCH_S390X', short: 's390x' },
 }
 
-/** `nodeArch` as in process.arch; an unknown one gets no architecture list (the native one). */
+/** The default profile. `nodeArch` as in process.arch; an unknown one gets no architecture list (the native one). */
 export function ociSeccomp(
   profile: SeccompProfile,
   nodeArch: string,
   capabilities: readonly string[],
 ): OciSeccomp {
+  const { syscalls, ...rest } = forNode(profile, nodeArch, capabilities)
+  return {
+    ...rest,
+    syscalls: hardened(syscalls, new Set(capabilities), nodeArch).map(ociRule),
+  }
+}
+
+/** One of a user's own, as it says. */
+export function ownSeccomp(
+  text: SeccompProfileText,
+  nodeArch: string,
+  capabilities: readonly string[],
+): OciSeccomp {
+  const { architectures, syscalls = [], ...own } = text
+  const rules = syscalls.map(({ name, names, ...rule }) => ({
+    ...rule,
+    names: names ?? (name === undefined ? [] : [name]),
+  }))
+  const found = forNode({ ...own, syscalls: rules }, nodeArch, capabilities)
+  return {
+    ...found,
+    ...(architectures === undefined ? {} : { architectures }),
+    syscalls: found.syscalls.map(ociRule),
+  }
+}
+
+interface NodeProfile extends Omit<OciSeccomp, 'syscalls'> {
+  readonly syscalls: readonly SeccompRule[]
+}
+
+function forNode(
+  profile: SeccompProfile,
+  nodeArch: string,
+  capabilities: readonly string[],
+): NodeProfile {
   const arch = architectures[nodeArch]
   const mapped = profile.archMap?.find((one) => one.architecture === arch?.oci)
   const granted = new Set(capabilities)
@@ -56,16 +94,16 @@ export function ociSeccomp(
     ...optional('defaultErrnoRet', profile.defaultErrnoRet),
     architectures:
       mapped === undefined ? [] : [mapped.architecture, ...(mapped.subArchitectures ?? [])],
-    syscalls: hardened(
-      profile.syscalls.filter((rule) => applies(rule, arch?.short ?? nodeArch, granted)),
-      granted,
-      nodeArch,
-    ).map((rule) => ({
-      names: rule.names,
-      action: rule.action,
-      ...optional('errnoRet', rule.errnoRet),
-      ...((rule.args?.length ?? 0) > 0 ? { args: rule.args } : {}),
-    })),
+    syscalls: profile.syscalls.filter((rule) => applies(rule, arch?.short ?? nodeArch, granted)),
+  }
+}
+
+function ociRule(rule: SeccompRule): object {
+  return {
+    names: rule.names,
+    action: rule.action,
+    ...optional('errnoRet', rule.errnoRet),
+    ...((rule.args?.length ?? 0) > 0 ? { args: rule.args } : {}),
   }
 }
 

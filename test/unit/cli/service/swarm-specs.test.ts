@@ -63,6 +63,13 @@ interface Row {
 }
 
 const seconds = 1e9
+const profile = '{"defaultAction":"SCMP_ACT_ALLOW"}'
+const folder = t.testdir({
+  'profile.json': `${profile.replace(':', ' : ')}\n`,
+  'wrong.json': '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "x", "action": "NO"}]}',
+})
+const profilePath = `${folder}/profile.json`
+const wrongProfilePath = `${folder}/wrong.json`
 const template = 'TaskTemplate.'
 const spec = `${template}ContainerSpec.`
 
@@ -183,6 +190,50 @@ const taskRows: readonly Row[] = [
     refused: [
       ['--limit-cpu 0.0001', /at least 0.001 CPUs/],
       ['--limit-memory 1m', /at least 4MiB/],
+    ],
+  },
+  {
+    key: '.Resources.SwapBytes, MemorySwappiness (API 1.52)',
+    line: '--limit-memory 64m --memory-swap 32m --memory-swappiness 0',
+    json: [`${template}Resources.SwapBytes`, 2 ** 25],
+    pretty: /^Control Group:\n Swap:\t\t32MiB\n Swappiness:\t0$/m,
+    container: { tuning: { swapBytes: 2 ** 25, swappiness: 0 } },
+    refused: [
+      ['--memory-swap 32m', /needs a limit of memory/],
+      ['--memory-swap much', /size such as/],
+      ['--memory-swappiness 101', /-1 to 100/],
+    ],
+  },
+  {
+    key: '.Resources: swap without a limit',
+    line: '--limit-memory 64m --memory-swap -1',
+    json: [`${template}Resources.SwapBytes`, -1],
+    pretty: /^ Swap:\t\tunlimited$/m,
+    container: { tuning: { swapBytes: -1 } },
+  },
+  {
+    key: '.Resources: processors, shares, disks (ours, by the names of `docker run`)',
+    line:
+      '--cpuset-cpus 0-1,3 --cpuset-mems 0 --cpu-shares 512 --blkio-weight 300 ' +
+      '--device-read-bps /dev/sda:1m --device-write-iops /dev/sda:100',
+    json: [`${template}Resources.BlkioDeviceReadBps`, [{ Path: '/dev/sda', Rate: 2 ** 20 }]],
+    pretty: /^ CPUs:\t\t0-1,3\n Memory Nodes:\t0\n CPU Shares:\t512\n Blkio Weight:\t300$/m,
+    container: {
+      tuning: {
+        cpus: '0-1,3',
+        memoryNodes: '0',
+        cpuShares: 512,
+        blkioWeight: 300,
+        ioLimits: [{ kind: 'read-bps' }, { kind: 'write-iops', rate: 100 }],
+      },
+    },
+    refused: [
+      ['--cpuset-cpus 3-1', /numbers and ranges/],
+      ['--cpu-shares 1', /cpuShares/],
+      ['--blkio-weight 5', /blkioWeight/],
+      ['--device-read-bps sda:1m', /PATH:RATE/],
+      ['--device-read-iops /dev/sda:fast', /PATH:NUMBER/],
+      ['--device-read-bps /dev/sda:1m --device-read-bps /sda:1m', /device such as/],
     ],
   },
   {
@@ -340,6 +391,81 @@ const containerRows: readonly Row[] = [
     json: [`${spec}Privileges`, { NoNewPrivileges: true }],
     container: { noNewPrivileges: true },
   },
+  {
+    key: '.Privileges.Seccomp unconfined',
+    line: '--security-opt seccomp=unconfined --security-opt no-new-privileges',
+    json: [`${spec}Privileges`, { NoNewPrivileges: true, Seccomp: { Mode: 'unconfined' } }],
+    pretty: /^ NoNewPrivileges:\ttrue\n Seccomp:\tunconfined$/m,
+    container: { noNewPrivileges: true, security: { seccomp: 'unconfined' } },
+    refused: [
+      ['--security-opt seccomp=/no/such', /cannot read the seccomp profile \/no\/such/],
+      ['--security-opt seccomp', /needs "unconfined", "default" or a file/],
+      ['--security-opt label=disable', /SELinux/],
+      ['--security-opt no-new-privileges=maybe', /true or false/],
+      ['--security-opt sandbox=on', /is none of seccomp=/],
+      ['--security-opt systempaths=open', /systempaths=unconfined/],
+    ],
+  },
+  {
+    key: '.Privileges.Seccomp custom',
+    line: `--security-opt seccomp=${profilePath}`,
+    json: [
+      `${spec}Privileges.Seccomp`,
+      { Mode: 'custom', Profile: Buffer.from(profile).toString('base64') },
+    ],
+    pretty: /^ Seccomp:\ta profile of its own \(34 characters\)$/m,
+    container: { security: { seccomp: profile } },
+    refused: [
+      [`--security-opt seccomp=${wrongProfilePath}`, /seccomp.*syscalls.0.action must be one of/],
+    ],
+  },
+  {
+    key: '.Privileges.AppArmor',
+    line: '--security-opt apparmor=unconfined',
+    json: [`${spec}Privileges.AppArmor`, { Mode: 'disabled' }],
+    pretty: /^ AppArmor:\tunconfined$/m,
+    container: { security: { appArmor: 'unconfined' } },
+    refused: [['--security-opt apparmor', /needs "unconfined", "default" or a profile/]],
+  },
+  {
+    key: '.Privileges: profiles by name, system paths (ours)',
+    line: '--security-opt apparmor:web --security-opt systempaths=unconfined',
+    json: [
+      `${spec}Privileges`,
+      { AppArmor: { Mode: 'custom', Profile: 'web' }, SystemPaths: 'unconfined' },
+    ],
+    pretty: /^ AppArmor:\tweb\n SystemPaths:\tunconfined$/m,
+    container: { security: { appArmor: 'web', systemPathsUnconfined: true } },
+  },
+  {
+    key: '.Privileges: privileged (ours)',
+    line: '--privileged',
+    json: [`${spec}Privileges`, { Privileged: true }],
+    pretty: /^ Privileged:\ttrue$/m,
+    container: { security: { privileged: true } },
+    refused: [
+      ['--privileged --no-new-privileges', /does not go with no-new-privileges/],
+      ['--privileged --device /dev/fuse', /all there when privileged/],
+      [`--privileged --security-opt seccomp=${profilePath}`, /has no seccomp filter/],
+    ],
+  },
+  {
+    key: '.Privileges: devices (ours)',
+    line: '--device /dev/fuse --device /dev/sda:/dev/disk:r',
+    json: [
+      `${spec}Privileges.Devices.1`,
+      { PathOnHost: '/dev/sda', PathInContainer: '/dev/disk', CgroupPermissions: 'r' },
+    ],
+    pretty: /^ Device:\t\/dev\/fuse:\/dev\/fuse:rwm$/m,
+    container: {
+      security: { devices: [{ target: '/dev/fuse' }, { target: '/dev/disk', access: 'r' }] },
+    },
+    refused: [
+      ['--device fuse', /PATH\[:PATH IN THE CONTAINER/],
+      ['--device /dev/a:/dev/a:rr', /some of r, w and m/],
+      ['--device /dev/../etc', /absolute path without/],
+    ],
+  },
   { key: '.Init', line: '--init', json: [`${spec}Init`, true], container: { init: true } },
   {
     key: '.Init: false is not absent',
@@ -431,6 +557,12 @@ const containerRows: readonly Row[] = [
     line: '--sysctl net.core.somaxconn=9',
     json: [`${spec}Sysctls`, { 'net.core.somaxconn': '9' }],
     container: { sysctls: { 'net.core.somaxconn': '9' } },
+    refused: [
+      ['--sysctl vm.swappiness=1', /"vm.swappiness"\) is one of the whole host/],
+      ['--sysctl kernel.hostname=x', /one of the whole host/],
+      ['--sysctl net.core.somaxconn=9 --network host', /on network "host"/],
+      ['--sysctl net/../vm/swappiness=1', /is no name of a kernel setting/],
+    ],
   },
   {
     key: '.CapabilityAdd, .CapabilityDrop',
@@ -445,7 +577,12 @@ const containerRows: readonly Row[] = [
     line: '--ulimit nofile=10:20',
     json: [`${spec}Ulimits`, [{ Name: 'nofile', Soft: 10, Hard: 20 }]],
     container: { ulimits: [{ name: 'nofile', soft: 10, hard: 20 }] },
-    refused: [['--ulimit nofile=20:10', /soft/]],
+    refused: [
+      ['--ulimit nofile=20:10', /soft/],
+      ['--ulimit nofiles=1', /is none of as, core/],
+      ['--ulimit nofile=-2', /-1 \(no limit\)/],
+      ['--ulimit nofile=1 --ulimit nofile=2', /given twice/],
+    ],
   },
   {
     key: '.OomScoreAdj',

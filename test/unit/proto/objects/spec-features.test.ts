@@ -58,6 +58,8 @@ const rows: readonly (readonly [string, Partial<TaskInput>, string, number])[] =
   ['container.noNewPrivileges', container({ noNewPrivileges: true }), 'no-new-privileges', 5],
   ['task.dns', { dns: { search: ['example.org'] } }, 'DNS settings', 5],
   ['task.oomScoreAdj', { oomScoreAdj: -1 }, 'OOM preferences', 5],
+  ['container.security', container({ security: { seccomp: 'unconfined' } }), 'security options', 6],
+  ['task.tuning', { tuning: { cpus: '0' } }, 'swap, cpuset or disk settings', 6],
 ]
 
 /** What programs of the first feature level kept. */

@@ -1,9 +1,11 @@
 import t from 'tap'
+import { effectiveCapabilities } from '../../../../../worker/executor/container/capabilities.ts'
 import { runtimeError } from '../../../../../worker/executor/container/oci-errors.ts'
+import { cpuQuota } from '../../../../../worker/executor/container/oci-resources.ts'
 import {
   buildOciSpec,
-  cpuQuota,
   type OciSpecInput,
+  ociText,
 } from '../../../../../worker/executor/container/oci-spec.ts'
 import { imageHealth } from '../../../../../worker/image/image-health.ts'
 import type { ImageConfig } from '../../../../../worker/image/store-index.ts'
@@ -24,8 +26,10 @@ const image: ImageConfig = {
 }
 
 function anInput(over: Partial<OciSpecInput> = {}): OciSpecInput {
+  const { capAdd = [], capDrop = [] } = over.config ?? {}
   return {
     config: aContainer('abcdefghijklmnop'),
+    capabilities: effectiveCapabilities(capAdd, capDrop),
     image,
     user: { uid: 0, gid: 0, additionalGids: [0], home: '/root' },
     mounts: [],
@@ -88,6 +92,55 @@ t.test('a container that asks for everything', async (t) => {
     initPath: '/usr/bin/catatonit',
   })
   golden(t, 'test/golden/oci-spec/everything.golden', text(input))
+})
+
+t.test('a privileged container, and one with devices and a tuned control group', async (t) => {
+  const device = { path: '/dev/fuse', type: 'c', major: 10, minor: 229, access: 'rw' } as const
+  const kmsg = { ...device, fileMode: 0o666, uid: 0, gid: 0 }
+  const privileged = aContainer('abcdefghijklmnop', {
+    security: { devices: [], privileged: true },
+  })
+  const open = JSON.parse(
+    text(anInput({ config: privileged, devices: [kmsg], seccomp: { kind: 'none' } })),
+  )
+  t.strictSame(open.linux.resources.devices, [{ allow: true, access: 'rwm' }])
+  t.strictSame(open.linux.maskedPaths, [])
+  t.strictSame(open.linux.readonlyPaths, [])
+  t.notOk('seccomp' in open.linux)
+  t.strictSame(open.annotations, {})
+  t.notMatch(JSON.stringify(open.mounts), /"ro"/)
+  t.match(open.linux.devices, [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229 }])
+  const tuned = aContainer('abcdefghijklmnop', {
+    resources: { memoryBytes: 1 << 24 },
+    security: { devices: [], systemPathsUnconfined: true },
+    ulimits: [{ name: 'memlock', soft: -1, hard: -1 }],
+  })
+  const input = anInput({
+    config: tuned,
+    devices: [kmsg],
+    hostSwaps: true,
+    appArmor: 'web',
+    tuning: {
+      memorySwapBytes: -1,
+      swappiness: 0,
+      cpus: '0',
+      memoryNodes: '0',
+      cpuShares: 2,
+      blkioWeight: 10,
+      ioLimits: [
+        { kind: 'read-bps', major: 8, minor: 0, rate: 1 },
+        { kind: 'write-iops', major: 8, minor: 0, rate: 2 },
+      ],
+    },
+  })
+  golden(t, 'test/golden/oci-spec/tuned.golden', text(input))
+  t.match(ociText(buildOciSpec(input)), '"soft":18446744073709551615,"hard":18446744073709551615')
+})
+
+t.test('settings of the whole host are refused also here', async (t) => {
+  const message = /sysctl "vm.swappiness" of test.1.x is one of the whole host/
+  const config = aContainer('x', { sysctls: { 'vm.swappiness': '1' } })
+  t.throws(() => buildOciSpec(anInput({ config })), { code: 'INVALID_ARGUMENT', message })
 })
 
 t.test(

@@ -1,6 +1,8 @@
 import t from 'tap'
+import { parseSeccompProfile } from '../../../../../proto/spec/seccomp-profile.ts'
 import {
   ociSeccomp,
+  ownSeccomp,
   type SeccompProfile,
 } from '../../../../../worker/executor/container/seccomp.ts'
 
@@ -81,4 +83,51 @@ t.test('only CAP_SYS_ADMIN makes namespaces and mounts, whatever the profile say
   const admin = rules('x64', ['CAP_SYS_ADMIN'])
   t.match(rulesOf('unshare', admin), [{ action: 'SCMP_ACT_ALLOW' }])
   t.equal(rulesOf('clone3', admin).length, 0)
+})
+
+t.test("a user's own profile is taken as it says", async (t) => {
+  const own = parseSeccompProfile(
+    JSON.stringify({
+      defaultAction: 'SCMP_ACT_ALLOW',
+      archMap: null,
+      architectures: ['SCMP_ARCH_X86_64'],
+      syscalls: [
+        { name: 'unshare', action: 'SCMP_ACT_ALLOW' },
+        { names: ['mount'], action: 'SCMP_ACT_ERRNO', errnoRet: 28, args: null },
+        { names: ['bpf'], action: 'SCMP_ACT_ALLOW', includes: { caps: ['CAP_BPF'] } },
+        {
+          names: ['clone'],
+          action: 'SCMP_ACT_ALLOW',
+          args: [{ index: 0, value: 1, op: 'SCMP_CMP_MASKED_EQ' }],
+        },
+      ],
+    }),
+  )
+  t.same(ownSeccomp(own, 'x64', []), {
+    defaultAction: 'SCMP_ACT_ALLOW',
+    architectures: ['SCMP_ARCH_X86_64'],
+    syscalls: [
+      { names: ['unshare'], action: 'SCMP_ACT_ALLOW' },
+      { names: ['mount'], action: 'SCMP_ACT_ERRNO', errnoRet: 28 },
+      {
+        names: ['clone'],
+        action: 'SCMP_ACT_ALLOW',
+        args: [{ index: 0, value: 1, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }],
+      },
+    ],
+  })
+  t.equal(ownSeccomp(own, 'x64', ['CAP_BPF']).syscalls.length, 4)
+})
+
+t.test('what is no profile is told by the place that is wrong', async (t) => {
+  const rows: readonly (readonly [string, RegExp])[] = [
+    ['nonsense', /must be "unconfined" or a seccomp profile in JSON/],
+    ['[]', /is no seccomp profile: it /],
+    ['{"defaultAction": "SCMP_ACT_NOTIFY"}', /defaultAction must be one of/],
+    [
+      '{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"action": "SCMP_ACT_LOG"}]}',
+      /syscalls.0 must name its calls/,
+    ],
+  ]
+  for (const [json, message] of rows) t.throws(() => parseSeccompProfile(json), { message })
 })
