@@ -25,8 +25,11 @@ import {
 import {
   InspectImageRequest,
   InspectImageResponse,
+  LoginRegistryRequest,
+  LoginRegistryResponse,
   PruneImagesRequest,
   PruneImagesResponse,
+  PushImageRequest,
   SaveImagesChunk,
   SaveImagesRequest,
   TagImageRequest,
@@ -181,6 +184,8 @@ export interface ListImagesResponse {
 
 export interface ResolveImageRequest {
   readonly reference: string;
+  /** As in PullImageRequest. */
+  readonly auth: string;
 }
 
 export interface ResolveImageResponse {
@@ -1570,13 +1575,16 @@ export const ListImagesResponse: MessageFns<ListImagesResponse> = {
 };
 
 function createBaseResolveImageRequest(): ResolveImageRequest {
-  return { reference: "" };
+  return { reference: "", auth: "" };
 }
 
 export const ResolveImageRequest: MessageFns<ResolveImageRequest> = {
   encode(message: ResolveImageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.reference !== "") {
       writer.uint32(10).string(message.reference);
+    }
+    if (message.auth !== "") {
+      writer.uint32(642).string(message.auth);
     }
     return writer;
   },
@@ -1600,6 +1608,14 @@ export const ResolveImageRequest: MessageFns<ResolveImageRequest> = {
             }
 
             message.reference = reader.string();
+            continue;
+          }
+          case 80: {
+            if (tag !== 642) {
+              break;
+            }
+
+            message.auth = reader.string();
             continue;
           }
         }
@@ -1945,6 +1961,26 @@ export const DaemonService = {
     responseSerialize: (value: PruneImagesResponse): Buffer => Buffer.from(PruneImagesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PruneImagesResponse => PruneImagesResponse.decode(value),
   },
+  pushImage: {
+    path: "/tsswarm.v1.Daemon/PushImage" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: PushImageRequest): Buffer => Buffer.from(PushImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PushImageRequest => PushImageRequest.decode(value),
+    responseSerialize: (value: ImageProgress): Buffer => Buffer.from(ImageProgress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImageProgress => ImageProgress.decode(value),
+  },
+  /** Asks a registry whether it takes these credentials. */
+  loginRegistry: {
+    path: "/tsswarm.v1.Daemon/LoginRegistry" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LoginRegistryRequest): Buffer => Buffer.from(LoginRegistryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LoginRegistryRequest => LoginRegistryRequest.decode(value),
+    responseSerialize: (value: LoginRegistryResponse): Buffer =>
+      Buffer.from(LoginRegistryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LoginRegistryResponse => LoginRegistryResponse.decode(value),
+  },
   /** The volumes of this host. A refusal is an error of the call. */
   volumes: {
     path: "/tsswarm.v1.Daemon/Volumes" as const,
@@ -1976,6 +2012,9 @@ export interface DaemonServer extends UntypedServiceImplementation {
   saveImages: handleServerStreamingCall<SaveImagesRequest, SaveImagesChunk>;
   /** Removes what no container uses. */
   pruneImages: handleUnaryCall<PruneImagesRequest, PruneImagesResponse>;
+  pushImage: handleServerStreamingCall<PushImageRequest, ImageProgress>;
+  /** Asks a registry whether it takes these credentials. */
+  loginRegistry: handleUnaryCall<LoginRegistryRequest, LoginRegistryResponse>;
   /** The volumes of this host. A refusal is an error of the call. */
   volumes: handleUnaryCall<VolumeRequest, VolumeReply>;
 }
@@ -2155,6 +2194,28 @@ export interface DaemonClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PruneImagesResponse) => void,
+  ): ClientUnaryCall;
+  pushImage(request: PushImageRequest, options?: Partial<CallOptions>): ClientReadableStream<ImageProgress>;
+  pushImage(
+    request: PushImageRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ImageProgress>;
+  /** Asks a registry whether it takes these credentials. */
+  loginRegistry(
+    request: LoginRegistryRequest,
+    callback: (error: ServiceError | null, response: LoginRegistryResponse) => void,
+  ): ClientUnaryCall;
+  loginRegistry(
+    request: LoginRegistryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LoginRegistryResponse) => void,
+  ): ClientUnaryCall;
+  loginRegistry(
+    request: LoginRegistryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LoginRegistryResponse) => void,
   ): ClientUnaryCall;
   /** The volumes of this host. A refusal is an error of the call. */
   volumes(
