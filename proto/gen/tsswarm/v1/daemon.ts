@@ -23,6 +23,8 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import {
+  BuildImageProgress,
+  BuildImageRequest,
   InspectImageRequest,
   InspectImageResponse,
   LoginRegistryRequest,
@@ -1970,6 +1972,15 @@ export const DaemonService = {
     responseSerialize: (value: ImageProgress): Buffer => Buffer.from(ImageProgress.encode(value).finish()),
     responseDeserialize: (value: Buffer): ImageProgress => ImageProgress.decode(value),
   },
+  buildImage: {
+    path: "/tsswarm.v1.Daemon/BuildImage" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: BuildImageRequest): Buffer => Buffer.from(BuildImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BuildImageRequest => BuildImageRequest.decode(value),
+    responseSerialize: (value: BuildImageProgress): Buffer => Buffer.from(BuildImageProgress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BuildImageProgress => BuildImageProgress.decode(value),
+  },
   /** Asks a registry whether it takes these credentials. */
   loginRegistry: {
     path: "/tsswarm.v1.Daemon/LoginRegistry" as const,
@@ -2013,6 +2024,7 @@ export interface DaemonServer extends UntypedServiceImplementation {
   /** Removes what no container uses. */
   pruneImages: handleUnaryCall<PruneImagesRequest, PruneImagesResponse>;
   pushImage: handleServerStreamingCall<PushImageRequest, ImageProgress>;
+  buildImage: handleBidiStreamingCall<BuildImageRequest, BuildImageProgress>;
   /** Asks a registry whether it takes these credentials. */
   loginRegistry: handleUnaryCall<LoginRegistryRequest, LoginRegistryResponse>;
   /** The volumes of this host. A refusal is an error of the call. */
@@ -2201,6 +2213,12 @@ export interface DaemonClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ImageProgress>;
+  buildImage(): ClientDuplexStream<BuildImageRequest, BuildImageProgress>;
+  buildImage(options: Partial<CallOptions>): ClientDuplexStream<BuildImageRequest, BuildImageProgress>;
+  buildImage(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<BuildImageRequest, BuildImageProgress>;
   /** Asks a registry whether it takes these credentials. */
   loginRegistry(
     request: LoginRegistryRequest,
