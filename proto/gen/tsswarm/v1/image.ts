@@ -106,8 +106,6 @@ export interface BuildImageOptions {
   readonly noCache: boolean;
   /** Asks the registry for newer base images. */
   readonly pull: boolean;
-  /** KEY=VALUE */
-  readonly labels: readonly string[];
   /** host or none, for its commands; empty: host. */
   readonly network: string;
   /** For base images. */
@@ -889,7 +887,6 @@ function createBaseBuildImageOptions(): BuildImageOptions {
     target: "",
     noCache: false,
     pull: false,
-    labels: [],
     network: "",
     credentials: [],
   };
@@ -915,14 +912,11 @@ export const BuildImageOptions: MessageFns<BuildImageOptions> = {
     if (message.pull !== false) {
       writer.uint32(48).bool(message.pull);
     }
-    for (const v of message.labels) {
-      writer.uint32(58).string(v!);
-    }
     if (message.network !== "") {
-      writer.uint32(66).string(message.network);
+      writer.uint32(58).string(message.network);
     }
     for (const v of message.credentials) {
-      RegistryCredentials.encode(v!, writer.uint32(74).fork()).join();
+      RegistryCredentials.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -993,19 +987,11 @@ export const BuildImageOptions: MessageFns<BuildImageOptions> = {
               break;
             }
 
-            message.labels.push(reader.string());
+            message.network = reader.string();
             continue;
           }
           case 8: {
             if (tag !== 66) {
-              break;
-            }
-
-            message.network = reader.string();
-            continue;
-          }
-          case 9: {
-            if (tag !== 74) {
               break;
             }
 
