@@ -144,12 +144,14 @@ export const groups: readonly CommandGroup[] = [
     name: 'image',
     summary: 'Manage images of this host',
     commands: {
+      build: async () => (await import('./commands/image-build.ts')).command,
       history: async () => (await import('./commands/image-history.ts')).command,
       inspect: async () => (await import('./commands/image-inspect.ts')).command,
       load: async () => (await import('./commands/image-load.ts')).command,
       ls: async () => (await import('./commands/image-ls.ts')).command,
       prune: async () => (await import('./commands/image-prune.ts')).command,
       pull: async () => (await import('./commands/image-pull.ts')).command,
+      push: async () => (await import('./commands/image-push.ts')).command,
       rm: async () => (await import('./commands/image-rm.ts')).command,
       save: async () => (await import('./commands/image-save.ts')).command,
       tag: async () => (await import('./commands/image-tag.ts')).command,
@@ -231,6 +233,16 @@ export const plainCommands: readonly PlainCommand[] = [
     name: 'events',
     summary: 'Get real time events of the swarm',
     load: async () => (await import('./commands/events.ts')).command,
+  },
+  {
+    name: 'login',
+    summary: 'Authenticate to a registry',
+    load: async () => (await import('./commands/login.ts')).command,
+  },
+  {
+    name: 'logout',
+    summary: 'Log out from a registry',
+    load: async () => (await import('./commands/logout.ts')).command,
   },
   {
     name: 'info',

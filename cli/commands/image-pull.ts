@@ -1,6 +1,7 @@
 // tsswarm image pull
 import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { defineCommand } from '../command.ts'
+import { authFor } from '../credentials.ts'
 import { bool } from '../flags.ts'
 import { followImageProgress } from '../render/image-progress.ts'
 
@@ -13,8 +14,9 @@ export const command = defineCommand({
   examples: [{ what: 'An image', command: 'tsswarm image pull nginx:1.27' }],
   run: async (ctx, { flags, args }) => {
     const [reference = ''] = args
+    const auth = await authFor(ctx.env, reference)
     const client = await ctx.connect()
-    const progress = client.stream(DaemonService.pullImage, [{ reference, auth: '' }])
+    const progress = client.stream(DaemonService.pullImage, [{ reference, auth }])
     const image = await followImageProgress(ctx.stdout, progress, flags.quiet)
     if (!flags.quiet && image?.digests[0] !== undefined) {
       ctx.stdout.write(`Digest: ${image.digests[0].replace(/^.*@/, '')}\n`)

@@ -15,17 +15,24 @@ import type {
   ResolveImageResponse,
 } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type {
+  BuildImageProgress,
+  BuildImageRequest,
   InspectImageRequest,
   InspectImageResponse,
+  LoginRegistryRequest,
+  LoginRegistryResponse,
   PruneImagesRequest,
   PruneImagesResponse,
+  PushImageRequest,
   SaveImagesChunk,
   SaveImagesRequest,
   TagImageRequest,
   TagImageResponse,
 } from '../../proto/gen/tsswarm/v1/image.ts'
+import { chainText } from '../../proto/lib/error-chain.ts'
 import type { ImagesEngine, ImageProgress as Step } from '../../worker/engine/images.ts'
 import type { RegistryAuth } from '../../worker/executor/executor.ts'
+import type { BuildOptions } from '../../worker/image/build.ts'
 import type { ImageSummary } from '../../worker/image/images.ts'
 
 /** The methods of the Daemon service about images. */
@@ -34,7 +41,7 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
     async *pullImage(_: Caller, request: PullImageRequest, signal: AbortSignal) {
       const auth = parseAuth(request.auth)
       const pull = { reference: request.reference, ...(auth === undefined ? {} : { auth }) }
-      for await (const step of images.pull(pull, signal)) yield progress(step)
+      for await (const step of told(images.pull(pull, signal))) yield progress(step)
     },
     loadImage: async (
       _: Caller,
@@ -51,7 +58,25 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
       _: Caller,
       request: ResolveImageRequest,
       signal: AbortSignal,
-    ): Promise<ResolveImageResponse> => await images.resolve(request, signal),
+    ): Promise<ResolveImageResponse> => {
+      const auth = parseAuth(request.auth)
+      const { reference } = request
+      return await images.resolve({ reference, ...(auth === undefined ? {} : { auth }) }, signal)
+    },
+    async *pushImage(_: Caller, request: PushImageRequest, signal: AbortSignal) {
+      const auth = parseAuth(request.auth)
+      for await (const step of told(images.push({ ...request, auth }, signal))) yield progress(step)
+    },
+    loginRegistry: async (
+      _: Caller,
+      request: LoginRegistryRequest,
+      signal: AbortSignal,
+    ): Promise<LoginRegistryResponse> => {
+      const auth = parseAuth(request.auth)
+      if (auth === undefined) throw badAuth()
+      await images.login({ registry: request.registry, auth }, signal)
+      return {}
+    },
     removeImage: async (_: Caller, request: RemoveImageRequest): Promise<RemoveImageResponse> => {
       const { untagged, deleted } = await images.remove(request)
       return { untagged, deleted }
@@ -81,15 +106,64 @@ function localImageHandlers(images: ImagesEngine): HandlerTable {
     ): AsyncGenerator<SaveImagesChunk> {
       for await (const chunk of images.save(request, signal)) yield { chunk }
     },
+    buildImage: async (
+      _: Caller,
+      incoming: AsyncIterable<BuildImageRequest>,
+      send: (message: BuildImageProgress) => Promise<void>,
+      signal: AbortSignal,
+    ) => {
+      const { options, chunks } = await buildRequest(incoming)
+      for await (const step of images.build(options, chunks, signal)) {
+        await send(
+          step.kind === 'output'
+            ? { output: step.text, imageId: '' }
+            : { output: '', imageId: step.image.id },
+        )
+      }
+    },
     pruneImages: async (_: Caller, request: PruneImagesRequest): Promise<PruneImagesResponse> =>
       await images.prune(request),
   }
+}
+
+/** Errors: INVALID_ARGUMENT. */
+async function buildRequest(incoming: AsyncIterable<BuildImageRequest>): Promise<{
+  readonly options: BuildOptions
+  readonly chunks: AsyncIterable<Uint8Array>
+}> {
+  const messages = incoming[Symbol.asyncIterator]()
+  const first = await messages.next()
+  const kind = first.done === true ? undefined : first.value.kind
+  if (kind?.$case !== 'options') {
+    throw new SwarmError('INVALID_ARGUMENT', 'a build begins with its options')
+  }
+  const credentials = kind.value.credentials.map(({ registry, auth }) => {
+    const known = parseAuth(auth)
+    if (known === undefined) throw badAuth()
+    return { registry, ...known }
+  })
+  const chunks = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+      if (next.value.kind?.$case === 'chunk') yield next.value.kind.value
+    }
+  }
+  return { options: { ...kind.value, credentials }, chunks: chunks() }
 }
 
 async function* chunksOf(
   incoming: AsyncIterable<LoadImageRequest>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const { chunk } of incoming) yield chunk
+}
+
+/** With the registry's own words, which a client would not see: causes do not travel. */
+async function* told(steps: AsyncIterable<Step>): AsyncGenerator<Step, void, undefined> {
+  try {
+    yield* steps
+  } catch (err) {
+    if (!(err instanceof SwarmError)) throw err
+    throw new SwarmError(err.code, chainText(err), { details: err.details, cause: err })
+  }
 }
 
 function progress(step: Step): ImageProgress {

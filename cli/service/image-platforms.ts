@@ -1,10 +1,15 @@
 // Which platforms a service's tasks may be placed on: those for which the registry has its image, asked by the daemon that the command speaks
 // to, as Docker's client does. Source: swarm-semantics 2 (Placement.Platforms), 3.1 (--no-resolve-image).
 import { hasCode } from '../../proto/errors.ts'
-import { DaemonService, type ResolveImageResponse } from '../../proto/gen/tsswarm/v1/daemon.ts'
+import {
+  DaemonService,
+  type ResolveImageRequest,
+  type ResolveImageResponse,
+} from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { Client } from '../client.ts'
 import type { CommandContext } from '../context.ts'
+import { authFor } from '../credentials.ts'
 
 export type Platforms = ServiceSpec['task']['placement']['platforms']
 
@@ -22,7 +27,7 @@ export async function offeredPlatforms(
   client: Client,
   image: string,
 ): Promise<Platforms | undefined> {
-  const answer = await askedOf(client, image)
+  const answer = await askedOf(client, { reference: image, auth: await authFor(ctx.env, image) })
   if (answer === undefined) return undefined
   const { failure, isLocal, platforms } = answer
   if (failure === '') return platforms.slice(0, platformsMax)
@@ -37,10 +42,10 @@ export async function offeredPlatforms(
 /** Undefined: that is not for this call to tell. */
 async function askedOf(
   client: Client,
-  reference: string,
+  request: ResolveImageRequest,
 ): Promise<ResolveImageResponse | undefined> {
   try {
-    return await client.call(DaemonService.resolveImage, { reference }, { timeoutMs: askMs })
+    return await client.call(DaemonService.resolveImage, request, { timeoutMs: askMs })
   } catch (err) {
     if (hasCode(err, 'CANCELLED')) throw err
     // Of what is no reference the managers' own refusal tells more.

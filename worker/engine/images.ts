@@ -6,9 +6,11 @@ import { pipeline } from 'node:stream/promises'
 import { childController } from '../../proto/lib/lifecycle.ts'
 import { BoundedQueue } from '../../proto/lib/queue.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
+import type { BuildOptions } from '../image/build.ts'
 import type { ImageSummary, Images, PrunedImages, RemovedImage } from '../image/images.ts'
 import type { OfferedImage } from '../image/offered-image.ts'
 import type { PruneWish } from '../image/prune.ts'
+import type { PushRequest } from '../image/push.ts'
 import { type ImageConfig, layerChain } from '../image/store-index.ts'
 
 /** A step of a pull or load; the last one of each image carries it. */
@@ -30,6 +32,10 @@ export interface LayerDetails {
   readonly dir: string
 }
 
+export type BuildStep =
+  | { readonly kind: 'output'; readonly text: string }
+  | { readonly kind: 'built'; readonly image: ImageSummary }
+
 /** Handlers; errors as in Images. */
 export interface ImagesEngine {
   pull(
@@ -47,12 +53,32 @@ export interface ImagesEngine {
     request: { readonly references: readonly string[] },
     signal: AbortSignal,
   ): AsyncIterable<Uint8Array>
+  /** What it says, then the image; the context in chunks. */
+  build(
+    options: BuildOptions,
+    chunks: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): AsyncIterable<BuildStep>
   prune(wish: PruneWish): Promise<PrunedImages>
   /** What its registry has; that it does not say is no error. */
-  resolve(request: { readonly reference: string }, signal: AbortSignal): Promise<OfferedImage>
+  resolve(
+    request: { readonly reference: string; readonly auth?: RegistryAuth },
+    signal: AbortSignal,
+  ): Promise<OfferedImage>
+  push(
+    request: Pick<PushRequest, 'reference' | 'allTags' | 'auth'>,
+    signal: AbortSignal,
+  ): AsyncIterable<ImageProgress>
+  /** Whether the registry takes the credentials. */
+  login(
+    request: { readonly registry: string; readonly auth: RegistryAuth },
+    signal: AbortSignal,
+  ): Promise<void>
 }
 
 const stepsMax = 1024
+/** Of up to 64 KiB each. */
+const outputsMax = 4096
 
 export function createImagesEngine(images: Images): ImagesEngine {
   return {
@@ -81,11 +107,59 @@ export function createImagesEngine(images: Images): ImagesEngine {
       }),
     list: ({ reference }) => images.list(reference),
     remove: ({ reference, force }) => images.remove(reference, force),
-    resolve: ({ reference }, signal) => images.offered(reference, signal),
+    resolve: ({ reference, auth }, signal) => images.offered(reference, signal, auth),
+    push: (request, signal) =>
+      steps(signal, async (progress, inner) => {
+        await images.push({ ...request, progress, signal: inner })
+        return []
+      }),
+    login: ({ registry, auth }, signal) => images.login(registry, auth, signal),
     inspect: ({ reference }) => inspect(images, reference),
     tag: ({ source, target }) => images.tag(source, target),
     save: ({ references }, signal) => images.save(references, signal),
     prune: (wish) => images.prune(wish),
+    build: (options, chunks, signal) => buildSteps(images, { options, chunks }, signal),
+  }
+}
+
+interface BuildAsked {
+  readonly options: BuildOptions
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** All that the build says, however slow the reader is: it waits in memory, up to a bound. One who leaves ends the build. */
+async function* buildSteps(
+  images: Images,
+  { options, chunks }: BuildAsked,
+  signal: AbortSignal,
+): AsyncGenerator<BuildStep, void, undefined> {
+  const queue = new BoundedQueue<BuildStep>(outputsMax)
+  const { controller, release } = childController(signal)
+  let image: ImageSummary | undefined
+  const done = images
+    .build({
+      options,
+      signal: controller.signal,
+      write: (path) =>
+        pipeline(Readable.from(chunks), createWriteStream(path, { mode: 0o600 }), {
+          signal: controller.signal,
+        }),
+      output: (text) => queue.offer({ kind: 'output', text }),
+    })
+    .then(
+      (result) => {
+        image = result
+        queue.close()
+      },
+      (err: unknown) => queue.close(err instanceof Error ? err : new Error(String(err))),
+    )
+  try {
+    yield* queue
+    if (image !== undefined) yield { kind: 'built', image }
+  } finally {
+    release()
+    controller.abort()
+    await done
   }
 }
 

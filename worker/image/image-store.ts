@@ -4,12 +4,18 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import { SharedLock } from '../../proto/lib/shared-lock.ts'
 import type { ResolvedImage } from '../executor/executor.ts'
-import type { SpawnHelper, SpawnResult } from '../executor/spawn/spawn-helper.ts'
+import {
+  inPrivateMounts,
+  type SpawnHelper,
+  type SpawnResult,
+} from '../executor/spawn/spawn-helper.ts'
 import { familiarReference, parseReference } from './reference.ts'
+import { complaint } from './registry-manifest.ts'
 import {
   findImages,
   type ImageConfig,
   layerChain,
+  parseContainerIds,
   parseImageConfig,
   parseImages,
   parseLayers,
@@ -45,6 +51,11 @@ interface Index {
 }
 
 const storeTimeoutMs = 120_000
+const ownProcesses = ['--pid', '--fork', '--kill-child', '--mount-proc', '--ipc', '--uts']
+const toolEnv = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+}
 
 export class ImageStore {
   /**
@@ -191,10 +202,34 @@ export class ImageStore {
    * Runs skopeo. In a mount namespace of its own, because the store would leave a mount on the
    * host.
    */
-  skopeo(args: readonly string[], options: SkopeoOptions): Promise<SpawnResult> {
-    const { tmpDir, ...rest } = options
+  async skopeo(args: readonly string[], options: SkopeoOptions): Promise<SpawnResult> {
+    const { tmpDir, explains = false, ...rest } = options
     const spool = tmpDir === undefined ? [] : ['--tmpdir', tmpDir]
-    return this.#command(['skopeo', '--insecure-policy', ...spool, ...args], rest)
+    const debug = explains ? ['--debug'] : []
+    const argv = ['skopeo', '--insecure-policy', ...debug, ...spool, ...args]
+    const result = await this.#command(argv, rest)
+    return explains ? { ...result, stderr: complaint(result, options.timeoutMs) } : result
+  }
+
+  /**
+   * Runs buildah on the store, and all that it starts in namespaces of its own, so that nothing of it outlives it. A
+   * second cgroup tree beside the first is hidden: crun refuses such hosts.
+   */
+  buildah(args: readonly string[], options: BuildahOptions): Promise<SpawnResult> {
+    const { tmpDir, registriesConf, ...rest } = options
+    const { rootDir, runDir } = this.paths
+    const store = ['--root', rootDir, '--runroot', runDir, '--storage-driver', 'overlay']
+    const program = ['buildah', ...store, ...args]
+    return this.#helper.spawn(['unshare', ...ownProcesses, ...inPrivateMounts, ...program], {
+      ...rest,
+      env: { ...toolEnv, TMPDIR: tmpDir, CONTAINERS_REGISTRIES_CONF: registriesConf },
+    })
+  }
+
+  /** Ids of what buildah calls containers: those of a build that was ended. Errors: INTERNAL. */
+  async containers(): Promise<readonly string[]> {
+    const path = `${this.paths.rootDir}/overlay-containers/containers.json`
+    return parseContainerIds(await readOr(path))
   }
 
   /** Runs containers-storage on the store. Errors: INTERNAL with what it printed. */
@@ -227,10 +262,13 @@ export class ImageStore {
     return this.#helper.spawn(argv, options)
   }
 
-  #command(argv: readonly string[], options: Omit<SkopeoOptions, 'tmpDir'>): Promise<SpawnResult> {
+  #command(
+    argv: readonly string[],
+    options: Omit<SkopeoOptions, 'tmpDir' | 'explains'>,
+  ): Promise<SpawnResult> {
     return this.#helper.spawn(['unshare', '--mount', '--propagation', 'private', ...argv], {
       ...options,
-      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' },
+      env: toolEnv,
     })
   }
 
@@ -250,11 +288,21 @@ export class ImageStore {
   }
 }
 
+export interface BuildahOptions {
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  readonly tmpDir: string
+  readonly registriesConf: string
+}
+
 export interface SkopeoOptions {
   readonly timeoutMs: number
   readonly signal?: AbortSignal
+  readonly input?: string
   /** Where blobs are spooled. */
   readonly tmpDir?: string
+  /** Tells why it had no answer in time: skopeo itself tries again and again without a word. */
+  readonly explains?: boolean
 }
 
 function isId(text: string): boolean {

@@ -4,14 +4,18 @@ import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
-import type { PullOptions, ResolvedImage } from '../executor/executor.ts'
+import { Semaphore } from '../../proto/lib/semaphore.ts'
+import type { PullOptions, RegistryAuth, ResolvedImage } from '../executor/executor.ts'
 import type { SpawnHelper } from '../executor/spawn/spawn-helper.ts'
+import { type BuildRequest, buildImage, cleanUp } from './build.ts'
 import { ImageStore, type ImageStorePaths } from './image-store.ts'
 import { openStore } from './image-transfer.ts'
 import { type LoadRequest, loadArchive } from './load.ts'
+import { tryLogin } from './login.ts'
 import { type OfferedImage, OfferedImages } from './offered-image.ts'
 import { isPruned, type PruneWish } from './prune.ts'
 import { Puller } from './pull.ts'
+import { type PushRequest, pushImage } from './push.ts'
 import { familiarReference, fullReference, parseReference } from './reference.ts'
 import { saveArchive } from './save.ts'
 import { findImages, repositoryDigests, type StoredImage } from './store-index.ts'
@@ -22,6 +26,8 @@ export interface ImagesOptions {
   readonly clock: Clock
   readonly random: Random
   readonly insecureRegistries: readonly string[]
+  /** cgroup of the commands of builds. */
+  readonly buildCgroup: string
 }
 
 /** A container that needs an image. */
@@ -59,6 +65,7 @@ export class Images {
   readonly #puller: Puller
   readonly #offered: OfferedImages
   readonly #deleting = new Set<string>()
+  readonly #building = new Semaphore(1)
   #usersOf: (imageId: string) => readonly ImageUser[] = () => []
 
   constructor(options: ImagesOptions) {
@@ -69,8 +76,9 @@ export class Images {
   }
 
   /** Makes the folders, repairs what a crash left. To be awaited before anything else. */
-  open(): Promise<void> {
-    return openStore(this.store)
+  async open(): Promise<void> {
+    await openStore(this.store)
+    await cleanUp({ store: this.store, cgroup: this.#options.buildCgroup })
   }
 
   /** Tells who uses an image (`sha256:…`); asked in the very tick in which a removal decides. */
@@ -100,8 +108,8 @@ export class Images {
   }
 
   /** What the registry has under the reference. Errors: INVALID_ARGUMENT. */
-  offered(reference: string, signal: AbortSignal): Promise<OfferedImage> {
-    return this.#offered.ask(reference, signal)
+  offered(reference: string, signal: AbortSignal, auth?: RegistryAuth): Promise<OfferedImage> {
+    return this.#offered.ask(reference, signal, auth)
   }
 
   /** As loadArchive. */
@@ -168,6 +176,16 @@ export class Images {
     return saveArchive(this.store, { references, signal, token: newId(this.#options.random) })
   }
 
+  /** As pushImage. */
+  push(request: PushRequest): Promise<void> {
+    return pushImage({ ...this.#options, store: this.store }, request)
+  }
+
+  /** As tryLogin. */
+  login(registry: string, auth: RegistryAuth, signal: AbortSignal): Promise<void> {
+    return tryLogin({ ...this.#options, store: this.store }, registry, { auth, signal })
+  }
+
   /** Removes what is wished and no container uses, running or ended. Errors: UNAVAILABLE. */
   prune(wish: PruneWish): Promise<PrunedImages> {
     return this.#alone('cannot remove unused images', () => this.#pruneNow(wish))
@@ -185,7 +203,25 @@ export class Images {
       untagged.push(...image.names.map(familiar))
       deleted.push(`sha256:${image.id}`)
     }
+    if (wish.untilMs === 0 && [...wish.labels, ...wish.otherLabels].length === 0) {
+      await this.#deleteBuildSteps()
+    }
     return { untagged, deleted, reclaimedBytes: before - (await this.store.layersBytes()) }
+  }
+
+  /** What builds keep for later ones. Beside no transfer, so that nothing else in the store is without its mark. */
+  async #deleteBuildSteps(): Promise<void> {
+    for (const { id } of await this.store.listAll()) {
+      if (!this.store.isReady(id)) await this.store.storage(['delete-image', id])
+    }
+  }
+
+  /** As buildImage. */
+  async build(request: BuildRequest): Promise<ImageSummary> {
+    const { clock, random, insecureRegistries, buildCgroup: cgroup } = this.#options
+    const { store } = this
+    const deps = { store, clock, random, insecureRegistries, cgroup, turn: this.#building }
+    return this.#summary(await buildImage(deps, request))
   }
 
   /** Beside no pull, load or other removal. Errors: UNAVAILABLE when those do not end. */

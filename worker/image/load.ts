@@ -148,7 +148,7 @@ const compressions: readonly Compression[] = [
 ]
 
 /** In place: not every version of skopeo reads compressed archives. */
-async function decompress(store: ImageStore, path: string): Promise<void> {
+export async function decompress(store: ImageStore, path: string): Promise<void> {
   const start = await firstBytes(path)
   const found = compressions.find(({ magic }) => start.startsWith(magic))
   if (found === undefined) return

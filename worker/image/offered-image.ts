@@ -3,6 +3,7 @@
 import { hasCode } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { Semaphore } from '../../proto/lib/semaphore.ts'
+import type { RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
 import {
   familiarReference,
@@ -11,6 +12,7 @@ import {
   parseReference,
   pinnedReference,
 } from './reference.ts'
+import { registryFlags, withAuthDir } from './registry-access.ts'
 import {
   type ImagePlatform,
   parseManifest,
@@ -32,9 +34,15 @@ export interface OfferedImage {
 }
 
 export interface OfferedImagesOptions {
-  readonly store: Pick<ImageStore, 'list' | 'skopeo'>
+  readonly store: Pick<ImageStore, 'list' | 'skopeo' | 'paths'>
   readonly clock: Clock
   readonly insecureRegistries: readonly string[]
+}
+
+interface AskOptions {
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  readonly auth: RegistryAuth | undefined
 }
 
 const askedAtOnce = 4
@@ -56,7 +64,7 @@ export class OfferedImages {
   }
 
   /** Errors: INVALID_ARGUMENT. */
-  async ask(text: string, signal: AbortSignal): Promise<OfferedImage> {
+  async ask(text: string, signal: AbortSignal, auth?: RegistryAuth): Promise<OfferedImage> {
     const { store, clock } = this.#options
     const reference = parseReference(text)
     const isLocal = findByReference(await store.list(), reference) !== undefined
@@ -67,7 +75,9 @@ export class OfferedImages {
     }
     try {
       const timeoutMs = isLocal ? localAskMs : askMs
-      const offered = await this.#slots.run(() => this.#asked(reference, timeoutMs, signal))
+      const offered = await this.#slots.run(() =>
+        this.#asked(reference, { timeoutMs, signal, auth }),
+      )
       this.#silent.delete(registry)
       return { ...offered, failure: '', isLocal }
     } catch (err) {
@@ -87,14 +97,13 @@ export class OfferedImages {
 
   async #asked(
     reference: ImageReference,
-    timeoutMs: number,
-    signal: AbortSignal,
+    options: AskOptions,
   ): Promise<Pick<OfferedImage, 'digest' | 'platforms'>> {
-    const manifest = parseManifest(await this.#inspect(reference, ['--raw'], { timeoutMs, signal }))
+    const manifest = parseManifest(await this.#inspect(reference, ['--raw'], options))
     const { digest } = manifest
     if (manifest.kind === 'list') return { digest, platforms: platformsOf(manifest.platforms) }
     const one = { ...reference, digest }
-    const config = await this.#inspect(one, ['--config', '--raw'], { timeoutMs, signal })
+    const config = await this.#inspect(one, ['--config', '--raw'], options)
     return { digest, platforms: platformOfConfig(config) }
   }
 
@@ -102,15 +111,20 @@ export class OfferedImages {
   async #inspect(
     reference: ImageReference,
     what: readonly string[],
-    options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+    options: AskOptions,
   ): Promise<string> {
     const { store, insecureRegistries } = this.#options
     const { registry, digest } = reference
-    const tls = insecureRegistries.includes(registry) ? ['--tls-verify=false'] : []
     const name =
       digest === undefined ? pinnedReference(reference) : `${fullName(reference)}@${digest}`
-    const argv = ['inspect', ...what, ...tls, '--no-creds', `docker://${name}`]
-    const result = await store.skopeo(argv, options)
+    const { auth } = options
+    const result = await withAuthDir(store.paths.runDir, async (authDir) => {
+      const flags = await registryFlags({ registry, auth, insecureRegistries, authDir }, '')
+      return await store.skopeo(['inspect', ...what, ...flags, `docker://${name}`], {
+        ...options,
+        explains: true,
+      })
+    })
     if (result.code === 0) return result.stdout
     throw pullError(result.stderr, familiarReference(reference), registry)
   }

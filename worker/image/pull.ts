@@ -1,6 +1,6 @@
 // Brings an image from a registry into the store, with progress. One pull of a reference at a time:
 // callers that ask for the same share it.
-import { readdir, stat, writeFile } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
@@ -16,6 +16,7 @@ import {
   type ImageReference,
   pinnedReference,
 } from './reference.ts'
+import { registryFlags } from './registry-access.ts'
 import {
   parseManifest,
   platformEntry,
@@ -102,7 +103,10 @@ export class Puller {
     const subject = familiarReference(reference)
     const transfer = await openTransfer(store, newId(random))
     try {
-      const authFlags = await this.#registryFlags(request, transfer.authDir)
+      const { insecureRegistries } = this.#options
+      const { auth } = request
+      const access = { ...reference, auth, insecureRegistries, authDir: transfer.authDir }
+      const authFlags = await registryFlags(access, 'src-')
       progress({ step: 'resolving', subject, doneBytes: 0, totalBytes: 0 })
       const wanted = await this.#wantedImage(request, authFlags)
       const known = findByReference(await store.list(), reference)
@@ -146,7 +150,7 @@ export class Puller {
     const inspectFlags = flags.map((flag) => flag.replace('--src-', '--'))
     const result = await this.#options.store.skopeo(
       ['inspect', '--raw', ...inspectFlags, `docker://${name}`],
-      { timeoutMs: resolveTimeoutMs, signal },
+      { timeoutMs: resolveTimeoutMs, signal, explains: true },
     )
     if (result.code !== 0) throw this.#failure(request, result.stderr)
     return parseManifest(result.stdout)
@@ -184,19 +188,6 @@ export class Puller {
       watcher.stop()
       release()
     }
-  }
-
-  /** Credentials go through a file on tmpfs: arguments are seen by every process of the host. */
-  async #registryFlags(request: PullRequest, authDir: string): Promise<readonly string[]> {
-    const { registry } = request.reference
-    const insecure = this.#options.insecureRegistries.includes(registry)
-    const tls = insecure ? ['--src-tls-verify=false'] : []
-    if (request.auth === undefined) return [...tls, '--src-no-creds']
-    const { username, password } = request.auth
-    const auth = Buffer.from(`${username}:${password}`).toString('base64')
-    const path = `${authDir}/auth.json`
-    await writeFile(path, JSON.stringify({ auths: { [registry]: { auth } } }), { mode: 0o600 })
-    return [...tls, `--src-authfile=${path}`]
   }
 
   #failure(request: PullRequest, stderr: string): SwarmError {

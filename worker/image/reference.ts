@@ -48,6 +48,11 @@ export function parseReference(text: string): ImageReference {
   }
 }
 
+/** `docker.io`, `localhost`, `registry.example:5000` */
+export function isRegistry(text: string): boolean {
+  return registryForm.test(text)
+}
+
 /** `docker.io/library/nginx:1.27@sha256:…` */
 export function fullReference(reference: ImageReference): string {
   return `${fullName(reference)}${suffix(reference)}`

@@ -88,10 +88,19 @@ export function platformEntry(
 interface ErrorRule {
   readonly pattern: RegExp
   readonly code: ErrorCode
-  readonly text: (reference: string, registry: string) => string
+  readonly text: (subject: string, registry: string, verb: RegistryVerb) => string
 }
 
+/** What was tried. */
+export type RegistryVerb = 'pull' | 'push'
+
 const rules: readonly ErrorRule[] = [
+  {
+    pattern: /toomanyrequests|too many requests/i,
+    code: 'UNAVAILABLE',
+    text: (reference, registry, verb) =>
+      `cannot ${verb} ${reference}: registry ${registry} is asked too often: wait, or log in`,
+  },
   {
     pattern: /manifest unknown|name unknown|not found|repository name not known/i,
     code: 'IMAGE_NOT_FOUND',
@@ -101,26 +110,28 @@ const rules: readonly ErrorRule[] = [
   {
     pattern: /unauthorized|denied|authentication required|invalid username\/password/i,
     code: 'UNAUTHENTICATED',
-    text: (reference, registry) =>
-      `pull access denied for ${reference}: it does not exist, or registry ${registry} wants a login`,
+    text: (reference, registry, verb) =>
+      verb === 'pull'
+        ? `pull access denied for ${reference}: it does not exist, or registry ${registry} wants a login`
+        : `push access denied for ${reference}: registry ${registry} wants a login, or another one`,
   },
   {
     pattern: /HTTP response to HTTPS client/i,
     code: 'UNAVAILABLE',
-    text: (reference, registry) =>
-      `cannot pull ${reference}: registry ${registry} speaks plain HTTP. Add it to the daemon's ` +
+    text: (reference, registry, verb) =>
+      `cannot ${verb} ${reference}: registry ${registry} speaks plain HTTP. Add it to the daemon's ` +
       'insecure registries if that is meant',
   },
   {
     pattern: /x509|certificate/i,
     code: 'UNAVAILABLE',
-    text: (reference, registry) =>
-      `cannot pull ${reference}: the certificate of registry ${registry} is not trusted by this host`,
+    text: (reference, registry, verb) =>
+      `cannot ${verb} ${reference}: the certificate of registry ${registry} is not trusted by this host`,
   },
   {
     pattern: /no space left on device/i,
     code: 'RESOURCE_EXHAUSTED',
-    text: (reference) => `cannot pull ${reference}: no space left on this host's disk`,
+    text: (reference, _, verb) => `cannot ${verb} ${reference}: no space left on this host's disk`,
   },
   {
     pattern: /no image found in (manifest list|image index)|choosing (an )?image/i,
@@ -129,26 +140,38 @@ const rules: readonly ErrorRule[] = [
   },
 ]
 
+/** As registryError. */
+export function pullError(stderr: string, reference: string, registry: string): SwarmError {
+  return registryError('pull', stderr, { subject: reference, registry })
+}
+
 /**
  * What skopeo's complaint means to a user. Anything unknown is UNAVAILABLE, because registries come
  * back.
  */
-export function pullError(stderr: string, reference: string, registry: string): SwarmError {
+export function registryError(
+  verb: RegistryVerb,
+  stderr: string,
+  { subject, registry }: { readonly subject: string; readonly registry: string },
+): SwarmError {
   const rule = rules.find((one) => one.pattern.test(stderr))
   const reason = lastLine(stderr)
   if (rule === undefined) {
+    const where = verb === 'pull' ? 'from' : 'to'
     return new SwarmError(
       'UNAVAILABLE',
-      `cannot pull ${reference} from registry ${registry}: ${reason}`,
+      `cannot ${verb} ${subject} ${where} registry ${registry}: ${reason}`,
     )
   }
   const status = statusOf(reason)
   const cause = new Error(status === undefined ? reason : `${reason} (HTTP ${status})`)
-  return new SwarmError(rule.code, rule.text(reference, registry), { details: { reason }, cause })
+  const text = rule.text(subject, registry, verb)
+  return new SwarmError(rule.code, text, { details: { reason }, cause })
 }
 
 /** Source: OCI distribution specification, error codes; skopeo tells these words instead of the status. */
 const statuses: readonly (readonly [RegExp, number])[] = [
+  [/toomanyrequests/i, 429],
   [/manifest unknown|name unknown|repository name not known/i, 404],
   [/unauthorized|authentication required/i, 401],
 ]
@@ -156,6 +179,24 @@ const statuses: readonly (readonly [RegExp, number])[] = [
 /** Undefined: the words do not tell it, or it is among them. */
 function statusOf(reason: string): number | undefined {
   return statuses.find(([words]) => words.test(reason))?.[1]
+}
+
+/**
+ * What skopeo, run with --debug, had to complain of. One that is ended for its time was waiting: between the tries that it
+ * makes after `429 Too Many Requests`, or for any answer.
+ */
+export function complaint(
+  { stderr, cutShort }: { readonly stderr: string; readonly cutShort?: string },
+  timeoutMs: number,
+): string {
+  const isRefused = /level=debug msg="Too many requests/.test(stderr)
+  if (cutShort === 'timeout') {
+    return isRefused
+      ? 'toomanyrequests: it refuses each try'
+      : `no answer within ${timeoutMs / 1_000} s`
+  }
+  const lines = stderr.split('\n')
+  return lines.filter((line) => !/^time="[^"]*" level=debug /.test(line)).join('\n')
 }
 
 /** skopeo logs `time=… level=fatal msg="…"`; its msg of the last line. */

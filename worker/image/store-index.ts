@@ -72,6 +72,11 @@ export function parseLayers(text: string): readonly StoredLayer[] {
   }))
 }
 
+/** Errors: DATA_LOSS when the text is not what the store writes. */
+export function parseContainerIds(text: string): readonly string[] {
+  return parseArray(text, 'containers.json').flatMap((row) => textOf(row.id) ?? [])
+}
+
 /** The image's layers from the top down. */
 export function layerChain(
   image: StoredImage,

@@ -51,7 +51,7 @@ t.test('every example of a command is understood by its own parser', async (t) =
     const depth = command.name.split(' ').length + 1
     for (const example of command.examples) {
       if (!example.command.startsWith('tsswarm ')) continue
-      const [line = ''] = example.command.split(/ [>|] /)
+      const [line = ''] = example.command.split(/ [<>|] /)
       const words = splitWords(line).slice(depth)
       t.doesNotThrow(() => parseCommand(command, words), example.command)
     }

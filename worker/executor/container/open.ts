@@ -87,7 +87,12 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     ...(options.helperPath === undefined ? {} : { mainPath: options.helperPath }),
   })
   try {
-    const images = new Images({ ...options, helper, paths: imagePaths(dirs) })
+    const images = new Images({
+      ...options,
+      helper,
+      paths: imagePaths(dirs),
+      buildCgroup: `${dirs.cgroupParent}/builds`,
+    })
     await images.open()
     const { clock, random } = options
     const volumes = new VolumeStore({ dir: hostPaths(dirs).volumesDir, helper, clock, random })

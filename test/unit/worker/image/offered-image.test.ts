@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import t from 'tap'
 import { OfferedImages } from '../../../../worker/image/offered-image.ts'
 import { platformOfConfig, platformsOf } from '../../../../worker/image/registry-manifest.ts'
@@ -27,6 +28,7 @@ function aRegistry(
     clock,
     insecureRegistries: ['r.lan:5000'],
     store: {
+      paths: { rootDir: '', runDir: tmpdir(), stateDir: '' },
       list: async () => stored,
       skopeo: async (argv, { timeoutMs }) => {
         asked.push(`${argv.join(' ')} (${timeoutMs} ms)`)

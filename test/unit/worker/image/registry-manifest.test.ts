@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { chainText } from '../../../../proto/lib/error-chain.ts'
 import {
+  complaint,
   lastLine,
   parseManifest,
   platformEntry,
   pullError,
+  registryError,
 } from '../../../../worker/image/registry-manifest.ts'
 
 t.test("an image's blobs and digest", async (t) => {
@@ -68,6 +70,28 @@ t.test("the registry's own words are the cause, with the status they stand for",
   t.match(chain('unauthorized: authentication required'), /wants a login: .* \(HTTP 401\)$/)
   t.match(chain('requested access to the resource is denied'), /is denied$/, 'it may be 401 or 403')
   t.match(chain('received unexpected HTTP status: 503 Service Unavailable'), / 503 Service/)
+})
+
+t.test('a push is refused in its own words', async (t) => {
+  const place = { subject: 'r.lan/a:1', registry: 'r.lan' }
+  const text = (stderr: string): string => registryError('push', stderr, place).message
+  t.match(text('unauthorized: authentication required'), /^push access denied for r\.lan\/a:1/)
+  t.match(text('no space left on device'), /^cannot push r\.lan\/a:1: no space/)
+  t.match(text('i/o timeout'), /^cannot push r\.lan\/a:1 to registry r\.lan: i\/o timeout/)
+})
+
+t.test('what skopeo says in its debug lines is told when it is ended for its time', async (t) => {
+  const debug = 'time="t" level=debug msg="Looking for TLS certificates"\n'
+  const busy = `${debug}time="t" level=debug msg="Too many requests to x: sleeping"\n`
+  const fatal = 'time="t" level=fatal msg="manifest unknown"\n'
+  t.equal(
+    complaint({ stderr: busy, cutShort: 'timeout' }, 30_000),
+    'toomanyrequests: it refuses each try',
+  )
+  t.equal(complaint({ stderr: debug, cutShort: 'timeout' }, 30_000), 'no answer within 30 s')
+  t.equal(complaint({ stderr: debug + fatal }, 30_000), fatal)
+  const refused = pullError(complaint({ stderr: busy, cutShort: 'timeout' }, 1), 'r.lan/a', 'r.lan')
+  t.match(chainText(refused), /asked too often: wait, or log in: toomanyrequests.*\(HTTP 429\)$/)
 })
 
 t.test('the message of the last line', async (t) => {

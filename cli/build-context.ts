@@ -1,0 +1,98 @@
+// What a build is made of, as it goes to the daemon: the Dockerfile's text, and an archive of the folder.
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { packTree } from '../proto/lib/file-tree.ts'
+import { HeldFolder } from '../proto/lib/rooted-files.ts'
+import { type TarEntry, writeTar } from '../proto/lib/tar.ts'
+import type { CommandContext } from './context.ts'
+import { usage } from './parse-args.ts'
+
+const dockerfileBytesMax = 1024 * 1024
+/** The most a message may carry. */
+const chunkBytes = 256 * 1024
+/** Where a tar says that it is one. */
+const tarMagicAt = 257
+const compressions = ['1f8b', 'fd377a585a00', '28b52ffd', '425a68']
+
+/** Empty: the daemon finds it in the context. Errors: USAGE. */
+export async function dockerfileOf(path: string, file: string | undefined): Promise<string> {
+  if (path === '-') {
+    if (file !== undefined) throw usage('--file cannot be used with a context from stdin')
+    return ''
+  }
+  const place = file ?? join(path, 'Dockerfile')
+  const bytes = await readFile(place).catch((err: unknown) => {
+    throw usage(`cannot read the Dockerfile ${place}: ${wordOf(err)}`, err)
+  })
+  if (bytes.length === 0) throw usage(`the Dockerfile (${place}) cannot be empty`)
+  if (bytes.length > dockerfileBytesMax) throw usage(`the Dockerfile (${place}) is over 1 MiB`)
+  return bytes.toString('utf8')
+}
+
+/** The archive in pieces. Errors: USAGE. */
+export async function* buildContext(
+  ctx: CommandContext,
+  path: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const whole = path === '-' ? fromStdin(ctx) : fromFolder(ctx, path)
+  for await (const bytes of whole) {
+    for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
+  }
+}
+
+async function* fromFolder(
+  { stderr }: CommandContext,
+  path: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (/^(https?|git|ssh):\/\/|^git@/.test(path)) {
+    throw usage(`${path} is no folder of this host: clone or download it first`)
+  }
+  const found = await stat(path).catch((err: unknown) => {
+    throw usage(`unable to prepare context: ${path}: ${wordOf(err)}`, err)
+  })
+  if (!found.isDirectory()) throw usage(`unable to prepare context: ${path} is no folder`)
+  const folder = await HeldFolder.open(path)
+  try {
+    const onLeftOut = (name: string): void => {
+      stderr.write(`Warning: ${name} is left out: it is neither file, folder nor link\n`)
+    }
+    yield* packTree({ folder, name: '' }, { name: '', onLeftOut })
+  } finally {
+    await folder.close()
+  }
+}
+
+/** An archive as it is, or a Dockerfile in one. */
+async function* fromStdin({ stdin }: CommandContext): AsyncGenerator<Uint8Array, void, undefined> {
+  if (stdin.isTerminal) throw usage('requested a build from stdin, but stdin is a terminal')
+  const head: Uint8Array[] = []
+  let isArchive = false
+  for await (const chunk of stdin) {
+    if (isArchive) {
+      yield chunk
+      continue
+    }
+    head.push(chunk)
+    const start = Buffer.concat(head)
+    if (start.length > dockerfileBytesMax) throw usage('the Dockerfile from stdin is over 1 MiB')
+    isArchive = looksPacked(start)
+    if (isArchive) yield start
+  }
+  if (isArchive) return
+  const data = Buffer.concat(head)
+  if (data.length === 0) throw usage('the Dockerfile from stdin cannot be empty')
+  const entry: TarEntry = { kind: 'file', path: 'Dockerfile', data }
+  yield writeTar([entry])
+}
+
+function looksPacked(start: Buffer): boolean {
+  const hex = start.subarray(0, 8).toString('hex')
+  return (
+    compressions.some((magic) => hex.startsWith(magic)) ||
+    start.subarray(tarMagicAt, tarMagicAt + 5).toString('latin1') === 'ustar'
+  )
+}
+
+function wordOf(err: unknown): string {
+  return err instanceof Error ? err.message : String(err)
+}

@@ -1,0 +1,146 @@
+// A node and a registry that wants a login, refuses, and sends what it should not: what arrives counts only when it is whole.
+import { readdir } from 'node:fs/promises'
+import t, { type Test } from 'tap'
+import { chainText } from '../../proto/lib/error-chain.ts'
+import { createImagesEngine, type ImageProgress } from '../../worker/engine/images.ts'
+import type { RegistryAuth } from '../../worker/executor/executor.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { createExecutorHost, loadImage, never } from '../support/executor-host.ts'
+import { type Fault, noFault, startFaultyRegistry } from '../support/faulty-registry.ts'
+
+t.setTimeout(180_000)
+
+const bcrypt = '$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a'
+const auth = { username: 'someone', password: 'secret' }
+const wrong = { username: 'someone', password: 'wrong-word' }
+
+async function all(steps: AsyncIterable<ImageProgress>): Promise<readonly ImageProgress[]> {
+  const seen: ImageProgress[] = []
+  for await (const step of steps) seen.push(step)
+  return seen
+}
+
+async function failure(
+  work: Promise<unknown>,
+): Promise<{ readonly code: unknown; readonly text: string }> {
+  const err = await work.then(
+    () => new Error('it did not fail'),
+    (cause: unknown) => cause,
+  )
+  const code = err instanceof Error && 'code' in err ? err.code : undefined
+  return { code, text: chainText(err) }
+}
+
+async function aWorld(t: Test, login?: RegistryAuth & { readonly bcrypt: string }) {
+  const registry = await startFaultyRegistry(login === undefined ? {} : { login })
+  t.teardown(() => registry.close())
+  const host = await createExecutorHost()
+  t.teardown(() => host.dispose())
+  const { images } = await host.open({ insecureRegistries: [registry.address] })
+  const engine = createImagesEngine(images)
+  const leftovers = async (): Promise<readonly string[]> => [
+    ...(await readdir(`${host.dirs.stateDir}/image-state/tmp`)),
+    ...(await readdir(`${host.dirs.stateDir}/image-state/transfers`)),
+    ...(await readdir(`${host.dirs.runDir}/images`)).filter((name) => name.startsWith('auth')),
+  ]
+  return { registry, images, engine, leftovers, name: `${registry.address}/team/app` }
+}
+
+t.test('an image is pushed with credentials, and pulled by digest elsewhere', async (t) => {
+  const { registry, images, engine, leftovers, name } = await aWorld(t, { ...auth, bcrypt })
+  await loadImage(images, await busyboxImage({ name: 'work/app:1', env: ['V=1'] }))
+  await loadImage(images, await busyboxImage({ name: 'work/app:2', env: ['V=2'] }))
+  await engine.tag({ source: 'work/app:1', target: `${name}:1` })
+  await engine.tag({ source: 'work/app:2', target: `${name}:2` })
+  const push = (over: {
+    readonly allTags?: boolean
+    readonly auth?: RegistryAuth | undefined
+    readonly reference?: string
+  }) => all(engine.push({ reference: `${name}:1`, allTags: false, auth, ...over }, never))
+
+  await engine.login({ registry: registry.address, auth }, never)
+  t.match(await failure(engine.login({ registry: registry.address, auth: wrong }, never)), {
+    code: 'UNAUTHENTICATED',
+    text: /login attempt to registry .* failed: invalid username\/password/,
+  })
+  const nobody = engine.login({ registry: '127.0.0.1:1', auth }, never)
+  t.match(await failure(nobody), { code: 'UNAVAILABLE', text: /connection refused/ })
+  const noHost = engine.login({ registry: 'no/host', auth }, never)
+  t.match(await failure(noHost), { code: 'INVALID_ARGUMENT' })
+
+  for (const one of [undefined, wrong]) {
+    const refused = await failure(push({ auth: one }))
+    t.match(refused, { code: 'UNAUTHENTICATED', text: /^push access denied for .*\(HTTP 401\)$/ })
+    t.notMatch(refused.text, /wrong-word/)
+  }
+  const steps = await push({})
+  t.match(steps.at(-2), { step: 'pushed', subject: `${name}:1` })
+  const [, digest = ''] =
+    /^digest: (sha256:[0-9a-f]{64}) size: [1-9][0-9]*$/.exec(steps.at(-1)?.step ?? '') ?? []
+  const both = await push({ reference: name, allTags: true })
+  t.same(
+    both
+      .filter(({ step }) => step === 'pushed')
+      .map(({ subject }) => subject)
+      .toSorted(),
+    [`${name}:1`, `${name}:2`],
+  )
+  t.match(await failure(push({ reference: `${name}:none` })), { code: 'IMAGE_NOT_FOUND' })
+  t.match(await failure(push({ reference: `${name}@${digest}` })), { code: 'INVALID_ARGUMENT' })
+  t.match(await failure(push({ allTags: true })), { code: 'INVALID_ARGUMENT', text: /all-tags/ })
+
+  const { id } = await engine.inspect({ reference: `${name}:1` })
+  for (const gone of [`${name}:1`, 'work/app:1'])
+    await engine.remove({ reference: gone, force: false })
+  const pinned = `${name}@${digest}`
+  t.match(await failure(images.pull(pinned, {})), { code: 'UNAUTHENTICATED', text: /HTTP 401/ })
+  t.match(await images.pull(pinned, { auth }), { id }, 'the same image')
+  t.match(await engine.resolve({ reference: `${name}:2`, auth }, never), { failure: '' })
+  t.match(await engine.resolve({ reference: `${name}:2` }, never), {
+    failure: /^pull access denied/,
+  })
+  t.same(await leftovers(), [], 'neither credentials nor files are left')
+})
+
+/** It is tried again at once, not after half a minute. */
+const headers = { 'retry-after': '0' }
+
+const refusals: readonly (readonly [number, string, string, RegExp])[] = [
+  [404, 'MANIFEST_UNKNOWN: manifest unknown', 'IMAGE_NOT_FOUND', /manifest unknown.*HTTP 404/],
+  [403, 'DENIED: requested access to the resource is denied', 'UNAUTHENTICATED', /denied/],
+  [
+    429,
+    'TOOMANYREQUESTS: pull rate limit',
+    'UNAVAILABLE',
+    /asked too often.*pull rate limit \(HTTP 429\)/,
+  ],
+  [503, 'UNAVAILABLE: in maintenance', 'UNAVAILABLE', /503/],
+]
+
+t.test('what a registry answers is told', async (t) => {
+  const { registry, images, leftovers, name } = await aWorld(t)
+  await registry.push(await busyboxImage({ name: 'x/y:1', env: ['V=1'] }), 'team/app:1')
+  const onBlobs = (fault: Fault) =>
+    registry.fail((_, path) => (path.includes('/blobs/') ? fault : undefined))
+  for (const [status, words, code, text] of refusals) {
+    await t.test(`${status}`, async (t) => {
+      registry.fail((_, path) =>
+        path.includes('/manifests/') ? { kind: 'refused', status, words, headers } : undefined,
+      )
+      t.match(await failure(images.pull(`${name}:1`, {})), { code, text })
+    })
+  }
+  for (const [kind, text] of [
+    ['torn', /unexpected EOF|EOF/],
+    ['changed', /digest|checksum|corrupt|invalid/i],
+  ] as const) {
+    await t.test(`a layer that is ${kind}`, async (t) => {
+      onBlobs({ kind })
+      t.match(await failure(images.pull(`${name}:1`, {})), { code: 'UNAVAILABLE', text })
+      t.same(await images.list(), [], 'nothing of it counts')
+    })
+  }
+  t.same(await leftovers(), [])
+  registry.fail(noFault)
+  t.match(await images.pull(`${name}:1`, {}), { reference: `${name}:1` }, 'then it is whole')
+})

@@ -1,0 +1,72 @@
+import t from 'tap'
+import { type BuildOptions, buildArguments, buildError } from '../../../../worker/image/build.ts'
+import { registriesConf } from '../../../../worker/image/registries-conf.ts'
+
+const options: BuildOptions = {
+  ...{ tags: [], dockerfile: '', buildArgs: [], target: '', noCache: false, pull: false },
+  ...{ network: '', credentials: [] },
+}
+const place = {
+  files: {
+    dockerfile: '/t/Dockerfile',
+    id: '/t/id',
+    log: '/t/log',
+    auth: '/a/auth',
+    runtime: '/a/rt',
+  },
+  transfer: { tmpDir: '/t', authDir: '/a', close: async () => {} },
+  context: '/t/context',
+  tags: ['docker.io/lab/a:1', 'docker.io/lab/a:2'],
+  cgroup: '/tsswarm/builds',
+}
+
+function argumentsOf(over: Partial<BuildOptions> = {}): readonly string[] {
+  return buildArguments({ ...options, ...over }, place)
+}
+
+t.test('the options of a build are flags of buildah', async (t) => {
+  const plain = argumentsOf()
+  t.equal(plain.at(-1), '/t/context')
+  t.ok(plain.includes('--pull=false'), 'only what is not here')
+  t.ok(plain.includes('--network=host'))
+  t.ok(plain.includes('--file=/t/context/Dockerfile'))
+  t.same(
+    plain.filter((word) => word.startsWith('--tag=')),
+    ['--tag=docker.io/lab/a:1', '--tag=docker.io/lab/a:2'],
+  )
+  t.notOk(plain.some((word) => /^--(target|no-cache|build-arg)/.test(word)))
+  const all = argumentsOf({
+    ...{ dockerfile: 'FROM x', buildArgs: ['A=1', '--b'], target: 'test', noCache: true },
+    ...{ pull: true, network: 'none' },
+  })
+  for (const word of [
+    ...['--file=/t/Dockerfile', '--build-arg=A=1', '--build-arg=--b', '--target=test'],
+    ...['--no-cache', '--pull=always', '--network=none'],
+  ]) {
+    t.ok(all.includes(word), word)
+  }
+})
+
+t.test('what buildah complains of is told', async (t) => {
+  const of = (stderr: string) => buildError(stderr, '/t/context')
+  t.match(of('noise\nError: building at STEP "RUN x": exit status 7\n'), {
+    code: 'INVALID_ARGUMENT',
+    message: 'the build failed: building at STEP "RUN x": exit status 7',
+  })
+  t.match(of('Error: checking on sources under "/t/context": none'), {
+    message: /under "\.": none/,
+  })
+  t.match(of('spawn-helper: 1: exec: buildah: not found'), {
+    code: 'HOST_UNFIT',
+    message: /apt-get install buildah/,
+  })
+  t.match(of('write /x: no space left on device'), { code: 'RESOURCE_EXHAUSTED' })
+})
+
+t.test('registries are configured for the tools', async (t) => {
+  t.equal(
+    registriesConf({ insecureRegistries: ['r.lan:5000'] }),
+    'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "disabled"\n\n' +
+      '[[registry]]\nlocation = "r.lan:5000"\ninsecure = true\n',
+  )
+})

@@ -1,0 +1,50 @@
+// How tools reach a registry: over TLS or not, as whom.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { RegistryAuth } from '../executor/executor.ts'
+
+export interface RegistryAccess {
+  /** `host[:port]` */
+  readonly registry: string
+  readonly auth: RegistryAuth | undefined
+  /** Registries that speak plain HTTP or have no trusted certificate. */
+  readonly insecureRegistries: readonly string[]
+  /** On tmpfs; removed by the caller. */
+  readonly authDir: string
+}
+
+/**
+ * Flags of skopeo, of whose commands copy has two of each: `src-` and `dest-`. Credentials go through a file: arguments
+ * are seen by every process of the host.
+ */
+export async function registryFlags(
+  { registry, auth, insecureRegistries, authDir }: RegistryAccess,
+  side: '' | 'src-' | 'dest-',
+): Promise<readonly string[]> {
+  const tls = tlsFlags(registry, insecureRegistries, side)
+  if (auth === undefined) return [...tls, `--${side}no-creds`]
+  const path = `${authDir}/auth.json`
+  const token = Buffer.from(`${auth.username}:${auth.password}`).toString('base64')
+  await writeFile(path, JSON.stringify({ auths: { [registry]: { auth: token } } }), { mode: 0o600 })
+  return [...tls, `--${side}authfile=${path}`]
+}
+
+/** A folder of its own on tmpfs for the time of the work. */
+export async function withAuthDir<T>(
+  runDir: string,
+  work: (authDir: string) => Promise<T>,
+): Promise<T> {
+  const authDir = await mkdtemp(`${runDir}/auth-`)
+  try {
+    return await work(authDir)
+  } finally {
+    await rm(authDir, { recursive: true, force: true })
+  }
+}
+
+export function tlsFlags(
+  registry: string,
+  insecureRegistries: readonly string[],
+  side: '' | 'src-' | 'dest-',
+): readonly string[] {
+  return insecureRegistries.includes(registry) ? [`--${side}tls-verify=false`] : []
+}
