@@ -189,7 +189,7 @@ function hasRoom(node: Node, service: Service, demand: Demand, view: RebalanceVi
 
 /** Not one whose last move failed, nor one that has its volumes where it is. */
 function isMovable({ head, tasks }: Slot, service: Service): boolean {
-  if (head.specVersion !== service.specVersion) return false
+  if (head.specHash !== service.specHash) return false
   if (head.volumeNodeId !== undefined || head.slotVolumes.length > 0) return false
   return !tasks.some(
     (task) =>

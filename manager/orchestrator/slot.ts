@@ -104,7 +104,8 @@ function isMovedBy(task: Task, head: Task, view: ServiceView): boolean {
     task !== head &&
     isActive(task) &&
     task.state === TaskState.RUNNING &&
-    task.specVersion === head.specVersion &&
+    // It may be of an earlier generation that was the same.
+    task.specHash === head.specHash &&
     !isOnLostNode(task, view)
   )
 }

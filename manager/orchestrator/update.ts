@@ -234,8 +234,7 @@ function replaceSome(
   const open = new Set(settled)
   let free = (policy.parallelism || Number.POSITIVE_INFINITY) - holding - changing
   for (const slot of outdated.filter((one) => open.has(one)).sort(leastUsefulFirst)) {
-    // What never had a node serves nobody, and replacing it proves nothing.
-    const idle = slot.head.nodeId === undefined && slot.head.startAfterTaskId === undefined
+    const idle = isIdle(slot)
     if ((!idle && free <= 0) || mustWait(slot, service, view, updating)) continue
     if (!idle) free -= 1
     replace(slot, { service, policy }, view, updating)
@@ -264,6 +263,15 @@ function isGivenUp(slot: Slot, service: Service, view: ServiceView): boolean {
 
 function lastFailure({ tasks }: Slot, { specVersion }: Service): Task | undefined {
   return tasks.findLast((task) => task.specVersion === specVersion && hasEndedOnItsOwn(task))
+}
+
+/**
+ * What never had a node serves nobody, and replacing it proves nothing. Not where the former task serves on until then (start-first): such a
+ * slot has one more than others, and only so many may.
+ */
+function isIdle({ head, tasks }: Slot): boolean {
+  if (head.nodeId !== undefined || head.startAfterTaskId !== undefined) return false
+  return !tasks.some((task) => task !== head && isActive(task) && !isTerminal(task.state))
 }
 
 function leastUsefulFirst(a: Slot, b: Slot): number {

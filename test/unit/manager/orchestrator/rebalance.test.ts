@@ -54,6 +54,18 @@ t.test('gradual: one at a time, and never fewer running than replicas', async (t
   t.same(perNode(world.running(), ['a', 'b']), [3, 2])
 })
 
+t.test('tasks of an earlier generation that was the same move as well', async (t) => {
+  const world = await aCrowd(4, 'gradual')
+  t.teardown(() => world.resign())
+  await world.setService({ specVersion: 3 })
+  await world.addNode({ id: 'b' })
+  for (let step = 0; step < 300; step++) {
+    await world.pass(10)
+    if (world.running().length < 4) t.fail('fewer run than are wanted')
+  }
+  t.same(perNode(world.running(), ['a', 'b']), [2, 2])
+})
+
 t.test('a move that fails is given up: the former task serves on', async (t) => {
   const world = await aCrowd(4, 'off')
   t.teardown(() => world.resign())

@@ -262,6 +262,29 @@ t.test('start-first: the old task stops when the new one runs', async (t) => {
   )
 })
 
+t.test('start-first: another update does not put more tasks beside others than one', async (t) => {
+  const third = { specHash: 'spec-3', specVersion: 3, task: { image: 'three' } }
+  const next = aService({
+    replicas: 3,
+    ...third,
+    updateStatus: updating,
+    update: { order: 'start-first' },
+  })
+  const second = { specHash: 'spec-2', specVersion: 2, createdAtMs: 500_000 }
+  const waits = aTask({ id: 'fresh-1', ...second })
+  t.same(linesOf(plan({ service: next, tasks: [old(1), waits, old(2), old(3)] })), [
+    'fresh-1 -> shutdown',
+    '+ new-1 slot 1 running',
+  ])
+  const alone = aTask({ id: 'lone' })
+  const both = linesOf(plan({ service: next, tasks: [alone, old(2), old(3)] }))
+  t.match(
+    both,
+    [/lone/, /slot 1/, '+ new-2 slot 2 running'],
+    'what has no node stands beside nobody',
+  )
+})
+
 t.test('start-first: a new task that fails leaves the old one serving', async (t) => {
   const tasks = [
     old(1),
