@@ -137,7 +137,10 @@ t.test('a program in a container that runs', async (t) => {
     const argv = ['/bin/sh', '-c', script]
     const probed = await executor.probe('main', { argv, timeoutMs: 60_000 }, never)
     t.match(probed, { kind: 'ended', output: '0' }, 'a probe')
-    t.equal((await helper.run(['/bin/sh', '-c', script])).stdout, '0\n', 'and what else is run')
+    const run = ['/bin/sh', '-c', script]
+    t.equal((await helper.run(run)).stdout, '0\n', 'and what else is run')
+    const urgent = await helper.spawn(run, { lane: 'network' })
+    t.equal(urgent.stdout, '-10\n', 'but what changes the network')
   })
 
   await t.test('has what the container has, and what was asked for', async (t) => {
@@ -209,7 +212,9 @@ t.test('a program in a container that runs', async (t) => {
     t.match(output, /33 111\r\n/)
     t.match(output, /got hey\r\n$/)
     t.same([errors, exitCode], ['', 5])
-    const script = 'trap "stty size; exit 6" WINCH; echo ready; while :; do sleep 0.05; done'
+    // The first size may come after its start, and is told of by the same signal.
+    const act = 'case $(stty size) in "12 34") echo 12 34; exit 6;; esac'
+    const script = `trap '${act}' WINCH; echo ready; while :; do sleep 0.05; done`
     const resized = await ran(
       await sh(script, tty),
       whenReady((one) => void one.resize({ rows: 12, columns: 34 })),

@@ -65,13 +65,24 @@ export class SimulatedKernel implements Kernel {
     return false
   }
 
-  forgetDevices(): void {
-    this.written.push('forget devices')
+  devicesCome(names: readonly string[]): void {
+    for (const name of names) this.written.push(`device comes: ${name}`)
+  }
+
+  devicesWent(names: readonly string[]): void {
+    for (const name of names) this.written.push(`device went: ${name}`)
   }
 
   apply(steps: readonly Step[]): Promise<readonly string[]> {
     const errors = steps.flatMap((step) => this.#take(step))
     return Promise.resolve(errors.map(({ line, text }) => `${line}: ${text}`))
+  }
+
+  setSysctls(
+    namespace: NamespaceName,
+    values: ReadonlyMap<string, string>,
+  ): Promise<readonly string[]> {
+    return this.apply([{ kind: 'sysctl', namespace, values }])
   }
 
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {

@@ -72,6 +72,18 @@ export function tracked(listing: string, forgotten: readonly Forgotten[]): reado
   return forgotten.filter((args) => answering.has(answererOf(args)))
 }
 
+/** Without those that another of them takes along, as one of all flows that an address answers. */
+export function withoutNarrower(forgotten: readonly Forgotten[]): readonly Forgotten[] {
+  const whole = new Set(forgotten.filter(isWhole).map(answererOf))
+  const others = forgotten.filter((one) => !isWhole(one) && !whole.has(answererOf(one)))
+  const once = new Map([...forgotten.filter(isWhole), ...others].map((one) => [one.join(' '), one]))
+  return [...once.values()]
+}
+
+function isWhole(forgotten: Forgotten): boolean {
+  return !forgotten.includes('-p') && !forgotten.includes('--orig-dst')
+}
+
 /** The address that answers. */
 export function answererOf(forgotten: Forgotten): string {
   return forgotten.at(-1) ?? ''

@@ -39,10 +39,11 @@ export async function inspectFirewall(kernel: Runner): Promise<readonly ForeignF
     if (chain.siblings.includes('ufw6-user-forward')) continue
     found.push(await inspectChain(kernel, chain))
   }
+  const files = legacyTables.map(([file]) => file)
+  const legacy = await kernel.run('host', ['grep', '-slxF', 'filter', ...files])
+  const filtering = legacy.stdout.split('\n')
   for (const [file, tool] of legacyTables) {
-    const legacy = await kernel.run('host', ['cat', file])
-    if (!legacy.stdout.split('\n').includes('filter')) continue
-    found.push(await inspectIptables(kernel, tool))
+    if (filtering.includes(file)) found.push(await inspectIptables(kernel, tool))
   }
   return found
 }

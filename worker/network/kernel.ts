@@ -44,6 +44,8 @@ import type { ExpectedShapes, Step, WrittenTable } from './plan.ts'
 
 /** A loaded host is slow, not broken; what hangs for good is ended. */
 const timeoutMs = 60_000
+/** Whose names are remembered. */
+const goneDevicesMax = 1_000
 
 export interface KernelOptions {
   /** File the data plane's namespace is bound to. */
@@ -62,12 +64,21 @@ export interface Kernel {
   observe(desired: DesiredKernel): Promise<ObservedKernel>
   /** Takes the steps in order, all of them. Answers with what went wrong. */
   apply(steps: readonly Step[]): Promise<readonly string[]>
-  /** A running `ip` remembers the index of every device it has met, also of one that was made anew since: it must not. */
-  forgetDevices(): void
+  /**
+   * A running `ip` remembers the index of every device it has met, also of one that was made anew since. So it is told of those that
+   * come, before, and of those that are gone; where a name comes again, another `ip` is started.
+   */
+  devicesCome(names: readonly string[]): void
+  devicesWent(names: readonly string[]): void
   /** The tables as last written by us. */
   shapes(): ExpectedShapes
   /** Lines of `ip`, of `ip -6` (those that begin with -6) and of `bridge` (those about fdb). */
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]>
+  /** Of `values`: path below /proc/sys, value. Answers with what went wrong. */
+  setSysctls(
+    namespace: NamespaceName,
+    values: ReadonlyMap<string, string>,
+  ): Promise<readonly string[]>
   /** Whether something is written there, or was within this time. */
   wroteWithin(namespace: NamespaceName, ms: number): boolean
   /** One transaction. */
@@ -104,6 +115,10 @@ class NodeKernel implements Kernel {
     host: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
     dataPlane: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
   }
+  /** Devices that went since the running `ip` were started. */
+  readonly #goneDevices = new Set<string>()
+  /** Others may have gone too. */
+  #mayKnowStale = false
   #shapes: Record<NamespaceName, WrittenTable | undefined> = {
     host: undefined,
     dataPlane: undefined,
@@ -151,19 +166,44 @@ class NodeKernel implements Kernel {
     return { ...this.#shapes }
   }
 
-  forgetDevices(): void {
+  devicesCome(names: readonly string[]): void {
+    if (names.length === 0) return
+    if (this.#mayKnowStale || names.some((name) => this.#goneDevices.has(name)))
+      this.#forgetDevices()
+  }
+
+  devicesWent(names: readonly string[]): void {
+    for (const name of names) this.#goneDevices.add(name)
+    if (this.#goneDevices.size > goneDevicesMax) this.#mayKnowStale = true
+    if (this.#mayKnowStale) this.#goneDevices.clear()
+  }
+
+  #forgetDevices(): void {
+    this.#goneDevices.clear()
+    this.#mayKnowStale = false
     for (const { ip, ip6, bridge } of [this.#host, this.#dataPlane]) {
       for (const writer of [ip, ip6, bridge]) writer.close()
     }
   }
 
   async apply(steps: readonly Step[]): Promise<readonly string[]> {
-    this.forgetDevices()
+    if (steps.some(({ kind }) => kind === 'ip')) {
+      this.#forgetDevices()
+      // Its lines are not looked into: any device may go and come by them.
+      this.#mayKnowStale = true
+    }
     const errors: string[] = []
     for (const step of steps) {
       errors.push(...(await this.#noted(step.namespace, () => this.#tryStep(step))))
     }
     return errors
+  }
+
+  setSysctls(
+    namespace: NamespaceName,
+    values: ReadonlyMap<string, string>,
+  ): Promise<readonly string[]> {
+    return this.#noted(namespace, () => this.#writeSysctls(namespace, values))
   }
 
   wroteWithin(namespace: NamespaceName, ms: number): boolean {
@@ -317,7 +357,7 @@ class NodeKernel implements Kernel {
   ): Promise<readonly string[]> {
     const script = 'while [ $# -gt 0 ]; do printf %s "$2" >"/proc/sys/$1"; shift 2; done'
     const pairs = [...values].flat()
-    const result = await this.run(namespace, ['sh', '-c', script, 'sh', ...pairs])
+    const result = await this.runOften(namespace, ['sh', '-c', script, 'sh', ...pairs])
     return result.stderr.trim() === '' ? [] : [`sysctl: ${result.stderr.trim()}`]
   }
 

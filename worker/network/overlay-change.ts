@@ -23,8 +23,9 @@ export interface OverlayChange {
   readonly abandoned: readonly string[]
   /** UDP ports of the host that are published from now on. */
   readonly openedUdpPorts: readonly string[]
-  /** Devices come or go: whoever remembers the numbers of devices must forget them. */
-  readonly changesLinks: boolean
+  /** Names of devices; see Kernel. */
+  readonly newDevices: readonly string[]
+  readonly goneDevices: readonly string[]
   /** A device must be made anew, with which more goes than is told here: only a full comparison helps. */
   readonly isTooMuch: boolean
 }
@@ -52,7 +53,8 @@ export function changeOverlay(
     forgotten: forgottenFlows(gone, come),
     abandoned: abandoned(gone, come),
     openedUdpPorts: openedUdpPorts(gone, come),
-    changesLinks: inner.changesLinks,
+    newDevices: inner.newDevices,
+    goneDevices: inner.goneDevices,
     isTooMuch: inner.isTooMuch,
   }
 }
@@ -95,7 +97,8 @@ interface ItemChange {
   readonly hostLines: readonly string[]
   readonly lines: readonly string[]
   readonly removals: readonly string[]
-  readonly changesLinks: boolean
+  readonly newDevices: readonly string[]
+  readonly goneDevices: readonly string[]
   readonly isTooMuch: boolean
 }
 
@@ -115,10 +118,9 @@ function compareItems(
     const was = old.get(itemId(item))
     return was !== undefined && was.identity !== item.identity
   })
-  const lostLinks = new Set(lost.filter(({ kind }) => kind === 'link').map(({ key }) => key))
+  const lostLinks = new Set(linkNames(lost))
   const hangsOnLost = ({ kind, key, fields }: DesiredItem): boolean =>
     kind !== 'link' && (lostLinks.has(fields.dev ?? '') || lostLinks.has(key.split(' ')[0] ?? ''))
-  const links = [...lost, ...changed].some(({ kind }) => kind === 'link')
   return {
     hostLines: changed.flatMap(({ hostCreate = [] }) => hostCreate),
     lines: [
@@ -126,9 +128,14 @@ function compareItems(
       ...changed.flatMap((item) => [...item.create, ...item.put]),
     ],
     removals: lost.filter((item) => !hangsOnLost(item)).map(removalLine),
-    changesLinks: links,
+    newDevices: linkNames(changed),
+    goneDevices: [...lostLinks],
     isTooMuch: rebuilt.some(({ kind }) => kind === 'link'),
   }
+}
+
+function linkNames(items: readonly DesiredItem[]): readonly string[] {
+  return items.filter(({ kind }) => kind === 'link').map(({ key }) => key)
 }
 
 export function itemId(item: { readonly kind: string; readonly key: string }): string {

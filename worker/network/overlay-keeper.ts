@@ -309,7 +309,7 @@ function ownKeys(endpoints: readonly Endpoint[]): ReadonlySet<string> {
 }
 
 async function writeChange(kernel: Kernel, change: OverlayChange): Promise<readonly LineError[]> {
-  if (change.changesLinks) kernel.forgetDevices()
+  kernel.devicesCome(change.newDevices)
   const errors = [
     ...(await kernel.ip('host', change.hostLines)),
     ...(await kernel.ip('dataPlane', change.lines)),
@@ -319,7 +319,7 @@ async function writeChange(kernel: Kernel, change: OverlayChange): Promise<reado
   ]
   await kernel.ip('dataPlane', change.removals)
   await kernel.ip('host', change.hostRemovals)
-  if (change.changesLinks) kernel.forgetDevices()
+  kernel.devicesWent(change.goneDevices)
   await forgetFlows(kernel, change.forgotten)
   await forgetFlowsOfPorts(kernel, change.openedUdpPorts)
   return errors
@@ -330,7 +330,7 @@ async function writeSysctls(
   values: ReadonlyMap<string, string>,
 ): Promise<readonly LineError[]> {
   if (values.size === 0) return []
-  const errors = await kernel.apply([{ kind: 'sysctl', namespace: 'dataPlane', values }])
+  const errors = await kernel.setSysctls('dataPlane', values)
   return errors.map((text) => ({ line: 'sysctl', text }))
 }
 

@@ -15,6 +15,8 @@ export interface SpawnRequest {
    * Gives the program a pipe as descriptor 3; the first line it writes there is part of the answer.
    */
   readonly syncPipe: boolean
+  /** It has the priority of the daemon, which may be a better one than is usual. */
+  readonly isUrgent: boolean
   /** Of each stream; what comes after is read and thrown away. */
   readonly outputBytesMax: number
 }

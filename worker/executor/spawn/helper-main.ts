@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import {
   type CutShort,
   encodeFrame,
@@ -56,11 +57,13 @@ function run(request: SpawnRequest, send: (answer: Answer) => void): void {
     send(failed('empty command'))
     return
   }
-  const child = spawn(file, args, {
-    env: request.env,
-    cwd: request.cwd,
-    stdio: request.syncPipe ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
-  })
+  const start = (): ChildProcess =>
+    spawn(file, args, {
+      env: request.env,
+      cwd: request.cwd,
+      stdio: request.syncPipe ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
+    })
+  const child = request.isUrgent ? start() : atUsualPriority(start)
   const stdout = collect(child.stdout, request.outputBytesMax)
   const stderr = collect(child.stderr, request.outputBytesMax)
   const finish = (answer: Answer): void => {

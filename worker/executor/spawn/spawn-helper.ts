@@ -7,7 +7,6 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { RunCommand } from '../../../proto/lib/command.ts'
-import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import { encodeFrame, FrameReader, type SpawnAnswer, type SpawnRequest } from './frames.ts'
 
 export interface SpawnOptions {
@@ -29,7 +28,8 @@ export interface SpawnOptions {
 
 /**
  * Programs wait for others of their lane only. `work`: short ones that others wait for. `network`: changes of the kernel's network,
- * which are never behind starts of containers and pulls of images. `probe`: of containers, which may hang until their time is over.
+ * which are never behind starts of containers and pulls of images, and have the daemon's priority. `probe`: of containers, which may
+ * hang until their time is over.
  */
 export type Lane = 'work' | 'network' | 'probe'
 
@@ -129,6 +129,7 @@ class Runner {
       input: options.input ?? '',
       timeoutMs: options.timeoutMs ?? 10_000,
       syncPipe: options.syncPipe ?? false,
+      isUrgent: lane === this.#lanes.network,
       outputBytesMax: options.outputBytesMax ?? outputBytesMax,
     }
     return new Promise((resolve) => {
@@ -182,14 +183,12 @@ class Runner {
     const mainPath =
       this.#options.mainPath ?? fileURLToPath(new URL('./helper-main.js', import.meta.url))
     const argv = [...inPrivateMounts, process.execPath, ...nodeFlags, mainPath]
-    const child = atUsualPriority(() =>
-      spawn('unshare', argv, {
-        stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-        env: { PATH: systemPath },
-        // A session of its own: that of a daemon may go before others.
-        detached: true,
-      }),
-    )
+    const child = spawn('unshare', argv, {
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      env: { PATH: systemPath },
+      // A session of its own: that of a daemon may go before others.
+      detached: true,
+    })
     const channel = child.stdio[3]
     if (channel === undefined || channel === null || !('write' in channel)) {
       throw new SwarmError('INTERNAL', `cannot start the spawn helper ${mainPath}: no channel`)

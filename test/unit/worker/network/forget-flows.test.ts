@@ -17,20 +17,34 @@ function aKernel(listing = ''): SimulatedKernel {
 
 /** What was forgotten, by its arguments. */
 const forgotten = ({ written }: SimulatedKernel): readonly string[] =>
-  written.flatMap((line) => line.split(' conntrack -D $flows; done sh ').slice(1))
+  written.flatMap((line) => line.split('conntrack $line; done sh ').slice(1))
 
-t.test('one flow is forgotten as it is told', async (t) => {
+t.test('a few are forgotten as they are told, by one program', async (t) => {
   const kernel = aKernel()
-  await forgetFlows(kernel, [['-f', 'ipv6', '--reply-src', 'fd01::5']])
-  t.same(forgotten(kernel), ['-f ipv6 --reply-src fd01::5'])
+  await forgetFlows(kernel, [
+    ['-f', 'ipv6', '--reply-src', 'fd01::5'],
+    ['-p', 'udp', '-f', 'ipv4', '--orig-dst', '10.1.0.2', '--reply-src', '10.1.0.5'],
+  ])
+  t.same(forgotten(kernel), [
+    '-D -f ipv6 --reply-src fd01::5 -D -p udp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.5',
+  ])
   t.equal(kernel.written.length, 1, 'nothing is listed for so few')
+})
+
+t.test('what goes with all of an address is not looked for again', async (t) => {
+  const kernel = aKernel()
+  const whole = ['-f', 'ipv4', '--reply-src', '10.1.0.5']
+  const narrow = ['-p', 'udp', '-f', 'ipv4', '--orig-dst', '10.1.0.2', '--reply-src', '10.1.0.5']
+  const other = ['-p', 'udp', '-f', 'ipv4', '--orig-dst', '10.1.0.2', '--reply-src', '10.1.0.6']
+  await forgetFlows(kernel, [narrow, whole, other, other, narrow])
+  t.same(forgotten(kernel), [`-D ${whole.join(' ')} -D ${other.join(' ')}`])
 })
 
 t.test('of more only those that the kernel follows, which are listed once', async (t) => {
   const kernel = aKernel([flow('sctp', '10.1.0.5'), flow('udp', '10.1.0.99')].join('\n'))
   const many = Array.from({ length: 20 }, (_, at) => ['--reply-src', `10.1.0.${at}`])
   await forgetFlows(kernel, [...many, ['-f', 'ipv6', '--reply-src', 'fd01::5']])
-  t.same(forgotten(kernel), ['--reply-src 10.1.0.5'])
+  t.same(forgotten(kernel), ['-D --reply-src 10.1.0.5'])
   const listings = kernel.written.filter((line) => line.includes('conntrack -L'))
   t.equal(listings.length, 1)
   t.match(listings[0], / sh ipv4 ipv6 -e 10\.1\.0\.0 .* -e fd01::5$/)
@@ -41,9 +55,12 @@ t.test('all of them where the listing fails', async (t) => {
   kernel.answers.set('sh -c families=$1;', { code: 2, stdout: '', stderr: 'no' })
   await forgetFlows(kernel, [
     ['-f', 'ipv4', '--reply-src', '10.1.0.5'],
+    ['-f', 'ipv4', '--reply-src', '10.1.0.6'],
     ['-f', 'ipv6', '--reply-src', 'fd01::5'],
   ])
-  t.same(forgotten(kernel), ['-f ipv4 --reply-src 10.1.0.5 -f ipv6 --reply-src fd01::5'])
+  t.same(forgotten(kernel), [
+    '-D -f ipv4 --reply-src 10.1.0.5 -D -f ipv4 --reply-src 10.1.0.6 -D -f ipv6 --reply-src fd01::5',
+  ])
 })
 
 t.test('what nobody leads is found in the listing', async (t) => {
@@ -57,7 +74,7 @@ t.test('what nobody leads is found in the listing', async (t) => {
   const kernel = aKernel(lines.join('\n'))
   await forgetStrayFlows(kernel, overlay)
   t.same(forgotten(kernel), [
-    '-p udp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.6 -p sctp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.7',
+    '-D -p udp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.6 -D -p sctp -f ipv4 --orig-dst 10.1.0.2 --reply-src 10.1.0.7',
   ])
 })
 

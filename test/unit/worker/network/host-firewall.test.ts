@@ -21,7 +21,7 @@ function aKernel(chains: readonly object[]): SimulatedKernel {
 const commands = (kernel: SimulatedKernel): readonly string[] =>
   kernel.written
     .map((line) => line.replace('host: run ', ''))
-    .filter((line) => !/list|cat |-S|--query/.test(line))
+    .filter((line) => !/list|grep |-S|--query/.test(line))
 
 const iptables = { family: 'ip', table: 'filter', name: 'FORWARD', policy: 'drop' }
 const accepts = [
@@ -69,7 +69,7 @@ t.test('an open chain is not touched, and closing it removes both accepts', asyn
 
 t.test('rules of the legacy tool are found by the table being there', async (t) => {
   const kernel = aKernel([])
-  kernel.answers.set('cat /proc/net/ip_tables_names', ok('nat\nfilter\n'))
+  kernel.answers.set('grep -slxF filter', ok('/proc/net/ip_tables_names\n'))
   kernel.answers.set('iptables-legacy -w -S FORWARD', ok('-P FORWARD DROP\n'))
   await openFirewall(kernel)
   t.same(
@@ -81,7 +81,7 @@ t.test('rules of the legacy tool are found by the table being there', async (t) 
 t.test('IPv6 has chains of its own, which get the same accepts', async (t) => {
   const kernel = aKernel([{ ...iptables, family: 'ip6' }])
   kernel.answers.set('ip6tables -w -S FORWARD', ok('-P FORWARD DROP\n'))
-  kernel.answers.set('cat /proc/net/ip6_tables_names', ok('filter\n'))
+  kernel.answers.set('grep -slxF filter', ok('/proc/net/ip6_tables_names\n'))
   kernel.answers.set('ip6tables-legacy -w -S FORWARD', ok('-P FORWARD DROP\n'))
   t.match(await openFirewall(kernel), [
     /^ip6tables chain FORWARD/,
