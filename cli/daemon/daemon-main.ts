@@ -26,8 +26,11 @@ import { takeServiceManager } from './service-manager.ts'
 import { version } from './version.ts'
 
 const stopMs = 20_000
-/** Before what containers do, and before their starts: a busy host still sends heartbeats and follows changes. */
-const niceness = -10
+/**
+ * Before what containers do, and before their starts: a busy host still sends heartbeats and follows changes. Three times the share of
+ * each of them, not ten: where many daemons share one machine, containers must come to stop as well.
+ */
+const niceness = -5
 /** A node that takes longer to come back is waited for by nobody who starts the unit: its socket answers. */
 const startMs = 30_000
 
@@ -50,6 +53,8 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
     return 0
   }
   const { config } = settings
+  // Its start too: a daemon that comes back takes over what runs.
+  const raised = invocation.isPurge ? undefined : raisePriority(niceness)
   await requireFitHost()
   if (invocation.isPurge) {
     await purgeHost(config)
@@ -65,14 +70,9 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   makeFolder(config.runDir, 0o750, '--run-dir')
   await claimHost()
   const log = createLogger(config.logLevel, 'tsswarm')
-  goBefore(log)
+  if (raised?.kind !== 'raised') log.debug({ ...raised }, 'the daemon keeps its usual priority')
   reloadOnHangup(config, () => loadDaemonConfig(flags, env, configFile), log)
   return await serve(config, log)
-}
-
-function goBefore(log: Logger): void {
-  const raised = raisePriority(niceness)
-  if (raised.kind !== 'raised') log.debug({ ...raised }, 'the daemon keeps its usual priority')
 }
 
 async function serve(config: DaemonConfig, log: Logger): Promise<number> {
