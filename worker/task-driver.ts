@@ -17,10 +17,12 @@ import {
   type TaskId,
   TaskState,
   type TaskStatus,
+  taskStateName,
 } from '../proto/objects/index.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { containerConfig, type HostFacts } from './container-config.ts'
 import type { ContainerInfo, Executor, ExitStatus } from './executor/executor.ts'
+import { reachFaultPoint } from './fault-points.ts'
 import type { ProbeSlots } from './health/probe-slots.ts'
 import type { ImageSource } from './image-source.ts'
 import { requireSctp } from './kernel-sctp.ts'
@@ -217,6 +219,7 @@ export class TaskDriver {
         return this.#stop(signal)
       case 'remove':
         await this.#deps.executor.remove(this.id)
+        reachFaultPoint('task.removed')
         return this.#setContainer({ kind: 'absent' })
       case 'idle':
       case 'forget':
@@ -439,6 +442,7 @@ export class TaskDriver {
     const fields = { taskId: this.id, serviceId: this.#wanted?.task.serviceId, state, err }
     this.#deps.log[err === '' ? 'debug' : 'warn'](fields, 'task moved on')
     await this.#deps.onStatus(this.#status)
+    reachFaultPoint(`status.${taskStateName(state)}`)
     this.#announce()
   }
 

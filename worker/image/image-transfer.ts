@@ -15,24 +15,34 @@ export interface Transfer {
   close(): Promise<void>
 }
 
-/** Marks on disk that a transfer is under way, so that a crash is noticed. */
+/** Marks on disk that a transfer is under way, so that a crash is noticed. A failure leaves nothing. */
 export async function openTransfer(store: ImageStore, token: string): Promise<Transfer> {
   const { stateDir, runDir } = store.paths
   const mark = `${stateDir}/transfers/${token}`
   const tmpDir = `${stateDir}/tmp/${token}`
   const authDir = `${runDir}/auth-${token}`
-  await writeDurable(mark, await bootId())
-  await mkdir(tmpDir, { recursive: true, mode: 0o700 })
-  await mkdir(authDir, { recursive: true, mode: 0o700 })
-  return {
-    tmpDir,
-    authDir,
-    close: async () => {
-      await rm(tmpDir, { recursive: true, force: true })
-      await rm(authDir, { recursive: true, force: true })
-      await rm(mark, { force: true })
-    },
+  const close = async (): Promise<void> => {
+    await rm(tmpDir, { recursive: true, force: true })
+    await rm(authDir, { recursive: true, force: true })
+    await rm(mark, { force: true })
   }
+  try {
+    await writeDurable(mark, await bootId())
+    await mkdir(tmpDir, { recursive: true, mode: 0o700 })
+    await mkdir(authDir, { recursive: true, mode: 0o700 })
+  } catch (err) {
+    await close()
+    throw err
+  }
+  return { tmpDir, authDir, close }
+}
+
+/** What a full disk makes of `what` ("cannot pull NAME") is RESOURCE_EXHAUSTED; any other failure stays as it is. */
+export function ofFullDisk(what: string, err: unknown): unknown {
+  const code = err instanceof Error && 'code' in err ? err.code : undefined
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return err
+  const text = `${what}: no space left on this host's disk`
+  return new SwarmError('RESOURCE_EXHAUSTED', text, { cause: err })
 }
 
 /** Makes what the tool just wrote count: all data to disk, then the mark. Errors: INTERNAL. */

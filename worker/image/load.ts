@@ -7,7 +7,13 @@ import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { PullProgress } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
-import { finishTransfer, fullNames, openTransfer, type Transfer } from './image-transfer.ts'
+import {
+  finishTransfer,
+  fullNames,
+  ofFullDisk,
+  openTransfer,
+  type Transfer,
+} from './image-transfer.ts'
 import { familiarReference, parseReference } from './reference.ts'
 import { lastLine } from './registry-manifest.ts'
 import type { StoredImage } from './store-index.ts'
@@ -37,7 +43,7 @@ export async function loadArchive(
   random: Random,
   request: LoadRequest,
 ): Promise<readonly StoredImage[]> {
-  return store.lock.shared(async () => {
+  const loading = store.lock.shared(async () => {
     const transfer = await openTransfer(store, newId(random))
     try {
       const path = `${transfer.tmpDir}/archive.tar`
@@ -53,6 +59,9 @@ export async function loadArchive(
       await transfer.close()
     }
   }, request.signal)
+  return loading.catch((err: unknown) => {
+    throw ofFullDisk('cannot load the archive', err)
+  })
 }
 
 async function loadImage(

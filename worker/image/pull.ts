@@ -8,7 +8,7 @@ import { childController } from '../../proto/lib/lifecycle.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
-import { finishTransfer, openTransfer } from './image-transfer.ts'
+import { finishTransfer, ofFullDisk, openTransfer } from './image-transfer.ts'
 import {
   familiarReference,
   fullName,
@@ -89,6 +89,9 @@ export class Puller {
     const shared = { ...request, signal: controller.signal, progress }
     const done = this.#options.store.lock
       .shared(() => this.#pullNow(shared), controller.signal)
+      .catch((err: unknown) => {
+        throw ofFullDisk(`cannot pull ${familiarReference(request.reference)}`, err)
+      })
       .finally(() => this.#flights.delete(key))
     // Whoever waits sees the failure; with nobody left it concerns nobody.
     done.catch(() => {})

@@ -9,6 +9,7 @@ import type {
   NetworkAttachment,
   RestoredAttachment,
 } from '../executor/network-attacher.ts'
+import { reachFaultPoint } from '../fault-points.ts'
 import { takeAddress } from './address-pool.ts'
 import { containerLines, endpointItems } from './desired-kernel.ts'
 import { isFirewallDoor } from './doors.ts'
@@ -53,8 +54,11 @@ export async function attachContainer(
   // From here to the journal there is no await: two attachments never get the same address or port.
   const endpoints = reserve(deps, request, { netns, plans, view })
   try {
+    reachFaultPoint('attach.reserved')
     for (const endpoint of endpoints) await connectEndpoint(deps, endpoint)
+    reachFaultPoint('attach.interface')
     for (const endpoint of endpoints) await publish(deps.kernel, endpoint)
+    reachFaultPoint('attach.ports')
     signal.throwIfAborted()
   } catch (err) {
     throw await undo(deps, request, signal.aborted ? cancelled(request, err) : err)

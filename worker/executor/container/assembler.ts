@@ -4,6 +4,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import { newId } from '../../../proto/lib/ids.ts'
 import type { Random } from '../../../proto/lib/random.ts'
+import { reachFaultPoint } from '../../fault-points.ts'
 import type { ImageStore, LowerLayers } from '../../image/image-store.ts'
 import type { ImageConfig, StoredImage } from '../../image/store-index.ts'
 import type { ImageFolder, VolumeStore } from '../../volume/volume-store.ts'
@@ -112,6 +113,7 @@ export class Assembler {
       writeFile(`${paths.etcDir}/hostname`, `${containerHostname(config)}\n`),
       writeEtcFiles(config, paths, undefined),
     ])
+    reachFaultPoint('create.bundle')
     return { layers, seccomp: wish, groupFiles }
   }
 
@@ -173,6 +175,7 @@ export class Assembler {
       ...(isAnonymous && { containerId: request.config.id }),
       ...(mount.isSlots === true && { isSlots: true }),
     })
+    reachFaultPoint('create.volume')
     if (mount.subpath === undefined || mount.subpath === '') return path
     if (Object.keys(mount.options ?? {}).length > 0) throw noSubpath(name)
     const inside = await resolveInRoot(path, mount.subpath)

@@ -2,6 +2,7 @@
 // even when an earlier one failed, and may be repeated.
 import { rm, unlink } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
+import { reachFaultPoint } from '../../fault-points.ts'
 import type { VolumeStore } from '../../volume/volume-store.ts'
 import type { NetworkAttacher } from '../network-attacher.ts'
 import type { SpawnHelper } from '../spawn/spawn-helper.ts'
@@ -25,17 +26,17 @@ const sigkill = 9
 /** After its end: network, runtime state and cgroups. Log and record stay. Errors: INTERNAL. */
 export async function releaseContainer(tools: CleanupTools, container: Container): Promise<void> {
   const { paths } = container
-  await allOf(`release of container ${container.id}`, [
-    () => container.save('disk'),
+  await allOf('release', container.id, [
+    ['record', () => container.save('disk')],
     // Not before the record holds what it says.
-    () => unlink(paths.exitPath).catch(ignoreAbsent),
-    () => detach(tools, container),
-    () => tools.runtime.delete(container.id),
+    ['exit-file', () => unlink(paths.exitPath).catch(ignoreAbsent)],
+    ['network', () => detach(tools, container)],
+    ['runtime', () => tools.runtime.delete(container.id)],
     // Secrets among them: nobody reads them any more.
-    () => rm(paths.filesDir, { recursive: true, force: true }),
+    ['files', () => rm(paths.filesDir, { recursive: true, force: true })],
     // Where the runtime has lost its own notes.
-    () => removeEmptyCgroups(tools.cgroups, paths.cgroupPath),
-    () => tools.volumes.release(volumesOf(container.record)),
+    ['cgroups', () => removeEmptyCgroups(tools.cgroups, paths.cgroupPath)],
+    ['volumes', () => tools.volumes.release(volumesOf(container.record))],
   ])
 }
 
@@ -43,21 +44,27 @@ export async function releaseContainer(tools: CleanupTools, container: Container
 export async function destroyContainer(tools: CleanupTools, container: Container): Promise<void> {
   const { paths, record } = container
   if (record.process !== undefined) signalProcess(record.process, sigkill)
-  await allOf(`removal of container ${container.id}`, [
-    () => tools.runtime.delete(container.id),
-    () => detach(tools, container),
-    async () => {
-      const result = await tools.helper.spawn(
-        ['rm', '-rf', '--one-file-system', '--', paths.diskDir, paths.bundleDir, paths.runtimeDir],
-        { timeoutMs: removeTimeoutMs },
-      )
-      if (result.code !== 0) throw new Error(result.stderr.trim())
-    },
-    () => rm(paths.exitPath, { force: true }),
-    () => removeEmptyCgroups(tools.cgroups, paths.cgroupPath),
-    () => tools.volumes.release(volumesOf({ ...record, anonymousVolumes: [] })),
-    ...record.anonymousVolumes.map((name) => () => tools.volumes.remove(name)),
+  const anonymous = record.anonymousVolumes.map(
+    (name): Step => ['anonymous-volume', () => tools.volumes.remove(name)],
+  )
+  await allOf('destroy', container.id, [
+    ['runtime', () => tools.runtime.delete(container.id)],
+    ['network', () => detach(tools, container)],
+    ['folders', () => removeFolders(tools, paths)],
+    ['exit-file', () => rm(paths.exitPath, { force: true })],
+    ['cgroups', () => removeEmptyCgroups(tools.cgroups, paths.cgroupPath)],
+    ['volumes', () => tools.volumes.release(volumesOf({ ...record, anonymousVolumes: [] }))],
+    ...anonymous,
   ])
+}
+
+async function removeFolders(
+  { helper }: CleanupTools,
+  { diskDir, bundleDir, runtimeDir }: Container['paths'],
+): Promise<void> {
+  const argv = ['rm', '-rf', '--one-file-system', '--', diskDir, bundleDir, runtimeDir]
+  const result = await helper.spawn(argv, { timeoutMs: removeTimeoutMs })
+  if (result.code !== 0) throw new Error(result.stderr.trim())
 }
 
 function detach({ network }: CleanupTools, container: Container): Promise<void> {
@@ -66,18 +73,24 @@ function detach({ network }: CleanupTools, container: Container): Promise<void> 
     : Promise.resolve()
 }
 
-async function allOf(what: string, steps: readonly (() => Promise<void>)[]): Promise<void> {
+type Step = readonly [name: string, run: () => Promise<void>]
+
+const words = { release: 'release', destroy: 'removal' } as const
+
+async function allOf(kind: keyof typeof words, id: string, steps: readonly Step[]): Promise<void> {
   const failures: unknown[] = []
-  for (const step of steps) {
+  for (const [name, run] of steps) {
     try {
-      await step()
+      await run()
     } catch (err) {
       failures.push(err)
     }
+    reachFaultPoint(`${kind}.${name}`)
   }
   const [first] = failures
   if (first === undefined) return
   const reason = first instanceof Error ? first.message : String(first)
+  const what = `${words[kind]} of container ${id}`
   throw new SwarmError('INTERNAL', `${what} is incomplete and will be tried again: ${reason}`, {
     cause: new AggregateError(failures),
   })

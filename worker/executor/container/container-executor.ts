@@ -6,6 +6,7 @@ import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
 import { Semaphore } from '../../../proto/lib/semaphore.ts'
+import { reachFaultPoint } from '../../fault-points.ts'
 import type { Images, ImageUser } from '../../image/images.ts'
 import type {
   ContainerConfig,
@@ -144,6 +145,7 @@ export class ContainerExecutor implements Executor {
       options.stopSignal === undefined ? record.stopSignal : parseSignal(options.stopSignal)
     if (record.exit === undefined && record.phase === 'started') {
       signalProcess(container.process, stopSignal)
+      reachFaultPoint('stop.signalled')
       await this.#exitWithin(container, options.graceMs ?? record.stopGraceMs)
     }
     return this.#killAndWait(container)
@@ -324,8 +326,11 @@ export class ContainerExecutor implements Executor {
       imageHealth: health,
       imagePorts: ports,
     })
+    reachFaultPoint('create.image')
     await mkdir(paths.diskDir, { mode: 0o711 })
+    reachFaultPoint('create.disk-folder')
     mkdirSync(paths.bundleDir, { mode: 0o711 })
+    reachFaultPoint('create.bundle-folder')
     await container.save('memory')
     const {
       layers,
@@ -350,6 +355,7 @@ export class ContainerExecutor implements Executor {
     await writeGroupFiles(groupFiles)
     this.#identify(container, pid)
     await this.#attach(container, signal)
+    reachFaultPoint('create.attached')
     goOn()
     container.update({ phase: 'created' })
     await Promise.all([container.save('disk'), seccomp.learn(filter, config.id)])

@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events'
 import { SwarmError } from '../../../proto/errors.ts'
 import { invariant } from '../../../proto/lib/assert.ts'
+import { reachFaultPoint } from '../../fault-points.ts'
 import type { ContainerInfo, ContainerState, ExitStatus } from '../executor.ts'
 import type { ContainerPaths } from './paths.ts'
 import type { ProcessIdentity } from './processes.ts'
@@ -62,6 +63,7 @@ export class Container {
         id: this.id,
       },
     )
+    if (change.exit !== undefined) reachFaultPoint('stop.ended')
     this.#record = { ...this.#record, ...change }
     if (change.exit !== undefined) this.#ended.abort()
   }
@@ -70,8 +72,10 @@ export class Container {
   save(where: 'memory' | 'disk'): Promise<void> {
     const write = async (): Promise<void> => {
       writeRecordInMemory(this.paths.recordPath, this.#record)
+      reachFaultPoint(`record.${this.#record.phase}`)
       if (where === 'disk') {
         await writeRecord(this.paths.diskRecordPath, withoutSecrets(this.#record))
+        reachFaultPoint(`record.${this.#record.phase}.disk`)
       }
     }
     const saved = this.#saving.then(write)

@@ -4,6 +4,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
+import { reachFaultPoint } from '../../fault-points.ts'
 import type { LowerLayers } from '../../image/image-store.ts'
 import type { SpawnHelper, SpawnOptions, SpawnResult } from '../spawn/spawn-helper.ts'
 import type { CgroupVersion } from './cgroups.ts'
@@ -24,6 +25,8 @@ export interface OciRuntimeOptions {
   readonly log: Logger
   /** How long a creation may take. */
   readonly createTimeoutMs: number
+  /** How long any other command of the runtime may take. */
+  readonly commandTimeoutMs: number
 }
 
 export interface CreateRequest {
@@ -34,8 +37,6 @@ export interface CreateRequest {
   readonly keepsLog: boolean
   readonly openStdin: boolean
 }
-
-const commandTimeoutMs = 30_000
 
 /**
  * What conmon runs as its runtime, in a mount namespace made for it: mounts the container's root there and only then
@@ -73,7 +74,7 @@ export class OciRuntime {
     const { runtimePath, helper, createTimeoutMs } = this.#options
     const { paths, layers } = request
     const lower = layers.lowers.join(':')
-    const result = await helper.spawn(this.#conmonArgv(request), {
+    const creation = helper.spawn(this.#conmonArgv(request), {
       timeoutMs: createTimeoutMs,
       syncPipe: true,
       signal,
@@ -91,6 +92,9 @@ export class OciRuntime {
         [rootfsVariable]: paths.rootfsDir,
       },
     })
+    reachFaultPoint('runtime.create.asked')
+    const result = await creation
+    reachFaultPoint('runtime.create')
     const { data = 0, message } = syncLine(result)
     if (data > 0) return data
     // Nobody said that it is over: conmon and what it runs may be at it still.
@@ -102,10 +106,11 @@ export class OciRuntime {
     throw runtimeError(`creation of container ${request.id}`, message ?? result.stderr)
   }
 
-  /** Errors: INVALID_ARGUMENT, INTERNAL. */
+  /** Errors: INVALID_ARGUMENT, DEADLINE_EXCEEDED, INTERNAL. */
   async start(id: string): Promise<void> {
     const result = await this.#runtime(['start', id])
-    if (result.code !== 0) throw runtimeError(`start of container ${id}`, result.stderr)
+    reachFaultPoint('runtime.start')
+    if (result.code !== 0) throw this.#failure(`start of container ${id}`, result)
   }
 
   /** Runs the process of that file in a running container, noting its number in another. Never rejects. */
@@ -120,11 +125,11 @@ export class OciRuntime {
     return helper.spawn([runtimePath, '--root', host.runtimeDir, ...exec], options)
   }
 
-  /** Forgets it, with its cgroups; kills what is left of it. A no-op on an unknown one. Errors: INTERNAL. */
+  /** Forgets it, with its cgroups; kills what is left of it. A no-op on an unknown one. Errors: DEADLINE_EXCEEDED, INTERNAL. */
   async delete(id: string): Promise<void> {
     const result = await this.#runtime(['delete', '--force', id])
     if (result.code === 0 || /does not exist|No such file/i.test(result.stderr)) return
-    throw runtimeError(`removal of container ${id}`, result.stderr)
+    throw this.#failure(`removal of container ${id}`, result)
   }
 
   /** Undefined when the runtime does not know it. */
@@ -143,10 +148,20 @@ export class OciRuntime {
   }
 
   #runtime(args: readonly string[]): Promise<SpawnResult> {
-    const { runtimePath, host, helper } = this.#options
-    return helper.spawn([runtimePath, '--root', host.runtimeDir, ...args], {
-      timeoutMs: commandTimeoutMs,
-    })
+    const { runtimePath, host, helper, commandTimeoutMs } = this.#options
+    const argv = [runtimePath, '--root', host.runtimeDir, ...args]
+    const result = helper.spawn(argv, { timeoutMs: commandTimeoutMs })
+    reachFaultPoint(`runtime.${args[0]}.asked`)
+    return result
+  }
+
+  #failure(what: string, { cutShort, stderr }: SpawnResult): SwarmError {
+    if (cutShort !== 'timeout') return runtimeError(what, stderr)
+    return new SwarmError(
+      'DEADLINE_EXCEEDED',
+      `${what} was ended: the runtime did not finish it within ${this.#options.commandTimeoutMs / 1000} s; ` +
+        'the disk or the kernel of this host may hang (see dmesg)',
+    )
   }
 
   #conmonArgv({ id, paths, tty, openStdin, keepsLog }: CreateRequest): readonly string[] {

@@ -37,6 +37,8 @@ export interface OpenExecutorOptions {
   readonly runtimePath?: string
   /** A creation that takes longer is ended; default 60,000. */
   readonly createTimeoutMs?: number
+  /** Any other command of the runtime that takes longer is ended; default 30,000. */
+  readonly commandTimeoutMs?: number
   /** Default 10 MB, 3 files. */
   readonly logLimits?: LogLimits
   /** Default: the first that the host has. */
@@ -60,6 +62,7 @@ export interface OpenedExecutor {
 const defaultLogLimits: LogLimits = { bytesMax: 10_000_000, filesMax: 3 }
 const creationsMax = 4
 const defaultCreateTimeoutMs = 60_000
+const defaultCommandTimeoutMs = 30_000
 const initPaths = [
   '/usr/bin/catatonit',
   '/usr/libexec/podman/catatonit',
@@ -153,6 +156,7 @@ async function compose(
     clock: options.clock,
     log: options.log,
     createTimeoutMs: options.createTimeoutMs ?? defaultCreateTimeoutMs,
+    commandTimeoutMs: options.commandTimeoutMs ?? defaultCommandTimeoutMs,
   })
   const seccomp = new SeccompCache({
     profilePath: seccompProfilePath,
