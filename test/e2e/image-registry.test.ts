@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { chainText } from '../../proto/lib/error-chain.ts'
 import { createImagesEngine, type ImageProgress } from '../../worker/engine/images.ts'
 import type { RegistryAuth } from '../../worker/executor/executor.ts'
+import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { createExecutorHost, loadImage, never } from '../support/executor-host.ts'
 import { type Fault, noFault, startFaultyRegistry } from '../support/faulty-registry.ts'
@@ -146,4 +147,32 @@ t.test('what a registry answers is told', async (t) => {
   t.same(await leftovers(), [])
   registry.fail(noFault)
   t.match(await images.pull(`${name}:1`, {}), { reference: `${name}:1` }, 'then it is whole')
+})
+
+t.test('mirrors are asked before the registry, which is asked when they fail', async (t) => {
+  const mirror = await startFaultyRegistry()
+  t.teardown(() => mirror.close())
+  const registry = await startFaultyRegistry()
+  t.teardown(() => registry.close())
+  await mirror.push(await busyboxImage({ name: 'x/y:1', env: ['FROM=mirror'] }), 'team/app:1')
+  await registry.push(await busyboxImage({ name: 'x/y:1', env: ['FROM=registry'] }), 'team/app:1')
+  const registryMirrors = [
+    parseMirror(`127.0.0.1:1=http://${mirror.address}`),
+    parseMirror(`${registry.address}=http://${mirror.address}`),
+  ]
+  const host = await createExecutorHost()
+  t.teardown(() => host.dispose())
+  const { images } = await host.open({ insecureRegistries: [registry.address], registryMirrors })
+  const envOf = async (reference: string): Promise<string | undefined> => {
+    const { id } = await images.pull(reference, {})
+    return (await images.store.config(await images.store.get(id))).env.at(-1)
+  }
+  t.equal(await envOf('127.0.0.1:1/team/app:1'), 'FROM=mirror', 'the registry itself is not there')
+  t.same(
+    (await images.list()).flatMap(({ names }) => names),
+    ['127.0.0.1:1/team/app:1'],
+  )
+  mirror.fail(() => ({ kind: 'refused', status: 503, words: 'UNAVAILABLE: in maintenance' }))
+  t.equal(await envOf(`${registry.address}/team/app:1`), 'FROM=registry')
+  t.match(await failure(images.pull('127.0.0.1:1/team/none:1', {})), { code: 'UNAVAILABLE' })
 })
