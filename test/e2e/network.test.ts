@@ -13,7 +13,7 @@ import { createBench, eventually, type FakeContainer, type NetnsBench } from '..
 
 const hostAddress = '10.77.0.1'
 const clientAddress = '10.77.0.2'
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const never = new AbortController().signal
 

@@ -1,10 +1,6 @@
 // Tasks that come and go on three nodes while rows are deleted by hand: no payload ever reaches the wrong task, and the
 // kernel equals the desired state soon after the last damage, with nobody asking for it. SEED=N repeats a run.
-import type { ChildProcess } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t from 'tap'
-import { runCommand } from '../../proto/lib/command.ts'
 import { randomInt, seededRandom } from '../../proto/lib/random.ts'
 import type { TaskEndpoint } from '../../proto/objects/overlay.ts'
 import { eventually } from '../support/netns.ts'
@@ -15,6 +11,7 @@ import {
   type OverlayContainer,
   type OverlayWorld,
 } from '../support/overlay-world.ts'
+import { probeIn, serve } from '../support/talk.ts'
 
 t.setTimeout(300_000)
 
@@ -27,20 +24,24 @@ interface Life {
   readonly endpoint: TaskEndpoint
   readonly address: string
   readonly container: OverlayContainer
-  readonly server: ChildProcess
 }
+
+const port = 9
+/** While tasks come and go an answer may be lost; in the end it may be late only. */
+const briefMs = 500
+const patienceMs = 30_000
 
 class Churn {
   readonly world: OverlayWorld
-  readonly wrong: string
   readonly clients: readonly OverlayContainer[]
+  /** What arrived at others than it was meant for. */
+  readonly wrong: string[] = []
   lives: readonly Life[] = []
   answered = 0
   #count = 0
 
-  constructor(world: OverlayWorld, wrong: string, clients: readonly OverlayContainer[]) {
+  constructor(world: OverlayWorld, clients: readonly OverlayContainer[]) {
     this.world = world
-    this.wrong = wrong
     this.clients = clients
   }
 
@@ -57,33 +58,37 @@ class Churn {
     const id = `t.${this.#count}`
     const networks = [[1, `${address}/24`]] as const
     const container = await joinNetworks(this.world, { id, on, networks })
-    const server = this.world.bench.daemon([
-      ...[...container.process.enter, 'socat', 'UDP4-RECVFROM:9,fork'],
-      `SYSTEM:read line; [ "$line" = ${id} ] || echo "$line at ${id}" >>${this.wrong}; echo ${id}`,
-    ])
+    await serve(container.process.enter, `udp:${port}`, id)
     const endpoint = aTaskEndpoint(id, on, [address])
-    await this.tell([...this.lives, { endpoint, address, container, server }])
+    await this.tell([...this.lives, { endpoint, address, container }])
   }
 
   async end(life: Life): Promise<void> {
     await this.tell(this.lives.filter((other) => other !== life))
-    // All of a container ends at once.
-    const ended = new Promise((resolve) => life.server.once('exit', resolve))
-    life.server.kill('SIGKILL')
-    await Promise.all([ended, life.container.process.kill()])
+    await this.hear(life)
+    await life.container.process.kill()
     await life.container.node.network.detach(life.container.id)
   }
 
-  /** Each client asks each task; what is answered is counted, what arrives elsewhere is written down there. */
-  async probe(): Promise<void> {
+  /** Looks what arrived at the task. */
+  async hear({ container, endpoint }: Life): Promise<void> {
+    const heard = await (await probeIn(container.process.enter)).heard()
+    const others = heard.filter((words) => words !== endpoint.taskId)
+    this.wrong.push(...others.map((words) => `${words} at ${endpoint.taskId}`))
+  }
+
+  /** Each client asks each task, in its name; what is answered is counted. */
+  async probe(withinMs: number): Promise<void> {
     const lives = this.lives
-    const tries = this.clients.flatMap(({ process }) =>
-      lives.map(async ({ address, endpoint }) => {
-        const argv = [...process.enter, 'socat', '-t0.3', '-T0.5', '-', `UDP4:${address}:9`]
-        const { stdout } = await runCommand(argv, { input: `${endpoint.taskId}\n` })
-        if (stdout.trim() === endpoint.taskId) this.answered += 1
-      }),
-    )
+    const tries = this.clients.map(async ({ process }) => {
+      const probe = await probeIn(process.enter)
+      const questions = lives.map(({ address, endpoint }) => {
+        return { kind: 'udp', to: address, port, words: endpoint.taskId } as const
+      })
+      const answers = await probe.ask(questions, withinMs)
+      const right = answers.filter((text, at) => text.split(' ')[0] === lives[at]?.endpoint.taskId)
+      this.answered += right.length
+    })
     await Promise.all(tries)
   }
 }
@@ -108,15 +113,13 @@ t.test('tasks come and go, rows are lost, and no payload goes astray', async (t)
       return running
     })
   }
-  const wrong = join(world.bench.dir, 'wrong')
-  await writeFile(wrong, '')
   await world.tell([aView(aNetwork(1))])
   const clients = await Promise.all(
     [1, 2, 3].map((on) =>
       joinNetworks(world, { id: `c.${on}`, on, networks: [[1, `10.1.0.1${on}/24`]] }),
     ),
   )
-  const churn = new Churn(world, wrong, clients)
+  const churn = new Churn(world, clients)
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
   t.comment(`SEED=${seed}`)
   const random = seededRandom(seed)
@@ -138,25 +141,26 @@ t.test('tasks come and go, rows are lost, and no payload goes astray', async (t)
       await world.bench.attempt(pick(world.nodes).dataPlane, ['sh', '-c', pick(damages)])
     }
     await change
-    if (step % 3 === 0) await churn.probe()
+    if (step % 3 === 0) await churn.probe(briefMs)
   }
   let found: readonly string[] = []
   const isWhole = async (): Promise<boolean> => {
     found = (await Promise.all(world.nodes.map(({ network }) => network.audit()))).flat()
     return found.length === 0
   }
-  await eventually(isWhole, 'whole again', 20_000).catch(() => {})
+  await eventually(isWhole, 'whole again', 60_000).catch(() => {})
   const device = ['ip', '-o', 'link', 'show', 'vx100001']
   const [numberBefore] = (await world.bench.run(world.node(1).dataPlane, device)).split(':')
   await world.bench.run(world.node(1).dataPlane, ['ip', 'link', 'del', 'vx100001'])
-  await eventually(isWhole, 'every kernel is as it should be', 10_000).catch(() => {})
+  await eventually(isWhole, 'every kernel is as it should be', 60_000).catch(() => {})
   t.same(found, [], 'every kernel is as it should be')
   // Healing may be quicker than any look at the damage.
   const [numberAfter] = (await world.bench.run(world.node(1).dataPlane, device)).split(':')
   t.not(numberAfter, numberBefore, 'the device was made anew')
   const before = churn.answered
-  await churn.probe()
+  await churn.probe(patienceMs)
   t.equal(churn.answered - before, 3 * churn.lives.length, 'each task answers each client')
   t.ok(before > 0)
-  t.equal(await readFile(wrong, 'utf8'), '', 'nothing went astray')
+  await Promise.all(churn.lives.map((life) => churn.hear(life)))
+  t.same(churn.wrong, [], 'nothing went astray')
 })

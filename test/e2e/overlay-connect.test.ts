@@ -6,13 +6,12 @@ import type { NodeNetwork } from '../../worker/network/node-network.ts'
 import { aNetwork, aTaskEndpoint, aView } from '../support/overlay-builders.ts'
 import {
   anOverlayWorld,
-  ask,
   joinNetworks,
   type OverlayContainer,
   type OverlayWorld,
   pings,
-  serve,
 } from '../support/overlay-world.ts'
+import { ask, serve } from '../support/talk.ts'
 
 t.setTimeout(300_000)
 const never = new AbortController().signal
@@ -66,8 +65,7 @@ t.test(
     const other = await joinNetworks(world, { id: 's.2', on: 2, networks: [[1, '10.1.0.12']] })
     const addresses = ['10.2.0.12', 'fd00:2::12']
     const peer = await joinNetworks(world, { id: 'q2.1', on: 2, networks: [[2, ...addresses]] })
-    for (const { process, id } of [own, other, peer])
-      await serve(world, process.enter, 'tcp:80', id)
+    for (const { process, id } of [own, other, peer]) await serve(process.enter, 'tcp:80', id)
     const before = await inside(world, own, 'ip', 'route')
     const { network } = world.node(1)
     t.equal(await pings(own.process.enter, '10.2.0.12'), false, 'another network')

@@ -3,7 +3,8 @@
 import t from 'tap'
 import { TraceEnd, type TraceLegRequest } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
 import { aNetwork, aServiceEndpoint, aTaskEndpoint, aView } from '../support/overlay-builders.ts'
-import { anOverlayWorld, joinNetworks, serve } from '../support/overlay-world.ts'
+import { anOverlayWorld, joinNetworks } from '../support/overlay-world.ts'
+import { serve } from '../support/talk.ts'
 
 t.setTimeout(120_000)
 
@@ -31,7 +32,7 @@ t.test('nodes name what differs, and follow a packet through their kernels', asy
   const here = await join('web.1', 1, 1, '10.1.0.12')
   const there = await join('web.2', 2, 1, '10.1.0.13')
   await join('other.1', 1, 2, '10.2.0.11')
-  for (const { id, process } of [here, there]) await serve(world, process.enter, 'tcp:80', id)
+  for (const { id, process } of [here, there]) await serve(process.enter, 'tcp:80', id)
   const { dataPlane, network } = world.node(1)
   const probe = { $case: 'taskId', value: 'probe.1' } as const
   const leg = async (destination: string, port = 80, from: TraceLegRequest['from'] = probe) => {

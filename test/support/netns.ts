@@ -40,7 +40,11 @@ export async function createBench(): Promise<NetnsBench> {
   const children: ChildProcess[] = []
   const start = (argv: readonly string[]): ChildProcess => {
     // Nothing outlives a test that is killed.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], { stdio: 'ignore' })
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], {
+      stdio: 'ignore',
+      detached: true,
+    })
+    child.once('exit', () => killGroup(child.pid))
     children.push(child)
     return child
   }
@@ -94,6 +98,15 @@ function stop(child: ChildProcess): Promise<void> {
     child.once('exit', () => resolve())
     child.kill('SIGKILL')
   })
+}
+
+/** What a process forked, right when it ends: later the number may be another one's. */
+function killGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, 'SIGKILL')
+  } catch {
+    // All of it has ended.
+  }
 }
 
 /** Waits until the condition holds; a condition that throws does not hold yet. Fails after `withinMs`. */

@@ -1,6 +1,5 @@
 // Three nodes on one LAN, each with its own network and data plane, and a client beside them: for end-to-end tests of the
 // overlay. Node N is 10.99.0.N (and fd99::N); the state all are told is made by hand with overlay-builders.ts.
-import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -13,8 +12,9 @@ import type { NetworkView, NodePath } from '../../proto/objects/overlay.ts'
 import type { HostPort, NetworkAttachment } from '../../worker/executor/network-attacher.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
 import { NodeConditions } from '../../worker/node-conditions.ts'
-import { createBench, eventually, type FakeContainer, type NetnsBench } from './netns.ts'
+import { createBench, type FakeContainer, type NetnsBench } from './netns.ts'
 import { aPath } from './overlay-builders.ts'
+import { endTalks, endTalksIn } from './talk.ts'
 
 export const clientAddress = '10.99.0.100'
 export const clientAddress6 = 'fd99::100'
@@ -72,6 +72,7 @@ export async function createOverlayWorld(options: WorldOptions = {}): Promise<Ov
   const nodes: OverlayNode[] = []
   const networks: NodeNetwork[] = []
   const dispose = async (): Promise<void> => {
+    await endTalks()
     for (const { network } of nodes) await network.purge()
     for (const network of networks) network.close()
     await bench.dispose()
@@ -193,7 +194,11 @@ export async function joinNetworks(
   world: OverlayWorld,
   { id, on, networks, ports = [] }: Joining,
 ): Promise<OverlayContainer> {
-  const process = await world.bench.container()
+  const made = await world.bench.container()
+  const kill = async (): Promise<void> => {
+    await Promise.all([made.kill(), endTalksIn(made.enter)])
+  }
+  const process = { ...made, kill }
   const node = world.node(on)
   const endpoints = networks.map(([network, ...addresses]) => ({
     networkId: `net${network}`,
@@ -207,86 +212,12 @@ export async function joinNetworks(
 
 export const inNs = (file: string): readonly string[] => ['nsenter', `--net=${file}`, '--']
 
-export type Transport = 'tcp' | 'udp'
-
-/** A server that answers each connection or datagram with its own name and the address of its client. */
-export async function serve(
-  { bench }: OverlayWorld,
-  enter: readonly string[],
-  where: `${Transport}:${number}`,
-  name: string,
-): Promise<ChildProcess> {
-  const [protocol, number] = where.split(':')
-  const port = Number(number)
-  const listen = protocol === 'tcp' ? 'TCP6-LISTEN' : 'UDP6-RECVFROM'
-  // Ten ask at once, and by default five may wait.
-  const backlog = protocol === 'tcp' ? ',backlog=64' : ''
-  const server = bench.daemon([
-    ...enter,
-    'socat',
-    `${listen}:${port},fork,reuseaddr,ipv6only=0${backlog}`,
-    `SYSTEM:read line; echo ${name} $SOCAT_PEERADDR`,
-  ])
-  const hex = port.toString(16).toUpperCase().padStart(4, '0')
-  await eventually(async () => {
-    const table = await runCommand([...enter, 'cat', `/proc/net/${protocol}6`])
-    return new RegExp(`:${hex} 0+:0000 ${protocol === 'tcp' ? '0A' : '07'}`).test(table.stdout)
-  }, `a server waits on port ${port}`)
-  return server
-}
-
-/** What the server says to a client in the namespace; empty when there is no answer. */
-export async function ask(
-  enter: readonly string[],
-  protocol: Transport,
-  address: string,
-  port: number,
-): Promise<string> {
-  const family = address.includes(':') ? 6 : 4
-  const to = family === 6 ? `[${address}]` : address
-  const option = protocol === 'tcp' ? ',connect-timeout=1' : ''
-  const target = `${protocol.toUpperCase()}${family}:${to}:${port}${option}`
-  const argv = [...enter, 'socat', '-t1', '-T2', '-', target]
-  const { stdout } = await runCommand(argv, { input: 'x\n', timeoutMs: 5_000 })
-  return plain(stdout.trim())
-}
-
-/** Asks until each of the answers came, and no other did; fails after 100 tries. */
-export async function answers(
-  enter: readonly string[],
-  where: readonly [Transport, string, number],
-  expected: readonly string[],
-): Promise<readonly string[]> {
-  const seen = new Set<string>()
-  // A server that forks for each datagram is late when the machine is busy: once more, then it counts.
-  const hear = async (): Promise<string> => {
-    const answer = await ask(enter, ...where)
-    return answer === '' && !expected.includes('') ? ask(enter, ...where) : answer
-  }
-  for (let round = 0; round < 10; round++) {
-    const ten = Array.from({ length: 10 }, hear)
-    for (const answer of await Promise.all(ten)) seen.add(answer)
-    if (expected.every((answer) => seen.has(answer))) break
-  }
-  return [...seen].sort()
-}
-
-/** IPv4 addresses of an IPv6 socket as such, and IPv6 addresses in short form. */
-function plain(text: string): string {
-  return text.replace(/\[([0-9a-f:.]+)\]/g, (_, address: string) => {
-    const mapped = /^(?:0000:){5}ffff:([0-9a-f]{4}):([0-9a-f]{4})$/.exec(address)
-    if (mapped === null) return address.replace(/\b0{1,3}/g, '').replace(/:(0:)+/, '::')
-    const words = [mapped[1] ?? '', mapped[2] ?? ''].map((word) => Number.parseInt(word, 16))
-    return words.map((word) => `${word >> 8}.${word & 255}`).join('.')
-  })
-}
-
 /** Whether one echo request is answered; `bytes` is its payload. */
 export async function pings(
   enter: readonly string[],
   address: string,
   bytes = 56,
 ): Promise<boolean> {
-  const argv = [...enter, 'busybox', 'ping', '-c1', '-W1', '-s', `${bytes}`, address]
+  const argv = [...enter, 'busybox', 'ping', '-c1', '-W2', '-s', `${bytes}`, address]
   return (await runCommand(argv)).code === 0
 }

@@ -25,8 +25,6 @@ import {
 
 /** Where an image store keeps what. */
 export interface ImageStorePaths {
-  /** Where tools find registries (registries-conf.ts); absent: as the host says. */
-  readonly registriesConf?: string
   /** The containers-storage root. */
   readonly rootDir: string
   /** Its run-time folder, on tmpfs. */
@@ -208,9 +206,7 @@ export class ImageStore {
     const { tmpDir, explains = false, ...rest } = options
     const spool = tmpDir === undefined ? [] : ['--tmpdir', tmpDir]
     const debug = explains ? ['--debug'] : []
-    const { registriesConf } = this.paths
-    const conf = registriesConf === undefined ? [] : [`--registries-conf=${registriesConf}`]
-    const argv = ['skopeo', '--insecure-policy', ...debug, ...spool, ...conf, ...args]
+    const argv = ['skopeo', '--insecure-policy', ...debug, ...spool, ...args]
     const result = await this.#command(argv, rest)
     return explains ? { ...result, stderr: complaint(result, options.timeoutMs) } : result
   }

@@ -154,9 +154,7 @@ export function registryError(
   stderr: string,
   { subject, registry }: { readonly subject: string; readonly registry: string },
 ): SwarmError {
-  // What mirrors said is told; what the registry itself said decides.
-  const own = stderr.replace(/\(Mirrors also failed: .*?\]\): /, '')
-  const rule = rules.find((one) => one.pattern.test(own))
+  const rule = rules.find((one) => one.pattern.test(stderr))
   const reason = lastLine(stderr)
   if (rule === undefined) {
     const where = verb === 'pull' ? 'from' : 'to'
@@ -165,7 +163,7 @@ export function registryError(
       `cannot ${verb} ${subject} ${where} registry ${registry}: ${reason}`,
     )
   }
-  const status = statusOf(lastLine(own))
+  const status = statusOf(reason)
   const cause = new Error(status === undefined ? reason : `${reason} (HTTP ${status})`)
   const text = rule.text(subject, registry, verb)
   return new SwarmError(rule.code, text, { details: { reason }, cause })

@@ -1,5 +1,5 @@
 // A program for tests, started in the network namespace of a container or host: a server that tells its clients its name and
-// their address, and a client that asks others, many at once. Driven over standard input (protocol.ts); ends with it.
+// their address, and a client that asks others, many at once. Driven over standard input (protocol.ts), many requests at once; ends with it.
 //
 //   node probe-main.js NAME [serve]
 import { execFile } from 'node:child_process'
@@ -7,7 +7,15 @@ import { createSocket, type RemoteInfo } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
 import { connect, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
-import { type Counts, probePort, type Question, type Request, type Transfer } from './protocol.ts'
+import {
+  type Answered,
+  type Counts,
+  probePort,
+  type Question,
+  type Request,
+  type Server,
+  type Transfer,
+} from './protocol.ts'
 
 const atOnceMax = 64
 /** A datagram that nobody answered is sent again. */
@@ -20,27 +28,54 @@ const heard = new Set<string>()
 const plain = (address: string): string => address.replace(/^::ffff:/, '')
 const codeOf = (err: unknown): string => (err as NodeJS.ErrnoException).code ?? String(err)
 
-async function serve(): Promise<void> {
+type Close = () => Promise<void>
+const servers = new Map<string, Close>()
+
+function listenTcp({ port, address }: Server, own: string): Promise<Close> {
   const tcp = createServer((socket) => {
     socket.on('error', () => socket.destroy())
     socket.once('data', (data) => {
       heard.add(data.toString().trim())
-      socket.end(`${name} ${plain(socket.remoteAddress ?? '')}`)
+      socket.end(`${own} ${plain(socket.remoteAddress ?? '')}`)
     })
   })
-  const udp = createSocket({ type: 'udp6', recvBufferSize: 4 << 20, sendBufferSize: 4 << 20 })
-  udp.on('message', (data: Buffer, { port, address }: RemoteInfo) => {
+  const host = address === undefined ? {} : { host: address }
+  const close = (): Promise<void> => new Promise((resolve) => tcp.close(() => resolve()))
+  return new Promise((resolve, reject) => {
+    tcp.once('error', reject)
+    tcp.listen({ port, ...host, backlog: 511 }, () => resolve(close))
+  })
+}
+
+function listenUdp({ port, address }: Server, own: string): Promise<Close> {
+  const type = address === undefined || address.includes(':') ? 'udp6' : 'udp4'
+  const udp = createSocket({ type, recvBufferSize: 4 << 20, sendBufferSize: 4 << 20 })
+  udp.on('message', (data: Buffer, client: RemoteInfo) => {
     const [words = ''] = data.toString('latin1', 0, 200).split('\n')
     heard.add(words)
-    const answer = Buffer.from(`${name} ${plain(address)}\n`)
+    const answer = Buffer.from(`${own} ${plain(client.address)}\n`)
     // As long as the question, when that is long.
     const rest = Buffer.alloc(Math.max(0, data.length > 200 ? data.length - answer.length : 0), 'x')
-    udp.send(Buffer.concat([answer, rest]), port, address, () => {})
+    udp.send(Buffer.concat([answer, rest]), client.port, client.address, () => {})
   })
-  await Promise.all([
-    new Promise<void>((resolve) => tcp.listen({ port: probePort, backlog: 511 }, resolve)),
-    new Promise<void>((resolve) => udp.bind(probePort, resolve)),
-  ])
+  const close = (): Promise<void> => new Promise((resolve) => udp.close(() => resolve()))
+  return new Promise((resolve, reject) => {
+    udp.once('error', reject)
+    udp.bind({ port, ...(address === undefined ? {} : { address }) }, () => resolve(close))
+  })
+}
+
+const keyOf = ({ transport, port, address = '' }: Server): string =>
+  `${transport} ${address} ${port}`
+
+async function listen(server: Server, own: string): Promise<void> {
+  const start = server.transport === 'tcp' ? listenTcp : listenUdp
+  servers.set(keyOf(server), await start(server, own))
+}
+
+async function unlisten(server: Server): Promise<void> {
+  await servers.get(keyOf(server))?.()
+  servers.delete(keyOf(server))
 }
 
 /** Resolves with '' when it takes too long. */
@@ -159,8 +194,16 @@ async function each<T>(
   await Promise.all(Array.from({ length: atOnceMax }, one))
 }
 
-async function handle(request: Request): Promise<readonly string[] | Counts> {
+async function handle(request: Request): Promise<readonly string[] | Counts | 'done'> {
   if (request.op === 'heard') return [...heard]
+  if (request.op === 'listen') {
+    await listen(request.server, request.name)
+    return 'done'
+  }
+  if (request.op === 'unlisten') {
+    await unlisten(request.server)
+    return 'done'
+  }
   if (request.op === 'ask') {
     const answers: string[] = []
     const { questions, withinMs } = request
@@ -184,11 +227,18 @@ async function handle(request: Request): Promise<readonly string[] | Counts> {
 }
 
 async function main(): Promise<void> {
-  if (mode === 'serve') await serve()
-  const say = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`)
-  say('ready')
+  if (mode === 'serve') {
+    for (const transport of ['tcp', 'udp'] as const)
+      await listen({ transport, port: probePort }, name)
+  }
+  const say = (answered: Answered): boolean => process.stdout.write(`${JSON.stringify(answered)}\n`)
+  say({ id: 0, answer: 'ready' })
   for await (const line of createInterface(process.stdin)) {
-    say(await handle(JSON.parse(line) as Request))
+    const { id, ...request } = JSON.parse(line) as Request & { readonly id: number }
+    handle(request).then(
+      (answer) => say({ id, answer }),
+      (err) => say({ id, failure: String(err) }),
+    )
   }
   process.exit(0)
 }

@@ -1,7 +1,7 @@
 // The test's side of a probe: starts it in a namespace and asks it (probe-main.ts).
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import type { Counts, Question, Request } from './protocol.ts'
+import type { Answered, Counts, Question, Request, Server } from './protocol.ts'
 
 const program = new URL('./probe-main.js', import.meta.url).pathname
 const answerMs = 60_000
@@ -14,6 +14,10 @@ export interface Probe {
   ask(questions: readonly Question[], withinMs?: number): Promise<readonly string[]>
   many(question: Question, times: number): Promise<Counts>
   heard(): Promise<readonly string[]>
+  /** A server more; resolves when it waits. Errors: the port is taken. */
+  listen(server: Server, name: string): Promise<void>
+  /** Resolves when the port is free again. */
+  unlisten(server: Server): Promise<void>
   end(): Promise<void>
 }
 
@@ -31,11 +35,11 @@ export async function startProbe(
   // Nothing outlives a test that is killed.
   const argv = ['--pdeathsig', 'KILL', ...enter, process.execPath, program, name, mode]
   const child = spawn('setpriv', argv, { stdio: ['pipe', 'pipe', 'inherit'] })
-  const waiting: ((line: string | undefined) => void)[] = []
-  const next = (): Promise<string | undefined> => new Promise((resolve) => waiting.push(resolve))
+  const waiting = new Map<number, (answered: Answered) => void>()
   const ended = new Promise<void>((resolve) => {
     const end = (): void => {
-      for (const settle of waiting.splice(0)) settle(undefined)
+      for (const [id, settle] of waiting) settle({ id, failure: 'it has ended' })
+      waiting.clear()
       resolve()
     }
     child.once('error', end)
@@ -48,26 +52,37 @@ export async function startProbe(
   running.add(kill)
   void ended.then(() => running.delete(kill))
   child.stdin.on('error', () => {})
-  createInterface(child.stdout).on('line', (line) => waiting.shift()?.(line))
-  const receive = async (what: string): Promise<string> => {
-    const tooLate = new Promise<undefined>((resolve) => {
-      const timer = setTimeout(() => resolve(undefined), answerMs)
+  createInterface(child.stdout).on('line', (line) => {
+    const answered = JSON.parse(line) as Answered
+    waiting.get(answered.id)?.(answered)
+  })
+  const receive = (id: number, what: string): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const settle = (answered: Answered): void => {
+        clearTimeout(timer)
+        waiting.delete(id)
+        if ('answer' in answered) resolve(answered.answer)
+        else reject(new Error(`the probe ${name} does not answer: ${what}: ${answered.failure}`))
+      }
+      const timer = setTimeout(() => settle({ id, failure: 'it takes too long' }), answerMs)
       timer.unref()
+      waiting.set(id, settle)
     })
-    const line = await Promise.race([next(), tooLate])
-    if (line === undefined) throw new Error(`the probe ${name} does not answer: ${what}`)
-    return line
+  let last = 0
+  const call = <T>(request: Request): Promise<T> => {
+    last += 1
+    const answered = receive(last, request.op)
+    child.stdin.write(`${JSON.stringify({ id: last, ...request })}\n`)
+    return answered as Promise<T>
   }
-  const call = async <T>(request: Request): Promise<T> => {
-    child.stdin.write(`${JSON.stringify(request)}\n`)
-    return JSON.parse(await receive(request.op)) as T
-  }
-  await receive('its start')
+  await receive(0, 'its start')
   return {
     name,
     ask: (questions, withinMs = 15_000) => call({ op: 'ask', questions, withinMs }),
     many: (question, times) => call({ op: 'many', question, times }),
     heard: () => call({ op: 'heard' }),
+    listen: (server, own) => call({ op: 'listen', server, name: own }),
+    unlisten: (server) => call({ op: 'unlisten', server }),
     end: async () => {
       child.stdin.end()
       await ended

@@ -1,5 +1,5 @@
-// What a test and the probe it started in some namespace say to one another: a JSON text a line, requests in, answers out in the
-// same order.
+// What a test and the probe it started in some namespace say to one another: a JSON text a line, requests in, answers out, each
+// with the number of its request.
 
 /** The port that every probe with a server waits on, TCP and UDP, both families. */
 export const probePort = 7000
@@ -24,6 +24,13 @@ export interface Transfer {
   readonly words?: string
 }
 
+export interface Server {
+  readonly transport: 'tcp' | 'udp'
+  readonly port: number
+  /** Default: all, of both families. */
+  readonly address?: string
+}
+
 /** The address is given, also where it was a name; then the rest of its question. */
 export type Request =
   /** Answered with a text for each: who answered and the client's address it saw; '' for nobody, an error's code when refused. */
@@ -32,5 +39,14 @@ export type Request =
   | { readonly op: 'many'; readonly question: Question; readonly times: number }
   /** Answered with all words its server ever heard, each once. */
   | { readonly op: 'heard' }
+  /** One more server, which calls itself so; answered when it waits. */
+  | { readonly op: 'listen'; readonly server: Server; readonly name: string }
+  /** The port is free again. */
+  | { readonly op: 'unlisten'; readonly server: Server }
+
+/** `id` is of the request; `failure` is a sentence, and there is no answer then. */
+export type Answered =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly failure: string }
 
 export type Counts = Readonly<Record<string, number>>
