@@ -61,7 +61,7 @@ export const sharedServiceFlags = {
 export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 
 const registry =
-  'log in on the nodes is not available in this version: load images with "tsswarm image load"'
+  'log in on the nodes is not available in this version: pull images there before, with "tsswarm login" and "tsswarm image pull"'
 
 const prefixes: readonly (readonly [RegExp, string])[] = [
   [/^with-registry-auth$/, registry],
