@@ -212,13 +212,14 @@ t.test('a program in a container that runs', async (t) => {
     t.match(output, /33 111\r\n/)
     t.match(output, /got hey\r\n$/)
     t.same([errors, exitCode], ['', 5])
-    // The first size may come after its start, and is told of by the same signal.
-    const act = 'case $(stty size) in "12 34") echo 12 34; exit 6;; esac'
+    // The first size may come after its start, and is told of by the same signal. It stays until its word was heard.
+    const act = 'case $(stty size) in "12 34") echo 12 34; read line; exit 6;; esac'
     const script = `trap '${act}' WINCH; echo ready; while :; do sleep 0.05; done`
-    const resized = await ran(
-      await sh(script, tty),
-      whenReady((one) => void one.resize({ rows: 12, columns: 34 })),
-    )
+    const resizeOnce = whenReady((one) => void one.resize({ rows: 12, columns: 34 }))
+    const resized = await ran(await sh(script, tty), (text, one) => {
+      resizeOnce(text, one)
+      if (text.endsWith('12 34\r\n')) one.input.write('\r')
+    })
     t.match(resized, { output: 'ready\r\n12 34\r\n', exitCode: 6 })
     const interrupted = await ran(
       await sh('trap "exit 7" INT; echo ready; while :; do sleep 0.05; done', tty),
