@@ -27,6 +27,9 @@ export const command = defineCommand({
     'node-generic-resource': list(
       'Resource of this node besides CPUs and memory (KIND=NUMBER, or KIND=NAME)',
     ),
+    'registry-mirror': list(
+      'Mirror asked before a registry ([REGISTRY=]URL; of docker.io when none is named)',
+    ),
     'insecure-registry': list('Registry reached over plain HTTP (host:port)'),
     'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
     'print-config': bool('Print the settings in force and where each is from, then end'),
@@ -63,6 +66,7 @@ export const command = defineCommand({
         labels: flags.label,
         nodeGenericResources: flags['node-generic-resource'],
         insecureRegistries: flags['insecure-registry'],
+        registryMirrors: flags['registry-mirror'],
         cgroupParent: flags['cgroup-parent'],
         localSubnet: flags['local-subnet'],
       },

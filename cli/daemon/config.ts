@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
 import { suggestion } from '../../proto/lib/suggest.ts'
+import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { offeredGeneric } from './offered-resources.ts'
 
 /** Blanks, commas and colons separate what mount options and commands of `ip` name. */
@@ -15,6 +16,14 @@ const path = z
 function areReadable(texts: readonly string[], ctx: z.RefinementCtx): void {
   try {
     offeredGeneric(texts)
+  } catch (err) {
+    ctx.addIssue(err instanceof Error ? err.message : String(err))
+  }
+}
+
+function areMirrors(texts: readonly string[], ctx: z.RefinementCtx): void {
+  try {
+    for (const text of texts) parseMirror(text)
   } catch (err) {
     ctx.addIssue(err instanceof Error ? err.message : String(err))
   }
@@ -45,6 +54,8 @@ const schema = z
     nodeGenericResources: z.array(z.string()).superRefine(areReadable).default([]),
     /** Registries reached over plain HTTP, as host:port. */
     insecureRegistries: z.array(z.string()).default([]),
+    /** Asked before a registry itself, as [REGISTRY=]URL; with them the host's own registries.conf does not count. */
+    registryMirrors: z.array(z.string()).superRefine(areMirrors).default([]),
     /** cgroup under which the containers' cgroups are made. */
     cgroupParent: path.default('/tsswarm'),
     /** Subnet of the network that is local to this host; one that is free when left out. */
@@ -150,6 +161,7 @@ const repeated: Readonly<Record<string, string>> = {
   labels: 'label',
   nodeGenericResources: 'node-generic-resource',
   insecureRegistries: 'insecure-registry',
+  registryMirrors: 'registry-mirror',
 }
 
 /** `state-dir` of stateDir. */

@@ -13,6 +13,7 @@ import { openExecutor } from '../../worker/executor/container/open.ts'
 import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
 import type { Executor } from '../../worker/executor/executor.ts'
 import { NetworkProber } from '../../worker/health/network-prober.ts'
+import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { findNamespace } from '../../worker/network/data-plane.ts'
 import {
   createResolverProcess,
@@ -147,6 +148,7 @@ async function startEngine(
     log: log.child({ part: 'executor' }),
     network,
     insecureRegistries: config.insecureRegistries,
+    registryMirrors: config.registryMirrors.map(parseMirror),
   })
   forks.run = (argv, options) => helper.spawn(argv, { ...options, lane: 'network' })
   const prober = new NetworkProber({ dataPlaneFile: dataPlaneFile(config), clock })

@@ -14,7 +14,7 @@ import { aContainer, aScript } from '../support/container-configs.ts'
 import { createExecutorHost, loadImage, never, runToEnd } from '../support/executor-host.ts'
 import { eventually } from '../support/netns.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const noOptions: BuildOptions = {
   ...{ tags: [], dockerfile: '', buildArgs: [], target: '', noCache: false, pull: false },

@@ -10,7 +10,7 @@ import type { RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
 import { finishTransfer, fullNames, openTransfer, type Transfer } from './image-transfer.ts'
 import { decompress } from './load.ts'
-import { registriesConf } from './registries-conf.ts'
+import { type RegistriesConf, registriesConf } from './registries-conf.ts'
 import type { StoredImage } from './store-index.ts'
 
 export interface BuildOptions {
@@ -40,11 +40,10 @@ export interface BuildRequest {
   readonly output: (text: string) => void
 }
 
-export interface BuildDeps {
+export interface BuildDeps extends RegistriesConf {
   readonly store: ImageStore
   readonly clock: Clock
   readonly random: Random
-  readonly insecureRegistries: readonly string[]
   /** cgroup above those of the commands; removed after each build. */
   readonly cgroup: string
   /** One build at a time: what is left of one that was ended is then nobody else's. */

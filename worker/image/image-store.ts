@@ -25,6 +25,8 @@ import {
 
 /** Where an image store keeps what. */
 export interface ImageStorePaths {
+  /** Where tools find registries (registries-conf.ts); absent: as the host says. */
+  readonly registriesConf?: string
   /** The containers-storage root. */
   readonly rootDir: string
   /** Its run-time folder, on tmpfs. */
@@ -206,7 +208,9 @@ export class ImageStore {
     const { tmpDir, explains = false, ...rest } = options
     const spool = tmpDir === undefined ? [] : ['--tmpdir', tmpDir]
     const debug = explains ? ['--debug'] : []
-    const argv = ['skopeo', '--insecure-policy', ...debug, ...spool, ...args]
+    const { registriesConf } = this.paths
+    const conf = registriesConf === undefined ? [] : [`--registries-conf=${registriesConf}`]
+    const argv = ['skopeo', '--insecure-policy', ...debug, ...spool, ...conf, ...args]
     const result = await this.#command(argv, rest)
     return explains ? { ...result, stderr: complaint(result, options.timeoutMs) } : result
   }

@@ -1,5 +1,6 @@
 // The images of one daemon as the rest of the worker uses them: pull, load, list, remove, and what
 // is in use.
+import { writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
@@ -17,6 +18,7 @@ import { isPruned, type PruneWish } from './prune.ts'
 import { Puller } from './pull.ts'
 import { type PushRequest, pushImage } from './push.ts'
 import { familiarReference, fullReference, parseReference } from './reference.ts'
+import { type RegistriesConf, type RegistryMirror, registriesConf } from './registries-conf.ts'
 import { saveArchive } from './save.ts'
 import { findImages, repositoryDigests, type StoredImage } from './store-index.ts'
 
@@ -26,6 +28,8 @@ export interface ImagesOptions {
   readonly clock: Clock
   readonly random: Random
   readonly insecureRegistries: readonly string[]
+  /** Default: none. */
+  readonly registryMirrors?: readonly RegistryMirror[]
   /** cgroup of the commands of builds. */
   readonly buildCgroup: string
 }
@@ -62,6 +66,7 @@ const removeWaitMs = 30_000
 export class Images {
   readonly store: ImageStore
   readonly #options: ImagesOptions
+  readonly #registries: RegistriesConf
   readonly #puller: Puller
   readonly #offered: OfferedImages
   readonly #deleting = new Set<string>()
@@ -70,7 +75,11 @@ export class Images {
 
   constructor(options: ImagesOptions) {
     this.#options = options
-    this.store = new ImageStore(options.paths, options.helper)
+    const { insecureRegistries, registryMirrors = [], paths } = options
+    this.#registries = { insecureRegistries, registryMirrors }
+    const conf = { registriesConf: `${paths.runDir}/registries.conf` }
+    const isOwn = registryMirrors.length > 0
+    this.store = new ImageStore(isOwn ? { ...paths, ...conf } : paths, options.helper)
     this.#puller = new Puller({ ...options, store: this.store })
     this.#offered = new OfferedImages({ ...options, store: this.store })
   }
@@ -78,6 +87,8 @@ export class Images {
   /** Makes the folders, repairs what a crash left. To be awaited before anything else. */
   async open(): Promise<void> {
     await openStore(this.store)
+    const { registriesConf: path } = this.store.paths
+    if (path !== undefined) await writeFile(path, registriesConf(this.#registries))
     await cleanUp({ store: this.store, cgroup: this.#options.buildCgroup })
   }
 
@@ -218,9 +229,9 @@ export class Images {
 
   /** As buildImage. */
   async build(request: BuildRequest): Promise<ImageSummary> {
-    const { clock, random, insecureRegistries, buildCgroup: cgroup } = this.#options
+    const { clock, random, buildCgroup: cgroup } = this.#options
     const { store } = this
-    const deps = { store, clock, random, insecureRegistries, cgroup, turn: this.#building }
+    const deps = { store, clock, random, ...this.#registries, cgroup, turn: this.#building }
     return this.#summary(await buildImage(deps, request))
   }
 

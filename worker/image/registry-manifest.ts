@@ -154,7 +154,9 @@ export function registryError(
   stderr: string,
   { subject, registry }: { readonly subject: string; readonly registry: string },
 ): SwarmError {
-  const rule = rules.find((one) => one.pattern.test(stderr))
+  // What mirrors said is told; what the registry itself said decides.
+  const own = stderr.replace(/\(Mirrors also failed: .*?\]\): /, '')
+  const rule = rules.find((one) => one.pattern.test(own))
   const reason = lastLine(stderr)
   if (rule === undefined) {
     const where = verb === 'pull' ? 'from' : 'to'
@@ -163,7 +165,7 @@ export function registryError(
       `cannot ${verb} ${subject} ${where} registry ${registry}: ${reason}`,
     )
   }
-  const status = statusOf(reason)
+  const status = statusOf(lastLine(own))
   const cause = new Error(status === undefined ? reason : `${reason} (HTTP ${status})`)
   const text = rule.text(subject, registry, verb)
   return new SwarmError(rule.code, text, { details: { reason }, cause })

@@ -7,6 +7,7 @@ import type { Logger } from '../../../proto/lib/log.ts'
 import type { Random } from '../../../proto/lib/random.ts'
 import { bootId } from '../../image/image-transfer.ts'
 import { Images } from '../../image/images.ts'
+import type { RegistryMirror } from '../../image/registries-conf.ts'
 import type { ContainerStreams } from '../../streams/container-streams.ts'
 import { VolumeStore } from '../../volume/volume-store.ts'
 import type { Executor } from '../executor.ts'
@@ -31,6 +32,8 @@ export interface OpenExecutorOptions {
   readonly network: NetworkAttacher
   /** Registries (`host[:port]`) that speak plain HTTP or have no trusted certificate. */
   readonly insecureRegistries: readonly string[]
+  /** Default: none. */
+  readonly registryMirrors?: readonly RegistryMirror[]
   /** Default crun. */
   readonly runtime?: 'crun' | 'runc'
   /** Absolute; default: where the host has it. */

@@ -74,6 +74,17 @@ t.test('what a node offers of generic resources is checked when the daemon start
   })
 })
 
+t.test('mirrors of registries are a list, and each is checked', async (t) => {
+  const env = { TSSWARM_REGISTRY_MIRRORS: 'https://a.lan,r.lan=http://b.lan:5000' }
+  t.same(loadDaemonConfig({}, env).registryMirrors, ['https://a.lan', 'r.lan=http://b.lan:5000'])
+  t.same(loadDaemonConfig({ registryMirrors: ['a.lan'] }, env).registryMirrors, ['a.lan'])
+  t.same(loadDaemonConfig({}, {}).registryMirrors, [])
+  t.throws(() => loadDaemonConfig({ registryMirrors: ['ftp://a.lan'] }, {}), {
+    code: 'INVALID_ARGUMENT',
+    message: /registryMirrors .*must be \[REGISTRY=\]URL/,
+  })
+})
+
 t.test('every flag of the daemon is a setting that a file may name', async (t) => {
   const notSettings = ['config', 'print-config', 'purge']
   const flags = Object.keys(command.flags).filter((name) => !notSettings.includes(name))

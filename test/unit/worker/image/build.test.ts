@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type BuildOptions, buildArguments, buildError } from '../../../../worker/image/build.ts'
-import { registriesConf } from '../../../../worker/image/registries-conf.ts'
+import { parseMirror, registriesConf } from '../../../../worker/image/registries-conf.ts'
 
 const options: BuildOptions = {
   ...{ tags: [], dockerfile: '', buildArgs: [], target: '', noCache: false, pull: false },
@@ -65,8 +65,31 @@ t.test('what buildah complains of is told', async (t) => {
 
 t.test('registries are configured for the tools', async (t) => {
   t.equal(
-    registriesConf({ insecureRegistries: ['r.lan:5000'] }),
-    'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "disabled"\n\n' +
-      '[[registry]]\nlocation = "r.lan:5000"\ninsecure = true\n',
+    registriesConf({
+      insecureRegistries: ['r.lan:5000'],
+      registryMirrors: ['http://m.lan:5000/hub/', 'r.lan:5000=n.lan'].map(parseMirror),
+    }),
+    [
+      'unqualified-search-registries = ["docker.io"]',
+      'short-name-mode = "disabled"',
+      '\n[[registry]]\nlocation = "r.lan:5000"\ninsecure = true',
+      '\n[[registry.mirror]]\nlocation = "n.lan"\ninsecure = false',
+      '\n[[registry]]\nlocation = "docker.io"\ninsecure = false',
+      '\n[[registry.mirror]]\nlocation = "m.lan:5000/hub"\ninsecure = true\n',
+    ].join('\n'),
   )
+})
+
+t.test('a mirror names whose it is, and how it speaks', async (t) => {
+  t.same(parseMirror('https://m.lan'), {
+    registry: 'docker.io',
+    location: 'm.lan',
+    insecure: false,
+  })
+  t.same(parseMirror('r.lan=http://[::1]:5000'), {
+    ...{ registry: 'r.lan', location: '[::1]:5000', insecure: true },
+  })
+  for (const bad of ['', 'ftp://m.lan', 'a b', 'r.lan=', '=m.lan', 'https://m.lan/"', 'm.lan:x']) {
+    t.throws(() => parseMirror(bad), /must be \[REGISTRY=\]URL/, bad)
+  }
 })

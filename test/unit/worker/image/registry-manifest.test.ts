@@ -72,6 +72,13 @@ t.test("the registry's own words are the cause, with the status they stand for",
   t.match(chain('received unexpected HTTP status: 503 Service Unavailable'), / 503 Service/)
 })
 
+t.test('the registry itself decides what its mirrors could not', async (t) => {
+  const mirror = '(Mirrors also failed: [m.lan/a:1: manifest unknown]): r.lan/a:1: '
+  const err = pullError(`level=fatal msg="${mirror}network is unreachable"`, 'r.lan/a:1', 'r.lan')
+  t.equal(err.code, 'UNAVAILABLE')
+  t.match(err.message, /manifest unknown.*network is unreachable/)
+})
+
 t.test('a push is refused in its own words', async (t) => {
   const place = { subject: 'r.lan/a:1', registry: 'r.lan' }
   const text = (stderr: string): string => registryError('push', stderr, place).message
