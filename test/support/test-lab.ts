@@ -307,6 +307,8 @@ function labDeps(name: string, daemonEnv: Readonly<Record<string, string>> = {})
     signal: new AbortController().signal,
     program,
     progress: () => {},
+    // A machine with ten times as much to do as it can took more than a minute to start a daemon.
+    readyMs: 180_000,
     daemonEnv,
   }
 }
