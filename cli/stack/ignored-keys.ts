@@ -6,7 +6,7 @@ const ignored: Readonly<Record<string, string>> = {
   build: 'images are not built: build it, push it and name it with "image"',
   cgroup_parent: 'the swarm chooses the cgroup',
   cgroupns_mode: 'tasks have a cgroup namespace of their own',
-  devices: 'as under Swarm; x-devices gives them, where the cluster allows it',
+  devices: 'x-devices gives them, where the cluster allows it',
   domainname: 'tasks have no domain name',
   external_links: 'services reach each other over a common network',
   ipc: 'tasks have an IPC namespace of their own',
@@ -15,7 +15,7 @@ const ignored: Readonly<Record<string, string>> = {
   network_mode:
     'use networks; of the host: networks: {host: {external: true, name: host}} at the top level',
   pid: 'tasks have a PID namespace of their own',
-  privileged: 'as under Swarm: use cap_add; or x-privileged, where the cluster allows it',
+  privileged: 'use cap_add, or x-privileged where the cluster allows it',
   shm_size: 'mount a tmpfs at /dev/shm instead',
   userns_mode: 'tasks have no user namespace',
   container_name: 'tasks are named after their service',

@@ -56,6 +56,12 @@ t.test('rights of a container', async (t) => {
       t.match(output, /No space left on device/, `${id}: the error that the profile names`)
       t.match(output, /unshared\nSeccomp:\t2/, 'the default profile is not there')
     }
+    const one = aContainer('exec', { args: ['sleep', '1000'], ...security({ seccomp: profile }) })
+    await executor.create(one, never)
+    await executor.start('exec', never)
+    const command = ['/bin/sh', '-c', 'exec 2>&1; mkdir /y; grep Seccomp: /proc/self/status']
+    const ran = await executor.probe('exec', { argv: command, timeoutMs: 30_000 }, never)
+    t.match(ran.output, /No space left on device\nSeccomp:\t2/, 'also for what is run in it later')
     const filters = await readdir(`${host.dirs.runDir}/seccomp`)
     t.equal(filters.length, 1, 'compiled once, and kept')
     const bad = aContainer('bad', security({ seccomp: '{"defaultAction": "NO"}' }))

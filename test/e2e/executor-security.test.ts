@@ -81,8 +81,7 @@ t.test('a container', async (t) => {
   })
 
   await t.test('opens no device that it was not given', async (t) => {
-    const [disk = ''] = await readdir('/sys/block')
-    const { major, minor } = deviceNumbers((await stat(`/dev/${disk}`)).rdev)
+    const { major, minor } = await aDisk()
     // It may make nodes, as under Docker, and the control group lets it open none of them.
     const script =
       `mknod /disk b ${major} ${minor} && echo made; head -c 1 /disk; mknod /kmsg c 1 11; echo x > /kmsg; ` +
@@ -133,10 +132,15 @@ t.test('a container', async (t) => {
     await loadImage(images, await busyboxImage({ name, files: hijackFiles() }))
     const before = await hashOf(runtimePath)
     const config = aContainer('hijack', { image: 'test/hijack', entrypoint: ['/evil/sh'] })
-    const { output } = await runToEnd(executor, config)
-    t.match(output, /^fd 3: /, 'the runtime ran with the loader of the image, and its file is open')
+    const { output, exitCode } = await runToEnd(executor, config)
+    if (output === '') {
+      // Seen with Linux 6.1: the runtime is not run at all.
+      t.not(exitCode, 0, 'the kernel does not start the runtime with this loader')
+    } else {
+      t.match(output, /^fd 3: /, 'the runtime ran with it, and its file is open')
+      t.match(output, /Read-only file system|not permitted|Permission denied/)
+    }
     t.notMatch(output, 'WROTE')
-    t.match(output, /Read-only file system|not permitted|Permission denied/)
     t.equal(await hashOf(runtimePath), before)
   })
 })
@@ -155,6 +159,15 @@ async function workdirAt(executor: Executor, at: number, scratchDir: string): Pr
     const made = (await executor.list()).some((one) => one.id === id)
     return `${String(err)} ${made ? (await logLines(executor, id)).join('\n') : ''}`
   }
+}
+
+/** Of a disk of this host; where it shows none, of the first SCSI disk: the control group is asked before the driver. */
+async function aDisk(): Promise<{ readonly major: number; readonly minor: number }> {
+  for (const name of await readdir('/sys/block')) {
+    const found = await stat(`/dev/${name}`).catch(() => undefined)
+    if (found?.isBlockDevice()) return deviceNumbers(found.rdev)
+  }
+  return { major: 8, minor: 0 }
 }
 
 async function hashOf(path: string): Promise<string> {
