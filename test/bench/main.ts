@@ -9,6 +9,7 @@ import type { BenchContext } from './side-by-side.ts'
 const benchmarks: Readonly<Record<string, (context: BenchContext) => Promise<object>>> = {
   scheduler: async () => (await import('./scheduler.ts')).runSchedulerBench(),
   store: async () => (await import('./store.ts')).runStoreBench(),
+  cli: async (context) => (await import('./cli.ts')).runCliBench(context),
   deploy: async (context) => (await import('./deploy.ts')).runDeployBench(context),
   failover: async (context) => (await import('./failover.ts')).runFailoverBench(context),
   nodeloss: async (context) => (await import('./nodeloss.ts')).runNodelossBench(context),
