@@ -1,11 +1,12 @@
 // Builds an image from a Dockerfile and its context into the store (buildah). Not for images that are there already (load.ts).
+import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
-import type { Clock } from '../../proto/lib/clock.ts'
+import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { Semaphore } from '../../proto/lib/semaphore.ts'
-import { cgroupVersion, removeEmptyCgroups } from '../executor/container/cgroups.ts'
+import { cgroupDirs, cgroupVersion, removeEmptyCgroups } from '../executor/container/cgroups.ts'
 import type { RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
 import { finishTransfer, fullNames, openTransfer, type Transfer } from './image-transfer.ts'
@@ -52,6 +53,8 @@ export interface BuildDeps extends RegistriesConf {
 
 const buildTimeoutMs = 6 * 3_600_000
 const followEveryMs = 100
+const groupTriesMax = 50
+const groupTryMs = 100
 const pieceBytes = 64 * 1024
 
 /**
@@ -90,9 +93,16 @@ export async function buildImage(deps: BuildDeps, request: BuildRequest): Promis
 export async function cleanUp({
   store,
   cgroup,
-}: Pick<BuildDeps, 'store' | 'cgroup'>): Promise<void> {
+  clock,
+}: Pick<BuildDeps, 'store' | 'cgroup' | 'clock'>): Promise<void> {
   for (const id of await store.containers()) await store.storage(['delete-container', id])
-  await removeEmptyCgroups(cgroupVersion(), cgroup)
+  // What was killed may still be on its way out.
+  const version = cgroupVersion()
+  for (let tries = 0; tries < groupTriesMax; tries += 1) {
+    await removeEmptyCgroups(version, cgroup)
+    if (!cgroupDirs(version, cgroup).some((dir) => existsSync(dir))) return
+    await wait(clock, groupTryMs, new AbortController().signal)
+  }
 }
 
 /** Path of the context. Errors: INVALID_ARGUMENT. */

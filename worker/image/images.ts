@@ -89,7 +89,8 @@ export class Images {
     await openStore(this.store)
     const { registriesConf: path } = this.store.paths
     if (path !== undefined) await writeFile(path, registriesConf(this.#registries))
-    await cleanUp({ store: this.store, cgroup: this.#options.buildCgroup })
+    const { buildCgroup: cgroup, clock } = this.#options
+    await cleanUp({ store: this.store, cgroup, clock })
   }
 
   /** Tells who uses an image (`sha256:…`); asked in the very tick in which a removal decides. */
