@@ -5,7 +5,6 @@ import { systemClock } from '../../proto/lib/clock.ts'
 import { runCommand } from '../../proto/lib/command.ts'
 import { childController, runAll } from '../../proto/lib/lifecycle.ts'
 import { type AdjustableLogger, createLogger, type Logger } from '../../proto/lib/log.ts'
-import { raisePriority } from '../../proto/lib/priority.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import { hostUnfit } from '../host/render-checks.ts'
 import { checkHost } from '../host/requirements.ts'
@@ -26,11 +25,6 @@ import { takeServiceManager } from './service-manager.ts'
 import { version } from './version.ts'
 
 const stopMs = 20_000
-/**
- * Before what containers do, and before their starts: a busy host still sends heartbeats and follows changes. Three times the share of
- * each of them, not ten: where many daemons share one machine, containers must come to stop as well.
- */
-const niceness = -5
 /** A node that takes longer to come back is waited for by nobody who starts the unit: its socket answers. */
 const startMs = 30_000
 
@@ -53,8 +47,6 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
     return 0
   }
   const { config } = settings
-  // Its start too: a daemon that comes back takes over what runs.
-  const raised = invocation.isPurge ? undefined : raisePriority(niceness)
   await requireFitHost()
   if (invocation.isPurge) {
     await purgeHost(config)
@@ -70,7 +62,6 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   makeFolder(config.runDir, 0o750, '--run-dir')
   await claimHost()
   const log = createLogger(config.logLevel, 'tsswarm')
-  if (raised?.kind !== 'raised') log.debug({ ...raised }, 'the daemon keeps its usual priority')
   reloadOnHangup(config, () => loadDaemonConfig(flags, env, configFile), log)
   return await serve(config, log)
 }

@@ -1,11 +1,10 @@
 // What is done in containers that run, on a real kernel: programs with pipes and on a terminal, what they may, and their end.
 import { readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { getPriority, setPriority } from 'node:os'
+import { getPriority } from 'node:os'
 import t, { type Test } from 'tap'
 import type { CopyOpen, ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
-import { raisePriority } from '../../proto/lib/priority.ts'
 import { writeTar } from '../../proto/lib/tar.ts'
 import type { OpenedExecutor } from '../../worker/executor/container/open.ts'
 import { pidExists } from '../../worker/executor/container/processes.ts'
@@ -21,6 +20,7 @@ import {
   nothingLeft,
 } from '../support/executor-host.ts'
 import { eventually } from '../support/netns.ts'
+import { raisePriority } from '../support/raise-priority.ts'
 
 t.setTimeout(120_000)
 
@@ -36,17 +36,8 @@ async function aWorld(t: Test): Promise<World> {
   return { host, ...opened }
 }
 
-/** As the daemon does: nothing in a container may have it too. False: this host lets nobody go before others. */
-function goesBefore(): boolean {
-  try {
-    setPriority(0)
-  } catch {
-    return false
-  }
-  return raisePriority(-10).kind === 'raised'
-}
-
-const isBefore = goesBefore()
+/** As a daemon whose unit says so: nothing in a container may have it too. False: this host lets nobody go before others. */
+const isBefore = raisePriority(-10)
 
 /** How nice it is, and the number of the process it is a child of. */
 function fieldsOf(pid: number): { readonly nice: number; readonly parent: number } {

@@ -63,13 +63,25 @@ export function forgottenFlows(
 
 /** Of these, those that `conntrack -L` lists a flow for. */
 export function tracked(listing: string, forgotten: readonly Forgotten[]): readonly Forgotten[] {
-  const answering = new Set(
-    listing
-      .split('\n')
-      .flatMap(parseFlow)
-      .map(({ answeredBy }) => answeredBy),
+  const flows = new Map<string, Flow[]>()
+  for (const flow of listing.split('\n').flatMap(parseFlow)) {
+    const alike = flows.get(flow.answeredBy)
+    if (alike === undefined) flows.set(flow.answeredBy, [flow])
+    else alike.push(flow)
+  }
+  return forgotten.filter((args) =>
+    (flows.get(answererOf(args)) ?? []).some((flow) => isMeant(flow, args)),
   )
-  return forgotten.filter((args) => answering.has(answererOf(args)))
+}
+
+/** Whether the arguments are about the flow, which the same address answers. */
+function isMeant({ protocol, to, port, isUnanswered }: Flow, args: Forgotten): boolean {
+  const asked = (flag: string, value: string): boolean => {
+    const at = args.indexOf(flag)
+    return at < 0 || args[at + 1] === value
+  }
+  if (args.includes('--state') && !isUnanswered) return false
+  return asked('-p', protocol) && asked('--orig-dst', to) && asked('--orig-port-dst', port)
 }
 
 /** Without those that another of them takes along, as one of all flows that an address answers. */

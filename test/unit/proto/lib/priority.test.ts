@@ -2,22 +2,12 @@ import { execFileSync, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 import t from 'tap'
-import { atUsualPriority, raisePriority } from '../../../../proto/lib/priority.ts'
+import { atUsualPriority } from '../../../../proto/lib/priority.ts'
+import { raisePriority } from '../../../support/raise-priority.ts'
 
 const niceness = -7
 
-/** Whatever this test was started with. False: this host lets nobody go before others. */
-function startUsual(): boolean {
-  try {
-    setPriority(-1)
-    setPriority(0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-const skip = startUsual() ? false : 'this host lets nobody go before others'
+const skip = raisePriority(niceness) ? false : 'this host lets nobody go before others'
 
 /** Of all threads of a process. */
 function nicenessOf(pid: number): readonly number[] {
@@ -44,45 +34,35 @@ async function started(start: typeof atUsualPriority): Promise<readonly number[]
 
 const asChild = (call: string): readonly string[] => {
   const module = new URL('../../../../proto/lib/priority.js', import.meta.url).href
-  const script = `import { raisePriority, atUsualPriority } from ${JSON.stringify(module)}; console.log(JSON.stringify(${call}))`
+  const script = `import { atUsualPriority } from ${JSON.stringify(module)}; console.log(JSON.stringify(${call}))`
   return [process.execPath, '--input-type=module', '--eval', script]
 }
 
+t.test('what it starts goes before others too, but what shall not', { skip }, async (t) => {
+  t.equal(raisePriority(niceness), true)
+  t.same(await started((start) => start()), [niceness, niceness])
+  t.same(await started(atUsualPriority), [0, 0])
+  t.equal(getPriority(), niceness, 'this process itself goes on as before')
+  t.throws(() => atUsualPriority(() => fail()), /cannot start/)
+  t.equal(getPriority(), niceness, 'also after a start that failed')
+})
+
 t.test(
-  'all threads go before others, and what they start, but what shall not',
+  'one that was given it and may not give it to itself starts things all the same',
   { skip },
   async (t) => {
-    startUsual()
-    t.same(raisePriority(niceness), { kind: 'raised' })
-    t.same(new Set(nicenessOf(process.pid)), new Set([niceness]))
-    t.same(await started((start) => start()), [niceness, niceness])
-    t.same(await started(atUsualPriority), [0, 0])
-    t.equal(getPriority(), niceness, 'this process itself goes on as before')
-    t.throws(() => atUsualPriority(() => fail()), /cannot start/)
-    t.equal(getPriority(), niceness, 'also after a start that failed')
+    t.equal(raisePriority(niceness), true)
+    const [file = '', ...args] = [
+      ...['setpriv', '--bounding-set', '-sys_nice', '--inh-caps', '-sys_nice'],
+      ...asChild('atUsualPriority(() => 1)'),
+    ]
+    t.equal(execFileSync(file, args, { encoding: 'utf8' }).trim(), '1')
   },
 )
 
-t.test('what somebody chose is left', async (t) => {
+t.test('what is started is never better off, nor worse', async (t) => {
   setPriority(5)
-  t.same(raisePriority(niceness), { kind: 'chosen', nice: 5 })
-  t.equal(getPriority(), 5)
-  t.same(await started(atUsualPriority), [5, 5], 'what is started is never better off, nor worse')
-})
-
-t.test('a process that may not, goes on as it was', { skip }, async (t) => {
-  startUsual()
-  const [file = '', ...args] = [
-    ...['setpriv', '--bounding-set', '-sys_nice', '--inh-caps', '-sys_nice'],
-    ...asChild(`[raisePriority(${niceness}).kind, atUsualPriority(() => 1)]`),
-  ]
-  t.equal(execFileSync(file, args, { encoding: 'utf8' }).trim(), '["refused",1]')
-  setPriority(niceness)
-  t.equal(
-    execFileSync(file, args, { encoding: 'utf8' }).trim(),
-    `["chosen",1]`,
-    'one that was given it and may not give it to itself',
-  )
+  t.same(await started(atUsualPriority), [5, 5])
 })
 
 function fail(): never {

@@ -114,6 +114,17 @@ t.test('of many only those are sought that there are', (t) => {
     ['--reply-src', '10.1.0.12'],
   ]
   t.same(tracked(flow('udp', vip, '10.1.0.12'), sought), [sought[1]])
+  const narrow = [
+    ['-p', 'udp', '-f', 'ipv4', '--orig-dst', vip, '--reply-src', '10.1.0.12'],
+    ['-p', 'udp', '-f', 'ipv4', '--orig-dst', '10.1.0.3', '--reply-src', '10.1.0.12'],
+    ['-p', 'tcp', '-f', 'ipv4', '--orig-dst', vip, '--reply-src', '10.1.0.12'],
+    ['-p', 'udp', ...['--orig-dst', vip, '--orig-port-dst', '8'], '--reply-src', '10.1.0.12'],
+    halfOpen('10.1.0.12'),
+  ]
+  t.same(tracked(flow('udp', vip, '10.1.0.12'), narrow), [narrow[0]], 'not what is alike')
+  t.same(tracked(flow('tcp', vip, '10.1.0.12'), narrow), [narrow[2]], 'nor what was answered')
+  const begun = flow('tcp', vip, '10.1.0.12').replace('ESTABLISHED', 'SYN_SENT')
+  t.same(tracked(begun, narrow), [narrow[2], narrow[4]])
   t.end()
 })
 
