@@ -12,6 +12,7 @@ import type { ImageStore } from './image-store.ts'
 import { finishTransfer, fullNames, openTransfer, type Transfer } from './image-transfer.ts'
 import { decompress } from './load.ts'
 import { type RegistriesConf, registriesConf } from './registries-conf.ts'
+import { writeAuthFile } from './registry-access.ts'
 import type { StoredImage } from './store-index.ts'
 
 export interface BuildOptions {
@@ -147,16 +148,17 @@ async function build(deps: BuildDeps, request: BuildRequest, place: Place): Prom
   if (dockerfile !== '') await writeFile(files.dockerfile, dockerfile)
   await writeFile(files.log, '')
   await writeFile(files.registries, registriesConf(deps))
-  await writeFile(files.auth, authFile(credentials), { mode: 0o600 })
+  await writeAuthFile(files.auth, credentials)
   const follower = followFile(files.log, clock, request.output)
   const argv = buildArguments(request.options, { ...place, files, cgroup: deps.cgroup })
-  const result = await store.buildah(argv, {
+  const running = store.buildah(argv, {
     timeoutMs: buildTimeoutMs,
     signal: request.signal,
     tmpDir,
     registriesConf: files.registries,
   })
-  await follower.end()
+  // Nothing is followed any more, also where the program could not be run.
+  const result = await running.finally(() => follower.end())
   if (request.signal.aborted) throw cancelled()
   if (result.code !== 0) throw buildError(result.stderr, place.context)
   const id = (await readFile(files.id, 'utf8')).trim().replace(/^sha256:/, '')
@@ -194,14 +196,6 @@ export function buildArguments(options: BuildOptions, place: BuildPlace): readon
     ...(options.noCache ? ['--no-cache'] : []),
     context,
   ]
-}
-
-function authFile(credentials: BuildOptions['credentials']): string {
-  const auths = credentials.map(({ registry, username, password }) => {
-    const auth = Buffer.from(`${username}:${password}`).toString('base64')
-    return [registry, { auth }]
-  })
-  return JSON.stringify({ auths: Object.fromEntries(auths) })
 }
 
 /** What is appended to the file, soon after it was. */

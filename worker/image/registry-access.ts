@@ -23,9 +23,20 @@ export async function registryFlags(
   const tls = tlsFlags(registry, insecureRegistries, side)
   if (auth === undefined) return [...tls, `--${side}no-creds`]
   const path = `${authDir}/auth.json`
-  const token = Buffer.from(`${auth.username}:${auth.password}`).toString('base64')
-  await writeFile(path, JSON.stringify({ auths: { [registry]: { auth: token } } }), { mode: 0o600 })
+  await writeAuthFile(path, [{ registry, ...auth }])
   return [...tls, `--${side}authfile=${path}`]
+}
+
+/** Source of its form: containers-auth.json(5). */
+export async function writeAuthFile(
+  path: string,
+  credentials: readonly (RegistryAuth & { readonly registry: string })[],
+): Promise<void> {
+  const auths = credentials.map(({ registry, username, password }) => {
+    const auth = Buffer.from(`${username}:${password}`).toString('base64')
+    return [registry, { auth }]
+  })
+  await writeFile(path, JSON.stringify({ auths: Object.fromEntries(auths) }), { mode: 0o600 })
 }
 
 /** A folder of its own on tmpfs for the time of the work. */
