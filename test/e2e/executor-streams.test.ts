@@ -193,6 +193,17 @@ t.test('a program in a container that runs', async (t) => {
     await t.rejects(streams.exec('nobody', { ...wish, argv: ['true'] }), { code: 'NOT_FOUND' })
   })
 
+  await t.test('on a terminal its last words are heard, however soon it ends', async (t) => {
+    const tty = { tty: true }
+    const many = Array.from({ length: 24 }, async (_, at) => {
+      const held = at % 4 === 0 ? 'sleep 1000 & ' : ''
+      return await ran(await sh(`${held}echo first; echo last; exit 4`, tty))
+    })
+    for (const end of await Promise.all(many)) {
+      t.match(end, { output: 'first\r\nlast\r\n', exitCode: 4, err: '' })
+    }
+  })
+
   await t.test('on a terminal: its size, a change of it, keys', async (t) => {
     const size = { rows: 33, columns: 111 }
     const tty = { tty: true, size }

@@ -1,14 +1,15 @@
 // Runs `crun exec` as a child with pipes, or on a terminal that `script` makes. Forked from the daemon itself: the spawn helper
 // is for programs that neither stay nor stream, and who types a command does not notice the two milliseconds.
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { PassThrough, Readable } from 'node:stream'
+import { PassThrough, Readable, Writable } from 'node:stream'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { TerminalSize } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { atUsualPriority } from '../../../proto/lib/priority.ts'
 import type { AttachedProgram, ExecEnd } from '../../streams/container-streams.ts'
 import { inPrivateMounts, type SpawnHelper } from '../spawn/spawn-helper.ts'
+import { childMore, isThere, lookAtChild, untilRead } from './last-words.ts'
 import { identifyProcess, type ProcessIdentity, signalProcess } from './processes.ts'
 import { parseSignal } from './signals.ts'
 
@@ -78,10 +79,11 @@ class ExecProgram implements AttachedProgram {
   readonly errors: AsyncIterable<Buffer> | undefined
   readonly ended: Promise<ExecEnd>
   readonly #options: ExecProgramOptions
-  readonly #child: ChildProcessWithoutNullStreams
+  readonly #child: ChildProcess
+  readonly #streams: ChildStreams
   /** The newest words of the program, to tell whether the runtime's own were among them. */
   #words = ''
-  #hasEnded = false
+  readonly #over = new AbortController()
   #process: ProcessIdentity | undefined
   #hangingUp: Promise<void> | undefined
 
@@ -89,18 +91,40 @@ class ExecProgram implements AttachedProgram {
     this.#options = options
     const env = { PATH: systemPath, SHELL: '/bin/sh' }
     const argv = [...inPrivateMounts, ...argvOf(options)]
-    this.#child = atUsualPriority(() => spawn('unshare', argv, { env, stdio: 'pipe' }))
+    const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', 'pipe']
+    this.#child = atUsualPriority(() => spawn('unshare', argv, { env, stdio }))
+    this.#streams = streamsOf(this.#child)
     // A program that ends without reading its input is judged by its exit code.
-    this.#child.stdin.on('error', () => {})
-    const { stdout, stderr } = this.#child
+    this.#streams.stdin.on('error', () => {})
+    const { stdout, stderr } = this.#streams
     this.output = options.tty ? this.#noting(stdout) : stdout
     this.errors = options.tty ? undefined : this.#noting(stderr)
     this.ended = this.#untilEnded()
     this.ended.catch(() => {})
+    if (options.tty) this.#letGo().catch(() => {})
+    else this.#streams.hold.destroy()
   }
 
   get input() {
-    return this.#child.stdin
+    return this.#streams.stdin
+  }
+
+  /** Lets the runtime end once it has read what the program wrote. */
+  async #letGo(): Promise<void> {
+    const { clock } = this.#options
+    const { stdout, hold } = this.#streams
+    try {
+      await untilRead({
+        program: await this.#find(),
+        isThere,
+        look: () => lookAtChild(this.#child.pid ?? 0),
+        isBehind: () => stdout.readableLength > 0,
+        clock,
+        signal: this.#over.signal,
+      })
+    } finally {
+      hold.destroy()
+    }
   }
 
   async *#noting(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
@@ -131,18 +155,18 @@ class ExecProgram implements AttachedProgram {
   }
 
   async #hangUp(): Promise<void> {
-    if (this.#hasEnded) return
-    this.#child.stdin.destroy()
+    if (this.#over.signal.aborted) return
+    this.#streams.stdin.destroy()
     // Nobody reads any more; what it writes must not keep it from ending.
-    this.#child.stdout.destroy()
-    this.#child.stderr.destroy()
+    this.#streams.stdout.destroy()
+    this.#streams.stderr.destroy()
     await this.#kill(sighup)
     const ended = this.ended.then(
       () => {},
       () => {},
     )
     await Promise.race([ended, wait(this.#options.clock, hangUpMs)])
-    if (this.#hasEnded) return
+    if (this.#over.signal.aborted) return
     await this.#kill(sigkill)
     this.#child.kill('SIGKILL')
     await ended
@@ -163,7 +187,11 @@ class ExecProgram implements AttachedProgram {
   async #find(): Promise<ProcessIdentity | undefined> {
     const { clock, dir } = this.#options
     const untilMs = clock.monotonicMs() + startMs
-    while (this.#process === undefined && !this.#hasEnded && clock.monotonicMs() < untilMs) {
+    while (
+      this.#process === undefined &&
+      !this.#over.signal.aborted &&
+      clock.monotonicMs() < untilMs
+    ) {
       const text = await readFile(`${dir}/pid`, 'utf8').catch(() => '')
       if (Number(text) > 0) this.#process = identifyProcess(Number(text))
       if (Number(text) > 0) break
@@ -175,12 +203,12 @@ class ExecProgram implements AttachedProgram {
   #untilEnded(): Promise<ExecEnd> {
     return new Promise((resolve, reject) => {
       this.#child.on('error', (cause) => {
-        this.#hasEnded = true
+        this.#over.abort()
         reject(new SwarmError('INTERNAL', `cannot run a program: ${cause.message}`, { cause }))
       })
       // Their streams may be held open by what the program left behind: it has ended all the same.
       this.#child.on('exit', (code) => {
-        this.#hasEnded = true
+        this.#over.abort()
         endOf(this.#options.dir, code ?? 128 + sigkill, this.#words).then(resolve, reject)
       })
     })
@@ -203,8 +231,26 @@ function argvOf(options: ExecProgramOptions): readonly string[] {
   // Before the runtime looks at the terminal for its size.
   const sized =
     size === undefined ? '' : `stty rows ${bounded(size.rows)} cols ${bounded(size.columns)}; `
-  const command = `${sized}exec ${runtime.map(quoted).join(' ')}`
+  const command = `${sized}${childMore}exec ${runtime.map(quoted).join(' ')}`
   return ['script', '-qef', '--echo', 'never', '-c', command, '/dev/null']
+}
+
+interface ChildStreams {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** Open as long as the runtime is not to end. */
+  readonly hold: Writable
+}
+
+function streamsOf(child: ChildProcess): ChildStreams {
+  const { stdin, stdout, stderr } = child
+  const hold = child.stdio[3]
+  if (stdin === null || stdout === null || stderr === null || !(hold instanceof Writable)) {
+    throw new SwarmError('INTERNAL', 'cannot run a program: it has no streams')
+  }
+  hold.on('error', () => {})
+  return { stdin, stdout, stderr, hold }
 }
 
 function bounded(number: number): string {
