@@ -185,7 +185,11 @@ export interface RemoveNodeResponse {
 
 export interface CreateServiceRequest {
   readonly requestId: string;
-  readonly spec: ServiceSpec | undefined;
+  readonly spec:
+    | ServiceSpec
+    | undefined;
+  /** For the registry of its image: base64 of JSON {username, password}. Absent: none. */
+  readonly registryAuth?: string | undefined;
 }
 
 export interface CreateServiceResponse {
@@ -229,6 +233,12 @@ export interface UpdateServiceRequest {
     | undefined;
   /** Back to what the spec was before the last update; `spec` is not looked at. */
   readonly rollback: boolean;
+  /** As in CreateServiceRequest. Absent: as registry_auth_from says. */
+  readonly registryAuth?:
+    | string
+    | undefined;
+  /** Whose credentials it has then: those of spec or previous-spec. Absent: spec; with rollback: previous-spec. */
+  readonly registryAuthFrom?: string | undefined;
 }
 
 export interface UpdateServiceResponse {
@@ -1776,7 +1786,7 @@ export const RemoveNodeResponse: MessageFns<RemoveNodeResponse> = {
 };
 
 function createBaseCreateServiceRequest(): CreateServiceRequest {
-  return { requestId: "", spec: undefined };
+  return { requestId: "", spec: undefined, registryAuth: undefined };
 }
 
 export const CreateServiceRequest: MessageFns<CreateServiceRequest> = {
@@ -1786,6 +1796,9 @@ export const CreateServiceRequest: MessageFns<CreateServiceRequest> = {
     }
     if (message.spec !== undefined) {
       ServiceSpec.encode(message.spec, writer.uint32(18).fork()).join();
+    }
+    if (message.registryAuth !== undefined) {
+      writer.uint32(642).string(message.registryAuth);
     }
     return writer;
   },
@@ -1817,6 +1830,14 @@ export const CreateServiceRequest: MessageFns<CreateServiceRequest> = {
             }
 
             message.spec = ServiceSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 80: {
+            if (tag !== 642) {
+              break;
+            }
+
+            message.registryAuth = reader.string();
             continue;
           }
         }
@@ -2164,7 +2185,15 @@ export const ListServicesResponse: MessageFns<ListServicesResponse> = {
 };
 
 function createBaseUpdateServiceRequest(): UpdateServiceRequest {
-  return { requestId: "", serviceId: "", version: 0, spec: undefined, rollback: false };
+  return {
+    requestId: "",
+    serviceId: "",
+    version: 0,
+    spec: undefined,
+    rollback: false,
+    registryAuth: undefined,
+    registryAuthFrom: undefined,
+  };
 }
 
 export const UpdateServiceRequest: MessageFns<UpdateServiceRequest> = {
@@ -2183,6 +2212,12 @@ export const UpdateServiceRequest: MessageFns<UpdateServiceRequest> = {
     }
     if (message.rollback !== false) {
       writer.uint32(40).bool(message.rollback);
+    }
+    if (message.registryAuth !== undefined) {
+      writer.uint32(642).string(message.registryAuth);
+    }
+    if (message.registryAuthFrom !== undefined) {
+      writer.uint32(650).string(message.registryAuthFrom);
     }
     return writer;
   },
@@ -2238,6 +2273,22 @@ export const UpdateServiceRequest: MessageFns<UpdateServiceRequest> = {
             }
 
             message.rollback = reader.bool();
+            continue;
+          }
+          case 80: {
+            if (tag !== 642) {
+              break;
+            }
+
+            message.registryAuth = reader.string();
+            continue;
+          }
+          case 81: {
+            if (tag !== 650) {
+              break;
+            }
+
+            message.registryAuthFrom = reader.string();
             continue;
           }
         }

@@ -178,7 +178,10 @@ export interface ManagerMessage {
     | undefined;
 }
 
-/** A secret or config of a task of this node. Kept in memory only, while the assignments name its id. */
+/**
+ * A secret or config of a task of this node, or credentials for its image: those have the registry for a name. Kept in memory only, while
+ * the assignments name its id.
+ */
 export interface AssignedPayload {
   readonly id: string;
   readonly name: string;
@@ -250,6 +253,8 @@ export interface AssignedTask {
   readonly drained: boolean;
   /** It has no slot: it is named after its node. */
   readonly forNode: boolean;
+  /** The payload with which its image is pulled. Empty: none. */
+  readonly registryLoginId: string;
 }
 
 export interface AssignedTask_ServiceLabelsEntry {
@@ -1900,6 +1905,7 @@ function createBaseAssignedTask(): AssignedTask {
     generic: [],
     drained: false,
     forNode: false,
+    registryLoginId: "",
   };
 }
 
@@ -1940,6 +1946,9 @@ export const AssignedTask: MessageFns<AssignedTask> = {
     }
     if (message.forNode !== false) {
       writer.uint32(240).bool(message.forNode);
+    }
+    if (message.registryLoginId !== "") {
+      writer.uint32(642).string(message.registryLoginId);
     }
     return writer;
   },
@@ -2054,6 +2063,14 @@ export const AssignedTask: MessageFns<AssignedTask> = {
             }
 
             message.forNode = reader.bool();
+            continue;
+          }
+          case 80: {
+            if (tag !== 642) {
+              break;
+            }
+
+            message.registryLoginId = reader.string();
             continue;
           }
         }

@@ -12,6 +12,7 @@ import {
   Network,
   Node,
   Payload,
+  RegistryLogins,
   RemovedNode,
   Service,
   StackRevision,
@@ -63,6 +64,7 @@ export interface StoreChange {
     | { readonly $case: "config"; readonly value: Payload }
     | { readonly $case: "access"; readonly value: Access }
     | { readonly $case: "stackRevision"; readonly value: StackRevision }
+    | { readonly $case: "registryLogins"; readonly value: RegistryLogins }
     | undefined;
 }
 
@@ -314,6 +316,9 @@ export const StoreChange: MessageFns<StoreChange> = {
       case "stackRevision":
         StackRevision.encode(message.kind.value, writer.uint32(410).fork()).join();
         break;
+      case "registryLogins":
+        RegistryLogins.encode(message.kind.value, writer.uint32(642).fork()).join();
+        break;
     }
     return writer;
   },
@@ -425,6 +430,14 @@ export const StoreChange: MessageFns<StoreChange> = {
             }
 
             message.kind = { $case: "stackRevision", value: StackRevision.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 80: {
+            if (tag !== 642) {
+              break;
+            }
+
+            message.kind = { $case: "registryLogins", value: RegistryLogins.decode(reader, reader.uint32()) };
             continue;
           }
         }
