@@ -2,12 +2,9 @@
 // them. Source of the file's form: containers-auth.json(5), as docker, skopeo and buildah have it.
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { encodeRegistryAuth, type RegistryAuth } from '../proto/codec/registry-login.ts'
 import { SwarmError } from '../proto/errors.ts'
-
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-}
+import { canonicalRegistry, defaultRegistry, registryOf } from '../proto/lib/image-registry.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -17,27 +14,16 @@ interface AuthFile {
 
 const othersBits = 0o077
 
-/** `docker.io` for names without a registry. */
-export function registryOf(reference: string): string {
-  const [first = '', ...rest] = reference.split('/')
-  return rest.length > 0 && /[.:]|^localhost$/.test(first) ? serverName(first) : 'docker.io'
-}
-
 /** The registry that a user means: without scheme and path, `docker.io` by any of its names. */
 export function serverName(text: string): string {
   const host = text.replace(/^https?:\/\//, '').replace(/\/.*$/, '')
-  const isDefault = ['', 'docker.io', 'index.docker.io', 'registry-1.docker.io'].includes(host)
-  return isDefault ? 'docker.io' : host
+  return host === '' ? defaultRegistry : canonicalRegistry(host)
 }
 
 /** Of the registry of an image, as the daemon takes them; empty: none. Errors: FAILED_PRECONDITION. */
 export async function authFor(env: Env, reference: string): Promise<string> {
   const known = await credentialsOf(env, registryOf(reference))
-  return known === undefined ? '' : encodeAuth(known)
-}
-
-export function encodeAuth({ username, password }: Credentials): string {
-  return Buffer.from(JSON.stringify({ username, password })).toString('base64')
+  return known === undefined ? '' : encodeRegistryAuth(known)
 }
 
 /** Of all registries, as the daemon takes them. Errors: FAILED_PRECONDITION. */
@@ -46,17 +32,20 @@ export async function allCredentials(
 ): Promise<readonly { readonly registry: string; readonly auth: string }[]> {
   const path = pathOf(env)
   const entries = path === undefined ? [] : Object.entries((await readAuths(path)).auths)
-  return entries.map(([registry, { auth }]) => ({ registry, auth: encodeAuth(decoded(auth)) }))
+  return entries.map(([registry, { auth }]) => ({
+    registry,
+    auth: encodeRegistryAuth(decoded(auth)),
+  }))
 }
 
 /** Errors: FAILED_PRECONDITION. */
-export async function credentialsOf(env: Env, registry: string): Promise<Credentials | undefined> {
+export async function credentialsOf(env: Env, registry: string): Promise<RegistryAuth | undefined> {
   const path = pathOf(env)
   const entry = path === undefined ? undefined : (await readAuths(path)).auths[registry]
   return entry === undefined ? undefined : decoded(entry.auth)
 }
 
-function decoded(auth: string): Credentials {
+function decoded(auth: string): RegistryAuth {
   const text = Buffer.from(auth, 'base64').toString('utf8')
   const colon = text.indexOf(':')
   return { username: text.slice(0, colon), password: text.slice(colon + 1) }
@@ -66,7 +55,7 @@ function decoded(auth: string): Credentials {
 export async function keepCredentials(
   env: Env,
   registry: string,
-  { username, password }: Credentials,
+  { username, password }: RegistryAuth,
 ): Promise<string> {
   const path = pathOf(env)
   if (path === undefined) {

@@ -5,9 +5,10 @@
 import { hasCode, SwarmError } from '../proto/errors.ts'
 import { type Clock, wait } from '../proto/lib/clock.ts'
 import { chainText } from '../proto/lib/error-chain.ts'
+import { registryOf } from '../proto/lib/image-registry.ts'
 import { childController } from '../proto/lib/lifecycle.ts'
 import type { Logger } from '../proto/lib/log.ts'
-import type { Executor, PullProgress } from './executor/executor.ts'
+import type { Executor, PullProgress, RegistryAuth } from './executor/executor.ts'
 
 /** A pull serves all tasks of a burst. */
 const freshMs = 10_000
@@ -22,6 +23,19 @@ const rememberedMs = 300_000
 interface Registry {
   readonly answers: boolean
   readonly atMs: number
+}
+
+/** Credentials of the registry of the image. */
+export interface PullLogin {
+  /** Those under one id are the same. */
+  readonly id: string
+  readonly auth: RegistryAuth
+}
+
+/** What a task needs. */
+interface Wish {
+  readonly reference: string
+  readonly login: PullLogin | undefined
 }
 
 export interface ImageSourceDeps {
@@ -42,27 +56,30 @@ export class ImageSource {
 
   /**
    * Resolves when the image is as good as it gets: with '' or with why the last pull failed, the image perhaps being
-   * local all the same. The signal ends the waiting; the pull goes on for others.
+   * local all the same. The signal ends the waiting; the pull goes on for others with the same credentials.
    */
-  async ensure(reference: string, signal: AbortSignal): Promise<string> {
-    if ((this.#freshUntil.get(reference) ?? 0) > this.#deps.clock.monotonicMs()) return ''
-    let pull = this.#pulls.get(reference)
+  async ensure(reference: string, signal: AbortSignal, login?: PullLogin): Promise<string> {
+    const key = `${reference} ${login?.id ?? ''}`
+    if ((this.#freshUntil.get(key) ?? 0) > this.#deps.clock.monotonicMs()) return ''
+    let pull = this.#pulls.get(key)
     if (pull === undefined) {
-      pull = this.#pull(reference).finally(() => this.#pulls.delete(reference))
-      this.#pulls.set(reference, pull)
+      pull = this.#pull(key, { reference, login }).finally(() => this.#pulls.delete(key))
+      this.#pulls.set(key, pull)
     }
     return unlessAborted(pull, signal)
   }
 
-  async #pull(reference: string): Promise<string> {
+  async #pull(key: string, { reference, login }: Wish): Promise<string> {
     try {
       let wasPulled = false
       const progress = ({ step }: PullProgress): void => {
         wasPulled ||= isTransfer(step)
       }
-      await this.#deps.executor.pull(reference, { policy: 'missing', progress })
-      if (!wasPulled && !reference.includes('@sha256:')) await this.#refresh(reference)
-      this.#freshUntil.set(reference, this.#deps.clock.monotonicMs() + freshMs)
+      const auth = login && { auth: login.auth }
+      await this.#deps.executor.pull(reference, { policy: 'missing', progress, ...auth })
+      if (!wasPulled && !reference.includes('@sha256:')) await this.#refresh({ reference, login })
+      this.#forgetStale()
+      this.#freshUntil.set(key, this.#deps.clock.monotonicMs() + freshMs)
       return ''
     } catch (err) {
       this.#deps.log.warn({ image: reference, err }, 'image not pulled')
@@ -74,15 +91,16 @@ export class ImageSource {
    * Asks the registry whether a local tag has moved on. When it does not say so soon the local image does, and the
    * question goes on for those that come later.
    */
-  async #refresh(reference: string): Promise<void> {
+  async #refresh(wish: Wish): Promise<void> {
     const { clock, log } = this.#deps
+    const { reference } = wish
     const registry = registryOf(reference)
     const known = this.#registries.get(registry)
     const isRecent = known !== undefined && clock.monotonicMs() - known.atMs < rememberedMs
     if (isRecent && !known.answers) return
     const { controller } = childController()
     const patienceMs = isRecent ? knownPatienceMs : unknownPatienceMs
-    const asked = this.#ask(reference, registry, () => controller.abort())
+    const asked = this.#ask(wish, registry, () => controller.abort())
     const late = wait(clock, patienceMs, controller.signal).then(() => controller.signal.aborted)
     // Once layers are on their way the pull may take its time.
     const isAnswered = await Promise.race([late, asked.then(() => true)])
@@ -93,8 +111,15 @@ export class ImageSource {
     log.info({ image: reference, registry, patienceMs }, 'registry is slow: local image used')
   }
 
+  #forgetStale(): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    for (const [key, untilMs] of this.#freshUntil) {
+      if (untilMs <= nowMs) this.#freshUntil.delete(key)
+    }
+  }
+
   /** Never rejects. */
-  async #ask(reference: string, registry: string, onTransfer: () => void): Promise<void> {
+  async #ask({ reference, login }: Wish, registry: string, onTransfer: () => void): Promise<void> {
     const { clock, executor, log } = this.#deps
     const note = (answers: boolean): void => {
       this.#registries.set(registry, { answers, atMs: clock.monotonicMs() })
@@ -103,7 +128,8 @@ export class ImageSource {
       if (isTransfer(step)) onTransfer()
     }
     try {
-      await executor.pull(reference, { policy: 'always', progress })
+      const auth = login && { auth: login.auth }
+      await executor.pull(reference, { policy: 'always', progress, ...auth })
       note(true)
     } catch (err) {
       // It answered all the same if it only does not know the image, or not us.
@@ -115,11 +141,6 @@ export class ImageSource {
 
 function isTransfer(step: string): boolean {
   return step === 'downloading' || step === 'storing'
-}
-
-function registryOf(reference: string): string {
-  const [first = '', ...rest] = reference.split('/')
-  return rest.length > 0 && /[.:]|^localhost$/.test(first) ? first : 'docker.io'
 }
 
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -1,5 +1,5 @@
-// Secrets and configs of this node's tasks, in memory only: nothing here is ever written. After a restart of the daemon it is
-// empty until a manager has told what the node is to have.
+// Secrets and configs of this node's tasks, and credentials with which their images are pulled, in memory only: nothing here is ever
+// written. After a restart of the daemon it is empty until a manager has told what the node is to have.
 import { SwarmError } from '../proto/errors.ts'
 import type { AssignedPayload, PayloadId, UsedPayload } from '../proto/objects/index.ts'
 
@@ -12,6 +12,10 @@ export interface PayloadSource {
     uses: readonly UsedPayload[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, AssignedPayload>>
+  /**
+   * Credentials by id; waits as `need` does. Undefined: the cluster no longer has them. Errors: CANCELLED.
+   */
+  login(id: PayloadId, signal: AbortSignal): Promise<AssignedPayload | undefined>
 }
 
 export class PayloadStore implements PayloadSource {
@@ -44,9 +48,21 @@ export class PayloadStore implements PayloadSource {
       const missing = uses.find(({ source }) => !found.has(source))
       if (missing === undefined) return found
       if (this.#isTold) throw gone(missing)
-      await this.#changed(signal)
-      if (signal.aborted) throw new SwarmError('CANCELLED', 'no longer waiting for secrets')
+      await this.#told(signal)
     }
+  }
+
+  async login(id: PayloadId, signal: AbortSignal): Promise<AssignedPayload | undefined> {
+    for (;;) {
+      const found = this.#held.get(id)
+      if (found !== undefined || this.#isTold) return found
+      await this.#told(signal)
+    }
+  }
+
+  async #told(signal: AbortSignal): Promise<void> {
+    await this.#changed(signal)
+    if (signal.aborted) throw new SwarmError('CANCELLED', 'no longer waiting for secrets')
   }
 
   #wake(): void {

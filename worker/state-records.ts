@@ -7,6 +7,7 @@ import {
   type AssignedTask,
   isTaskState,
   networkId,
+  payloadId,
   serviceId,
   specHash,
   type TaskAttachment,
@@ -52,6 +53,8 @@ const task = z.object({
     .array(z.object({ kind: z.string(), count: z.number(), names: z.array(z.string()) }))
     .default([]),
   isDrained: z.boolean().default(false),
+  /** An id alone: credentials are in memory only (payload-store.ts). */
+  registryLoginId: z.string().transform(payloadId).optional(),
 })
 /** As protobuf, which a later version reads although its rules for users may have changed. */
 const spec = z.object({

@@ -27,6 +27,7 @@ import type { ProbeSlots } from './health/probe-slots.ts'
 import type { ImageSource } from './image-source.ts'
 import { requireSctp } from './kernel-sctp.ts'
 import { payloadFiles } from './payload-files.ts'
+import { pullLogin } from './pull-login.ts'
 import { nextWiring, type Wiring, withConnection } from './task-connections.ts'
 import { TaskHealthCheck } from './task-health.ts'
 import { TaskPorts, type UnusedPorts } from './task-ports.ts'
@@ -272,7 +273,7 @@ export class TaskDriver {
       const config = containerConfig(wanted.task, wanted.spec, host)
       if (host.hasSctp !== undefined) await requireSctp(wanted.spec.ports, host.hasSctp)
       const files = await payloadFiles(wanted, { config, host }, signal)
-      pullError = await images.ensure(config.image, signal)
+      pullError = await images.ensure(config.image, signal, await pullLogin(wanted, host, signal))
       this.#noteContainer(
         await slots.run(async () => {
           signal.throwIfAborted()

@@ -1,16 +1,11 @@
 // tsswarm login
+import { encodeRegistryAuth, type RegistryAuth } from '../../proto/codec/registry-login.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { LineAsker } from '../ask-line.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../context.ts'
-import {
-  type Credentials,
-  credentialsOf,
-  encodeAuth,
-  keepCredentials,
-  serverName,
-} from '../credentials.ts'
+import { credentialsOf, keepCredentials, serverName } from '../credentials.ts'
 import { bool, text } from '../flags.ts'
 import { usage } from '../parse-args.ts'
 
@@ -49,7 +44,7 @@ export const command = defineCommand({
     const client = await ctx.connect()
     await client.call(
       DaemonService.loginRegistry,
-      { registry, auth: encodeAuth(credentials) },
+      { registry, auth: encodeRegistryAuth(credentials) },
       { timeoutMs: loginMs, retry: false },
     )
     await keepCredentials(ctx.env, registry, credentials)
@@ -63,7 +58,7 @@ async function wanted(
   ctx: CommandContext,
   registry: string,
   flags: LoginFlags,
-): Promise<Credentials> {
+): Promise<RegistryAuth> {
   const { username, password } = flags
   if (flags['password-stdin']) {
     if (password !== undefined)
@@ -82,7 +77,7 @@ async function asked(
   ctx: CommandContext,
   registry: string,
   { username, password }: LoginFlags,
-): Promise<Credentials> {
+): Promise<RegistryAuth> {
   if (!ctx.stdin.isTerminal) {
     throw usage('cannot perform an interactive login from a non TTY device: use --password-stdin')
   }
@@ -100,7 +95,7 @@ async function asked(
   }
 }
 
-function complete(credentials: Credentials): Credentials {
+function complete(credentials: RegistryAuth): RegistryAuth {
   if (credentials.username === '') throw usage('username is empty')
   if (credentials.username.includes(':')) throw usage('a username cannot have a colon')
   if (credentials.password === '') throw usage('password is empty')

@@ -9,6 +9,7 @@ import { createFlags, createSpec } from '../service/create-spec.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
 import { withPlatforms } from '../service/image-platforms.ts'
 import { randomServiceName } from '../service/random-name.ts'
+import { authToSend } from '../service/registry-auth.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
 
 export const command = defineCommand({
@@ -58,6 +59,11 @@ export const command = defineCommand({
         'tsswarm service create --cap-drop ALL --security-opt no-new-privileges --read-only --cpuset-cpus 0 --device-write-bps /dev/sda:10m nginx',
     },
     {
+      what: 'With an image of a registry that wants a login: nodes pull with yours',
+      command:
+        'tsswarm login registry.example && tsswarm service create --with-registry-auth registry.example/team/app:1',
+    },
+    {
       what: 'On certain nodes only',
       command: "tsswarm service create --constraint 'node.labels.zone==east' nginx",
     },
@@ -67,7 +73,13 @@ export const command = defineCommand({
     const asked = await namingFlags(async () => createSpec(flags, args, surroundings))
     const client = await ctx.connect()
     const spec = flags['no-resolve-image'] ? asked : await withPlatforms(ctx, client, asked)
-    const request = { requestId: newId(ctx.random), spec: serviceSpecToProto(spec) }
+    const { image } = spec.task.container
+    const registryAuth = flags['with-registry-auth'] ? await authToSend(ctx, image) : undefined
+    const request = {
+      requestId: newId(ctx.random),
+      spec: serviceSpecToProto(spec),
+      ...(registryAuth !== undefined && { registryAuth }),
+    }
     const { service, warnings } = await namingFlags(() =>
       client.call(ControlService.createService, request),
     )

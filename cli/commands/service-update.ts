@@ -1,13 +1,16 @@
 // tsswarm service update
 import { serviceSpecFromProto, serviceSpecToProto } from '../../proto/codec/service.ts'
+import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { defineCommand } from '../command.ts'
 import { printWarnings } from '../common.ts'
+import type { CommandContext } from '../context.ts'
 import { converge } from '../converge.ts'
 import { usage } from '../parse-args.ts'
-import { changeService, rollBackService } from '../service/change-service.ts'
+import { changeServiceWith, rollBackService } from '../service/change-service.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
 import { offeredPlatforms, updatedPlatforms } from '../service/image-platforms.ts'
 import { withNetworkIds } from '../service/network-ids.ts'
+import { authToSend } from '../service/registry-auth.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
 import { type UpdateFlags, updateFlags, updateSpec } from '../service/update-spec.ts'
 
@@ -16,7 +19,8 @@ export const command = defineCommand({
   summary: 'Update a service',
   description:
     'What no flag names stays as it is. Tasks whose specification changed are replaced as --update-parallelism, --update-order and the ' +
-    'like say: one at a time, the old one stopped first. A task that ends soon after its start pauses the update, or as --update-failure-action says.',
+    'like say: one at a time, the old one stopped first. A task that ends soon after its start pauses the update, or as --update-failure-action says.\n' +
+    'Without --with-registry-auth it keeps the credentials for the registry of its image; with --rollback those of the spec before come back.',
   args: { usage: 'SERVICE', min: 1, max: 1, completes: 'services' },
   flags: updateFlags,
   absent: absentServiceFlag,
@@ -34,6 +38,10 @@ export const command = defineCommand({
     },
     { what: 'Undo the last update', command: 'tsswarm service update --rollback web' },
     {
+      what: 'Another password for its registry: tasks that come pull with your login',
+      command: 'tsswarm service update --with-registry-auth web',
+    },
+    {
       what: 'Replace all tasks although nothing changed',
       command: 'tsswarm service update --force web',
     },
@@ -49,11 +57,12 @@ export const command = defineCommand({
     const { serviceId, warnings } = flags.rollback
       ? await rollBackService(ctx, client, reference)
       : await namingFlags(() =>
-          changeService(ctx, client, reference, (proto) => {
+          changeServiceWith(ctx, client, reference, async (proto) => {
             const spec = serviceSpecFromProto(proto)
-            const changed = updateSpec(spec, named, ctx.env)
+            const updated = updateSpec(spec, named, ctx.env)
             const isAsked = flags.image !== undefined
-            return serviceSpecToProto(isAsked ? updatedPlatforms(spec, changed, offered) : changed)
+            const changed = isAsked ? updatedPlatforms(spec, updated, offered) : updated
+            return { spec: serviceSpecToProto(changed), ...(await login(ctx, flags, changed)) }
           }),
         )
     printWarnings(ctx, warnings)
@@ -65,6 +74,17 @@ export const command = defineCommand({
     return 0
   },
 })
+
+/** Of the image that it has then. */
+async function login(
+  ctx: CommandContext,
+  flags: UpdateFlags,
+  { task }: ServiceSpec,
+): Promise<{ readonly registryAuth?: string }> {
+  if (!flags['with-registry-auth']) return {}
+  const registryAuth = await authToSend(ctx, task.container.image)
+  return registryAuth === undefined ? {} : { registryAuth }
+}
 
 /** Going back takes all of the previous spec. Errors: USAGE. */
 function refuseOthers(flags: UpdateFlags): void {

@@ -19,7 +19,7 @@ export const command = defineCommand({
     'cannot, and with 124 when --timeout is over; the stack stays as it is then, ' +
     'or with --atomic goes back to what it was.\n' +
     'Tasks go to nodes of the platforms for which the registry has their image; tags are not resolved to digests, each node asks its registry. ' +
-    '--with-registry-auth is accepted for Swarm’s sake; nodes pull without credentials: what needs a login is pulled on each node before (image pull).',
+    'With --with-registry-auth tasks pull with your logins for the registries of their images; without it services keep the credentials they have.',
   args: { usage: 'STACK', min: 1, max: 1, completes: 'stacks' },
   flags: {
     ...composeFlags,
@@ -33,7 +33,7 @@ export const command = defineCommand({
     'resolve-image': resolveImageFlag,
     timeout: duration('With --wait: how long to wait at most (ms|s|m|h)'),
     wait: bool('Wait until all services that changed have converged'),
-    'with-registry-auth': bool("Accepted for Swarm's sake: nodes pull without credentials"),
+    'with-registry-auth': bool('Let tasks pull with your logins for the registries of images'),
   },
   examples: [
     { what: 'A stack', command: 'tsswarm stack deploy -c compose.yml shop' },
@@ -64,6 +64,7 @@ export const command = defineCommand({
       name,
       prunes: flags.prune,
       resolveImage: flags['resolve-image'] ?? 'always',
+      sendsAuth: flags['with-registry-auth'],
     })
     const { quiet, timeout: timeoutMs = 0 } = flags
     if (flags.atomic) return await deployAtomically(ctx, client, planned, { quiet, timeoutMs })

@@ -1,6 +1,7 @@
 // Images of this host over the Daemon service: gRPC messages to the engine's handlers and back.
 import type { HandlerTable } from '../../manager/rpc/adapter.ts'
 import type { Caller } from '../../manager/rpc/caller.ts'
+import { badAuth, parseRegistryAuth } from '../../proto/codec/registry-login.ts'
 import { SwarmError } from '../../proto/errors.ts'
 import type {
   ImageInfo,
@@ -31,7 +32,6 @@ import type {
 } from '../../proto/gen/tsswarm/v1/image.ts'
 import { chainText } from '../../proto/lib/error-chain.ts'
 import type { ImagesEngine, ImageProgress as Step } from '../../worker/engine/images.ts'
-import type { RegistryAuth } from '../../worker/executor/executor.ts'
 import type { BuildOptions } from '../../worker/image/build.ts'
 import type { ImageSummary } from '../../worker/image/images.ts'
 
@@ -39,7 +39,7 @@ import type { ImageSummary } from '../../worker/image/images.ts'
 export function imageHandlers(images: ImagesEngine): HandlerTable {
   return {
     async *pullImage(_: Caller, request: PullImageRequest, signal: AbortSignal) {
-      const auth = parseAuth(request.auth)
+      const auth = parseRegistryAuth(request.auth)
       const pull = { reference: request.reference, ...(auth === undefined ? {} : { auth }) }
       for await (const step of told(images.pull(pull, signal))) yield progress(step)
     },
@@ -59,12 +59,12 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
       request: ResolveImageRequest,
       signal: AbortSignal,
     ): Promise<ResolveImageResponse> => {
-      const auth = parseAuth(request.auth)
+      const auth = parseRegistryAuth(request.auth)
       const { reference } = request
       return await images.resolve({ reference, ...(auth === undefined ? {} : { auth }) }, signal)
     },
     async *pushImage(_: Caller, request: PushImageRequest, signal: AbortSignal) {
-      const auth = parseAuth(request.auth)
+      const auth = parseRegistryAuth(request.auth)
       for await (const step of told(images.push({ ...request, auth }, signal))) yield progress(step)
     },
     loginRegistry: async (
@@ -72,7 +72,7 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
       request: LoginRegistryRequest,
       signal: AbortSignal,
     ): Promise<LoginRegistryResponse> => {
-      const auth = parseAuth(request.auth)
+      const auth = parseRegistryAuth(request.auth)
       if (auth === undefined) throw badAuth()
       await images.login({ registry: request.registry, auth }, signal)
       return {}
@@ -138,7 +138,7 @@ async function buildRequest(incoming: AsyncIterable<BuildImageRequest>): Promise
     throw new SwarmError('INVALID_ARGUMENT', 'a build begins with its options')
   }
   const credentials = kind.value.credentials.map(({ registry, auth }) => {
-    const known = parseAuth(auth)
+    const known = parseRegistryAuth(auth)
     if (known === undefined) throw badAuth()
     return { registry, ...known }
   })
@@ -179,25 +179,4 @@ function progress(step: Step): ImageProgress {
 function imageInfo(image: ImageSummary): ImageInfo {
   const { id, names, digests, sizeBytes, createdAtMs } = image
   return { id, names, digests, sizeBytes, createdAtMs }
-}
-
-/** Errors: INVALID_ARGUMENT. Never repeats the text: it is a secret. */
-function parseAuth(text: string): RegistryAuth | undefined {
-  if (text === '') return undefined
-  try {
-    const value: unknown = JSON.parse(Buffer.from(text, 'base64').toString('utf8'))
-    const { username, password } = value as Readonly<Record<string, unknown>>
-    if (typeof username === 'string' && typeof password === 'string') return { username, password }
-  } catch (err) {
-    throw badAuth(err)
-  }
-  throw badAuth()
-}
-
-function badAuth(cause?: unknown): SwarmError {
-  return new SwarmError(
-    'INVALID_ARGUMENT',
-    'the registry credentials are not valid: they must be base64 of {"username": …, "password": …}',
-    { cause },
-  )
 }

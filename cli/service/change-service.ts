@@ -21,9 +21,25 @@ export async function changeService(
   reference: string,
   change: (spec: ServiceSpec) => ServiceSpec,
 ): Promise<ChangedService> {
-  return await writeService(ctx, client, reference, ({ spec }) => {
+  return await changeServiceWith(ctx, client, reference, (spec) => ({ spec: change(spec) }))
+}
+
+export interface ServiceChange {
+  readonly spec: ServiceSpec
+  /** Credentials for its image; absent: it keeps those it has. */
+  readonly registryAuth?: string
+}
+
+/** The same, with credentials. */
+export async function changeServiceWith(
+  ctx: CommandContext,
+  client: Client,
+  reference: string,
+  change: (spec: ServiceSpec) => ServiceChange | Promise<ServiceChange>,
+): Promise<ChangedService> {
+  return await writeService(ctx, client, reference, async ({ spec }) => {
     if (spec === undefined) throw incomplete('service')
-    return { spec: change(spec), rollback: false }
+    return { ...(await change(spec)), rollback: false }
   })
 }
 
@@ -33,17 +49,21 @@ export async function rollBackService(
   client: Client,
   reference: string,
 ): Promise<ChangedService> {
-  return await writeService(ctx, client, reference, () => ({ spec: undefined, rollback: true }))
+  return await writeService(ctx, client, reference, async () => ({
+    spec: undefined,
+    rollback: true,
+  }))
 }
 
 async function writeService(
   ctx: CommandContext,
   client: Client,
   reference: string,
-  wish: (service: Service) => {
+  wish: (service: Service) => Promise<{
     readonly spec: ServiceSpec | undefined
+    readonly registryAuth?: string
     readonly rollback: boolean
-  },
+  }>,
 ): Promise<ChangedService> {
   for (let tries = 1; ; tries += 1) {
     const { service } = await getService(client, reference)
@@ -53,7 +73,7 @@ async function writeService(
         requestId: newId(ctx.random),
         serviceId: service.id,
         version: service.meta?.version ?? 0,
-        ...wish(service),
+        ...(await wish(service)),
       })
       return { serviceId: service.id, warnings }
     } catch (err) {

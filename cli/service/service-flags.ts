@@ -4,6 +4,7 @@ import type { Flags, FlagValues } from '../flags.ts'
 import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
 import { healthFlags } from './health-flags.ts'
 import { logFlags } from './log-flags.ts'
+import { registryAuthFlag } from './registry-auth.ts'
 import { securityFlags } from './security-flags.ts'
 import { tuningFlags } from './tuning-flags.ts'
 
@@ -55,16 +56,13 @@ export const sharedServiceFlags = {
   'stop-signal': text('Signal to stop the container'),
   tty: triBool('Allocate a pseudo-TTY', { short: 't' }),
   user: text('Username or UID (format: <name|uid>[:<group|gid>])', { short: 'u' }),
+  'with-registry-auth': registryAuthFlag,
   workdir: text('Working directory inside the container', { short: 'w' }),
 } satisfies Flags
 
 export type SharedServiceFlags = FlagValues<typeof sharedServiceFlags>
 
-const registry =
-  'log in on the nodes is not available in this version: pull images there before, with "tsswarm login" and "tsswarm image pull"'
-
 const prefixes: readonly (readonly [RegExp, string])[] = [
-  [/^with-registry-auth$/, registry],
   [/^(credential-spec|isolation)$/, 'it is for Windows, and tsswarm runs on Linux'],
 ]
 

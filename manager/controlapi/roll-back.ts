@@ -4,6 +4,7 @@ import { SwarmError } from '../../proto/errors.ts'
 import type { Service, ServiceId, UpdateStatus } from '../../proto/objects/index.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import type { Tx } from '../store/store.ts'
+import { restoreLogins } from './registry-logins.ts'
 import { withPorts } from './service-networks.ts'
 import { withReferences } from './service-references.ts'
 
@@ -45,6 +46,7 @@ export function rollBack(tx: Tx, { id, version, updateStatus }: Rollback): void 
     // What it names may be gone.
     const back = withSpec(tx, service, withReferences(tx, previousSpec))
     tx.update('services', { ...back, previousSpec: undefined, updateStatus })
+    restoreLogins(tx, id)
   } catch (err) {
     if (!(err instanceof SwarmError) || err.code === 'OUT_OF_SEQUENCE') throw err
     const message = `rollback paused: the previous spec no longer fits: ${err.message}`

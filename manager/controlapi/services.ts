@@ -11,6 +11,7 @@ import {
   type UpdateServiceResponse,
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { newId } from '../../proto/lib/ids.ts'
+import { isSameValue } from '../../proto/lib/same-value.ts'
 import { type Service, serviceId } from '../../proto/objects/index.ts'
 import { isJob } from '../../proto/spec/service-mode.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
@@ -24,6 +25,7 @@ import { serviceFilter } from './filters.ts'
 import { firstRun, nextRun } from './job-runs.ts'
 import { listMessages, type Page } from './list-stream.ts'
 import { findService, notFound } from './lookup.ts'
+import { createLogins, loginWish, removeLogins, updateLogins } from './registry-logins.ts'
 import { keepTaskSpec, withSpec } from './roll-back.ts'
 import { withPorts } from './service-networks.ts'
 import { withReferences } from './service-references.ts'
@@ -50,6 +52,7 @@ export function serviceHandlers(deps: ControlDeps): ServiceHandlers {
         (tx) => {
           const service = findService(tx, request.reference)
           tx.remove('services', service.id)
+          removeLogins(tx, service.id)
           return service.id
         },
         repeatable(request.requestId, 'RemoveService'),
@@ -87,11 +90,13 @@ async function createService(
 ): Promise<CreateServiceResponse> {
   const given = parseServiceSpec(request.spec)
   const warnings = checkServiceSpec(given)
+  const login = loginWish(request, random)
   const newServiceId = newId(random)
   // A repeat is answered with the first id.
   const id = await store.update(
     (tx) => {
       const service = serviceInTx(tx, given, newServiceId, clock.wallMs())
+      createLogins(tx, service, login)
       return tx.create('services', service).id
     },
     repeatable(request.requestId, 'CreateService'),
@@ -127,11 +132,12 @@ export function serviceInTx(
 }
 
 async function updateService(
-  { store, clock }: ControlDeps,
+  { store, clock, random }: ControlDeps,
   request: UpdateServiceRequest,
 ): Promise<UpdateServiceResponse> {
   const given = request.rollback ? undefined : parseServiceSpec(request.spec)
   const warnings = given === undefined ? [] : checkServiceSpec(given)
+  const login = loginWish(request, random)
   await store.update(
     (tx) => {
       const service =
@@ -139,11 +145,22 @@ async function updateService(
       checkVersion(`service "${service.spec.name}"`, request.version, service.version)
       const wished = given === undefined ? goneBack(tx, service) : updatedInTx(tx, service, given)
       const next = { ...wished, ...nextRun(tx, service, wished.spec, clock.wallMs()) }
-      tx.update('services', { ...next, previousSpec: service.spec })
+      updateLogins(tx, next, service, login)
+      if (login.auth !== '' && isSameValue(next.spec, service.spec)) resume(tx, service)
+      else tx.update('services', { ...next, previousSpec: service.spec })
     },
     repeatable(request.requestId, 'UpdateService'),
   )
   return { service: current(store, request.serviceId), warnings }
+}
+
+/**
+ * With other credentials and nothing else: it can still go back to what it was, and a job does not run again. An update that paused, perhaps for
+ * want of them, goes on.
+ */
+function resume(tx: Tx, service: Service): void {
+  const isPaused = service.updateStatus?.state.endsWith('paused') === true
+  if (isPaused) tx.update('services', { ...service, updateStatus: undefined })
 }
 
 /** The service as that spec makes it; it is still to be written. Errors: as UpdateService. */

@@ -15,6 +15,7 @@ import type { ControlDeps } from './control-api.ts'
 import { findPayload } from './lookup.ts'
 import { payloadTables, servicesWith, versionsOf } from './payload-use.ts'
 import { reapVersions } from './reap-versions.ts'
+import { keepLogins } from './registry-logins.ts'
 import { requireTemplates } from './require-level.ts'
 import { withSpec } from './roll-back.ts'
 import { checkVersion, repeatable } from './writing.ts'
@@ -96,7 +97,10 @@ function handOn(tx: Tx, kind: PayloadKind, id: string): readonly string[] {
   if (present?.id !== id) return []
   const ids = new Set<string>(earlier.map((one) => one.id))
   const services = servicesWith(tx, kind, ids).slice(0, servicesMax)
-  for (const service of services) tx.update('services', withVersion(tx, service, { kind, ids, id }))
+  for (const service of services) {
+    tx.update('services', withVersion(tx, service, { kind, ids, id }))
+    keepLogins(tx, service.id)
+  }
   return services.map(({ spec }) => spec.name)
 }
 

@@ -8,6 +8,7 @@ import {
   type NodeId,
   type Task,
   type TaskAttachment,
+  TaskState,
 } from '../../proto/objects/index.ts'
 import { type Change, type Commit, type Store, WatchLagged } from '../store/store.ts'
 import { isAssigned, type NodeFeed } from './node-feed.ts'
@@ -116,8 +117,13 @@ export class AssignmentHub {
     switch (change.table) {
       case 'tasks': {
         const { nodeId } = change.object
-        if (nodeId === undefined || !concernsAgent(change)) return
-        for (const feed of this.#feeds.get(nodeId) ?? []) feed.markTask(change.object.id, index)
+        if (nodeId === undefined) return
+        const { id, state } = change.object
+        const isOther = concernsAgent(change)
+        for (const feed of this.#feeds.get(nodeId) ?? []) {
+          if (isOther) feed.markTask(id, index)
+          else if (state > TaskState.PREPARING) feed.markPulled(id, index)
+        }
         return
       }
       case 'nodes':

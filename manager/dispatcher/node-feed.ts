@@ -19,6 +19,7 @@ import {
   type TaskSpecRecord,
   TaskState,
 } from '../../proto/objects/index.ts'
+import { loginFor } from '../controlapi/registry-logins.ts'
 import type { ReadTx, Store } from '../store/store.ts'
 import { type DuePayloads, NodePayloads } from './node-payloads.ts'
 
@@ -74,6 +75,11 @@ export class NodeFeed {
     if (this.#sent === undefined || index <= this.#sent.index) return
     this.#dirty.add(id)
     this.#wake()
+  }
+
+  /** It has its image now: the node need not have the credentials any longer. */
+  markPulled(id: TaskId, index: number): void {
+    if (this.#payloads.isPulling(id)) this.markTask(id, index)
   }
 
   /** A full set is due: at first, and after changes were missed. */
@@ -220,13 +226,15 @@ function withSpecs(tx: ReadTx, tasks: readonly Task[], log: Logger): Assigned {
       continue
     }
     specs.set(task.specHash, record)
-    assigned.push(assignedTask(tx, task))
+    assigned.push(assignedTask(tx, task, record))
   }
   return { tasks: assigned, specs: [...specs.values()] }
 }
 
-function assignedTask(tx: ReadTx, task: Task): AssignedTask {
+function assignedTask(tx: ReadTx, task: Task, { spec }: TaskSpecRecord): AssignedTask {
   const service = tx.get('services', task.serviceId)
+  const isPulled = task.state > TaskState.PREPARING
+  const login = isPulled ? undefined : loginFor(tx, task.serviceId, spec.container.image)
   return {
     id: task.id,
     serviceId: task.serviceId,
@@ -242,5 +250,6 @@ function assignedTask(tx: ReadTx, task: Task): AssignedTask {
     attachments: task.attachments,
     generic: task.generic,
     isDrained: task.isDrained,
+    ...(login && { registryLoginId: login.id }),
   }
 }

@@ -36,6 +36,7 @@ export class Overlay {
       configs: new Map(),
       accesses: new Map(),
       stackRevisions: new Map(),
+      registryLogins: new Map(),
     }
     this.reset()
   }

@@ -9,6 +9,7 @@ import {
   removedNodeToProto,
 } from '../../proto/codec/node.ts'
 import { payloadFromProto, payloadToProto } from '../../proto/codec/payload.ts'
+import { registryLoginsFromProto, registryLoginsToProto } from '../../proto/codec/registry-login.ts'
 import {
   serviceFromProto,
   serviceToProto,
@@ -48,6 +49,8 @@ export function writeToProto(write: Write): StoreChange {
       return { kind: { $case: 'access', value: accessToProto(write.row) } }
     case 'stackRevisions':
       return { kind: { $case: 'stackRevision', value: stackRevisionToProto(write.row) } }
+    case 'registryLogins':
+      return { kind: { $case: 'registryLogins', value: registryLoginsToProto(write.row) } }
   }
 }
 
@@ -76,6 +79,8 @@ export function writeFromProto({ kind }: StoreChange, intern: Intern): Write {
       return put('accesses', accessFromProto(kind.value))
     case 'stackRevision':
       return put('stackRevisions', stackRevisionFromProto(kind.value))
+    case 'registryLogins':
+      return put('registryLogins', registryLoginsFromProto(kind.value))
     case 'removed':
       return { table: tableNamed(kind.value.table), id: kind.value.id, row: undefined } as Write
     case undefined:

@@ -6,6 +6,7 @@ import {
   type Network,
   type Node,
   type Payload,
+  type RegistryLogins,
   type RemovedNode,
   type Service,
   type StackRevision,
@@ -26,6 +27,7 @@ export interface Rows {
   readonly configs: Payload
   readonly accesses: Access
   readonly stackRevisions: StackRevision
+  readonly registryLogins: RegistryLogins
 }
 
 export type TableName = keyof Rows
@@ -181,6 +183,14 @@ export const tables = {
     versioned: true,
     label: stackRevisionId,
     indexes: { byStack: { of: ['stack'], key: (row: StackRevision) => row.stack } },
+  },
+  /** By the id of the service. */
+  registryLogins: {
+    noun: 'registry login',
+    id: (row: RegistryLogins) => row.serviceId,
+    versioned: false,
+    label: (row: RegistryLogins) => row.serviceId,
+    indexes: {},
   },
 } as const satisfies { readonly [T in TableName]: TableDef<Rows[T]> }
 

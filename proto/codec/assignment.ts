@@ -94,9 +94,9 @@ export function stampFromProto(
 }
 
 function assignedTaskToProto(task: AssignedTask): AssignedTaskProto {
-  const { isDrained, isForNode, ...same } = task
+  const { isDrained, isForNode, registryLoginId = '', ...same } = task
   const attachments = task.attachments.map(taskAttachmentToProto)
-  return { ...same, attachments, drained: isDrained, forNode: isForNode }
+  return { ...same, attachments, drained: isDrained, forNode: isForNode, registryLoginId }
 }
 
 function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
@@ -113,6 +113,7 @@ function assignedTaskFromProto(proto: AssignedTaskProto): AssignedTask {
     attachments: proto.attachments.map((one) => taskAttachmentFromProto(one)),
     generic: genericFromProto(proto.generic),
     isDrained: proto.drained,
+    ...(proto.registryLoginId !== '' && { registryLoginId: payloadId(proto.registryLoginId) }),
   }
 }
 

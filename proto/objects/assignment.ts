@@ -38,6 +38,8 @@ export interface AssignedTask {
   readonly generic: readonly GenericResource[]
   /** No node leads connections to it any more. */
   readonly isDrained: boolean
+  /** The payload with which its image is pulled; absent: none. */
+  readonly registryLoginId?: PayloadId | undefined
 }
 
 /** `set` is everything assigned to the node; `changes` hold on top of exactly `previous`. */

@@ -4,7 +4,7 @@
  * Rises with each release that adds fields, tables or kinds of change to the store. New things are written only once
  * Cluster.featureLevel reached their level; a program that meets a higher level than its own refuses to go on.
  */
-export const featureLevel = 6
+export const featureLevel = 7
 
 /** Networks, their allocation, and what services, tasks and nodes have of it. */
 export const networksLevel = 2
@@ -32,3 +32,6 @@ export const containerOptionsLevel = 6
 
 /** Revisions of stacks. */
 export const stackHistoryLevel = 5
+
+/** Credentials with which the tasks of a service pull its image. */
+export const registryLoginsLevel = 7

@@ -1,19 +1,34 @@
 // A node and a registry that wants a login, refuses, and sends what it should not: what arrives counts only when it is whole.
 import { readdir } from 'node:fs/promises'
 import t, { type Test } from 'tap'
+import { createControlApi } from '../../manager/controlapi/control-api.ts'
+import { encodeRegistryAuth } from '../../proto/codec/registry-login.ts'
+import { runCommand } from '../../proto/lib/command.ts'
 import { chainText } from '../../proto/lib/error-chain.ts'
+import { silentLogger } from '../../proto/lib/log.ts'
+import { featureLevel, nodeId, TaskState } from '../../proto/objects/index.ts'
+import { createAgent } from '../../worker/agent.ts'
 import { createImagesEngine, type ImageProgress } from '../../worker/engine/images.ts'
-import type { RegistryAuth } from '../../worker/executor/executor.ts'
+import type { Executor, RegistryAuth } from '../../worker/executor/executor.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
+import { openStateFile } from '../../worker/state-file.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
+import { specOf } from '../support/control.ts'
 import { createExecutorHost, loadImage, never } from '../support/executor-host.ts'
 import { type Fault, noFault, startFaultyRegistry } from '../support/faulty-registry.ts'
+import { MiniCluster } from '../support/mini-cluster.ts'
 import { eventually } from '../support/netns.ts'
+import { startRegistry } from '../support/registry.ts'
 
 t.setTimeout(600_000)
 
+const S = TaskState
+
 const bcrypt = '$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a'
 const auth = { username: 'someone', password: 'secret' }
+/** Found nowhere by chance. */
+const rare = { username: 'someone', password: 'moon-of-cheese-4711' }
+const rareBcrypt = '$2b$05$abcdefghijklmnopqrstuuaBTLtjJXsDS06YQuj2AQiIJzfNjh8CK'
 const wrong = { username: 'someone', password: 'wrong-word' }
 
 async function all(steps: AsyncIterable<ImageProgress>): Promise<readonly ImageProgress[]> {
@@ -104,6 +119,105 @@ t.test('an image is pushed with credentials, and pulled by digest elsewhere', as
   await eventually(async () => (await offered(auth)) === '', 'the registry says what it has')
   await eventually(async () => /^pull access denied/.test(await offered()), 'it wants a login')
   t.same(await leftovers(), [], 'neither credentials nor files are left')
+})
+
+/** Managers, and a worker whose daemon pulls for real. Their clock goes on by itself. */
+async function aCluster(t: Test, executor: Executor, stateFile: string) {
+  const cluster = new MiniCluster()
+  await cluster.start('m1', 'w1')
+  cluster.addManager('m1')
+  await cluster.lead('m1')
+  const { clock, random, store } = cluster
+  const view = { selfNodeId: () => nodeId('m1'), leaderNodeId: () => nodeId('m1') }
+  const api = createControlApi({
+    ...{ store, clock, random, newJoinToken: () => '' },
+    cluster: { ...view, readBarrier: async () => {}, reachable: () => true },
+  })
+  const agent = await createAgent({
+    ...{ nodeId: nodeId('w1'), executor, clock, random, log: silentLogger },
+    transport: cluster.transport('w1'),
+    stateFile: openStateFile(stateFile),
+    describe: () => ({
+      hostname: 'w1',
+      platform: { os: 'linux', architecture: 'x86_64' },
+      resources: { nanoCpus: 4e9, memoryBytes: 8e9 },
+      engineVersion: '1',
+      engineLabels: {},
+      featureLevel,
+      dataPathAddress: '',
+    }),
+    network: () => ({ kind: 'none' }),
+    advertiseAddress: () => '10.0.0.1',
+    managers: [{ nodeId: 'm1', address: 'm1' }],
+  })
+  const life = new AbortController()
+  let isOver = false
+  const ticking = (async () => {
+    while (!isOver) {
+      await clock.advance(20)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })()
+  const running = agent.run(life.signal)
+  t.teardown(async () => {
+    life.abort()
+    await running
+    isOver = true
+    await ticking
+    await cluster.stop()
+  })
+  return { cluster, api }
+}
+
+/** All forms in which it would be found. */
+function formsOf({ username, password }: RegistryAuth): readonly string[] {
+  const forms = [password, `${username}:${password}`, JSON.stringify({ username, password })]
+  return forms.flatMap((text) => [text, Buffer.from(text).toString('base64').replace(/=+$/, '')])
+}
+
+t.test('a node without a login pulls with that of the service, and keeps nothing', async (t) => {
+  const registry = await startRegistry({ login: { ...rare, bcrypt: rareBcrypt } })
+  t.teardown(() => registry.close())
+  await registry.push(await busyboxImage({ name: 'x/y:1', command: ['sleep', '1000'] }), 'app:1')
+  const host = await createExecutorHost()
+  t.teardown(() => host.dispose())
+  const insecureRegistries = [registry.address]
+  const { executor, images } = await host.open({ insecureRegistries })
+  const { cluster, api } = await aCluster(t, executor, `${host.dirs.stateDir}/tasks.db`)
+  const caller = { kind: 'local-admin', nodeId: nodeId('m1') } as const
+  const created = async (name: string, registryAuth?: string) => {
+    const container = { image: `${registry.address}/app:1` }
+    const request = { requestId: name, spec: specOf({ name, container }), registryAuth }
+    const { service } = await api.createService(caller, request, never)
+    const [id = '', specHash = ''] = [service?.id, service?.specHash]
+    await cluster.addTask({ id: name, node: 'w1', service: id, state: S.ASSIGNED, specHash })
+    return id
+  }
+  const reaches = (id: string, state: TaskState): Promise<void> =>
+    eventually(async () => cluster.task(id).state === state, `${id} reaches ${state}`)
+
+  await created('open')
+  await reaches('open', S.REJECTED)
+  t.match(cluster.task('open').err, /access denied.*HTTP 401/)
+  const id = await created('web', encodeRegistryAuth(rare))
+  await reaches('web', S.RUNNING)
+  t.match(await images.list(), [{ names: [`${registry.address}/app:1`] }])
+
+  const shown = await api.getService(caller, { reference: id }, never)
+  for (const text of formsOf(rare)) {
+    t.notMatch(JSON.stringify(shown), text)
+    for (const dir of [host.dirs.stateDir, host.dirs.runDir]) {
+      const found = await runCommand(['grep', '-rlaF', '--', text, dir])
+      t.match(found, { code: 1, stdout: '' }, `${dir} has nothing of it`)
+    }
+  }
+  const known = await runCommand(['grep', '-rlaF', '--', 'web', `${host.dirs.stateDir}/tasks.db`])
+  t.equal(known.code, 0, 'what is looked for would be found')
+  await api.removeService(caller, { requestId: 'remove', reference: id }, never)
+  t.equal(
+    cluster.store.view((tx) => tx.count('registryLogins')),
+    0,
+  )
 })
 
 /** It is tried again at once, not after half a minute. */

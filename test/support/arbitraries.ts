@@ -13,6 +13,8 @@ import {
   nodeId,
   type Payload,
   payloadId,
+  type RegistryLogin,
+  type RegistryLogins,
   type RemovedNode,
   raftId,
   type Service,
@@ -642,6 +644,20 @@ export const anyPayload: fc.Arbitrary<Payload> = fc.record(
       plain,
     ),
     revision: count,
+  },
+  plain,
+)
+
+const anyRegistryLogin: fc.Arbitrary<RegistryLogin> = fc.record(
+  { id: anyId.map(payloadId), registry: word, auth: word },
+  plain,
+)
+
+export const anyRegistryLogins: fc.Arbitrary<RegistryLogins> = fc.record(
+  {
+    serviceId: anyId.map(serviceId),
+    present: fc.option(anyRegistryLogin, { nil: undefined }),
+    previous: fc.option(anyRegistryLogin, { nil: undefined }),
   },
   plain,
 )

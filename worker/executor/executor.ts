@@ -1,6 +1,7 @@
 // The contract between an agent's task manager and whatever runs containers: real (container/) or
 // simulated (fake/). Not for networks (network-attacher.ts) and not for what users type
 // (proto/spec).
+import type { RegistryAuth } from '../../proto/codec/registry-login.ts'
 import type { LogKeeping } from '../../proto/spec/log-driver-spec.ts'
 import type { SecuritySpec } from '../../proto/spec/security-spec.ts'
 import type { TuningSpec } from '../../proto/spec/tuning-spec.ts'
@@ -154,10 +155,7 @@ export interface ResolvedImage {
   readonly sizeBytes: number
 }
 
-export interface RegistryAuth {
-  readonly username: string
-  readonly password: string
-}
+export type { RegistryAuth } from '../../proto/codec/registry-login.ts'
 
 export interface PullOptions {
   /**

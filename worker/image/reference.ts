@@ -1,6 +1,7 @@
 // Image references as Docker's users write them: parsing, the full form for tools, the familiar
 // form for people. Pure. Not for looking anything up.
 import { SwarmError } from '../../proto/errors.ts'
+import { defaultRegistry, splitRegistry } from '../../proto/lib/image-registry.ts'
 
 export interface ImageReference {
   /** `docker.io`, `registry.example:5000`, … */
@@ -13,7 +14,6 @@ export interface ImageReference {
   readonly digest: string | undefined
 }
 
-const defaultRegistry = 'docker.io'
 const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
 const repositoryForm = new RegExp(`^${component}(?:/${component})*$`)
 const registryForm =
@@ -86,14 +86,8 @@ function suffix({ tag, digest }: ImageReference): string {
 }
 
 function splitName(name: string): { readonly registry: string; readonly repository: string } {
-  const slash = name.indexOf('/')
-  const first = slash < 0 ? '' : name.slice(0, slash)
-  const isRegistry = /[.:A-Z]/.test(first) || first === 'localhost'
-  if (isRegistry) {
-    const registry = first === 'index.docker.io' ? defaultRegistry : first
-    return { registry, repository: official(registry, name.slice(slash + 1)) }
-  }
-  return { registry: defaultRegistry, repository: official(defaultRegistry, name) }
+  const { registry, rest } = splitRegistry(name)
+  return { registry, repository: official(registry, rest) }
 }
 
 function official(registry: string, repository: string): string {

@@ -7,11 +7,13 @@ import type { ServiceSpec as ServiceSpecProto } from '../../../proto/gen/tsswarm
 import { wait } from '../../../proto/lib/clock.ts'
 import { newId } from '../../../proto/lib/ids.ts'
 import { childController } from '../../../proto/lib/lifecycle.ts'
+import type { ServiceSpec } from '../../../proto/spec/service-spec.ts'
 import type { Client } from '../../client.ts'
 import { incomplete, printWarnings } from '../../common.ts'
 import type { CommandContext } from '../../context.ts'
 import { converge } from '../../converge.ts'
-import { changeService } from '../../service/change-service.ts'
+import { changeServiceWith } from '../../service/change-service.ts'
+import { authsToSend } from '../../service/registry-auth.ts'
 import type { Project } from '../load-compose.ts'
 import { faultError, noticeText } from '../node.ts'
 import {
@@ -34,11 +36,15 @@ export interface PlannedStack {
   readonly plan: StackPlan
   /** Of all services before, by id. */
   readonly specs: ReadonlyMap<string, ServiceSpecProto>
+  /** Credentials to be sent, by image; absent: none. */
+  readonly auths?: ReadonlyMap<string, string>
 }
 
 export interface WantedStack {
   readonly name: string
   readonly resolveImage: ResolveImage
+  /** Services get this user's logins for the registries of their images. */
+  readonly sendsAuth?: boolean
 }
 
 /** Notices go to stderr. Errors: INVALID_ARGUMENT with file and line; as Client.call. */
@@ -46,7 +52,7 @@ export async function plannedStack(
   ctx: CommandContext,
   client: Client,
   project: Project,
-  { name, resolveImage, ...options }: PlanOptions & WantedStack,
+  { name, resolveImage, sendsAuth = false, ...options }: PlanOptions & WantedStack,
 ): Promise<PlannedStack> {
   const asWritten = stackSpec(name, project)
   const usesPayloads =
@@ -61,7 +67,9 @@ export async function plannedStack(
   for (const notice of [...stack.notices, ...plan.notices]) {
     ctx.stderr.write(`Warning: ${noticeText(notice)}\n`)
   }
-  return { stack, payloads, plan, specs }
+  const images = stack.services.map(({ spec }) => spec.task.container.image)
+  const auths = sendsAuth ? { auths: await authsToSend(ctx, images) } : {}
+  return { stack, payloads, plan, specs, ...auths }
 }
 
 /** A service that the deployment changed. */
@@ -85,7 +93,10 @@ export async function carryOut(
 ): Promise<readonly TouchedService[]> {
   const touched: TouchedService[] = []
   for (const step of planned.plan.steps) {
-    if (step.action === 'keep') continue
+    if (step.action === 'keep') {
+      await renewLogin(ctx, client, planned, step)
+      continue
+    }
     if (!quiet && step.action !== 'roll') ctx.stdout.write(`${lineOf(step)}\n`)
     const id = await takeStep(ctx, client, planned, step)
     taken.push({ step, id })
@@ -117,9 +128,7 @@ async function takeStep(
       return await writePayload(ctx, client, planned.payloads, step)
     case 'service':
       if (step.action !== 'remove') {
-        return await withPlace(planned.stack, step, () =>
-          writeService(ctx, client, planned.stack, step),
-        )
+        return await withPlace(planned.stack, step, () => writeService(ctx, client, planned, step))
       }
       await client.call(ControlService.removeService, {
         requestId: newId(ctx.random),
@@ -182,23 +191,44 @@ async function writePayload(
 async function writeService(
   ctx: CommandContext,
   client: Client,
-  stack: StackSpec,
+  { stack, auths }: PlannedStack,
   step: Step,
 ): Promise<string> {
   const wanted = stack.services.find(({ spec }) => spec.name === step.name)?.spec
   if (wanted === undefined) throw incomplete('service')
+  const login = loginOf(wanted, auths)
   if (step.action === 'change') {
-    const { serviceId, warnings } = await changeService(ctx, client, step.id, (live) =>
-      serviceSpecToProto(wantedSpec(wanted, serviceSpecFromProto(live))),
-    )
+    const { serviceId, warnings } = await changeServiceWith(ctx, client, step.id, (live) => ({
+      spec: serviceSpecToProto(wantedSpec(wanted, serviceSpecFromProto(live))),
+      ...login,
+    }))
     printWarnings(ctx, warnings)
     return serviceId
   }
-  const request = { requestId: newId(ctx.random), spec: serviceSpecToProto(wanted) }
+  const request = { requestId: newId(ctx.random), spec: serviceSpecToProto(wanted), ...login }
   const { service, warnings } = await client.call(ControlService.createService, request)
   if (service === undefined) throw incomplete('service')
   printWarnings(ctx, warnings)
   return service.id
+}
+
+/** A service that stays as it is gets the credentials all the same: the managers tell nobody which it has. */
+async function renewLogin(
+  ctx: CommandContext,
+  client: Client,
+  { stack, auths }: PlannedStack,
+  { kind, name, id }: Step,
+): Promise<void> {
+  const wanted = stack.services.find(({ spec }) => spec.name === name)?.spec
+  if (kind !== 'service' || wanted === undefined) return
+  const login = loginOf(wanted, auths)
+  if (login.registryAuth === undefined) return
+  await changeServiceWith(ctx, client, id, (spec) => ({ spec, ...login }))
+}
+
+function loginOf({ task }: ServiceSpec, auths: PlannedStack['auths']): { registryAuth?: string } {
+  const registryAuth = auths?.get(task.container.image)
+  return registryAuth === undefined ? {} : { registryAuth }
 }
 
 /** Exit code of a deployment that had not settled in time; that of timeout(1). */

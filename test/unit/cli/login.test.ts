@@ -3,9 +3,10 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { authFor, credentialsOf, registryOf, serverName } from '../../../cli/credentials.ts'
+import { authFor, credentialsOf, serverName } from '../../../cli/credentials.ts'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { ImageProgress } from '../../../proto/gen/tsswarm/v1/daemon.ts'
+import { registryOf } from '../../../proto/lib/image-registry.ts'
 import type { CliSurroundings } from '../../support/cli.ts'
 import { startTestDaemon } from '../../support/daemon-server.ts'
 
@@ -127,6 +128,56 @@ t.test('a file that others can read, or that is damaged, is not used, nor shown'
   await rm(w.file)
   await mkdir(w.file)
   t.match(await w.run('logout r.lan'), { code: 1, stderr: /cannot use the credentials in/ })
+})
+
+t.test('services and stacks get the login of the user who asks for it', async (t) => {
+  const w = await aWorld(t)
+  const loginOf = (name: string): string | undefined =>
+    w.daemon.world.store.view((tx) => {
+      const [service] = tx.find('services', 'byName', name)
+      return service && tx.get('registryLogins', service.id)?.present?.auth
+    })
+  const other = base64(JSON.stringify({ username: 'someone', password: 'other' }))
+  await w.run('login -u someone --password-stdin r.lan', typed('secret'))
+  await w.run('service create -d --name plain r.lan/app:1')
+  t.equal(loginOf('plain'), undefined, 'not without being asked')
+  t.match(await w.run('service create -d --with-registry-auth --name web r.lan/app:1'), { code: 0 })
+  t.equal(loginOf('web'), auth)
+  const open = await w.run('service create -d --with-registry-auth --name open o.lan/app')
+  t.match(open, { code: 0, stderr: /not logged in to o\.lan: no credentials are sent/ })
+  t.equal(loginOf('open'), undefined)
+
+  await w.run('login -u someone --password-stdin r.lan', typed('other'))
+  await w.run('service update -d --image r.lan/app:2 web')
+  t.equal(loginOf('web'), auth, 'an update keeps them')
+  await w.run('service update -d --with-registry-auth web')
+  t.equal(loginOf('web'), other)
+  await w.run('service update -d --with-registry-auth --image o.lan/app web')
+  t.equal(loginOf('web'), other, 'there is no login for that registry')
+
+  const file = join(w.env.HOME, 's.yml')
+  const services = { a: { image: 'r.lan/app' }, b: { image: 'o.lan/app' }, c: { image: 'o.lan/b' } }
+  await writeFile(file, JSON.stringify({ services }))
+  await w.run('network create --ingress ingress')
+  t.match(await w.run(`stack deploy -c ${file} s`), { code: 0, stderr: '' })
+  t.equal(loginOf('s_a'), undefined)
+  const version = (): number | undefined =>
+    w.daemon.world.store.view((tx) => [...tx.find('services', 'byName', 's_a')][0]?.version)
+  const before = version()
+  const sent = await w.run(`stack deploy -c ${file} --with-registry-auth s`)
+  t.match(sent, { code: 0, stderr: /^Warning: you are not logged in to o\.lan: .*\n$/ }, 'once')
+  t.equal(loginOf('s_a'), other, 'also of a service that stays as it is')
+  t.equal(version(), before)
+  services.a.image = 'r.lan/app:2'
+  await writeFile(file, JSON.stringify({ services }))
+  await w.run('login -u someone --password-stdin r.lan', typed('secret'))
+  await w.run(`stack deploy -c ${file} --with-registry-auth s`)
+  t.equal(loginOf('s_a'), auth)
+  for (const line of ['service inspect s_a', 'stack config -c', `stack plan -c ${file} s`]) {
+    const shown = await w.run(line.endsWith('-c') ? `${line} ${file}` : line)
+    t.match(shown, { code: 0 })
+    t.notMatch(shown.stdout, new RegExp(`secret|registryAuth|${auth.slice(0, 12)}`, 'i'))
+  }
 })
 
 t.test('pull, push and the question for platforms go with the credentials', async (t) => {

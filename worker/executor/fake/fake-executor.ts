@@ -39,7 +39,12 @@ class FakeExecutor implements Executor {
     if (isLocal && (options.policy === 'missing' || reference.includes('@sha256:'))) return resolved
     await this.#pause(this.#host.options.pullMs ?? 0, options.signal)
     if (this.#host.registryError !== undefined) throw this.#host.registryError
-    const image = this.#host.options.registry?.[reference]
+    const { registry, passwords } = this.#host.options
+    const password = passwords?.[reference]
+    if (password !== undefined && options.auth?.password !== password) {
+      throw new SwarmError('UNAUTHENTICATED', `pull access denied for ${reference}`)
+    }
+    const image = registry?.[reference]
     if (image === undefined) {
       throw new SwarmError('IMAGE_NOT_FOUND', `the registry does not know ${reference}`)
     }

@@ -39,6 +39,8 @@ export interface FakeHostOptions {
   readonly localImages?: Readonly<Record<string, FakeImage>>
   /** By reference; there after a pull. */
   readonly registry?: Readonly<Record<string, FakeImage>>
+  /** By reference: those that the registry gives only to who knows it. */
+  readonly passwords?: Readonly<Record<string, string>>
   readonly pullMs?: number
   readonly createMs?: number
   readonly startMs?: number

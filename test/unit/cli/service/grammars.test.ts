@@ -204,7 +204,7 @@ t.test('maps, lists and keyed lists change without losing their order', async (t
 })
 
 t.test("flags of Swarm's that are not there are all told about", async (t) => {
-  for (const name of ['with-registry-auth', 'credential-spec', 'isolation']) {
+  for (const name of ['credential-spec', 'isolation']) {
     t.type(absentServiceFlag(name), 'string', name)
   }
   for (const name of ['name', 'networks', 'replica', ''])

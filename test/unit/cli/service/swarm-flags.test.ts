@@ -49,7 +49,7 @@ const rows: readonly (readonly [string, readonly string[], readonly string[]])[]
 ]
 
 /** Refused, with what to do instead, until the engine has them. */
-const refused = new Set([...['isolation', 'credential-spec', 'with-registry-auth']])
+const refused = new Set(['isolation', 'credential-spec'])
 
 for (const [row, ofCreate, ofUpdate] of rows) {
   t.test(row, async (t) => {

@@ -6,7 +6,7 @@ import { createMemoryStore } from '../../../../manager/store/memory-store.ts'
 import type { Store } from '../../../../manager/store/store.ts'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
-import { TaskState, taskId } from '../../../../proto/objects/index.ts'
+import { serviceId, TaskState, taskId } from '../../../../proto/objects/index.ts'
 import { payloadUse } from '../../../../proto/spec/payload-spec.ts'
 import type { TaskSpec } from '../../../../proto/spec/service-spec.ts'
 import { aPayload, aTaskSpec } from '../../../support/objects.ts'
@@ -77,5 +77,6 @@ function note(
   state: TaskState,
   uses: readonly number[],
 ): void {
-  payloads.note({ id: taskId(`t${task}`), state }, specWith(uses))
+  const ids = { id: taskId(`t${task}`), serviceId: serviceId('web') }
+  payloads.note({ ...ids, state }, specWith(uses))
 }

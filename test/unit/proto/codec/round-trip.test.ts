@@ -15,6 +15,10 @@ import {
 } from '../../../../proto/codec/node.ts'
 import { payloadFromProto, payloadToProto } from '../../../../proto/codec/payload.ts'
 import {
+  registryLoginsFromProto,
+  registryLoginsToProto,
+} from '../../../../proto/codec/registry-login.ts'
+import {
   serviceFromProto,
   serviceToProto,
   taskSpecRecordFromProto,
@@ -29,6 +33,7 @@ import {
   anyNetwork,
   anyNode,
   anyPayload,
+  anyRegistryLogins,
   anyRemovedNode,
   anyService,
   anyStackRevision,
@@ -61,6 +66,9 @@ t.test('every object comes back from the wire as it was', async (t) => {
   )
   comesBack(anyNetwork, (object) => networkFromProto(travel(proto.Network, networkToProto(object))))
   comesBack(anyPayload, (object) => payloadFromProto(travel(proto.Payload, payloadToProto(object))))
+  comesBack(anyRegistryLogins, (object) =>
+    registryLoginsFromProto(travel(proto.RegistryLogins, registryLoginsToProto(object))),
+  )
   comesBack(anyStackRevision, (object) =>
     stackRevisionFromProto(travel(proto.StackRevision, stackRevisionToProto(object))),
   )
