@@ -56,6 +56,7 @@ export const command = defineCommand({
       isPurge: flags.purge,
       ...(flags['print-config'] && { print: (text: string) => ctx.stdout.write(text) }),
       env: ctx.env,
+      signal: ctx.signal,
       flags: {
         stateDir: flags['state-dir'],
         runDir: flags['run-dir'],

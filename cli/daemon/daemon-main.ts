@@ -34,13 +34,15 @@ export interface DaemonInvocation {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Take everything off this host instead of serving. */
   readonly isPurge: boolean
+  /** Aborts when the process is told to end, at whatever moment of its start that is. */
+  readonly signal: AbortSignal
   /** Say what the settings are instead of serving; given by what is to print them. */
   readonly print?: (text: string) => void
 }
 
 /** Runs until a signal or a failure; the exit code. Errors before it serves: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
 export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
-  const { flags, env, configFile, print } = invocation
+  const { flags, env, configFile, print, signal } = invocation
   const settings = loadDaemonSettings(flags, env, configFile)
   if (print !== undefined) {
     print(configText(settings))
@@ -63,12 +65,13 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   await claimHost()
   const log = createLogger(config.logLevel, 'tsswarm')
   reloadOnHangup(config, () => loadDaemonConfig(flags, env, configFile), log)
-  return await serve(config, log)
+  return await serve(config, log, signal)
 }
 
-async function serve(config: DaemonConfig, log: Logger): Promise<number> {
+async function serve(config: DaemonConfig, log: Logger, signal: AbortSignal): Promise<number> {
   const manager = takeServiceManager(process.env, runCommand, log)
-  const { controller } = childController()
+  const { controller, release } = childController(signal)
+  endInTime(controller.signal, log)
   let failed = false
   const onFailure = (err: unknown): void => {
     log.fatal({ err }, 'the daemon ends: containers go on, start it again')
@@ -84,7 +87,6 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
     groupId: groupId(config.group, log),
     startManager: (start) => composeManager(base, start),
   })
-  endOnSignals(controller, log)
   const healing = runAll(controller.signal, [{ name: 'engine', run: engine.run }]).catch(onFailure)
   const patience = clock.setTimer(startMs, () =>
     manager.ready('resuming its node').catch(onFailure),
@@ -97,8 +99,6 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   }
   await untilAborted(controller.signal)
   await manager.stopping()
-  // Whatever hangs must not keep the process: all that matters is on disk.
-  const timer = clock.setTimer(stopMs, () => process.exit(1))
   await daemon.stop().catch((err: unknown) => {
     // A part that had failed before, as on a full disk: the rest is closed all the same, and nobody waits for the timer.
     log.warn({ err }, 'a part of the daemon failed at its end')
@@ -106,7 +106,7 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   })
   await healing
   await engine.close()
-  timer.cancel()
+  release()
   log.info({}, 'daemon ended')
   return failed ? 1 : 0
 }
@@ -135,13 +135,14 @@ function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
-function endOnSignals(controller: AbortController, log: Logger): void {
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(name, () => {
-      log.info({ signal: name }, 'daemon ending')
-      controller.abort()
-    })
+/** Whatever hangs, in a start that is not over too, must not keep the process: all that matters is on disk. */
+function endInTime(signal: AbortSignal, log: Logger): void {
+  const end = (): void => {
+    log.info({}, 'daemon ending')
+    setTimeout(() => process.exit(1), stopMs).unref()
   }
+  if (signal.aborted) end()
+  else signal.addEventListener('abort', end, { once: true })
 }
 
 /** Also what a closed terminal sends, which is no reason to end. */
