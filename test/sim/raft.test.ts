@@ -34,7 +34,7 @@ function reasonsOf(t: Test, { failed }: RunSummary): readonly string[] {
 
 t.test(
   'fixed seeds pass, and reach all that is worth reaching',
-  { timeout: 600_000 },
+  { timeout: 1_500_000 },
   async (t) => {
     const summary = await runSeeds({ from: 1, seeds: fixedSeeds, threads, clock })
     const { runs, runsPerSecond, eventsPerRun, eventsMin, coverage } = summary
@@ -47,7 +47,7 @@ t.test(
   },
 )
 
-t.test('new seeds pass', { timeout: 600_000 }, async (t) => {
+t.test('new seeds pass', { timeout: 1_500_000 }, async (t) => {
   const start = randomInt(2 ** 40)
   const endMs = clock.monotonicMs() + newSeedsMs
   let from = start
@@ -95,7 +95,7 @@ const expected: Readonly<Record<PlantedBug, { seeds: number; promises: readonly 
 }
 
 for (const bug of plantedBugs) {
-  t.test(`a planted bug is found: ${bug}`, { timeout: 600_000 }, async (t) => {
+  t.test(`a planted bug is found: ${bug}`, { timeout: 1_500_000 }, async (t) => {
     const { seeds, promises } = expected[bug]
     const summary = await runSeeds({ from: 1, seeds, threads, failuresMax: 1, clock, sim: { bug } })
     const broken = summary.failed.map(({ promise }) => promise)

@@ -5,7 +5,7 @@ import { simulateCluster } from './simulate.ts'
 
 /** One assertion a seed, and one for each thing that runs may come to: some of so many did. */
 export function testSeeds(name: string, from: number, count: number): void {
-  t.test(name, { timeout: 600_000 }, async (t) => {
+  t.test(name, { timeout: 1_500_000 }, async (t) => {
     const reached = new Set<Reached>()
     for (let seed = from; seed < from + count; seed++) {
       try {
