@@ -25,6 +25,7 @@ import {
 import {
   BuildImageProgress,
   BuildImageRequest,
+  ImportImageRequest,
   InspectImageRequest,
   InspectImageResponse,
   LoginRegistryRequest,
@@ -1895,6 +1896,16 @@ export const DaemonService = {
     responseSerialize: (value: ImageProgress): Buffer => Buffer.from(ImageProgress.encode(value).finish()),
     responseDeserialize: (value: Buffer): ImageProgress => ImageProgress.decode(value),
   },
+  /** Makes an image of a file tree. */
+  importImage: {
+    path: "/tsswarm.v1.Daemon/ImportImage" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: ImportImageRequest): Buffer => Buffer.from(ImportImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportImageRequest => ImportImageRequest.decode(value),
+    responseSerialize: (value: ImageProgress): Buffer => Buffer.from(ImageProgress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImageProgress => ImageProgress.decode(value),
+  },
   listImages: {
     path: "/tsswarm.v1.Daemon/ListImages" as const,
     requestStream: false as const,
@@ -2013,6 +2024,8 @@ export interface DaemonServer extends UntypedServiceImplementation {
   reconnectSwarm: handleServerStreamingCall<ReconnectSwarmRequest, ReconnectSwarmProgress>;
   pullImage: handleServerStreamingCall<PullImageRequest, ImageProgress>;
   loadImage: handleBidiStreamingCall<LoadImageRequest, ImageProgress>;
+  /** Makes an image of a file tree. */
+  importImage: handleBidiStreamingCall<ImportImageRequest, ImageProgress>;
   listImages: handleUnaryCall<ListImagesRequest, ListImagesResponse>;
   removeImage: handleUnaryCall<RemoveImageRequest, RemoveImageResponse>;
   /** Asks the registry for which platforms it has an image. That it does not say is no error. */
@@ -2108,6 +2121,13 @@ export interface DaemonClient extends Client {
   loadImage(): ClientDuplexStream<LoadImageRequest, ImageProgress>;
   loadImage(options: Partial<CallOptions>): ClientDuplexStream<LoadImageRequest, ImageProgress>;
   loadImage(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<LoadImageRequest, ImageProgress>;
+  /** Makes an image of a file tree. */
+  importImage(): ClientDuplexStream<ImportImageRequest, ImageProgress>;
+  importImage(options: Partial<CallOptions>): ClientDuplexStream<ImportImageRequest, ImageProgress>;
+  importImage(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<ImportImageRequest, ImageProgress>;
   listImages(
     request: ListImagesRequest,
     callback: (error: ServiceError | null, response: ListImagesResponse) => void,

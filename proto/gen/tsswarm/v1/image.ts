@@ -110,6 +110,26 @@ export interface BuildImageOptions {
   readonly network: string;
   /** For base images. */
   readonly credentials: readonly RegistryCredentials[];
+  /** NAME=VALUE, of the image. */
+  readonly labels: readonly string[];
+}
+
+/** The options first, then an archive of a file tree in pieces. */
+export interface ImportImageRequest {
+  readonly kind: { readonly $case: "options"; readonly value: ImportImageOptions } | {
+    readonly $case: "chunk";
+    readonly value: Uint8Array;
+  } | undefined;
+}
+
+export interface ImportImageOptions {
+  /** NAME[:TAG]; empty: it gets none. */
+  readonly reference: string;
+  /** Instructions as a Dockerfile has them, such as CMD and ENV. */
+  readonly changes: readonly string[];
+  readonly message: string;
+  /** os[/arch[/variant]]; empty: this host's. */
+  readonly platform: string;
 }
 
 export interface RegistryCredentials {
@@ -889,6 +909,7 @@ function createBaseBuildImageOptions(): BuildImageOptions {
     pull: false,
     network: "",
     credentials: [],
+    labels: [],
   };
 }
 
@@ -917,6 +938,9 @@ export const BuildImageOptions: MessageFns<BuildImageOptions> = {
     }
     for (const v of message.credentials) {
       RegistryCredentials.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.labels) {
+      writer.uint32(642).string(v!);
     }
     return writer;
   },
@@ -996,6 +1020,152 @@ export const BuildImageOptions: MessageFns<BuildImageOptions> = {
             }
 
             message.credentials.push(RegistryCredentials.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 80: {
+            if (tag !== 642) {
+              break;
+            }
+
+            message.labels.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImportImageRequest(): ImportImageRequest {
+  return { kind: undefined };
+}
+
+export const ImportImageRequest: MessageFns<ImportImageRequest> = {
+  encode(message: ImportImageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "options":
+        ImportImageOptions.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "chunk":
+        writer.uint32(18).bytes(message.kind.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportImageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportImageRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "options", value: ImportImageOptions.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "chunk", value: reader.bytes() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImportImageOptions(): ImportImageOptions {
+  return { reference: "", changes: [], message: "", platform: "" };
+}
+
+export const ImportImageOptions: MessageFns<ImportImageOptions> = {
+  encode(message: ImportImageOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    for (const v of message.changes) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    if (message.platform !== "") {
+      writer.uint32(34).string(message.platform);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportImageOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportImageOptions() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changes.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.platform = reader.string();
             continue;
           }
         }
