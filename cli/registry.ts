@@ -146,6 +146,7 @@ export const groups: readonly CommandGroup[] = [
     commands: {
       build: async () => (await import('./commands/image-build.ts')).command,
       history: async () => (await import('./commands/image-history.ts')).command,
+      import: async () => (await import('./commands/image-import.ts')).command,
       inspect: async () => (await import('./commands/image-inspect.ts')).command,
       load: async () => (await import('./commands/image-load.ts')).command,
       ls: async () => (await import('./commands/image-ls.ts')).command,

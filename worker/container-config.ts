@@ -5,7 +5,12 @@ import { saysNothing } from '../proto/spec/dns-spec.ts'
 import { logKeeping } from '../proto/spec/log-driver-spec.ts'
 import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
-import type { BindMount, ContainerConfig, Mount } from './executor/executor.ts'
+import {
+  type BindMount,
+  type ContainerConfig,
+  type Mount,
+  serviceIdLabel,
+} from './executor/executor.ts'
 import type { ContainerNetwork } from './executor/network-attacher.ts'
 import type { NetworkProber } from './health/network-prober.ts'
 import type { TargetPort } from './listening-ports.ts'
@@ -158,7 +163,7 @@ function swarmLabels(task: AssignedTask, host: HostFacts): Readonly<Record<strin
     [taskIdLabel]: task.id,
     'com.docker.swarm.task.name': `${taskName(task, host)}.${task.id}`,
     'com.docker.swarm.node.id': host.nodeId,
-    'com.docker.swarm.service.id': task.serviceId,
+    [serviceIdLabel]: task.serviceId,
     'com.docker.swarm.service.name': task.serviceName,
   }
 }

@@ -21,6 +21,7 @@ export const command = defineCommand({
     'build-arg': list('Set build-time variables'),
     file: text('Name of the Dockerfile (default: "PATH/Dockerfile")', { short: 'f' }),
     iidfile: text('Write the image ID to a file'),
+    label: list('Set metadata for an image'),
     network: choice('Set the networking mode for the "RUN" instructions during build', [
       'host',
       'none',
@@ -50,6 +51,7 @@ export const command = defineCommand({
       pull: flags.pull,
       network: flags.network ?? '',
       credentials: await allCredentials(ctx.env),
+      labels: flags.label,
     }
     const id = await build(ctx, requests(options, buildContext(ctx, path)), flags.quiet)
     if (flags.quiet) ctx.stdout.write(`${id}\n`)

@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
 import { suggestion } from '../../proto/lib/suggest.ts'
+import { gcLimits } from '../../worker/image/eviction.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { offeredGeneric } from './offered-resources.ts'
 
@@ -26,6 +27,18 @@ function areMirrors(texts: readonly string[], ctx: z.RefinementCtx): void {
     for (const text of texts) parseMirror(text)
   } catch (err) {
     ctx.addIssue(err instanceof Error ? err.message : String(err))
+  }
+}
+
+function areLimits(
+  limits: { readonly imageGcHigh: string; readonly imageGcLow: string },
+  ctx: z.RefinementCtx,
+): void {
+  try {
+    gcLimits(limits.imageGcHigh, limits.imageGcLow, 0)
+  } catch (err) {
+    const message = err instanceof Error ? err.message : String(err)
+    ctx.addIssue({ code: 'custom', path: ['imageGcHigh'], message })
   }
 }
 
@@ -56,6 +69,12 @@ const schema = z
     insecureRegistries: z.array(z.string()).default([]),
     /** Asked before a registry itself, as [REGISTRY=]URL; with them the host's own registries.conf does not count. */
     registryMirrors: z.array(z.string()).superRefine(areMirrors).default([]),
+    /** Above this share of the disk (85%), or size of all layers (20GB), images that nothing uses are removed; off: never. */
+    imageGcHigh: z.string().default('85%'),
+    /** Until it is no more than this. */
+    imageGcLow: z.string().default('80%'),
+    /** So many images stay of each service with a container here: those that it used last. */
+    imageGcRevisions: z.coerce.number().int().min(0).max(100).default(2),
     /** cgroup under which the containers' cgroups are made. */
     cgroupParent: path.default('/tsswarm'),
     /** Subnet of the network that is local to this host; one that is free when left out. */
@@ -64,6 +83,7 @@ const schema = z
     nanoCpus: z.coerce.number().int().positive().optional(),
     memoryBytes: z.coerce.number().int().positive().optional(),
   })
+  .superRefine(areLimits)
   .readonly()
 
 export type DaemonConfig = z.infer<typeof schema> & { readonly socket: string }

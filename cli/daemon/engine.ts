@@ -11,8 +11,14 @@ import { createVolumesEngine, type VolumesEngine } from '../../worker/engine/vol
 import { cgroupDirs, cgroupVersion } from '../../worker/executor/container/cgroups.ts'
 import { openExecutor } from '../../worker/executor/container/open.ts'
 import type { ExecutorDirs } from '../../worker/executor/container/paths.ts'
-import type { Executor } from '../../worker/executor/executor.ts'
+import {
+  type ContainerInfo,
+  type Executor,
+  serviceIdLabel,
+} from '../../worker/executor/executor.ts'
 import { NetworkProber } from '../../worker/health/network-prober.ts'
+import { gcLimits } from '../../worker/image/eviction.ts'
+import { ImageCollector } from '../../worker/image/image-collector.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { findNamespace } from '../../worker/network/data-plane.ts'
 import {
@@ -151,6 +157,15 @@ async function startEngine(
     registryMirrors: config.registryMirrors.map(parseMirror),
   })
   forks.run = (argv, options) => helper.spawn(argv, { ...options, lane: 'network' })
+  const { imageGcHigh, imageGcLow, imageGcRevisions } = config
+  const collector = new ImageCollector({
+    images,
+    limits: gcLimits(imageGcHigh, imageGcLow, imageGcRevisions),
+    services: async () => servicesOf(await executor.list()),
+    onConditions: (found) => conditions.set('images', found),
+    clock,
+    log: log.child({ part: 'images' }),
+  })
   const prober = new NetworkProber({ dataPlaneFile: dataPlaneFile(config), clock })
   return {
     executor,
@@ -173,6 +188,7 @@ async function startEngine(
       runAll(signal, [
         { name: 'network', run: (inner) => network.run(inner) },
         { name: 'resolver', run: (inner) => resolver.run(inner) },
+        { name: 'images', run: (inner) => collector.run(inner) },
         { name: 'peers', run: (inner) => watchPeers(network, conditions, clock, inner) },
       ]),
     close: async () => {
@@ -182,6 +198,11 @@ async function startEngine(
       network.close()
     },
   }
+}
+
+/** Ids of those that have a container here, running or ended. */
+function servicesOf(containers: readonly ContainerInfo[]): ReadonlySet<string> {
+  return new Set(containers.flatMap(({ config }) => config.labels[serviceIdLabel] ?? []))
 }
 
 const peersMs = 2_000

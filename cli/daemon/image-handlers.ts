@@ -16,8 +16,11 @@ import type {
   ResolveImageResponse,
 } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type {
+  BuildImageOptions,
   BuildImageProgress,
   BuildImageRequest,
+  ImportImageOptions,
+  ImportImageRequest,
   InspectImageRequest,
   InspectImageResponse,
   LoginRegistryRequest,
@@ -50,6 +53,15 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
       signal: AbortSignal,
     ) => {
       for await (const step of images.load(chunksOf(incoming), signal)) await send(progress(step))
+    },
+    importImage: async (
+      _: Caller,
+      incoming: AsyncIterable<ImportImageRequest>,
+      send: (message: ImageProgress) => Promise<void>,
+      signal: AbortSignal,
+    ) => {
+      const { options, chunks } = await optionsFirst<ImportImageOptions>(incoming, 'an import')
+      for await (const step of images.import(options, chunks, signal)) await send(progress(step))
     },
     listImages: async (_: Caller, request: ListImagesRequest): Promise<ListImagesResponse> => ({
       images: (await images.list(request)).map(imageInfo),
@@ -131,23 +143,36 @@ async function buildRequest(incoming: AsyncIterable<BuildImageRequest>): Promise
   readonly options: BuildOptions
   readonly chunks: AsyncIterable<Uint8Array>
 }> {
-  const messages = incoming[Symbol.asyncIterator]()
-  const first = await messages.next()
-  const kind = first.done === true ? undefined : first.value.kind
-  if (kind?.$case !== 'options') {
-    throw new SwarmError('INVALID_ARGUMENT', 'a build begins with its options')
-  }
-  const credentials = kind.value.credentials.map(({ registry, auth }) => {
+  const { options, chunks } = await optionsFirst<BuildImageOptions>(incoming, 'a build')
+  const credentials = options.credentials.map(({ registry, auth }) => {
     const known = parseRegistryAuth(auth)
     if (known === undefined) throw badAuth()
     return { registry, ...known }
   })
+  return { options: { ...options, credentials }, chunks }
+}
+
+type Piece<O> =
+  | { readonly $case: 'options'; readonly value: O }
+  | { readonly $case: 'chunk'; readonly value: Uint8Array }
+
+/** Errors: INVALID_ARGUMENT. */
+async function optionsFirst<O>(
+  incoming: AsyncIterable<{ readonly kind?: Piece<O> | undefined }>,
+  what: string,
+): Promise<{ readonly options: O; readonly chunks: AsyncIterable<Uint8Array> }> {
+  const messages = incoming[Symbol.asyncIterator]()
+  const first = await messages.next()
+  const kind = first.done === true ? undefined : first.value.kind
+  if (kind?.$case !== 'options') {
+    throw new SwarmError('INVALID_ARGUMENT', `${what} begins with its options`)
+  }
   const chunks = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
       if (next.value.kind?.$case === 'chunk') yield next.value.kind.value
     }
   }
-  return { options: { ...kind.value, credentials }, chunks: chunks() }
+  return { options: kind.value, chunks: chunks() }
 }
 
 async function* chunksOf(

@@ -31,6 +31,7 @@ const helpful: readonly Program[] = [
     package: 'socat',
     what: '`port-forward` and `attach` to containers here need it',
   },
+  { name: 'buildah', package: 'buildah', minimum: '1.28', what: '`image build` here needs it' },
   { name: 'script', package: 'bsdutils', what: '`exec --tty` in containers here needs it' },
   { name: 'ss', package: 'iproute2', what: 'who holds a port cannot be told' },
   { name: 'modprobe', package: 'kmod', what: 'modules of the kernel cannot be loaded when needed' },

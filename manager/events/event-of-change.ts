@@ -85,7 +85,20 @@ function nodeEvents(change: Change<'nodes'>): readonly EventFacts[] {
     ...difference('addr', old.address, node.address),
   }
   const isOther = Object.keys(differences).length > 0 || !isSameValue(old.spec, node.spec)
-  return isOther ? [event('node', 'update', node.id, { ...name, ...differences })] : []
+  const updates = isOther ? [event('node', 'update', node.id, { ...name, ...differences })] : []
+  return [...updates, ...pruneEvents(old, node)]
+}
+
+/** Images that the node removed by itself, as it tells. */
+function pruneEvents(old: Node, node: Node): readonly EventFacts[] {
+  const told = (one: Node): readonly string[] =>
+    (one.description?.conditions ?? [])
+      .filter(({ code }) => code === 'IMAGES_REMOVED')
+      .map(({ message }) => message)
+  const before = told(old)
+  return told(node)
+    .filter((message) => !before.includes(message))
+    .map((message) => event('image', 'prune', node.id, { name: hostnameOf(node), message }))
 }
 
 function hostnameOf(node: Node): string {

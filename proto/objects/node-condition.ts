@@ -13,6 +13,10 @@ export type ConditionCode =
   | 'BUS_DOWN'
   /** The node's local network meets a network of the cluster. */
   | 'SUBNET_CLASH'
+  /** Images that nothing used were removed, since they filled the disk. */
+  | 'IMAGES_REMOVED'
+  /** Images fill the disk, and none can be removed. */
+  | 'IMAGES_FILL_DISK'
   /** There are more than fit. */
   | 'MORE'
 

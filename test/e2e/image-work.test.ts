@@ -1,14 +1,20 @@
 // What a node does with its images beside running them: names, archives, what nobody needs any more.
-import { createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
+import { systemClock } from '../../proto/lib/clock.ts'
 import { runCommand } from '../../proto/lib/command.ts'
+import { silentLogger } from '../../proto/lib/log.ts'
 import { writeTar } from '../../proto/lib/tar.ts'
-import { createImagesEngine } from '../../worker/engine/images.ts'
+import { createImagesEngine, type ImageProgress } from '../../worker/engine/images.ts'
+import { serviceIdLabel } from '../../worker/executor/executor.ts'
 import type { BuildOptions } from '../../worker/image/build.ts'
+import { type GcLimits, gcLimits } from '../../worker/image/eviction.ts'
+import { ImageCollector } from '../../worker/image/image-collector.ts'
 import type { ImageSummary } from '../../worker/image/images.ts'
+import type { ImportOptions } from '../../worker/image/import.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { aContainer, aScript } from '../support/container-configs.ts'
 import { createExecutorHost, loadImage, never, runToEnd } from '../support/executor-host.ts'
@@ -18,7 +24,7 @@ t.setTimeout(600_000)
 
 const noOptions: BuildOptions = {
   ...{ tags: [], dockerfile: '', buildArgs: [], target: '', noCache: false, pull: false },
-  ...{ network: '', credentials: [] },
+  ...{ network: '', credentials: [], labels: [] },
 }
 
 function aDockerfile(text: string): Uint8Array {
@@ -145,6 +151,12 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     const again = await build({ tags: ['work/built:2'] })
     t.equal(again.built?.id, first.built?.id, 'all of it was there')
     t.notMatch(again.text, /^said$/m)
+    const labels = ['of=me', "words=it's $V"]
+    const labelled = await build({ tags: ['work/built:2'], labels })
+    const own = await engine.inspect({ reference: 'work/built:2' })
+    t.match(own.config.labels, { of: 'me', words: "it's $V", stage: 'test' })
+    t.same(own.config.command.length, 3, 'the rest is as it was')
+    t.equal((await build({ tags: ['work/built:2'], labels })).built?.id, labelled.built?.id)
     const stage = await build({ tags: ['work/stage:1'], target: 'extra' })
     t.not(stage.built?.id, first.built?.id)
 
@@ -159,9 +171,55 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     }
     const gone = await engine.prune({ all: false, untilMs: 0, labels: [], otherLabels: [] })
     t.same(gone.deleted, [])
-    t.equal((await images.store.listAll()).length, 4, 'the steps are gone')
+    t.equal((await images.store.listAll()).length, 5, 'the steps are gone')
     for (const reference of ['work/built:1', 'work/built:2', 'work/stage:1']) {
       await engine.remove({ reference, force: false })
+    }
+  })
+
+  await t.test('an archive of files becomes an image', async (t) => {
+    const { layers } = one
+    const tree = `${host.scratchDir}/tree.tar.gz`
+    await runCommand(['tar', '-C', layers[0]?.dir ?? '', '-czf', tree, '.'])
+    const options: ImportOptions = {
+      reference: 'work/tree',
+      changes: ['CMD ["sh", "-c", "echo $V; id -u; pwd"]', 'ENV V=3', 'USER 7', 'WORKDIR /tmp'],
+      message: 'as it was',
+      platform: '',
+    }
+    const importTree = async (over: Partial<ImportOptions>, bytes: AsyncIterable<Uint8Array>) => {
+      const steps: ImageProgress[] = []
+      for await (const step of engine.import({ ...options, ...over }, bytes, never)) {
+        steps.push(step)
+      }
+      return steps
+    }
+    const steps = await importTree({}, createReadStream(tree))
+    t.match(steps[0], { step: 'receiving', subject: 'archive' })
+    t.match(steps.at(-1), { step: 'done', image: { names: ['work/tree:latest'] } })
+    const run = await runToEnd(executor, aContainer('tree', { image: 'work/tree' }))
+    t.equal(run.output, '3\n7\n/tmp')
+    await executor.remove('tree')
+    const { rawConfig, id } = await engine.inspect({ reference: 'work/tree' })
+    t.match(JSON.parse(rawConfig), { os: 'linux', history: [{ comment: 'as it was' }] })
+    const other = await importTree(
+      { reference: '', platform: 'linux/arm64' },
+      createReadStream(tree),
+    )
+    t.match(other.at(-1)?.image, { names: [] })
+    t.not(other.at(-1)?.image?.id, id)
+    for (const [over, text, message] of [
+      [{}, '', /no tar archive: it is empty/],
+      [{}, 'x'.repeat(2000), /no tar archive/],
+      [{ changes: ['RUN x'] }, '', /RUN is no change/],
+      [{ reference: 'Bad' }, '', /must be lowercase/],
+    ] as const) {
+      const broken = importTree(over, Readable.from([Buffer.from(text)]))
+      await t.rejects(broken, { code: 'INVALID_ARGUMENT', message })
+    }
+    t.same(await readdir(`${host.dirs.stateDir}/image-state/tmp`), [], 'nothing is left')
+    for (const image of [id, other.at(-1)?.image?.id ?? '']) {
+      await engine.remove({ reference: image, force: true })
     }
   })
 
@@ -199,6 +257,44 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     const last = await engine.prune({ ...wish, all: true })
     t.equal(last.deleted.length, 1)
     t.equal(last.reclaimedBytes, one.sizeBytes)
+    t.same(await names(), [])
+  })
+
+  await t.test('what nothing uses goes when there is too much of it', async (t) => {
+    const labels = { [serviceIdLabel]: 's1' }
+    for (const version of ['1', '2', '3']) {
+      const image = `work/v:${version}`
+      await loadImage(images, await busyboxImage({ name: image, env: [`V=${version}`] }))
+      await executor.create(aContainer(`v${version}`, { image, labels }), never)
+      if (version !== '3') await executor.remove(`v${version}`)
+    }
+    await loadImage(images, await busyboxImage({ name: 'work/other:1', env: ['V=4'] }))
+    const an = (limits: GcLimits, laterMs: number) =>
+      new ImageCollector({
+        ...{ images, limits, log: silentLogger },
+        clock: { ...systemClock, wallMs: () => systemClock.wallMs() + laterMs },
+        services: async () =>
+          new Set(
+            (await executor.list()).flatMap(({ config }) => config.labels[serviceIdLabel] ?? []),
+          ),
+        onConditions: (conditions) => {
+          told = conditions.map(({ code }) => code)
+        },
+      })
+    let told: readonly string[] = []
+    const hour = 3_600_000
+    t.equal(await an(gcLimits('1TB', '1TB', 2), hour).look(), undefined, 'there is room')
+    t.equal(await an(gcLimits('off', '', 2), hour).look(), undefined)
+    t.match(await an(gcLimits('1', '0', 2), 0).look(), { deleted: [] }, 'all were used just now')
+    t.same(told, ['IMAGES_FILL_DISK'])
+    const gone = await an(gcLimits('1', '0', 2), hour).look()
+    t.same(gone?.untagged.toSorted(), ['work/other:1', 'work/v:1'])
+    t.same(told, ['IMAGES_FILL_DISK', 'IMAGES_REMOVED'])
+    t.same(await names(), ['work/v:2', 'work/v:3'], 'the last two of the service')
+    await images.uses.save(silentLogger)
+    await executor.remove('v3')
+    t.equal((await an(gcLimits('1', '0', 2), hour).look())?.deleted.length, 2)
+    t.same(told, ['IMAGES_REMOVED'])
     t.same(await names(), [])
   })
 })

@@ -8,6 +8,7 @@ import { BoundedQueue } from '../../proto/lib/queue.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { BuildOptions } from '../image/build.ts'
 import type { ImageSummary, Images, PrunedImages, RemovedImage } from '../image/images.ts'
+import type { ImportOptions } from '../image/import.ts'
 import type { OfferedImage } from '../image/offered-image.ts'
 import type { PruneWish } from '../image/prune.ts'
 import type { PushRequest } from '../image/push.ts'
@@ -44,6 +45,12 @@ export interface ImagesEngine {
   ): AsyncIterable<ImageProgress>
   /** An archive in chunks. */
   load(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<ImageProgress>
+  /** A file tree in chunks. */
+  import(
+    options: ImportOptions,
+    chunks: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): AsyncIterable<ImageProgress>
   list(request: { readonly reference: string }): Promise<readonly ImageSummary[]>
   remove(request: { readonly reference: string; readonly force: boolean }): Promise<RemovedImage>
   inspect(request: { readonly reference: string }): Promise<ImageDetails>
@@ -91,19 +98,13 @@ export function createImagesEngine(images: Images): ImagesEngine {
       }),
     load: (chunks, signal) =>
       steps(signal, (progress, inner) => {
-        let doneBytes = 0
-        const counted = async function* (): AsyncGenerator<Uint8Array> {
-          for await (const chunk of chunks) {
-            doneBytes += chunk.length
-            progress({ step: 'receiving', subject: 'archive', doneBytes, totalBytes: 0 })
-            yield chunk
-          }
-        }
-        const write = (path: string): Promise<void> =>
-          pipeline(Readable.from(counted()), createWriteStream(path, { mode: 0o600 }), {
-            signal: inner,
-          })
+        const write = receiver(chunks, progress, inner)
         return images.load({ write, signal: inner, progress })
+      }),
+    import: (options, chunks, signal) =>
+      steps(signal, async (progress, inner) => {
+        const write = receiver(chunks, progress, inner)
+        return [await images.import({ options, write, signal: inner, progress })]
       }),
     list: ({ reference }) => images.list(reference),
     remove: ({ reference, force }) => images.remove(reference, force),
@@ -120,6 +121,24 @@ export function createImagesEngine(images: Images): ImagesEngine {
     prune: (wish) => images.prune(wish),
     build: (options, chunks, signal) => buildSteps(images, { options, chunks }, signal),
   }
+}
+
+/** Writes what comes to a file, and tells how much it is. */
+function receiver(
+  chunks: AsyncIterable<Uint8Array>,
+  progress: (step: PullProgress) => void,
+  signal: AbortSignal,
+): (path: string) => Promise<void> {
+  let doneBytes = 0
+  const counted = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      doneBytes += chunk.length
+      progress({ step: 'receiving', subject: 'archive', doneBytes, totalBytes: 0 })
+      yield chunk
+    }
+  }
+  return (path) =>
+    pipeline(Readable.from(counted()), createWriteStream(path, { mode: 0o600 }), { signal })
 }
 
 interface BuildAsked {

@@ -12,6 +12,9 @@ import type {
   NetworkAttachment,
 } from './network-attacher.ts'
 
+/** Of containers of the cluster: whose they are. */
+export const serviceIdLabel = 'com.docker.swarm.service.id'
+
 /** What a container is made of. Defaults of the image are merged in by the executor. */
 export interface ContainerConfig {
   /** 1 to 64 of [a-z0-9_.-]; chosen by the caller, so that a repeated create is recognised. */

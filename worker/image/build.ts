@@ -31,6 +31,8 @@ export interface BuildOptions {
   readonly network: string
   /** For base images. */
   readonly credentials: readonly (RegistryAuth & { readonly registry: string })[]
+  /** NAME=VALUE, of the image. */
+  readonly labels: readonly string[]
 }
 
 export interface BuildRequest {
@@ -72,6 +74,7 @@ export async function buildImage(deps: BuildDeps, request: BuildRequest): Promis
     )
   }
   const tags = fullNames(request.options.tags)
+  const labels = labelFile(request.options.labels)
   const transfer = await openTransfer(store, newId(random))
   try {
     const context = await unpack(store, request, transfer.tmpDir)
@@ -79,7 +82,7 @@ export async function buildImage(deps: BuildDeps, request: BuildRequest): Promis
       store.lock.shared(async () => {
         await cleanUp(deps)
         try {
-          return await build(deps, request, { transfer, context, tags })
+          return await build(deps, request, { transfer, context, tags, labels })
         } finally {
           await cleanUp(deps)
         }
@@ -131,6 +134,8 @@ interface Place {
   readonly transfer: Transfer
   readonly context: string
   readonly tags: readonly string[]
+  /** Empty: there are none. */
+  readonly labels: string
 }
 
 async function build(deps: BuildDeps, request: BuildRequest, place: Place): Promise<StoredImage> {
@@ -150,19 +155,44 @@ async function build(deps: BuildDeps, request: BuildRequest, place: Place): Prom
   await writeFile(files.registries, registriesConf(deps))
   await writeAuthFile(files.auth, credentials)
   const follower = followFile(files.log, clock, request.output)
-  const argv = buildArguments(request.options, { ...place, files, cgroup: deps.cgroup })
-  const running = store.buildah(argv, {
-    timeoutMs: buildTimeoutMs,
-    signal: request.signal,
-    tmpDir,
-    registriesConf: files.registries,
-  })
+  const run = async (options: BuildOptions, tags: readonly string[]): Promise<string> => {
+    const argv = buildArguments(options, { ...place, tags, files, cgroup: deps.cgroup })
+    const result = await store.buildah(argv, {
+      timeoutMs: buildTimeoutMs,
+      signal: request.signal,
+      tmpDir,
+      registriesConf: files.registries,
+    })
+    if (request.signal.aborted) throw cancelled()
+    if (result.code !== 0) throw buildError(result.stderr, place.context)
+    return (await readFile(files.id, 'utf8')).trim().replace(/^sha256:/, '')
+  }
+  const whole = async (): Promise<string> => {
+    const { options } = request
+    if (place.labels === '') return await run(options, place.tags)
+    // buildah's own --label is left out where all steps were there already.
+    const dockerfile = `FROM ${await run(options, [])}\n${place.labels}`
+    await writeFile(files.dockerfile, dockerfile)
+    return await run({ ...options, dockerfile, target: '', buildArgs: [], pull: false }, place.tags)
+  }
   // Nothing is followed any more, also where the program could not be run.
-  const result = await running.finally(() => follower.end())
-  if (request.signal.aborted) throw cancelled()
-  if (result.code !== 0) throw buildError(result.stderr, place.context)
-  const id = (await readFile(files.id, 'utf8')).trim().replace(/^sha256:/, '')
+  const id = await whole().finally(() => follower.end())
   return await finishTransfer(store, `@${id}`)
+}
+
+/** An instruction of a Dockerfile. Errors: INVALID_ARGUMENT. */
+export function labelFile(labels: readonly string[]): string {
+  const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
+  const words = labels.map((label) => {
+    const at = label.indexOf('=')
+    const [name, value] = at < 0 ? [label, ''] : [label.slice(0, at), label.slice(at + 1)]
+    if (name === '' || /[\n\r\0]/.test(label)) {
+      const text = `label ${JSON.stringify(label)} is not valid: it must be NAME=VALUE, of one line`
+      throw new SwarmError('INVALID_ARGUMENT', text)
+    }
+    return `${quoted(name)}=${quoted(value)}`
+  })
+  return words.length === 0 ? '' : `LABEL ${words.join(' ')}\n`
 }
 
 interface BuildPlace extends Place {

@@ -6,11 +6,20 @@ import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { Semaphore } from '../../proto/lib/semaphore.ts'
-import type { PullOptions, RegistryAuth, ResolvedImage } from '../executor/executor.ts'
+import {
+  type ContainerConfig,
+  type PullOptions,
+  type RegistryAuth,
+  type ResolvedImage,
+  serviceIdLabel,
+} from '../executor/executor.ts'
 import type { SpawnHelper } from '../executor/spawn/spawn-helper.ts'
 import { type BuildRequest, buildImage, cleanUp } from './build.ts'
+import type { ImageFacts } from './eviction.ts'
 import { ImageStore, type ImageStorePaths } from './image-store.ts'
 import { openStore } from './image-transfer.ts'
+import { ImageUses } from './image-uses.ts'
+import { type ImportRequest, importArchive } from './import.ts'
 import { type LoadRequest, loadArchive } from './load.ts'
 import { tryLogin } from './login.ts'
 import { type OfferedImage, OfferedImages } from './offered-image.ts'
@@ -63,8 +72,17 @@ export interface PrunedImages extends RemovedImage {
 
 const removeWaitMs = 30_000
 
+export interface EvictionRequest {
+  /** Ids, in the order in which images go; others stay. */
+  readonly order: (images: readonly ImageFacts[]) => readonly string[]
+  /** Asked before each. */
+  readonly isEnough: () => Promise<boolean>
+}
+
 export class Images {
   readonly store: ImageStore
+  /** What was used when. */
+  readonly uses: ImageUses
   readonly #options: ImagesOptions
   readonly #registries: RegistriesConf
   readonly #puller: Puller
@@ -80,6 +98,7 @@ export class Images {
     const conf = { registriesConf: `${paths.runDir}/registries.conf` }
     const isOwn = registryMirrors.length > 0
     this.store = new ImageStore(isOwn ? { ...paths, ...conf } : paths, options.helper)
+    this.uses = new ImageUses(`${paths.stateDir}/uses.json`, options.clock)
     this.#puller = new Puller({ ...options, store: this.store })
     this.#offered = new OfferedImages({ ...options, store: this.store })
   }
@@ -87,6 +106,7 @@ export class Images {
   /** Makes the folders, repairs what a crash left. To be awaited before anything else. */
   async open(): Promise<void> {
     await openStore(this.store)
+    await this.uses.open()
     const { registriesConf: path } = this.store.paths
     if (path !== undefined) await writeFile(path, registriesConf(this.#registries))
     const { buildCgroup: cgroup, clock } = this.#options
@@ -106,6 +126,7 @@ export class Images {
       const [local] = findImages(await this.store.list(), reference)
       if (local !== undefined) {
         options.progress?.({ step: 'up to date', subject, doneBytes: 0, totalBytes: 0 })
+        this.uses.note(local.id)
         return this.store.resolved(reference, local)
       }
     }
@@ -115,6 +136,7 @@ export class Images {
       signal: options.signal ?? new AbortController().signal,
       progress: options.progress ?? (() => {}),
     })
+    this.uses.note(image.id)
     options.progress?.({ step: 'done', subject, doneBytes: 0, totalBytes: 0 })
     return this.store.resolved(reference, image)
   }
@@ -128,6 +150,13 @@ export class Images {
   async load(request: LoadRequest): Promise<readonly ImageSummary[]> {
     const images = await loadArchive(this.store, this.#options.random, request)
     return Promise.all(images.map((image) => this.#summary(image)))
+  }
+
+  /** As importArchive. */
+  async import(request: ImportRequest): Promise<ImageSummary> {
+    const { clock, random } = this.#options
+    const deps = { store: this.store, random, wallMs: () => clock.wallMs() }
+    return this.#summary(await importArchive(deps, request))
   }
 
   /** Newest first; with a reference only what it means. Errors: INVALID_ARGUMENT. */
@@ -147,10 +176,14 @@ export class Images {
    * For a new container. `pin` gets the id (`sha256:…`) in the tick in which it is sure that the image stays, and must
    * make it count as used. Errors: IMAGE_NOT_FOUND, AMBIGUOUS.
    */
-  async forContainer(text: string, pin: (imageId: string) => void): Promise<StoredImage> {
+  async forContainer(
+    { image: text, labels }: Pick<ContainerConfig, 'image' | 'labels'>,
+    pin: (imageId: string) => void,
+  ): Promise<StoredImage> {
     const image = await this.store.get(text)
     if (!this.#deleting.has(image.id)) {
       pin(`sha256:${image.id}`)
+      this.uses.note(image.id, labels[serviceIdLabel])
       return image
     }
     throw new SwarmError('IMAGE_NOT_FOUND', `No such image: ${text}: it is just being removed`)
@@ -217,6 +250,30 @@ export class Images {
     }
     if (wish.untilMs === 0 && [...wish.labels, ...wish.otherLabels].length === 0) {
       await this.#deleteBuildSteps()
+    }
+    return { untagged, deleted, reclaimedBytes: before - (await this.store.layersBytes()) }
+  }
+
+  /** First what builds keep goes, then images, none that a container uses. Errors: UNAVAILABLE. */
+  evict(request: EvictionRequest): Promise<PrunedImages> {
+    return this.#alone('cannot remove unused images', () => this.#evictNow(request))
+  }
+
+  async #evictNow({ order, isEnough }: EvictionRequest): Promise<PrunedImages> {
+    const before = await this.store.layersBytes()
+    await this.#deleteBuildSteps()
+    const untagged: string[] = []
+    const deleted: string[] = []
+    const isUsed = (id: string): boolean => this.#usersOf(`sha256:${id}`).length > 0
+    const images = new Map((await this.store.list()).map((image) => [image.id, image]))
+    const facts = [...images.keys()].map((id) => ({ id, ...this.uses.of(id), isUsed: isUsed(id) }))
+    for (const id of order(facts)) {
+      const image = images.get(id)
+      if (await isEnough()) break
+      if (image === undefined || isUsed(id)) continue
+      await this.#delete(image)
+      untagged.push(...image.names.map(familiar))
+      deleted.push(`sha256:${id}`)
     }
     return { untagged, deleted, reclaimedBytes: before - (await this.store.layersBytes()) }
   }

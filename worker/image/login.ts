@@ -10,7 +10,7 @@ const loginTimeoutMs = 20_000
 
 /** Errors: INVALID_ARGUMENT, UNAUTHENTICATED with the registry's words, UNAVAILABLE. */
 export async function tryLogin(
-  { store, insecureRegistries }: Omit<PushDeps, 'random'>,
+  { store, insecureRegistries }: Pick<PushDeps, 'store' | 'insecureRegistries'>,
   registry: string,
   { auth, signal }: { readonly auth: RegistryAuth; readonly signal: AbortSignal },
 ): Promise<void> {

@@ -1,6 +1,7 @@
 // Sends images of the store to a registry. Not for archives (save.ts).
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
+import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
@@ -8,6 +9,7 @@ import type { ImageStore } from './image-store.ts'
 import { familiarName, familiarReference, fullName, parseReference } from './reference.ts'
 import { registryFlags, withAuthDir } from './registry-access.ts'
 import { registryError } from './registry-manifest.ts'
+import { watchSending } from './sending.ts'
 import type { StoredImage } from './store-index.ts'
 
 export interface PushRequest {
@@ -21,6 +23,7 @@ export interface PushRequest {
 
 export interface PushDeps {
   readonly store: ImageStore
+  readonly clock: Clock
   readonly random: Random
   readonly insecureRegistries: readonly string[]
 }
@@ -84,7 +87,7 @@ export function whatGoes(
 }
 
 async function pushOne(
-  { store, insecureRegistries }: PushDeps,
+  { store, clock, insecureRegistries }: PushDeps,
   { auth, signal, progress }: PushRequest,
   {
     image,
@@ -105,14 +108,15 @@ async function pushOne(
     if (result.code !== 0) throw registryError('push', result.stderr, { subject, registry })
     return result.stdout
   }
-  progress({ step: 'pushing', subject, doneBytes: 0, totalBytes: 0 })
+  const tell = (doneBytes: number): void =>
+    progress({ step: 'pushing', subject, doneBytes: Math.min(doneBytes, totalBytes), totalBytes })
+  tell(0)
   const digestFile = `${tmpDir}/digest`
-  await run(
-    [
-      ...['copy', `--digestfile=${digestFile}`, ...(await registryFlags(access, 'dest-'))],
-      ...[store.transport(`@${image.id}`), target],
-    ],
-    pushTimeoutMs,
+  const destination = await registryFlags(access, 'dest-')
+  const sending = watchSending(tmpDir, clock, tell)
+  const copy = ['copy', `--digestfile=${digestFile}`, ...destination]
+  await run([...copy, store.transport(`@${image.id}`), target], pushTimeoutMs).finally(() =>
+    sending.stop(),
   )
   progress({ step: 'pushed', subject, doneBytes: totalBytes, totalBytes })
   const digest = (await readFile(digestFile, 'utf8')).trim()

@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { SwarmError } from '../../../proto/errors.ts'
+import type { ImageProgress } from '../../../proto/gen/tsswarm/v1/daemon.ts'
 import type {
   BuildImageOptions,
   BuildImageProgress,
   BuildImageRequest,
+  ImportImageOptions,
+  ImportImageRequest,
 } from '../../../proto/gen/tsswarm/v1/image.ts'
 import { writeTar } from '../../../proto/lib/tar.ts'
 import { readTar } from '../../../proto/lib/tar-stream.ts'
@@ -131,4 +134,56 @@ t.test('what cannot be built is said before the daemon is asked', async (t) => {
   }
   daemon.daemon['buildImage'] = failing as TestDaemon['daemon'][string]
   t.match(await daemon.run(`image build -f ${dir}/Fine ${dir}`), { code: 1, stderr: /status 7/ })
+})
+
+t.test('image import: options first, then the archive, and the id alone is printed', async (t) => {
+  const { daemon, dir } = await aWorld(t)
+  const got: { options?: ImportImageOptions; sizes: number[] } = { sizes: [] }
+  const image = { id, names: [], digests: [], sizeBytes: 1, createdAtMs: 0 }
+  const importImage = async (
+    _: unknown,
+    incoming: AsyncIterable<ImportImageRequest>,
+    send: (message: ImageProgress) => Promise<void>,
+  ): Promise<void> => {
+    got.sizes = []
+    for await (const { kind } of incoming) {
+      if (kind?.$case === 'options') got.options = kind.value
+      if (kind?.$case === 'chunk') got.sizes.push(kind.value.length)
+    }
+    const step = { step: 'storing', subject: 'x', doneBytes: 0, totalBytes: 0, image: undefined }
+    await send(step)
+    await send({ ...step, step: 'done', image })
+  }
+  daemon.daemon['importImage'] = importImage as TestDaemon['daemon'][string]
+  const stdin = [new Uint8Array(300_000)]
+  const words = [
+    '-c',
+    'CMD ["sh"]',
+    '--change',
+    'ENV A=1',
+    '-m',
+    'flat',
+    '--platform',
+    'linux/arm64',
+  ]
+  t.strictSame(await daemon.run(['image', 'import', ...words, '-', 'team/x:1'], { stdin }), {
+    ...{ code: 0, stdout: `${id}\n`, stderr: '' },
+  })
+  t.same(got.options, {
+    ...{ reference: 'team/x:1', changes: ['CMD ["sh"]', 'ENV A=1'], message: 'flat' },
+    platform: 'linux/arm64',
+  })
+  t.same(got.sizes, [262_144, 37_856])
+  await writeFile(join(dir, 'x.tar'), 'abc')
+  t.match(await daemon.run(`image import ${dir}/x.tar`), { code: 0, stdout: `${id}\n` })
+  t.match(got, { options: { reference: '', changes: [], message: '', platform: '' }, sizes: [3] })
+  for (const [line, stderr] of [
+    ['image import https://x/y.tar', /is no file of this host/],
+    [`image import ${dir}/none`, /cannot read .*none/],
+    [`image import ${dir}`, /it is a folder/],
+  ] as const) {
+    t.match(await daemon.run(line), { code: 125, stderr })
+  }
+  const atTerminal = await daemon.run('image import -', { stdinIsTerminal: true })
+  t.match(atTerminal, { code: 125, stderr: /stdin is a terminal: name a file/ })
 })

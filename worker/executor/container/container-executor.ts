@@ -315,7 +315,7 @@ export class ContainerExecutor implements Executor {
       if (signal.aborted) throw cancelled(`creation of container ${config.name}`)
     }
     goOn()
-    const image = await images.forContainer(config.image, (id) =>
+    const image = await images.forContainer(config, (id) =>
       container.update({ image: { ...container.record.image, id } }),
     )
     const { health, ports, stopSignal: usualSignal } = await images.store.config(image)

@@ -85,6 +85,17 @@ t.test('mirrors of registries are a list, and each is checked', async (t) => {
   })
 })
 
+t.test('limits for images fit each other', async (t) => {
+  const { imageGcHigh, imageGcLow, imageGcRevisions } = loadDaemonConfig({}, {})
+  t.same([imageGcHigh, imageGcLow, imageGcRevisions], ['85%', '80%', 2])
+  const env = { TSSWARM_IMAGE_GC_REVISIONS: '5', TSSWARM_IMAGE_GC_HIGH: 'off' }
+  t.match(loadDaemonConfig({}, env), { imageGcHigh: 'off', imageGcRevisions: 5 })
+  t.match(loadDaemonConfig({ imageGcHigh: '20GB', imageGcLow: '15GB' }, {}), { imageGcLow: '15GB' })
+  for (const wrong of [{ imageGcHigh: '70%' }, { imageGcHigh: '20GB' }, { imageGcLow: 'few' }]) {
+    t.throws(() => loadDaemonConfig(wrong, {}), { code: 'INVALID_ARGUMENT', message: /imageGc/ })
+  }
+})
+
 t.test('every flag of the daemon is a setting that a file may name', async (t) => {
   const notSettings = ['config', 'print-config', 'purge']
   const flags = Object.keys(command.flags).filter((name) => !notSettings.includes(name))

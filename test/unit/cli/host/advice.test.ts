@@ -35,6 +35,7 @@ const goodFiles: Readonly<Record<string, string>> = {
 }
 
 const goodCommands: Readonly<Record<string, string>> = {
+  '/usr/bin/buildah --version': 'buildah version 1.28.2 (image-spec 1.1.0-rc2)\n',
   'ip -4 -o route': 'default via 192.0.2.1 dev eth0 proto dhcp\n',
   'nft -j list chains': '{"nftables":[]}',
   'timedatectl show': 'NTP=yes\nNTPSynchronized=yes\n',
@@ -90,6 +91,9 @@ t.test('a host with everything has nothing to be told', async (t) => {
 })
 
 t.test('programs of single commands are advised, not demanded', async (t) => {
+  t.match(await troubles({ missing: [...noChrony, 'buildah'] }), [
+    ['warning', 'buildah', /^not installed: `image build` here/, 'apt-get install buildah'],
+  ])
   t.match(await troubles({ missing: [...noChrony, 'socat'] }), [
     ['warning', 'socat', /^not installed: `port-forward`/, 'apt-get install socat'],
   ])

@@ -115,6 +115,28 @@ t.test('the life of a service and its container, in the words of Docker', async 
   t.match(events[7]?.attributes, { 'state.old': 'running', 'state.new': 'failed', err: 'killed' })
 })
 
+t.test('a node that removed images by itself', async (t) => {
+  const { store, past } = await aWorld()
+  const told = async (...messages: readonly string[]): Promise<void> => {
+    const conditions = messages.map((message) => ({ code: 'IMAGES_REMOVED', message }))
+    await store.update((tx) => {
+      const node = tx.get('nodes', 'n1')
+      if (node?.description === undefined) throw new Error('no node')
+      tx.update('nodes', { ...node, description: { ...node.description, conditions } })
+    })
+  }
+  await store.update((tx) => tx.create('nodes', aNode({ id: 'n1', hostname: 'host' })))
+  await told('2 unused images were removed')
+  await told('2 unused images were removed', '1 unused image was removed')
+  await told()
+  const events = (await past()).filter(({ type }) => type === 'image')
+  t.match(events, [
+    { action: 'prune', actorId: 'n1', attributes: { name: 'host', message: /^2 unused/ } },
+    { action: 'prune', actorId: 'n1', attributes: { name: 'host', message: /^1 unused/ } },
+  ])
+  t.equal(events.length, 2, 'each once')
+})
+
 t.test('nodes, networks and the cluster', async (t) => {
   const { store, past } = await aWorld()
   await store.update((tx) => {

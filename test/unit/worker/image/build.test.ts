@@ -1,10 +1,15 @@
 import t from 'tap'
-import { type BuildOptions, buildArguments, buildError } from '../../../../worker/image/build.ts'
+import {
+  type BuildOptions,
+  buildArguments,
+  buildError,
+  labelFile,
+} from '../../../../worker/image/build.ts'
 import { parseMirror, registriesConf } from '../../../../worker/image/registries-conf.ts'
 
 const options: BuildOptions = {
   ...{ tags: [], dockerfile: '', buildArgs: [], target: '', noCache: false, pull: false },
-  ...{ network: '', credentials: [] },
+  ...{ network: '', credentials: [], labels: [] },
 }
 const place = {
   files: {
@@ -17,6 +22,7 @@ const place = {
   transfer: { tmpDir: '/t', authDir: '/a', close: async () => {} },
   context: '/t/context',
   tags: ['docker.io/lab/a:1', 'docker.io/lab/a:2'],
+  labels: '',
   cgroup: '/tsswarm/builds',
 }
 
@@ -91,5 +97,13 @@ t.test('a mirror names whose it is, and how it speaks', async (t) => {
   })
   for (const bad of ['', 'ftp://m.lan', 'a b', 'r.lan=', '=m.lan', 'https://m.lan/"', 'm.lan:x']) {
     t.throws(() => parseMirror(bad), /must be \[REGISTRY=\]URL/, bad)
+  }
+})
+
+t.test('labels are an instruction that says them as they are', async (t) => {
+  t.equal(labelFile([]), '')
+  t.equal(labelFile(['a=1', 'b', "c=it's $X"]), "LABEL 'a'='1' 'b'='' 'c'='it'\\''s $X'\n")
+  for (const label of ['=1', '', 'a=1\nRUN x', 'a=\r']) {
+    t.throws(() => labelFile([label]), { code: 'INVALID_ARGUMENT', message: /must be NAME=VALUE/ })
   }
 })

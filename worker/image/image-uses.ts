@@ -1,0 +1,92 @@
+// When each image of this host was used last, and by which service: what is not used longest goes first. A note lost to a crash costs no more
+// than an image that goes too early, and is pulled again.
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { z } from 'zod'
+import type { Clock } from '../../proto/lib/clock.ts'
+import type { Logger } from '../../proto/lib/log.ts'
+
+export interface ImageUse {
+  /** ms since 1970 */
+  readonly usedMs: number
+  /** When each service used it last, by id. */
+  readonly services: Readonly<Record<string, number>>
+}
+
+/** Of one image; those that used it longest ago are forgotten. */
+const servicesMax = 64
+
+const schema = z.record(
+  z.string(),
+  z.object({ usedMs: z.number(), services: z.record(z.string(), z.number()) }),
+)
+
+export class ImageUses {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #uses = new Map<string, ImageUse>()
+  #isSaved = true
+
+  constructor(path: string, clock: Clock) {
+    this.#path = path
+    this.#clock = clock
+  }
+
+  /** Reads what is kept. A file that is missing or damaged says nothing. */
+  async open(): Promise<void> {
+    const text = await readFile(this.#path, 'utf8').catch(() => '{}')
+    for (const [id, use] of Object.entries(parsed(text))) this.#uses.set(id, use)
+  }
+
+  /** The image is used now. */
+  note(id: string, serviceId?: string): void {
+    const nowMs = this.#clock.wallMs()
+    const known = this.#uses.get(id)?.services ?? {}
+    const services = serviceId === undefined ? known : newest({ ...known, [serviceId]: nowMs })
+    this.#uses.set(id, { usedMs: nowMs, services })
+    this.#isSaved = false
+  }
+
+  /** One that is seen for the first time counts as used now. */
+  of(id: string): ImageUse {
+    if (!this.#uses.has(id)) this.note(id)
+    return this.#uses.get(id) ?? { usedMs: 0, services: {} }
+  }
+
+  /** The others are gone. */
+  keepOnly(ids: ReadonlySet<string>): void {
+    for (const id of [...this.#uses.keys()]) {
+      if (ids.has(id)) continue
+      this.#uses.delete(id)
+      this.#isSaved = false
+    }
+  }
+
+  /** Writes what is not on disk yet. Never rejects. */
+  async save(log: Logger): Promise<void> {
+    if (this.#isSaved) return
+    this.#isSaved = true
+    try {
+      const fresh = `${this.#path}.new`
+      await writeFile(fresh, JSON.stringify(Object.fromEntries(this.#uses)), { mode: 0o600 })
+      await rename(fresh, this.#path)
+    } catch (err) {
+      this.#isSaved = false
+      log.warn({ err }, 'uses of images not saved')
+    }
+  }
+}
+
+function newest(services: Readonly<Record<string, number>>): ImageUse['services'] {
+  const entries = Object.entries(services)
+  if (entries.length <= servicesMax) return services
+  return Object.fromEntries(entries.toSorted(([, a], [, b]) => b - a).slice(0, servicesMax))
+}
+
+function parsed(text: string): Readonly<Record<string, ImageUse>> {
+  try {
+    const found = schema.safeParse(JSON.parse(text))
+    return found.success ? found.data : {}
+  } catch {
+    return {}
+  }
+}
