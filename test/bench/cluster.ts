@@ -55,6 +55,8 @@ export interface BenchCluster {
   address(host: string): string
   /** Of the container of the service's task on that host. Errors: NOT_FOUND. */
   taskPid(host: string, service: string): Promise<number>
+  /** CPU time so far of the host's daemon, of all that it has run, and of its containers with what watches over them, in ms. */
+  cpuMs(host: string): Promise<number>
   /** Types what starts a single container on m1; resolves when it runs. */
   typeOne(name: string): Promise<void>
   removeOne(name: string): Promise<void>

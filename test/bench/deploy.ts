@@ -52,8 +52,20 @@ async function measureQuick(cluster: BenchCluster, count: number): Promise<reado
   ]
 }
 
-/** Types `service create` and looks until a manager tells that all run. */
+/** As `create`; then the service is removed. */
 async function deploy(
+  cluster: BenchCluster,
+  name: string,
+  replicas: number,
+  flags: readonly string[] = [],
+): Promise<number> {
+  const ms = await create(cluster, name, replicas, flags)
+  await removeServices(cluster, name)
+  return ms
+}
+
+/** Types `service create` and looks until a manager tells that all run; ms. */
+export async function create(
   cluster: BenchCluster,
   name: string,
   replicas: number,
@@ -61,14 +73,12 @@ async function deploy(
 ): Promise<number> {
   const named = ['--detach', '--name', name, '--replicas', String(replicas)]
   const args = ['service', 'create', ...named, ...cluster.createFlags, ...flags, 'lab/hello']
-  const ms = await cluster.onHost('m1', (client) =>
+  return await cluster.onHost('m1', (client) =>
     timed(async () => {
       await cluster.type('m1', ...args)
       await untilRunning(client, name, replicas)
     }),
   )
-  await removeServices(cluster, name)
-  return ms
 }
 
 async function typeOne(cluster: BenchCluster): Promise<number> {
@@ -77,16 +87,20 @@ async function typeOne(cluster: BenchCluster): Promise<number> {
   return ms
 }
 
-/** By way of the API, without the start of a process. */
 async function requestOne(cluster: BenchCluster): Promise<number> {
-  const ms = await cluster.onHost('m1', (client) =>
-    timed(async () => {
-      await client.createService('one', 1)
-      await untilRunning(client, 'one', 1)
-    }),
-  )
+  const ms = await createOne(cluster, 'one')
   await removeServices(cluster, 'one')
   return ms
+}
+
+/** By way of the API, without the start of a process; ms until it runs. */
+export async function createOne(cluster: BenchCluster, name: string): Promise<number> {
+  return await cluster.onHost('m1', (client) =>
+    timed(async () => {
+      await client.createService(name, 1)
+      await untilRunning(client, name, 1)
+    }),
+  )
 }
 
 /** Looks every 5 ms at one, every 20 ms at many: the looking shall not be what takes the time. */

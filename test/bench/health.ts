@@ -1,6 +1,6 @@
 // What asking containers for their health costs a host: so many containers on one, asked every 10 s in each way, and not at all. CPU
 // time of the daemon and of the processes it has forked, per probe and as a share of one core. Beside it Docker's, asked by command.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { withDaemon } from '../../cli/lab/lab.ts'
 import { pidsBelow } from '../../cli/lab/processes.ts'
@@ -10,6 +10,7 @@ import { TaskState } from '../../proto/objects/index.ts'
 import { type BenchCluster, seen } from './cluster.ts'
 import { DockerCluster } from './docker/docker-cluster.ts'
 import { LabCluster } from './lab-cluster.ts'
+import { timesOf } from './process-times.ts'
 import {
   type BenchContext,
   type BenchResult,
@@ -24,8 +25,6 @@ const peerContainersMax = 100
 const intervalS = 10
 /** Each container is asked three times. */
 const measuredMs = 3 * intervalS * 1_000
-/** Of Linux's clock ticks in /proc. Source: sysconf(_SC_CLK_TCK), 100 on every architecture that Node runs on. */
-const msPerTick = 10
 
 const ways: Readonly<Record<string, readonly string[]>> = {
   none: ['--no-healthcheck'],
@@ -193,29 +192,3 @@ function costOfPrograms(directory: string): Cost {
 }
 
 const askers: ReadonlySet<string> = new Set(['dockerd', 'containerd', 'containerd-shim-runc-v2'])
-
-interface Times {
-  readonly name: string
-  readonly parent: number
-  readonly ownMs: number
-  readonly waitedMs: number
-}
-
-/** Source: proc(5), /proc/PID/stat. Undefined: it has ended. */
-function timesOf(pid: number): Times | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // From the third field on: the second may hold anything.
-    const fields = text
-      .slice(text.lastIndexOf(')') + 2)
-      .split(' ')
-      .map(Number)
-    const [, parent = 0] = fields
-    const [user = 0, system = 0, waitedUser = 0, waitedSystem = 0] = fields.slice(11, 15)
-    const ms = (ticks: number): number => ticks * msPerTick
-    const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'))
-    return { name, parent, ownMs: ms(user + system), waitedMs: ms(waitedUser + waitedSystem) }
-  } catch {
-    return undefined
-  }
-}

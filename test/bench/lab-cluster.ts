@@ -12,6 +12,7 @@ import { NodeState, TaskState } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import { serviceSpec } from '../../proto/spec/service-spec.ts'
+import { cgroupVersion, readStats } from '../../worker/executor/container/cgroups.ts'
 import { TestLab } from '../support/test-lab.ts'
 import {
   type BenchClient,
@@ -20,6 +21,8 @@ import {
   removeServices,
   seen,
 } from './cluster.ts'
+import { pidsInGroup } from './host-memory.ts'
+import { childrenOf, timesOf } from './process-times.ts'
 
 /** A client of one daemon, as withDaemon hands it out. */
 type LabClient = Parameters<Parameters<typeof withDaemon>[3]>[0]
@@ -85,6 +88,22 @@ export class LabCluster implements BenchCluster {
     )
     if (found?.task !== undefined) return found.task.pid
     throw new SwarmError('NOT_FOUND', `no task of ${service} runs on ${host}`)
+  }
+
+  async cpuMs(host: string): Promise<number> {
+    const lab = this.#running()
+    const pid = lab.pid(host)
+    if (pid === undefined) throw new SwarmError('NOT_FOUND', `the daemon of ${host} does not run`)
+    const { cgroupParent } = lab.paths(host)
+    // The spawn helper and all that it runs are in that group.
+    const grouped = new Set(pidsInGroup(`${cgroupParent}/`))
+    const { cpuUsageNanos } = await readStats(cgroupVersion(), cgroupParent)
+    const others = childrenOf(pid).filter((child) => !grouped.has(child))
+    const times = [pid, ...others].map((each) => timesOf(each))
+    return times.reduce(
+      (sum, each) => sum + (each?.ownMs ?? 0) + (each?.waitedMs ?? 0),
+      cpuUsageNanos / 1_000_000,
+    )
   }
 
   async typeOne(name: string): Promise<void> {

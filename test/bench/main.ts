@@ -9,6 +9,9 @@ import type { BenchContext } from './side-by-side.ts'
 const benchmarks: Readonly<Record<string, (context: BenchContext) => Promise<object>>> = {
   scheduler: async () => (await import('./scheduler.ts')).runSchedulerBench(),
   store: async () => (await import('./store.ts')).runStoreBench(),
+  start: async (context) => (await import('./start.ts')).runStartBench(context),
+  density: async (context) => (await import('./density.ts')).runDensityBench(context),
+  memory: async (context) => (await import('./density.ts')).runMemoryBench(context),
   cli: async (context) => (await import('./cli.ts')).runCliBench(context),
   deploy: async (context) => (await import('./deploy.ts')).runDeployBench(context),
   failover: async (context) => (await import('./failover.ts')).runFailoverBench(context),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { removeCgroups } from '../../../cli/lab/cgroups.ts'
 import { buildHelloImage } from '../../../cli/lab/hello-image.ts'
 import { unmountBelow } from '../../../cli/lab/mounts.ts'
-import { killLeftovers } from '../../../cli/lab/processes.ts'
+import { killLeftovers, pidsBelow } from '../../../cli/lab/processes.ts'
 import {
   type CutDirection,
   chooseSubnet,
@@ -20,7 +20,9 @@ import {
 import { SwarmError } from '../../../proto/errors.ts'
 import { systemClock, wait } from '../../../proto/lib/clock.ts'
 import { runCommand } from '../../../proto/lib/command.ts'
+import { cgroupVersion, readStats } from '../../../worker/executor/container/cgroups.ts'
 import { type BenchClient, type BenchCluster, type ClusterSize, seen } from '../cluster.ts'
+import { timesOf } from '../process-times.ts'
 import { DockerApi } from './docker-api.ts'
 import { dockerClient, isWhole, parseNodes } from './docker-client.ts'
 import {
@@ -41,6 +43,13 @@ const programs: ReadonlySet<string> = new Set([
   'runc',
   'docker-proxy',
   'docker-init',
+])
+
+/** Those that live while containers do; runc and the like are waited for by them. */
+const askedForTimes: ReadonlySet<string> = new Set([
+  'dockerd',
+  'containerd',
+  'containerd-shim-runc-v2',
 ])
 
 /** The package's own client, not one that was put before it on the path. */
@@ -146,6 +155,16 @@ export class DockerCluster implements BenchCluster {
     await runCommand(inHost(this.#lab, host, argv))
   }
 
+  async cpuMs(host: string): Promise<number> {
+    const { directory, cgroupParent } = this.#host(host)
+    const { cpuUsageNanos } = await readStats(cgroupVersion(), cgroupParent)
+    const times = pidsBelow(directory, askedForTimes).map((pid) => timesOf(pid))
+    return times.reduce(
+      (sum, each) => sum + (each?.ownMs ?? 0) + (each?.waitedMs ?? 0),
+      cpuUsageNanos / 1_000_000,
+    )
+  }
+
   typeOne(name: string): Promise<void> {
     return this.type('m1', 'run', '--detach', '--name', name, 'lab/hello')
   }
@@ -191,11 +210,11 @@ export class DockerCluster implements BenchCluster {
   #host(host: string): DockerHost {
     if (this.#ended) throw new SwarmError('CANCELLED', `Docker's side ${this.#lab} is taken down`)
     const directory = join(this.#directory, host)
-    const cgroupParent = `/${this.#cgroup}/${host}`
+    const cgroupParent = `/${this.cgroup}/${host}`
     return { lab: this.#lab, host, directory, cgroupParent }
   }
 
-  get #cgroup(): string {
+  get cgroup(): string {
     return `tsswarm-bench-${this.#lab}`
   }
 
@@ -246,7 +265,7 @@ export class DockerCluster implements BenchCluster {
   /** Mounts of the hosts are in namespaces of their own, which end with the last process in them. */
   async #remove(): Promise<void> {
     for (let tries = 0; tries < 200; tries++) {
-      const killed = killLeftovers(this.#directory, programs) + removeCgroups(this.#cgroup)
+      const killed = killLeftovers(this.#directory, programs) + removeCgroups(this.cgroup)
       if (killed === 0) break
       await wait(systemClock, 20)
     }
