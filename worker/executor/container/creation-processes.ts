@@ -2,6 +2,7 @@
 // container's control group. Not for containers that were made: those end through their runtime.
 import { readdir, readFile } from 'node:fs/promises'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
+import { Semaphore } from '../../../proto/lib/semaphore.ts'
 import { type CgroupVersion, processesInCgroup } from './cgroups.ts'
 import type { ContainerPaths } from './paths.ts'
 import { identifyProcess, type ProcessIdentity, signalProcess } from './processes.ts'
@@ -13,6 +14,8 @@ export type CreationPlace = Pick<ContainerPaths, 'bundleDir' | 'rootfsDir' | 'cg
 
 const sigkill = 9
 const killWaitMs = 5_000
+/** Of all processes of the host at a time, so that this takes few of the daemon's open files. */
+const readMax = 16
 
 /**
  * Kills them until none is found, because control groups cannot be removed before. False when some are still there
@@ -39,14 +42,17 @@ async function creationProcesses(
 ): Promise<readonly ProcessIdentity[]> {
   const mark = `${rootfsVariable}=${rootfsDir}`
   const names = (await readdir('/proc')).filter((name) => /^[0-9]+$/.test(name))
+  const readers = new Semaphore(readMax)
   const marked = await Promise.all(
-    names.map(async (name) => {
-      const isOurs =
-        // The arguments name conmon and the runtime; the variable also names what these have started.
-        (await holds(`/proc/${name}/cmdline`, bundleDir)) ||
-        (await holds(`/proc/${name}/environ`, mark))
-      return isOurs ? Number(name) : undefined
-    }),
+    names.map((name) =>
+      readers.run(async () => {
+        const isOurs =
+          // The arguments name conmon and the runtime; the variable also names what these have started.
+          (await holds(`/proc/${name}/cmdline`, bundleDir)) ||
+          (await holds(`/proc/${name}/environ`, mark))
+        return isOurs ? Number(name) : undefined
+      }),
+    ),
   )
   const pids = new Set([...marked, ...(await processesInCgroup(version, cgroupPath))])
   return [...pids]
