@@ -282,6 +282,9 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
         },
       })
     let told: readonly string[] = []
+    const stored = await images.store.list()
+    await loadImage(images, await busyboxImage({ name: 'work/mine:1', env: ['V=5'] }))
+    for (const { id } of stored) images.uses.notePulled(id)
     const hour = 3_600_000
     t.equal(await an(gcLimits('1TB', '1TB', 2), hour).look(), undefined, 'there is room')
     t.equal(await an(gcLimits('off', '', 2), hour).look(), undefined)
@@ -290,11 +293,12 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     const gone = await an(gcLimits('1', '0', 2), hour).look()
     t.same(gone?.untagged.toSorted(), ['work/other:1', 'work/v:1'])
     t.same(told, ['IMAGES_FILL_DISK', 'IMAGES_REMOVED'])
-    t.same(await names(), ['work/v:2', 'work/v:3'], 'the last two of the service')
+    const kept = ['work/mine:1', 'work/v:2', 'work/v:3']
+    t.same(await names(), kept, 'the last two of the service, and what no registry gave')
     await images.uses.save(silentLogger)
     await executor.remove('v3')
     t.equal((await an(gcLimits('1', '0', 2), hour).look())?.deleted.length, 2)
-    t.same(told, ['IMAGES_REMOVED'])
-    t.same(await names(), [])
+    t.same(told, ['IMAGES_FILL_DISK', 'IMAGES_REMOVED'])
+    t.same(await names(), ['work/mine:1'])
   })
 })

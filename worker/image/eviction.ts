@@ -27,6 +27,8 @@ export interface ImageFacts {
   readonly id: string
   /** ms since 1970 */
   readonly usedMs: number
+  /** A registry gave it: it can be had again. What was loaded, built or imported here may be nowhere else. */
+  readonly isPulled: boolean
   /** A container has it, running or ended. */
   readonly isUsed: boolean
   /** When each service used it last, by id. */
@@ -76,8 +78,8 @@ export function isAbove(mark: Watermark, fill: Fill): boolean {
 }
 
 /**
- * The ids of those that may go, the one that was not used longest first. What stays: images of containers, what was used just now, and of
- * each service that is here the last few.
+ * The ids of those that may go, the one that was not used longest first. What stays: images of containers, what no registry gave, what was
+ * used just now, and of each service that is here the last few.
  */
 export function evictionOrder(
   images: readonly ImageFacts[],
@@ -100,7 +102,8 @@ export function evictionOrder(
     for (const { id } of last) kept.add(id)
   }
   return images
-    .filter(({ id, isUsed, usedMs }) => !isUsed && !kept.has(id) && nowMs - usedMs >= gcAgeMs)
+    .filter(({ id, isUsed, isPulled }) => isPulled && !isUsed && !kept.has(id))
+    .filter(({ usedMs }) => nowMs - usedMs >= gcAgeMs)
     .toSorted((a, b) => a.usedMs - b.usedMs)
     .map(({ id }) => id)
 }

@@ -8,16 +8,24 @@ import type { Logger } from '../../proto/lib/log.ts'
 export interface ImageUse {
   /** ms since 1970 */
   readonly usedMs: number
+  /** A registry gave it to this host. */
+  readonly isPulled: boolean
   /** When each service used it last, by id. */
   readonly services: Readonly<Record<string, number>>
 }
+
+const unknown: ImageUse = { usedMs: 0, isPulled: false, services: {} }
 
 /** Of one image; those that used it longest ago are forgotten. */
 const servicesMax = 64
 
 const schema = z.record(
   z.string(),
-  z.object({ usedMs: z.number(), services: z.record(z.string(), z.number()) }),
+  z.object({
+    usedMs: z.number(),
+    isPulled: z.boolean(),
+    services: z.record(z.string(), z.number()),
+  }),
 )
 
 export class ImageUses {
@@ -40,16 +48,23 @@ export class ImageUses {
   /** The image is used now. */
   note(id: string, serviceId?: string): void {
     const nowMs = this.#clock.wallMs()
-    const known = this.#uses.get(id)?.services ?? {}
-    const services = serviceId === undefined ? known : newest({ ...known, [serviceId]: nowMs })
-    this.#uses.set(id, { usedMs: nowMs, services })
+    const known = this.#uses.get(id) ?? unknown
+    const { services: all } = known
+    const services = serviceId === undefined ? all : newest({ ...all, [serviceId]: nowMs })
+    this.#uses.set(id, { ...known, usedMs: nowMs, services })
     this.#isSaved = false
+  }
+
+  /** A registry gave it now. */
+  notePulled(id: string): void {
+    this.note(id)
+    this.#uses.set(id, { ...this.of(id), isPulled: true })
   }
 
   /** One that is seen for the first time counts as used now. */
   of(id: string): ImageUse {
     if (!this.#uses.has(id)) this.note(id)
-    return this.#uses.get(id) ?? { usedMs: 0, services: {} }
+    return this.#uses.get(id) ?? unknown
   }
 
   /** The others are gone. */

@@ -136,7 +136,7 @@ export class Images {
       signal: options.signal ?? new AbortController().signal,
       progress: options.progress ?? (() => {}),
     })
-    this.uses.note(image.id)
+    this.uses.notePulled(image.id)
     options.progress?.({ step: 'done', subject, doneBytes: 0, totalBytes: 0 })
     return this.store.resolved(reference, image)
   }

@@ -14,6 +14,7 @@ const nowMs = 1_000_000_000
 const image = (id: string, over: Partial<ImageFacts> = {}): ImageFacts => ({
   id,
   usedMs: nowMs - 1_000_000,
+  isPulled: true,
   isUsed: false,
   services: {},
   ...over,
@@ -21,13 +22,14 @@ const image = (id: string, over: Partial<ImageFacts> = {}): ImageFacts => ({
 const order = (images: readonly ImageFacts[], services: readonly string[] = [], revisions = 2) =>
   evictionOrder(images, { nowMs, services: new Set(services), revisions })
 
-t.test('the one not used longest goes first; what is used, or was just now, stays', async (t) => {
+t.test('the one not used longest goes first; what must stay stays', async (t) => {
   const ago = (ms: number) => ({ usedMs: nowMs - ms })
   const images = [
     image('b', ago(200_000)),
     image('used', { ...ago(900_000), isUsed: true }),
     image('a', ago(300_000)),
     image('young', ago(gcAgeMs - 1)),
+    image('loaded', { ...ago(900_000), isPulled: false }),
     image('c', ago(gcAgeMs)),
   ]
   t.same(order(images), ['a', 'b', 'c'])
@@ -47,6 +49,7 @@ t.test('whatever there is, nothing goes that must stay, and in order', async () 
   const anyImage = fc.record({
     id: fc.string(),
     usedMs: fc.integer({ min: 0, max: nowMs }),
+    isPulled: fc.boolean(),
     isUsed: fc.boolean(),
     services: fc.dictionary(fc.constantFrom('a', 'b'), fc.nat(5)),
   })
@@ -55,7 +58,9 @@ t.test('whatever there is, nothing goes that must stay, and in order', async () 
     fc.property(anyImages, fc.nat(3), (images, revisions) => {
       const gone = order(images, ['a'], revisions)
       const found = gone.map((id) => images.find((one) => one.id === id))
-      const isRight = found.every((one) => one?.isUsed === false && one.usedMs <= nowMs - gcAgeMs)
+      const isRight = found.every(
+        (one) => one?.isPulled === true && !one.isUsed && one.usedMs <= nowMs - gcAgeMs,
+      )
       const isSorted = found.every((one, at) => (found[at - 1]?.usedMs ?? 0) <= (one?.usedMs ?? 0))
       const ofA = images.filter(({ services }) => services['a'] !== undefined).length
       const left = ofA - found.filter((one) => one?.services['a'] !== undefined).length
