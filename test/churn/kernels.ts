@@ -93,17 +93,20 @@ export async function untilEqual(
     hosts,
     sinceMs,
     withinMs,
+    signal,
   }: {
     readonly what: string
     readonly hosts: readonly string[]
     readonly sinceMs: number
     readonly withinMs: number
+    readonly signal?: AbortSignal
   },
 ): Promise<Heal> {
   const load = new LoadMeter()
   let last: readonly string[] = []
   try {
     for (let looks = 1; ; looks++) {
+      if (signal?.aborted === true) throw new Error('interrupted')
       const { atMs, differences: found } = await look(cluster, watcher, hosts)
       const tookMs = atMs - sinceMs
       if (found.length === 0) return { what, tookMs, looks, load: load.mean, last }

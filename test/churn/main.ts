@@ -1,13 +1,14 @@
-// `npm run test:churn -- [--lives 2000] [--alive 300] [--partitions 20] [--rate 5] [--seed S]`. Exit code 0: every kernel healed in
+// `npm run test:churn -- [--lives 2000] [--alive 300] [--partitions 20] [--rate 5] [--heartbeat 5s] [--seed S]`. Exit code 0: every kernel healed in
 // time and no payload reached the wrong task; 1: not; 125: wrong arguments.
 import { randomInt } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { faultsOf, reportOf } from './report.ts'
 import { type RunOptions, runChurn } from './run.ts'
 
 const wrongArguments = 125
 const usage =
-  'usage: [--lives 2000] [--alive 300] [--partitions 20] [--rate LIVES_PER_SECOND] [--probers 8] [--seed S] [--quiet]'
+  'usage: [--lives 2000] [--alive 300] [--partitions 20] [--rate LIVES_PER_SECOND] [--probers 8] [--heartbeat DURATION] [--seed S] [--quiet]'
 
 interface Arguments {
   readonly options: RunOptions
@@ -25,6 +26,7 @@ function readArguments(args: readonly string[]): Arguments | undefined {
         partitions: string,
         rate: string,
         probers: string,
+        heartbeat: string,
         seed: string,
         quiet: { type: 'boolean' },
       },
@@ -39,6 +41,7 @@ function readArguments(args: readonly string[]): Arguments | undefined {
       probers: number(values.probers, 8),
       seed: number(values.seed, randomInt(2 ** 31)),
       probesPerSecond: 40,
+      ...(values.heartbeat !== undefined && { heartbeat: values.heartbeat }),
     }
     const { lives, alive, partitions, probers, seed, livesPerSecond } = options
     const isWhole = [lives, alive, partitions, probers, seed].every(Number.isSafeInteger)
@@ -46,6 +49,21 @@ function readArguments(args: readonly string[]): Arguments | undefined {
     return isWhole && isInRange ? { options, isQuiet: values.quiet ?? false } : undefined
   } catch {
     return undefined
+  }
+}
+
+/**
+ * What looks must not itself be late on a busy machine: this session goes before those of daemons and containers. Where the
+ * kernel shares out processors otherwise, nothing changes. Returns what takes it back. Source: sched(7), autogroup.
+ */
+function goFirst(): () => void {
+  const file = '/proc/self/autogroup'
+  try {
+    const [, before = '0'] = / nice (-?\d+)/.exec(readFileSync(file, 'utf8')) ?? []
+    writeFileSync(file, '-15')
+    return () => writeFileSync(file, before)
+  } catch {
+    return () => {}
   }
 }
 
@@ -62,13 +80,14 @@ async function main(args: readonly string[]): Promise<number> {
   const print = (line: string): void => {
     process.stdout.write(`${line}\n`)
   }
+  const giveBack = goFirst()
   const { lives, alive, partitions, seed } = read.options
   print(`${lives} lives, ${alive} at once, ${partitions} partitions, seed ${seed}`)
   const result = await runChurn({
     ...read.options,
     signal: interrupted.signal,
     ...(!read.isQuiet && { say: print }),
-  })
+  }).finally(giveBack)
   print(`\n${reportOf(result)}`)
   const faults = faultsOf(result)
   for (const fault of faults) print(fault)

@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly probesPerSecond: number
   /** Hosts with a prober. */
   readonly probers: number
+  /** What `swarm update --dispatcher-heartbeat` is given: how long a host may be silent before its tasks are replaced. */
+  readonly heartbeat?: string
   readonly say?: (line: string) => void
   readonly signal?: AbortSignal
 }
@@ -151,8 +153,9 @@ class Run {
 
   /** Networks with as many addresses as tasks shall have, so that each change needs some that were others'. */
   async #setUp(): Promise<Changes> {
-    const { seed, alive, probers } = this.#options
-    await this.#cluster.lab.cli('m1', 'swarm', 'update', '--task-history-limit', '1')
+    const { seed, alive, probers, heartbeat } = this.#options
+    const patience = heartbeat === undefined ? [] : ['--dispatcher-heartbeat', heartbeat]
+    await this.#cluster.lab.cli('m1', 'swarm', 'update', '--task-history-limit', '1', ...patience)
     const prefix = alive > 100 ? 26 : 28
     const churned = alive - probers
     // Not for tasks: network, gateway and broadcast; three virtual addresses of services; those of probers.
@@ -222,6 +225,7 @@ class Run {
   async #heal({ what, endedAtMs }: Struck, hosts: readonly string[]): Promise<void> {
     const heal = await untilEqual(this.#cluster, this.#watcher, {
       ...{ what, hosts, sinceMs: endedAtMs, withinMs: giveUpMs },
+      ...(this.#options.signal && { signal: this.#options.signal }),
     })
     this.#heals.push(heal)
     this.#faults.lookAfterDaemons()
