@@ -170,6 +170,7 @@ export async function startManager(deps: ManagerDeps): Promise<Manager> {
       await running.catch((err: unknown) => log.warn({ err }, 'a part of the manager failed'))
       await leadership.stop()
       stopWatching()
+      parts.acks.close()
       parts.channels.close()
       await raft.stop()
     },

@@ -25,6 +25,7 @@ import { takeServiceManager } from './service-manager.ts'
 import { version } from './version.ts'
 
 const stopMs = 20_000
+const lingerMs = 1_000
 /** A node that takes longer to come back is waited for by nobody who starts the unit: its socket answers. */
 const startMs = 30_000
 
@@ -108,7 +109,13 @@ async function serve(config: DaemonConfig, log: Logger, signal: AbortSignal): Pr
   await engine.close()
   release()
   log.info({}, 'daemon ended')
-  return failed ? 1 : 0
+  return endSoon(failed ? 1 : 0)
+}
+
+/** The process ends by itself when nothing is left to be done; what was forgotten keeps it for a moment only. */
+function endSoon(code: number): number {
+  setTimeout(() => process.exit(code), lingerMs).unref()
+  return code
 }
 
 /** Errors: INVALID_ARGUMENT naming flag, folder and reason. */

@@ -27,6 +27,7 @@ export class AckTable implements NetworkAcks {
   readonly #clock: Clock
   #epoch = 0
   #isLearning = false
+  #isClosed = false
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -130,6 +131,12 @@ export class AckTable implements NetworkAcks {
     return least
   }
 
+  /** Nothing is waited for any more: a timer would keep the process for as long. */
+  close(): void {
+    this.#isClosed = true
+    for (const id of [...this.#stale.keys()]) this.#endStale(id)
+  }
+
   onRise(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -145,6 +152,7 @@ export class AckTable implements NetworkAcks {
 
   /** What it said last of each network that it held. */
   #beginStale(node: NodeId): void {
+    if (this.#isClosed) return
     this.#stale.set(node, this.#followed.get(node) ?? new Map())
     const timer = this.#clock.setTimer(staleMs, () => {
       this.#endStale(node)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { AckTable, staleMs } from '../../../../manager/overlay/ack-table.ts'
+import { type Clock, systemClock } from '../../../../proto/lib/clock.ts'
 import { type NetworkId, type NodeId, networkId, nodeId } from '../../../../proto/objects/index.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 
@@ -186,4 +187,25 @@ t.test('while nodes and tasks are still told, nothing counts as followed', async
   table.setLearning(false)
   t.equal(rises, 1)
   t.same([table.reachedIndex(red), table.reachedIndex(blue)], [0, Number.POSITIVE_INFINITY])
+})
+
+t.test('closed, it waits for nothing any more', async (t) => {
+  const timers = new Set<object>()
+  const clock: Clock = {
+    ...systemClock,
+    setTimer: () => {
+      const timer = { cancel: () => timers.delete(timer) }
+      timers.add(timer)
+      return timer
+    },
+  }
+  const table = new AckTable(clock)
+  table.setEpoch(1)
+  for (const node of [a, b]) table.setUp(node, true)
+  table.setUp(a, false)
+  t.equal(timers.size, 1)
+  table.close()
+  t.equal(timers.size, 0)
+  table.setUp(b, false)
+  t.equal(timers.size, 0, 'nor for what goes down while it ends')
 })
