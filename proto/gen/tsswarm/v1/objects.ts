@@ -281,7 +281,11 @@ export interface ContainerSpec {
   /** Its standard input is open, for whoever attaches to it, and stays so. */
   readonly openStdin: boolean;
   /** What it may do beyond, or not do within, what containers usually may. Absent: as usual. */
-  readonly security: SecurityOptions | undefined;
+  readonly security:
+    | SecurityOptions
+    | undefined;
+  /** crun or runc; empty: the usual one of the node. */
+  readonly runtime: string;
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -756,6 +760,8 @@ export interface NodeDescription {
   readonly localSubnet: string;
   /** Names of the volumes on it that are a slot's alone. */
   readonly slotVolumes: readonly string[];
+  /** Runtimes that containers on it can have, the usual one first. Empty: not known. */
+  readonly runtimes: readonly string[];
 }
 
 export interface NodeDescription_EngineLabelsEntry {
@@ -2344,6 +2350,7 @@ function createBaseContainerSpec(): ContainerSpec {
     noNewPrivileges: false,
     openStdin: false,
     security: undefined,
+    runtime: "",
   };
 }
 
@@ -2429,6 +2436,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     if (message.security !== undefined) {
       SecurityOptions.encode(message.security, writer.uint32(562).fork()).join();
+    }
+    if (message.runtime !== "") {
+      writer.uint32(570).string(message.runtime);
     }
     return writer;
   },
@@ -2666,6 +2676,14 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             }
 
             message.security = SecurityOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 71: {
+            if (tag !== 570) {
+              break;
+            }
+
+            message.runtime = reader.string();
             continue;
           }
         }
@@ -5928,6 +5946,7 @@ function createBaseNodeDescription(): NodeDescription {
     conditions: [],
     localSubnet: "",
     slotVolumes: [],
+    runtimes: [],
   };
 }
 
@@ -5965,6 +5984,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     }
     for (const v of message.slotVolumes) {
       writer.uint32(242).string(v!);
+    }
+    for (const v of message.runtimes) {
+      writer.uint32(402).string(v!);
     }
     return writer;
   },
@@ -6071,6 +6093,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             }
 
             message.slotVolumes.push(reader.string());
+            continue;
+          }
+          case 50: {
+            if (tag !== 402) {
+              break;
+            }
+
+            message.runtimes.push(reader.string());
             continue;
           }
         }
