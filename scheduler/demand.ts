@@ -31,6 +31,8 @@ export interface Demand {
   readonly unreadable: readonly string[]
   /** Lower case, architectures by their usual names. Empty: any. */
   readonly platforms: readonly Platform[]
+  /** That its containers are to have; undefined: any. */
+  readonly runtime: string | undefined
   /** As "tcp/8080", or "tcp/8080/10.0.0.5" for one bound to an address. */
   readonly hostPorts: readonly string[]
   /** 0: no limit. */
@@ -59,6 +61,7 @@ export function demandOf(specHash: SpecHash, spec: TaskSpec): Demand {
     memoryBytes: reservations.memoryBytes,
     generic: (reservations.generic ?? []).map(({ kind, count }) => ({ kind, count })),
     platforms: placement.platforms.map(normalPlatform),
+    runtime: spec.container.runtime,
     hostPorts: hostPortsOf(spec),
     maxReplicasPerNode: placement.maxReplicasPerNode,
     strategy: placement.strategy === '' ? undefined : placement.strategy,

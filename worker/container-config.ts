@@ -92,6 +92,7 @@ export function containerConfig(
     ...(container.logDriver === undefined ? {} : { log: logKeeping(container.logDriver) }),
     ...(container.noNewPrivileges ? { noNewPrivileges: true } : {}),
     ...(container.security === undefined ? {} : { security: container.security }),
+    ...(container.runtime === undefined ? {} : { runtime: container.runtime }),
     ...(spec.tuning === undefined ? {} : { tuning: spec.tuning }),
     ...(spec.oomScoreAdj === 0 ? {} : { oomScoreAdj: spec.oomScoreAdj }),
     network,

@@ -39,6 +39,10 @@ export const command = defineCommand({
     'image-gc-revisions': text('Images that stay of each service with a container here', {
       shown: '2',
     }),
+    'default-runtime': text('Runtime of containers whose service asks for none (crun, runc)', {
+      shown: 'crun',
+      completes: ['crun', 'runc'],
+    }),
     'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
     'print-config': bool('Print the settings in force and where each is from, then end'),
     purge: bool('Take containers, network, images, volumes and membership off this host, then end'),
@@ -79,6 +83,7 @@ export const command = defineCommand({
         imageGcHigh: flags['image-gc-high'],
         imageGcLow: flags['image-gc-low'],
         imageGcRevisions: flags['image-gc-revisions'],
+        defaultRuntime: flags['default-runtime'],
         cgroupParent: flags['cgroup-parent'],
         localSubnet: flags['local-subnet'],
       },

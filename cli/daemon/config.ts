@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
 import { suggestion } from '../../proto/lib/suggest.ts'
+import { runtimeNames } from '../../proto/spec/runtime-names.ts'
 import { gcLimits } from '../../worker/image/eviction.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { offeredGeneric } from './offered-resources.ts'
@@ -75,6 +76,8 @@ const schema = z
     imageGcLow: z.string().default('80%'),
     /** So many images stay of each service with a container here: those that it used last. */
     imageGcRevisions: z.coerce.number().int().min(0).max(100).default(2),
+    /** Of containers whose service asks for none. */
+    defaultRuntime: z.enum(runtimeNames).default('crun'),
     /** cgroup under which the containers' cgroups are made. */
     cgroupParent: path.default('/tsswarm'),
     /** Subnet of the network that is local to this host; one that is free when left out. */

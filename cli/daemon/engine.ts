@@ -36,6 +36,8 @@ export interface Engine {
   readonly streams: ContainerStreams
   readonly images: ImagesEngine
   readonly volumes: VolumesEngine
+  /** That containers here can have, the usual one first. */
+  readonly runtimes: readonly string[]
   /** Names of the volumes here that belong to a slot. */
   readonly slotVolumes: SlotVolumes
   readonly network: NodeNetwork
@@ -147,12 +149,13 @@ async function startEngine(
   // Its sockets would keep a data plane that lost its name, with devices that are to be made anew.
   if ((await findNamespace(dataPlaneFile(config))) === undefined) await resolver.stop()
   await network.start()
-  const { executor, streams, images, volumes, helper } = await openExecutor({
+  const { executor, streams, images, volumes, runtimes, helper } = await openExecutor({
     dirs: engineDirs(config),
     clock,
     random,
     log: log.child({ part: 'executor' }),
     network,
+    runtime: config.defaultRuntime,
     insecureRegistries: config.insecureRegistries,
     registryMirrors: config.registryMirrors.map(parseMirror),
   })
@@ -172,6 +175,7 @@ async function startEngine(
     streams,
     images: createImagesEngine(images),
     volumes: createVolumesEngine(volumes, random),
+    runtimes,
     slotVolumes: {
       list: () => volumes.slotVolumes(),
       onChange: (listener) => volumes.onSlotVolumes(listener),

@@ -4,7 +4,7 @@ import { checkAdvice } from '../host/advice.ts'
 import type { CheckResult } from '../host/check-result.ts'
 import { managerPortsAt } from '../host/cluster-ports.ts'
 import { diskTrial } from '../host/disk-trial.ts'
-import { checkHost, checkReach, systemProbes } from '../host/requirements.ts'
+import { checkHost, checkReach, checkRuntime, systemProbes } from '../host/requirements.ts'
 import { loadDaemonConfig } from './config.ts'
 import { daemonPaths } from './host-paths.ts'
 import { readSwarmState } from './swarm-state.ts'
@@ -25,6 +25,7 @@ export async function examineHost(given: Examination): Promise<readonly CheckRes
   const trial = diskTrial(probes.run)
   return [
     ...(await checkHost(probes)),
+    ...(await checkRuntime(config.defaultRuntime, probes)),
     ...(await checkReach(probes, managerPortsAt(control))),
     ...(await checkAdvice(probes, { trial, folder: config.stateDir })),
   ]

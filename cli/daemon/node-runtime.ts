@@ -291,6 +291,7 @@ export class NodeRuntime {
         const slotVolumes = engine.slotVolumes.list()
         return {
           ...describeHost(config, dataPathAddress, this.conditions(), engine.network.subnet()),
+          runtimes: engine.runtimes,
           ...(slotVolumes.length > 0 && { slotVolumes }),
         }
       },

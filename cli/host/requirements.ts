@@ -1,5 +1,6 @@
 // What the daemon needs of its host, as a table of checks: looked at when it starts, and by `tsswarm doctor`.
 // Looks only; the programs it runs to try the kernel do so in namespaces that end with them.
+import type { RuntimeName } from '../../proto/spec/runtime-names.ts'
 import { checkInput } from './check-input.ts'
 import { checkCgroups, checkKernel, checkOverlay, checkSeccomp } from './check-kernel.ts'
 import { checkNetNamespace, checkNft, checkVxlan } from './check-network.ts'
@@ -92,6 +93,19 @@ export async function checkReach(
     check: (of) => checkPorts(of, ports),
   }
   return await checkAll([portsFree, ...reach], probes)
+}
+
+/** The runtime of the daemon's settings, where the table above does not have it. */
+export async function checkRuntime(
+  name: RuntimeName,
+  probes: HostProbes,
+): Promise<readonly CheckResult[]> {
+  if (programs.some((one) => one.name === name)) return []
+  const what = 'runs containers here, as the setting defaultRuntime says'
+  return await checkAll(
+    [{ name, check: (of) => checkProgram({ name, package: name, what }, of) }],
+    probes,
+  )
 }
 
 /** Each with its outcome, in order. */

@@ -28,9 +28,14 @@ export function prettyNode(view: NodeView): string {
     ` Architecture:\t\t${description?.platform?.architecture ?? ''}`,
     ...resourceLines(node),
     `Engine Version:\t\t${description?.engineVersion ?? ''}`,
+    ...runtimeLines(description?.runtimes ?? []),
     ...mapLines('Engine Labels:', description?.engineLabels ?? {}),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function runtimeLines(runtimes: readonly string[]): readonly string[] {
+  return runtimes.length === 0 ? [] : [`Runtimes:\t\t${runtimes.join(', ')}`]
 }
 
 function problemLine({ code, message }: NodeCondition): string {

@@ -3,9 +3,14 @@ import type { ContainerSpec } from '../../proto/spec/service-spec.ts'
 import type { TuningSpec } from '../../proto/spec/tuning-spec.ts'
 import { binarySize } from './human.ts'
 
-export function rightsLines({ security, noNewPrivileges }: ContainerSpec): readonly string[] {
+export function rightsLines({
+  security,
+  noNewPrivileges,
+  runtime,
+}: ContainerSpec): readonly string[] {
   const seccomp = security?.seccomp === undefined ? '' : seccompWord(security.seccomp)
   const fields: readonly (readonly [string, string])[] = [
+    ['Runtime:\t', runtime ?? ''],
     ['Privileged:\t', security?.privileged === true ? 'true' : ''],
     ['NoNewPrivileges:\t', noNewPrivileges === true ? 'true' : ''],
     ['Seccomp:\t', seccomp],

@@ -24,6 +24,7 @@ import { parseNetworkUse } from './network-use.ts'
 import { newPayloadFlags, newPayloadUses } from './payload-use.ts'
 import { changePolicies, newPolicyFlags, usualPolicies } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
+import { changedRuntime } from './runtime-flags.ts'
 import { newDeviceFlags, newRights } from './security-flags.ts'
 import { type SharedServiceFlags, sharedServiceFlags } from './service-flags.ts'
 import { changeTuning } from './tuning-flags.ts'
@@ -154,6 +155,7 @@ function containerInput(flags: CreateFlags, source: ContainerSource): ContainerI
     ...changeHealthcheck(undefined, flags),
     ...changeLogDriver(undefined, flags),
     ...newRights(flags),
+    ...changedRuntime({}, flags),
     ...newPayloadUses(flags),
   }
 }

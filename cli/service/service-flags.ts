@@ -5,6 +5,7 @@ import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } fro
 import { healthFlags } from './health-flags.ts'
 import { logFlags } from './log-flags.ts'
 import { registryAuthFlag } from './registry-auth.ts'
+import { runtimeFlags } from './runtime-flags.ts'
 import { securityFlags } from './security-flags.ts'
 import { tuningFlags } from './tuning-flags.ts'
 
@@ -12,6 +13,7 @@ const many = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 export const sharedServiceFlags = {
   ...healthFlags,
+  ...runtimeFlags,
   ...securityFlags,
   ...tuningFlags,
   'cap-add': list('Add Linux capabilities'),

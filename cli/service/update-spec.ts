@@ -29,6 +29,7 @@ import { parseNetworkUse } from './network-use.ts'
 import { changedPayloadUses, payloadChangeFlags } from './payload-use.ts'
 import { changePolicies, policyFlags } from './policy-flags.ts'
 import { parsePublish } from './publish.ts'
+import { changedRuntime } from './runtime-flags.ts'
 import { changeDeviceFlags, changedRights } from './security-flags.ts'
 import { sharedServiceFlags } from './service-flags.ts'
 import { changeTuning } from './tuning-flags.ts'
@@ -142,12 +143,13 @@ function updateContainer(
   env: Readonly<Record<string, string | undefined>>,
 ): ContainerSpec {
   const { args } = flags
-  const { healthcheck, logDriver, noNewPrivileges, security, ...rest } = container
+  const { healthcheck, logDriver, noNewPrivileges, security, runtime, ...rest } = container
   return {
     ...rest,
     ...changeHealthcheck(healthcheck, flags),
     ...changeLogDriver(logDriver, flags),
     ...changedRights(defined({ security, noNewPrivileges }), flags),
+    ...changedRuntime(defined({ runtime }), flags),
     ...sharedContainerInput(flags),
     image: flags.image ?? container.image,
     args: args === undefined ? container.args : read('args', () => splitWords(args)),

@@ -203,6 +203,8 @@ const service = struct(
     privileged: field(bool),
     read_only: field(bool),
     restart: field(text),
+    // Of the Compose Specification; Swarm's client refuses it.
+    runtime: field(text),
     secrets: field({ kind: 'references' }, 1),
     security_opt: field(list(text)),
     shm_size: field(text),

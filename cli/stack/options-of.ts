@@ -1,5 +1,7 @@
 // Rights and control-group settings of a service of a compose file. `security_opt` is of the format; devices, `privileged` and what
 // control groups have besides limits stand under `x-` keys: files made for Swarm, which ignores the former, stay as they are.
+
+import { type RuntimeName, runtimeNames } from '../../proto/spec/runtime-names.ts'
 import { type SecuritySpec, saidSecurity, usualSecurity } from '../../proto/spec/security-spec.ts'
 import type { ContainerSpec } from '../../proto/spec/service-spec.ts'
 import { noTuning, saidTuning, type TuningSpec } from '../../proto/spec/tuning-spec.ts'
@@ -31,6 +33,16 @@ export function rightsOf(service: Section): Pick<ContainerSpec, 'security' | 'no
     ...(security === undefined ? {} : { security }),
     ...(given?.noNewPrivileges === true ? { noNewPrivileges: true } : {}),
   }
+}
+
+/** `runtime: runc`. */
+export function runtimeOf(service: Section): RuntimeName | undefined {
+  const said = service.text('runtime')
+  const name = runtimeNames.find((one) => one === said)
+  if (name === undefined && said !== undefined) {
+    service.fault('runtime', `must be one of ${runtimeNames.join(', ')}`)
+  }
+  return name
 }
 
 function isPrivileged(service: Section): boolean {

@@ -15,7 +15,7 @@ import { dnsOf } from './dns-of.ts'
 import { checkServiceKeys } from './ignored-keys.ts'
 import { modeOf } from './mode-of.ts'
 import { imageLabel, type StackNames } from './names.ts'
-import { rightsOf, tuningOf } from './options-of.ts'
+import { rightsOf, runtimeOf, tuningOf } from './options-of.ts'
 import type { Section } from './section.ts'
 import {
   healthcheckOf,
@@ -114,6 +114,7 @@ function containerOf(image: string, service: Section, names: StackNames): Contai
       hostname: service.text('hostname'),
       workdir: service.text('working_dir'),
       user: service.text('user'),
+      runtime: runtimeOf(service),
       init: service.bool('init'),
       stopSignal: service.text('stop_signal'),
       stopGraceMs: service.ms('stop_grace_period'),
@@ -239,6 +240,7 @@ const keys: readonly (readonly [string, string])[] = [
   ['task.container.logDriver', 'logging'],
   ['task.container.capDrop', 'cap_drop'],
   ['task.container.user', 'user'],
+  ['task.container.runtime', 'runtime'],
   ['task.container.workdir', 'working_dir'],
   ['task.container.sysctls', 'sysctls'],
   ['task.container.command', 'entrypoint'],

@@ -24,6 +24,7 @@ import {
   networksLevel,
   nodeId,
   optionsLevel,
+  runtimesLevel,
 } from '../../proto/objects/index.ts'
 import type { AckTable } from '../overlay/ack-table.ts'
 import type { Caller } from '../rpc/caller.ts'
@@ -198,9 +199,8 @@ class LeaderTerm {
   #description(beat: SessionBeat): NodeDescription | undefined {
     try {
       if (beat.description === undefined) return undefined
-      const { conditions, localSubnet, slotVolumes, resources, ...rest } = nodeDescriptionFromProto(
-        beat.description,
-      )
+      const described = nodeDescriptionFromProto(beat.description)
+      const { conditions, localSubnet, slotVolumes, runtimes, resources, ...rest } = described
       const { generic: _, ...plain } = resources
       const level = this.#level()
       // Managers of an older program would not keep them.
@@ -208,6 +208,7 @@ class LeaderTerm {
         ...rest,
         resources: level >= optionsLevel ? resources : plain,
         ...(slotVolumes !== undefined && level >= optionsLevel && { slotVolumes }),
+        ...(runtimes !== undefined && level >= runtimesLevel && { runtimes }),
         ...(conditions !== undefined &&
           level >= networksLevel && { conditions: boundConditions(conditions) }),
         ...(localSubnet !== undefined && level >= connectionsLevel && { localSubnet }),

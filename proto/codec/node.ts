@@ -88,10 +88,12 @@ export function parseNodeSpec(proto: NodeSpecProto | undefined, what: string): N
 
 export function nodeDescriptionToProto(description: NodeDescription): NodeDescriptionProto {
   const { resources, conditions = [], localSubnet = '', slotVolumes = [] } = description
+  const { runtimes = [] } = description
   return {
     ...description,
     localSubnet,
     slotVolumes,
+    runtimes,
     resources: { ...resources, pids: 0, generic: resources.generic ?? [] },
     problems: [],
     conditions: conditions.map((one) => ({ ...one, serviceId: one.serviceId ?? '' })),
@@ -101,13 +103,14 @@ export function nodeDescriptionToProto(description: NodeDescription): NodeDescri
 /** Errors: INVALID_ARGUMENT for missing fields. */
 export function nodeDescriptionFromProto(proto: NodeDescriptionProto): NodeDescription {
   const resources = required(proto.resources, 'NodeDescription', 'resources')
-  const { problems: _, conditions: __, localSubnet, slotVolumes, ...rest } = proto
+  const { problems: _, conditions: __, localSubnet, slotVolumes, runtimes, ...rest } = proto
   const conditions = conditionsFromProto(proto)
   return {
     ...rest,
     ...(conditions.length > 0 && { conditions }),
     ...(localSubnet !== '' && { localSubnet }),
     ...(slotVolumes.length > 0 && { slotVolumes }),
+    ...(runtimes.length > 0 && { runtimes }),
     hostname: required(proto.hostname, 'NodeDescription', 'hostname'),
     platform: required(proto.platform, 'NodeDescription', 'platform'),
     resources: {

@@ -13,6 +13,7 @@ import {
   type TaskSpec as TaskSpecProto,
 } from '../gen/tsswarm/v1/objects.ts'
 import { noDns, saysNothing } from '../spec/dns-spec.ts'
+import type { RuntimeName } from '../spec/runtime-names.ts'
 import type {
   ContainerSpec,
   DependencySpec,
@@ -101,12 +102,13 @@ function containerToProto(spec: ContainerSpec): ContainerSpecProto {
     logDriver: spec.logDriver,
     noNewPrivileges: spec.noNewPrivileges ?? false,
     security: securityToProto(spec.security),
+    runtime: spec.runtime ?? '',
   }
 }
 
 function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
   const { init, mounts, healthcheck, secrets, configs, ...others } = proto
-  const { logDriver, noNewPrivileges, security, ...same } = others
+  const { logDriver, noNewPrivileges, security, runtime, ...same } = others
   return {
     ...same,
     ...(init === undefined ? {} : { init }),
@@ -117,6 +119,7 @@ function containerFromProto(proto: ContainerSpecProto): ContainerSpec {
     ...(logDriver === undefined ? {} : { logDriver }),
     ...(noNewPrivileges ? { noNewPrivileges } : {}),
     ...securityFromProto(security),
+    ...(runtime === '' ? {} : { runtime: runtime as RuntimeName }),
   }
 }
 

@@ -47,7 +47,7 @@ export function nodeJson(node: Node, manager: ManagerStatus | undefined): Json {
       },
       Engine: {
         EngineVersion: description?.engineVersion ?? '',
-        ...omitEmpty({ Labels: description?.engineLabels }),
+        ...omitEmpty({ Labels: description?.engineLabels, Runtimes: description?.runtimes }),
       },
     },
     Status: {

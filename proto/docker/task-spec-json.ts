@@ -74,7 +74,7 @@ function containerJson(container: ContainerSpec): Readonly<Record<string, Json>>
       ReadOnly: container.readOnly,
       StopSignal: container.stopSignal,
     }),
-    ...omitEmpty({ Privileges: privilegesJson(container) }),
+    ...omitEmpty({ Privileges: privilegesJson(container), Runtime: container.runtime }),
     ...(container.init === undefined ? {} : { Init: container.init }),
     StopGracePeriod: nanoseconds(container.stopGraceMs),
     ...omitEmpty({

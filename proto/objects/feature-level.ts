@@ -35,3 +35,6 @@ export const stackHistoryLevel = 5
 
 /** Credentials with which the tasks of a service pull its image. */
 export const registryLoginsLevel = 7
+
+/** Runtimes of nodes, and the one that a service asks for. */
+export const runtimesLevel = 7

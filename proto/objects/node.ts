@@ -29,6 +29,8 @@ export interface NodeDescription {
   readonly localSubnet?: string
   /** Names of the volumes on it that are a slot's alone; absent: none. */
   readonly slotVolumes?: readonly string[]
+  /** That containers on it can have, the usual one first; absent: not known. */
+  readonly runtimes?: readonly string[]
 }
 
 export interface ManagerInfo {

@@ -13,6 +13,7 @@ import {
   containerOptionsLevel,
   networksLevel,
   optionsLevel,
+  runtimesLevel,
 } from './feature-level.ts'
 import { needsAddresses } from './service.ts'
 
@@ -85,6 +86,11 @@ const onNodes: readonly TaskFeature[] = [
     words: 'swap, cpuset or disk settings',
     level: containerOptionsLevel,
     isUsed: ({ tuning }) => tuning !== undefined,
+  },
+  {
+    words: 'runtimes',
+    level: runtimesLevel,
+    isUsed: ({ container }) => container.runtime !== undefined,
   },
 ]
 

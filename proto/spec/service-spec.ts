@@ -9,6 +9,7 @@ import { parseIpRange } from './ip.ts'
 import { logDriverSpec } from './log-driver-spec.ts'
 import { mountSpec } from './mount-spec.ts'
 import { payloadUse } from './payload-spec.ts'
+import { runtimeNames } from './runtime-names.ts'
 import { securitySpec } from './security-spec.ts'
 import { replicasMax, serviceMode } from './service-mode.ts'
 import { durationMs, labels, serviceName, text } from './text.ts'
@@ -89,6 +90,8 @@ export const containerSpec = z
     noNewPrivileges: z.literal(true).optional(),
     /** Rights beyond or below the usual ones. Absent: the usual ones. */
     security: securitySpec.optional(),
+    /** Absent: the usual one of the node. */
+    runtime: z.enum(runtimeNames).optional(),
   })
   .readonly()
 

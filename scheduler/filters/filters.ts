@@ -1,5 +1,5 @@
 // All filters in the order in which nodes are asked and refusals are told.
-// Source: the order of Docker Swarm's pipeline (swarm-semantics 1.1, scheduler); "version" stands where that asks for plugins.
+// Source: the order of Docker Swarm's pipeline (swarm-semantics 1.1, scheduler); "version" and "runtime" stand where that asks for plugins.
 import type { Demand } from '../demand.ts'
 import { constraintsFilter } from './constraints.ts'
 import type { Filter } from './filter.ts'
@@ -8,12 +8,14 @@ import { maxReplicasFilter } from './max-replicas.ts'
 import { platformFilter } from './platform.ts'
 import { readyFilter } from './ready.ts'
 import { resourcesFilter } from './resources.ts'
+import { runtimeFilter } from './runtime.ts'
 import { versionFilter } from './version.ts'
 
 export const allFilters: readonly Filter[] = [
   readyFilter,
   resourcesFilter,
   versionFilter,
+  runtimeFilter,
   constraintsFilter,
   platformFilter,
   hostPortFilter,

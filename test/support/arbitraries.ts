@@ -201,6 +201,7 @@ const container = fc.record(
     logDriver: fc.record({ name: word, options: labels }, plain),
     noNewPrivileges: fc.constant(true as const),
     security: securityOptions,
+    runtime: fc.constantFrom('crun' as const, 'runc' as const),
   },
   {
     noNullPrototype: true,
@@ -492,6 +493,7 @@ export const anyNode: fc.Arbitrary<Node> = fc.record(
           engineLabels: labels,
           featureLevel: count,
           dataPathAddress: word,
+          runtimes: fc.array(some, { minLength: 1, maxLength: 2 }),
         },
         plain,
       ),

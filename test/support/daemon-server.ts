@@ -51,6 +51,7 @@ export const anInfo: InfoResponse = {
     conditions: [],
     localSubnet: '',
     slotVolumes: [],
+    runtimes: [],
   },
   stateDir: '/var/lib/tsswarm',
   leaderNodeId: '',

@@ -29,6 +29,7 @@ import { type ClusterSpec, clusterSpec } from '../../proto/spec/cluster-spec.ts'
 import { parseGenericResources } from '../../proto/spec/generic-resource.ts'
 import { networkSpec } from '../../proto/spec/network-spec.ts'
 import { nodeSpec } from '../../proto/spec/node-spec.ts'
+import type { RuntimeName } from '../../proto/spec/runtime-names.ts'
 import {
   type MountSpec,
   type PortSpec,
@@ -61,6 +62,7 @@ export interface NodeFacts {
   /** Of its path; undefined: it has none. */
   readonly mark?: number
   readonly availability?: 'active' | 'pause' | 'drain'
+  readonly runtimes?: readonly string[]
   readonly slotVolumes?: readonly string[]
 }
 
@@ -91,6 +93,7 @@ export function aNode(facts: NodeFacts): Node {
       engineLabels: facts.engineLabels ?? {},
       featureLevel,
       dataPathAddress: '',
+      ...(facts.runtimes === undefined ? {} : { runtimes: facts.runtimes }),
       ...(facts.slotVolumes === undefined ? {} : { slotVolumes: facts.slotVolumes }),
     },
     state: facts.state ?? 'ready',
@@ -194,6 +197,7 @@ type PartialGroups = {
 export interface TaskSpecFacts extends PartialGroups {
   readonly image?: string
   readonly stopGraceMs?: number
+  readonly runtime?: RuntimeName
   /** Host mode unless they say otherwise. */
   readonly ports?: readonly (Partial<PortSpec> & { readonly targetPort: number })[]
   readonly networks?: readonly { readonly target: string; readonly aliases?: readonly string[] }[]
@@ -203,12 +207,13 @@ export interface TaskSpecFacts extends PartialGroups {
 }
 
 export function aTaskSpec(facts: TaskSpecFacts): TaskSpec {
-  const { image, stopGraceMs, mounts, ports = [], ...others } = facts
+  const { image, stopGraceMs, runtime, mounts, ports = [], ...others } = facts
   return taskSpec.parse({
     container: {
       image: image ?? 'hello',
       mounts,
       ...(stopGraceMs === undefined ? {} : { stopGraceMs }),
+      ...(runtime === undefined ? {} : { runtime }),
     },
     ...others,
     ports: ports.map((port) => ({ mode: 'host', ...port })),

@@ -3,6 +3,7 @@
 // (proto/spec).
 import type { RegistryAuth } from '../../proto/codec/registry-login.ts'
 import type { LogKeeping } from '../../proto/spec/log-driver-spec.ts'
+import type { RuntimeName } from '../../proto/spec/runtime-names.ts'
 import type { SecuritySpec } from '../../proto/spec/security-spec.ts'
 import type { TuningSpec } from '../../proto/spec/tuning-spec.ts'
 import type {
@@ -63,6 +64,8 @@ export interface ContainerConfig {
   readonly noNewPrivileges?: boolean
   /** Absent: the usual rights. */
   readonly security?: SecuritySpec
+  /** Absent: the usual one of the host. */
+  readonly runtime?: RuntimeName
   /** Of its control group, besides `resources`. */
   readonly tuning?: TuningSpec
   /** Absent: as the node keeps output. */

@@ -82,7 +82,10 @@ async function knownPhase(
   { tools, clock }: AdoptionOptions,
 ): Promise<ContainerRecord> {
   if (verdict.kind !== 'adopt' || record.phase !== 'created') return record
-  const status = await tools.runtime.status(record.config.id)
+  const status = await tools.runtime.status({
+    id: record.config.id,
+    runtime: record.runtime ?? 'crun',
+  })
   if (status !== 'running' && status !== 'stopped') return record
   return { ...record, phase: 'started', startedAtMs: clock.wallMs() }
 }

@@ -4,6 +4,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import { newId } from '../../../proto/lib/ids.ts'
 import type { Random } from '../../../proto/lib/random.ts'
+import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import { reachFaultPoint } from '../../fault-points.ts'
 import type { ImageStore, LowerLayers } from '../../image/image-store.ts'
 import type { ImageConfig, StoredImage } from '../../image/store-index.ts'
@@ -52,6 +53,7 @@ export interface AssemblyRequest {
   readonly files: readonly FileMount[]
   readonly image: StoredImage
   readonly paths: ContainerPaths
+  readonly runtime: RuntimeName
   /** Told the name of each volume made for this container alone, before it is made. */
   readonly onAnonymousVolume: (name: string) => void
 }
@@ -94,7 +96,7 @@ export class Assembler {
       files: await writeFiles(paths.filesDir, request.files),
       etcDir: paths.etcDir,
       cgroupsPath: paths.cgroupPath,
-      seccomp: await seccomp.choice(wish),
+      seccomp: await seccomp.choice(wish, request.runtime),
       capabilities: wish.capabilities,
       devices: await resolveDevices(config.name, config.security),
       ...(tuning === undefined ? {} : { tuning }),

@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { readdir, readFile, rmdir } from 'node:fs/promises'
 import type { ContainerStats } from '../executor.ts'
+import type { ExecutorDirs } from './paths.ts'
 
 export type CgroupVersion = 1 | 2
 
@@ -131,4 +132,16 @@ async function number(path: string): Promise<number> {
 
 function text(path: string): Promise<string> {
   return readFile(path, 'utf8').catch(() => '')
+}
+
+/** The group conmon and the spawn helper live in, apart from the daemon's own. */
+export function monitorsPath({ cgroupParent }: Pick<ExecutorDirs, 'cgroupParent'>): string {
+  return `${cgroupParent}/monitors`
+}
+
+export function monitorCgroupDirs(
+  dirs: Pick<ExecutorDirs, 'cgroupParent'>,
+  version: CgroupVersion,
+): readonly string[] {
+  return cgroupDirs(version, monitorsPath(dirs))
 }

@@ -31,7 +31,7 @@ export async function releaseContainer(tools: CleanupTools, container: Container
     // Not before the record holds what it says.
     ['exit-file', () => unlink(paths.exitPath).catch(ignoreAbsent)],
     ['network', () => detach(tools, container)],
-    ['runtime', () => tools.runtime.delete(container.id)],
+    ['runtime', () => tools.runtime.delete(container)],
     // Secrets among them: nobody reads them any more.
     ['files', () => rm(paths.filesDir, { recursive: true, force: true })],
     // Where the runtime has lost its own notes.
@@ -48,7 +48,7 @@ export async function destroyContainer(tools: CleanupTools, container: Container
     (name): Step => ['anonymous-volume', () => tools.volumes.remove(name)],
   )
   await allOf('destroy', container.id, [
-    ['runtime', () => tools.runtime.delete(container.id)],
+    ['runtime', () => tools.runtime.delete(container)],
     ['network', () => detach(tools, container)],
     ['folders', () => removeFolders(tools, paths)],
     ['exit-file', () => rm(paths.exitPath, { force: true })],

@@ -26,7 +26,7 @@ import type {
 import type { AttachRequest, EndpointConfig, NetworkAttachment } from '../network-attacher.ts'
 import { adoptAll } from './adopt-all.ts'
 import { type Assembler, changeEtcFiles, writeEtcFiles } from './assembler.ts'
-import { cgroupDirs, readStats, removeEmptyCgroups } from './cgroups.ts'
+import { monitorsPath, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
 import { writeGroupFiles } from './host-options.ts'
@@ -270,10 +270,12 @@ export class ContainerExecutor implements Executor {
     return container
   }
 
+  /** Errors: UNSUPPORTED without the runtime. */
   #firstRecord(config: ContainerConfig): ContainerRecord {
     return {
       format: 1,
       config,
+      runtime: this.#options.tools.runtime.choose(config.name, config.runtime),
       image: { reference: config.image, id: '', sizeBytes: 0 },
       createdAtMs: this.#options.clock.wallMs(),
       bootId: this.#options.bootId,
@@ -341,6 +343,7 @@ export class ContainerExecutor implements Executor {
       files,
       image,
       paths,
+      runtime: container.runtime,
       onAnonymousVolume: (name) =>
         container.update({ anonymousVolumes: [...container.record.anonymousVolumes, name] }),
     })
@@ -350,7 +353,8 @@ export class ContainerExecutor implements Executor {
     goOn()
     const { id, tty = false, openStdin = false } = config
     const keepsLog = config.log?.kind !== 'none'
-    const request = { id, paths, layers, tty, openStdin, keepsLog }
+    const { runtime } = container
+    const request = { id, runtime, paths, layers, tty, openStdin, keepsLog }
     const pid = await tools.runtime.create(request, signal)
     await writeGroupFiles(groupFiles)
     this.#identify(container, pid)
@@ -366,7 +370,7 @@ export class ContainerExecutor implements Executor {
     // Before, so that it never lies after the end.
     const startedAtMs = this.#options.clock.wallMs()
     try {
-      await this.#options.tools.runtime.start(container.id)
+      await this.#options.tools.runtime.start(container)
     } catch (err) {
       container.starting = undefined
       throw err
@@ -472,15 +476,6 @@ export class ContainerExecutor implements Executor {
       return [{ request, attachment }]
     })
   }
-}
-
-/** The group conmon and the spawn helper live in, apart from the daemon's own. */
-export function monitorsPath({ cgroupParent }: ExecutorDirs): string {
-  return `${cgroupParent}/monitors`
-}
-
-export function monitorCgroupDirs(dirs: ExecutorDirs, version: 1 | 2): readonly string[] {
-  return cgroupDirs(version, monitorsPath(dirs))
 }
 
 function attachRequest(container: Container): AttachRequest | undefined {

@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events'
 import { SwarmError } from '../../../proto/errors.ts'
 import { invariant } from '../../../proto/lib/assert.ts'
+import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import { reachFaultPoint } from '../../fault-points.ts'
 import type { ContainerInfo, ContainerState, ExitStatus } from '../executor.ts'
 import type { ContainerPaths } from './paths.ts'
@@ -41,6 +42,11 @@ export class Container {
 
   get record(): ContainerRecord {
     return this.#record
+  }
+
+  /** What made it, and alone can do something with it. */
+  get runtime(): RuntimeName {
+    return this.#record.runtime ?? 'crun'
   }
 
   /** Aborted when the container has ended. */

@@ -7,13 +7,17 @@ import { SwarmError } from '../../../proto/errors.ts'
 import type { TerminalSize } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { atUsualPriority } from '../../../proto/lib/priority.ts'
+import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import type { AttachedProgram, ExecEnd } from '../../streams/container-streams.ts'
 import { inPrivateMounts, type SpawnHelper } from '../spawn/spawn-helper.ts'
 import { childMore, isThere, lookAtChild, untilRead } from './last-words.ts'
+import { plainText } from './oci-errors.ts'
+import { ociText } from './oci-spec.ts'
 import { identifyProcess, type ProcessIdentity, signalProcess } from './processes.ts'
 import { parseSignal } from './signals.ts'
 
 export interface ExecProgramOptions {
+  readonly runtime: RuntimeName
   readonly runtimePath: string
   readonly runtimeDir: string
   readonly containerId: string
@@ -42,7 +46,7 @@ const wordsMax = 4_096
 export async function startExec(options: ExecProgramOptions): Promise<AttachedProgram> {
   const { dir, process: spec } = options
   await mkdir(dir, { mode: 0o700 })
-  await writeFile(`${dir}/process.json`, JSON.stringify(spec), { mode: 0o600 })
+  await writeFile(`${dir}/process.json`, ociText(spec), { mode: 0o600 })
   return options.detach ? await startDetached(options) : new ExecProgram(options)
 }
 
@@ -66,7 +70,8 @@ async function startDetached(options: ExecProgramOptions): Promise<AttachedProgr
 /** What became of it, by its exit code and by what the runtime wrote; its files are removed. */
 async function endOf(dir: string, code: number, words: string): Promise<ExecEnd> {
   // On a terminal it says the same again, with the time.
-  const [complaint = ''] = (await readFile(`${dir}/log`, 'utf8').catch(() => '')).trim().split('\n')
+  const log = await readFile(`${dir}/log`, 'utf8').catch(() => '')
+  const complaint = plainText(log.trim().split('\n')[0] ?? '')
   await rm(dir, { recursive: true, force: true })
   if (code !== runtimeFailed || complaint === '') return { exitCode: code, err: '' }
   // It says the same on standard error.
@@ -101,7 +106,7 @@ class ExecProgram implements AttachedProgram {
     this.errors = options.tty ? undefined : this.#noting(stderr)
     this.ended = this.#untilEnded()
     this.ended.catch(() => {})
-    if (options.tty) this.#letGo().catch(() => {})
+    if (needsHold(options)) this.#letGo().catch(() => {})
     else this.#streams.hold.destroy()
   }
 
@@ -217,21 +222,28 @@ class ExecProgram implements AttachedProgram {
 
 /** As Docker tells them: not found, and found but not to be run. */
 export function failureCode(complaint: string): number {
-  return /^executable file .* not found/.test(complaint) ? 127 : 126
+  return /executable file .*not found|: no such file or directory/.test(complaint) ? 127 : 126
 }
 
 function argvOf(options: ExecProgramOptions): readonly string[] {
-  const { runtimePath, runtimeDir, containerId, dir, tty, size, detach } = options
-  const runtime = [
-    ...[runtimePath, '--log', `file:${dir}/log`, '--root', runtimeDir, 'exec'],
+  const { runtime, runtimePath, runtimeDir, containerId, dir, tty, size, detach } = options
+  const argv = [
+    ...[
+      runtimePath,
+      '--log',
+      runtime === 'crun' ? `file:${dir}/log` : `${dir}/log`,
+      '--root',
+      runtimeDir,
+      'exec',
+    ],
     ...(detach ? ['--detach'] : []),
     ...['--pid-file', `${dir}/pid`, '--process', `${dir}/process.json`, containerId],
   ]
-  if (!tty || detach) return runtime
+  if (!tty || detach) return argv
   // Before the runtime looks at the terminal for its size.
   const sized =
     size === undefined ? '' : `stty rows ${bounded(size.rows)} cols ${bounded(size.columns)}; `
-  const command = `${sized}${childMore}exec ${runtime.map(quoted).join(' ')}`
+  const command = `${sized}${needsHold(options) ? childMore : ''}exec ${argv.map(quoted).join(' ')}`
   return ['script', '-qef', '--echo', 'never', '-c', command, '/dev/null']
 }
 
@@ -251,6 +263,11 @@ function streamsOf(child: ChildProcess): ChildStreams {
   }
   hold.on('error', () => {})
   return { stdin, stdout, stderr, hold }
+}
+
+/** runc reads a terminal to its end by itself. */
+function needsHold({ tty, runtime }: ExecProgramOptions): boolean {
+  return tty && runtime === 'crun'
 }
 
 function bounded(number: number): string {

@@ -17,7 +17,7 @@ export function runtimeError(what: string, text: string): SwarmError {
 }
 
 /** runc writes `time=… level=error msg="…"`, crun the bare text. */
-function plainText(text: string): string {
+export function plainText(text: string): string {
   const message = /level=\w+ msg="((?:[^"\\]|\\.)*)"/.exec(text)?.[1]
   return message === undefined ? text : message.replace(/\\(.)/g, '$1')
 }

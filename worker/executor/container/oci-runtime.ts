@@ -4,6 +4,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
+import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import { reachFaultPoint } from '../../fault-points.ts'
 import type { LowerLayers } from '../../image/image-store.ts'
 import type { SpawnHelper, SpawnOptions, SpawnResult } from '../spawn/spawn-helper.ts'
@@ -13,9 +14,10 @@ import { runtimeError } from './oci-errors.ts'
 import type { ContainerPaths, HostPaths } from './paths.ts'
 
 export interface OciRuntimeOptions {
-  readonly kind: 'crun' | 'runc'
-  /** Absolute. */
-  readonly runtimePath: string
+  /** Absolute paths of those that the host has. */
+  readonly runtimes: ReadonlyMap<RuntimeName, string>
+  /** Of containers that ask for none. */
+  readonly usual: RuntimeName
   /** Absolute. */
   readonly conmonPath: string
   readonly host: HostPaths
@@ -29,8 +31,13 @@ export interface OciRuntimeOptions {
   readonly commandTimeoutMs: number
 }
 
-export interface CreateRequest {
+/** A container, and what made it. */
+export interface MadeBy {
   readonly id: string
+  readonly runtime: RuntimeName
+}
+
+export interface CreateRequest extends MadeBy {
   readonly paths: ContainerPaths
   readonly layers: LowerLayers
   readonly tty: boolean
@@ -49,12 +56,34 @@ cd / && exec "$TSSWARM_RUNTIME" "$@"
 `
 
 export class OciRuntime {
-  readonly kind: 'crun' | 'runc'
   readonly #options: OciRuntimeOptions
 
   constructor(options: OciRuntimeOptions) {
-    this.kind = options.kind
     this.#options = options
+  }
+
+  /** The one that is asked for, or the usual one. `name`: the container. Errors: UNSUPPORTED. */
+  choose(name: string, wanted: RuntimeName | undefined): RuntimeName {
+    const { runtimes, usual } = this.#options
+    if (wanted === undefined || runtimes.has(wanted)) return wanted ?? usual
+    throw new SwarmError(
+      'UNSUPPORTED',
+      `${name} asks for the runtime ${wanted}, which this host does not have: apt-get install ${wanted} and start ` +
+        'the daemon again, or leave it out',
+    )
+  }
+
+  /** Those that the host has, the usual one first. */
+  names(): readonly RuntimeName[] {
+    const { runtimes, usual } = this.#options
+    return [usual, ...[...runtimes.keys()].filter((name) => name !== usual)]
+  }
+
+  /** Absolute. Errors: HOST_UNFIT when it is there no more. */
+  pathOf(runtime: RuntimeName): string {
+    const path = this.#options.runtimes.get(runtime)
+    if (path !== undefined) return path
+    throw new SwarmError('HOST_UNFIT', `this host has no ${runtime}: apt-get install ${runtime}`)
   }
 
   /** Writes the wrapper. */
@@ -71,8 +100,8 @@ export class OciRuntime {
    * Errors: INVALID_ARGUMENT when the command is not in the image, DEADLINE_EXCEEDED, CANCELLED, INTERNAL.
    */
   async create(request: CreateRequest, signal: AbortSignal): Promise<number> {
-    const { runtimePath, helper, createTimeoutMs } = this.#options
-    const { paths, layers } = request
+    const { helper, createTimeoutMs } = this.#options
+    const { paths, layers, runtime } = request
     const lower = layers.lowers.join(':')
     const creation = helper.spawn(this.#conmonArgv(request), {
       timeoutMs: createTimeoutMs,
@@ -85,7 +114,7 @@ export class OciRuntime {
         TZ: 'UTC',
         // Newer mount programs would hand options over in pieces of 256 bytes, too short for many layers.
         LIBMOUNT_FORCE_MOUNT2: 'always',
-        TSSWARM_RUNTIME: runtimePath,
+        TSSWARM_RUNTIME: this.pathOf(runtime),
         TSSWARM_LAYERS: layers.overlayDir,
         // volatile: nothing of a container survives a crash of the host, so its writes need no sync.
         TSSWARM_OVERLAY: `lowerdir=${lower},upperdir=${paths.upperDir},workdir=${paths.workDir},volatile`,
@@ -107,34 +136,38 @@ export class OciRuntime {
   }
 
   /** Errors: INVALID_ARGUMENT, DEADLINE_EXCEEDED, INTERNAL. */
-  async start(id: string): Promise<void> {
-    const result = await this.#runtime(['start', id])
+  async start({ id, runtime }: MadeBy): Promise<void> {
+    const result = await this.#runtime(runtime, ['start', id])
     reachFaultPoint('runtime.start')
     if (result.code !== 0) throw this.#failure(`start of container ${id}`, result)
   }
 
-  /** Runs the process of that file in a running container, noting its number in another. Never rejects. */
-  exec(
-    id: string,
+  /** Runs the process of that file in a running container, noting its number in another. Errors: HOST_UNFIT. */
+  async exec(
+    { id, runtime }: MadeBy,
     files: { readonly processPath: string; readonly pidPath: string },
     options: SpawnOptions,
   ): Promise<SpawnResult> {
-    const { runtimePath, host, helper } = this.#options
+    const { host, helper } = this.#options
     const { processPath, pidPath } = files
     const exec = ['exec', '--process', processPath, '--pid-file', pidPath, id]
-    return helper.spawn([runtimePath, '--root', host.runtimeDir, ...exec], options)
+    const path = this.pathOf(runtime)
+    return await helper.spawn([path, '--root', host.runtimeDir, ...exec], options)
   }
 
   /** Forgets it, with its cgroups; kills what is left of it. A no-op on an unknown one. Errors: DEADLINE_EXCEEDED, INTERNAL. */
-  async delete(id: string): Promise<void> {
-    const result = await this.#runtime(['delete', '--force', id])
+  async delete({ id, runtime }: MadeBy): Promise<void> {
+    const result = await this.#runtime(runtime, ['delete', '--force', id])
     if (result.code === 0 || /does not exist|No such file/i.test(result.stderr)) return
     throw this.#failure(`removal of container ${id}`, result)
   }
 
   /** Undefined when the runtime does not know it. */
-  async status(id: string): Promise<'creating' | 'created' | 'running' | 'stopped' | undefined> {
-    const result = await this.#runtime(['state', id])
+  async status({
+    id,
+    runtime,
+  }: MadeBy): Promise<'creating' | 'created' | 'running' | 'stopped' | undefined> {
+    const result = await this.#runtime(runtime, ['state', id])
     if (result.code !== 0) return undefined
     const { status }: { readonly status: 'creating' | 'created' | 'running' | 'stopped' } =
       JSON.parse(result.stdout)
@@ -147,12 +180,12 @@ export class OciRuntime {
     log.warn({ bundleDir: paths.bundleDir }, 'processes of a failed creation do not end')
   }
 
-  #runtime(args: readonly string[]): Promise<SpawnResult> {
-    const { runtimePath, host, helper, commandTimeoutMs } = this.#options
-    const argv = [runtimePath, '--root', host.runtimeDir, ...args]
+  async #runtime(runtime: RuntimeName, args: readonly string[]): Promise<SpawnResult> {
+    const { host, helper, commandTimeoutMs } = this.#options
+    const argv = [this.pathOf(runtime), '--root', host.runtimeDir, ...args]
     const result = helper.spawn(argv, { timeoutMs: commandTimeoutMs })
     reachFaultPoint(`runtime.${args[0]}.asked`)
-    return result
+    return await result
   }
 
   #failure(what: string, { cutShort, stderr }: SpawnResult): SwarmError {

@@ -196,6 +196,7 @@ function checkSysctls({ sysctls = {}, network, name }: ContainerConfig): void {
 
 /** The text of a configuration. No limit of a process is 2^64 - 1 there, which no number of JavaScript is. */
 export function ociText(spec: object): string {
-  // Nothing that a user writes can look so: quotes are escaped in strings.
-  return JSON.stringify(spec).replace(/"(soft|hard)":-1\b/g, '"$1":18446744073709551615')
+  // Nothing that a user writes can look so: quotes are escaped in strings. One that was read again has been rounded.
+  const none = /"(soft|hard)":(?:-1|18446744073709552000)\b/g
+  return JSON.stringify(spec).replace(none, '"$1":18446744073709551615')
 }

@@ -5,6 +5,7 @@ import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
 import type { Random } from '../../../proto/lib/random.ts'
+import { type RuntimeName, runtimeNames } from '../../../proto/spec/runtime-names.ts'
 import { bootId } from '../../image/image-transfer.ts'
 import { Images } from '../../image/images.ts'
 import type { RegistryMirror } from '../../image/registries-conf.ts'
@@ -14,8 +15,8 @@ import type { Executor } from '../executor.ts'
 import type { NetworkAttacher } from '../network-attacher.ts'
 import { createSpawnHelper, type SpawnHelper } from '../spawn/spawn-helper.ts'
 import { Assembler } from './assembler.ts'
-import { cgroupVersion } from './cgroups.ts'
-import { ContainerExecutor, monitorCgroupDirs, monitorsPath } from './container-executor.ts'
+import { cgroupVersion, monitorCgroupDirs, monitorsPath } from './cgroups.ts'
+import { ContainerExecutor } from './container-executor.ts'
 import { hostAbilities } from './host-options.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { OciRuntime } from './oci-runtime.ts'
@@ -34,9 +35,9 @@ export interface OpenExecutorOptions {
   readonly insecureRegistries: readonly string[]
   /** Default: none. */
   readonly registryMirrors?: readonly RegistryMirror[]
-  /** Default crun. */
-  readonly runtime?: 'crun' | 'runc'
-  /** Absolute; default: where the host has it. */
+  /** Of containers that ask for none. Default crun. */
+  readonly runtime?: RuntimeName
+  /** Its program, absolute; default: where the host has it. */
   readonly runtimePath?: string
   /** A creation that takes longer is ended; default 60,000. */
   readonly createTimeoutMs?: number
@@ -55,6 +56,8 @@ export interface OpenedExecutor {
   readonly streams: ContainerStreams
   readonly images: Images
   readonly volumes: VolumeStore
+  /** That containers here can have, the usual one first. */
+  readonly runtimes: readonly RuntimeName[]
   /**
    * For others who must not fork the daemon; ends with the executor. It lives in a mount namespace of its own: the host
    * does not see what is mounted through it.
@@ -103,17 +106,18 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     const { clock, random } = options
     const volumes = new VolumeStore({ dir: hostPaths(dirs).volumesDir, helper, clock, random })
     await volumes.open()
-    const executor = await compose(options, { images, volumes, helper })
+    const runtime = ociRuntime(options, helper)
+    const executor = await compose(options, { images, volumes, helper, runtime })
     await executor.open()
     const streams = new RunningContainers({
       find: (id) => executor.running(id),
-      runtimePath: options.runtimePath ?? binary(options.runtime ?? 'crun'),
+      pathOf: (name) => runtime.pathOf(name),
       runtimeDir: hostPaths(dirs).runtimeDir,
       helper,
       cgroups: version,
       clock: options.clock,
     })
-    return { executor, streams, images, volumes, helper }
+    return { executor, streams, images, volumes, runtimes: runtime.names(), helper }
   } catch (err) {
     await helper.close()
     throw err
@@ -143,29 +147,15 @@ export async function purgeExecutor(options: OpenExecutorOptions): Promise<void>
 
 async function compose(
   options: OpenExecutorOptions,
-  parts: Pick<OpenedExecutor, 'images' | 'volumes' | 'helper'>,
+  parts: Pick<OpenedExecutor, 'images' | 'volumes' | 'helper'> & { readonly runtime: OciRuntime },
 ): Promise<ContainerExecutor> {
   const { dirs, random, network } = options
-  const { images, volumes, helper } = parts
+  const { images, volumes, helper, runtime } = parts
   const host = hostPaths(dirs)
-  const kind = options.runtime ?? 'crun'
-  const runtime = new OciRuntime({
-    kind,
-    runtimePath: options.runtimePath ?? binary(kind),
-    conmonPath: binary('conmon'),
-    host,
-    helper,
-    cgroups: cgroupVersion(),
-    clock: options.clock,
-    log: options.log,
-    createTimeoutMs: options.createTimeoutMs ?? defaultCreateTimeoutMs,
-    commandTimeoutMs: options.commandTimeoutMs ?? defaultCommandTimeoutMs,
-  })
   const seccomp = new SeccompCache({
     profilePath: seccompProfilePath,
     dir: host.seccompDir,
     runtimeDir: host.runtimeDir,
-    canCompile: kind === 'crun',
   })
   const assembler = new Assembler({
     store: images.store,
@@ -187,6 +177,26 @@ async function compose(
   })
 }
 
+function ociRuntime(options: OpenExecutorOptions, helper: SpawnHelper): OciRuntime {
+  const { runtime: usual = 'crun', runtimePath = binary(usual) } = options
+  const found = runtimeNames.flatMap((name) => {
+    const path = name === usual ? runtimePath : binaryPath(name)
+    return path === undefined ? [] : [[name, path] as const]
+  })
+  return new OciRuntime({
+    runtimes: new Map(found),
+    usual,
+    conmonPath: binary('conmon'),
+    host: hostPaths(options.dirs),
+    helper,
+    cgroups: cgroupVersion(),
+    clock: options.clock,
+    log: options.log,
+    createTimeoutMs: options.createTimeoutMs ?? defaultCreateTimeoutMs,
+    commandTimeoutMs: options.commandTimeoutMs ?? defaultCommandTimeoutMs,
+  })
+}
+
 /** Images in the state folder, what must be forgotten with a restart in the run folder. */
 function imagePaths({ stateDir, runDir }: ExecutorDirs) {
   return {
@@ -196,8 +206,12 @@ function imagePaths({ stateDir, runDir }: ExecutorDirs) {
   }
 }
 
+function binaryPath(name: string): string | undefined {
+  return binDirs.map((dir) => `${dir}/${name}`).find((one) => existsSync(one))
+}
+
 function binary(name: string): string {
-  const path = binDirs.map((dir) => `${dir}/${name}`).find((one) => existsSync(one))
+  const path = binaryPath(name)
   if (path !== undefined) return path
   throw new SwarmError('HOST_UNFIT', `this host has no ${name}: apt-get install ${name}`)
 }

@@ -6,6 +6,7 @@ import type { ProbeOutcome, ProbeRequest } from '../executor.ts'
 import type { SpawnResult } from '../spawn/spawn-helper.ts'
 import type { Container } from './container.ts'
 import type { OciRuntime } from './oci-runtime.ts'
+import { ociText } from './oci-spec.ts'
 import { identifyProcess, signalProcess } from './processes.ts'
 
 /** Source: Docker keeps as much of a probe. */
@@ -28,7 +29,7 @@ export async function runProbe(
   const files = { processPath: `${bundleDir}/probe.json`, pidPath: `${bundleDir}/probe.pid` }
   await writeProcess(container, request.argv, files.processPath)
   await rm(files.pidPath, { force: true })
-  const result = await runtime.exec(container.id, files, {
+  const result = await runtime.exec(container, files, {
     timeoutMs: request.timeoutMs,
     outputBytesMax,
     lane: 'probe',
@@ -52,7 +53,7 @@ async function writeProcess(
   if (written.get(container) === command) return
   const text = await readFile(`${container.paths.bundleDir}/config.json`, 'utf8')
   const { process }: { readonly process: object } = JSON.parse(text)
-  await writeFile(path, JSON.stringify({ ...process, terminal: false, args: argv }), {
+  await writeFile(path, ociText({ ...process, terminal: false, args: argv }), {
     mode: 0o600,
   })
   written.set(container, command)

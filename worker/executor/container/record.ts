@@ -2,6 +2,7 @@
 // restart of the host. Not the environment: it may hold secrets.
 import { renameSync, writeFileSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
+import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import type {
   ContainerConfig,
   ExitStatus,
@@ -17,6 +18,8 @@ export interface ContainerRecord {
   readonly config: ContainerConfig
   readonly image: ResolvedImage
   readonly createdAtMs: number
+  /** A record of an older daemon has none: crun. */
+  readonly runtime?: RuntimeName
   /** Of the kernel that runs it. */
   readonly bootId: string
   /** `creating`: a crash in between leaves nothing worth keeping. */

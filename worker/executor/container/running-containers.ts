@@ -7,6 +7,7 @@ import type {
 } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import { type HeldPlace, readInRoot, walkInRoot } from '../../../proto/lib/rooted-files.ts'
+import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import type {
   AttachedContainer,
   AttachedProgram,
@@ -30,7 +31,7 @@ const halfOpenSeconds = '86400'
 export interface RunningContainersOptions {
   /** Errors: NOT_FOUND, FAILED_PRECONDITION (it does not run). */
   readonly find: (id: string) => Promise<Container>
-  readonly runtimePath: string
+  readonly pathOf: (runtime: RuntimeName) => string
   readonly runtimeDir: string
   readonly helper: SpawnHelper
   readonly cgroups: CgroupVersion
@@ -56,8 +57,10 @@ export class RunningContainers implements ContainerStreams {
     const process = execProcess(base, request, user)
     this.#execs += 1
     const dir = `${bundleDir}/exec-${this.#options.clock.wallMs()}-${this.#execs}`
-    const { runtimePath, runtimeDir, helper, clock } = this.#options
-    const tools = { runtimePath, runtimeDir, helper, clock, containerId: id }
+    const { runtimeDir, helper, clock, pathOf } = this.#options
+    const { runtime } = container
+    const made = { containerId: id, runtime, runtimePath: pathOf(runtime) }
+    const tools = { ...made, runtimeDir, helper, clock }
     return await startExec({ ...tools, dir, process, tty, size, detach })
   }
 

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
+import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import { parseSeccompProfile } from '../../../proto/spec/seccomp-profile.ts'
 import type { SeccompChoice } from './oci-spec.ts'
 import { type OciSeccomp, ociSeccomp, ownSeccomp, type SeccompProfile } from './seccomp.ts'
@@ -12,9 +13,8 @@ export interface SeccompCacheOptions {
   readonly profilePath: string
   /** Where compiled filters are kept. */
   readonly dir: string
-  /** The runtime's own state; only crun keeps the filter there. */
+  /** The runtimes' own state; only crun keeps the filter there, and takes one that is compiled. */
   readonly runtimeDir: string
-  readonly canCompile: boolean
 }
 
 /** What a container is to have. */
@@ -55,8 +55,9 @@ export class SeccompCache {
   }
 
   /** Errors: INVALID_ARGUMENT for what is no profile. */
-  async choice(wish: SeccompWish): Promise<SeccompChoice> {
+  async choice(wish: SeccompWish, runtime: RuntimeName): Promise<SeccompChoice> {
     if (wish.profile === 'unconfined') return { kind: 'none' }
+    if (runtime !== 'crun') return { kind: 'profile', profile: this.#profileOf(wish) }
     const key = this.#key(wish)
     const bpf = this.#compiled.get(key) ?? (await this.#fromDisk(key))
     if (bpf === undefined || bpf === '') {
@@ -68,9 +69,9 @@ export class SeccompCache {
 
   /** Keeps what the runtime compiled for the container. */
   async learn(wish: SeccompWish, containerId: string): Promise<void> {
-    const { runtimeDir, dir, canCompile } = this.#options
+    const { runtimeDir, dir } = this.#options
     const key = this.#key(wish)
-    if (!canCompile || this.#compiled.has(key) || this.#compiled.size >= compiledMax) return
+    if (this.#compiled.has(key) || this.#compiled.size >= compiledMax) return
     const filter = await readFile(`${runtimeDir}/${containerId}/seccomp.bpf`).catch(() => undefined)
     if (filter === undefined || filter.length === 0) return
     this.#compiled.set(key, filter.toString('base64'))
@@ -80,7 +81,6 @@ export class SeccompCache {
   }
 
   async #fromDisk(key: string): Promise<string | undefined> {
-    if (!this.#options.canCompile) return undefined
     return readFile(`${this.#options.dir}/${key}`, 'base64').catch(() => undefined)
   }
 

@@ -22,6 +22,7 @@ const full = serviceSpec.parse({
     container: {
       image: 'hello',
       noNewPrivileges: true,
+      runtime: 'runc',
       security: {
         seccomp: 'unconfined',
         appArmor: 'web',
@@ -50,6 +51,12 @@ function update(line: string) {
 
 t.test('nothing said: nothing changes', async (t) => {
   t.strictSame(update(''), full.task)
+})
+
+t.test('a runtime is changed, and taken back', async (t) => {
+  t.equal(update('--runtime crun').container.runtime, 'crun')
+  t.notOk('runtime' in update('--runtime default').container)
+  t.throws(() => update('--runtime youki'), { message: /must be one of crun, runc, default/ })
 })
 
 t.test('one option is changed, the others stay', async (t) => {

@@ -43,6 +43,12 @@ t.test('security_opt is followed, with a colon or an equals sign', async (t) => 
   t.match(faultsOf('security_opt: ["sandbox=on"]'), /f\.yml:4:.*"sandbox=on" is none of/)
 })
 
+t.test('a runtime is one that there is', async (t) => {
+  t.equal(taskOf('runtime: runc').container.runtime, 'runc')
+  t.notOk('runtime' in taskOf('init: true').container)
+  t.match(faultsOf('runtime: nvidia'), /f\.yml:4:.*must be one of crun, runc/)
+})
+
 t.test('privileged and devices have no effect, as under Swarm, but under x- keys', async (t) => {
   t.notOk('security' in taskOf('privileged: true', 'devices: ["/dev/fuse"]').container)
   t.strictSame(taskOf('x-privileged: true').container.security, { devices: [], privileged: true })

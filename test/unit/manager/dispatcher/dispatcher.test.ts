@@ -503,4 +503,5 @@ const emptyDescription = {
   conditions: [],
   localSubnet: '',
   slotVolumes: [],
+  runtimes: [],
 }

@@ -7,6 +7,7 @@ import {
   connectionsLevel,
   networksLevel,
   optionsLevel,
+  runtimesLevel,
 } from '../../../../proto/objects/index.ts'
 import { MiniCluster } from '../../../support/mini-cluster.ts'
 import { aNetwork, aNode } from '../../../support/objects.ts'
@@ -47,6 +48,7 @@ t.test(
       conditions: [{ code: 'BUS_DOWN', message: 'the bus does not run' }],
       localSubnet: '172.30.0.0/16',
       slotVolumes: ['data-1'],
+      runtimes: ['crun', 'runc'],
       resources: { ...description.resources, generic: [{ kind: 'gpu', count: 1, names: [] }] },
     })
     const offered = () => {
@@ -88,6 +90,12 @@ t.test(
     agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '5' } } })
     await cluster.clock.advance(1_000)
     t.strictSame(offered(), [['data-1'], [{ kind: 'gpu', count: 1, names: [] }]])
+    const runtimes = () => cluster.store.view((tx) => tx.get('nodes', 'w1')?.description?.runtimes)
+    t.equal(runtimes(), undefined, 'they came with a later level')
+    await level(runtimesLevel)
+    agent.send({ kind: { $case: 'description', value: { ...value, engineVersion: '7' } } })
+    await cluster.clock.advance(1_000)
+    t.strictSame(runtimes(), ['crun', 'runc'])
     const many = Array.from({ length: 100 }, (_, i) => ({
       ...{ code: 'PORT_TAKEN', serviceId: 's1' },
       message: `port ${i}\n`.repeat(1_000),

@@ -59,6 +59,7 @@ const rows: readonly (readonly [string, Partial<TaskInput>, string, number])[] =
   ['task.dns', { dns: { search: ['example.org'] } }, 'DNS settings', 5],
   ['task.oomScoreAdj', { oomScoreAdj: -1 }, 'OOM preferences', 5],
   ['container.security', container({ security: { seccomp: 'unconfined' } }), 'security options', 6],
+  ['container.runtime', container({ runtime: 'runc' }), 'runtimes', 7],
   ['task.tuning', { tuning: { cpus: '0' } }, 'swap, cpuset or disk settings', 6],
 ]
 
