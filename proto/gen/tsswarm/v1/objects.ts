@@ -320,7 +320,7 @@ export interface DeviceUse {
 }
 
 export interface LogDriver {
-  /** json-file, local or none. */
+  /** json-file, local, journald or none. */
   readonly name: string;
   readonly options: { [key: string]: string };
 }
