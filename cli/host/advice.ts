@@ -3,6 +3,7 @@
 import { checkClock } from './check-clock.ts'
 import { checkDisk } from './check-disk.ts'
 import { checkForwarding } from './check-forwarding.ts'
+import { checkJournal } from './check-journal.ts'
 import {
   checkConntrackSize,
   checkEntropy,
@@ -49,6 +50,7 @@ const advice: readonly Requirement[] = [
   { name: 'more controllers', check: checkMoreControllers },
   { name: 'port of overlays', check: checkOverlayPort },
   { name: 'forwarding', check: checkForwarding },
+  { name: 'journal', check: checkJournal },
   { name: 'MTU', check: checkMtu },
   { name: 'clock', check: checkClock },
   { name: 'open files', check: checkOpenFiles },

@@ -5,7 +5,7 @@ import { read } from '../read-flag.ts'
 import { parseMap } from './assignments.ts'
 
 export const logFlags = {
-  'log-driver': text('Logging driver for the service (json-file, local, none)'),
+  'log-driver': text('Logging driver for the service (json-file, local, journald, none)'),
   'log-opt': list('Logging driver options (max-size=SIZE, max-file=NUMBER)', { takes: 'opt' }),
 }
 

@@ -36,5 +36,8 @@ export const stackHistoryLevel = 5
 /** Credentials with which the tasks of a service pull its image. */
 export const registryLoginsLevel = 7
 
+/** The log driver journald. */
+export const journalLevel = 7
+
 /** Runtimes of nodes, and the one that a service asks for. */
 export const runtimesLevel = 7

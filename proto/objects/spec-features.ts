@@ -11,6 +11,7 @@ import {
 import {
   connectionsLevel,
   containerOptionsLevel,
+  journalLevel,
   networksLevel,
   optionsLevel,
   runtimesLevel,
@@ -60,6 +61,11 @@ const onNodes: readonly TaskFeature[] = [
     words: 'log drivers',
     level: optionsLevel,
     isUsed: ({ container }) => container.logDriver !== undefined,
+  },
+  {
+    words: 'the log driver journald',
+    level: journalLevel,
+    isUsed: ({ container }) => container.logDriver?.name === 'journald',
   },
   {
     words: 'no-new-privileges',

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { text } from './text.ts'
 
-export const logDrivers = ['json-file', 'local', 'none'] as const
+export const logDrivers = ['json-file', 'local', 'journald', 'none'] as const
 const logOptions = ['max-size', 'max-file']
 
 export const logDriverSpec = z
@@ -66,16 +66,26 @@ function inBounds(value: number, max: number): number {
 export type LogKeeping =
   | { readonly kind: 'none' }
   /** Absent: as the node keeps it. */
-  | { readonly kind: 'files'; readonly bytesMax?: number; readonly filesMax?: number }
+  | {
+      readonly kind: 'files'
+      readonly bytesMax?: number
+      readonly filesMax?: number
+      /** Goes to the host's journal as well. Absent rather than false. */
+      readonly journal?: true
+    }
 
-/** Docker's defaults: local keeps 5 files of 20 MB; json-file one, of the size that is given. Of what was checked before. */
+/**
+ * What the files of journald hold besides the journal is bounded as with local, like Docker's dual logging. Docker's defaults: local keeps 5 files of 20 MB; json-file one, of the size that is given. Of
+ * what was checked before.
+ */
 export function logKeeping({ name, options }: LogDriverSpec): LogKeeping {
   if (name === 'none') return { kind: 'none' }
-  const isLocal = name === 'local'
+  const isLocal = name !== 'json-file'
   const size = bytesOf(options['max-size'] ?? (isLocal ? '20m' : ''))
   const files = filesOf(options['max-file'] ?? (isLocal ? '5' : size > 0 ? '1' : ''))
   return {
     kind: 'files',
+    ...(name === 'journald' && { journal: true }),
     ...(size > 0 && { bytesMax: size }),
     ...(files > 0 && { filesMax: files }),
   }

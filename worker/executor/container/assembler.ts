@@ -15,6 +15,7 @@ import { capabilitiesOf } from './capabilities.ts'
 import { resolveDevices } from './devices.ts'
 import { changedHosts, hostsFile, resolvConf } from './etc-files.ts'
 import { writeFiles } from './files.ts'
+import { checkJournal } from './host-journal.ts'
 import {
   appArmorProfile,
   type HostAbilities,
@@ -80,6 +81,7 @@ export class Assembler {
     const { config, paths } = request
     const { store, seccomp, host, initPath } = this.#options
     this.#checkInit(config)
+    checkJournal(config.name, config.log)
     const image = await store.config(request.image)
     const layers = await store.lowerLayers(request.image)
     const accounts = await this.#accounts.get(request.image.id, layers, this.#emptyDir)

@@ -29,6 +29,7 @@ import { type Assembler, changeEtcFiles, writeEtcFiles } from './assembler.ts'
 import { monitorsPath, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
+import { writesJournal } from './host-journal.ts'
 import { writeGroupFiles } from './host-options.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
@@ -353,8 +354,9 @@ export class ContainerExecutor implements Executor {
     goOn()
     const { id, tty = false, openStdin = false } = config
     const keepsLog = config.log?.kind !== 'none'
+    const journalName = writesJournal(config.log) ? config.name : undefined
     const { runtime } = container
-    const request = { id, runtime, paths, layers, tty, openStdin, keepsLog }
+    const request = { id, runtime, paths, layers, tty, openStdin, keepsLog, journalName }
     const pid = await tools.runtime.create(request, signal)
     await writeGroupFiles(groupFiles)
     this.#identify(container, pid)

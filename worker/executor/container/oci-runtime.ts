@@ -42,6 +42,8 @@ export interface CreateRequest extends MadeBy {
   readonly layers: LowerLayers
   readonly tty: boolean
   readonly keepsLog: boolean
+  /** Set: what it writes goes to the host's journal too, as of a container of this name. */
+  readonly journalName: string | undefined
   readonly openStdin: boolean
 }
 
@@ -197,13 +199,15 @@ export class OciRuntime {
     )
   }
 
-  #conmonArgv({ id, paths, tty, openStdin, keepsLog }: CreateRequest): readonly string[] {
+  #conmonArgv(request: CreateRequest): readonly string[] {
+    const { id, paths, tty, openStdin, keepsLog, journalName } = request
     const { conmonPath, host } = this.#options
     return [
-      ...[conmonPath, '--api-version', '1', '-c', id, '-u', id, '-n', id],
+      ...[conmonPath, '--api-version', '1', '-c', id, '-u', id, '-n', journalName ?? id],
       ...['-r', '/usr/bin/unshare', ...runtimeArgs(host), '-b', paths.bundleDir],
       ...['-p', `${paths.bundleDir}/pidfile`, '-P', `${paths.bundleDir}/conmon.pid`],
       ...['-l', keepsLog ? `k8s-file:${paths.logPath}` : 'none', '--exit-dir', host.exitsDir],
+      ...(journalName === undefined ? [] : ['-l', 'journald:']),
       // Without --full-attach it would leave a link for each container in a folder of sockets.
       ...['--persist-dir', paths.persistDir, '--full-attach', '--log-level', 'error'],
       // Else it syncs the log before it tells of the end: 14 of 40 ms from start to end of a short container. What it

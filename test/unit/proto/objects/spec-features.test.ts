@@ -100,6 +100,14 @@ t.test('what was there from the beginning needs nothing', async (t) => {
   t.strictSame(featuresOfService(spec), [])
 })
 
+t.test('one driver came later than the others', async (t) => {
+  const spec = specWith(container({ logDriver: { name: 'journald' } }))
+  t.match(featuresOfTask(spec.task), [
+    { words: 'log drivers', level: 5 },
+    { words: 'the log driver journald', level: 7 },
+  ])
+})
+
 t.test('what managers alone go by is nothing that a node needs', async (t) => {
   const spec = specWith({ dependsOn: [{ service: 'db' }] })
   t.strictSame(featuresOfTask(spec.task), [])

@@ -22,6 +22,8 @@ t.test('how much is kept, by driver and options', async (t) => {
   t.strictSame(kept('local'), { bytesMax: 20_000_000, filesMax: 5 })
   t.strictSame(kept('local', { 'max-size': '1g' }), { bytesMax: 1_000_000_000, filesMax: 5 })
   t.strictSame(logKeeping(logDriverSpec.parse({ name: 'none' })), { kind: 'none' })
+  t.strictSame(kept('journald'), { bytesMax: 20_000_000, filesMax: 5 }, 'beside the journal')
+  t.match(logKeeping(logDriverSpec.parse({ name: 'journald' })), { kind: 'files', journal: true })
   for (const size of ['512', '512b', '512 B'])
     t.equal(kept('local', { 'max-size': size }).bytesMax, 512)
   for (const size of ['2k', '2K', '2kb', '2KiB']) {
@@ -39,7 +41,11 @@ t.test('what is not there is refused by its name, with what is', async (t) => {
     t.notOk(success)
     t.match(error?.issues[0]?.message, words)
   }
-  refused('syslog', {}, /^"syslog" is not available: output is kept .* json-file, local, none$/)
+  refused(
+    'syslog',
+    {},
+    /^"syslog" is not available: output is kept .* json-file, local, journald, none$/,
+  )
   refused('', {}, /^"" is not available/)
   refused(
     'json-file',
