@@ -134,6 +134,9 @@ export async function labDown(deps: LabDeps, name: string): Promise<boolean> {
   return wasThere
 }
 
+/** The disk is that of the machine: how full it is says nothing of the lab. */
+const labEnv = { TSSWARM_IMAGE_GC_HIGH: 'off' }
+
 /** Starts the daemon of a host; resolves when it answers. No-op when it runs. */
 export async function startHost(deps: LabDeps, record: LabRecord, host: string): Promise<void> {
   const paths = hostPaths(deps.roots, record.name, host)
@@ -150,7 +153,7 @@ export async function startHost(deps: LabDeps, record: LabRecord, host: string):
   rmSync(paths.socket, { force: true })
   const prefix = deps.daemonPrefix?.(host) ?? []
   const argv = inHost(record.name, host, [...prefix, ...deps.program, 'daemon', ...flags])
-  startDetached(argv, paths, { ...process.env, ...deps.daemonEnv })
+  startDetached(argv, paths, { ...labEnv, ...process.env, ...deps.daemonEnv })
   await withDaemon(deps, record, host, (client) => client.call(DaemonService.info, {}))
 }
 

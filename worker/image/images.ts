@@ -270,7 +270,9 @@ export class Images {
     for (const id of order(facts)) {
       const image = images.get(id)
       if (await isEnough()) break
-      if (image === undefined || isUsed(id)) continue
+      // Or it was asked for since.
+      const isAsked = this.uses.of(id).usedMs !== facts.find((one) => one.id === id)?.usedMs
+      if (image === undefined || isUsed(id) || isAsked) continue
       await this.#delete(image)
       untagged.push(...image.names.map(familiar))
       deleted.push(`sha256:${id}`)

@@ -1,6 +1,11 @@
 // What was sent of layers, from looks at the files that they are sent from.
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
-import { SentBytes } from '../../../../worker/image/sending.ts'
+import { systemClock } from '../../../../proto/lib/clock.ts'
+import { SentBytes, watchSending } from '../../../../worker/image/sending.ts'
 
 const file = (inode: number, sizeBytes: number, position: number) => ({
   inode,
@@ -25,4 +30,41 @@ t.test('what was sent never becomes less', async (t) => {
   sent.note([file(1, 100, 60)])
   t.equal(sent.note([file(1, 100, 10)]), 60, 'it is sent once more')
   t.equal(sent.note([file(1, 100, 80)]), 80)
+})
+
+/** Spools 5,000 bytes, takes the file's name away, reads 2,000 of them and waits. */
+const program = `
+const fs = require('node:fs')
+const path = process.argv[1] + '/layer'
+const fd = fs.openSync(path, 'w+')
+fs.writeSync(fd, Buffer.alloc(5000))
+fs.unlinkSync(path)
+const again = fs.openSync('/proc/self/fd/' + fd, 'r')
+fs.closeSync(fd)
+fs.readSync(again, Buffer.alloc(2000), 0, 2000, null)
+process.stdin.on('end', () => process.exit(0)).resume()
+`
+
+t.test('what another process has sent is seen, also of a file without a name', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'tsswarm-sending-'))
+  t.teardown(() => rm(dir, { recursive: true, force: true }))
+  const child = spawn(process.execPath, ['-e', program, dir], {
+    argv0: 'skopeo',
+    stdio: ['pipe', 'ignore', 'inherit'],
+  })
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  t.teardown(async () => {
+    child.stdin?.end()
+    await ended
+  })
+  const told: number[] = []
+  await new Promise<void>((resolve) => {
+    const watch = watchSending(dir, systemClock, (bytes) => {
+      told.push(bytes)
+      watch.stop()
+      resolve()
+    })
+    t.teardown(() => watch.stop())
+  })
+  t.same(told, [2000])
 })
