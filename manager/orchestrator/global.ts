@@ -47,6 +47,7 @@ export function reconcileGlobal(view: ServiceView, scope: Scope, env: DecisionEn
   const slots = new Map(slotsOf(view.tasks).map((slot) => [slot.place, slot]))
   const kept: Slot[] = []
   const settled: Slot[] = []
+  const begun: Slot[] = []
   for (const place of placesOf(view, slots, scope)) {
     const slot = slots.get(place)
     const node = typeof place === 'number' ? undefined : view.node(place)
@@ -57,9 +58,12 @@ export function reconcileGlobal(view: ServiceView, scope: Scope, env: DecisionEn
       if (slot === undefined || !isFilled(slot)) continue
       kept.push(slot)
       if (isSettled) settled.push(slot)
-    } else if (slot !== undefined) leave(slot, standing, view, { draft, env })
+    } else if (slot !== undefined) {
+      leave(slot, standing, view, { draft, env })
+      if (standing === 'kept' && isActive(slot.head)) begun.push(slot)
+    }
   }
-  if (scope === 'all') planUpdate({ service, kept, settled }, view, { draft, env })
+  if (scope === 'all') planUpdate({ service, kept, settled, begun }, view, { draft, env })
   return planOf(draft, env)
 }
 

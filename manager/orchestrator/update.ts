@@ -40,6 +40,8 @@ export interface UpdateView {
   readonly kept: readonly Slot[]
   /** Those about which nothing else was decided. */
   readonly settled: readonly Slot[]
+  /** Those that get nothing new (their node is paused): the update is not for them, but what it began there is part of it. */
+  readonly begun?: readonly Slot[]
 }
 
 /** Replaces outdated tasks, and notes how the update goes. */
@@ -108,14 +110,14 @@ interface Judged {
 }
 
 function judge(
-  { service, kept }: UpdateView,
+  { service, kept, begun = [] }: UpdateView,
   policy: UpdatePolicy,
   { draft, env }: Updating,
 ): Judged {
   let holding = 0
   let isProven = true
   const failed: Task[] = []
-  for (const slot of kept) {
+  for (const slot of [...kept, ...begun]) {
     const first = firstOfUpdate(slot, service)
     if (first === undefined) continue
     if (hasEndedOnItsOwn(first)) {

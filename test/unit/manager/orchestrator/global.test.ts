@@ -79,6 +79,66 @@ t.test('a paused node gets no new task and no update (1.1 global)', async (t) =>
   )
 })
 
+t.test(
+  'what an update began on a node before it was paused is part of it (1.1 global, 7.1 parallelism)',
+  async (t) => {
+    const fresh = { specHash: 'spec-2', specVersion: 2 }
+    const task = { image: 'new' }
+    const mode = { kind: 'global' as const }
+    const updateStatus = { state: 'updating' as const, slots: 3 }
+    const updated = aService({ mode, task, ...fresh, updateStatus })
+    const nodes = withNode({ id: 'a', availability: 'pause' })
+    const stopped = on('a', {
+      id: 'old-a',
+      state: TaskState.SHUTDOWN,
+      desiredState: TaskState.SHUTDOWN,
+    })
+    const begun = (facts: Parameters<typeof aTask>[0]): Task =>
+      aTask({
+        id: 't-a',
+        forNode: 'a',
+        ...fresh,
+        createdAtMs: 950_000,
+        startAfter: 'old-a',
+        ...facts,
+      })
+    const goesOn = ['t-b -> shutdown', '+ new-1 on b ready after t-b']
+    const { PENDING, STARTING, RUNNING, FAILED } = TaskState
+    const why = 'update paused due to failure or early termination of task t-a'
+    const cases: readonly (readonly [string, Parameters<typeof aTask>[0], string[], string[]])[] = [
+      ['it has no node yet', { state: PENDING }, [], []],
+      ['it starts', { node: 'a', state: STARTING }, [], []],
+      ['it runs, and is watched', { node: 'a', state: RUNNING, ranAtMs: 999_000 }, goesOn, []],
+      [
+        'it has proven itself',
+        { node: 'a', state: RUNNING, ranAtMs: 990_000 },
+        goesOn,
+        ['completed: update completed'],
+      ],
+      [
+        'it failed',
+        { node: 'a', state: FAILED, ranAtMs: 998_000, appliedAtMs: 999_000 },
+        [`paused: ${why}`],
+        [`paused: ${why}`],
+      ],
+    ]
+    for (const [what, facts, meanwhile, atEnd] of cases) {
+      const own = [stopped, begun(facts)]
+      const left = [...own, on('b'), on('c')]
+      t.same(
+        decide({ service: updated, nodes, tasks: left }),
+        meanwhile,
+        `${what}, others are left`,
+      )
+      const done = [...own, on('b', fresh), on('c', fresh)]
+      t.same(decide({ service: updated, nodes, tasks: done }), atEnd, `${what}, all else is done`)
+    }
+    const old = [on('a'), on('b', fresh), on('c', fresh)]
+    const ends = decide({ service: updated, nodes, tasks: old })
+    t.same(ends, ['completed: update completed'], 'what was not begun there does not hold it')
+  },
+)
+
 t.test('a node that is active again gets a task whatever the restart policy', async (t) => {
   const once = [aSpecRecord('spec-1', { restart: { condition: 'none' } })]
   const gone = { state: TaskState.SHUTDOWN, desiredState: TaskState.SHUTDOWN }
