@@ -20,7 +20,7 @@ const lengths: readonly RunLength[] = ['short', 'long']
 const usage = `usage: cluster [--seeds N] [--from S] [--length L] [--trace] [--bug B]
   --seeds N   how many seeds (default 100)
   --from S    the first one (default 1)
-  --length L  short or long; left out: every 50th is long
+  --length L  short or long; left out: every 80th is long
   --trace     prints all that is logged
   --bug B     plants a bug, to see that it is found: ${bugs.join(', ')}
 `

@@ -26,7 +26,10 @@ export function losingStore(store: Store, mayLose: () => boolean): Store {
         throw new RolledBack()
       })
       await roll.catch((err: unknown) => {
-        if (!(err instanceof RolledBack)) throw err
+        if (err instanceof RolledBack) return
+        // What was refused is told so: nothing is lost yet.
+        hasLost = false
+        throw err
       })
       return told.value as ReturnType<typeof fn>
     },

@@ -49,6 +49,42 @@ const meddlings = {
     const task = first(tx, ({ health, state }) => isStarting(state) && health?.state === 'starting')
     if (task !== undefined) tx.update('tasks', { ...task, state: TaskState.RUNNING })
   },
+  /** A slot gets one more task than it is to have. */
+  'one-too-many': (tx: Tx): void => {
+    const task = first(tx, ({ state, desiredState, slot, serviceId }) => {
+      const mode = tx.get('services', serviceId)?.spec.mode.kind
+      const runs = state === TaskState.RUNNING && desiredState === TaskState.RUNNING
+      return runs && slot > 0 && mode === 'replicated'
+    })
+    if (task === undefined) return
+    for (const id of [taskId(`${task.id}x`), taskId(`${task.id}y`)]) {
+      const fresh = { ...task, id, state: TaskState.PENDING, nodeId: undefined }
+      if (tx.get('tasks', id) === undefined) tx.create('tasks', fresh)
+    }
+  },
+  /** An update that failed goes on. */
+  'roll-on': (tx: Tx): void => {
+    for (const { id, updateStatus, spec } of tx.all('services')) {
+      if (updateStatus?.state !== 'paused' || spec.mode.kind !== 'replicated') continue
+      const task = first(
+        tx,
+        (one) => one.serviceId === id && one.desiredState >= TaskState.SHUTDOWN,
+      )
+      const fresh = task && { ...task, id: taskId(`${task.id}x`), reason: 'update' as const }
+      if (fresh === undefined || tx.get('tasks', fresh.id) !== undefined) continue
+      tx.create('tasks', { ...fresh, state: TaskState.PENDING, nodeId: undefined })
+    }
+  },
+  /** A failed update ends with what failed. */
+  'go-nowhere': (tx: Tx): void => {
+    for (const service of tx.all('services')) {
+      const { updateStatus, spec, previousSpec } = service
+      if (updateStatus?.state !== 'updating' || previousSpec === undefined) continue
+      if (spec.update.failureAction !== 'rollback') continue
+      const state = 'rollback_started' as const
+      tx.update('services', { ...service, updateStatus: { ...updateStatus, state } })
+    }
+  },
   /** What a job has done is done once more. */
   'work-twice': (tx: Tx): void => {
     const task = first(

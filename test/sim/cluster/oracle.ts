@@ -10,6 +10,7 @@ import type { Change, Commit, ReadTx } from '../../../manager/store/store.ts'
 import { canonicalJson } from '../../../proto/lib/canonical-json.ts'
 import {
   isActive,
+  isRollback,
   placeOf,
   type Service,
   type Task,
@@ -17,8 +18,11 @@ import {
 } from '../../../proto/objects/index.ts'
 import { CronRule } from './rules/cron-rule.ts'
 import { DependencyRule } from './rules/dependency-rule.ts'
+import { JoinRule } from './rules/join-rule.ts'
 import type { Findings, Reached, Rule } from './rules/rule.ts'
+import { UpdateRule } from './rules/update-rule.ts'
 import { VolumeRule } from './rules/volume-rule.ts'
+import type { RunPlan } from './run-plan.ts'
 
 /** Something that must never happen, happened. */
 export class Violation extends Error {
@@ -42,17 +46,23 @@ export class Oracle {
     fail: (what) => this.fail(what),
     note: (what, times = 1) => this.reached.set(what, (this.reached.get(what) ?? 0) + times),
   }
-  readonly #rules: readonly Rule[] = [
-    new CronRule(this.#findings),
-    new DependencyRule(this.#findings),
-    new VolumeRule(this.#findings),
-  ]
+  readonly #rules: readonly Rule[]
   /** How often the run came to what. */
   readonly reached = new Map<Reached, number>()
   #newestIndex = 0
   #violation: Error | undefined
   commits = 0
   elections = 0
+
+  constructor({ areUpdatesJudged }: Pick<RunPlan, 'areUpdatesJudged'>) {
+    this.#rules = [
+      new CronRule(this.#findings),
+      new DependencyRule(this.#findings),
+      new VolumeRule(this.#findings),
+      new JoinRule(this.#findings),
+      ...(areUpdatesJudged ? [new UpdateRule(this.#findings)] : []),
+    ]
+  }
 
   /** Throws the first violation. */
   check(): void {
@@ -143,7 +153,7 @@ export class Oracle {
   #checkNewTask(change: Change<'tasks'>, tx: ReadTx): void {
     const { kind, object } = change
     if (object.desiredState >= TaskState.RUNNING) this.#mayRun.add(object.id)
-    if (isOwner(object)) this.#checkSlot(object, tx)
+    if (isOwner(object)) this.#checkPlace(object, tx)
     if (kind === 'create') this.#checkJob(object)
     if (kind === 'update') this.#noteHealth(change.old, object)
     this.#noteDone(change)
@@ -154,14 +164,14 @@ export class Oracle {
     this.#findings.note(is.state)
   }
 
-  /** A slot has one owner that is wanted and runs. */
-  #checkSlot(task: Task, tx: ReadTx): void {
+  /** A place has one owner that is wanted and runs, but while one takes over from another that serves until then. */
+  #checkPlace(task: Task, tx: ReadTx): void {
     const { serviceId, jobIteration } = task
     const slot = placeOf(task)
     const running = [...tx.find('tasks', 'bySlot', `${serviceId}/${slot}`)].filter(
       (other) => isOwner(other) && other.jobIteration === jobIteration,
     )
-    if (running.length > 1) {
+    if (running.length > (isTakenOver(running, tx) ? 2 : 1)) {
       const who = running.map(({ id, nodeId }) => `${id} on ${nodeId}`).join(', ')
       this.fail(`slot ${slot} of ${serviceId} is run by ${who}`)
     }
@@ -185,7 +195,10 @@ export class Oracle {
       this.#findings.note('update completed')
   }
 
-  /** Clients count the changes of a service in a label: none may be missing, none applied twice. */
+  /**
+   * Clients count the changes of a service in a label: none may be missing, none applied twice. What a service goes back to was
+   * counted; that it is the spec of before is looked at elsewhere.
+   */
   #checkService(change: Change<'services'>): void {
     const { spec } = change.object
     const seq = seqLabel(change.object)
@@ -193,7 +206,7 @@ export class Oracle {
     if (change.kind === 'remove') this.#seqs.set(spec.name, -1)
     else if (change.kind === 'update' && isOfLeader(change.old, change.object))
       this.#noteUpdate(change.old, change.object)
-    else {
+    else if (change.kind === 'create' || !goesBack(change.old, change.object)) {
       const wanted = change.kind === 'create' ? 1 : (before ?? 0) + 1
       if (seq !== wanted) {
         this.fail(`service ${spec.name} went from change ${before ?? 'none'} to ${seq}`)
@@ -208,6 +221,10 @@ function isOfLeader(old: Service, now: Service): boolean {
   // Costs less than the whole, and is what is another nearly always.
   if (seqLabel(old) !== seqLabel(now)) return false
   return isSame(old.spec, now.spec) && isSame(old.previousSpec, now.previousSpec)
+}
+
+function goesBack(old: Service, now: Service): boolean {
+  return !isRollback(old) && isRollback(now)
 }
 
 function isSame(one: unknown, other: unknown): boolean {
@@ -226,6 +243,15 @@ export function seqLabel({ spec }: Service): number {
 
 function isOwner(task: Task): boolean {
   return task.state === TaskState.RUNNING && isActive(task)
+}
+
+/** Moved, or with start-first updated. */
+function isTakenOver(owners: readonly Task[], tx: ReadTx): boolean {
+  if (owners.some(({ reason }) => reason === 'rebalance')) return true
+  const [first] = owners
+  // Of a service that was removed meanwhile it is not known.
+  const order = first && (tx.get('services', first.serviceId)?.spec.update.order ?? 'start-first')
+  return order === 'start-first' && new Set(owners.map((one) => one.specVersion)).size > 1
 }
 
 function runPlace(task: Task): string {

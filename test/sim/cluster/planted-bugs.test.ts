@@ -55,6 +55,9 @@ const broken: Readonly<Record<Meddling | 'forget-secrets', RegExp>> = {
   'leave-the-volume': /task \w+ goes to \w+, its volume \S+ is on \w+/,
   'run-unasked': /task \w+ runs on \w+ before it is healthy/,
   'work-twice': /task \w+ runs \S+ again, which had ended well/,
+  'one-too-many': /service \S+ has (two tasks in \d+ places|\d+ tasks in place \d+)/,
+  'roll-on': /service \S+ replaces \w+, and is paused/,
+  'go-nowhere': /service \S+ goes back to another spec/,
   'forget-secrets': /the container of task \w+ has not the secret that its spec names/,
 }
 

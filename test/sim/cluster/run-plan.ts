@@ -1,7 +1,7 @@
 // What a run is about, drawn from its seed: how many hosts, which clients with what kinds of services, how long things go wrong. Most runs are
-// short and about one thing, so that very many fit; every 50th is long and about everything.
+// short and about one thing, so that very many fit; every 80th is long and about everything.
 import { SimRandom } from 'raft-ts/testing'
-import type { DependencySpec } from '../../../proto/spec/service-spec.ts'
+import type { DependencySpec, UpdatePolicy } from '../../../proto/spec/service-spec.ts'
 import type { FaultKind } from './faults.ts'
 
 export type SimMode = 'replicated' | 'global' | 'replicated-job' | 'global-job' | 'cron'
@@ -17,6 +17,8 @@ export interface ClientPlan {
   readonly hasVolumes?: boolean
   /** Containers are asked for their health; left out: those of every third service. */
   readonly isAsked?: boolean
+  /** How its tasks are replaced, with programs that fail now and then; left out: stop-first, and on whatever fails. */
+  readonly update?: Pick<UpdatePolicy, 'order' | 'failureAction'>
 }
 
 export interface RunPlan {
@@ -29,11 +31,17 @@ export interface RunPlan {
   readonly pauseMs: number
   /** A fault that comes oftener than others. */
   readonly favours?: FaultKind
+  /** Workers that join while things go wrong. */
+  readonly joins: number
+  /** Tasks move to where few are. */
+  readonly isRebalanced: boolean
+  /** What updates promise is looked at. */
+  readonly areUpdatesJudged: boolean
 }
 
 export type RunLength = 'short' | 'long'
 
-const longEach = 50
+const longEach = 80
 
 const serving: readonly SimMode[] = ['replicated', 'replicated', 'global', 'replicated-job']
 const jobs: readonly SimMode[] = ['replicated-job', 'global-job']
@@ -48,9 +56,17 @@ function pairs(condition: DependencySpec['condition']): readonly ClientPlan[] {
   ]
 }
 
-type Theme = Pick<RunPlan, 'clients' | 'favours'>
+type Theme = Pick<RunPlan, 'clients' | 'favours'> & Partial<RunPlan>
 
-const themes: readonly Theme[] = [
+function updated(
+  order: UpdatePolicy['order'],
+  failureAction: UpdatePolicy['failureAction'],
+  modes: readonly SimMode[] = ['replicated'],
+): ClientPlan {
+  return { name: 'c5', modes, update: { order, failureAction } }
+}
+
+const themesWithoutUpdates: readonly Theme[] = [
   { clients: [{ name: 'c1', modes: serving }] },
   { clients: [{ name: 'c1', modes: ['replicated', 'global'], isAsked: true }] },
   { clients: [{ name: 'c2', modes: jobs }] },
@@ -63,30 +79,52 @@ const themes: readonly Theme[] = [
   { clients: [{ name: 'c1', modes: ['replicated'], hasVolumes: true }], favours: 'cut-off' },
 ]
 
+const themes: readonly Theme[] = [
+  ...themesWithoutUpdates,
+  { clients: [updated('stop-first', 'rollback')] },
+  { clients: [updated('start-first', 'rollback')], favours: 'kill-leader' },
+  { clients: [updated('start-first', 'pause', ['replicated', 'global'])] },
+  { clients: [updated('stop-first', 'pause', ['replicated', 'global'])], favours: 'kill-leader' },
+  { clients: [{ name: 'c1', modes: ['replicated', 'global'] }], joins: 2 },
+  { clients: [updated('start-first', 'continue')], joins: 2, isRebalanced: true },
+]
+
 const everything: readonly ClientPlan[] = [
   { name: 'c1', modes: serving },
   { name: 'c3', modes: ['cron', ...jobs] },
   { name: 'c4', modes: ['replicated'], hasVolumes: true },
+  updated('start-first', 'rollback'),
   ...pairs('healthy'),
 ]
 
-/** The same for the same seed. */
-export function planOf(seed: number, length?: RunLength): RunPlan {
+/** The same for the same seed. Updates that are not judged do not fail either, and nobody joins. */
+export function planOf(seed: number, length?: RunLength, areUpdatesJudged = true): RunPlan {
   // Its own stream: what is drawn here shifts nothing in the run.
   const random = SimRandom.named(seed, 'plan')
   const isLong = length === undefined ? seed % longEach === 0 : length === 'long'
-  if (isLong) {
-    const pauseMs = random.between(500, 4_000)
-    return { managers: 3, workers: 3, clients: everything, faultsMs: 20_000, pauseMs }
-  }
-  const theme = random.pick(themes) ?? { clients: everything }
+  if (isLong) return { ...longPlan(random, areUpdatesJudged), areUpdatesJudged }
+  const theme = random.pick(areUpdatesJudged ? themes : themesWithoutUpdates)
   return {
+    joins: 0,
+    isRebalanced: false,
+    clients: everything,
     ...theme,
     managers: 3,
     workers: random.below(3),
     faultsMs: random.between(3_000, 6_000),
     pauseMs: random.between(300, 1_500),
+    areUpdatesJudged,
   }
+}
+
+function longPlan(random: SimRandom, areUpdatesJudged: boolean): Omit<RunPlan, 'areUpdatesJudged'> {
+  const pauseMs = random.between(500, 4_000)
+  const size = { managers: 3, workers: 3, faultsMs: 20_000, pauseMs }
+  if (areUpdatesJudged) {
+    return { ...size, joins: 1, isRebalanced: random.chance(0.5), clients: everything }
+  }
+  const clients = everything.filter(({ update }) => update === undefined)
+  return { ...size, joins: 0, isRebalanced: false, clients }
 }
 
 /** Of a client's service, counted from 1. */

@@ -30,7 +30,7 @@ export class SimCluster {
   readonly world: World
   readonly random: SimRandom
   readonly links: Links
-  readonly oracle = new Oracle()
+  readonly oracle: Oracle
   readonly log: Logger
   readonly hosts: readonly SimHost[]
   readonly clients: readonly SimClient[]
@@ -40,7 +40,11 @@ export class SimCluster {
   #wallBaseMs: number
   #hasOddClocks = false
 
+  readonly #plan: RunPlan
+
   constructor({ seed, plan, bug, log }: SimClusterOptions) {
+    this.#plan = plan
+    this.oracle = new Oracle(plan)
     this.world = new World(seed)
     this.random = new SimRandom(seed + 1)
     this.links = new Links(this.world, this.random.fork())
@@ -58,11 +62,14 @@ export class SimCluster {
       log: this.log,
       managers: names('m', plan.managers),
       workers: names('w', plan.workers),
+      newcomers: names('j', plan.joins),
+      isRebalanced: plan.isRebalanced,
       faultsMs: plan.faultsMs,
       wallMs: () => this.wallMs(),
       find: (name: string) => this.hosts.find((host) => host.name === name),
     }
-    this.hosts = [...around.managers, ...around.workers].map((name) => new SimHost(name, around))
+    const hosts = [...around.managers, ...around.workers, ...around.newcomers]
+    this.hosts = hosts.map((name) => new SimHost(name, around))
     this.startAll()
     this.clients = plan.clients.map((client) => new SimClient(client, around))
     this.operator = new SimOperator(around)
@@ -124,7 +131,7 @@ export class SimCluster {
     if (leader === undefined) return 'no manager leads'
     if (!this.operator.isDone) return 'the operator waits for an answer'
     for (const { service, isDone } of this.clients) {
-      if (!isDone) return 'a client waits for its answer'
+      if (!isDone) return 'a client waits for its answer, or for its update to end'
       const wrong = service && this.#serviceUnsettled(service)
       if (wrong !== undefined) return wrong
     }
@@ -133,7 +140,27 @@ export class SimCluster {
       [...tx.all('services')].find(({ id }) => !known.has(id)),
     )
     if (stray !== undefined) return `service ${stray.spec.name} is there and should not be`
-    return this.#containersUnsettled() ?? this.#replicasUnsettled()
+    return this.#containersUnsettled() ?? this.#replicasUnsettled() ?? this.#spreadUnsettled()
+  }
+
+  /** Where tasks move by themselves, no node has more than one more of a service than another. */
+  #spreadUnsettled(): string | undefined {
+    if (!this.#plan.isRebalanced) return undefined
+    for (const { service } of this.clients) {
+      // Tasks stay where their volumes are.
+      if (service?.kind !== 'replicated' || service.hasVolumes) continue
+      const tasks = this.leader()?.manager?.store.view((tx) => [
+        ...tx.find('tasks', 'byService', service.id),
+      ])
+      const running = tasks?.filter(runs) ?? []
+      const counts = this.hosts.map(({ id }) => running.filter((task) => task.nodeId === id).length)
+      // A place whose move failed is left alone until its spec is another.
+      if (tasks?.some(isFailedMove) === true) continue
+      if (Math.max(...counts) - Math.min(...counts) > 1) {
+        return `service ${service.name} is not spread: ${counts.join(' ')}`
+      }
+    }
+    return undefined
   }
 
   #serviceUnsettled(wanted: NonNullable<SimClient['service']>): string | undefined {
@@ -153,6 +180,7 @@ export class SimCluster {
     }
     const ill = running.find(({ health }) => health?.state === 'unhealthy')
     if (ill !== undefined) return `task ${ill.id} of ${wanted.name} is unhealthy and runs on`
+    if (service.rebalance !== undefined) return `service ${wanted.name} is to be spread anew`
     const old = running.find(({ specHash }) => specHash !== service.specHash)
     return old && `task ${old.id} of ${wanted.name} runs an old spec`
   }
@@ -213,6 +241,11 @@ export class SimCluster {
       ? 'the managers hold different states'
       : undefined
   }
+}
+
+function isFailedMove({ reason, nodeId, state }: Task): boolean {
+  if (reason !== 'rebalance') return false
+  return nodeId === undefined || state === TaskState.FAILED || state === TaskState.REJECTED
 }
 
 function runs(task: Task): boolean {

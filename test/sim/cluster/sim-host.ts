@@ -36,6 +36,9 @@ export interface Surroundings {
   /** Names of all hosts with a manager. */
   readonly managers: readonly string[]
   readonly workers: readonly string[]
+  /** Of those that join later. */
+  readonly newcomers: readonly string[]
+  readonly isRebalanced: boolean
   readonly find: (host: string) => SimHost | undefined
   /** What wall clocks that are right say; all of them leap now and then. */
   readonly wallMs: () => number
@@ -54,6 +57,7 @@ export class SimHost {
   readonly #around: Surroundings
   readonly #random: SimRandom
   readonly #state: StoredState = { data: new Uint8Array(0) }
+  #isMember: boolean
   #life = 0
   #rate = 1
   #wallOffsetMs = 0
@@ -67,6 +71,7 @@ export class SimHost {
     this.#around = around
     this.#random = around.random.fork()
     this.isManager = around.managers.includes(name)
+    this.#isMember = !around.newcomers.includes(name)
     this.disk = new VirtualDisk(this.#random.fork(), {
       skipsFlush: () => around.bug === 'skip-flush',
     })
@@ -99,8 +104,14 @@ export class SimHost {
     return this.#process && { host: this.name, process: this.#process }
   }
 
+  /** It has a certificate now, and its daemon begins. */
+  join(): void {
+    this.#isMember = true
+    this.start()
+  }
+
   start(): void {
-    if (this.isUp) return
+    if (this.isUp || !this.#isMember) return
     this.#life += 1
     const name = `${this.name}#${this.#life}`
     const { world } = this.#around

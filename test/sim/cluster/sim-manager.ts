@@ -19,7 +19,7 @@ import { ReplicatedStore } from '../../../manager/store/replicated-store.ts'
 import type { SessionReport, SessionReportAck } from '../../../proto/gen/tsswarm/v1/membership.ts'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { childController, type NamedLoop, runAll } from '../../../proto/lib/lifecycle.ts'
-import { nodeId, raftId } from '../../../proto/objects/index.ts'
+import { type Node, nodeId, raftId } from '../../../proto/objects/index.ts'
 import { aCluster, aNode, aPayload } from '../../support/objects.ts'
 import { losingStore } from './losing-store.ts'
 import { meddlingLoops } from './meddling.ts'
@@ -168,8 +168,16 @@ function serve<In, Out>(handling: Promise<void>, far: StreamEnds<In, Out>): void
   )
 }
 
-/** The first leader writes the cluster and its nodes: joining is not simulated here. */
-function foundingLoop({ managers, workers }: SimPart, store: ReplicatedStore): NamedLoop {
+/** As its first certificate makes it known. */
+export function aWorker(name: string): Node {
+  return { ...aNode({ id: name, hostname: name }), state: 'unknown' }
+}
+
+/** The first leader writes the cluster and its first nodes. */
+function foundingLoop(
+  { managers, workers, isRebalanced }: SimPart,
+  store: ReplicatedStore,
+): NamedLoop {
   return {
     name: 'founding',
     run: async () => {
@@ -177,16 +185,15 @@ function foundingLoop({ managers, workers }: SimPart, store: ReplicatedStore): N
       await store
         .update((tx) => {
           if (tx.count('cluster') > 0) return
-          tx.create('cluster', aCluster({}))
+          const mode = isRebalanced ? 'gradual' : 'off'
+          tx.create('cluster', aCluster({ rebalance: { mode } }))
           tx.create('secrets', aPayload({ id: simSecret, data: simSecretData }))
           for (const name of managers) {
             const manager = { raftId: raftId(raftIdOf(name)), address: name, raftAddress: name }
             const node = aNode({ id: name, hostname: name, role: 'manager' })
             tx.create('nodes', { ...node, state: 'unknown', manager })
           }
-          for (const name of workers) {
-            tx.create('nodes', { ...aNode({ id: name, hostname: name }), state: 'unknown' })
-          }
+          for (const name of workers) tx.create('nodes', aWorker(name))
         })
         .catch(() => {
           // Leadership was lost: the next leader does it.

@@ -1,4 +1,4 @@
-// An operator: drains, pauses and reactivates nodes now and then, and leaves all of them active.
+// An operator: drains, pauses and reactivates nodes now and then, and leaves all of them active; has newcomers join.
 
 import { hasCode } from '../../../proto/errors.ts'
 import type { NodeView } from '../../../proto/gen/tsswarm/v1/control.ts'
@@ -6,6 +6,7 @@ import { NodeAvailability } from '../../../proto/gen/tsswarm/v1/objects.ts'
 import { wait } from '../../../proto/lib/clock.ts'
 import { SimApi } from './sim-api.ts'
 import type { Surroundings } from './sim-host.ts'
+import { aWorker } from './sim-manager.ts'
 
 const caller = { kind: 'local-admin', nodeId: 'operator' } as never
 const pauseMs = 50
@@ -15,16 +16,18 @@ export class SimOperator {
   readonly #around: Surroundings
   #isEnding = false
   #isDone = false
+  readonly #joined: string[] = []
 
   constructor(around: Surroundings) {
     this.#around = around
     this.api = new SimApi('operator', around)
-    this.#run().catch((err: unknown) =>
-      around.oracle.fail(err instanceof Error ? err : String(err)),
-    )
+    const both = Promise.all([this.#run(), this.#letJoin()]).then(() => {
+      this.#isDone = true
+    })
+    both.catch((err: unknown) => around.oracle.fail(err instanceof Error ? err : String(err)))
   }
 
-  /** All nodes are active, and stay so. */
+  /** All nodes are there and active, and stay so. */
   get isDone(): boolean {
     return this.#isDone
   }
@@ -35,16 +38,33 @@ export class SimOperator {
 
   async #run(): Promise<void> {
     const { random, managers, workers } = this.#around
-    const all = [...managers, ...workers]
+    const founders = [...managers, ...workers]
     const { ACTIVE, PAUSE, DRAIN } = NodeAvailability
     await wait(this.api.clock, random.between(1_000, 5_000))
     while (!this.#isEnding) {
-      const node = random.pick(all) ?? ''
+      const node = random.pick([...founders, ...this.#joined]) ?? ''
       await this.#set(node, random.pick([ACTIVE, ACTIVE, PAUSE, DRAIN]) ?? ACTIVE)
       await wait(this.api.clock, random.between(500, 5_000))
     }
-    for (const node of all) await this.#set(node, ACTIVE)
-    this.#isDone = true
+    for (const node of [...founders, ...this.#joined]) await this.#set(node, ACTIVE)
+  }
+
+  /** One after another, all before faults end. What the certificate authority writes for a token that it was shown. */
+  async #letJoin(): Promise<void> {
+    const { newcomers, random, faultsMs, find } = this.#around
+    for (const name of newcomers) {
+      await wait(this.api.clock, random.between(0.1, 0.9) * (faultsMs / newcomers.length))
+      await this.api.write((manager, requestId) =>
+        manager.store.update(
+          (tx) => {
+            tx.create('nodes', aWorker(name))
+          },
+          { requestId, method: 'IssueCertificate' },
+        ),
+      )
+      find(name)?.join()
+      this.#joined.push(name)
+    }
   }
 
   /** Reads and writes until nobody was faster. */

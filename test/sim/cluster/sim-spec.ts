@@ -17,6 +17,8 @@ export interface Wish {
   readonly replicas: number
   /** Counts a client's services, from anywhere: some things only every other one has. */
   readonly round: number
+  /** Its program works: only those of updates may not. */
+  readonly isSound: boolean
 }
 
 /** With a task spec that is another now and then. */
@@ -30,7 +32,7 @@ export function specOf(wish: Wish, plan: ClientPlan, random: Surroundings['rando
   const parallelism = 1 + (round % 3)
   const container = {
     image: imageOf(wish, plan, random),
-    env: [`SEQ=${random.chance(0.3) ? seq : 0}`],
+    env: [`SEQ=${random.chance(plan.update === undefined ? 0.3 : 0.7) ? seq : 0}`],
     stopGraceMs: 1_000,
     secrets,
     mounts,
@@ -40,8 +42,7 @@ export function specOf(wish: Wish, plan: ClientPlan, random: Surroundings['rando
       name,
       labels: { seq: String(seq) },
       mode: modeOf(wish, random),
-      // Containers end at any moment: nobody is here to go on with an update that is paused.
-      ...(isJob ? {} : { update: { failureAction: 'continue', parallelism, monitorMs: 500 } }),
+      ...(isJob ? {} : policiesOf(plan, parallelism)),
       task: {
         container,
         restart: { condition: 'any', delayMs: 200 },
@@ -51,14 +52,25 @@ export function specOf(wish: Wish, plan: ClientPlan, random: Surroundings['rando
   )
 }
 
+function policiesOf(
+  { update = { order: 'stop-first', failureAction: 'continue' } }: ClientPlan,
+  parallelism: number,
+): Pick<ServiceSpecInput, 'update' | 'rollback'> {
+  const pace = { parallelism, monitorMs: 500, delayMs: 100 * (parallelism - 1) }
+  const { order } = update
+  return { update: { ...pace, ...update }, rollback: { ...pace, order, failureAction: 'continue' } }
+}
+
 /** Some services are asked for their health; some runs of a schedule last long, and some fail. */
 function imageOf(
-  { kind, round }: Wish,
-  { isAsked = round % 3 === 2 }: ClientPlan,
+  { kind, round, isSound }: Wish,
+  { isAsked = round % 3 === 2, update }: ClientPlan,
   random: Surroundings['random'],
 ): string {
   if (kind === 'cron') return random.pick(['batch', 'slow', 'slow', 'broken']) ?? 'batch'
   if (kind === 'replicated-job' || kind === 'global-job') return 'batch'
+  // One that falls ill would end an update for no reason of its own.
+  if (update !== undefined) return isSound || random.chance(0.6) ? 'hello' : 'broken'
   return isAsked ? 'asked' : 'hello'
 }
 

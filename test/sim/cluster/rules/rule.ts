@@ -21,6 +21,12 @@ export const reachable = [
   'unhealthy',
   'job task done',
   'update completed',
+  'update paused',
+  'update rolled back',
+  'rollback completed',
+  'new task beside the former',
+  'task on a node that joined',
+  'task moved to where few are',
 ] as const
 
 export type Reached = (typeof reachable)[number]
