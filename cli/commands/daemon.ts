@@ -46,6 +46,7 @@ export const command = defineCommand({
     'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
     'print-config': bool('Print the settings in force and where each is from, then end'),
     purge: bool('Take containers, network, images, volumes and membership off this host, then end'),
+    'keep-volumes': bool('With --purge: leave volumes that have a name where they are'),
     'local-subnet': text('Subnet of the network local to this host', { shown: 'a free one' }),
   },
   examples: [
@@ -66,6 +67,7 @@ export const command = defineCommand({
     const invocation = {
       configFile: flags.config,
       isPurge: flags.purge,
+      keepsVolumes: flags['keep-volumes'],
       ...(flags['print-config'] && { print: (text: string) => ctx.stdout.write(text) }),
       env: ctx.env,
       signal: ctx.signal,

@@ -35,6 +35,8 @@ export interface DaemonInvocation {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Take everything off this host instead of serving. */
   readonly isPurge: boolean
+  /** Of a purge. */
+  readonly keepsVolumes: boolean
   /** Aborts when the process is told to end, at whatever moment of its start that is. */
   readonly signal: AbortSignal
   /** Say what the settings are instead of serving; given by what is to print them. */
@@ -52,7 +54,7 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   const { config } = settings
   await requireFitHost()
   if (invocation.isPurge) {
-    await purgeHost(config)
+    await purgeHost(config, { keepsVolumes: invocation.keepsVolumes })
     return 0
   }
   if (await answers(config.socket)) {

@@ -1,18 +1,27 @@
 // `tsswarm daemon --purge`: takes everything of tsswarm off this host: containers, network, images, volumes, membership.
 
-import { rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { createLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
+import { hostPaths } from '../../worker/executor/container/paths.ts'
 import { releaseRunDir } from '../../worker/executor/container/run-dir.ts'
 import { claimHost } from './claim-host.ts'
 import type { DaemonConfig } from './config.ts'
 import { engineDirs, openEngine } from './engine.ts'
+import { removeFolder } from './remove-folder.ts'
+
+export interface PurgeOptions {
+  /** Those that have a name, with their folder; others belong to containers and go with them. */
+  readonly keepsVolumes: boolean
+}
 
 /** Errors: FAILED_PRECONDITION while a daemon runs. A second run finds nothing and succeeds. */
-export async function purgeHost(config: DaemonConfig): Promise<void> {
+export async function purgeHost(
+  config: DaemonConfig,
+  { keepsVolumes }: PurgeOptions,
+): Promise<void> {
   if (await answers(config.socket)) {
     throw new SwarmError(
       'FAILED_PRECONDITION',
@@ -28,8 +37,9 @@ export async function purgeHost(config: DaemonConfig): Promise<void> {
   await engine.network.purge()
   await engine.close()
   await releaseRunDir(engineDirs(config).runDir)
-  await rm(config.runDir, { recursive: true, force: true })
-  await rm(config.stateDir, { recursive: true, force: true })
+  await removeFolder(config.runDir)
+  const { volumesDir } = hostPaths(engineDirs(config))
+  await removeFolder(config.stateDir, keepsVolumes ? volumesDir : undefined)
 }
 
 /** Whether somebody listens on the socket. */

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # boot.sh [--systemd] TREE KERNEL COMMAND: boots the kernel of the unpacked linux-image package KERNEL in QEMU, without KVM, on
 # the distribution in TREE (`/`: this one), and runs COMMAND there as root, on cgroup v2 alone. TREE is not changed: what the
-# guest writes is in memory, or on DISK (a file, made when it is not there), which a second boot finds again. With --systemd that is process 1; otherwise COMMAND is all that runs.
+# guest writes is in memory, or on DISK (a file, made when it is not there), which a second boot finds again: then COMMAND may restart
+# the guest, and is begun anew. With --systemd that is process 1; otherwise COMMAND is all that runs.
 # MEMORY (MiB, 3072), CPUS (2) and TIME_LIMIT (seconds, 1800) change the guest; its exit code is that of COMMAND.
 set -euo pipefail
 init=shell
 [ "${1:-}" != --systemd ] || { init=systemd; shift; }
-[ $# -ge 3 ] || { sed -n '2,6s/^# //p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,7s/^# //p' "$0" >&2; exit 2; }
 tree=$(realpath "$1")
 kernel=$(realpath "$2")
 shift 2
@@ -98,14 +99,16 @@ chmod +x "$work/root/init"
 (cd "$work/root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1 >"$work/initrd")
 
 disk=()
+reboots=(-no-reboot)
 if [ -n "${DISK:-}" ]; then
   if [ ! -f "$DISK" ]; then truncate -s 8G "$DISK" && mkfs.ext4 -q "$DISK"; fi
   disk=(-drive "file=$DISK,format=raw,if=virtio,cache=writeback")
+  reboots=()
 fi
 
 share() { echo "local,path=$1,mount_tag=$2,security_model=none,readonly=on,multidevs=remap"; }
 timeout "${TIME_LIMIT:-1800}" qemu-system-x86_64 -M q35 -accel tcg,thread=multi,tb-size=512 -cpu max -smp "${CPUS:-2}" -m "${MEMORY:-3072}" \
-  -nographic -no-reboot -nic none -kernel "$kernel/boot/vmlinuz-$version" -initrd "$work/initrd" \
+  -nographic "${reboots[@]}" -nic none -kernel "$kernel/boot/vmlinuz-$version" -initrd "$work/initrd" \
   -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off cgroup_no_v1=all systemd.show_status=no" \
   -virtfs "$(share "$tree" tree)" -virtfs "$(share "$modules" modules)" "${disk[@]}" </dev/null | tee "$work/output"
 code=$(tr -d '\r' <"$work/output" | sed -n 's/^.*guest exit: //p' | tail -1)

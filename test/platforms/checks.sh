@@ -3,11 +3,13 @@ wait=${WAIT:-60}
 failures=0
 started=$SECONDS
 
-# check WHAT COMMAND...: one line of the outcome.
+# check WHAT COMMAND...: one line of the outcome: when, since the start, and how long it took.
 check() {
-  local what=$1
+  local what=$1 began=${EPOCHREALTIME/./} verdict=ok took
   shift
-  if "$@"; then echo "ok    $((SECONDS - started)) s  $what"; else echo "FAIL  $((SECONDS - started)) s  $what" && failures=$((failures + 1)); fi
+  "$@" || { verdict=FAIL && failures=$((failures + 1)); }
+  took=$(((${EPOCHREALTIME/./} - began) / 100000))
+  printf '%-5s %s s  %s (%s.%s s)\n' "$verdict" $((SECONDS - started)) "$what" $((took / 10)) $((took % 10))
 }
 
 # in_time COMMAND...: waits until COMMAND succeeds.

@@ -97,7 +97,7 @@ t.test('limits for images fit each other', async (t) => {
 })
 
 t.test('every flag of the daemon is a setting that a file may name', async (t) => {
-  const notSettings = ['config', 'print-config', 'purge']
+  const notSettings = ['config', 'print-config', 'purge', 'keep-volumes']
   const flags = Object.keys(command.flags).filter((name) => !notSettings.includes(name))
   const known = settingNames.map(flagOf)
   t.same(
