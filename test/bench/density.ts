@@ -44,7 +44,7 @@ interface DensityFigure {
 
 export interface DensityBenchResult extends Pick<BenchResult, 'machine' | 'peer'> {
   readonly figures: readonly DensityFigure[]
-  /** Docker's memory of a container by ours. */
+  /** Docker's memory of a container's processes by ours: other work on the machine falls on neither. */
   readonly ratio: number | undefined
   /** What stopped it, where not all came to run. */
   readonly stopped: string | undefined
@@ -80,7 +80,8 @@ async function runHost(
     })
     const figures = [...ours.figures, ...dockers]
     const [own, other] = [ours.figures.at(-1), dockers.at(-1)]
-    const ratio = own && other ? Number((other.hostMBEach / own.hostMBEach).toFixed(1)) : undefined
+    const ratio =
+      own && other ? Number((other.processesMBEach / own.processesMBEach).toFixed(1)) : undefined
     return { machine, peer, ratio, stopped: ours.stopped, figures }
   })
 }
