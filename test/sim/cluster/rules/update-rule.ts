@@ -110,7 +110,7 @@ export class UpdateRule implements Rule {
     const isMoved = (tasks: readonly Task[]): boolean =>
       tasks.some(({ reason }) => reason === 'rebalance')
     // Where the new task failed the former serves on beside each further attempt, and the update goes on elsewhere.
-    const beside = doubled.filter(({ tasks, hasFailed }) => !isMoved(tasks) && !hasFailed).length
+    const beside = doubled.filter((one) => !isMoved(one.tasks) && !hasFailed(one)).length
     if (beside > 0) this.#findings.note('new task beside the former')
     const allowed = order === 'start-first' ? parallelism || places.length : 0
     if (beside > allowed) {
@@ -144,8 +144,8 @@ interface TasksOfPlace {
   readonly wanted: Task[]
   /** Those of them that have not ended. */
   readonly tasks: Task[]
-  /** One of the present spec ended by itself. */
-  hasFailed: boolean
+  /** That ended by themselves. */
+  readonly failed: Task[]
 }
 
 /** Where tasks are to run. */
@@ -153,14 +153,20 @@ function placesOf(service: Service, tx: ReadTx): readonly TasksOfPlace[] {
   const places = new Map<Place, TasksOfPlace>()
   for (const task of tx.find('tasks', 'byService', service.id)) {
     const place = placeOf(task)
-    const known = places.get(place) ?? { place, wanted: [], tasks: [], hasFailed: false }
+    const known = places.get(place) ?? { place, wanted: [], tasks: [], failed: [] }
     places.set(place, known)
     if (isActive(task)) known.wanted.push(task)
     if (isActive(task) && !isTerminal(task.state)) known.tasks.push(task)
     const hasEnded = task.state >= TaskState.COMPLETE && task.state !== TaskState.SHUTDOWN
-    known.hasFailed ||= hasEnded && task.specVersion === service.specVersion
+    if (hasEnded) known.failed.push(task)
   }
   return [...places.values()].filter(({ tasks }) => tasks.length > 0)
+}
+
+/** One that was to take over, for the present spec or one between, ended by itself. */
+function hasFailed({ tasks, failed }: TasksOfPlace): boolean {
+  const former = Math.min(...tasks.map(({ specVersion }) => specVersion))
+  return failed.some(({ specVersion }) => specVersion > former)
 }
 
 function isServed({ spec: { mode } }: Service): boolean {
