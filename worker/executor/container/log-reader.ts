@@ -109,9 +109,11 @@ export class LogCursor {
     }
   }
 
+  /** Also while it is being read: that ends there. */
   async close(): Promise<void> {
-    await this.#file?.close()
+    const file = this.#file
     this.#file = undefined
+    await file?.close()
   }
 
   async *#restOfFile(): AsyncGenerator<Buffer> {

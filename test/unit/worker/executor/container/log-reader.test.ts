@@ -4,7 +4,11 @@ import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../../../proto/lib/clock.ts'
 import { runCommand } from '../../../../../proto/lib/command.ts'
-import { type LogSource, readLog } from '../../../../../worker/executor/container/log-reader.ts'
+import {
+  LogCursor,
+  type LogSource,
+  readLog,
+} from '../../../../../worker/executor/container/log-reader.ts'
 import { rotateLog } from '../../../../../worker/executor/container/log-rotation.ts'
 import type { LogOptions } from '../../../../../worker/executor/executor.ts'
 
@@ -54,6 +58,17 @@ async function numbers(source: LogSource, options: LogOptions = {}): Promise<rea
   }
   return seen
 }
+
+t.test('a cursor that is closed while it is read ends there', async (t) => {
+  const { path } = await aLog(t)
+  await writeFile(path, 'x'.repeat(1_000_000))
+  const cursor = await LogCursor.open(path, {})
+  const rest = cursor.rest()
+  t.notOk((await rest.next()).done)
+  const closing = cursor.close()
+  t.ok((await rest.next()).done)
+  await closing
+})
 
 const upTo = (last: number, first = 1): readonly number[] =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index)
