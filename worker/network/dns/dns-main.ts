@@ -6,6 +6,7 @@
 import { Socket as UdpSocket } from 'node:dgram'
 import { writeFileSync } from 'node:fs'
 import { Server as TcpServer } from 'node:net'
+import { setPriority } from 'node:os'
 import { systemClock } from '../../../proto/lib/clock.ts'
 import { systemRandom } from '../../../proto/lib/random.ts'
 import { pidFile, type ResolverConfig } from './control-messages.ts'
@@ -13,6 +14,9 @@ import { bindMode, handBackSockets, listen, listenIn } from './listen.ts'
 import { NodeResolver } from './node-resolver.ts'
 import { successorMode } from './resolver-argv.ts'
 import { type HandOverMessage, readyMessage, servingMessage } from './successor.ts'
+
+/** Of the processor three times the share of others, of which it needs a twentieth: askers give up after seconds. Source: sched(7). */
+const niceness = -5
 
 const linesMax = 1_000
 let lines = 0
@@ -35,6 +39,16 @@ function createResolver(config: ResolverConfig): NodeResolver {
   // Whatever it was, names are still known and asked for.
   process.on('uncaughtException', (err) => say(err.stack ?? err.message))
   return resolver
+}
+
+/** Within its group of processes and, where the kernel shares out the processor among sessions, among those: this is one of its own. */
+function goFirst(): void {
+  try {
+    setPriority(niceness)
+    writeFileSync('/proc/self/autogroup', `${niceness}`)
+  } catch {
+    // This host lets nobody go first, or knows no such groups.
+  }
 }
 
 async function serve(config: ResolverConfig): Promise<void> {
@@ -93,6 +107,7 @@ process.on('SIGHUP', () => {})
 process.on('SIGINT', () => {})
 
 const [mode = '', text = ''] = process.argv.slice(2)
+if (mode !== bindMode) goFirst()
 if (mode === bindMode) handBackSockets(text).catch(end)
 else if (mode === successorMode) succeed(JSON.parse(text))
 else serve(JSON.parse(mode)).catch(end)

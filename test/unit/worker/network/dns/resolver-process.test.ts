@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../../../proto/lib/clock.ts'
@@ -137,6 +137,12 @@ t.test('it lives on without its daemon, and the next one adopts it', async (t) =
   await reached(two, 5)
   t.same(await web(), ['127.1.0.2'])
   t.equal(pidIn(dir), pid)
+})
+
+t.test('it goes before others for the processor', { skip: process.getuid?.() !== 0 }, async (t) => {
+  const { daemon, dir } = await aWorld(t)
+  await daemon().start()
+  t.ok(getPriority(pidIn(dir)) < getPriority(), 'an asker gives up after seconds')
 })
 
 t.test('another version takes over without a question lost', async (t) => {
