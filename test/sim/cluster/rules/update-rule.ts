@@ -44,7 +44,9 @@ export class UpdateRule implements Rule {
     }
     for (const [id, tasks] of grown) {
       const [service] = tasks.map((task) => tx.get('services', task.serviceId))
-      if (service?.id === id && isServed(service)) this.#grown(service, tasks, tx)
+      if (service?.id !== id || !isServed(service)) continue
+      // Entries are applied several at once: a change behind these tasks says nothing about them.
+      if (tasks.every(({ version }) => version >= service.version)) this.#grown(service, tasks, tx)
     }
     for (const service of this.#completed.splice(0)) this.#ended(service, tx)
   }
