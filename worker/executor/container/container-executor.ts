@@ -34,6 +34,7 @@ import { writeGroupFiles } from './host-options.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
+import { portsGivenBack } from './ports-of-ended.ts'
 import { runProbe } from './probe.ts'
 import { identifyProcess, isAlive, signalProcess } from './processes.ts'
 import type { ContainerRecord } from './record.ts'
@@ -396,6 +397,7 @@ export class ContainerExecutor implements Executor {
   async #attach(container: Container, signal: AbortSignal): Promise<void> {
     const request = attachRequest(container)
     if (request === undefined) return
+    await portsGivenBack(request.ports, this.#containers.values())
     const attachment = await this.#options.tools.network.attach(request, signal)
     container.update({ attachment })
     await writeEtcFiles(container.record.config, container.paths, attachment)
