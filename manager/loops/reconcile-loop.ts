@@ -37,6 +37,8 @@ export interface Reconciler {
   readonly allIds: (tx: ReadTx) => Iterable<string>
   /** The decision about one id: reads a picture from the view, then decides purely. */
   readonly decide: (id: string, tx: ReadTx, env: DecisionEnv) => Plan
+  /** The version of what a decision rests on: a plan is not written, and made anew, once that is another. Absent: what it changes alone counts. */
+  readonly basisOf?: (id: string, tx: ReadTx) => number | undefined
 }
 
 /** Of one transaction of the store. */
@@ -154,12 +156,14 @@ async function decideAll(state: Run, signal: AbortSignal): Promise<void> {
 /** Decides about dirty ids and writes the plans. Returns how long to hold off when the store does not take them. */
 async function decideRound(state: Run): Promise<number | undefined> {
   const plans = state.deps.store.view((tx) => decideSome(state, tx))
-  const outcomes = await Promise.all(plans.map(({ id, changes }) => write(state, id, changes)))
+  const outcomes = await Promise.all(plans.map((plan) => write(state, plan)))
   return outcomes.includes('refused') ? retryMs : undefined
 }
 
 interface DecidedPlan {
   readonly id: string
+  /** As of the decision. */
+  readonly basis: number | undefined
   readonly changes: readonly PlannedChange[]
 }
 
@@ -182,7 +186,8 @@ function decideSome({ deps, reconciler, agenda }: Run, tx: ReadTx): readonly Dec
     agenda.wakeAt(id, plan.wakeAtMs)
     for (const { fields, message } of plan.notes) log.info(fields, message)
     changes += plan.changes.length
-    if (plan.changes.length > 0) plans.push({ id, changes: plan.changes })
+    const basis = reconciler.basisOf?.(id, tx)
+    if (plan.changes.length > 0) plans.push({ id, basis, changes: plan.changes })
   }
   return plans
 }
@@ -190,13 +195,14 @@ function decideSome({ deps, reconciler, agenda }: Run, tx: ReadTx): readonly Dec
 /** `refused`: the store takes nothing now. The id is dirty again unless all was written. */
 async function write(
   { deps, reconciler, agenda }: Run,
-  id: string,
-  changes: readonly PlannedChange[],
+  { id, basis, changes }: DecidedPlan,
 ): Promise<'written' | 'conflict' | 'refused'> {
   try {
     for (let at = 0; at < changes.length; at += changesMax) {
       const part = changes.slice(at, at + changesMax)
       await deps.store.update((tx) => {
+        // What the first part changes of it is the plan's own.
+        if (at === 0 && reconciler.basisOf?.(id, tx) !== basis) throw outdated(id)
         for (const change of part) applyChange(tx, change)
       })
     }
@@ -212,6 +218,10 @@ async function write(
     if (hasCode(err, 'NOT_LEADER', 'OUTCOME_UNKNOWN', 'RESOURCE_EXHAUSTED')) return 'refused'
     throw err
   }
+}
+
+function outdated(id: string): SwarmError {
+  return new SwarmError('OUT_OF_SEQUENCE', `what was decided about ${id} rests on an earlier version`)
 }
 
 /** Writes one planned change. Errors: as Tx. */

@@ -46,6 +46,8 @@ export function servicesReconciler(): Reconciler {
       decideScoped(agenda, id, env.nowMs, (scope) =>
         reconcileService(serviceViewOf(tx, id, scope), scope, env),
       ),
+    // A user's change between decision and writing: tasks of the former spec, or more than there shall be, would come of it.
+    basisOf: (id, tx) => tx.get('services', id)?.version,
   }
 }
 
