@@ -222,26 +222,37 @@ function updateMounts(mounts: readonly MountSpec[], flags: UpdateFlags): readonl
   )
 }
 
-/** A capability that is added is no longer dropped, and the other way round. */
+/**
+ * Adding a capability that was dropped only takes that back, and the other way round; RESET empties the list. Source: Docker's client
+ * (swarm-semantics 3.1, tri-state).
+ */
 function updateCapabilities(
   container: ContainerSpec,
   flags: UpdateFlags,
 ): Pick<ContainerSpec, 'capAdd' | 'capDrop'> {
-  const added = flags['cap-add'].map(capability)
-  const dropped = flags['cap-drop'].map(capability)
+  const add = capabilityWish(container.capAdd, flags['cap-add'])
+  const drop = capabilityWish(container.capDrop, flags['cap-drop'])
+  // What is to be both is added.
+  const dropped = drop.wished.filter((name) => !add.wished.includes(name))
+  const newlyDropped = dropped.filter((name) => !add.present.includes(name))
+  const dropsNow = changeList(drop.present, [], newlyDropped)
+  const newlyAdded = add.wished.filter((name) => !dropsNow.includes(name))
   return {
-    capAdd: changeList(
-      container.capAdd,
-      dropped,
-      added.filter((name) => !dropped.includes(name)),
-    ),
-    capDrop: changeList(
-      container.capDrop,
-      added,
-      dropped.filter((name) => !added.includes(name)),
-    ),
+    capAdd: changeList(add.present, dropped, newlyAdded),
+    capDrop: changeList(dropsNow, add.wished, []),
   }
 }
+
+function capabilityWish(
+  before: readonly string[],
+  given: readonly string[],
+): { readonly present: readonly string[]; readonly wished: readonly string[] } {
+  const names = given.map((name) => name.toUpperCase())
+  const present = names.includes(resetCapabilities) ? [] : before
+  return { present, wished: names.filter((name) => name !== resetCapabilities).map(capability) }
+}
+
+const resetCapabilities = 'RESET'
 
 function updatePlacement(placement: PlacementSpec, flags: UpdateFlags): PlacementSpec {
   const keys = (flag: 'placement-pref-add' | 'placement-pref-rm'): readonly string[] =>
@@ -276,7 +287,10 @@ function updateNetworks(
   return changeKeyed(networks, { removed, added }, ({ target }) => target)
 }
 
-/** Ports are removed by target port, "80" or "80/udp"; an added one replaces the same target. */
+/**
+ * Ports are removed by target port, "80" or "80/udp". One that is added comes beside the others, and replaces the one that is published so
+ * already. Source: Docker's client.
+ */
 function updatePorts(ports: readonly PortSpec[], flags: UpdateFlags): readonly PortSpec[] {
   const removed = flags['publish-rm'].map((text) => read('publish-rm', () => targetKey(text), text))
   const missing = removed.find((key) => !ports.some((port) => portKey(port) === key))
@@ -289,7 +303,12 @@ function updatePorts(ports: readonly PortSpec[], flags: UpdateFlags): readonly P
   const added = flags['publish-add'].flatMap((port) =>
     read('publish-add', () => parsePublish(port), port),
   )
-  return changeKeyed(ports, { removed, added }, portKey)
+  const kept = ports.filter((port) => !removed.includes(portKey(port)))
+  return changeKeyed(kept, { removed: [], added }, publishedKey)
+}
+
+function publishedKey(port: PortSpec): string {
+  return `${port.bindAddress} ${port.publishedPort}:${portKey(port)}/${port.mode}`
 }
 
 function portKey(port: PortSpec): string {

@@ -236,7 +236,7 @@ t.test('an update changes what its flags name', async (t) => {
     labels: { c: '1', d: '2' },
     mounts: [{ source: 'c', target: '/b' }],
     capAdd: [],
-    capDrop: ['CAP_NET_ADMIN'],
+    capDrop: [],
     groups: ['h'],
     hosts: ['b:3.3.3.3'],
     sysctls: { r: '2' },
@@ -253,7 +253,10 @@ t.test('an update changes what its flags name', async (t) => {
       spread: ['node.labels.rack'],
       maxReplicasPerNode: 2,
     },
-    ports: [{ publishedPort: 81, targetPort: 80 }],
+    ports: [
+      { publishedPort: 80, targetPort: 80 },
+      { publishedPort: 81, targetPort: 80 },
+    ],
     forceUpdate: 1,
   })
 })
@@ -266,6 +269,50 @@ t.test('ports are removed by target, and only those there are', async (t) => {
   t.strictSame(update(spec, '--publish-rm 53/udp --publish-rm 80').task.ports, [])
   t.throws(() => update(spec, '--publish-rm 81'), /no port with the target 81\/tcp is published/)
   t.throws(() => update(spec, '--publish-rm x'), /must be a target port/)
+})
+
+t.test('an added port comes beside others, or replaces the one published so', async (t) => {
+  const spec = create('--publish 8080:80 nginx')
+  const published = (line: string): readonly string[] =>
+    update(spec, line).task.ports.map(({ publishedPort, targetPort, mode, sources }) =>
+      [`${publishedPort}:${targetPort}`, mode, ...sources].join(' '),
+    )
+  const before = '8080:80 ingress'
+  t.strictSame(published('--publish-add 8081:80'), [before, '8081:80 ingress'])
+  t.strictSame(published('--publish-add 8080:80'), [before], 'once')
+  t.strictSame(published('--publish-add published=8080,target=80,source=10.0.0.0/8'), [
+    `${before} 10.0.0.0/8`,
+  ])
+  t.strictSame(published('--publish-rm 80 --publish-add 8081:80'), ['8081:80 ingress'], 'moved')
+  t.strictSame(published('--publish-rm 80 --publish-add published=8080,target=80,mode=host'), [
+    '8080:80 host',
+  ])
+})
+
+// swarm-semantics 3.1: tri-state. Each row: what is added and dropped before, the flags, and after.
+const capabilityRows: readonly (readonly [string, string, string, string])[] = [
+  ['', '--cap-add NET_ADMIN', '+CAP_NET_ADMIN', 'added'],
+  ['--cap-drop CHOWN', '--cap-add chown', '', 'what was dropped is only not dropped any more'],
+  ['--cap-add NET_ADMIN', '--cap-drop NET_ADMIN', '', 'and the other way round'],
+  ['', '--cap-drop CHOWN', '-CAP_CHOWN', 'dropped'],
+  ['', '--cap-add CHOWN --cap-drop CHOWN', '+CAP_CHOWN', 'to be both is to be added'],
+  ['--cap-add CHOWN', '--cap-add CHOWN --cap-drop CHOWN', '+CAP_CHOWN', 'also when it is'],
+  ['--cap-drop ALL', '--cap-add CHOWN', '+CAP_CHOWN -ALL', 'all but one'],
+  ['--cap-add CHOWN --cap-drop KILL', '--cap-add RESET', '-CAP_KILL', 'emptied'],
+  [
+    '--cap-add CHOWN --cap-drop KILL',
+    '--cap-drop reset --cap-drop FOWNER',
+    '+CAP_CHOWN -CAP_FOWNER',
+    'emptied and filled anew',
+  ],
+]
+
+t.test('capabilities are added and dropped in three states', async (t) => {
+  for (const [before, flags, after, what] of capabilityRows) {
+    const { capAdd, capDrop } = update(create(`${before} nginx`), flags).task.container
+    const found = [...capAdd.map((name) => `+${name}`), ...capDrop.map((name) => `-${name}`)]
+    t.equal(found.join(' '), after, what)
+  }
 })
 
 t.test('generic resources are reserved by number, changed and removed by kind', async (t) => {
