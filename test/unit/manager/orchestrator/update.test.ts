@@ -40,6 +40,10 @@ function fresh(slot: number, facts: Parameters<typeof aTask>[0] = {}): Task {
   })
 }
 
+const ended = { state: TaskState.FAILED, ranAtMs: 990_000, appliedAtMs: 993_000 }
+const failed = (slot: number, facts: Parameters<typeof aTask>[0] = {}): Task =>
+  fresh(slot, { ...ended, desiredState: TaskState.SHUTDOWN, ...facts })
+
 t.test('one outdated task is replaced, and the new one waits for its stop', async (t) => {
   t.same(linesOf(plan({ tasks: [old(1), old(2), old(3)] })), [
     'old-1 -> shutdown',
@@ -102,6 +106,29 @@ t.test('the next slot follows a delay after the former one runs', async (t) => {
   ])
 })
 
+// swarm-semantics 7.1, monitor vs delay.
+t.test('with a delay as long as the monitor time, a task is watched beyond it', async (t) => {
+  const slow = (delayMs: number) =>
+    aService({
+      replicas: 3,
+      ...second,
+      updateStatus: updating,
+      update: { delayMs, monitorMs: 5_000 },
+    })
+  // It ran for so long.
+  const after = (delayMs: number, ms: number): readonly string[] => {
+    const first = failed(1, { ranAtMs: 990_000, appliedAtMs: 990_000 + ms })
+    const again = fresh(1, { id: 'again-1', createdAtMs: 600_000, startAfter: 'fresh-1' })
+    const tasks = [first, again, old(2), old(3)]
+    return linesOf(plan({ service: slow(delayMs), tasks }, 1_100_000))
+  }
+  const goesOn = ['old-2 -> shutdown', '+ new-1 slot 2 ready after old-2']
+  t.match(after(5_000, 5_500), [/^paused: /], 'as long')
+  t.match(after(10_000, 10_999), [/^paused: /], 'longer')
+  t.same(after(10_000, 11_000), goesOn, 'a second beyond')
+  t.same(after(4_999, 5_000), goesOn, 'a shorter one changes nothing')
+})
+
 t.test('as many slots at a time as the policy says; 0 is all', async (t) => {
   const tasks = [1, 2, 3].map((slot) => old(slot))
   const stopped = (parallelism: number): readonly string[] => {
@@ -116,10 +143,6 @@ t.test('as many slots at a time as the policy says; 0 is all', async (t) => {
   t.same(stopped(2), ['old-1 -> shutdown', 'old-2 -> shutdown'])
   t.equal(stopped(0).length, 3)
 })
-
-const ended = { state: TaskState.FAILED, ranAtMs: 990_000, appliedAtMs: 993_000 }
-const failed = (slot: number, facts: Parameters<typeof aTask>[0] = {}): Task =>
-  fresh(slot, { ...ended, desiredState: TaskState.SHUTDOWN, ...facts })
 
 t.test('a first failure pauses the update, and it stays so', async (t) => {
   const why = 'update paused due to failure or early termination of task fresh-1'
