@@ -221,7 +221,10 @@ async function write(
 }
 
 function outdated(id: string): SwarmError {
-  return new SwarmError('OUT_OF_SEQUENCE', `what was decided about ${id} rests on an earlier version`)
+  return new SwarmError(
+    'OUT_OF_SEQUENCE',
+    `what was decided about ${id} rests on an earlier version`,
+  )
 }
 
 /** Writes one planned change. Errors: as Tx. */
