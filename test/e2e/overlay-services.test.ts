@@ -264,6 +264,43 @@ t.test('a port may prefer tasks of its node, hide the client, or be for some onl
   )
 })
 
+t.test(
+  'a port goes from the hosts of tasks to the mesh and back, and is never closed',
+  async (t) => {
+    const world = await anOverlayWorld(t)
+    const { address, network } = world.node(1)
+    const client = inNs(world.client)
+    const bound = anIngressPort({ publishedPort: 8085, bindAddress: address })
+    const own = [
+      { protocol: 'tcp' as const, targetPort: 80, publishedPort: 8080 },
+      { protocol: 'tcp' as const, targetPort: 80, publishedPort: 8085, bindAddress: address },
+    ]
+    const views = (ports: readonly IngressPort[]): NetworkView[] =>
+      siteViews(ports, [aTaskEndpoint('site.2', 2, ['10.9.0.12'])])
+    await world.tell(views([]))
+    await site(world, 2)
+    const old = await joinNetworks(world, {
+      ...{ id: 'old', on: 1, ports: own },
+      networks: [[1, '10.1.0.30/24']],
+    })
+    await serve(old.process.enter, 'tcp:80', 'old')
+    const answered = async (by: string): Promise<void> => {
+      for (const port of [8080, 8085]) {
+        t.equal(await ask(client, 'tcp', address, port), `${by} ${clientAddress}`, `port ${port}`)
+      }
+      t.same(await network.audit(), [])
+    }
+    await answered('old')
+    await world.tell(views([http, bound]))
+    await answered('old')
+    await world.tell(views([]))
+    await answered('old')
+    await world.tell(views([http, bound]))
+    await network.detach('old')
+    await answered('site.2')
+  },
+)
+
 t.test('a port that a program of a node had first is left to it, until it ends', async (t) => {
   const world = await anOverlayWorld(t)
   const { host, address, network, conditions, again } = world.node(3)

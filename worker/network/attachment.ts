@@ -30,7 +30,7 @@ import {
   type PublishedPort,
   resolverAddress,
 } from './network-state.ts'
-import { dataPlaneElement, hostElement } from './nft-tables.ts'
+import { dataPlaneElement, hostPlace } from './nft-tables.ts'
 import type { OverlayKeeper } from './overlay-keeper.ts'
 import { elementsCommand } from './service-chains.ts'
 
@@ -201,9 +201,13 @@ export async function connectEndpoint(deps: AttachmentDeps, endpoint: Endpoint):
 /** First the way from the data plane to the container, then the one from the host: no packet meets half of it. */
 async function publish(kernel: Kernel, endpoint: Endpoint): Promise<void> {
   if (endpoint.ports.length === 0) return
-  const commands = portCommands('add', endpoint)
-  requireWritten(endpoint, await kernel.nft('dataPlane', commands.dataPlane))
-  requireWritten(endpoint, await kernel.nft('host', commands.host))
+  const inner = endpoint.ports.map((port) => dataPlaneElement(port, endpoint.address))
+  const outer = endpoint.ports.map((port) => hostCommand('add', port))
+  requireWritten(
+    endpoint,
+    await kernel.nft('dataPlane', [elementsCommand('add', 'host_ports', inner)]),
+  )
+  requireWritten(endpoint, await kernel.nft('host', outer))
   for (const port of endpoint.ports) if (port.protocol === 'udp') await forgetFlows(kernel, port)
 }
 
@@ -214,23 +218,9 @@ async function forgetFlows(kernel: Kernel, { publishedPort }: PublishedPort): Pr
   await kernel.run('host', ['conntrack', '-D', ...flows])
 }
 
-function portCommands(
-  verb: 'add' | 'delete',
-  { ports, address }: Endpoint,
-): { readonly host: readonly string[]; readonly dataPlane: readonly string[] } {
-  const inner = ports.map((port) => dataPlaneElement(port, address))
-  return {
-    dataPlane: [elementsCommand(verb, 'host_ports', inner)],
-    host: ports.map((port) => hostCommand(verb, port)),
-  }
-}
-
 function hostCommand(verb: 'add' | 'delete', port: PublishedPort): string {
-  const { published, firewalled, publishedAt } = hostElement(port)
-  if (publishedAt !== undefined) return elementsCommand(verb, 'published_at', [publishedAt])
-  return firewalled === undefined
-    ? elementsCommand(verb, 'published', [published ?? ''])
-    : elementsCommand(verb, 'firewalled', [firewalled])
+  const { set, element } = hostPlace(port)
+  return elementsCommand(verb, set, [element])
 }
 
 function requireWritten(endpoint: Endpoint, errors: readonly LineError[]): void {
@@ -276,24 +266,44 @@ export async function detachContainer(deps: AttachmentDeps, containerId: string)
   const endpoints = deps.journal.record?.endpoints ?? []
   const own = endpoints.filter((endpoint) => endpoint.containerId === containerId)
   if (own.length === 0) return
+  const ports = own.flatMap((endpoint) => endpoint.ports)
+  const left = ports.filter((port) => isMeshed(deps, port))
   try {
-    for (const endpoint of own) await disconnectEndpoint(deps.kernel, endpoint)
+    for (const endpoint of own) await disconnectEndpoint(deps, endpoint)
   } finally {
     // Forgotten in any case: what is left in the kernel is then removed as nobody's.
     deps.journal.append({ kind: 'detached', containerId })
   }
+  // What the mesh gave up in between it left to the container.
+  await closeOnHost(deps, left)
+}
+
+/** The routing mesh has the same port open. */
+function isMeshed({ overlay }: Pick<AttachmentDeps, 'overlay'>, port: PublishedPort): boolean {
+  const { set, element } = hostPlace(port)
+  return overlay.needs(`element ${set} ${element}`)
+}
+
+/** One command a transaction: an element that is missing must not keep the others. */
+async function closeOnHost(
+  deps: Pick<AttachmentDeps, 'kernel' | 'overlay'>,
+  ports: readonly PublishedPort[],
+): Promise<void> {
+  for (const port of ports) {
+    if (!isMeshed(deps, port)) await deps.kernel.nft('host', [hostCommand('delete', port)])
+  }
 }
 
 /** Takes the interface and its ports off the kernel; what is gone already is no error. */
-export async function disconnectEndpoint(kernel: Kernel, endpoint: Endpoint): Promise<void> {
-  if (endpoint.ports.length > 0) {
-    const commands = portCommands('delete', endpoint)
-    // One command a transaction: an element that is missing must not keep the others.
-    for (const command of commands.host) await kernel.nft('host', [command])
-    for (const port of endpoint.ports) {
-      const element = dataPlaneElement(port, endpoint.address)
-      await kernel.nft('dataPlane', [elementsCommand('delete', 'host_ports', [element])])
-    }
+export async function disconnectEndpoint(
+  deps: Pick<AttachmentDeps, 'kernel' | 'overlay'>,
+  endpoint: Endpoint,
+): Promise<void> {
+  const { kernel } = deps
+  await closeOnHost(deps, endpoint.ports)
+  for (const port of endpoint.ports) {
+    const element = dataPlaneElement(port, endpoint.address)
+    await kernel.nft('dataPlane', [elementsCommand('delete', 'host_ports', [element])])
   }
   // Removing a device takes the kernel some 20 ms; with a container that has ended it goes by itself, many at once.
   const lines = isAlive(endpoint.netns)

@@ -61,7 +61,7 @@ export async function disconnectContainer(
   const isLiving = isAlive(gone.netns)
   try {
     if (isLiving) await deps.kernel.ipIn(gone.netns.path, leaveLines(gone))
-    await disconnectEndpoint(deps.kernel, gone)
+    await disconnectEndpoint(deps, gone)
   } finally {
     // Forgotten in any case: what is left in the kernel is then removed as nobody's.
     const record = withEndpoints(requireRecord(deps.journal), containerId, left)

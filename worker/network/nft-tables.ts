@@ -29,26 +29,28 @@ import { masqueradeMark } from './service-chains.ts'
 
 /** The table of the host's namespace. */
 export function hostTable(state: NetworkState): DesiredTable {
-  const ports = state.endpoints.flatMap((endpoint) => endpoint.ports)
+  const places = state.endpoints.flatMap((endpoint) => endpoint.ports.map(hostPlace))
+  const elementsOf = (name: HostPlace['set']): readonly string[] =>
+    places.flatMap(({ set, element }) => (set === name ? [element] : []))
   const sets: readonly NftSet[] = [
     {
       kind: 'set',
       name: 'published',
       declaration: portType,
-      elements: ports.flatMap((port) => hostElement(port).published ?? []),
+      elements: elementsOf('published'),
     },
     // The same, left to the host's firewall.
     {
       kind: 'set',
       name: 'firewalled',
       declaration: portType,
-      elements: ports.flatMap((port) => hostElement(port).firewalled ?? []),
+      elements: elementsOf('firewalled'),
     },
     {
       kind: 'map',
       name: 'published_at',
       declaration: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr;',
-      elements: ports.flatMap((port) => hostElement(port).publishedAt ?? []),
+      elements: elementsOf('published_at'),
     },
     emptySet('published6', portType),
     emptySet('firewalled6', portType),
@@ -106,17 +108,18 @@ function overlayElements(
     .filter((element) => element.namespace === namespace)
 }
 
-/** The element of the host's table that opens a port: in the sets `published` or `firewalled`, or in the map `published_at`. */
-export function hostElement(port: PublishedPort): {
-  readonly published?: string
-  readonly firewalled?: string
-  readonly publishedAt?: string
-} {
+export interface HostPlace {
+  readonly set: 'published' | 'firewalled' | 'published_at'
+  readonly element: string
+}
+
+/** What opens a port in the host's table. */
+export function hostPlace(port: PublishedPort): HostPlace {
   const key = `${port.protocol} . ${port.publishedPort}`
-  if (port.bindAddress === undefined) {
-    return port.door === firewallDoor ? { firewalled: key } : { published: key }
+  if (port.bindAddress !== undefined) {
+    return { set: 'published_at', element: `${port.bindAddress} . ${key} : ${port.door}` }
   }
-  return { publishedAt: `${port.bindAddress} . ${key} : ${port.door}` }
+  return { set: port.door === firewallDoor ? 'firewalled' : 'published', element: key }
 }
 
 /** The element of the data plane's map `host_ports` that leads a port to its container. */

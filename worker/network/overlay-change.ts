@@ -30,7 +30,10 @@ export interface OverlayChange {
   readonly isTooMuch: boolean
 }
 
-/** `keep`: keys of items (`route 10.0.1.5`) that containers of this node have; they are left as they are. */
+/**
+ * `keep`: what containers of this node have of their own, by the keys of items (`route 10.0.1.5`) and of elements
+ * (`element published tcp . 80`): it is left as it is.
+ */
 export function changeOverlay(
   before: CompiledOverlay | undefined,
   after: CompiledOverlay | undefined,
@@ -45,8 +48,8 @@ export function changeOverlay(
     sysctls: new Map(come.flatMap(({ sysctls = [] }) => sysctls)),
     hostSysctls: new Map(come.flatMap(({ hostSysctls = [] }) => hostSysctls)),
     tables: {
-      host: tableCommands(compareTables('host', gone, come)),
-      dataPlane: tableCommands(compareTables('dataPlane', gone, come)),
+      host: tableCommands(compareTables('host', gone, come, keep)),
+      dataPlane: tableCommands(compareTables('dataPlane', gone, come, keep)),
     },
     hostRemovals: outer.removals,
     removals: inner.removals,
@@ -150,13 +153,17 @@ function compareTables(
   namespace: NamespaceName,
   gone: readonly Piece[],
   come: readonly Piece[],
+  keep: ReadonlySet<string>,
 ): TableChange {
   const old = elementsOf(namespace, gone)
   const wanted = elementsOf(namespace, come)
+  const lost = difference(old, wanted).filter(
+    ({ set, element }) => !keep.has(`element ${set} ${element}`),
+  )
   const oldChains = chainsOf(namespace, gone)
   const chains = chainsOf(namespace, come)
   return {
-    deleted: bySet(difference(old, wanted)),
+    deleted: bySet(lost),
     added: bySet(difference(wanted, old)),
     newChains: [...chains.keys()].filter((name) => !oldChains.has(name)),
     rules: new Map([...chains].filter(([name, rules]) => !isSame(oldChains.get(name), rules))),

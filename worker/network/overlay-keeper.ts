@@ -14,6 +14,7 @@ import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
 import type { LineError } from './line-writer.ts'
 import { addressesOf, type Endpoint, type PublishedPort } from './network-state.ts'
+import { hostPlace } from './nft-tables.ts'
 import { changeOverlay, itemId, type OverlayChange } from './overlay-change.ts'
 import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
 import { heldViews, type OverlayState, ownPath } from './overlay-state.ts'
@@ -302,10 +303,11 @@ function transitOf(overlay: CompiledOverlay | undefined): string {
   return (overlay?.transit ?? []).join(' ')
 }
 
-/** Routes of this node's own containers: made when they are attached. */
+/** Routes and ports of this node's own containers: made when they are attached, and gone when they are detached. */
 function ownKeys(endpoints: readonly Endpoint[]): ReadonlySet<string> {
-  const addresses = endpoints.flatMap(addressesOf)
-  return new Set(addresses.map(([address]) => `route ${address}`))
+  const routes = endpoints.flatMap(addressesOf).map(([address]) => `route ${address}`)
+  const places = endpoints.flatMap(({ ports }) => ports.map(hostPlace))
+  return new Set([...routes, ...places.map(({ set, element }) => `element ${set} ${element}`)])
 }
 
 async function writeChange(kernel: Kernel, change: OverlayChange): Promise<readonly LineError[]> {

@@ -2,7 +2,7 @@ import t from 'tap'
 import {
   dataPlaneElement,
   dataPlaneTable,
-  hostElement,
+  hostPlace,
   hostTable,
   tableScript,
 } from '../../../../worker/network/nft-tables.ts'
@@ -13,8 +13,11 @@ const bound = aPort({ bindAddress: '10.0.0.5', door: '169.254.77.4', publishedPo
 t.test(
   'a port on all addresses is one element, a bound one names its address and door',
   async (t) => {
-    t.same(hostElement(aPort()), { published: 'tcp . 8080' })
-    t.same(hostElement(bound), { publishedAt: '10.0.0.5 . tcp . 81 : 169.254.77.4' })
+    t.same(hostPlace(aPort()), { set: 'published', element: 'tcp . 8080' })
+    t.same(hostPlace(bound), {
+      set: 'published_at',
+      element: '10.0.0.5 . tcp . 81 : 169.254.77.4',
+    })
     t.equal(dataPlaneElement(bound, '172.30.0.1'), '169.254.77.4 . tcp . 81 : 172.30.0.1 . 80')
   },
 )
