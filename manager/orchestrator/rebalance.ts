@@ -61,9 +61,9 @@ function decide(service: Service, view: RebalanceView, draft: PlanDraft, env: De
     return
   }
   const { rebalance } = service
-  if (rebalance !== undefined) {
-    draft.updateService({ ...service, rebalance: { ...rebalance, moved: rebalance.moved + 1 } })
-  }
+  const counted = rebalance && { rebalance: { ...rebalance, moved: rebalance.moved + 1 } }
+  // Also where nothing of it changes: an update decided meanwhile, which does not know of the new task, is decided anew then.
+  draft.updateService({ ...service, ...counted })
   draft.create(newTask(service, slot.place, { ...startAtOnce, reason: 'rebalance' }, env))
 }
 

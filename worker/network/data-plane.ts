@@ -80,9 +80,14 @@ export async function emptyNamespace({ path }: HeldNamespace, run: RunCommand): 
   await run([...enterNamespace(path), 'sh', '-c', emptyScript])
 }
 
-/** Argv that runs a program in the namespace bound to the file. */
+/**
+ * Argv that runs a program in the namespace bound to the file, as this process sees it: whoever runs it may be in a mount
+ * namespace of its own, as the spawn helper is, where what was bound after its start is not seen unless `/` is shared.
+ */
 export function enterNamespace(file: string): readonly string[] {
-  return ['nsenter', `--net=${file}`, '--']
+  const isSeenByAll = file.startsWith('/proc/') || !file.startsWith('/')
+  const path = isSeenByAll ? file : `/proc/${process.pid}/root${file}`
+  return ['nsenter', `--net=${path}`, '--']
 }
 
 function isMissing(err: unknown): boolean {

@@ -17,7 +17,7 @@ import type { UpdatePolicy } from '../../../../proto/spec/service-spec.ts'
 import type { Findings, Rule } from './rule.ts'
 
 /** What was decided before a change was known may follow it: entries in flight when it was made, and one that waited behind them. */
-const entriesAfter = 5
+const entriesAfter = 0
 
 export class UpdateRule implements Rule {
   readonly #findings: Findings

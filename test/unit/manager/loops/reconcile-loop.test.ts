@@ -154,6 +154,32 @@ t.test('a plan that somebody overtook is made again', async (t) => {
   t.equal(failed(), undefined)
 })
 
+t.test('a plan is made again when what it rests on has changed', async (t) => {
+  let replicas = 3
+  const tasksSeen: number[] = []
+  const { clock, store, failed } = start({
+    dirtiedBy: ({ table }) => (table === 'services' ? ['s1'] : []),
+    basisOf: (id, tx) => tx.get('services', id)?.version,
+    decide: (id, tx, env) => {
+      const plan = fill(id, tx, env)
+      tasksSeen.push(tx.count('tasks'))
+      // Between reading and writing a user asks for less; no task that the plan changes tells of it.
+      if (replicas > 1) {
+        replicas = 1
+        const service = tx.get('services', id) as Service
+        const spec = { ...service.spec, mode: { kind: 'replicated' as const, replicas } }
+        void store.update((tx) => tx.update('services', { ...service, spec }))
+      }
+      return plan
+    },
+  })
+  await store.update((tx) => tx.create('services', aService({ id: 's1', replicas })))
+  await clock.advance(1_000)
+  t.equal(count(store), 1)
+  t.match(tasksSeen, [0, 0], 'nothing was written of the first plan')
+  t.equal(failed(), undefined)
+})
+
 t.test('while the store takes nothing the loop holds off, then goes on', async (t) => {
   const { clock, store, decided } = start()
   await store.update((tx) => tx.create('services', aService({ id: 's1' })))

@@ -54,6 +54,17 @@ t.test('gradual: one at a time, and never fewer running than replicas', async (t
   t.same(perNode(world.running(), ['a', 'b']), [3, 2])
 })
 
+t.test('a gradual move makes what was decided about the service before it outdated', async (t) => {
+  const world = await aCrowd(4, 'gradual')
+  t.teardown(() => world.resign())
+  const version = () => world.store.view((tx) => [...tx.all('services')][0]?.version ?? 0)
+  const before = version()
+  await world.addNode({ id: 'b' })
+  await world.pass(50)
+  t.equal(world.tasks().filter(({ reason }) => reason === 'rebalance').length, 1)
+  t.ok(version() > before, 'the service has another version')
+})
+
 t.test('tasks of an earlier generation that was the same move as well', async (t) => {
   const world = await aCrowd(4, 'gradual')
   t.teardown(() => world.resign())
