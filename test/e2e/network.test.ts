@@ -1,6 +1,6 @@
 // The node's network on a real kernel: a simulated host and a client, each a network namespace, and fake containers.
 import { spawn } from 'node:child_process'
-import { rm, stat } from 'node:fs/promises'
+import { readlink, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -8,6 +8,7 @@ import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import type { HostPort, NetworkAttachment } from '../../worker/executor/network-attacher.ts'
+import { enterNamespace } from '../../worker/network/data-plane.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
 import { createBench, eventually, type FakeContainer, type NetnsBench } from '../support/netns.ts'
 
@@ -438,6 +439,21 @@ t.test('a data plane that is gone is made anew with all containers in it', async
     return held.ino === wanted.ino
   }, 'a process is in the data plane')
   t.equal(await inside(), clientAddress, 'though somebody is in the old one')
+})
+
+t.test('a namespace is entered also by who does not see what was bound to its file', async (t) => {
+  const bench = await createBench()
+  t.teardown(() => bench.dispose())
+  const own = await readlink('/proc/self/ns/mnt')
+  // As the spawn helper on a host whose root is not shared.
+  const helper = bench.daemon(['unshare', '--mount', '--propagation=private', 'sleep', 'infinity'])
+  const apart = `/proc/${helper.pid}/ns/mnt`
+  await eventually(async () => (await readlink(apart)) !== own, 'it has mounts of its own')
+  const file = await bench.namespace('late')
+  const { ino } = await stat(file)
+  const argv = [...enterNamespace(file), 'readlink', '/proc/self/ns/net']
+  const seen = await runCommand(['nsenter', `--mount=${apart}`, '--', ...argv])
+  t.match(seen, { code: 0, stdout: `net:[${ino}]` }, seen.stderr)
 })
 
 t.test('a firewall that is reloaded is noticed at once', async (t) => {
