@@ -1,7 +1,13 @@
 // The gate in front of a service's new tasks: as long as a service that it depends on is not so far, they are prepared and not started,
 // and an update replaces none. Once one task of a version has passed it, all of that version may: a task that restarts waits for nobody.
 // What the tasks themselves tell is enough, so a new leader goes on. Source: Compose's depends_on, in first deployment and in updates.
-import { isRollback, type Service, type Task, TaskState } from '../../proto/objects/index.ts'
+import {
+  isActive,
+  isRollback,
+  type Service,
+  type Task,
+  TaskState,
+} from '../../proto/objects/index.ts'
 import type { DependencySpec } from '../../proto/spec/service-spec.ts'
 import type { TaskStart } from './new-task.ts'
 import { outdatedBy } from './outdated.ts'
@@ -45,9 +51,12 @@ export function gated(start: TaskStart, view: ServiceView): TaskStart {
   return why === '' ? start : { ...start, desiredState: TaskState.READY, waitsFor: why }
 }
 
-function hasPassed({ specVersion }: Service, view: ServiceView): boolean {
+/** A version that is the same as an earlier one goes on with its tasks, as far as they are there yet. */
+function hasPassed({ specVersion, specHash }: Service, view: ServiceView): boolean {
   for (const task of view.allTasks()) {
-    if (task.specVersion === specVersion && task.waitsFor === '') return true
+    const isOfIt =
+      task.specVersion === specVersion || (task.specHash === specHash && isActive(task))
+    if (isOfIt && task.waitsFor === '') return true
   }
   return false
 }

@@ -1,7 +1,14 @@
 // depends_on: no task of a version is let start before all that its service depends on was so far, at one moment since that version, or one
-// after it, was there. Later tasks of that version wait for nobody. The words are the specification's, not the reconciler's.
+// after it, was there. Later tasks of that version wait for nobody, nor do those of a version that is the same as one that may start and
+// still has tasks. The words are the specification's, not the reconciler's.
 import type { Change, ReadTx } from '../../../../manager/store/store.ts'
-import { placeOf, type Service, type Task, TaskState } from '../../../../proto/objects/index.ts'
+import {
+  isActive,
+  placeOf,
+  type Service,
+  type Task,
+  TaskState,
+} from '../../../../proto/objects/index.ts'
 import type { DependencySpec } from '../../../../proto/spec/service-spec.ts'
 import type { Findings, Rule } from './rule.ts'
 
@@ -9,6 +16,8 @@ export class DependencyRule implements Rule {
   readonly #findings: Findings
   /** The newest version of each service that may start. */
   readonly #open = new Map<string, number>()
+  /** Hashes of those and of the ones before. */
+  readonly #opened = new Map<string, Set<string>>()
   /** The present versions that may not. */
   readonly #closed = new Map<string, Service>()
 
@@ -22,12 +31,12 @@ export class DependencyRule implements Rule {
       const service = object as Service
       this.#closed.delete(service.id)
       if (kind === 'remove' || service.spec.task.dependsOn.length === 0) continue
-      if (!this.#isOpen(service)) this.#closed.set(service.id, service)
+      if (this.#isOpen(service)) continue
+      if (this.#isAsBefore(service, tx)) this.#letStart(service)
+      else this.#closed.set(service.id, service)
     }
     for (const service of this.#closed.values()) {
-      if (!service.spec.task.dependsOn.every((one) => isMet(one, tx))) continue
-      this.#open.set(service.id, service.specVersion)
-      this.#closed.delete(service.id)
+      if (service.spec.task.dependsOn.every((one) => isMet(one, tx))) this.#letStart(service)
     }
     for (const change of changes) {
       if (change.table === 'tasks' && change.kind !== 'remove') this.#task(change, tx)
@@ -36,6 +45,19 @@ export class DependencyRule implements Rule {
 
   #isOpen({ id, specVersion }: Pick<Service, 'id' | 'specVersion'>): boolean {
     return specVersion <= (this.#open.get(id) ?? 0)
+  }
+
+  #isAsBefore({ id, specHash }: Service, tx: ReadTx): boolean {
+    if (this.#opened.get(id)?.has(specHash) !== true) return false
+    return [...tx.find('tasks', 'byService', id)].some(
+      (task) => task.specHash === specHash && isActive(task),
+    )
+  }
+
+  #letStart({ id, specVersion, specHash }: Service): void {
+    this.#open.set(id, specVersion)
+    this.#opened.set(id, (this.#opened.get(id) ?? new Set()).add(specHash))
+    this.#closed.delete(id)
   }
 
   #task(change: Exclude<Change<'tasks'>, { readonly kind: 'remove' }>, tx: ReadTx): void {

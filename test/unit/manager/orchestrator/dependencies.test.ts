@@ -163,6 +163,15 @@ t.test('once one task of a version passed, others and restarts wait for nobody',
   t.match(linesOf(more), [/w2/, /new-1 slot 2/, '+ new-2 slot 3 running'])
 })
 
+t.test('a version that is the same as one that passed goes on with its tasks', async (t) => {
+  const service = web('started', { specVersion: 4, replicas: 2 })
+  const [before, over] = [TaskState.RUNNING, TaskState.SHUTDOWN]
+  const w1 = (desiredState: TaskState) => webTask({ id: 'w1', node: 'a', desiredState })
+  t.equal(waitsFor(view({ service, tasks: [w1(before)], depended: [] })), '')
+  const waits = 'service "db", which does not exist'
+  t.equal(waitsFor(view({ service, tasks: [w1(over)], depended: [] })), waits, 'that is over')
+})
+
 t.test('an update replaces nothing before that, and says so', async (t) => {
   const old = [1, 2].map((slot) =>
     aTask({ id: `w${slot}`, service: 'web', slot, node: 'a', specHash: 'spec-1', ranAtMs: 5 }),

@@ -109,7 +109,7 @@ t.test('a service says it once: by its tasks, or of its update', async (t) => {
   const told = (task: Task): string[] =>
     ofService(web, { tasks: [task], depended }).filter((one) => one.startsWith('DEPENDENCY'))
   t.equal(told(waiting).length, 1)
-  const before = aTask({ node: 'w1', specVersion: 0 })
+  const before = aTask({ node: 'w1', specVersion: 0, specHash: 'spec-0' })
   t.match(told(before), [/^DEPENDENCY it waits for service "db" to be healthy/])
 })
 
