@@ -80,6 +80,11 @@ export class AgentSession {
   describe(description: NodeDescription): void {
     nodeDescriptionFromProto(description)
     this.#description = description
+    this.describeAgain()
+  }
+
+  /** The leader is to hear what the agent said last of its node. */
+  describeAgain(): void {
     this.#isDescriptionDue = true
     this.#isBeatDue = true
   }

@@ -89,6 +89,8 @@ class RunningDispatcher implements Dispatcher {
   /** Agents may still keep to the longer period they were told before. */
   #longestMs = defaultHeartbeatMs
   #longestUntilMs = 0
+  /** The cluster's feature level, as of the last look. */
+  #level: number | undefined
 
   constructor(deps: DispatcherDeps) {
     const { store, cluster, openReports, clock, log } = deps
@@ -308,7 +310,19 @@ class RunningDispatcher implements Dispatcher {
         for (const session of [...this.#sessions.values()]) session.close(leaderless())
       }
       this.#adjustPeriod()
+      this.#adjustLevel()
     }
+  }
+
+  /** What the leader left out of the nodes' descriptions at a lower level, it takes now. */
+  #adjustLevel(): void {
+    const level = this.#deps.store.view((tx) => [...tx.all('cluster')][0]?.featureLevel)
+    if (level === this.#level) return
+    if (this.#level !== undefined) {
+      for (const session of this.#sessions.values()) session.describeAgain()
+      this.#link.notify()
+    }
+    this.#level = level
   }
 
   #adjustPeriod(): void {

@@ -1,14 +1,21 @@
 import t, { type Test } from 'tap'
 import { WatchLagged } from '../../../../manager/store/store.ts'
+import { nodeDescriptionToProto } from '../../../../proto/codec/node.ts'
 import { hasCode } from '../../../../proto/errors.ts'
 import type {
   AgentMessage,
   SessionOpen,
   TaskStatus,
 } from '../../../../proto/gen/tsswarm/v1/dispatcher.ts'
-import { networkId, nodeId, optionsLevel, TaskState } from '../../../../proto/objects/index.ts'
+import {
+  networkId,
+  nodeId,
+  optionsLevel,
+  runtimesLevel,
+  TaskState,
+} from '../../../../proto/objects/index.ts'
 import { type FakeAgent, MiniCluster, opening } from '../../../support/mini-cluster.ts'
-import { aSpecRecord, aTask } from '../../../support/objects.ts'
+import { aNode, aSpecRecord, aTask } from '../../../support/objects.ts'
 
 const S = TaskState
 
@@ -186,18 +193,36 @@ t.test('statuses are committed, then acknowledged', async (t) => {
   t.equal(agent.all('changes').length, 0, 'nor told to the agent that said it')
 })
 
+/** Levels only rise: another cluster object takes the place of this one. */
+async function setLevel(cluster: MiniCluster, featureLevel: number): Promise<void> {
+  await cluster.store.update((tx) => {
+    for (const now of tx.all('cluster')) {
+      tx.remove('cluster', now.id)
+      tx.create('cluster', { ...now, featureLevel })
+    }
+  })
+}
+
+t.test('what a lower level left out of the description is there once it has risen', async (t) => {
+  const cluster = await aMiniCluster(t, 'm1', 'm2')
+  await setLevel(cluster, runtimesLevel - 1)
+  const runtimes = ['crun', 'runc']
+  const { description } = aNode({ id: 'w1' })
+  const told = description && nodeDescriptionToProto({ ...description, runtimes })
+  const value = { description: told, applied: undefined, advertiseAddress: '10.0.0.2', protocol: 1 }
+  const open: AgentMessage = { kind: { $case: 'open', value } }
+  // By a manager that does not lead.
+  cluster.open('w1', 'm2', { open }).keepBeating()
+  await cluster.clock.advance(1_000)
+  t.equal(cluster.node('w1').description?.runtimes, undefined)
+  await setLevel(cluster, runtimesLevel)
+  await cluster.clock.advance(1_000)
+  t.same(cluster.node('w1').description?.runtimes, runtimes)
+})
+
 t.test('health is written once all managers know what it is (decision 0069)', async (t) => {
   const cluster = await aMiniCluster(t, 'm1')
-  const level = async (featureLevel: number): Promise<void> => {
-    // Levels only rise: another cluster object takes the place of this one.
-    await cluster.store.update((tx) => {
-      for (const now of tx.all('cluster')) {
-        tx.remove('cluster', now.id)
-        tx.create('cluster', { ...now, featureLevel })
-      }
-    })
-  }
-  await level(optionsLevel - 1)
+  await setLevel(cluster, optionsLevel - 1)
   await cluster.addTask({ id: 'a', node: 'w1', state: S.ASSIGNED })
   const agent = cluster.open('w1', 'm1')
   await cluster.clock.advance(100)
@@ -205,7 +230,7 @@ t.test('health is written once all managers know what it is (decision 0069)', as
   report(agent, 1, aStatus('a', S.RUNNING, { health }))
   await cluster.clock.advance(100)
   t.match(cluster.task('a'), { state: S.RUNNING, health: undefined })
-  await level(optionsLevel)
+  await setLevel(cluster, optionsLevel)
   report(agent, 2, aStatus('a', S.RUNNING, { health }))
   await cluster.clock.advance(100)
   t.match(cluster.task('a'), { health: { state: 'healthy' } })
