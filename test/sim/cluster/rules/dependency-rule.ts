@@ -16,7 +16,7 @@ export class DependencyRule implements Rule {
   readonly #findings: Findings
   /** The newest version of each service that may start. */
   readonly #open = new Map<string, number>()
-  /** Hashes of those and of the ones before. */
+  /** Hashes of those, of the ones before, and of tasks that started with them. */
   readonly #opened = new Map<string, Set<string>>()
   /** The present versions that may not. */
   readonly #closed = new Map<string, Service>()
@@ -72,7 +72,10 @@ export class DependencyRule implements Rule {
     if (change.kind === 'update' && change.old.waitsFor !== '') {
       this.#findings.note('task starts after it waited')
     }
-    if (this.#isOpen({ id: service.id, specVersion: task.specVersion })) return
+    if (this.#isOpen({ id: service.id, specVersion: task.specVersion })) {
+      this.#opened.get(service.id)?.add(task.specHash)
+      return
+    }
     const names = service.spec.task.dependsOn.map((one) => `${one.service} ${one.condition}`)
     this.#findings.fail(
       `task ${task.id} of ${service.spec.name} may start before ${names.join(', ')}`,
