@@ -309,6 +309,8 @@ export interface SecurityOptions {
   readonly privileged: boolean;
   /** Of the node; only where the cluster allows it. */
   readonly devices: readonly DeviceUse[];
+  /** Users are those of the node, also where its containers have others. */
+  readonly hostUsers: boolean;
 }
 
 export interface DeviceUse {
@@ -2814,7 +2816,7 @@ export const ContainerSpec_SysctlsEntry: MessageFns<ContainerSpec_SysctlsEntry> 
 };
 
 function createBaseSecurityOptions(): SecurityOptions {
-  return { seccomp: "", appArmor: "", systemPathsUnconfined: false, privileged: false, devices: [] };
+  return { seccomp: "", appArmor: "", systemPathsUnconfined: false, privileged: false, devices: [], hostUsers: false };
 }
 
 export const SecurityOptions: MessageFns<SecurityOptions> = {
@@ -2833,6 +2835,9 @@ export const SecurityOptions: MessageFns<SecurityOptions> = {
     }
     for (const v of message.devices) {
       DeviceUse.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.hostUsers !== false) {
+      writer.uint32(128).bool(message.hostUsers);
     }
     return writer;
   },
@@ -2888,6 +2893,14 @@ export const SecurityOptions: MessageFns<SecurityOptions> = {
             }
 
             message.devices.push(DeviceUse.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.hostUsers = reader.bool();
             continue;
           }
         }
