@@ -13,6 +13,7 @@ export function securityToProto(spec: SecuritySpec | undefined): SecurityProto |
       appArmor: spec.appArmor ?? '',
       systemPathsUnconfined: spec.systemPathsUnconfined ?? false,
       privileged: spec.privileged ?? false,
+      hostUsers: spec.hostUsers ?? false,
       devices: spec.devices,
     }
   )
@@ -23,12 +24,13 @@ export function securityFromProto(proto: SecurityProto | undefined): {
   readonly security?: SecuritySpec
 } {
   if (proto === undefined) return {}
-  const { seccomp, appArmor, systemPathsUnconfined, privileged, devices } = proto
+  const { seccomp, appArmor, systemPathsUnconfined, privileged, hostUsers, devices } = proto
   const security = saidSecurity({
     ...(seccomp === '' ? {} : { seccomp }),
     ...(appArmor === '' ? {} : { appArmor }),
     ...(systemPathsUnconfined ? { systemPathsUnconfined } : {}),
     ...(privileged ? { privileged } : {}),
+    ...(hostUsers ? { hostUsers } : {}),
     devices,
   })
   return security === undefined ? {} : { security }

@@ -5,7 +5,7 @@ import type { ContainerSpec } from '../spec/service-spec.ts'
 import type { TuningSpec } from '../spec/tuning-spec.ts'
 import { type Json, omitEmpty } from './json.ts'
 
-/** Docker's Privileges; ours are SystemPaths, Privileged and Devices. */
+/** Docker's Privileges; ours are SystemPaths, Privileged, UsernsMode (a container's name for it) and Devices. */
 export function privilegesJson({ security, noNewPrivileges }: ContainerSpec): Json {
   return omitEmpty({
     NoNewPrivileges: noNewPrivileges,
@@ -13,6 +13,7 @@ export function privilegesJson({ security, noNewPrivileges }: ContainerSpec): Js
     AppArmor: appArmorJson(security?.appArmor),
     SystemPaths: security?.systemPathsUnconfined ? 'unconfined' : '',
     Privileged: security?.privileged,
+    UsernsMode: security?.hostUsers ? 'host' : '',
     Devices: devicesJson(security),
   })
 }

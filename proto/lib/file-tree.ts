@@ -25,11 +25,19 @@ import {
 const chunkBytes = 64 * 1024
 const depthMax = 512
 
+/** Numbers of a user and a group. */
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
 export interface PackOptions {
   /** Under which name what is packed is in the archive; empty: right at its top. */
   readonly name: string
   /** Told of what an archive of ours does not hold: devices, pipes, sockets. */
   readonly onLeftOut: (path: string) => void
+  /** Owners in the archive of those on disk; absent: the same. */
+  readonly ownerOf?: (owner: Owner) => Owner
 }
 
 /** The archive of what is at the place, in pieces. Errors: those of the kernel; RootedError. */
@@ -58,7 +66,7 @@ class Packer {
     depth: number,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     if (depth > depthMax) throw new RootedError('invalid', `${path} is too deep`)
-    const facts = factsOf(await lstat(folder.path()), path === '' ? './' : `${path}/`)
+    const facts = this.#facts(await lstat(folder.path()), path === '' ? './' : `${path}/`)
     yield tarHeader({ ...facts, kind: 'directory' })
     for (const name of (await readdir(folder.path())).sort()) {
       yield* this.entry(folder, { name, path: path === '' ? name : `${path}/${name}` }, depth)
@@ -72,7 +80,7 @@ class Packer {
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const stat = await lstat(folder.path(name)).catch(ignoreAbsent)
     if (stat === undefined) return
-    const facts = factsOf(stat, path)
+    const facts = this.#facts(stat, path)
     if (stat.isDirectory()) {
       const below = await folder.folder(name)
       try {
@@ -92,19 +100,21 @@ class Packer {
       }
     } else this.#options.onLeftOut(path)
   }
+
+  #facts(stat: Stat, path: string): Facts {
+    const facts = factsOf(stat, path)
+    return { ...facts, ...this.#options.ownerOf?.(facts) }
+  }
 }
 
 type Facts = Omit<TarHeader, 'kind'>
 
-function factsOf(
-  stat: {
-    readonly mode: number
-    readonly uid: number
-    readonly gid: number
-    readonly mtimeMs: number
-  },
-  path: string,
-): Facts {
+interface Stat extends Owner {
+  readonly mode: number
+  readonly mtimeMs: number
+}
+
+function factsOf(stat: Stat, path: string): Facts {
   const { mode, uid, gid, mtimeMs } = stat
   return {
     path,
@@ -143,7 +153,9 @@ async function* fileData(
 
 export interface UnpackOptions {
   /** Owners of all that is made; undefined: as in the archive. */
-  readonly owner: { readonly uid: number; readonly gid: number } | undefined
+  readonly owner: Owner | undefined
+  /** Owners on disk of those above; absent: the same. */
+  readonly ownerOf?: (owner: Owner) => Owner
   /** The topmost name in the archive is taken for another one. */
   readonly rename?: { readonly from: string; readonly to: string }
   /** As in PackOptions. */
@@ -229,13 +241,15 @@ class Unpacker {
     await this.#leave(common)
     for (const name of parts.slice(common)) {
       const here = this.#entered.at(-1)?.folder ?? this.#root
-      await mkdir(here.path(name), { mode: 0o755 }).catch(ignoreExisting)
+      const isNew = await mkdir(here.path(name), { mode: 0o755 }).then(() => true, ignoreExisting)
       const folder = await here.folder(name).catch((cause: unknown) => {
         if (errorCode(cause) !== 'ENOTDIR' && errorCode(cause) !== 'ELOOP') throw cause
         const text = `${parts.join('/')} cannot be made: ${name} is there, and is no directory`
         throw new RootedError('invalid', text)
       })
       this.#entered.push({ name, folder, mtimeMs: undefined })
+      const { ownerOf } = this.#options
+      if (isNew === true && ownerOf !== undefined) await folder.change(ownerOf({ uid: 0, gid: 0 }))
     }
     return this.#entered.at(-1)?.folder ?? this.#root
   }
@@ -253,9 +267,14 @@ class Unpacker {
   async #settleFolder(header: TarHeader): Promise<void> {
     const entered = this.#entered.at(-1)
     if (entered === undefined) return
-    const { uid, gid } = this.#options.owner ?? header
+    const { uid, gid } = this.#owner(header)
     await entered.folder.change({ uid, gid, mode: header.mode })
     entered.mtimeMs = header.mtimeMs
+  }
+
+  #owner(header: TarHeader): Owner {
+    const { owner = header, ownerOf } = this.#options
+    return ownerOf === undefined ? owner : ownerOf(owner)
   }
 
   async #file(folder: HeldFolder, name: string, { header, data }: TarMember): Promise<void> {
@@ -269,7 +288,7 @@ class Unpacker {
     )
     try {
       for await (const piece of data) await file.writeFile(piece)
-      const { uid, gid } = this.#options.owner ?? header
+      const { uid, gid } = this.#owner(header)
       await file.chown(uid, gid)
       await file.chmod(header.mode)
       await file.utimes(header.mtimeMs / 1_000, header.mtimeMs / 1_000)
@@ -282,7 +301,7 @@ class Unpacker {
     await removed(folder, name)
     const path = folder.path(name)
     await symlink(header.target, path)
-    const { uid, gid } = this.#options.owner ?? header
+    const { uid, gid } = this.#owner(header)
     await lchown(path, uid, gid)
     await lutimes(path, header.mtimeMs / 1_000, header.mtimeMs / 1_000)
   }

@@ -4,7 +4,7 @@
  * Rises with each release that adds fields, tables or kinds of change to the store. New things are written only once
  * Cluster.featureLevel reached their level; a program that meets a higher level than its own refuses to go on.
  */
-export const featureLevel = 7
+export const featureLevel = 8
 
 /** Networks, their allocation, and what services, tasks and nodes have of it. */
 export const networksLevel = 2
@@ -41,3 +41,6 @@ export const journalLevel = 7
 
 /** Runtimes of nodes, and the one that a service asks for. */
 export const runtimesLevel = 7
+
+/** Services whose containers have the users of the node. */
+export const hostUsersLevel = 8

@@ -11,6 +11,7 @@ import {
 import {
   connectionsLevel,
   containerOptionsLevel,
+  hostUsersLevel,
   journalLevel,
   networksLevel,
   optionsLevel,
@@ -97,6 +98,11 @@ const onNodes: readonly TaskFeature[] = [
     words: 'runtimes',
     level: runtimesLevel,
     isUsed: ({ container }) => container.runtime !== undefined,
+  },
+  {
+    words: 'users of the node (--userns host)',
+    level: hostUsersLevel,
+    isUsed: ({ container }) => container.security?.hostUsers === true,
   },
 ]
 

@@ -27,6 +27,8 @@ export const securitySpec = z
     systemPathsUnconfined: z.literal(true).optional(),
     /** All capabilities and devices, no filter. Absent rather than false. */
     privileged: z.literal(true).optional(),
+    /** Users are those of the node, also where containers usually have others. Absent rather than false. */
+    hostUsers: z.literal(true).optional(),
     devices: z.array(deviceUse).max(64).readonly().default([]),
   })
   .readonly()
@@ -38,8 +40,10 @@ export const usualSecurity: SecuritySpec = { devices: [] }
 
 /** Undefined for one that says nothing, so that equal specs are equal. */
 export function saidSecurity(spec: SecuritySpec): SecuritySpec | undefined {
-  const { seccomp, appArmor, systemPathsUnconfined, privileged, devices } = spec
-  const saysAny = [seccomp, appArmor, systemPathsUnconfined, privileged].some((one) => one)
+  const { seccomp, appArmor, systemPathsUnconfined, privileged, hostUsers, devices } = spec
+  const saysAny = [seccomp, appArmor, systemPathsUnconfined, privileged, hostUsers].some(
+    (one) => one,
+  )
   return saysAny || devices.length > 0 ? spec : undefined
 }
 

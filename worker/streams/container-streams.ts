@@ -8,6 +8,7 @@ import type {
   TaskUsage,
   TerminalSize,
 } from '../../proto/gen/tsswarm/v1/streams.ts'
+import type { Owner } from '../../proto/lib/file-tree.ts'
 import type { HeldPlace } from '../../proto/lib/rooted-files.ts'
 
 export interface ExecEnd {
@@ -54,6 +55,17 @@ export interface AttachedContainer extends Pick<AttachedProgram, 'input' | 'resi
   hangUp(): Promise<void>
 }
 
+/** A place, and whose files are whose there. */
+export interface ContainerPlace extends HeldPlace {
+  /** Set where the container has users of its own. */
+  readonly owners?: {
+    /** As the container sees them. */
+    readonly inside: (host: Owner) => Owner
+    /** On this host. Errors: RootedError for one that cannot be. */
+    readonly onHost: (inside: Owner) => Owner
+  }
+}
+
 /** Of one container; all of it a sum since its start, but memory and pids. */
 export type ContainerUsage = Omit<
   TaskUsage,
@@ -67,7 +79,7 @@ export interface ContainerStreams {
   /** Its own standard streams. */
   attach(id: string, request: AttachOpen): Promise<AttachedContainer>
   /** A place in its file system, walked without leaving it; its folder is to be closed. Errors: RootedError. */
-  place(id: string, path: string, followLast: boolean): Promise<HeldPlace>
+  place(id: string, path: string, followLast: boolean): Promise<ContainerPlace>
   /** A connection to a port of its loopback address; how it ended says whether it was made. */
   forward(id: string, port: number): Promise<AttachedProgram>
   processes(id: string): Promise<readonly ContainerProcess[]>

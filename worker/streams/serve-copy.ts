@@ -11,7 +11,7 @@ import {
   RootedError,
 } from '../../proto/lib/rooted-files.ts'
 import { TarError } from '../../proto/lib/tar-stream.ts'
-import type { ContainerStreams } from './container-streams.ts'
+import type { ContainerPlace, ContainerStreams } from './container-streams.ts'
 import type { StreamIo } from './stream-io.ts'
 
 type PathKind = 'file' | 'directory' | 'symlink' | 'other' | 'absent'
@@ -56,14 +56,15 @@ class LeftOut {
   }
 }
 
-async function copyOut(place: HeldPlace, copy: CopyOpen, leftOut: LeftOut, io: StreamIo) {
+async function copyOut(place: ContainerPlace, copy: CopyOpen, leftOut: LeftOut, io: StreamIo) {
   const pathKind = await kindOf(place)
   if (pathKind === 'absent')
     throw new RootedError('absent', `no such file or directory: ${copy.path}`)
   await io.send(opened(pathKind))
   // "folder/." is what is in it.
   const name = /(^|\/)\.\/*$/.test(copy.path) ? '' : lastName(copy.path)
-  const options = { name, onLeftOut: leftOut.note }
+  const ownerOf = place.owners?.inside
+  const options = { name, onLeftOut: leftOut.note, ...(ownerOf && { ownerOf }) }
   const folder = pathKind === 'directory' ? await folderAt(place) : undefined
   try {
     const pieces = packTree(folder === undefined ? place : { folder, name: '' }, options)
@@ -73,11 +74,12 @@ async function copyOut(place: HeldPlace, copy: CopyOpen, leftOut: LeftOut, io: S
   }
 }
 
-async function copyIn(place: HeldPlace, copy: CopyOpen, leftOut: LeftOut, io: StreamIo) {
+async function copyIn(place: ContainerPlace, copy: CopyOpen, leftOut: LeftOut, io: StreamIo) {
   const kind = await kindOf(place)
   const { rename } = copy
-  if (kind === 'absent' && rename === '.') await mkdir(place.folder.path(place.name))
-  const isFolder = kind === 'directory' || (kind === 'absent' && rename === '.')
+  const isNew = kind === 'absent' && rename === '.'
+  if (isNew) await mkdir(place.folder.path(place.name))
+  const isFolder = kind === 'directory' || isNew
   if (!isFolder && (rename === '' || rename === '.' || copy.path.endsWith('/'))) {
     throw new RootedError('invalid', `there is no directory ${copy.path} in the container`)
   }
@@ -87,8 +89,10 @@ async function copyIn(place: HeldPlace, copy: CopyOpen, leftOut: LeftOut, io: St
     owner: copy.keepOwners ? undefined : { uid: 0, gid: 0 },
     ...(isFolder ? {} : { rename: { from: rename, to: place.name } }),
     onLeftOut: leftOut.note,
+    ...(place.owners && { ownerOf: place.owners.onHost }),
   }
   try {
+    if (isNew && place.owners) await folder.change(place.owners.onHost({ uid: 0, gid: 0 }))
     await unpackTree(folder, dataOf(io), options)
   } finally {
     if (folder !== place.folder) await folder.close()

@@ -1,6 +1,6 @@
 // Puts together what a container is created from: image layers, user, mounts, the bundle's files. Starts nothing.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import { newId } from '../../../proto/lib/ids.ts'
 import type { Random } from '../../../proto/lib/random.ts'
@@ -22,13 +22,15 @@ import {
   resolveTuning,
   type TuningOutcome,
 } from './host-options.ts'
+import type { IdMapping } from './id-mapping.ts'
 import { AccountsCache, withImageView } from './image-view.ts'
-import { plannedMounts, type ResolvedMount } from './mounts.ts'
+import { placedMounts, plannedMounts, type ResolvedMount } from './mounts.ts'
 import { buildOciSpec, ociText } from './oci-spec.ts'
 import type { ContainerPaths } from './paths.ts'
 import { containerHostname } from './process-spec.ts'
 import { resolveInRoot } from './root-path.ts'
 import type { SeccompCache, SeccompWish } from './seccomp-cache.ts'
+import { checkUserns, ownerOfFile, raisedLimits, type UsernsCreation } from './user-namespace.ts'
 import { resolveUser } from './users.ts'
 
 export interface AssemblerOptions {
@@ -46,6 +48,8 @@ export interface Assembly {
   readonly seccomp: SeccompWish
   /** Of its control group, to be written once it is made. */
   readonly groupFiles: TuningOutcome['files']
+  /** Set with a user namespace. */
+  readonly userns?: UsernsCreation
 }
 
 export interface AssemblyRequest {
@@ -55,6 +59,8 @@ export interface AssemblyRequest {
   readonly image: StoredImage
   readonly paths: ContainerPaths
   readonly runtime: RuntimeName
+  /** Of the user namespace that it gets. */
+  readonly userns: IdMapping | undefined
   /** Told the name of each volume made for this container alone, before it is made. */
   readonly onAnonymousVolume: (name: string) => void
 }
@@ -78,7 +84,7 @@ export class Assembler {
    * UNSUPPORTED, DATA_LOSS, INTERNAL.
    */
   async assemble(request: AssemblyRequest): Promise<Assembly> {
-    const { config, paths } = request
+    const { config, paths, userns } = request
     const { store, seccomp, host, initPath } = this.#options
     this.#checkInit(config)
     checkJournal(config.name, config.log)
@@ -86,7 +92,9 @@ export class Assembler {
     const layers = await store.lowerLayers(request.image)
     const accounts = await this.#accounts.get(request.image.id, layers, this.#emptyDir)
     const user = resolveUser(accounts, config.user || image.user, config.groups)
+    if (userns !== undefined) checkUserns(config, user, userns, request.runtime)
     const mounts = await this.#resolveMounts(request, image, layers)
+    const own = userns === undefined ? undefined : await ownUsers(request, userns, mounts)
     const wish = seccompWish(config, host.capabilities)
     const { tuning, files: groupFiles } = await resolveTuning(config, paths.cgroupPath, host)
     const appArmor = await appArmorProfile(config.name, config.security)
@@ -94,8 +102,8 @@ export class Assembler {
       config,
       image,
       user,
-      mounts,
-      files: await writeFiles(paths.filesDir, request.files),
+      mounts: own?.mounts ?? mounts,
+      files: await writeFiles(paths.filesDir, request.files, own?.ownerOf),
       etcDir: paths.etcDir,
       cgroupsPath: paths.cgroupPath,
       seccomp: await seccomp.choice(wish, request.runtime),
@@ -103,12 +111,14 @@ export class Assembler {
       devices: await resolveDevices(config.name, config.security),
       ...(tuning === undefined ? {} : { tuning }),
       ...(appArmor === undefined ? {} : { appArmor }),
+      ...(userns === undefined ? {} : { userns }),
       hostSwaps: host.hostSwaps,
       initPath,
     })
     // The bundle is in memory, so it is written at once; the rest is on disk.
     mkdirSync(paths.rootfsDir)
     mkdirSync(paths.persistDir)
+    if (userns !== undefined) mkdirSync(paths.placeDir)
     writeFileSync(`${paths.bundleDir}/config.json`, ociText(spec), { mode: 0o600 })
     await mkdir(paths.etcDir, { mode: 0o711 })
     await Promise.all([
@@ -117,8 +127,10 @@ export class Assembler {
       writeFile(`${paths.etcDir}/hostname`, `${containerHostname(config)}\n`),
       writeEtcFiles(config, paths, undefined),
     ])
+    if (userns !== undefined) await giveOwner(paths, userns)
     reachFaultPoint('create.bundle')
-    return { layers, seccomp: wish, groupFiles }
+    const creation = own === undefined ? {} : { userns: own.creation }
+    return { layers, seccomp: wish, groupFiles, ...creation }
   }
 
   #checkInit(config: ContainerConfig): void {
@@ -150,7 +162,7 @@ export class Assembler {
       case 'tmpfs':
         return { kind: 'tmpfs', mount }
       case 'bind':
-        return { kind: 'bind', mount, isFolder: await ensureBindSource(mount) }
+        return { kind: 'bind', mount, isFolder: await ensureBindSource(mount, request.userns) }
       case 'volume': {
         const path = await this.#volumePath(mount, request, layers)
         const readOnly = mount.readOnly ?? false
@@ -189,6 +201,26 @@ export class Assembler {
       `volume ${name} has no folder ${mount.subpath}: make it, or leave the subpath out`,
     )
   }
+}
+
+/** What is otherwise for a container with a user namespace. */
+async function ownUsers(
+  { config, paths }: AssemblyRequest,
+  mapping: IdMapping,
+  mounts: readonly ResolvedMount[],
+) {
+  const placed = placedMounts(mounts, paths.placeDir)
+  const limits = raisedLimits(config.ulimits ?? [], await readFile('/proc/self/limits', 'utf8'))
+  const { oomScoreAdj = 0 } = config
+  const creation: UsernsCreation = { mapping, volumes: placed.volumes, limits, oomScoreAdj }
+  const ownerOf = (file: FileMount) => ownerOfFile(config.name, file, mapping)
+  return { mounts: placed.mounts, creation, ownerOf }
+}
+
+/** Root inside owns its root folder and its files in /etc, as it does without. */
+async function giveOwner({ upperDir, etcDir }: ContainerPaths, { uid, gid }: IdMapping) {
+  const files = ['hosts', 'hostname', 'resolv.conf'].map((name) => `${etcDir}/${name}`)
+  await Promise.all([upperDir, ...files].map((path) => chown(path, uid, gid)))
 }
 
 function seccompWish(config: ContainerConfig, own: bigint): SeccompWish {
@@ -246,7 +278,10 @@ function hostText(path: string): Promise<string> {
 }
 
 /** Whether it is a folder. */
-async function ensureBindSource({ source, createSource }: BindMount): Promise<boolean> {
+async function ensureBindSource(
+  { source, createSource }: BindMount,
+  userns: IdMapping | undefined,
+): Promise<boolean> {
   const found = await stat(source).catch(() => undefined)
   if (found !== undefined) return found.isDirectory()
   if (createSource !== true) {
@@ -261,5 +296,7 @@ async function ensureBindSource({ source, createSource }: BindMount): Promise<bo
       cause,
     })
   })
+  // As Docker does it; what was there before keeps its owners.
+  if (userns !== undefined) await chown(source, userns.uid, userns.gid)
   return true
 }

@@ -31,13 +31,14 @@ import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup
 import { Container } from './container.ts'
 import { writesJournal } from './host-journal.ts'
 import { writeGroupFiles } from './host-options.ts'
+import type { IdMapping } from './id-mapping.ts'
 import { readLog } from './log-reader.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
 import { portsGivenBack } from './ports-of-ended.ts'
 import { runProbe } from './probe.ts'
 import { identifyProcess, isAlive, signalProcess } from './processes.ts'
-import type { ContainerRecord } from './record.ts'
+import { type ContainerRecord, newRecord } from './record.ts'
 import type { SeccompCache } from './seccomp-cache.ts'
 import { parseSignal } from './signals.ts'
 import { Supervisor } from './supervisor.ts'
@@ -52,12 +53,13 @@ export interface ContainerExecutorOptions {
   readonly assembler: Assembler
   readonly seccomp: SeccompCache
   readonly tools: CleanupTools
+  /** Of the containers made from now on; undefined: they have the host's users. */
+  readonly remap: IdMapping | undefined
   readonly logLimits: LogLimits
   /** Creations that run at a time. */
   readonly creationsMax: number
 }
 
-const defaultGraceMs = 10_000
 const monitorWaitMs = 5_000
 const killWaitMs = 30_000
 const sigkill = 9
@@ -274,18 +276,9 @@ export class ContainerExecutor implements Executor {
 
   /** Errors: UNSUPPORTED without the runtime. */
   #firstRecord(config: ContainerConfig): ContainerRecord {
-    return {
-      format: 1,
-      config,
-      runtime: this.#options.tools.runtime.choose(config.name, config.runtime),
-      image: { reference: config.image, id: '', sizeBytes: 0 },
-      createdAtMs: this.#options.clock.wallMs(),
-      bootId: this.#options.bootId,
-      phase: 'creating',
-      stopSignal: parseSignal(config.stopSignal || 'SIGTERM'),
-      stopGraceMs: config.stopGraceMs ?? defaultGraceMs,
-      anonymousVolumes: [],
-    }
+    const { tools, clock, bootId, remap } = this.#options
+    const runtime = tools.runtime.choose(config.name, config.runtime)
+    return newRecord(config, { runtime, createdAtMs: clock.wallMs(), bootId, remap })
   }
 
   async #createOrDestroy(
@@ -340,12 +333,14 @@ export class ContainerExecutor implements Executor {
       layers,
       seccomp: filter,
       groupFiles,
+      userns,
     } = await assembler.assemble({
       config,
       files,
       image,
       paths,
       runtime: container.runtime,
+      userns: container.record.userns,
       onAnonymousVolume: (name) =>
         container.update({ anonymousVolumes: [...container.record.anonymousVolumes, name] }),
     })
@@ -357,7 +352,8 @@ export class ContainerExecutor implements Executor {
     const keepsLog = config.log?.kind !== 'none'
     const journalName = writesJournal(config.log) ? config.name : undefined
     const { runtime } = container
-    const request = { id, runtime, paths, layers, tty, openStdin, keepsLog, journalName }
+    const how = { tty, openStdin, keepsLog, journalName, ...(userns && { userns }) }
+    const request = { id, runtime, paths, layers, ...how }
     const pid = await tools.runtime.create(request, signal)
     await writeGroupFiles(groupFiles)
     this.#identify(container, pid)

@@ -71,6 +71,20 @@ function checkBind(mount: BindMount, name: string): void {
   }
 }
 
+/** Volumes as they appear with shifted owners in that folder, numbered, and where each of them is. */
+export function placedMounts(
+  mounts: readonly ResolvedMount[],
+  placeDir: string,
+): { readonly mounts: readonly ResolvedMount[]; readonly volumes: readonly string[] } {
+  const volumes: string[] = []
+  const placed = mounts.map((mount): ResolvedMount => {
+    if (mount.kind !== 'volume') return mount
+    volumes.push(mount.path)
+    return { ...mount, path: `${placeDir}/${volumes.length - 1}` }
+  })
+  return { mounts: placed, volumes }
+}
+
 /** `/a//b/../c/` -> `/a/c`; never above `/`. */
 export function cleanPath(path: string): string {
   const parts: string[] = []

@@ -12,6 +12,8 @@ import type { CgroupVersion } from './cgroups.ts'
 import { endCreation, rootfsVariable } from './creation-processes.ts'
 import { runtimeError } from './oci-errors.ts'
 import type { ContainerPaths, HostPaths } from './paths.ts'
+import type { UsernsCreation } from './user-namespace.ts'
+import { usernsComplaint, usernsVariables, writeUsernsWrapper } from './userns-wrapper.ts'
 
 export interface OciRuntimeOptions {
   /** Absolute paths of those that the host has. */
@@ -45,6 +47,8 @@ export interface CreateRequest extends MadeBy {
   /** Set: what it writes goes to the host's journal too, as of a container of this name. */
   readonly journalName: string | undefined
   readonly openStdin: boolean
+  /** Set: it gets a user namespace of its own. */
+  readonly userns?: UsernsCreation
 }
 
 /**
@@ -90,20 +94,22 @@ export class OciRuntime {
 
   /** Writes the wrapper. */
   async open(): Promise<void> {
-    const { wrapperPath, runtimeDir } = this.#options.host
+    const { wrapperPath, usernsWrapperPath, runtimeDir } = this.#options.host
     await mkdir(wrapperPath.slice(0, wrapperPath.lastIndexOf('/')), { recursive: true })
     await writeFile(wrapperPath, wrapper)
     await chmod(wrapperPath, 0o755)
+    await writeUsernsWrapper(usernsWrapperPath)
     await mkdir(runtimeDir, { recursive: true, mode: 0o700 })
   }
 
   /**
    * Makes the container: its first process waits for start. Its number. A failure leaves no process.
-   * Errors: INVALID_ARGUMENT when the command is not in the image, DEADLINE_EXCEEDED, CANCELLED, INTERNAL.
+   * Errors: INVALID_ARGUMENT when the command is not in the image, UNSUPPORTED when a volume cannot be had in a user
+   * namespace, DEADLINE_EXCEEDED, CANCELLED, INTERNAL.
    */
   async create(request: CreateRequest, signal: AbortSignal): Promise<number> {
     const { helper, createTimeoutMs } = this.#options
-    const { paths, layers, runtime } = request
+    const { paths, layers, runtime, userns } = request
     const lower = layers.lowers.join(':')
     const creation = helper.spawn(this.#conmonArgv(request), {
       timeoutMs: createTimeoutMs,
@@ -121,6 +127,7 @@ export class OciRuntime {
         // volatile: nothing of a container survives a crash of the host, so its writes need no sync.
         TSSWARM_OVERLAY: `lowerdir=${lower},upperdir=${paths.upperDir},workdir=${paths.workDir},volatile`,
         [rootfsVariable]: paths.rootfsDir,
+        ...(userns === undefined ? {} : usernsVariables(userns, paths.placeDir)),
       },
     })
     reachFaultPoint('runtime.create.asked')
@@ -134,7 +141,7 @@ export class OciRuntime {
       throw new SwarmError('CANCELLED', `creation of container ${request.id} was given up`)
     }
     if (result.cutShort === 'timeout') throw hangs(request.id, createTimeoutMs)
-    throw runtimeError(`creation of container ${request.id}`, message ?? result.stderr)
+    throw creationError(request.id, message ?? result.stderr)
   }
 
   /** Errors: INVALID_ARGUMENT, DEADLINE_EXCEEDED, INTERNAL. */
@@ -200,11 +207,11 @@ export class OciRuntime {
   }
 
   #conmonArgv(request: CreateRequest): readonly string[] {
-    const { id, paths, tty, openStdin, keepsLog, journalName } = request
+    const { id, paths, tty, openStdin, keepsLog, journalName, userns } = request
     const { conmonPath, host } = this.#options
     return [
       ...[conmonPath, '--api-version', '1', '-c', id, '-u', id, '-n', journalName ?? id],
-      ...['-r', '/usr/bin/unshare', ...runtimeArgs(host), '-b', paths.bundleDir],
+      ...['-r', '/usr/bin/unshare', ...runtimeArgs(host, userns), '-b', paths.bundleDir],
       ...['-p', `${paths.bundleDir}/pidfile`, '-P', `${paths.bundleDir}/conmon.pid`],
       ...['-l', keepsLog ? `k8s-file:${paths.logPath}` : 'none', '--exit-dir', host.exitsDir],
       ...(journalName === undefined ? [] : ['-l', 'journald:']),
@@ -222,9 +229,20 @@ export class OciRuntime {
 }
 
 /** conmon puts them before its own `create …`. */
-function runtimeArgs({ wrapperPath, runtimeDir }: HostPaths): readonly string[] {
-  const args = ['--mount', '--propagation', 'slave', wrapperPath, '--root', runtimeDir]
+function runtimeArgs(
+  { wrapperPath, usernsWrapperPath, runtimeDir }: HostPaths,
+  userns: UsernsCreation | undefined,
+): readonly string[] {
+  const program = userns === undefined ? wrapperPath : usernsWrapperPath
+  const args = ['--mount', '--propagation', 'slave', program, '--root', runtimeDir]
   return args.flatMap((arg) => ['--runtime-arg', arg])
+}
+
+function creationError(id: string, text: string): SwarmError {
+  const what = `creation of container ${id}`
+  const at = text.indexOf(usernsComplaint)
+  if (at < 0) return runtimeError(what, text)
+  return new SwarmError('UNSUPPORTED', `${what} failed: ${text.slice(at).trim()}`)
 }
 
 function hangs(id: string, ms: number): SwarmError {

@@ -5,6 +5,7 @@ import { whyNoSysctl } from '../../../proto/spec/sysctl.ts'
 import type { ImageConfig } from '../../image/store-index.ts'
 import type { ContainerConfig } from '../executor.ts'
 import type { OciDevice } from './devices.ts'
+import type { IdMapping } from './id-mapping.ts'
 import { type OciMount, ociMounts, type ResolvedMount, standardMounts } from './mounts.ts'
 import { ociResources, type ResolvedTuning } from './oci-resources.ts'
 import { containerHostname, processArgs, processEnv, workdir } from './process-spec.ts'
@@ -34,6 +35,8 @@ export interface OciSpecInput {
   readonly hostSwaps: boolean
   /** Reaper on the host for `init: true`. */
   readonly initPath: string
+  /** Of a user namespace of its own. */
+  readonly userns?: IdMapping
 }
 
 /** `compiled`: base64 of the filter crun made of the same profile before, saves 20 ms. */
@@ -140,11 +143,21 @@ function bindFile(source: string, destination: string, access: 'ro' | 'rw'): Oci
 }
 
 function linuxSection(input: OciSpecInput): object {
-  const { config, seccomp } = input
+  const { config, seccomp, userns } = input
   const isHostNetwork = config.network.kind === 'host'
   const isOpen = isPrivileged(config) || config.security?.systemPathsUnconfined === true
   checkSysctls(config)
-  const kinds = ['mount', 'pid', 'ipc', 'uts', 'cgroup', ...(isHostNetwork ? [] : ['network'])]
+  const own = userns === undefined ? [] : ['user']
+  const kinds = [
+    ...own,
+    'mount',
+    'pid',
+    'ipc',
+    'uts',
+    'cgroup',
+    ...(isHostNetwork ? [] : ['network']),
+  ]
+  const gidMax = userns === undefined ? 2_147_483_647 : userns.size - 1
   const sysctl = {
     // As Docker: binding to low ports and ping need no capability in a network namespace of one's
     // own.
@@ -152,7 +165,7 @@ function linuxSection(input: OciSpecInput): object {
       ? {}
       : {
           'net.ipv4.ip_unprivileged_port_start': '0',
-          'net.ipv4.ping_group_range': '0 2147483647',
+          'net.ipv4.ping_group_range': `0 ${gidMax}`,
         }),
     ...config.sysctls,
   }
@@ -161,6 +174,7 @@ function linuxSection(input: OciSpecInput): object {
   )
   return {
     namespaces: kinds.map((type) => ({ type })),
+    ...usersSection(userns),
     cgroupsPath: input.cgroupsPath,
     ...devicesSection(input),
     maskedPaths: isOpen ? [] : maskedPaths,
@@ -168,6 +182,15 @@ function linuxSection(input: OciSpecInput): object {
     sysctl,
     rootfsPropagation: slave ? 'rslave' : 'rprivate',
     ...(seccomp.kind === 'profile' ? { seccomp: seccomp.profile } : {}),
+  }
+}
+
+function usersSection(userns: IdMapping | undefined): object {
+  if (userns === undefined) return {}
+  const { uid, gid, size } = userns
+  return {
+    uidMappings: [{ containerID: 0, hostID: uid, size }],
+    gidMappings: [{ containerID: 0, hostID: gid, size }],
   }
 }
 

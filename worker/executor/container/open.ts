@@ -18,12 +18,14 @@ import { Assembler } from './assembler.ts'
 import { cgroupVersion, monitorCgroupDirs, monitorsPath } from './cgroups.ts'
 import { ContainerExecutor } from './container-executor.ts'
 import { hostAbilities } from './host-options.ts'
+import type { IdMapping } from './id-mapping.ts'
 import type { LogLimits } from './log-rotation.ts'
 import { OciRuntime } from './oci-runtime.ts'
 import { checkDirs, type ExecutorDirs, hostPaths } from './paths.ts'
 import { prepareRunDir, releaseRunDir, runFolders } from './run-dir.ts'
 import { RunningContainers } from './running-containers.ts'
 import { SeccompCache } from './seccomp-cache.ts'
+import { tryUserns } from './userns-wrapper.ts'
 
 export interface OpenExecutorOptions {
   readonly dirs: ExecutorDirs
@@ -37,6 +39,8 @@ export interface OpenExecutorOptions {
   readonly registryMirrors?: readonly RegistryMirror[]
   /** Of containers that ask for none. Default crun. */
   readonly runtime?: RuntimeName
+  /** Users of the containers made from now on; default: those of the host. */
+  readonly remap?: IdMapping | undefined
   /** Its program, absolute; default: where the host has it. */
   readonly runtimePath?: string
   /** A creation that takes longer is ended; default 60,000. */
@@ -107,6 +111,8 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     const volumes = new VolumeStore({ dir: hostPaths(dirs).volumesDir, helper, clock, random })
     await volumes.open()
     const runtime = ociRuntime(options, helper)
+    // Before containers are adopted: a refusal leaves everything as it is.
+    if (options.remap !== undefined) await tryUserns(helper, options.remap, dirs.stateDir)
     const executor = await compose(options, { images, volumes, helper, runtime })
     await executor.open()
     const streams = new RunningContainers({
@@ -168,6 +174,7 @@ async function compose(
   return new ContainerExecutor({
     ...options,
     bootId: await bootId(),
+    remap: options.remap,
     images,
     assembler,
     seccomp,

@@ -21,6 +21,8 @@ export interface HostPaths {
   readonly runtimeDir: string
   readonly seccompDir: string
   readonly wrapperPath: string
+  /** Of containers with a user namespace. */
+  readonly usernsWrapperPath: string
 }
 
 export interface ContainerPaths {
@@ -37,6 +39,8 @@ export interface ContainerPaths {
   readonly bundleDir: string
   readonly rootfsDir: string
   readonly persistDir: string
+  /** Of one with a user namespace: where layers and volumes are mounted with shifted owners. */
+  readonly placeDir: string
   readonly recordPath: string
   /** On tmpfs: files that were given to it. */
   readonly filesDir: string
@@ -57,6 +61,7 @@ export function hostPaths({ stateDir, runDir }: ExecutorDirs): HostPaths {
     seccompDir: `${runDir}/seccomp`,
     // Not in runDir: /run is often mounted noexec.
     wrapperPath: `${stateDir}/libexec/oci-wrapper`,
+    usernsWrapperPath: `${stateDir}/libexec/oci-wrapper-userns`,
   }
 }
 
@@ -74,6 +79,7 @@ export function containerPaths(dirs: ExecutorDirs, id: string): ContainerPaths {
     bundleDir,
     rootfsDir: `${bundleDir}/rootfs`,
     persistDir: `${bundleDir}/persist`,
+    placeDir: `${bundleDir}/place`,
     recordPath: `${bundleDir}/record.json`,
     filesDir: `${bundleDir}/files`,
     exitPath: `${host.exitsDir}/${id}`,

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { ContainerProcess } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import { type CgroupVersion, processesInCgroup } from './cgroups.ts'
+import { type IdMapping, insideId } from './id-mapping.ts'
 import type { AccountFiles } from './users.ts'
 
 /** Of the kernel's interface on every architecture that Node runs on. */
@@ -13,11 +14,16 @@ const processesMax = 10_000
 export async function containerProcesses(
   version: CgroupVersion,
   cgroupPath: string,
-  accounts: AccountFiles,
+  { passwd, mapping }: Pick<AccountFiles, 'passwd'> & { readonly mapping?: IdMapping | undefined },
 ): Promise<readonly ContainerProcess[]> {
   const pids = [...new Set(await processesInCgroup(version, cgroupPath))]
   const bootMs = bootTimeMs(await readFile('/proc/stat', 'utf8'))
-  const users = userNames(accounts.passwd)
+  const users = userNames(passwd)
+  const userName = (number: string): string => {
+    const own =
+      mapping === undefined ? number : `${insideId(mapping.uid, mapping.size, Number(number))}`
+    return users.get(own) ?? own
+  }
   const found = await Promise.all(
     pids.slice(0, processesMax).map(async (pid) => {
       const files = ['stat', 'status', 'cmdline'].map((name) =>
@@ -28,9 +34,7 @@ export async function containerProcesses(
     }),
   )
   return found
-    .flatMap((one) =>
-      one === undefined ? [] : [{ ...one, user: users.get(one.user) ?? one.user }],
-    )
+    .flatMap((one) => (one === undefined ? [] : [{ ...one, user: userName(one.user) }]))
     .sort((a, b) => a.startedAtMs - b.startedAtMs || a.pid - b.pid)
 }
 

@@ -11,7 +11,10 @@ import type {
   ResolvedImage,
 } from '../executor.ts'
 import type { NetworkAttachment } from '../network-attacher.ts'
+import type { IdMapping } from './id-mapping.ts'
 import type { ProcessIdentity } from './processes.ts'
+import { parseSignal } from './signals.ts'
+import { hasOwnUsers } from './user-namespace.ts'
 
 export interface ContainerRecord {
   readonly format: 1
@@ -20,6 +23,8 @@ export interface ContainerRecord {
   readonly createdAtMs: number
   /** A record of an older daemon has none: crun. */
   readonly runtime?: RuntimeName
+  /** Of its user namespace; absent: it has the host's users. */
+  readonly userns?: IdMapping
   /** Of the kernel that runs it. */
   readonly bootId: string
   /** `creating`: a crash in between leaves nothing worth keeping. */
@@ -37,6 +42,31 @@ export interface ContainerRecord {
   readonly stopGraceMs: number
   /** Names; removed with the container. */
   readonly anonymousVolumes: readonly string[]
+}
+
+const defaultGraceMs = 10_000
+
+/** Of one that is about to be made. Errors: INVALID_ARGUMENT for a stop signal that there is not. */
+export function newRecord(
+  config: ContainerConfig,
+  {
+    remap,
+    ...facts
+  }: Pick<ContainerRecord, 'runtime' | 'createdAtMs' | 'bootId'> & {
+    readonly remap: IdMapping | undefined
+  },
+): ContainerRecord {
+  return {
+    format: 1,
+    config,
+    ...facts,
+    ...(remap !== undefined && hasOwnUsers(config) && { userns: remap }),
+    image: { reference: config.image, id: '', sizeBytes: 0 },
+    phase: 'creating',
+    stopSignal: parseSignal(config.stopSignal || 'SIGTERM'),
+    stopGraceMs: config.stopGraceMs ?? defaultGraceMs,
+    anonymousVolumes: [],
+  }
 }
 
 /** Replaces the file whole. Not synced: its loss means that the host went down, and then the container is gone too. */

@@ -6,11 +6,12 @@ import type {
   ExecOpen,
 } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
-import { type HeldPlace, readInRoot, walkInRoot } from '../../../proto/lib/rooted-files.ts'
+import { RootedError, readInRoot, walkInRoot } from '../../../proto/lib/rooted-files.ts'
 import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import type {
   AttachedContainer,
   AttachedProgram,
+  ContainerPlace,
   ContainerStreams,
   ContainerUsage,
 } from '../../streams/container-streams.ts'
@@ -20,6 +21,7 @@ import type { CgroupVersion } from './cgroups.ts'
 import type { Container } from './container.ts'
 import { startExec } from './exec-program.ts'
 import { execProcess, type OciProcess } from './exec-spec.ts'
+import { hostIds, type IdMapping, insideIds } from './id-mapping.ts'
 import { startPiped } from './piped-program.ts'
 import { containerProcesses } from './process-table.ts'
 import { containerUsage } from './usage.ts'
@@ -74,7 +76,10 @@ export class RunningContainers implements ContainerStreams {
   async processes(id: string): Promise<readonly ContainerProcess[]> {
     const container = await this.#options.find(id)
     const accounts = await accountsOf(container)
-    return await containerProcesses(this.#options.cgroups, container.paths.cgroupPath, accounts)
+    return await containerProcesses(this.#options.cgroups, container.paths.cgroupPath, {
+      ...accounts,
+      mapping: container.record.userns,
+    })
   }
 
   async usage(id: string): Promise<ContainerUsage> {
@@ -88,9 +93,11 @@ export class RunningContainers implements ContainerStreams {
     })
   }
 
-  async place(id: string, path: string, followLast: boolean): Promise<HeldPlace> {
+  async place(id: string, path: string, followLast: boolean): Promise<ContainerPlace> {
     const container = await this.#options.find(id)
-    return await walkInRoot(rootOf(container), path, followLast)
+    const place = await walkInRoot(rootOf(container), path, followLast)
+    const { userns } = container.record
+    return userns === undefined ? place : { ...place, owners: ownersOf(userns) }
   }
 
   async forward(id: string, port: number): Promise<AttachedProgram> {
@@ -112,6 +119,18 @@ export class RunningContainers implements ContainerStreams {
   async #user(container: Container, user: string): Promise<ResolvedUser | undefined> {
     if (user === '') return undefined
     return resolveUser(await accountsOf(container), user, container.record.config.groups)
+  }
+}
+
+function ownersOf(mapping: IdMapping): NonNullable<ContainerPlace['owners']> {
+  return {
+    inside: (host) => insideIds(mapping, host),
+    onHost: (inside) => {
+      const owner = hostIds(mapping, inside)
+      if (owner !== undefined) return owner
+      const whose = `user ${inside.uid} and group ${inside.gid}`
+      throw new RootedError('invalid', `the container has no ${whose}: leave owners out`)
+    },
   }
 }
 

@@ -174,3 +174,18 @@ t.test('shares of a processor the kernel would refuse get a longer period', asyn
   t.same(cpuQuota(1_000_000), { quota: 1_000, period: 1_000_000 })
   t.same(cpuQuota(1), { quota: 1_000, period: 1_000_000 })
 })
+
+t.test(
+  'a user namespace is the first, with its numbers and no more groups that may ping',
+  async (t) => {
+    const made = (over: Partial<OciSpecInput>) => JSON.parse(text(anInput(over))).linux
+    const linux = made({ userns: { uid: 200_000, gid: 300_000, size: 65_536 } })
+    t.strictSame(linux.namespaces[0], { type: 'user' })
+    t.strictSame(linux.uidMappings, [{ containerID: 0, hostID: 200_000, size: 65_536 }])
+    t.strictSame(linux.gidMappings, [{ containerID: 0, hostID: 300_000, size: 65_536 }])
+    t.equal(linux.sysctl['net.ipv4.ping_group_range'], '0 65535')
+    const { namespaces, uidMappings, gidMappings, sysctl, ...same } = linux
+    const usual = made({})
+    t.strictSame({ ...usual, ...same }, usual, 'the rest is as without')
+  },
+)
