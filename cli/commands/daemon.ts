@@ -43,6 +43,10 @@ export const command = defineCommand({
       shown: 'crun',
       completes: ['crun', 'runc'],
     }),
+    'userns-remap': text(
+      'User namespaces of containers (off; auto; UID:GID:SIZE: root inside is UID on this host)',
+      { shown: 'off', completes: ['off', 'auto'] },
+    ),
     'cgroup-parent': text('cgroup above those of the containers', { shown: '/tsswarm' }),
     'print-config': bool('Print the settings in force and where each is from, then end'),
     purge: bool('Take containers, network, images, volumes and membership off this host, then end'),
@@ -86,6 +90,7 @@ export const command = defineCommand({
         imageGcLow: flags['image-gc-low'],
         imageGcRevisions: flags['image-gc-revisions'],
         defaultRuntime: flags['default-runtime'],
+        usernsRemap: flags['userns-remap'],
         cgroupParent: flags['cgroup-parent'],
         localSubnet: flags['local-subnet'],
       },

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
 import { suggestion } from '../../proto/lib/suggest.ts'
 import { runtimeNames } from '../../proto/spec/runtime-names.ts'
+import { parseUsernsRemap } from '../../worker/executor/container/id-mapping.ts'
 import { gcLimits } from '../../worker/image/eviction.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { offeredGeneric } from './offered-resources.ts'
@@ -40,6 +41,14 @@ function areLimits(
   } catch (err) {
     const message = err instanceof Error ? err.message : String(err)
     ctx.addIssue({ code: 'custom', path: ['imageGcHigh'], message })
+  }
+}
+
+function isRemap(text: string, ctx: z.RefinementCtx): void {
+  try {
+    parseUsernsRemap(text)
+  } catch (err) {
+    ctx.addIssue(err instanceof Error ? err.message : String(err))
   }
 }
 
@@ -78,6 +87,8 @@ const schema = z
     imageGcRevisions: z.coerce.number().int().min(0).max(100).default(2),
     /** Of containers whose service asks for none. */
     defaultRuntime: z.enum(runtimeNames).default('crun'),
+    /** Users of containers on this host: off (the host's own), auto, or a range as UID:GID:SIZE. */
+    usernsRemap: z.string().superRefine(isRemap).default('off'),
     /** cgroup under which the containers' cgroups are made. */
     cgroupParent: path.default('/tsswarm'),
     /** Subnet of the network that is local to this host; one that is free when left out. */

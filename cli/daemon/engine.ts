@@ -29,6 +29,7 @@ import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-n
 import { NodeConditions } from '../../worker/node-conditions.ts'
 import type { ContainerStreams } from '../../worker/streams/container-streams.ts'
 import type { DaemonConfig } from './config.ts'
+import { remapOf } from './userns-remap.ts'
 
 export interface Engine {
   readonly executor: Executor
@@ -156,6 +157,7 @@ async function startEngine(
     log: log.child({ part: 'executor' }),
     network,
     runtime: config.defaultRuntime,
+    remap: await remapOf(config, log),
     insecureRegistries: config.insecureRegistries,
     registryMirrors: config.registryMirrors.map(parseMirror),
   })

@@ -16,6 +16,7 @@ import {
   checkConnections,
   checkNamespaces,
   checkOverlayMount,
+  checkShiftedLayers,
   checkUserNamespaces,
 } from './check-namespaces.ts'
 import { checkOverlayPort } from './check-ports.ts'
@@ -45,6 +46,7 @@ const advice: readonly Requirement[] = [
   })),
   { name: 'namespaces', check: checkNamespaces },
   { name: 'user namespaces', check: checkUserNamespaces },
+  { name: 'users of containers', check: checkShiftedLayers },
   { name: 'overlay mounts', check: checkOverlayMount },
   { name: 'connection tracking', check: checkConnections },
   { name: 'more controllers', check: checkMoreControllers },

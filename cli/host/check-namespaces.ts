@@ -1,5 +1,11 @@
 // What containers ask of the kernel beside files: namespaces of each kind, overlays that can be written, connections that
 // can be counted. Each is tried in namespaces that end with the try.
+import { ownRange } from '../../worker/executor/container/id-mapping.ts'
+import {
+  trialWords,
+  usernsRemedy,
+  usernsTrial,
+} from '../../worker/executor/container/userns-wrapper.ts'
 import { advised, type CheckResult, failed, passed } from './check-result.ts'
 import type { HostProbes } from './probes.ts'
 
@@ -34,6 +40,22 @@ export async function checkUserNamespaces({ run, read }: HostProbes): Promise<Ch
     name,
     found: max === '0' ? 'switched off' : `the kernel refuses them: ${why}`,
     remedy: 'sysctl -w user.max_user_namespaces=15000, for containers that are to have one',
+    packages: [],
+  })
+}
+
+/** Where the state folder usually is: whether owners can be shifted is up to the file system too. */
+const trialFolder = '/var/lib'
+
+/** Only the setting usernsRemap needs it. */
+export async function checkShiftedLayers({ run }: HostProbes): Promise<CheckResult> {
+  const name = 'users of containers'
+  const { code, stderr } = await run(usernsTrial(ownRange, trialFolder))
+  if (code === 0) return passed(name, 'can be others than those of the host (usernsRemap)')
+  return advised({
+    name,
+    found: `usernsRemap cannot be set: ${trialWords(stderr)}`,
+    remedy: `use a kernel and a file system that can: ${usernsRemedy}`,
     packages: [],
   })
 }

@@ -12,6 +12,7 @@ export function rightsLines({
   const fields: readonly (readonly [string, string])[] = [
     ['Runtime:\t', runtime ?? ''],
     ['Privileged:\t', security?.privileged === true ? 'true' : ''],
+    ['Userns:\t', security?.hostUsers === true ? 'host' : ''],
     ['NoNewPrivileges:\t', noNewPrivileges === true ? 'true' : ''],
     ['Seccomp:\t', seccomp],
     ['AppArmor:\t', security?.appArmor ?? ''],

@@ -26,6 +26,7 @@ const flags: Readonly<Record<string, string>> = {
   'task.container.security.appArmor': 'security-opt',
   'task.container.security.devices': 'device',
   'task.container.security.privileged': 'privileged',
+  'task.container.security.hostUsers': 'userns',
   'task.container.runtime': 'runtime',
   'task.container.sysctls': 'sysctl',
   'task.container.ulimits': 'ulimit',

@@ -7,7 +7,7 @@ import {
   usualSecurity,
 } from '../../proto/spec/security-spec.ts'
 import type { ContainerSpec } from '../../proto/spec/service-spec.ts'
-import { type FlagValues, list, triBool } from '../flags.ts'
+import { choice, type FlagValues, list, triBool } from '../flags.ts'
 import { read } from '../read-flag.ts'
 import { changeKeyed } from './assignments.ts'
 
@@ -18,6 +18,10 @@ export const securityFlags = {
   'security-opt': list(
     'Security options (seccomp=unconfined|FILE, apparmor=PROFILE, systempaths=unconfined, no-new-privileges)',
     { takes: 'opt' },
+  ),
+  userns: choice(
+    'User namespace of the containers (host: users are those of the node; private: as the node has it)',
+    ['host', 'private'],
   ),
 }
 
@@ -59,11 +63,13 @@ function changed(
   devices: { readonly removed: readonly string[]; readonly added: readonly DeviceUse[] },
 ): Partial<Rights> {
   const given = read('security-opt', () => readSecurityOptions(flags['security-opt'], readProfile))
-  const { privileged: was, ...before } = present.security ?? usualSecurity
+  const { privileged: was, hostUsers: had, ...before } = present.security ?? usualSecurity
+  const hostUsers = flags.userns === undefined ? had : flags.userns === 'host'
   const privileged = flags.privileged ?? was
   const security = saidSecurity({
     ...withOptions(before, given),
     ...(privileged === true ? { privileged } : {}),
+    ...(hostUsers === true ? { hostUsers } : {}),
     devices: changeKeyed(before.devices, devices, ({ target }) => target),
   })
   const noNewPrivileges =

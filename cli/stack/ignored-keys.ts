@@ -17,7 +17,6 @@ const ignored: Readonly<Record<string, string>> = {
   pid: 'tasks have a PID namespace of their own',
   privileged: 'use cap_add, or x-privileged where the cluster allows it',
   shm_size: 'mount a tmpfs at /dev/shm instead',
-  userns_mode: 'tasks have no user namespace',
   container_name: 'tasks are named after their service',
   expose: 'services on a network reach each other on every port',
   tmpfs: 'use volumes with type: tmpfs',

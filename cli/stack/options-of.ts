@@ -27,6 +27,7 @@ export function rightsOf(service: Section): Pick<ContainerSpec, 'security' | 'no
   const security = saidSecurity({
     ...withOptions(usualSecurity, given ?? {}),
     ...(isPrivileged(service) ? { privileged: true } : {}),
+    ...(hasHostUsers(service) ? { hostUsers: true } : {}),
     devices: devicesOf(service),
   })
   return {
@@ -43,6 +44,15 @@ export function runtimeOf(service: Section): RuntimeName | undefined {
     service.fault('runtime', `must be one of ${runtimeNames.join(', ')}`)
   }
   return name
+}
+
+/** `userns_mode: host`, which Swarm ignores. */
+function hasHostUsers(service: Section): boolean {
+  const said = service.text('userns_mode') ?? ''
+  if (!['', 'host'].includes(said)) {
+    service.notice('userns_mode', 'has no effect but with "host": else the node says it (usernsRemap)')
+  }
+  return said === 'host'
 }
 
 function isPrivileged(service: Section): boolean {

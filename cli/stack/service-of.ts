@@ -232,6 +232,7 @@ const keys: readonly (readonly [string, string])[] = [
   ['task.container.ulimits', 'ulimits'],
   ['task.container.security.devices', 'x-devices'],
   ['task.container.security.privileged', 'x-privileged'],
+  ['task.container.security.hostUsers', 'userns_mode'],
   ['task.container.security', 'security_opt'],
   ['task.container.hostname', 'hostname'],
   ['task.container.stopSignal', 'stop_signal'],

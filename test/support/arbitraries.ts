@@ -137,6 +137,7 @@ const securityOptions = fc.record(
     appArmor: some,
     systemPathsUnconfined: fc.constant(true as const),
     privileged: fc.constant(true as const),
+    hostUsers: fc.constant(true as const),
     devices: fc.array(fc.record({ source: some, target: some, access: some }, plain), {
       maxLength: 2,
     }),

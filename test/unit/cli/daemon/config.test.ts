@@ -96,6 +96,21 @@ t.test('limits for images fit each other', async (t) => {
   }
 })
 
+t.test("users of containers are the host's unless a range is named", async (t) => {
+  t.equal(loadDaemonConfig({}, {}).usernsRemap, 'off')
+  const env = { TSSWARM_USERNS_REMAP: 'auto' }
+  t.equal(loadDaemonConfig({}, env).usernsRemap, 'auto')
+  t.equal(
+    loadDaemonConfig({ usernsRemap: '200000:300000:65536' }, env).usernsRemap,
+    '200000:300000:65536',
+  )
+  t.throws(() => loadDaemonConfig({ usernsRemap: 'dockremap' }, {}), {
+    code: 'INVALID_ARGUMENT',
+    message:
+      /flag --userns-remap: setting usernsRemap \("dockremap"\): must be off, auto or UID:GID:SIZE/,
+  })
+})
+
 t.test('every flag of the daemon is a setting that a file may name', async (t) => {
   const notSettings = ['config', 'print-config', 'purge', 'keep-volumes']
   const flags = Object.keys(command.flags).filter((name) => !notSettings.includes(name))

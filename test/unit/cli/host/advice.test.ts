@@ -112,6 +112,15 @@ t.test('what the kernel refuses is an error, of user namespaces a warning', asyn
     ['error', 'overlay mounts', 'mount: unknown filesystem type', /modprobe overlay/],
     ['error', 'connection tracking', 'it failed without a word', /nf_conntrack_netlink/],
   ])
+  const shifts = { env: refusal('no user namespace: overlay does not take layers\n') }
+  t.match(await troubles({ commands: shifts }), [
+    [
+      'warning',
+      'users of containers',
+      'usernsRemap cannot be set: no user namespace: overlay does not take layers',
+      /Linux 5\.19/,
+    ],
+  ])
   const files = { '/proc/sys/user/max_user_namespaces': '0\n' }
   t.match(await troubles({ commands: { 'unshare --user': refusal('x') }, files }), [
     ['warning', 'user namespaces', 'switched off'],

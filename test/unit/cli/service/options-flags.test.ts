@@ -74,6 +74,8 @@ t.test('one option is changed, the others stay', async (t) => {
     { source: '/dev/kvm', target: '/dev/fuse', access: 'r' },
   ])
   t.equal(update('--privileged').container.security?.privileged, true)
+  t.strictSame(update('--userns host').container.security, { ...security, hostUsers: true })
+  t.strictSame(update('--userns private').container.security, security)
   t.strictSame(update('--device-read-bps /dev/sda:200').tuning?.ioLimits, [
     { kind: 'read-bps', device: '/dev/sda', rate: 200 },
   ])

@@ -450,6 +450,14 @@ const containerRows: readonly Row[] = [
     ],
   },
   {
+    key: '.Privileges: users of the node (ours)',
+    line: '--userns host',
+    json: [`${spec}Privileges`, { UsernsMode: 'host' }],
+    pretty: /^ Userns:\thost$/m,
+    container: { security: { hostUsers: true } },
+    refused: [['--userns mine', /must be one of host, private/]],
+  },
+  {
     key: '.Privileges: devices (ours)',
     line: '--device /dev/fuse --device /dev/sda:/dev/disk:r',
     json: [

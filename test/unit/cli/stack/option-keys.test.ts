@@ -49,6 +49,12 @@ t.test('a runtime is one that there is', async (t) => {
   t.match(faultsOf('runtime: nvidia'), /f\.yml:4:.*must be one of crun, runc/)
 })
 
+t.test('userns_mode is followed where it says host', async (t) => {
+  t.strictSame(taskOf('userns_mode: host').container.security, { devices: [], hostUsers: true })
+  t.notOk('security' in taskOf('userns_mode: private').container)
+  t.notOk('security' in taskOf('userns_mode: ""').container)
+})
+
 t.test('privileged and devices have no effect, as under Swarm, but under x- keys', async (t) => {
   t.notOk('security' in taskOf('privileged: true', 'devices: ["/dev/fuse"]').container)
   t.strictSame(taskOf('x-privileged: true').container.security, { devices: [], privileged: true })

@@ -108,6 +108,14 @@ t.test('one driver came later than the others', async (t) => {
   ])
 })
 
+t.test('users of the node came later than other rights', async (t) => {
+  const spec = specWith(container({ security: { hostUsers: true } }))
+  t.match(featuresOfTask(spec.task), [
+    { words: 'security options', level: 6 },
+    { words: 'users of the node (--userns host)', level: 8 },
+  ])
+})
+
 t.test('what managers alone go by is nothing that a node needs', async (t) => {
   const spec = specWith({ dependsOn: [{ service: 'db' }] })
   t.strictSame(featuresOfTask(spec.task), [])
