@@ -50,7 +50,10 @@ export function runtimeOf(service: Section): RuntimeName | undefined {
 function hasHostUsers(service: Section): boolean {
   const said = service.text('userns_mode') ?? ''
   if (!['', 'host'].includes(said)) {
-    service.notice('userns_mode', 'has no effect but with "host": else the node says it (usernsRemap)')
+    service.notice(
+      'userns_mode',
+      'has no effect but with "host": else the node says it (usernsRemap)',
+    )
   }
   return said === 'host'
 }
