@@ -76,7 +76,7 @@ const table = [
     of: 'cli/daemon',
     may: ['cli/daemon', 'cli/host', 'manager', 'worker', 'proto', 'node:', grpc, 'yaml', 'zod'],
   },
-  // The check of nftables asks of the kernel what the data plane will: the same script.
+  // The checks of nftables and of shifted mounts ask of the kernel what the daemon will: the same scripts.
   {
     of: 'cli/host',
     may: [
@@ -85,6 +85,7 @@ const table = [
       'node:',
       'worker/network/nft-script.ts',
       'worker/network/host-firewall.ts',
+      'worker/executor/container/shifted-mounts.ts',
     ],
   },
   { of: 'cli/lab', may: ['cli/lab', 'cli/*', 'proto', 'node:', 'zod'] },

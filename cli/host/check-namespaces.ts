@@ -1,11 +1,10 @@
 // What containers ask of the kernel beside files: namespaces of each kind, overlays that can be written, connections that
 // can be counted. Each is tried in namespaces that end with the try.
-import { ownRange } from '../../worker/executor/container/id-mapping.ts'
 import {
   trialWords,
   usernsRemedy,
   usernsTrial,
-} from '../../worker/executor/container/userns-wrapper.ts'
+} from '../../worker/executor/container/shifted-mounts.ts'
 import { advised, type CheckResult, failed, passed } from './check-result.ts'
 import type { HostProbes } from './probes.ts'
 
@@ -50,7 +49,7 @@ const trialFolder = '/var/lib'
 /** Only the setting usernsRemap needs it. */
 export async function checkShiftedLayers({ run }: HostProbes): Promise<CheckResult> {
   const name = 'users of containers'
-  const { code, stderr } = await run(usernsTrial(ownRange, trialFolder))
+  const { code, stderr } = await run(usernsTrial(trialFolder))
   if (code === 0) return passed(name, 'can be others than those of the host (usernsRemap)')
   return advised({
     name,

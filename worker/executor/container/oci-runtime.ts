@@ -12,8 +12,9 @@ import type { CgroupVersion } from './cgroups.ts'
 import { endCreation, rootfsVariable } from './creation-processes.ts'
 import { runtimeError } from './oci-errors.ts'
 import type { ContainerPaths, HostPaths } from './paths.ts'
+import { usernsComplaint } from './shifted-mounts.ts'
 import type { UsernsCreation } from './user-namespace.ts'
-import { usernsComplaint, usernsVariables, writeUsernsWrapper } from './userns-wrapper.ts'
+import { usernsVariables, writeUsernsWrapper } from './userns-wrapper.ts'
 
 export interface OciRuntimeOptions {
   /** Absolute paths of those that the host has. */
