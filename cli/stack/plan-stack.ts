@@ -3,6 +3,7 @@
 import { namespaceLabel } from '../../proto/objects/stack.ts'
 import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
 import type { PayloadKind } from '../../proto/spec/payload-spec.ts'
+import type { ServiceKind } from '../../proto/spec/service-mode.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { type Difference, differences } from './differences.ts'
 import { faultsError, type Notice } from './node.ts'
@@ -32,7 +33,7 @@ export interface ReadPayload extends StackPayload {
 export type PlanKind = 'network' | PayloadKind | 'service'
 
 /** What becomes of the tasks of a service that changes. */
-export type TaskEffect = 'replaced' | 'moved where they no longer fit' | 'kept'
+export type TaskEffect = 'replaced' | 'moved where they no longer fit' | 'run again' | 'kept'
 
 export type Step =
   | {
@@ -166,7 +167,7 @@ function serviceStep(stack: StackSpec, spec: ServiceSpec, state: SwarmState): St
     name,
     id: found.id,
     changes,
-    tasks: effectOf(changes),
+    tasks: effectOf(changes, spec.mode.kind),
   }
 }
 
@@ -202,10 +203,14 @@ export function wantedSpec(spec: ServiceSpec, live: ServiceSpec): ServiceSpec {
   return { ...spec, name: live.name, task: { ...spec.task, forceUpdate: live.task.forceUpdate } }
 }
 
-/** Source: swarm-semantics 7.1: what makes a task dirty. */
-function effectOf(changes: readonly Difference[]): TaskEffect {
-  const dirty = changes.filter(({ field }) => field.startsWith('task.') || field === 'endpointMode')
-  if (dirty.length === 0) return 'kept'
+/**
+ * Source: swarm-semantics 7.1: what makes a task dirty; the endpoint mode changes beside running tasks. A job runs again whatever changes, and
+ * a cron service waits for its schedule.
+ */
+function effectOf(changes: readonly Difference[], mode: ServiceKind): TaskEffect {
+  if (mode === 'replicated-job' || mode === 'global-job') return 'run again'
+  const dirty = changes.filter(({ field }) => field.startsWith('task.'))
+  if (dirty.length === 0 || mode === 'cron') return 'kept'
   const isPlacement = dirty.every(({ field }) => field.startsWith('task.placement'))
   return isPlacement ? 'moved where they no longer fit' : 'replaced'
 }

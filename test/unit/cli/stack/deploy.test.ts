@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { Step } from '../../../../cli/stack/plan-stack.ts'
+import type { Service } from '../../../../proto/objects/index.ts'
 import { startTestDaemon, type TestDaemon } from '../../../support/daemon-server.ts'
 
 async function aDaemon(t: Test): Promise<TestDaemon> {
@@ -424,6 +425,67 @@ t.test('--wait ends with 124 when the time is over', async (t) => {
     stdout: /service z_b:\n.*converged/s,
   })
 })
+
+/** What changes of a service, and what then becomes of its tasks. */
+const effects: readonly (readonly [string, object, object, string])[] = [
+  ['the task', { image: 'i:1' }, { image: 'i:2' }, 'replaced'],
+  ['replicas', { deploy: { replicas: 0 } }, { deploy: { replicas: 1 } }, 'kept'],
+  ['the endpoint mode', {}, { deploy: { endpoint_mode: 'dnsrr' } }, 'kept'],
+  [
+    'the place',
+    {},
+    { deploy: { placement: { constraints: ['node.role==manager'] } } },
+    'moved where they no longer fit',
+  ],
+  [
+    'a label of a job',
+    { deploy: { mode: 'replicated-job' } },
+    { deploy: { mode: 'replicated-job', labels: { a: 'b' } } },
+    'run again',
+  ],
+  [
+    'the image of a cron service',
+    { 'x-schedule': { cron: '@daily' } },
+    { 'x-schedule': { cron: '@daily' }, image: 'i:2' },
+    'kept',
+  ],
+]
+
+t.test('the plan says what becomes of the tasks, and that is what becomes of them', async (t) => {
+  const daemon = await aDaemon(t)
+  const folder = aFolder(t)
+  for (const [at, [what, first, then, effect]] of effects.entries()) {
+    const stack = `s${at}`
+    const deploy = async (service: object): Promise<void> => {
+      const services = { a: { image: 'i:1', ...service } }
+      const file = write(folder, 'f.yml', JSON.stringify({ version: '3.13', services }))
+      await ok(daemon, 'stack', 'deploy', '-c', file, stack)
+    }
+    await deploy(first)
+    const before = serviceNow(daemon, `${stack}_a`)
+    const file = write(
+      folder,
+      'g.yml',
+      JSON.stringify({ version: '3.13', services: { a: { image: 'i:1', ...then } } }),
+    )
+    const [step] = (await planned(daemon, file, stack)).filter(({ kind }) => kind === 'service')
+    t.equal(step?.action === 'change' ? step.tasks : step?.action, effect, what)
+    await deploy(then)
+    const after = serviceNow(daemon, `${stack}_a`)
+    const isOther = before?.specHash !== after?.specHash
+    const runs = (after?.jobStatus?.iteration ?? 0) - (before?.jobStatus?.iteration ?? 0)
+    t.equal(runs, effect === 'run again' ? 1 : 0, `${what}: runs`)
+    if (effect !== 'run again' && after?.cronStatus === undefined) {
+      t.equal(isOther, effect !== 'kept', `${what}: another task spec`)
+    }
+  }
+})
+
+function serviceNow(daemon: TestDaemon, name: string): Service | undefined {
+  return daemon.world.store.view((tx) =>
+    [...tx.all('services')].find(({ spec }) => spec.name === name),
+  )
+}
 
 /** A project of random services; a word of it changes what is asked. */
 const aService = fc.record(
