@@ -12,17 +12,12 @@ import {
   type Outcome,
   outcomeOf,
   ProgressDisplay,
+  type ProgressLine,
   progressLines,
   stuckText,
   verifiedLines,
 } from './render/progress.ts'
-import { failureOf, isOnProbation } from './update-course.ts'
-
-/**
- * All tasks must have been running for this long. Swarm waits five seconds; a container that dies right after its start
- * shows within one, and later failures are the restart policy's business.
- */
-export const stableMs = 1_000
+import { causeOf, failureOf, isOnProbation, provingMs, stableMs } from './update-course.ts'
 
 export interface ConvergeOptions {
   /** As the user named the service, for messages. */
@@ -114,6 +109,8 @@ class StabilityWaiter {
   async run(updates: AsyncIterable<WatchServiceResponse>, signal: AbortSignal): Promise<void> {
     const iterator = updates[Symbol.asyncIterator]()
     let stableSinceMs: number | undefined
+    let forMs = stableMs
+    let cause = ''
     let outcome: Outcome = 'moving'
     let convergence: Convergence = {
       waiting: { kind: 'running' },
@@ -124,7 +121,8 @@ class StabilityWaiter {
     let next = iterator.next()
     try {
       while (true) {
-        const found = await this.#nextOrStable(next, stableSinceMs, signal)
+        const untilMs = stableSinceMs === undefined ? undefined : stableSinceMs + forMs
+        const found = await this.#nextOrStable(next, untilMs, signal)
         if (found === 'stable') {
           if (outcome === 'stuck') throw stuck(this.#options.name, convergence)
           this.#show([
@@ -136,7 +134,8 @@ class StabilityWaiter {
         if (found === 'aborted' || found.done === true) return
         if (found.value.removed) throw removedMeanwhile(this.#options.name)
         const { name, isRollback = false } = this.#options
-        const failure = failureOf(found.value, { name, isRollback })
+        cause = causeOf(found.value) || cause
+        const failure = failureOf(found.value, { name, isRollback, cause })
         if (failure !== undefined) throw failure
         convergence = convergenceOf(found.value)
         const before: Outcome = outcome
@@ -144,10 +143,11 @@ class StabilityWaiter {
         if (outcome === 'moving') stableSinceMs = undefined
         else if (outcome !== before) stableSinceMs = this.#clock.monotonicMs()
         const lines = progressLines(convergence)
+        forMs = outcome === 'there' ? provingMs(found.value, isRollback) : stableMs
         // What has ended well stays so.
         const isOver = outcome === 'there' && convergence.waiting.kind !== 'running'
         if (isOver) stableSinceMs = Number.NEGATIVE_INFINITY
-        this.#show(outcome === 'there' && !isOver ? [...lines, verifying] : lines)
+        this.#show(outcome === 'there' && !isOver ? [...lines, verifying(forMs)] : lines)
         next = iterator.next()
       }
     } finally {
@@ -158,16 +158,14 @@ class StabilityWaiter {
   /** The next update, unless the service stays as it is for long enough. */
   async #nextOrStable<T>(
     next: Promise<T>,
-    stableSinceMs: number | undefined,
+    untilMs: number | undefined,
     signal: AbortSignal,
   ): Promise<T | 'stable' | 'aborted'> {
     const race = new AbortController()
     const aborted = (): void => race.abort()
     signal.addEventListener('abort', aborted, { once: true })
     const leftMs =
-      stableSinceMs === undefined
-        ? 2_147_483_647
-        : Math.max(stableMs - (this.#clock.monotonicMs() - stableSinceMs), 0)
+      untilMs === undefined ? 2_147_483_647 : Math.max(untilMs - this.#clock.monotonicMs(), 0)
     const timer = wait(this.#clock, leftMs, race.signal).then((): 'stable' | 'aborted' =>
       signal.aborted ? 'aborted' : 'stable',
     )
@@ -180,9 +178,10 @@ class StabilityWaiter {
   }
 }
 
-const verifying = {
-  key: 'verify',
-  text: `verify: Waiting ${stableMs / 1_000} second to verify that tasks are stable...`,
+function verifying(forMs: number): ProgressLine {
+  const seconds = Math.ceil(forMs / 1_000)
+  const text = `Waiting ${seconds} second${seconds === 1 ? '' : 's'} to verify that tasks are stable...`
+  return { key: 'verify', text: `verify: ${text}` }
 }
 
 function stuck(name: string, convergence: Convergence): SwarmError {

@@ -20,6 +20,8 @@ export const command = defineCommand({
   description:
     'What no flag names stays as it is. Tasks whose specification changed are replaced as --update-parallelism, --update-order and the ' +
     'like say: one at a time, the old one stopped first. A task that ends soon after its start pauses the update, or as --update-failure-action says.\n' +
+    'Waits, unless --detach is given, until all tasks have been running for --update-monitor (a second where nothing is replaced or failures are not ' +
+    'looked at); ends with exit code 1 and why when the update pauses or goes back.\n' +
     'Without --with-registry-auth it keeps the credentials for the registry of its image; with --rollback those of the spec before come back.',
   args: { usage: 'SERVICE', min: 1, max: 1, completes: 'services' },
   flags: updateFlags,

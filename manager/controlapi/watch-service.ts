@@ -93,7 +93,7 @@ function stateOf(tx: ReadTx, id: ServiceId): WatchServiceResponse {
   const givenUp = givenUpTasks(view)
   return {
     service: service === undefined ? undefined : progressView(tx, service, view, isOutdated),
-    tasks: shownTasks(tasks, givenUp).map((task) => taskView(tx, task, false)),
+    tasks: shownTasks(tasks, givenUp, service).map((task) => taskView(tx, task, false)),
     removed: service === undefined,
     currentRunningTasks: current.length,
     givenUpSlots: givenUpPlaces(givenUp).filter((place) => typeof place === 'number'),
@@ -134,13 +134,24 @@ function givenUpTasks(view: ServiceView): readonly Task[] {
 }
 
 /** A watcher of very many tasks gets the sum and some of those that are of interest. */
-function shownTasks(tasks: readonly Task[], givenUp: readonly Task[]): readonly Task[] {
+function shownTasks(
+  tasks: readonly Task[],
+  givenUp: readonly Task[],
+  service: Service | undefined,
+): readonly Task[] {
   if (tasks.length <= tasksMax) return tasks
-  const waiting: Task[] = givenUp.slice(0, sampleMax)
+  const waiting: Task[] = [...blamedTask(tasks, service), ...givenUp.slice(0, sampleMax)]
   const most = waiting.length + sampleMax
   for (const task of tasks) {
     if (isActive(task) && !isRunning(task)) waiting.push(task)
     if (waiting.length === most) break
   }
   return waiting
+}
+
+/** The one for which an update paused or goes back: its status ends with its id. */
+function blamedTask(tasks: readonly Task[], service: Service | undefined): readonly Task[] {
+  const message = service?.updateStatus?.message ?? ''
+  const found = tasks.find(({ id }) => message.endsWith(` ${id}`))
+  return found === undefined ? [] : [found]
 }

@@ -60,7 +60,8 @@ t.test('five nodes are ready, three of them managers, one the leader', async (t)
 })
 
 t.test('a service is created, scaled, updated and removed', async (t) => {
-  await lab.cli('m1', 'service', 'create', '--name', 'web', '--replicas', '3', 'lab/hello')
+  const web = ['--name', 'web', '--replicas', '3', '--update-monitor', '1s']
+  await lab.cli('m1', 'service', 'create', ...web, 'lab/hello')
   t.equal((await lab.untilRunning('m2', 'web', 3)).length, 3)
   t.equal(await lab.cli('m3', 'service', 'ls', '--format', '{{.Name}} {{.Replicas}}'), 'web 3/3')
   await lab.cli('m2', 'service', 'scale', 'web=10')
@@ -141,7 +142,14 @@ t.test('an update that fails goes back by itself, and one that is good by comman
   const image = '{{.Spec.TaskTemplate.ContainerSpec.Env}} {{.UpdateStatus.State}}'
   const state = () => lab.cli('m2', 'service', 'inspect', '-f', image, 'rolls')
   const flags = ['--quiet', '--name', 'rolls', '--replicas', '2', '--env', 'V=1']
-  const policy = ['--update-failure-action', 'rollback', '--update-monitor', '2s']
+  const policy = [
+    '--update-failure-action',
+    'rollback',
+    '--update-monitor',
+    '2s',
+    '--rollback-monitor',
+    '1s',
+  ]
   await lab.cli('m2', 'service', 'create', ...flags, ...policy, 'lab/hello')
   const update = (...args: readonly string[]) => lab.try('m2', 'service', 'update', '-q', ...args)
   const bad = await update('--entrypoint', 'false', '--update-order', 'start-first', 'rolls')

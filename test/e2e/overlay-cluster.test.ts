@@ -293,7 +293,7 @@ t.test('what was connected outlived daemons and leaders, and is taken off again'
   t.match(again, /hello from/, 'its address is given again')
   const used = await lab.try('m1', 'network', 'rm', 'guests')
   t.match(used, { code: 1, stderr: /in use by task \w+\.1, which was connected to it/ })
-  await lab.cli('m1', 'service', 'update', '--quiet', '--force', 'stranger')
+  await lab.cli('m1', 'service', 'update', '-q', '--update-monitor', '1s', '--force', 'stranger')
   const on = await lab.cli('m1', 'network', 'inspect', '-f', '{{json .Containers}}', 'guests')
   t.match(on, /"Name":"probe\.1\./)
   t.notMatch(on, /"Name":"stranger\.1\./, 'a replacement is on the networks of its service')

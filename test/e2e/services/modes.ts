@@ -49,7 +49,7 @@ async function global(t: Test, lab: TestLab): Promise<void> {
   await lab.cli('m1', 'node', 'update', '--availability', 'active', 'w1')
   await lab.untilRunning('m1', name, 3)
   const before = (await lab.running('m1', name)).map(({ id }) => id)
-  await lab.cli('m1', 'service', 'update', '--env-add', 'NEW=1', name)
+  await lab.cli('m1', 'service', 'update', '--update-monitor', '1s', '--env-add', 'NEW=1', name)
   const after = (await lab.running('m1', name)).map(({ id }) => id)
   t.equal(after.length, 3)
   t.notOk(

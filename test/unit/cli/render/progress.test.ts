@@ -1,12 +1,13 @@
 // Progress of convergence: what is drawn, and when it counts as converged.
 import t from 'tap'
-import { stableMs, waitForConvergence } from '../../../../cli/converge.ts'
+import { waitForConvergence } from '../../../../cli/converge.ts'
 import {
   convergenceOf,
   outcomeOf,
   ProgressDisplay,
   progressLines,
 } from '../../../../cli/render/progress.ts'
+import { stableMs } from '../../../../cli/update-course.ts'
 import { SwarmError } from '../../../../proto/errors.ts'
 import type { WatchServiceResponse } from '../../../../proto/gen/tsswarm/v1/control.ts'
 import { BoundedQueue } from '../../../../proto/lib/queue.ts'
@@ -222,20 +223,30 @@ t.test('a service whose tasks will not be tried again is an error with the reaso
   await rejects
 })
 
-function updating(state: string, message = '', failureAction = 'pause'): WatchServiceResponse {
-  const answer = update(1, [running])
+function updating(
+  state: string,
+  message = '',
+  failureAction = 'pause',
+  tasks: readonly TaskViewFacts[] = [running],
+): WatchServiceResponse {
+  const answer = update(1, tasks)
   const service = answer.service?.service
   const updateStatus = { state, startedAtMs: 1, completedAtMs: 0, message, slots: 1 }
-  const policy = {
+  const said = {
     ...{ parallelism: 1, delayMs: 0, monitorMs: 5_000, maxFailureRatio: 0, order: 'stop-first' },
     failureAction,
   }
+  const policy = failureAction === '' ? undefined : said
   const { spec } = service ?? {}
   return {
     ...answer,
     service: answer.service && {
       ...answer.service,
-      service: service && { ...service, updateStatus, spec: spec && { ...spec, update: policy } },
+      service: service && {
+        ...service,
+        updateStatus,
+        spec: spec && { ...spec, update: policy, rollback: policy },
+      },
     },
   }
 }
@@ -257,14 +268,81 @@ t.test(
     await watched.clock.advance(60_000)
     t.notOk(watched.isDone(), 'and just is')
     watched.updates.offer(updating('rollback_completed', 'rollback completed', 'rollback'))
-    await t.rejects(watched.result, { message: /^service web was rolled back\./ })
+    await t.rejects(watched.result, { message: /^service web was rolled back: why\. See/ })
     const asked = waiting({ quiet: true, isRollback: true })
     asked.updates.offer(updating('rollback_completed', 'rollback completed'))
     await settle()
-    await asked.clock.advance(stableMs)
+    await asked.clock.advance(1)
     await asked.result
   },
 )
+
+/** The state of an update and its failure action (none: the spec is silent), and for how long all tasks must have run until it is good. */
+const proofs: readonly (readonly [string, string, boolean, number])[] = [
+  ['updating', '', false, 5_000],
+  ['updating', 'pause', false, 5_000],
+  ['updating', 'continue', false, stableMs],
+  ['rollback_started', '', true, 5_000],
+  ['rollback_started', 'pause', true, 5_000],
+  ['rollback_started', 'continue', true, stableMs],
+]
+
+// Source: swarm-semantics 5.2, converge wait: all have been running for the monitor time.
+t.test('as long as a failure would pause the update it is waited for', async (t) => {
+  for (const [state, action, isRollback, ms] of proofs) {
+    const w = waiting({ isRollback })
+    w.updates.offer(updating(state, '', action))
+    await settle()
+    await w.clock.advance(ms - 1)
+    t.notOk(w.isDone(), `${state}, ${action}`)
+    await w.clock.advance(1)
+    await w.result
+    t.match(w.stdout.text, new RegExp(`Waiting ${ms / 1_000} seconds? to verify`))
+  }
+  const sooner = waiting({ quiet: true })
+  sooner.updates.offer(updating('updating'))
+  await settle()
+  await sooner.clock.advance(1_500)
+  t.notOk(sooner.isDone())
+  sooner.updates.offer(updating('completed', 'update completed'))
+  await settle()
+  await sooner.clock.advance(1)
+  await sooner.result
+  t.pass('what the cluster calls completed is so')
+  const late = waiting({ quiet: true })
+  late.updates.offer(updating('updating'))
+  await settle()
+  await late.clock.advance(4_000)
+  late.updates.offer(updating('paused', 'update paused'))
+  await t.rejects(late.result, { message: /^service web: update paused\. See/ })
+})
+
+t.test('why an update paused or went back is told in the words of the task to blame', async (t) => {
+  const failed: TaskViewFacts = {
+    ...{ id: 'task-7', slot: 2, node: 'n', state: TaskState.FAILED },
+    ...{ desiredState: TaskState.SHUTDOWN, err: 'port 8100/tcp is in use by process 7' },
+  }
+  const why = 'due to failure or early termination of task task-7'
+  for (const state of ['paused', 'rollback_paused']) {
+    const w = waiting({ quiet: true })
+    w.updates.offer(updating(state, `update paused ${why}`, 'pause', [running, failed]))
+    await t.rejects(w.result, {
+      message: /of task task-7: web\.2: port 8100\/tcp is in use by process 7\. See `tsswarm/,
+    })
+  }
+  const silent = waiting({ quiet: true })
+  const ended = { ...failed, err: '', state: TaskState.COMPLETE }
+  silent.updates.offer(updating('paused', `update paused ${why}`, 'pause', [running, ended]))
+  await t.rejects(silent.result, { message: /task-7: web\.2: the task is complete\. See/ })
+  const back = waiting({ quiet: true })
+  const message = `update rolled back ${why}`
+  back.updates.offer(updating('rollback_started', message, 'rollback', [running, failed]))
+  await settle()
+  back.updates.offer(updating('rollback_completed', 'rollback completed', 'rollback'))
+  await t.rejects(back.result, {
+    message: /^service web was rolled back: update rolled back .*: web\.2: port 8100.*\. See/,
+  })
+})
 
 t.test('Ctrl-C ends the waiting, not the work', async (t) => {
   const w = waiting()

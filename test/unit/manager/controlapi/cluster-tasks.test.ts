@@ -277,6 +277,18 @@ t.test('a watch of very many tasks gets the sum and some that do not run', async
   t.equal(currentRunningTasks, 1_000)
   t.equal(tasks.length, 50)
   t.ok(tasks.every((view) => view.task?.state === TaskState.PENDING))
+  const blamed = id('t7x')
+  await w.store.update((tx) => {
+    const now = tx.get('services', service.id)
+    const message = `update paused due to failure or early termination of task ${blamed}`
+    const status = { state: 'paused' as const, startedAtMs: 1, completedAtMs: 0, message, slots: 1 }
+    if (now !== undefined) tx.update('services', { ...now, updateStatus: status })
+  })
+  const paused = await next(watch(w, 'many', w.signal))
+  t.ok(
+    paused.tasks.some(({ task }) => task?.id === blamed),
+    'the one that its update blames',
+  )
 })
 
 t.test('a watch ends when its caller leaves, and refuses what is not there', async (t) => {
