@@ -1,4 +1,5 @@
 // From a task and its spec to what the executor is asked to make. Names and labels are those Swarm's users know.
+import { SwarmError } from '../proto/errors.ts'
 import { expandTemplate, type TemplateContext } from '../proto/go-template/task-template.ts'
 import { type AssignedTask, genericEnv, type NodeId } from '../proto/objects/index.ts'
 import { saysNothing } from '../proto/spec/dns-spec.ts'
@@ -105,8 +106,19 @@ function hostnameOf(
   network: ContainerNetwork,
   { expand, host }: { readonly expand: Expand; readonly host: HostFacts },
 ): Pick<ContainerConfig, 'hostname'> {
-  if (hostname !== '') return { hostname: expand(hostname, 'hostname') }
+  if (hostname !== '') return { hostname: checkedHostname(expand(hostname, 'hostname')) }
   return network.kind === 'host' ? { hostname: host.hostname } : {}
+}
+
+/** The kernel takes 64 characters; names of the DNS have at most 63 between dots. */
+const hostnameCharactersMax = 64
+
+function checkedHostname(name: string): string {
+  if (name.length <= hostnameCharactersMax) return name
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `hostname: "${name}" has ${name.length} characters, and at most ${hostnameCharactersMax} are possible: shorten its template`,
+  )
 }
 
 /** The host ports of a spec as the executor's networks want them. */

@@ -1,7 +1,7 @@
 // What a user writes of how to tell whether a container serves. What is left out is as the image says, and then Docker's
 // default. Not for what follows from both (worker/health/health-policy.ts).
 import { z } from 'zod'
-import { durationMs, text } from './text.ts'
+import { argument, durationMs, text } from './text.ts'
 
 const port = z.number().int().min(1).max(65535)
 /** The largest that a Docker API takes as an int of every client. */
@@ -24,7 +24,7 @@ export const healthcheckSpec = z
      * Empty: the image's. `NONE`: no check. `CMD` and a command, `CMD-SHELL` and a line for the image's shell. Source: Docker's API.
      */
     test: z
-      .array(text)
+      .array(argument)
       .max(1024)
       .readonly()
       .default([])

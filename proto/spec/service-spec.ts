@@ -12,7 +12,7 @@ import { payloadUse } from './payload-spec.ts'
 import { runtimeNames } from './runtime-names.ts'
 import { securitySpec } from './security-spec.ts'
 import { replicasMax, serviceMode } from './service-mode.ts'
-import { durationMs, labels, serviceName, text } from './text.ts'
+import { argument, durationMs, labels, serviceName, text } from './text.ts'
 import { tuningSpec } from './tuning-spec.ts'
 
 export const portSpec = z
@@ -51,9 +51,12 @@ export const containerSpec = z
   .object({
     image: text.min(1, 'must name an image'),
     labels,
-    command: z.array(text).max(1024).readonly().default([]),
-    args: z.array(text).max(1024).readonly().default([]),
-    hostname: text.max(63).default(''),
+    command: z.array(argument).max(1024).readonly().default([]),
+    args: z.array(argument).max(1024).readonly().default([]),
+    /** A template may be longer than what comes of it. */
+    hostname: text
+      .refine((name) => name.length <= 63 || name.includes('{{'), 'must be at most 63 characters')
+      .default(''),
     env: z
       .array(
         z

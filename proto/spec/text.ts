@@ -20,5 +20,11 @@ export const text = z
   .max(4096)
   .regex(/^[^\0]*$/, 'must not hold a NUL character')
 
+/** An argument of a program: a script can stand there, and the kernel takes 128 KiB of one. */
+export const argument = z
+  .string()
+  .max(131_071)
+  .regex(/^[^\0]*$/, 'must not hold a NUL character')
+
 /** Milliseconds, up to about 31 years. */
 export const durationMs = z.number().int().min(0).max(1e12)

@@ -118,6 +118,22 @@ t.test('an unknown placeholder is refused with its place and what there is', asy
   })
 })
 
+t.test('a hostname of a template is as long as what comes of it, and no longer', async (t) => {
+  const hostname = (text: string): string | undefined => {
+    const spec = taskSpec.parse({ container: { image: 'x', hostname: text } })
+    return containerConfig(task, spec, host).hostname
+  }
+  const long = '{{.Service.Name}}-{{.Task.Slot}}-{{.Node.Hostname}}.{{.Node.Platform.OS}}.example'
+  t.ok(long.length > 63)
+  t.equal(hostname(long), 'web-3-w1.linux.example')
+  const letters = 'x'.repeat(62)
+  t.equal(hostname(`${letters}{{.Node.Hostname}}`), `${letters}w1`)
+  t.throws(() => hostname(`${letters}{{.Service.Name}}`), {
+    code: 'INVALID_ARGUMENT',
+    message: /^hostname: "x+web" has 65 characters, and at most 64 are possible/,
+  })
+})
+
 t.test(
   'swarm-semantics 5.3: what a task holds of generic resources is in its environment',
   async (t) => {

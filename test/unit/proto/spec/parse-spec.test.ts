@@ -24,6 +24,18 @@ t.test('a valid spec passes with defaults filled in', async (t) => {
   t.same(parseServiceSpec(serviceSpecToProto(valid)), valid)
 })
 
+t.test('a script may stand as an argument, and a hostname be a long template', async (t) => {
+  const inContainer = (part: object): string =>
+    refusal({ ...valid, task: { ...valid.task, container: { ...valid.task.container, ...part } } })
+  const script = `echo ${'x'.repeat(100_000)}`
+  t.equal(inContainer({ command: ['sh', '-c', script] }), 'accepted')
+  t.equal(inContainer({ args: [script] }), 'accepted')
+  t.equal(inContainer({ healthcheck: { test: ['CMD-SHELL', script] } }), 'accepted')
+  t.match(inContainer({ args: ['x'.repeat(131_072)] }), /args\[0\] .*at most 131071/)
+  t.equal(inContainer({ hostname: `{{.Node.Hostname}}${'x'.repeat(60)}` }), 'accepted')
+  t.match(inContainer({ hostname: 'x'.repeat(64) }), /hostname .*must be at most 63 characters/)
+})
+
 t.test('each refusal names object, field, value and remedy', async (t) => {
   const replicas = (replicas: number): unknown => ({
     ...valid,
