@@ -69,6 +69,17 @@ export interface OverlayTask {
   readonly addresses: readonly string[];
   readonly aliases: readonly string[];
   readonly serving: boolean;
+  /** Of published ports that its spec leads elsewhere than its service's does now. */
+  readonly targets: readonly OverlayTarget[];
+}
+
+/** A published port, and where a task takes it. */
+export interface OverlayTarget {
+  readonly protocol: OverlayProtocol;
+  readonly publishedPort: number;
+  readonly bindAddress: string;
+  /** 0: not at all. */
+  readonly targetPort: number;
 }
 
 export interface OverlayView {
@@ -454,7 +465,7 @@ export const OverlayService: MessageFns<OverlayService> = {
 };
 
 function createBaseOverlayTask(): OverlayTask {
-  return { taskId: "", serviceId: "", nodeId: "", slot: 0, addresses: [], aliases: [], serving: false };
+  return { taskId: "", serviceId: "", nodeId: "", slot: 0, addresses: [], aliases: [], serving: false, targets: [] };
 }
 
 export const OverlayTask: MessageFns<OverlayTask> = {
@@ -479,6 +490,9 @@ export const OverlayTask: MessageFns<OverlayTask> = {
     }
     if (message.serving !== false) {
       writer.uint32(56).bool(message.serving);
+    }
+    for (const v of message.targets) {
+      OverlayTarget.encode(v!, writer.uint32(306).fork()).join();
     }
     return writer;
   },
@@ -550,6 +564,93 @@ export const OverlayTask: MessageFns<OverlayTask> = {
             }
 
             message.serving = reader.bool();
+            continue;
+          }
+          case 38: {
+            if (tag !== 306) {
+              break;
+            }
+
+            message.targets.push(OverlayTarget.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOverlayTarget(): OverlayTarget {
+  return { protocol: 0, publishedPort: 0, bindAddress: "", targetPort: 0 };
+}
+
+export const OverlayTarget: MessageFns<OverlayTarget> = {
+  encode(message: OverlayTarget, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.protocol !== 0) {
+      writer.uint32(8).int32(message.protocol);
+    }
+    if (message.publishedPort !== 0) {
+      writer.uint32(16).uint32(message.publishedPort);
+    }
+    if (message.bindAddress !== "") {
+      writer.uint32(26).string(message.bindAddress);
+    }
+    if (message.targetPort !== 0) {
+      writer.uint32(32).uint32(message.targetPort);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OverlayTarget {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOverlayTarget() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.protocol = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.publishedPort = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bindAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.targetPort = reader.uint32();
             continue;
           }
         }
