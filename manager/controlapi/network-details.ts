@@ -70,7 +70,7 @@ function endpointOf(tx: ReadTx, task: Task, network: Network): readonly NetworkE
       nodeAddress: node?.description?.dataPathAddress || (node?.address ?? ''),
       addresses: withPrefixes(attachment, network),
       aliases: connection?.aliases ?? [],
-      serving: taskEndpoint(task, network.id)?.isServing ?? false,
+      serving: taskEndpoint(tx, task, { network, service: undefined })?.isServing ?? false,
       connection: connection && connectionToProto(connection),
     },
   ]

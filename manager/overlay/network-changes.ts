@@ -72,7 +72,7 @@ export function networkChanges(tx: ReadTx, changes: readonly Change[]): readonly
       made.isRemoved = change.kind === 'remove'
       if (!made.isRemoved) fill(made, tx, change.object)
     } else if (change.table === 'services') changeService(change, { tx, ingress, draft })
-    else if (change.table === 'tasks') changeTask(change, draft)
+    else if (change.table === 'tasks') changeTask(change, { tx, ingress, draft })
   }
   return [...drafts].map(([id, made]) => finish(id, made))
 }
@@ -125,15 +125,41 @@ function changeService(change: Change<'services'>, { tx, ingress, draft }: Draft
     const was = before && serviceEndpoint(before, network)
     const is = after && serviceEndpoint(after, network)
     if (!isSameValue(was, is)) draft(id).services.set(change.object.id, is)
+    if (id === ingress) changeTargets(change.object.id, { before, after, network }, { tx, draft })
   }
 }
 
-function changeTask(change: Change<'tasks'>, draft: Drafting['draft']): void {
+/** Tasks of other specs take the service's ports elsewhere once these are others. O(tasks of the service), when its task spec changes. */
+function changeTargets(
+  id: ServiceId,
+  {
+    before,
+    after,
+    network,
+  }: Readonly<Record<'before' | 'after', Service | undefined>> & { readonly network: Network },
+  { tx, draft }: Pick<Drafting, 'tx' | 'draft'>,
+): void {
+  if (before !== undefined && after !== undefined && publishesAlike(before, after)) return
+  for (const task of tx.find('tasks', 'byService', id)) {
+    const was = taskEndpoint(tx, task, { network, service: before })
+    const is = taskEndpoint(tx, task, { network, service: after })
+    if (!isSameValue(was, is)) draft(network.id).tasks.set(task.id, is)
+  }
+}
+
+function publishesAlike(a: Service, b: Service): boolean {
+  return a.specHash === b.specHash && isSameValue(a.endpoint.ports, b.endpoint.ports)
+}
+
+function changeTask(change: Change<'tasks'>, { tx, draft }: Drafting): void {
   const before = change.kind === 'create' ? undefined : beforeOf(change)
   const after = change.kind === 'remove' ? undefined : change.object
   for (const id of new Set([...attachedTo(before), ...attachedTo(after)])) {
-    const was = before && taskEndpoint(before, id)
-    const is = after && taskEndpoint(after, id)
+    const network = tx.get('networks', id)
+    if (network === undefined) continue
+    const on = { network, service: tx.get('services', change.object.serviceId) }
+    const was = before && taskEndpoint(tx, before, on)
+    const is = after && taskEndpoint(tx, after, on)
     if (!isSameValue(was, is)) draft(id).tasks.set(change.object.id, is)
   }
 }

@@ -22,6 +22,7 @@ import { defaultDataPathPort } from '../../proto/spec/cluster-spec.ts'
 import { mtuOf } from '../../proto/spec/network-spec.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import type { ReadTx } from '../store/store.ts'
+import { taskTargets } from './task-targets.ts'
 
 /** All networks, in order of creation. O(networks + task specs + what is on networks). */
 export function networkViews(tx: ReadTx): readonly NetworkView[] {
@@ -103,8 +104,26 @@ export function serviceEndpoint(
   }
 }
 
-/** The task on that network; undefined: it is not on it, has no node yet, or has ended. */
-export function taskEndpoint(task: Task, network: NetworkId): TaskEndpoint | undefined {
+/**
+ * The task on that network; undefined: it is not on it, has no node yet, or has ended. `service`: its own, as far as there is
+ * one.
+ */
+export function taskEndpoint(
+  tx: ReadTx,
+  task: Task,
+  { network, service }: { readonly network: Network; readonly service: Service | undefined },
+): TaskEndpoint | undefined {
+  const endpoint = endpointOf(task, network.id)
+  if (endpoint === undefined || service === undefined || !network.spec.isIngress) return endpoint
+  if (task.specHash === service.specHash) return endpoint
+  const own = tx.get('taskSpecs', task.specHash)?.spec.ports
+  const ports = ingressPorts(service.spec.task, service.endpoint)
+  const targets = own === undefined ? [] : taskTargets(own, ports)
+  return targets.length === 0 ? endpoint : { ...endpoint, targets }
+}
+
+/** Without what its service says. */
+function endpointOf(task: Task, network: NetworkId): TaskEndpoint | undefined {
   const { nodeId, state } = task
   if (nodeId === undefined || isTerminal(state)) return undefined
   const attachment = task.attachments.find((one) => one.networkId === network)
@@ -136,8 +155,10 @@ export function* connectedTasks(tx: ReadTx, network: NetworkId): Iterable<Task> 
 function viewOf(tx: ReadTx, network: Network, specs: readonly SpecHash[]): NetworkView {
   const services: ServiceEndpoint[] = []
   const tasks: TaskEndpoint[] = []
+  const seen = (task: Task): TaskEndpoint | undefined =>
+    taskEndpoint(tx, task, { network, service: tx.get('services', task.serviceId) })
   for (const task of connectedTasks(tx, network.id)) {
-    const endpoint = taskEndpoint(task, network.id)
+    const endpoint = seen(task)
     if (endpoint !== undefined) tasks.push(endpoint)
   }
   for (const hash of specs) {
@@ -146,7 +167,7 @@ function viewOf(tx: ReadTx, network: Network, specs: readonly SpecHash[]): Netwo
       if (endpoint !== undefined) services.push(endpoint)
     }
     for (const task of tx.find('tasks', 'bySpec', hash)) {
-      const endpoint = isOfSpec(task, network.id) ? taskEndpoint(task, network.id) : undefined
+      const endpoint = isOfSpec(task, network.id) ? seen(task) : undefined
       if (endpoint !== undefined) tasks.push(endpoint)
     }
   }

@@ -7,6 +7,7 @@ import {
   type OverlayNodePathsChange,
   OverlayProtocol,
   type OverlayService,
+  type OverlayTarget,
   type OverlayTask,
   type OverlayView,
   type OverlayViewChange,
@@ -21,6 +22,7 @@ import type {
   OverlayNetwork,
   ServiceEndpoint,
   TaskEndpoint,
+  TaskTarget,
 } from '../objects/overlay.ts'
 import type { NetworkViewChange, NodePathsChange } from '../objects/overlay-change.ts'
 import { defaultDataPathPort } from '../spec/cluster-spec.ts'
@@ -143,16 +145,29 @@ function portFromProto(published: OverlayIngressPort): IngressPort {
   }
 }
 
-function taskToProto({ isServing, ...task }: TaskEndpoint): OverlayTask {
-  return { ...task, serving: isServing }
+function taskToProto({ isServing, targets = [], ...task }: TaskEndpoint): OverlayTask {
+  return { ...task, serving: isServing, targets: targets.map(targetToProto) }
 }
 
-function taskFromProto({ serving, ...proto }: OverlayTask): TaskEndpoint {
+function targetToProto(target: TaskTarget): OverlayTarget {
+  return { ...target, protocol: protocol.toProto(target.protocol) }
+}
+
+function targetFromProto(proto: OverlayTarget): TaskTarget {
+  const field = `protocol (${proto.protocol})`
+  return {
+    ...proto,
+    protocol: required(protocol.fromProto(proto.protocol), 'OverlayTarget', field),
+  }
+}
+
+function taskFromProto({ serving, targets, ...proto }: OverlayTask): TaskEndpoint {
   return {
     ...proto,
     taskId: taskId(required(proto.taskId, 'OverlayTask', 'task_id')),
     serviceId: serviceId(proto.serviceId),
     nodeId: nodeId(required(proto.nodeId, 'OverlayTask', 'node_id')),
     isServing: serving,
+    ...(targets.length === 0 ? {} : { targets: targets.map(targetFromProto) }),
   }
 }

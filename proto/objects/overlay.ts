@@ -77,6 +77,27 @@ export interface TaskEndpoint {
   readonly aliases: readonly string[]
   /** Gets new connections and has a name: running, healthy, and not about to be stopped. */
   readonly isServing: boolean
+  /** Of its service's ports those that its own spec leads elsewhere: it is of an earlier spec, or of a later one. Absent: none. */
+  readonly targets?: readonly TaskTarget[]
+}
+
+/** Where a task takes a published port. */
+export interface TaskTarget
+  extends Pick<IngressPort, 'protocol' | 'publishedPort' | 'bindAddress'> {
+  /** 0: not at all. */
+  readonly targetPort: number
+}
+
+/** The port of the task that a published port leads to; undefined: it does not take it. */
+export function targetPortAt({ targets }: TaskEndpoint, port: IngressPort): number | undefined {
+  const own = targets?.find(
+    ({ protocol, publishedPort, bindAddress }) =>
+      protocol === port.protocol &&
+      publishedPort === port.publishedPort &&
+      bindAddress === port.bindAddress,
+  )
+  if (own === undefined) return port.targetPort
+  return own.targetPort === 0 ? undefined : own.targetPort
 }
 
 /** How packets for tasks of a node reach it. */

@@ -185,6 +185,33 @@ t.test('a published port answers on every node, and the task sees the client', a
   for (const { network } of world.nodes) t.same(await network.audit(), [])
 })
 
+t.test('in the middle of an update each task is reached at its own port', async (t) => {
+  const world = await anOverlayWorld(t)
+  const added = anIngressPort({ targetPort: 9000, publishedPort: 9000 })
+  const at = ({ protocol, publishedPort, bindAddress }: IngressPort, targetPort: number) => ({
+    ...{ protocol, publishedPort, bindAddress, targetPort },
+  })
+  const old = aTaskEndpoint('site.1', 1, ['10.9.0.11'], {
+    targets: [at(http, 80), at(dns, 53), at(added, 0)],
+  })
+  const young = aTaskEndpoint('site.2', 2, ['10.9.0.12'])
+  const ports = [{ ...http, targetPort: 8080 }, { ...dns, targetPort: 5353 }, added]
+  await world.tell(siteViews(ports, [old, young]))
+  const [, second] = await Promise.all([site(world, 1), site(world, 2)])
+  const enter = second.process.enter
+  await Promise.all(
+    (['tcp:8080', 'udp:5353', 'tcp:9000'] as const).map((listen) => serve(enter, listen, 'young')),
+  )
+  const client = inNs(world.client)
+  const { address, network } = world.node(3)
+  const both = [`site.1 ${clientAddress}`, `young ${clientAddress}`]
+  t.same(await answers(client, ['tcp', address, 8080], both), both, 'tcp')
+  t.same(await answers(client, ['udp', address, 8053], both), both, 'udp')
+  const one = [`young ${clientAddress}`]
+  t.same(await answers(client, ['tcp', address, 9000], one), one, 'one that only the new has')
+  t.same(await network.audit(), [])
+})
+
 t.test('a task on three networks is reached on each, and none leads to another', async (t) => {
   const world = await anOverlayWorld(t)
   await world.tell(siteViews([http]))

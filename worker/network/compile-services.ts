@@ -1,6 +1,11 @@
 // What services need of the kernel: for each virtual address and each published port a chain that picks a task. Pure.
 import { isWildcardBind } from '../../proto/objects/bind-address.ts'
-import type { IngressPort, ServiceEndpoint, TaskEndpoint } from '../../proto/objects/overlay.ts'
+import {
+  type IngressPort,
+  type ServiceEndpoint,
+  type TaskEndpoint,
+  targetPortAt,
+} from '../../proto/objects/overlay.ts'
 import { canonicalSource, isLoopbackSource } from './address-text.ts'
 import type { Way } from './flows.ts'
 import { doorOf } from './ingress-ports.ts'
@@ -92,7 +97,8 @@ function portPiece(
   port: IngressPort,
   members: readonly TaskEndpoint[],
 ): Piece {
-  const serving = members.filter(({ isServing }) => isServing)
+  // In the middle of an update some may not take it.
+  const serving = members.filter((task) => task.isServing && targetPortAt(task, port) !== undefined)
   const local = serving.filter(({ nodeId }) => nodeId === context.own.nodeId)
   const tasks = port.isLocalFirst && local.length > 0 ? local : serving
   const { bindAddress } = port
@@ -160,9 +166,13 @@ function portRules(
   family: AddressFamily,
   tasks: readonly TaskEndpoint[],
 ): ChainRules {
-  const { protocol, targetPort, isMasqueraded, sources } = port
-  const backends = addressesOf(tasks, family)
-  const options = { family, protocol, targetPort, backends, isMasqueraded }
+  const { protocol, isMasqueraded, sources } = port
+  const backends = tasks.flatMap((task) => {
+    const target = targetPortAt(task, port)
+    if (target === undefined) return []
+    return ofFamily(task.addresses, family).map((address) => ({ address, port: target }))
+  })
+  const options = { family, protocol, backends, isMasqueraded }
   const own = sources.filter((source) => familyOf(source) === family)
   const isOpen = sources.length === 0 || own.some((source) => source.endsWith('/0'))
   if (isOpen) return portChain({ ...options, sources: undefined })

@@ -13,24 +13,33 @@ export const masqueradeMark = 0x10000
 
 const markRule = `ct mark set ct mark or 0x${masqueradeMark.toString(16)}`
 
+/** Where a new connection may go. */
+export interface Backend {
+  readonly address: string
+  /** Undefined: the port stays. */
+  readonly port?: number
+}
+
 /** New connections to a virtual address go to one of the backends, each as likely; without any the chain does nothing. */
 export function vipChain(family: AddressFamily, backends: readonly string[]): ChainRules {
-  const target = dnatRule(family, backends, undefined)
+  const target = dnatRule(
+    family,
+    backends.map((address) => ({ address })),
+  )
   return target === undefined ? [] : [`meta l4proto { tcp, udp, sctp } ${target}`]
 }
 
 export interface PortChain {
   readonly family: AddressFamily
   readonly protocol: string
-  readonly targetPort: number
-  readonly backends: readonly string[]
+  readonly backends: readonly Backend[]
   /** Canonical subnets or addresses whose clients are let in; undefined: all. */
   readonly sources: readonly string[] | undefined
   readonly isMasqueraded: boolean
 }
 
 export function portChain(port: PortChain): ChainRules {
-  const target = dnatRule(port.family, port.backends, port.targetPort)
+  const target = dnatRule(port.family, port.backends)
   const mark = port.isMasqueraded ? [markRule] : []
   if (target === undefined) return []
   const rule = `meta l4proto ${port.protocol} ${target}`
@@ -40,25 +49,21 @@ export function portChain(port: PortChain): ChainRules {
   return [...mark, ...port.sources.map((subnet) => `${source} ${subnet} ${rule}`), 'drop']
 }
 
-function dnatRule(
-  family: AddressFamily,
-  backends: readonly string[],
-  port: number | undefined,
-): string | undefined {
+function dnatRule(family: AddressFamily, backends: readonly Backend[]): string | undefined {
   const [first, ...others] = backends
   if (first === undefined) return undefined
   const to = `dnat ${family === 4 ? 'ip' : 'ip6'} to`
-  if (others.length === 0) return `${to} ${singleTarget(first, port)}`
-  const elements = backends.map((address, index) => `${index} : ${mapTarget(address, port)}`)
+  if (others.length === 0) return `${to} ${singleTarget(first)}`
+  const elements = backends.map((backend, index) => `${index} : ${mapTarget(backend)}`)
   return `${to} numgen random mod ${backends.length} map { ${elements.join(', ')} }`
 }
 
-function singleTarget(address: string, port: number | undefined): string {
+function singleTarget({ address, port }: Backend): string {
   if (port === undefined) return address
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-function mapTarget(address: string, port: number | undefined): string {
+function mapTarget({ address, port }: Backend): string {
   return port === undefined ? address : `${address} . ${port}`
 }
 
@@ -105,7 +110,7 @@ function dnatText(value: Json): string | undefined {
   const { family, addr = '', port } = objectOf(value)
   const to = `dnat ${textOf(family)} to`
   if (typeof addr === 'string') {
-    return `${to} ${singleTarget(addr, port === undefined ? undefined : numberOf(port))}`
+    return `${to} ${singleTarget({ address: addr, ...(port === undefined ? {} : { port: numberOf(port) }) })}`
   }
   const { key, data } = objectOf(objectOf(addr).map)
   const { mode, mod, offset } = objectOf(objectOf(key).numgen)

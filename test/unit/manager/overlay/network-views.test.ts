@@ -201,6 +201,43 @@ t.test('tasks stay in view after their service left the network or is gone', asy
   t.match(networkView(world.tx, networkId('back')), { services: [], tasks: [{ taskId: 't1' }] })
 })
 
+t.test('in the middle of an update each task is reached at the port of its own spec', async (t) => {
+  const world = aWorld()
+  const on = (id: string, specHash: string): void => {
+    const facts = { id, node: 'n1', service: 'web', specHash, attachments: { in: ['10.0.0.9'] } }
+    world.write(put('tasks', aTask(facts)))
+  }
+  on('old', 'h-web')
+  const ingress = { mode: 'ingress' as const, publishedPort: 8080 }
+  const changes = networkChanges(
+    world.tx,
+    world.service(
+      {
+        id: 'web',
+        task: { ports: [{ ...ingress, targetPort: 8080 }] },
+        endpoint: {
+          vips: [],
+          ports: [{ protocol: 'tcp', targetPort: 8080, publishedPort: 8080 }],
+        },
+      },
+      'h-new',
+    ),
+  )
+  on('young', 'h-new')
+  const targets = [{ protocol: 'tcp', publishedPort: 8080, bindAddress: '', targetPort: 80 }]
+  t.match(changes, [{ networkId: 'back' }, { networkId: 'in', putTasks: [{ targets }] }])
+  const view = networkView(world.tx, networkId('in'))
+  t.same(
+    view?.tasks.map((task) => task.targets),
+    [targets, undefined],
+  )
+  const ended = networkChanges(world.tx, world.write(gone('services', 'web')))
+  t.same(
+    ended[0]?.putTasks.map((task) => [task.taskId, task.targets]),
+    [['old', undefined]],
+  )
+})
+
 t.test('paths are of the nodes that have one and an address', async (t) => {
   const world = new World()
   const told = aNode({ id: 'told', mark: 2 })
@@ -287,7 +324,9 @@ interface Step {
 }
 
 function serviceWrites(id: string, { pick, networks }: Step): readonly Write[] {
-  const ports = pick % 2 === 0 ? [] : [{ mode: 'ingress' as const, targetPort: 80 }]
+  const targetPort = 80 + (pick % 3)
+  const ports =
+    pick % 2 === 0 ? [] : [{ mode: 'ingress' as const, targetPort, publishedPort: 8080 }]
   const task = {
     networks: networks.map((target) => ({ target, aliases: [`alias${pick}`] })),
     ports,
@@ -298,7 +337,7 @@ function serviceWrites(id: string, { pick, networks }: Step): readonly Write[] {
     networkId: networkId(one),
     addresses: [`10.0.0.${pick + 2}`],
   }))
-  const published = { protocol: 'tcp' as const, targetPort: 80, publishedPort: 30_000 + pick }
+  const published = { protocol: 'tcp' as const, targetPort, publishedPort: 8080 }
   const endpoint = { vips, ports: ports.map(() => published) }
   const service: Service = aService({ id, task, specHash: hash, endpointMode, endpoint })
   return [put('taskSpecs', aSpecRecord(hash, task)), put('services', service)]

@@ -56,6 +56,16 @@ const service = fc.record(
   plain,
 )
 
+const target = fc.record(
+  {
+    protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
+    targetPort: fc.nat({ max: 65_535 }),
+    publishedPort: fc.nat({ max: 65_535 }),
+    bindAddress: word,
+  },
+  plain,
+)
+
 const task = fc.record(
   {
     taskId: id.map(taskId),
@@ -65,8 +75,14 @@ const task = fc.record(
     addresses: words,
     aliases: words,
     isServing: fc.boolean(),
+    targets: fc.array(target, { minLength: 1, maxLength: 2 }),
   },
-  plain,
+  {
+    ...plain,
+    requiredKeys: [
+      ...(['taskId', 'serviceId', 'nodeId', 'slot', 'addresses', 'aliases', 'isServing'] as const),
+    ],
+  },
 )
 
 const serviceKey = (one: { readonly serviceId: ServiceId }): ServiceId => one.serviceId

@@ -10,11 +10,12 @@ import {
 const port = {
   family: 4 as const,
   protocol: 'tcp',
-  targetPort: 80,
-  backends: ['10.0.0.5', '10.0.0.6'],
+  backends: ['10.0.0.5', '10.0.0.6'].map((address) => ({ address, port: 80 })),
   sources: undefined,
   isMasqueraded: false,
 }
+
+const six = { address: 'fd00::5', port: 80 }
 
 t.test('a virtual address leads to each backend alike, to one alone, or nowhere', async (t) => {
   t.same(vipChain(4, []), [])
@@ -28,15 +29,22 @@ t.test('a published port leads to the port of its tasks', async (t) => {
   const two = 'dnat ip to numgen random mod 2 map { 0 : 10.0.0.5 . 80, 1 : 10.0.0.6 . 80 }'
   t.same(portChain(port), [`meta l4proto tcp ${two}`])
   t.same(portChain({ ...port, backends: [] }), [])
-  t.same(portChain({ ...port, backends: ['10.0.0.5'], isMasqueraded: true }), [
-    'ct mark set ct mark or 0x10000',
-    'meta l4proto tcp dnat ip to 10.0.0.5:80',
+  const [first] = port.backends
+  const other = { address: '10.0.0.6', port: 8080 }
+  t.same(portChain({ ...port, backends: first === undefined ? [] : [first, other] }), [
+    `meta l4proto tcp ${two.replace('6 . 80', '6 . 8080')}`,
   ])
-  t.same(portChain({ ...port, family: 6, backends: ['fd00::5'], sources: ['fd01::/64'] }), [
+  t.same(
+    portChain({ ...port, backends: [{ address: '10.0.0.5', port: 80 }], isMasqueraded: true }),
+    ['ct mark set ct mark or 0x10000', 'meta l4proto tcp dnat ip to 10.0.0.5:80'],
+  )
+  t.same(portChain({ ...port, family: 6, backends: [six], sources: ['fd01::/64'] }), [
     'ip6 saddr fd01::/64 meta l4proto tcp dnat ip6 to [fd00::5]:80',
     'drop',
   ])
-  t.same(portChain({ ...port, backends: ['10.0.0.5'], sources: [] }), ['drop'])
+  t.same(portChain({ ...port, backends: [{ address: '10.0.0.5', port: 80 }], sources: [] }), [
+    'drop',
+  ])
 })
 
 /** A rule's expressions as nft 1.0.6 lists them. */
@@ -81,7 +89,7 @@ t.test('what the kernel lists reads as what was written', async (t) => {
   const limited = {
     ...port,
     family: 6 as const,
-    backends: ['fd00::5'],
+    backends: [six],
     sources: ['fd01::/64', 'fd02::1'],
   }
   const [first, second] = portChain(limited)
