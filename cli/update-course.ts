@@ -1,7 +1,6 @@
 // What the status of a service's update means for who waits for it.
 import { SwarmError } from '../proto/errors.ts'
 import type { WatchServiceResponse } from '../proto/gen/tsswarm/v1/control.ts'
-import type { Service } from '../proto/gen/tsswarm/v1/objects.ts'
 import { isTaskState, taskStateName } from '../proto/objects/task-state.ts'
 import { defaultUpdatePolicy } from '../proto/spec/service-spec.ts'
 
@@ -21,23 +20,23 @@ export function isOnProbation(update: WatchServiceResponse, isRollback: boolean)
 
 /**
  * For how long all tasks must have been running: as long as a failure of one would pause the update, and no longer once the cluster says that
- * it is over. Source: Docker's client, which waits for the monitor time.
+ * it is over, but always for as long as nodes take to hear of tasks. Source: Docker's client, which waits for the monitor time.
  */
 export function provingMs(update: WatchServiceResponse, isRollback: boolean): number {
   const service = update.service?.service
-  const state = service?.updateStatus?.state
-  if (state === 'completed' || (isRollback && state === 'rollback_completed')) return 0
-  const policy = watchedBy(service, isRollback)
-  if (policy === undefined || policy.failureAction === 'continue') return stableMs
-  return Math.max(stableMs, policy.monitorMs)
-}
-
-/** The policy of the update that goes on; undefined: there is none. A spec that says nothing of one has the usual one. */
-function watchedBy(service: Service | undefined, isRollback: boolean) {
-  const state = service?.updateStatus?.state
-  if (state === 'updating') return service?.spec?.update ?? defaultUpdatePolicy
-  if (!isRollback || state !== 'rollback_started') return undefined
-  return service?.spec?.rollback ?? defaultUpdatePolicy
+  // A spec that says nothing of one has the usual one.
+  const policy =
+    (isRollback ? service?.spec?.rollback : service?.spec?.update) ?? defaultUpdatePolicy
+  switch (service?.updateStatus?.state) {
+    case 'completed':
+    case 'rollback_completed':
+      return policy.monitorMs < stableMs ? stableMs : 0
+    case 'updating':
+    case 'rollback_started':
+      return policy.failureAction === 'continue' ? stableMs : Math.max(stableMs, policy.monitorMs)
+    default:
+      return stableMs
+  }
 }
 
 /** Why the update is at an end or goes back, with the words of the task that is to blame; empty: it is not said. */

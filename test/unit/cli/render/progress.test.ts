@@ -223,17 +223,22 @@ t.test('a service whose tasks will not be tried again is an error with the reaso
   await rejects
 })
 
+interface UpdateFacts {
+  readonly tasks?: readonly TaskViewFacts[]
+  readonly monitorMs?: number
+}
+
 function updating(
   state: string,
   message = '',
   failureAction = 'pause',
-  tasks: readonly TaskViewFacts[] = [running],
+  { tasks = [running], monitorMs = 5_000 }: UpdateFacts = {},
 ): WatchServiceResponse {
   const answer = update(1, tasks)
   const service = answer.service?.service
   const updateStatus = { state, startedAtMs: 1, completedAtMs: 0, message, slots: 1 }
   const said = {
-    ...{ parallelism: 1, delayMs: 0, monitorMs: 5_000, maxFailureRatio: 0, order: 'stop-first' },
+    ...{ parallelism: 1, delayMs: 0, monitorMs, maxFailureRatio: 0, order: 'stop-first' },
     failureAction,
   }
   const policy = failureAction === '' ? undefined : said
@@ -309,6 +314,13 @@ t.test('as long as a failure would pause the update it is waited for', async (t)
   await sooner.clock.advance(1)
   await sooner.result
   t.pass('what the cluster calls completed is so')
+  const soon = waiting({ quiet: true })
+  soon.updates.offer(updating('completed', '', 'pause', { monitorMs: 0 }))
+  await settle()
+  await soon.clock.advance(stableMs - 1)
+  t.notOk(soon.isDone(), 'nodes have yet to hear of what runs')
+  await soon.clock.advance(1)
+  await soon.result
   const late = waiting({ quiet: true })
   late.updates.offer(updating('updating'))
   await settle()
@@ -325,18 +337,22 @@ t.test('why an update paused or went back is told in the words of the task to bl
   const why = 'due to failure or early termination of task task-7'
   for (const state of ['paused', 'rollback_paused']) {
     const w = waiting({ quiet: true })
-    w.updates.offer(updating(state, `update paused ${why}`, 'pause', [running, failed]))
+    w.updates.offer(updating(state, `update paused ${why}`, 'pause', { tasks: [running, failed] }))
     await t.rejects(w.result, {
       message: /of task task-7: web\.2: port 8100\/tcp is in use by process 7\. See `tsswarm/,
     })
   }
   const silent = waiting({ quiet: true })
   const ended = { ...failed, err: '', state: TaskState.COMPLETE }
-  silent.updates.offer(updating('paused', `update paused ${why}`, 'pause', [running, ended]))
+  silent.updates.offer(
+    updating('paused', `update paused ${why}`, 'pause', { tasks: [running, ended] }),
+  )
   await t.rejects(silent.result, { message: /task-7: web\.2: the task is complete\. See/ })
   const back = waiting({ quiet: true })
   const message = `update rolled back ${why}`
-  back.updates.offer(updating('rollback_started', message, 'rollback', [running, failed]))
+  back.updates.offer(
+    updating('rollback_started', message, 'rollback', { tasks: [running, failed] }),
+  )
   await settle()
   back.updates.offer(updating('rollback_completed', 'rollback completed', 'rollback'))
   await t.rejects(back.result, {
