@@ -59,6 +59,7 @@ function mountOf(mount: Section, names: StackNames): MountInput | undefined {
       : ''
     return mount.fault('target', `"${target}" must be an absolute path in the container${drive}`)
   }
+  if (mount.has('consistency')) mount.notice('consistency', 'has no effect on Linux')
   refuseForeign(mount, kind)
   const shared = { target, readOnly: mount.bool('read_only') ?? false }
   switch (kind) {

@@ -390,7 +390,7 @@ t.test('what Swarm ignores is said with file and line, and deployed without it',
     aFolder(t),
     'f.yml',
     'services:\n  a:\n    image: i\n    build: .\n    privileged: true\n    container_name: c\n    restart: "no"\n' +
-      '    tmpfs: /t\n    environment: [GONE]\n    networks: {host: , n: {ipv4_address: 1.2.3.4}}\n' +
+      '    tmpfs: /t\n    volumes: [{type: bind, source: /tmp, target: /s, consistency: cached}]\n    environment: [GONE]\n    networks: {host: , n: {ipv4_address: 1.2.3.4}}\n' +
       'networks: {host: {external: true}, n: , unused: }\n',
   )
   const { code, stderr } = await daemon.run(['stack', 'deploy', '-c', file, 's'])
@@ -400,6 +400,7 @@ t.test('what Swarm ignores is said with file and line, and deployed without it',
     'container_name',
     'restart',
     'tmpfs',
+    'volumes.0.consistency',
     'networks.n.ipv4_address',
   ]) {
     t.match(stderr, new RegExp(`f\\.yml:\\d+:\\d+: services\\.a\\.${key}: .*has no effect`), key)
