@@ -11,7 +11,7 @@ import { parseFlags, usage } from '../parse-args.ts'
 import { planFlags, printPlan } from '../plan-action.ts'
 import { type CreateFlags, createFlags, createSpec } from '../service/create-spec.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
-import { offeredPlatforms, updatedPlatforms, withPlatforms } from '../service/image-platforms.ts'
+import { offeredImage, updatedImage, withOffer } from '../service/image-offer.ts'
 import { scaledMode } from '../service/mode-flags.ts'
 import { withNetworkIds } from '../service/network-ids.ts'
 import { randomServiceName } from '../service/random-name.ts'
@@ -76,7 +76,7 @@ async function creation(ctx: CommandContext, words: readonly string[]): Promise<
   const surroundings = { env: ctx.env, newName: () => randomServiceName(ctx.random) }
   const asked = createSpec(flags as CreateFlags, args, surroundings)
   const resolves = flags['no-resolve-image'] !== true
-  const spec = resolves ? await withPlatforms(ctx, await ctx.connect(), asked) : asked
+  const spec = resolves ? await withOffer(ctx, await ctx.connect(), asked) : asked
   return { $case: 'create', value: serviceSpecToProto(spec) }
 }
 
@@ -90,9 +90,10 @@ async function update(ctx: CommandContext, words: readonly string[]): Promise<Ac
   const changed = updateSpec(spec, given, ctx.env)
   const { image } = given
   if (image === undefined) return updated(reference, serviceSpecToProto(changed))
-  const resolves = flags['no-resolve-image'] !== true
-  const offered = resolves ? await offeredPlatforms(ctx, client, image) : undefined
-  return updated(reference, serviceSpecToProto(updatedPlatforms(spec, changed, offered)))
+  const isAsked = flags['no-resolve-image'] !== true
+  const offer = isAsked ? await offeredImage(ctx, client, image) : undefined
+  const wish = { before: spec, after: changed, offer, isAsked }
+  return updated(reference, serviceSpecToProto(updatedImage(wish)))
 }
 
 async function scaling(ctx: CommandContext, words: readonly string[]): Promise<Action> {

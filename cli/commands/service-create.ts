@@ -7,7 +7,7 @@ import { incomplete, printWarnings } from '../common.ts'
 import { converge } from '../converge.ts'
 import { createFlags, createSpec } from '../service/create-spec.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
-import { withPlatforms } from '../service/image-platforms.ts'
+import { withOffer } from '../service/image-offer.ts'
 import { randomServiceName } from '../service/random-name.ts'
 import { authToSend } from '../service/registry-auth.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
@@ -72,7 +72,7 @@ export const command = defineCommand({
     const surroundings = { env: ctx.env, newName: () => randomServiceName(ctx.random) }
     const asked = await namingFlags(async () => createSpec(flags, args, surroundings))
     const client = await ctx.connect()
-    const spec = flags['no-resolve-image'] ? asked : await withPlatforms(ctx, client, asked)
+    const spec = flags['no-resolve-image'] ? asked : await withOffer(ctx, client, asked)
     const { image } = spec.task.container
     const registryAuth = flags['with-registry-auth'] ? await authToSend(ctx, image) : undefined
     const request = {

@@ -8,7 +8,7 @@ import { converge } from '../converge.ts'
 import { usage } from '../parse-args.ts'
 import { changeServiceWith, rollBackService } from '../service/change-service.ts'
 import { namingFlags } from '../service/flag-of-field.ts'
-import { offeredPlatforms, updatedPlatforms } from '../service/image-platforms.ts'
+import { offeredImage, updatedImage } from '../service/image-offer.ts'
 import { withNetworkIds } from '../service/network-ids.ts'
 import { authToSend } from '../service/registry-auth.ts'
 import { absentServiceFlag } from '../service/service-flags.ts'
@@ -27,7 +27,10 @@ export const command = defineCommand({
   flags: updateFlags,
   absent: absentServiceFlag,
   examples: [
-    { what: 'A new image', command: 'tsswarm service update --image nginx:1.28 web' },
+    {
+      what: 'A new image, or what the registry has for its tag now',
+      command: 'tsswarm service update --image nginx:1.28 web',
+    },
     {
       what: 'Variables',
       command: 'tsswarm service update --env-add MODE=slow --env-rm DEBUG web',
@@ -54,16 +57,16 @@ export const command = defineCommand({
     const client = await ctx.connect()
     const named = await withNetworkIds(client, flags)
     const { image } = flags
-    const asks = image !== undefined && !flags['no-resolve-image']
-    const offered = asks ? await offeredPlatforms(ctx, client, image) : undefined
+    const isAsked = image !== undefined && !flags['no-resolve-image']
+    const offer = isAsked ? await offeredImage(ctx, client, image) : undefined
     const { serviceId, warnings } = flags.rollback
       ? await rollBackService(ctx, client, reference)
       : await namingFlags(() =>
           changeServiceWith(ctx, client, reference, async (proto) => {
             const spec = serviceSpecFromProto(proto)
-            const updated = updateSpec(spec, named, ctx.env)
-            const isAsked = flags.image !== undefined
-            const changed = isAsked ? updatedPlatforms(spec, updated, offered) : updated
+            const after = updateSpec(spec, named, ctx.env)
+            const wish = { before: spec, after, offer, isAsked }
+            const changed = image === undefined ? after : updatedImage(wish)
             return { spec: serviceSpecToProto(changed), ...(await login(ctx, flags, changed)) }
           }),
         )

@@ -6,7 +6,7 @@ import { deployAtomically } from '../stack/run/atomic.ts'
 import { composeFlags, loadProject } from '../stack/run/compose-files.ts'
 import { plannedStack } from '../stack/run/deploy-stack.ts'
 import { carryOutRecorded } from '../stack/run/recorded.ts'
-import { resolveImageFlag } from '../stack/run/stack-platforms.ts'
+import { resolveImageFlag } from '../stack/run/stack-images.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
 export const command = defineCommand({
@@ -18,7 +18,7 @@ export const command = defineCommand({
     'Returns at once unless --wait is given. Then it ends with 0 when all services that changed have converged, with 1 and the reasons when some ' +
     'cannot, and with 124 when --timeout is over; the stack stays as it is then, ' +
     'or with --atomic goes back to what it was.\n' +
-    'Tasks go to nodes of the platforms for which the registry has their image; tags are not resolved to digests, each node asks its registry. ' +
+    'Images are pinned to the digest that the registry has for their tag, and tasks go to nodes of the platforms that it has: a tag that has moved on replaces them. ' +
     'With --with-registry-auth tasks pull with your logins for the registries of their images; without it services keep the credentials they have.',
   args: { usage: 'STACK', min: 1, max: 1, completes: 'stacks' },
   flags: {

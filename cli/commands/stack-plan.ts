@@ -4,7 +4,7 @@ import { bool, choice } from '../flags.ts'
 import { renderStackPlan } from '../render/stack-plan.ts'
 import { composeFlags, loadProject } from '../stack/run/compose-files.ts'
 import { plannedStack } from '../stack/run/deploy-stack.ts'
-import { resolveImageFlag } from '../stack/run/stack-platforms.ts'
+import { resolveImageFlag } from '../stack/run/stack-images.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
 export const command = defineCommand({

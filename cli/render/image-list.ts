@@ -23,13 +23,13 @@ export interface ImageListOptions {
   readonly truncate: boolean
 }
 
-/** One row a name; an image without a name has one with `<none>`. Newest first. */
+/** One row a name; an image without a tag has one for each repository, or one with `<none>`. Newest first. */
 export function imageRows(images: readonly ImageInfo[], options: ImageListOptions): readonly Row[] {
   return [...images]
     .sort((a, b) => b.createdAtMs - a.createdAtMs)
     .flatMap((image) => {
-      const names = image.names.length === 0 ? [''] : image.names
-      return names.map((name) => imageRow(image, name, options))
+      const names = image.names.length > 0 ? image.names : image.digests
+      return (names.length > 0 ? names : ['']).map((name) => imageRow(image, name, options))
     })
 }
 

@@ -36,7 +36,7 @@ export const sharedServiceFlags = {
   }),
   ...logFlags,
   'no-new-privileges': triBool('Never let a program get more rights than it was started with'),
-  'no-resolve-image': bool('Do not ask the registry for which platforms it has the image'),
+  'no-resolve-image': bool('Do not ask the registry for digest and platforms of the image'),
   'placement-strategy': choice(
     'How tasks are laid out over nodes that fit: spread, binpack or random',
     ['spread', 'binpack', 'random'],

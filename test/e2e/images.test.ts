@@ -197,7 +197,18 @@ t.test('an image is pulled from a registry', async (t) => {
     const image = `${registry.address}/team/multi:1`
     await images.pull(image, {})
     t.equal((await runToEnd(executor, aScript('multi', 'echo $FOR', { image }))).output, 'own')
+    const { digest: listed } = await offered('1')
     t.match(await offered('1'), { isLocal: true, failure: '' })
+    // As services are pinned: to the list. A second pull finds it here.
+    const pinned = `${image}@${listed}`
+    const { id } = await images.pull(pinned, {})
+    t.equal(
+      (await runToEnd(executor, aScript('listed', 'echo $FOR', { image: pinned }))).output,
+      'own',
+    )
+    const steps: string[] = []
+    t.match(await images.pull(pinned, { progress: ({ step }) => steps.push(step) }), { id })
+    t.same(steps, ['up to date'])
     await t.rejects(images.pull(`${registry.address}/team/multi:2`, {}), {
       code: 'IMAGE_NOT_FOUND',
       message: /for this host's platform/,

@@ -26,7 +26,7 @@ import {
 import { keyOfField } from '../service-of.ts'
 import { type StackSpec, stackSpec } from '../stack-spec.ts'
 import { type FilledPayload, readPayloads } from './payload-files.ts'
-import { type ResolveImage, stackOnPlatforms } from './stack-platforms.ts'
+import { type ResolveImage, stackAsOffered } from './stack-images.ts'
 import { readSwarmState } from './swarm-state.ts'
 
 /** A stack with the plan that leads to it. */
@@ -58,7 +58,7 @@ export async function plannedStack(
   const usesPayloads =
     asWritten.payloads.length > 0 || asWritten.externals.some(({ kind }) => kind !== 'network')
   const { state, specs } = await readSwarmState(client, { payloads: usesPayloads })
-  const stack = await stackOnPlatforms(ctx, client, asWritten, {
+  const stack = await stackAsOffered(ctx, client, asWritten, {
     services: state.services,
     way: resolveImage,
   })

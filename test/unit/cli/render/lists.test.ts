@@ -184,6 +184,10 @@ t.test('image ls', async (t) => {
   const bare = { ...image, names: [], digests: [], createdAtMs: 0, sizeBytes: 12 }
   const rows = imageRows([bare, image], { nowMs, truncate: true })
   golden(t, 'test/golden/cli/image-ls.txt', renderList(imageListView, rows, {}))
+  // As tasks leave it whose service is pinned to a digest.
+  const pinned = { ...bare, digests: ['localhost:5000/app@sha256:0123'] }
+  const [untagged] = imageRows([pinned], { nowMs, truncate: true })
+  t.match(untagged, { Repository: 'localhost:5000/app', Tag: '<none>', Digest: 'sha256:0123' })
   const [full] = imageRows([image], { nowMs, truncate: false })
   t.equal(full?.ID, image.id)
   t.equal(full?.Digest, `sha256:${'f'.repeat(64)}`)

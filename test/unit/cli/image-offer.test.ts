@@ -1,8 +1,9 @@
-// What the registry's answer about an image's platforms makes of services and stacks, against a daemon in this process.
+// What the registry's answer about an image makes of services and stacks, against a daemon in this process.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { isSameImage, pinnedImage } from '../../../cli/service/image-offer.ts'
 import { type ErrorCode, SwarmError } from '../../../proto/errors.ts'
 import type { ResolveImageResponse } from '../../../proto/gen/tsswarm/v1/daemon.ts'
 import { startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
@@ -23,11 +24,86 @@ async function aDaemon(t: Test, offers: Record<string, Partial<ResolveImageRespo
   return { daemon, asked, offers }
 }
 
-async function platforms({ world }: TestDaemon, name: string): Promise<unknown> {
+async function taskOf({ world }: TestDaemon, name: string) {
   const services = world.store.view((tx) => [...tx.all('services')])
-  const service = services.find((one) => one.spec.name === name)
-  return service?.spec.task.placement.platforms
+  return services.find((one) => one.spec.name === name)?.spec.task
 }
+
+async function platforms(daemon: TestDaemon, name: string): Promise<unknown> {
+  return (await taskOf(daemon, name))?.placement.platforms
+}
+
+async function imageOf(daemon: TestDaemon, name: string): Promise<string | undefined> {
+  return (await taskOf(daemon, name))?.container.image
+}
+
+const digestOf = (letter: string): string => `sha256:${letter.repeat(64)}`
+const [a, b] = [digestOf('a'), digestOf('b')]
+
+t.test('names with what they are pinned to (swarm-semantics 7.5, image)', async (t) => {
+  const pins = [
+    ['nginx', `nginx:latest@${a}`],
+    ['nginx:1', `nginx:1@${a}`],
+    ['r.lan:5000/team/app', `r.lan:5000/team/app:latest@${a}`],
+    [`nginx:1@${b}`, `nginx:1@${b}`],
+    [`nginx@${b}`, `nginx@${b}`],
+  ] as const
+  for (const [image, pinned] of pins) {
+    t.equal(pinnedImage(image, a), pinned)
+    t.equal(pinnedImage(image, ''), image, 'nothing is known')
+    t.ok(isSameImage(pinned, image), `${pinned} is ${image}`)
+    t.notOk(isSameImage(pinned, 'other:1'))
+  }
+  t.notOk(isSameImage(`nginx:1@${a}`, `nginx:1@${b}`), 'another digest is another image')
+})
+
+t.test('a service runs what its tag means, until it is updated (7.5, image)', async (t) => {
+  const { daemon, offers } = await aDaemon(t, { 'app:1': { digest: a } })
+  await daemon.run('service create -d --name web app:1')
+  t.equal(await imageOf(daemon, 'web'), `app:1@${a}`)
+  offers['app:1'] = { digest: b }
+  await daemon.run('service update -d --env-add A=b web')
+  t.equal(await imageOf(daemon, 'web'), `app:1@${a}`, 'another change is about another thing')
+  await daemon.run('service update -d --image app:1 web')
+  t.equal(await imageOf(daemon, 'web'), `app:1@${b}`, 'the tag has moved on')
+  await daemon.run('service rollback -d web')
+  t.equal(await imageOf(daemon, 'web'), `app:1@${a}`, 'going back is to the former image')
+  delete offers['app:1']
+  await daemon.run('service update -d --image app:1 web')
+  t.equal(await imageOf(daemon, 'web'), `app:1@${a}`, 'nobody says: it stays')
+  await daemon.run('service update -d --image app:2 web')
+  t.equal(await imageOf(daemon, 'web'), 'app:2')
+  await daemon.run('service create -d --name plain --no-resolve-image app:1')
+  t.equal(await imageOf(daemon, 'plain'), 'app:1')
+  offers['app:1'] = { digest: b }
+  await daemon.run('service update -d --image app:1 plain')
+  t.equal(await imageOf(daemon, 'plain'), `app:1@${b}`)
+  await daemon.run('service update -d --no-resolve-image --image app:1 plain')
+  t.equal(await imageOf(daemon, 'plain'), 'app:1', 'each node asks again')
+})
+
+t.test('a stack that is deployed again takes what its tags mean now (4)', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tsswarm-images-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const file = join(dir, 'compose.yml')
+  writeFileSync(file, 'services:\n  a: { image: app }\n')
+  const { daemon, offers } = await aDaemon(t, { app: { digest: a } })
+  const run = async (verb: string, way: string) =>
+    await daemon.run(`stack ${verb} -c ${file} --resolve-image ${way} s`)
+  await run('deploy', 'always')
+  t.equal(await imageOf(daemon, 's_a'), `app:latest@${a}`)
+  t.match(await run('plan', 'always'), { stdout: /, 2 unchanged/ }, 'nothing has moved')
+  offers['app'] = { digest: b }
+  for (const way of ['never', 'changed']) {
+    await run('deploy', way)
+    t.equal(await imageOf(daemon, 's_a'), `app:latest@${a}`, way)
+  }
+  t.match(await run('plan', 'always'), { stdout: /container\.image: "app:latest@sha256:a+" -> / })
+  await run('deploy', 'always')
+  t.equal(await imageOf(daemon, 's_a'), `app:latest@${b}`)
+  delete offers['app']
+  t.match(await run('plan', 'always'), { stdout: /, 2 unchanged/ }, 'a registry that is away')
+})
 
 t.test('a new service takes the platforms of its image (swarm-semantics 2)', async (t) => {
   const both = { platforms: [on('amd64'), on('arm64')] }
@@ -43,7 +119,7 @@ t.test('one that nobody can say is placed anywhere, with a warning', async (t) =
   const local = { isLocal: true, failure: 'no route to host' }
   const { daemon } = await aDaemon(t, { 'here:1': local })
   const { stderr } = await daemon.run('service create -d --name web gone:1')
-  t.match(stderr, /Warning: .* for which platforms it has gone:1: .*no route to host/)
+  t.match(stderr, /Warning: .* does not say what it has as gone:1: .*no route to host/)
   t.same(await platforms(daemon, 'web'), [])
   const quiet = await daemon.run('service create -d --name own here:1')
   t.equal(quiet.stderr, '', 'an image of this host may never have been in a registry')
