@@ -19,7 +19,7 @@ import {
   runToEnd,
 } from '../support/executor-host.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const remap = { uid: 2_100_000_000, gid: 2_100_100_000, size: 65_536 }
 const polite = 'trap "exit 3" TERM; echo up; while true; do sleep 1000 & wait $!; done'
@@ -64,7 +64,7 @@ t.test('containers with users of their own', async (t) => {
         stat -c '%n %u:%g' / /bin/busybox /home/app /data/old /anon /run/secrets/key /etc/hosts
         cat /data/old /run/secrets/key; echo 1.2.3.4 other >>/etc/hosts; echo out >/dev/stdout
         touch /own /data/${id} /scratch/own && chown 7:8 /data/${id} && chmod 775 /bin/busybox
-        id -G; cat /proc/sys/net/ipv4/ping_group_range; ping -c 1 127.0.0.1 | grep -c from
+        id -G; grep Seccomp: /proc/self/status; cat /proc/sys/net/ipv4/ping_group_range; ping -c 1 127.0.0.1 | grep -c from
         cat /of-the-host; chown 0 /of-the-host; touch /sys/own`
       const mounts: ContainerConfig['mounts'] = [
         volume,
@@ -77,7 +77,7 @@ t.test('containers with users of their own', async (t) => {
         `users 0 ${remap.uid} ${remap.size}`,
         ...['/ 0:0', '/bin/busybox 0:0', '/home/app 1000:1001', '/data/old 1000:0', '/anon 0:0'],
         ...['/run/secrets/key 1000:1001', '/etc/hosts 0:0', 'old', 'key', 'out'],
-        ...['0 29', '0\t65535', '1'],
+        ...['0 29', 'Seccomp:\t2', '0\t65535', '1'],
         "cat: can't open '/of-the-host': Permission denied",
         'chown: /of-the-host: Operation not permitted',
         'touch: /sys/own: Read-only file system',
@@ -111,6 +111,12 @@ t.test('containers with users of their own', async (t) => {
       code: 'UNSUPPORTED',
       message: /kernel\.domainname, which root of a user namespace cannot/,
     })
+    await chmod(host.dirs.runDir, 0o750)
+    await t.rejects(refused('closed', { runtime: 'runc' }), {
+      code: 'UNSUPPORTED',
+      message: /which walks to its files as the container's user, and \S+ is closed to others/,
+    })
+    await chmod(host.dirs.runDir, 0o751)
     const ram = { ...volume, name: 'ram', options: { type: 'ramfs', device: 'ramfs' } }
     await t.rejects(refused('ram', { mounts: [ram] }), {
       code: 'UNSUPPORTED',

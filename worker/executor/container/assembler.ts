@@ -1,6 +1,7 @@
 // Puts together what a container is created from: image layers, user, mounts, the bundle's files. Starts nothing.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { SwarmError } from '../../../proto/errors.ts'
 import { newId } from '../../../proto/lib/ids.ts'
 import type { Random } from '../../../proto/lib/random.ts'
@@ -68,6 +69,7 @@ export interface AssemblyRequest {
 /** As Docker marks them. */
 const anonymousLabel = 'com.docker.volume.anonymous'
 const initPackage = 'catatonit'
+const othersPass = 0o001
 
 export class Assembler {
   readonly #options: AssemblerOptions
@@ -205,16 +207,29 @@ export class Assembler {
 
 /** What is otherwise for a container with a user namespace. */
 async function ownUsers(
-  { config, paths }: AssemblyRequest,
+  { config, paths, runtime }: AssemblyRequest,
   mapping: IdMapping,
   mounts: readonly ResolvedMount[],
 ) {
+  if (runtime === 'runc') await checkWay(config.name, paths.bundleDir)
   const placed = placedMounts(mounts, paths.placeDir)
   const limits = raisedLimits(config.ulimits ?? [], await readFile('/proc/self/limits', 'utf8'))
   const { oomScoreAdj = 0 } = config
   const creation: UsernsCreation = { mapping, volumes: placed.volumes, limits, oomScoreAdj }
   const ownerOf = (file: FileMount) => ownerOfFile(config.name, file, mapping)
   return { mounts: placed.mounts, creation, ownerOf }
+}
+
+/** Errors: UNSUPPORTED where runc, which walks to a container's root as the container's user, would not get there. */
+async function checkWay(name: string, bundleDir: string): Promise<void> {
+  for (let dir = dirname(bundleDir); dir !== '/'; dir = dirname(dir)) {
+    if (((await stat(dir)).mode & othersPass) !== 0) continue
+    throw new SwarmError(
+      'UNSUPPORTED',
+      `${name} is to be run by runc, which walks to its files as the container's user, and ${dir} is closed to others: ` +
+        `chmod o+x ${dir} on this node, or use --runtime crun`,
+    )
+  }
 }
 
 /** Root inside owns its root folder and its files in /etc, as it does without. */
