@@ -22,7 +22,6 @@ import { JoinRule } from './rules/join-rule.ts'
 import type { Findings, Reached, Rule } from './rules/rule.ts'
 import { UpdateRule } from './rules/update-rule.ts'
 import { VolumeRule } from './rules/volume-rule.ts'
-import type { RunPlan } from './run-plan.ts'
 
 /** Something that must never happen, happened. */
 export class Violation extends Error {
@@ -54,13 +53,13 @@ export class Oracle {
   commits = 0
   elections = 0
 
-  constructor({ areUpdatesJudged }: Pick<RunPlan, 'areUpdatesJudged'>) {
+  constructor() {
     this.#rules = [
       new CronRule(this.#findings),
       new DependencyRule(this.#findings),
       new VolumeRule(this.#findings),
       new JoinRule(this.#findings),
-      ...(areUpdatesJudged ? [new UpdateRule(this.#findings)] : []),
+      new UpdateRule(this.#findings),
     ]
   }
 

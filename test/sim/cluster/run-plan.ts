@@ -35,8 +35,6 @@ export interface RunPlan {
   readonly joins: number
   /** Tasks move to where few are. */
   readonly isRebalanced: boolean
-  /** What updates promise is looked at. */
-  readonly areUpdatesJudged: boolean
 }
 
 export type RunLength = 'short' | 'long'
@@ -66,7 +64,7 @@ function updated(
   return { name: 'c5', modes, update: { order, failureAction } }
 }
 
-const themesWithoutUpdates: readonly Theme[] = [
+const themes: readonly Theme[] = [
   { clients: [{ name: 'c1', modes: serving }] },
   { clients: [{ name: 'c1', modes: ['replicated', 'global'], isAsked: true }] },
   { clients: [{ name: 'c2', modes: jobs }] },
@@ -77,10 +75,6 @@ const themesWithoutUpdates: readonly Theme[] = [
   { clients: pairs('completed_successfully') },
   { clients: [{ name: 'c1', modes: ['replicated'], hasVolumes: true }] },
   { clients: [{ name: 'c1', modes: ['replicated'], hasVolumes: true }], favours: 'cut-off' },
-]
-
-const themes: readonly Theme[] = [
-  ...themesWithoutUpdates,
   { clients: [updated('stop-first', 'rollback')] },
   { clients: [updated('start-first', 'rollback')], favours: 'kill-leader' },
   { clients: [updated('start-first', 'pause', ['replicated', 'global'])] },
@@ -97,13 +91,13 @@ const everything: readonly ClientPlan[] = [
   ...pairs('healthy'),
 ]
 
-/** The same for the same seed. Updates that are not judged do not fail either, and nobody joins. */
-export function planOf(seed: number, length?: RunLength, areUpdatesJudged = true): RunPlan {
+/** The same for the same seed. */
+export function planOf(seed: number, length?: RunLength): RunPlan {
   // Its own stream: what is drawn here shifts nothing in the run.
   const random = SimRandom.named(seed, 'plan')
   const isLong = length === undefined ? seed % longEach === 0 : length === 'long'
-  if (isLong) return { ...longPlan(random, areUpdatesJudged), areUpdatesJudged }
-  const theme = random.pick(areUpdatesJudged ? themes : themesWithoutUpdates)
+  if (isLong) return longPlan(random)
+  const theme = random.pick(themes)
   return {
     joins: 0,
     isRebalanced: false,
@@ -113,18 +107,13 @@ export function planOf(seed: number, length?: RunLength, areUpdatesJudged = true
     workers: random.below(3),
     faultsMs: random.between(3_000, 6_000),
     pauseMs: random.between(300, 1_500),
-    areUpdatesJudged,
   }
 }
 
-function longPlan(random: SimRandom, areUpdatesJudged: boolean): Omit<RunPlan, 'areUpdatesJudged'> {
+function longPlan(random: SimRandom): RunPlan {
   const pauseMs = random.between(500, 4_000)
   const size = { managers: 3, workers: 3, faultsMs: 20_000, pauseMs }
-  if (areUpdatesJudged) {
-    return { ...size, joins: 1, isRebalanced: random.chance(0.5), clients: everything }
-  }
-  const clients = everything.filter(({ update }) => update === undefined)
-  return { ...size, joins: 0, isRebalanced: false, clients }
+  return { ...size, joins: 1, isRebalanced: random.chance(0.5), clients: everything }
 }
 
 /** Of a client's service, counted from 1. */

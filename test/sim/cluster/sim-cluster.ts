@@ -44,7 +44,7 @@ export class SimCluster {
 
   constructor({ seed, plan, bug, log }: SimClusterOptions) {
     this.#plan = plan
-    this.oracle = new Oracle(plan)
+    this.oracle = new Oracle()
     this.world = new World(seed)
     this.random = new SimRandom(seed + 1)
     this.links = new Links(this.world, this.random.fork())

@@ -13,8 +13,6 @@ export interface ClusterRunOptions {
   readonly bug?: PlantedBug
   /** Left out: as the seed says. */
   readonly length?: RunLength
-  /** False: what updates promise is not looked at (run-plan.ts). */
-  readonly areUpdatesJudged?: boolean
   /** Gets a line for everything that is logged. */
   readonly onLine?: (line: string) => void
 }
@@ -58,10 +56,9 @@ export async function simulateCluster({
   seed,
   bug,
   length,
-  areUpdatesJudged,
   onLine,
 }: ClusterRunOptions): Promise<ClusterRun> {
-  const plan = planOf(seed, length, areUpdatesJudged)
+  const plan = planOf(seed, length)
   const { faultsMs } = plan
   const cluster = new SimCluster({
     seed,

@@ -16,13 +16,10 @@ import {
 import type { UpdatePolicy } from '../../../../proto/spec/service-spec.ts'
 import type { Findings, Rule } from './rule.ts'
 
-/** What was decided before a change was known may follow it: entries in flight when it was made, and one that waited behind them. */
-const entriesAfter = 0
-
 export class UpdateRule implements Rule {
   readonly #findings: Findings
   #entries = 0
-  /** Services whose update was ended by a change of a user, and in which entry. */
+  /** Services whose update was ended by a change of a user, and in which entry: what that holds besides may have been before it. */
   readonly #overtaken = new Map<string, number>()
   /** Whose update was completed in this commit: what else it holds is applied by then. */
   readonly #completed: Service[] = []
@@ -100,10 +97,7 @@ export class UpdateRule implements Rule {
   }
 
   #isOvertaken({ id, updateStatus }: Service): boolean {
-    const entry = this.#overtaken.get(id)
-    return (
-      updateStatus === undefined && entry !== undefined && this.#entries - entry <= entriesAfter
-    )
+    return updateStatus === undefined && this.#overtaken.get(id) === this.#entries
   }
 
   #inPlaces(service: Service, places: readonly TasksOfPlace[]): void {
