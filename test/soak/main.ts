@@ -8,8 +8,8 @@ const wrongArguments = 125
 const usage = 'usage: [--minutes 30] [--rate CHANGES_PER_MINUTE]'
 /** By so much in an hour it may grow by chance: memory comes and goes with the collector. */
 const perHourMax = {
-  residentMB: 120,
-  heapMB: 15,
+  residentMB: 60,
+  heapMB: 10,
   descriptors: 20,
   helpers: 4,
   helpersMB: 60,
