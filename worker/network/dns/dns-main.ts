@@ -6,7 +6,7 @@
 import { Socket as UdpSocket } from 'node:dgram'
 import { writeFileSync } from 'node:fs'
 import { Server as TcpServer } from 'node:net'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import { systemClock } from '../../../proto/lib/clock.ts'
 import { systemRandom } from '../../../proto/lib/random.ts'
 import { pidFile, type ResolverConfig } from './control-messages.ts'
@@ -43,9 +43,11 @@ function createResolver(config: ResolverConfig): NodeResolver {
 
 /** Within its group of processes and, where the kernel shares out the processor among sessions, among those: this is one of its own. */
 function goFirst(): void {
+  // Not after the daemon, where that was started to go before others itself.
+  const own = Math.min(getPriority(), niceness)
   try {
-    setPriority(niceness)
-    writeFileSync('/proc/self/autogroup', `${niceness}`)
+    setPriority(own)
+    writeFileSync('/proc/self/autogroup', `${own}`)
   } catch {
     // This host lets nobody go first, or knows no such groups.
   }

@@ -29,6 +29,7 @@ import {
   headerOf,
 } from '../../../../support/dns.ts'
 import { freePort } from '../../../../support/free-ports.ts'
+import { raisePriority } from '../../../../support/raise-priority.ts'
 import { until, untilSeen } from '../../../../support/until.ts'
 import { VirtualClock } from '../../../../support/virtual-clock.ts'
 
@@ -139,11 +140,14 @@ t.test('it lives on without its daemon, and the next one adopts it', async (t) =
   t.equal(pidIn(dir), pid)
 })
 
+/** As a daemon has it whose unit says so; before what a resolver gives itself. */
+const early = -8
+
 /** Whether this host lets this user's processes go before others. */
 function mayGoFirst(): boolean {
   const usual = getPriority()
   try {
-    setPriority(usual - 1)
+    setPriority(early)
     setPriority(usual)
     return true
   } catch {
@@ -156,6 +160,21 @@ t.test('it goes before others for the processor', { skip: !mayGoFirst() }, async
   await daemon().start()
   t.ok(getPriority(pidIn(dir)) < getPriority(), 'an asker gives up after seconds')
 })
+
+t.test(
+  'nor does it come after a daemon that goes first itself',
+  { skip: !mayGoFirst() },
+  async (t) => {
+    const usual = getPriority()
+    t.teardown(() => raisePriority(usual))
+    t.ok(raisePriority(early))
+    const { daemon, dir } = await aWorld(t)
+    await daemon({ version: 'old' }).start()
+    t.equal(getPriority(pidIn(dir)), early)
+    t.equal(await daemon({ version: 'new' }).start(), 'replaced')
+    t.equal(getPriority(pidIn(dir)), early, 'nor its successor')
+  },
+)
 
 t.test('another version takes over without a question lost', async (t) => {
   const { daemon, web, dir, port } = await aWorld(t)
@@ -219,13 +238,16 @@ t.test('one that does not come up in time is ended before the next is begun', as
     await new Promise(setImmediate)
   }
   t.equal(outcome, 'UNAVAILABLE')
-  const pid = readFileSync(join(dir, 'resolver.pid'), 'utf8').trim()
+  const pidFile = join(dir, 'resolver.pid')
   // What has ended and waits for its parent has no arguments.
-  const argumentsOf = (): string =>
+  const argumentsOf = (pid: string): string =>
     existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : ''
-  t.match(argumentsOf(), hung)
+  const begun = (): string => (existsSync(pidFile) ? readFileSync(pidFile, 'utf8').trim() : '')
+  // The time that is over is not this one, in which it still has to begin.
+  await until(() => begun() !== '' && argumentsOf(begun()).includes(hung), 'it hangs')
+  const pid = begun()
   t.equal(await daemon().start(), 'started')
-  t.equal(argumentsOf(), '')
+  t.equal(argumentsOf(pid), '')
 })
 
 t.test('a question that waits for an answer from outside survives the change', async (t) => {
