@@ -271,6 +271,19 @@ t.test('containers cannot borrow addresses, and only published ports are open', 
   t.notMatch(await text(), /172\.30\.99\.99/, 'the forged one, sent before it, does not')
 })
 
+t.test('what the kernel is still to take away of a container is no difference', async (t) => {
+  const world = await aWorld(t)
+  const { bench, network } = world
+  const { container } = await attach(world, 'a')
+  // Who is in its namespace keeps its device.
+  await serve(world, container.enter, 'tcp:80')
+  await container.kill()
+  await network.detach('a')
+  const dataPlane = join(bench.dir, 'run/network/dataplane.netns')
+  t.match(await bench.run(dataPlane, ['ip', '-o', 'link']), /: v[0-9a-f]{12}@/, 'it is there')
+  t.same(await network.audit(), [])
+})
+
 t.test('forwarding that was off stays off for everybody else', async (t) => {
   const world = await aWorld(t)
   const { bench, host, client } = world

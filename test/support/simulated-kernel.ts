@@ -73,6 +73,10 @@ export class SimulatedKernel implements Kernel {
     for (const name of names) this.written.push(`device went: ${name}`)
   }
 
+  devicesLeave(names: readonly string[]): void {
+    for (const name of names) this.written.push(`device leaves: ${name}`)
+  }
+
   apply(steps: readonly Step[]): Promise<readonly string[]> {
     const errors = steps.flatMap((step) => this.#take(step))
     return Promise.resolve(errors.map(({ line, text }) => `${line}: ${text}`))

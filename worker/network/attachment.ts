@@ -306,9 +306,11 @@ export async function disconnectEndpoint(
     await kernel.nft('dataPlane', [elementsCommand('delete', 'host_ports', [element])])
   }
   // Removing a device takes the kernel some 20 ms; with a container that has ended it goes by itself, many at once.
-  const lines = isAlive(endpoint.netns)
-    ? [`link del ${endpoint.link}`]
-    : addressesOf(endpoint).map(([address]) => `route del ${address} dev ${endpoint.link}`)
+  const goesAlone = !isAlive(endpoint.netns)
+  if (goesAlone) kernel.devicesLeave([endpoint.link])
+  const lines = goesAlone
+    ? addressesOf(endpoint).map(([address]) => `route del ${address} dev ${endpoint.link}`)
+    : [`link del ${endpoint.link}`]
   await kernel.ip('dataPlane', lines)
   if (endpoint.ports.length > 0) {
     // Clients that go on sending from the same port would be led to the old address for ever.

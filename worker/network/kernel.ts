@@ -16,10 +16,9 @@ import type {
   DesiredNamespace,
   DesiredTable,
   NamespaceName,
-  ObservedItem,
   ObservedKernel,
-  ObservedNamespace,
 } from './kernel-state.ts'
+import { LeavingDevices } from './leaving-devices.ts'
 import {
   attributeErrors,
   createIpBatch,
@@ -27,11 +26,11 @@ import {
   type LineError,
   type LineWriter,
 } from './line-writer.ts'
-import { dataPlaneLink, hostLink } from './network-state.ts'
+import { hostLink } from './network-state.ts'
 import { nftFromInput } from './nft-script.ts'
 import { tableScript } from './nft-tables.ts'
+import { type NamespaceReading, pairedReadings } from './paired-readings.ts'
 import {
-  type ObservedLink,
   parseFdb,
   parseLinks,
   parseNeighbours,
@@ -70,6 +69,8 @@ export interface Kernel {
    */
   devicesCome(names: readonly string[]): void
   devicesWent(names: readonly string[]): void
+  /** They go by themselves, and are not observed until then. */
+  devicesLeave(names: readonly string[]): void
   /** The tables as last written by us. */
   shapes(): ExpectedShapes
   /** Lines of `ip`, of `ip -6` (those that begin with -6) and of `bridge` (those about fdb). */
@@ -117,6 +118,7 @@ class NodeKernel implements Kernel {
   }
   /** Devices that went since the running `ip` were started. */
   readonly #goneDevices = new Set<string>()
+  readonly #leaving: LeavingDevices
   /** Others may have gone too. */
   #mayKnowStale = false
   #shapes: Record<NamespaceName, WrittenTable | undefined> = {
@@ -126,6 +128,7 @@ class NodeKernel implements Kernel {
 
   constructor(options: KernelOptions) {
     this.#options = options
+    this.#leaving = new LeavingDevices(options.clock)
     this.#host = this.#writers('host')
     this.#dataPlane = this.#writers('dataPlane')
   }
@@ -159,7 +162,8 @@ class NodeKernel implements Kernel {
       this.#read('host', desired, hostLink),
       this.#read('dataPlane', desired, ''),
     ])
-    return pair(host, dataPlane)
+    const { dataPlane: inner, ...outer } = pairedReadings(host, dataPlane)
+    return { ...outer, dataPlane: { ...inner, items: this.#leaving.without(inner.items) } }
   }
 
   shapes(): ExpectedShapes {
@@ -176,6 +180,10 @@ class NodeKernel implements Kernel {
     for (const name of names) this.#goneDevices.add(name)
     if (this.#goneDevices.size > goneDevicesMax) this.#mayKnowStale = true
     if (this.#mayKnowStale) this.#goneDevices.clear()
+  }
+
+  devicesLeave(names: readonly string[]): void {
+    this.#leaving.add(names)
   }
 
   #forgetDevices(): void {
@@ -446,39 +454,6 @@ function describeInside(lines: readonly string[], said: string): string | undefi
 
 const separator = '--- next ---'
 const listTable = ['nft', '-j', '-s', 'list', 'table', 'inet', 'tsswarm']
-
-interface NamespaceReading {
-  readonly links: readonly ObservedLink[]
-  readonly items: readonly ObservedItem[]
-  readonly table: ObservedNamespace['table']
-  readonly sysctls: ReadonlyMap<string, string>
-}
-
-/** The two ends of the link between host and data plane count only when they are each other's ends. */
-function pair(host: NamespaceReading, dataPlane: NamespaceReading): ObservedKernel {
-  const outer = host.links.find((link) => link.name === hostLink)
-  const inner = dataPlane.links.find((link) => link.name === dataPlaneLink)
-  const isPair =
-    outer !== undefined &&
-    inner !== undefined &&
-    outer.peerIndex === inner.index &&
-    inner.peerIndex === outer.index
-  const broken = isPair ? [] : [outer, inner]
-  return { host: withPairs(host, broken), dataPlane: withPairs(dataPlane, broken) }
-}
-
-function withPairs(
-  reading: NamespaceReading,
-  broken: readonly (ObservedLink | undefined)[],
-): ObservedNamespace {
-  const links = reading.links.map((link): ObservedItem => {
-    if (!broken.includes(link)) return link.item
-    return { ...link.item, identity: `${link.item.identity} without its other end` }
-  })
-  const addresses = reading.links.flatMap((link) => link.addresses)
-  const { table, sysctls } = reading
-  return { items: [...links, ...addresses, ...reading.items], table, sysctls }
-}
 
 function closeAll(writers: Writers): void {
   for (const writer of [writers.ip, writers.ip6, writers.bridge, writers.nft]) writer.close()

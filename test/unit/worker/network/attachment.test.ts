@@ -105,7 +105,10 @@ t.test('the device of a container that has ended is left to the kernel', async (
   const netns = { path: '/proc/0/ns/net', inode: 1 }
   deps.journal.append({ kind: 'attached', endpoint: anEndpoint({ netns }) })
   await detachContainer(deps, 'c1')
-  t.same(deps.kernel.written, ['dataPlane: ip route del 172.30.0.1 dev v000000000001'])
+  t.same(deps.kernel.written, [
+    'device leaves: v000000000001',
+    'dataPlane: ip route del 172.30.0.1 dev v000000000001',
+  ])
 })
 
 t.test('attaching again replaces the old endpoint', async (t) => {
