@@ -29,6 +29,7 @@ const key = {
   ...{ target: '/run/secrets/key', uid: 1000, gid: 1001, mode: 0o400 },
   data: () => new TextEncoder().encode('key\n'),
 }
+const scratch = { kind: 'tmpfs', target: '/scratch' } as const
 const hostMap = 'users 0 0 4294967295'
 
 t.test('containers with users of their own', async (t) => {
@@ -69,7 +70,7 @@ t.test('containers with users of their own', async (t) => {
       const mounts: ContainerConfig['mounts'] = [
         volume,
         { kind: 'volume', target: '/anon' },
-        { kind: 'tmpfs', target: '/scratch' },
+        scratch,
         { kind: 'bind', source: secretFile, target: '/of-the-host' },
       ]
       const lines = await run(id, script, { runtime, groups: ['29'], mounts, files: [key] })
@@ -132,7 +133,10 @@ t.test('containers with users of their own', async (t) => {
   })
 
   await t.test('go on under a daemon that makes none, with all that is done in them', async (t) => {
-    await executor.create(aScript('long', polite, { mounts: [volume], readOnly: true }), never)
+    await executor.create(
+      aScript('long', polite, { mounts: [volume, scratch], readOnly: true }),
+      never,
+    )
     await executor.start('long', never)
     await hasLogged(executor, 'long', 'up')
     await executor.close()
@@ -163,6 +167,11 @@ t.test('containers with users of their own', async (t) => {
     await t.rejects(copied(next, { path: '/data', into: true, keepOwners: true }, strange), {
       code: 'INVALID_ARGUMENT',
       message: /has no user 70000/,
+    })
+
+    await t.rejects(copied(next, { path: '/scratch', into: true }, archive), {
+      code: 'FAILED_PRECONDITION',
+      message: /tmpfs of a container with users of its own .*exec --interactive/,
     })
 
     t.match(await next.executor.stop('long', {}), { exitCode: 3 })

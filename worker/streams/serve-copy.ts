@@ -151,6 +151,14 @@ async function* gathered(
   if (bytes > 0) yield Buffer.concat(waiting)
 }
 
+const reasons: Readonly<Record<string, string>> = {
+  EROFS: 'its file system is read-only',
+  ENOSPC: 'there is no space left',
+  EOVERFLOW:
+    'it is a tmpfs of a container with users of its own (usernsRemap), where programs inside alone can make files: ' +
+    'pipe an archive into "exec --interactive TASK tar -x -C FOLDER"',
+}
+
 function worded(err: unknown, { path, into }: CopyOpen): unknown {
   if (err instanceof SwarmError) return err
   if (err instanceof RootedError) {
@@ -165,11 +173,6 @@ function worded(err: unknown, { path, into }: CopyOpen): unknown {
   const code = errorCode(err)
   if (code === '') return err
   const doing = into ? `cannot copy to ${path}` : `cannot copy from ${path}`
-  const why =
-    code === 'EROFS'
-      ? 'its file system is read-only'
-      : code === 'ENOSPC'
-        ? 'there is no space left'
-        : code
+  const why = reasons[code] ?? code
   return new SwarmError('FAILED_PRECONDITION', `${doing} in the container: ${why}`, { cause: err })
 }

@@ -243,7 +243,7 @@ function creationError(id: string, text: string): SwarmError {
   const what = `creation of container ${id}`
   const at = text.indexOf(usernsComplaint)
   if (at < 0) return runtimeError(what, text)
-  return new SwarmError('UNSUPPORTED', `${what} failed: ${text.slice(at).trim()}`)
+  return new SwarmError('UNSUPPORTED', `${what} failed: ${text.slice(at).trim()}, or --userns host`)
 }
 
 function hangs(id: string, ms: number): SwarmError {

@@ -54,7 +54,7 @@ sub shifted {
   my $attributes = pack 'Q4', 0x100000, 0, 0, fileno $users;
   syscall(442, $tree, $none, 0x1000 | 0x8000, $attributes, 32) == 0
     or refuse("the file system of $source cannot shift owners ($!): use one that can (ext4, XFS, Btrfs; tmpfs from "
-      . "Linux 6.3 on; NFS cannot), or --userns host");
+      . "Linux 6.3 on; NFS cannot)");
   syscall(429, $tree, $none, -100, $target, 0x4) == 0 or refuse("$source cannot be mounted: $!");
 }
 mkdir 'layers';
