@@ -7,7 +7,6 @@ import {
   type MountSpec,
   type NetworkUse,
   type PlacementSpec,
-  type PortSpec,
   type ServiceSpec,
   serviceSpec,
   type TaskSpec,
@@ -28,7 +27,7 @@ import { parseMount } from './mount.ts'
 import { parseNetworkUse } from './network-use.ts'
 import { changedPayloadUses, payloadChangeFlags } from './payload-use.ts'
 import { changePolicies, policyFlags } from './policy-flags.ts'
-import { parsePublish } from './publish.ts'
+import { changePorts } from './port-flags.ts'
 import { changedRuntime } from './runtime-flags.ts'
 import { changeDeviceFlags, changedRights } from './security-flags.ts'
 import { sharedServiceFlags } from './service-flags.ts'
@@ -128,7 +127,7 @@ function updateTask(
       }),
     },
     placement: updatePlacement(task.placement, flags),
-    ports: updatePorts(task.ports, flags),
+    ports: changePorts(task.ports, flags),
     networks: updateNetworks(task.networks, flags),
     forceUpdate: task.forceUpdate + (flags.force ? 1 : 0),
     dns: changedDns(task.dns, flags),
@@ -285,38 +284,4 @@ function updateNetworks(
     read('network-add', () => parseNetworkUse(use), use),
   )
   return changeKeyed(networks, { removed, added }, ({ target }) => target)
-}
-
-/**
- * Ports are removed by target port, "80" or "80/udp". One that is added comes beside the others, and replaces the one that is published so
- * already. Source: Docker's client.
- */
-function updatePorts(ports: readonly PortSpec[], flags: UpdateFlags): readonly PortSpec[] {
-  const removed = flags['publish-rm'].map((text) => read('publish-rm', () => targetKey(text), text))
-  const missing = removed.find((key) => !ports.some((port) => portKey(port) === key))
-  if (missing !== undefined) {
-    throw new SwarmError(
-      'INVALID_ARGUMENT',
-      `no port with the target ${missing} is published: "tsswarm service inspect --pretty" shows what is`,
-    )
-  }
-  const added = flags['publish-add'].flatMap((port) =>
-    read('publish-add', () => parsePublish(port), port),
-  )
-  const kept = ports.filter((port) => !removed.includes(portKey(port)))
-  return changeKeyed(kept, { removed: [], added }, publishedKey)
-}
-
-function publishedKey(port: PortSpec): string {
-  return `${port.bindAddress} ${port.publishedPort}:${portKey(port)}/${port.mode}`
-}
-
-function portKey(port: PortSpec): string {
-  return `${port.targetPort}/${port.protocol}`
-}
-
-function targetKey(text: string): string {
-  const match = /^(?:\d+:)?(\d+)(?:\/(tcp|udp|sctp))?$/.exec(text)
-  if (match === null) throw new Error('must be a target port such as 80 or 80/udp')
-  return `${match[1]}/${match[2] ?? 'tcp'}`
 }

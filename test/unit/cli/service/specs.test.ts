@@ -269,6 +269,15 @@ t.test('ports are removed by target, and only those there are', async (t) => {
   t.strictSame(update(spec, '--publish-rm 53/udp --publish-rm 80').task.ports, [])
   t.throws(() => update(spec, '--publish-rm 81'), /no port with the target 81\/tcp is published/)
   t.throws(() => update(spec, '--publish-rm x'), /must be a target port/)
+  const both = update(spec, '--publish-add 8080:80')
+  const left = (line: string): readonly string[] =>
+    update(both, line).task.ports.map(({ targetPort, mode }) => `${targetPort} ${mode}`)
+  t.strictSame(left('--publish-rm target=80,mode=host'), ['53 host', '80 ingress'])
+  t.strictSame(left('--publish-rm published=80,target=80,mode=ingress'), ['80 host', '53 host'])
+  t.strictSame(left('--publish-rm target=80'), ['53 host'], 'of both modes')
+  t.throws(() => update(spec, '--publish-rm target=80,mode=ingress'), {
+    message: /no port with the target 80\/tcp and mode ingress is published/,
+  })
 })
 
 t.test('an added port comes beside others, or replaces the one published so', async (t) => {
