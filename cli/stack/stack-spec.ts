@@ -67,10 +67,7 @@ export function stackSpec(name: string, project: Project): StackSpec {
   const { networks, externals } = networksOf(names)
   const payloads = (['secret', 'config'] as const).flatMap((kind) => payloadsOf(names, kind))
   const externalPayloads = (['secret', 'config'] as const).flatMap((kind) =>
-    names
-      .objects(`${kind}s`)
-      .filter(({ isExternal }) => isExternal)
-      .map((object) => external(kind, object)),
+    externalsOf(names, kind),
   )
   if (findings.faults.length > 0) throw faultsError(findings.faults)
   return {
@@ -85,6 +82,21 @@ export function stackSpec(name: string, project: Project): StackSpec {
 
 function external(kind: ExternalObject['kind'], { name, section }: NamedObject): ExternalObject {
   return { kind, name, at: section.at(), path: section.path }
+}
+
+/** As Swarm's client, only those that a service uses. */
+function externalsOf(names: StackNames, kind: PayloadKind): readonly ExternalObject[] {
+  const used = new Set(
+    names
+      .services()
+      .flatMap(([, section]) => section.sections(`${kind}s`).map((use) => use.text('source'))),
+  )
+  return names.objects(`${kind}s`).flatMap((object): readonly ExternalObject[] => {
+    if (!object.isExternal) return []
+    if (used.has(object.key)) return [external(kind, object)]
+    object.section.notice('', 'is not looked for: no service uses it')
+    return []
+  })
 }
 
 /** Only those that a service is on; a service that names none is on `default`. */

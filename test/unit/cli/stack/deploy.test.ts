@@ -325,7 +325,7 @@ t.test('what cannot be is refused before anything is written, with file and line
     ['services: {a: {image: i, x-depends-on: {a: soon}}}', /x-depends-on\.a: must be one of/],
     ['services: {a: {image: i, secrets: [k]}}', /secrets\.0\.source: "k" is not under/],
     [
-      'services: {a: {image: i}}\nsecrets: {k: {external: true}}',
+      'services: {a: {image: i, secrets: [k]}}\nsecrets: {k: {external: true}}',
       /2:14: secrets\.k: secret "k" is external and is not there/,
     ],
     [
@@ -408,6 +408,19 @@ t.test('what Swarm ignores is said with file and line, and deployed without it',
   t.match(stderr, /environment\.GONE: is left out/)
   t.match(stderr, /networks\.unused: is not made/)
   t.equal(code, 1, 'the host network goes with no other')
+})
+
+t.test('what is external and nobody uses need not be there', async (t) => {
+  const daemon = await aDaemon(t)
+  const file = write(
+    aFolder(t),
+    'f.yml',
+    'services: {a: {image: i}}\nsecrets: {k: {external: true}}\nconfigs: {c: {external: true}}',
+  )
+  const { code, stderr } = await daemon.run(['stack', 'deploy', '-c', file, 's'])
+  t.equal(code, 0)
+  t.match(stderr, /f\.yml:2:\d+: secrets\.k: is not looked for: no service uses it/)
+  t.match(stderr, /f\.yml:3:\d+: configs\.c: is not looked for: no service uses it/)
 })
 
 t.test('--wait ends with 124 when the time is over', async (t) => {
