@@ -11,7 +11,7 @@ export interface LoopbackPort {
 }
 
 export interface LoopbackListener {
-  /** Listens on exactly these ports from now on. A port that a program of the host has on ::1 is left to it. */
+  /** Listens on exactly these ports from now on. A port that a program of the host has on ::1 is left to it until the next call. */
   set(ports: readonly LoopbackPort[]): void
   close(): void
 }
@@ -23,11 +23,16 @@ const idleMs = 30_000
 
 export function createLoopbackListener(clock: Clock, log: Logger): LoopbackListener {
   const open = new Map<string, { close(): void }>()
-  const start = (port: LoopbackPort): { close(): void } => {
-    const onError = (err: Error): void => log.debug({ err, ...port }, 'port is not served on ::1')
-    return port.protocol === 'tcp'
-      ? serveTcp(port.port, onError)
-      : serveUdp(port.port, clock, onError)
+  const start = (key: string, port: LoopbackPort): void => {
+    const onError = (err: Error): void => {
+      log.debug({ err, ...port }, 'port is not served on ::1')
+      if (open.get(key) !== server) return
+      open.delete(key)
+      server.close()
+    }
+    const server =
+      port.protocol === 'tcp' ? serveTcp(port.port, onError) : serveUdp(port.port, clock, onError)
+    open.set(key, server)
   }
   return {
     set: (ports) => {
@@ -37,7 +42,7 @@ export function createLoopbackListener(clock: Clock, log: Logger): LoopbackListe
         server.close()
         open.delete(key)
       }
-      for (const [key, port] of wanted) if (!open.has(key)) open.set(key, start(port))
+      for (const [key, port] of wanted) if (!open.has(key)) start(key, port)
     },
     close: () => {
       for (const server of open.values()) server.close()

@@ -221,6 +221,8 @@ class RoutedNetwork implements NodeNetwork {
       const endpoints = this.#opened?.record?.endpoints ?? []
       try {
         if (await this.#overlay.lookAtPorts(endpoints)) await this.#bring()
+        // What a program had on ::1 may be free now.
+        else this.#serveLoopback()
       } catch (err) {
         log.warn({ err }, 'published ports are not as they are to be: tried again')
       }

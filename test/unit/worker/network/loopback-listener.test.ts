@@ -3,12 +3,14 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../../../proto/lib/log.ts'
 import { createLoopbackListener } from '../../../../worker/network/loopback-listener.ts'
+import { freePort } from '../../../support/free-ports.ts'
+import { untilSeen } from '../../../support/until.ts'
 import { VirtualClock } from '../../../support/virtual-clock.ts'
 
 /** A server on 127.0.0.1 that answers what it hears once the client is done. */
-async function tcpEcho(t: Test): Promise<number> {
+async function tcpEcho(t: Test, port = 0): Promise<number> {
   const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   return (server.address() as AddressInfo).port
 }
@@ -47,6 +49,25 @@ t.test('a port of another program on ::1 is left to it, one nobody serves is clo
   t.teardown(() => listener.close())
   listener.set([{ protocol: 'tcp', port }])
   t.equal(await askTcp('::1', port, ''), 'other')
+})
+
+t.test('a port is served once the program that had it on ::1 has let go of it', async (t) => {
+  const port = await freePort()
+  await tcpEcho(t, port)
+  const taken = createServer((socket) => socket.end('other'))
+  await new Promise<void>((resolve) => taken.listen(port, '::1', resolve))
+  const listener = createLoopbackListener(new VirtualClock(), silentLogger)
+  t.teardown(() => listener.close())
+  const ports = [{ protocol: 'tcp' as const, port }]
+  listener.set(ports)
+  t.equal(await askTcp('::1', port, ''), 'other')
+  listener.set(ports)
+  await new Promise((resolve) => taken.close(resolve))
+  const isServed = async (): Promise<boolean> => {
+    listener.set(ports)
+    return (await askTcp('::1', port, 'x')) === 'x'
+  }
+  await untilSeen('it is served', isServed)
 })
 
 t.test('datagrams find their way back to their sender, and senders are forgotten', async (t) => {
