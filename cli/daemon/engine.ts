@@ -20,6 +20,7 @@ import { NetworkProber } from '../../worker/health/network-prober.ts'
 import { gcLimits } from '../../worker/image/eviction.ts'
 import { ImageCollector } from '../../worker/image/image-collector.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
+import { withOwnServers } from '../../worker/network/asker-servers.ts'
 import { findNamespace } from '../../worker/network/data-plane.ts'
 import {
   createResolverProcess,
@@ -118,6 +119,11 @@ function dataPlaneFile({ runDir }: DaemonConfig): string {
   return join(runDir, 'network', 'dataplane.netns')
 }
 
+/** Name servers of single containers. */
+function askersDir({ runDir }: DaemonConfig): string {
+  return join(runDir, 'network', 'askers')
+}
+
 /** A process of its own that outlives the daemon: forked from it, as what the executor's helper forks has mounts of its own. */
 function openResolver(
   { config, clock, random, log }: EngineDeps,
@@ -127,6 +133,7 @@ function openResolver(
   return createResolverProcess({
     dir: join(dir, 'dns'),
     dataPlaneFile: dataPlaneFile(config),
+    askersDir: askersDir(config),
     // Where the monitors of containers are, outside of the daemon's own group.
     cgroupDirs: cgroupDirs(cgroupVersion(), `${config.cgroupParent}/monitors`),
     run: runCommand,
@@ -155,7 +162,7 @@ async function startEngine(
     clock,
     random,
     log: log.child({ part: 'executor' }),
-    network,
+    network: withOwnServers(network, askersDir(config)),
     runtime: config.defaultRuntime,
     remap: await remapOf(config, log),
     insecureRegistries: config.insecureRegistries,

@@ -81,7 +81,7 @@ function taskOf(
     ports: portsOf(service),
     networks,
     dependsOn: dependenciesOf(service, names),
-    dns: dnsOf(service, networks),
+    dns: dnsOf(service),
     ...defined({
       restart: restartOf(service),
       oomScoreAdj: service.number('oom_score_adj'),

@@ -13,7 +13,6 @@ import type {
 } from '../../proto/spec/service-spec.ts'
 import { parseConstraint, parseSpread } from '../../scheduler/constraints.ts'
 import { checkDependencies } from './check-dependencies.ts'
-import { checkDns } from './check-dns.ts'
 import { checkGeneric } from './check-generic.ts'
 import { checkMode } from './check-mode.ts'
 import { checkMounts } from './check-mounts.ts'
@@ -45,7 +44,6 @@ export function checkServiceSpec(spec: ServiceSpec): readonly string[] {
     ...checkPorts(task.ports),
     ...checkEndpoint(spec),
     ...checkDependencies(spec),
-    ...checkDns(spec),
   ]
   const [first] = problems
   if (first === undefined) return warningsOf(task)

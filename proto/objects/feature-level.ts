@@ -44,3 +44,6 @@ export const runtimesLevel = 7
 
 /** Services whose containers have the users of the node. */
 export const hostUsersLevel = 8
+
+/** Name servers of a service beside networks whose names the node knows. */
+export const ownServersLevel = 8

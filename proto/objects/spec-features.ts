@@ -1,6 +1,6 @@
 // What a spec may say that programs know only from a feature level on. Managers of an older program would drop it from the store, and
 // workers of one would start tasks without it: so the first refuse it, and the second get no such tasks.
-import { saysNothing } from '../spec/dns-spec.ts'
+import { asksOwnServers, saysNothing } from '../spec/dns-spec.ts'
 import { predefinedOf } from '../spec/predefined-networks.ts'
 import {
   isUsualPolicy,
@@ -15,6 +15,7 @@ import {
   journalLevel,
   networksLevel,
   optionsLevel,
+  ownServersLevel,
   runtimesLevel,
 } from './feature-level.ts'
 import { needsAddresses } from './service.ts'
@@ -74,6 +75,7 @@ const onNodes: readonly TaskFeature[] = [
     isUsed: ({ container }) => container.noNewPrivileges === true,
   },
   { words: 'DNS settings', level: optionsLevel, isUsed: ({ dns }) => !saysNothing(dns) },
+  { words: 'name servers beside networks', level: ownServersLevel, isUsed: asksOwnServers },
   {
     words: 'open standard input',
     level: optionsLevel,

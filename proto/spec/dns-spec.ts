@@ -32,18 +32,14 @@ export function saysNothing({ nameservers, search, options }: DnsSpec): boolean 
   return nameservers.length + search.length + options.length === 0
 }
 
-/**
- * Why a task cannot have name servers of its own; undefined: it can. Names of services are known to the node's own resolver alone,
- * which asks the host's servers for all others.
- */
-export function whyNoNameservers({
+/** Whether the node's resolver, which knows the names of networks, is to ask servers of the task's own for all others. */
+export function asksOwnServers({
   dns,
   networks,
 }: {
   readonly dns: Pick<DnsSpec, 'nameservers'>
   readonly networks: readonly { readonly target: string }[]
-}): string | undefined {
-  if (dns.nameservers.length === 0) return undefined
-  if (networks.every(({ target }) => predefinedOf(target) !== undefined)) return undefined
-  return 'would hide the names of services on its networks: leave them out (search domains and options go with networks)'
+}): boolean {
+  if (dns.nameservers.length === 0) return false
+  return networks.some(({ target }) => predefinedOf(target) === undefined)
 }

@@ -1,7 +1,7 @@
 // The resolver on a real kernel: it answers inside a data plane and asks in the host's namespace, each a network namespace
 // of its own, as are the containers. The name server of the host listens on its loopback only.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -189,6 +189,28 @@ t.test('containers find each other by name, and the world through the host', asy
   ])
   t.not(reached, 0, 'nobody listens in the host')
 })
+
+t.test(
+  'a container with name servers of its own has those asked for all but names of networks',
+  async (t) => {
+    const world = await aWorld(t)
+    writeFileSync(join(world.bench.dir, 'resolv.conf'), '')
+    const askersDir = join(world.bench.dir, 'askers')
+    mkdirSync(askersDir)
+    writeFileSync(join(askersDir, '10.0.1.11'), 'nameserver 127.0.0.53\n')
+    const daemon = world.daemon({ askersDir })
+    await daemon.start()
+    daemon.setViews([backend(one, two)], stampAt(1))
+    await until(() => daemon.applied()?.index === 1, 'the names are known')
+    const a = await aContainer(world, 'va', '10.0.1.11')
+    const b = await aContainer(world, 'vb', '10.0.1.12')
+    t.same(await lookUp(a, 'example.com'), [outside])
+    t.same(await lookUp(a, 'web.2'), ['10.0.1.12'])
+    t.same(await lookUp(b, 'example.com'), [], 'the host has none')
+    rmSync(join(askersDir, '10.0.1.11'))
+    t.same(await lookUp(a, 'example.com'), [])
+  },
+)
 
 t.test('a killed daemon is not missed, and the next one adopts the resolver', async (t) => {
   const world = await aWorld(t)

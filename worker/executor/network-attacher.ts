@@ -41,6 +41,8 @@ export interface AttachRequest {
   readonly pid: number
   readonly endpoints: readonly EndpointConfig[]
   readonly ports: readonly HostPort[]
+  /** Asked for it instead of the host's; absent or empty: the host's. */
+  readonly nameservers?: readonly string[]
 }
 
 /** One more network for a container that runs. */
@@ -57,6 +59,8 @@ export interface NetworkAttachment {
   readonly ports: readonly HostPort[]
   /** Name servers of /etc/resolv.conf (the executor adds the container's own DNS options). */
   readonly nameservers: readonly string[]
+  /** They are the node's resolver, which asks the container's own servers. Absent: they are not. */
+  readonly isNodeResolved?: boolean
   readonly search: readonly string[]
   /**
    * Lines for /etc/hosts beside localhost: `address name [alias…]`; the executor adds hostname

@@ -240,6 +240,7 @@ export async function describeAttachment(
   endpoints: readonly Endpoint[],
 ): Promise<NetworkAttachment> {
   const resolver = await readResolver()
+  const isNodeResolved = endpoints.some(({ overlay }) => overlay !== undefined)
   return {
     endpoints: endpoints.map((endpoint) => ({
       networkId: endpoint.networkId,
@@ -253,9 +254,8 @@ export async function describeAttachment(
         ...(isFirewallDoor(door) ? { isFirewallFirst: true } : {}),
       })),
     // The host's name servers are asked through the node's own resolver, which knows the names of the networks.
-    nameservers: endpoints.some(({ overlay }) => overlay !== undefined)
-      ? [resolverAddress]
-      : resolver.nameservers,
+    nameservers: isNodeResolved ? [resolverAddress] : resolver.nameservers,
+    ...(isNodeResolved && { isNodeResolved }),
     search: resolver.search,
     hosts: [],
   }

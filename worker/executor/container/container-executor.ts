@@ -483,7 +483,8 @@ function attachRequest(container: Container): AttachRequest | undefined {
   if (config.network.kind !== 'attached') return undefined
   const { endpoints, ports } = config.network
   const { pid } = container.process
-  return { containerId: container.id, name: config.name, pid, endpoints, ports }
+  const nameservers = config.dns?.nameservers ?? []
+  return { containerId: container.id, name: config.name, pid, endpoints, ports, nameservers }
 }
 
 function keepsNoLog(name: string): SwarmError {

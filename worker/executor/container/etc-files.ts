@@ -55,7 +55,8 @@ export function resolvConf(
 ): string {
   const dns: DnsConfig = config.dns ?? { nameservers: [], search: [], options: [] }
   if (config.network.kind === 'host' && !isSet(dns)) return hostFile
-  const nameservers = dns.nameservers.length > 0 ? dns.nameservers : (attachment?.nameservers ?? [])
+  const hasOwn = dns.nameservers.length > 0 && attachment?.isNodeResolved !== true
+  const nameservers = hasOwn ? dns.nameservers : (attachment?.nameservers ?? [])
   const search = dns.search.length > 0 ? dns.search : (attachment?.search ?? [])
   // As Docker: names of services have no dots, so ask for them as they are.
   const options = dns.options.length > 0 ? dns.options : nameservers.length > 0 ? ['ndots:0'] : []

@@ -18,7 +18,9 @@ export interface ResolverConfig {
   readonly port: number
   /** Name servers for what is not ours. */
   readonly resolvConfFile: string
-  /** Of those name servers; default 53. */
+  /** Name servers of single askers, in files named by their addresses; undefined: nobody has any. */
+  readonly askersDir?: string
+  /** Of name servers; default 53. */
   readonly upstreamPort?: number
 }
 

@@ -1,11 +1,11 @@
-// Questions that are not ours: asked of the host's name servers, one after the other until one answers, with bounds on how
+// Questions that are not ours: asked of the asker's name servers or the host's, one after the other until one answers, with bounds on how
 // many at once. Answers are handed on as they came, but for the id.
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Random } from '../../../proto/lib/random.ts'
 import { type Exchange, exchangeTcp, exchangeUdp } from './exchange.ts'
 import { type Query, responseCodes } from './query.ts'
 import { encodeEmpty } from './response.ts'
-import type { Upstreams } from './upstreams.ts'
+import type { Upstream, Upstreams } from './upstreams.ts'
 
 export interface ForwardRequest {
   readonly message: Buffer
@@ -21,7 +21,8 @@ export interface Forwarder {
 }
 
 export interface ForwarderOptions {
-  readonly upstreams: Upstreams
+  /** Of an asker, by its address. */
+  readonly upstreamsOf: (asker: string) => Upstreams
   readonly clock: Clock
   /** Of ids; must not be guessed. */
   readonly random: Random
@@ -68,12 +69,13 @@ class UpstreamForwarder implements Forwarder {
 
   async #ask(request: ForwardRequest): Promise<Buffer | undefined> {
     const { clock, tryMs = 1_500, deadlineMs = 4_500 } = this.#options
+    const upstreams = this.#options.upstreamsOf(request.asker)
     const endMs = clock.monotonicMs() + deadlineMs
     const open = new Set<Exchange>()
     let second: Buffer | undefined
     const settle = new Settling()
     try {
-      for (const upstream of this.#plan()) {
+      for (const upstream of planOf(upstreams)) {
         const timeoutMs = Math.max(0, endMs - clock.monotonicMs())
         const message = this.#withNewId(request)
         const ask = request.isTcp ? exchangeTcp : exchangeUdp
@@ -83,11 +85,11 @@ class UpstreamForwarder implements Forwarder {
           exchange.answer.then((answer) => {
             open.delete(exchange)
             if (answer !== undefined && isUseful(answer)) {
-              this.#options.upstreams.worked(upstream)
+              upstreams.worked(upstream)
               return answer
             }
             if (answer !== undefined) second ??= answer
-            this.#options.upstreams.failed(upstream)
+            upstreams.failed(upstream)
             return undefined
           }),
         )
@@ -102,17 +104,17 @@ class UpstreamForwarder implements Forwarder {
     }
   }
 
-  /** Each server once, and again the first ones. */
-  #plan(): readonly ReturnType<Upstreams['inOrder']>[number][] {
-    const servers = this.#options.upstreams.inOrder()
-    return [...servers, ...servers, ...servers].slice(0, Math.max(servers.length, triesMax))
-  }
-
   #withNewId({ message, query }: ForwardRequest): Buffer {
     const copy = Buffer.from(message.subarray(0, query.end))
     copy.set(this.#options.random.bytes(2))
     return copy
   }
+}
+
+/** Each server once, and again the first ones. */
+function planOf(upstreams: Upstreams): readonly Upstream[] {
+  const servers = upstreams.inOrder()
+  return [...servers, ...servers, ...servers].slice(0, Math.max(servers.length, triesMax))
 }
 
 /** Waits for the first useful answer among exchanges that are added one by one. */

@@ -5,6 +5,7 @@ import type { Server } from 'node:net'
 import { type Clock, wait } from '../../../proto/lib/clock.ts'
 import { type Random, seededRandom } from '../../../proto/lib/random.ts'
 import type { Stamp } from '../../../proto/objects/assignment.ts'
+import { askerUpstreams } from './asker-upstreams.ts'
 import {
   type ControlAnswer,
   type ControlRequest,
@@ -44,12 +45,13 @@ export class NodeResolver {
   constructor(options: NodeResolverOptions) {
     const { config, clock, random, onError } = options
     this.#options = options
-    const { resolvConfFile, upstreamPort = 53 } = config
-    this.#upstreams = followResolvConf(resolvConfFile, upstreamPort, clock)
+    const { resolvConfFile, askersDir: dir, upstreamPort: port = 53 } = config
+    this.#upstreams = followResolvConf(resolvConfFile, port, clock)
+    const upstreamsOf = askerUpstreams({ dir, host: this.#upstreams, port, clock })
     const seed = Buffer.from(random.bytes(6)).readUIntBE(0, 6)
     this.#server = new DnsServer({
       names: () => ({ zone: this.#zone, serial: this.#stamp?.index ?? 0 }),
-      forwarder: createForwarder({ upstreams: this.#upstreams, clock, random }),
+      forwarder: createForwarder({ upstreamsOf, clock, random }),
       clock,
       // The order of addresses needs speed, not secrecy.
       random: seededRandom(seed),

@@ -25,6 +25,8 @@ export interface OpenOptions {
   readonly port?: number
   /** Default /etc/resolv.conf. */
   readonly resolvConfFile?: string
+  /** Name servers of single askers, in files named by their addresses; undefined: nobody has any. */
+  readonly askersDir?: string
   /** Of the name servers there; default 53. */
   readonly upstreamPort?: number
   /** cgroup folders for the process to live in, outside of the daemon's unit; made when missing. */
@@ -109,6 +111,7 @@ async function configOf(options: OpenOptions): Promise<ResolverConfig> {
     ...{ dir, listenNamespace, address, port },
     ...(dataPlaneFile === undefined ? {} : { listenNamespaceFile: dataPlaneFile }),
     resolvConfFile: options.resolvConfFile ?? '/etc/resolv.conf',
+    ...(options.askersDir === undefined ? {} : { askersDir: options.askersDir }),
     ...(options.upstreamPort === undefined ? {} : { upstreamPort: options.upstreamPort }),
   }
 }

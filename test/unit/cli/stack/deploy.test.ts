@@ -258,10 +258,6 @@ t.test('what cannot be is refused before anything is written, with file and line
   const cases: readonly (readonly [string, RegExp])[] = [
     ['services: {a: {}}', /f\.yml:1:15: services\.a\.image: is required/],
     ['services: {a: {image: A}}', /1:23: services\.a: .*no image reference/],
-    [
-      'services: {a: {image: i, dns: 1.1.1.1}}',
-      /f\.yml:1:31: services\.a\.dns: would hide the names of services/,
-    ],
     ['services: {a: {image: i, credential_spec: {file: x}}}', /credential_spec: it is for Windows/],
     ['services: {a: {image: i, isolation: hyperv}}', /isolation: it is for Windows/],
     [

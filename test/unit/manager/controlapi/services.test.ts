@@ -549,13 +549,9 @@ t.test('mounts: names, drivers, options, subpaths, recursion and affinity', asyn
   }
 })
 
-t.test('name servers of one’s own go without networks of the cluster only', async (t) => {
+t.test('name servers of one’s own are kept', async (t) => {
   const w = await aControlWorld()
   const dns = { nameservers: ['10.0.0.2'] }
-  await t.rejects(createService(w, { name: 'a', task: { dns, networks: [{ target: 'back' }] } }), {
-    code: 'INVALID_ARGUMENT',
-    message: /dns\.nameservers would hide the names of services/,
-  })
   const { spec } = await createService(w, { name: 'b', task: { dns, oomScoreAdj: -5 } })
   t.match(spec?.task, { dns: { nameservers: ['10.0.0.2'], search: [] }, oomScoreAdj: -5 })
   const plain = await createService(w, { name: 'c' })

@@ -108,6 +108,14 @@ t.test('one driver came later than the others', async (t) => {
   ])
 })
 
+t.test('name servers beside networks of the swarm came later than those without', async (t) => {
+  const dns = { nameservers: ['192.0.2.1'] }
+  const levels = (networks: readonly { target: string }[]) =>
+    featuresOfTask(specWith({ dns, networks }).task).filter(({ words }) => /server|DNS/.test(words))
+  t.match(levels([{ target: 'host' }]), [{ words: 'DNS settings', level: 5 }])
+  t.match(levels([{ target: 'back' }]), [{}, { words: 'name servers beside networks', level: 8 }])
+})
+
 t.test('users of the node came later than other rights', async (t) => {
   const spec = specWith(container({ security: { hostUsers: true } }))
   t.match(featuresOfTask(spec.task), [

@@ -99,4 +99,7 @@ t.test('/etc/hosts and /etc/resolv.conf', async (t) => {
   t.equal(resolvConf(onHost, undefined, 'nameserver 9.9.9.9\n'), 'nameserver 9.9.9.9\n')
   const dns = { nameservers: ['8.8.8.8'], search: [], options: ['use-vc'] }
   t.equal(resolvConf({ ...onHost, dns }, undefined, 'x'), 'nameserver 8.8.8.8\noptions use-vc\n')
+  const byNode = { ...attachment, nameservers: ['127.0.0.11'], isNodeResolved: true }
+  const own = resolvConf({ ...config, dns }, byNode, '')
+  t.equal(own, 'nameserver 127.0.0.11\nsearch lan\noptions use-vc\n', 'the node asks them')
 })

@@ -24,8 +24,9 @@ async function aWorld(
   const servers = await Promise.all(upstreams.map((answer) => aFakeUpstream(answer)))
   t.teardown(() => Promise.all(servers.map((server) => server.close())))
   const list = servers.map(({ port }) => ({ address: '127.0.0.1', port }))
+  const all = new UpstreamList(systemClock, list)
   const forwarder = createForwarder({
-    upstreams: new UpstreamList(systemClock, list),
+    upstreamsOf: () => all,
     clock: systemClock,
     random: seededRandom(5),
     tryMs: 100,
