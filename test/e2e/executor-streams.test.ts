@@ -1,5 +1,5 @@
 // What is done in containers that run, on a real kernel: programs with pipes and on a terminal, what they may, and their end.
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { getPriority } from 'node:os'
 import t, { type Test } from 'tap'
@@ -317,6 +317,19 @@ t.test('a program in a container that runs', async (t) => {
     await server.hangUp()
     await serving
     t.match(heard, /\r\n\r\nhello\n$/)
+  })
+
+  await t.test('in the background, the null device of the host is out of its reach', async (t) => {
+    const before = statSync('/dev/null')
+    const script = 'chmod 600 /proc/self/fd/1; exec sleep 501'
+    const program = await sh(script, { detach: true, user: '1000:1000' })
+    t.match(await ran(program), { exitCode: 0, err: '' })
+    await eventually(async () => {
+      const all = await streams.processes('main')
+      return all.some(({ command }) => command === 'sleep 501')
+    }, 'it is past the change')
+    const { uid, gid, mode } = statSync('/dev/null')
+    t.same([uid, gid, mode], [before.uid, before.gid, before.mode])
   })
 
   await t.test('in the background goes on by itself', async (t) => {

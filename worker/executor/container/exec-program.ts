@@ -50,11 +50,23 @@ export async function startExec(options: ExecProgramOptions): Promise<AttachedPr
   return options.detach ? await startDetached(options) : new ExecProgram(options)
 }
 
+/**
+ * With a null device of its own: crun makes the program's user the owner of its standard streams, and whoever holds the host's own device
+ * open may change its mode for all.
+ */
+const silently: readonly string[] = [
+  ...['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c'],
+  `cd "$1" && shift && mkdir dev && mount -t tmpfs -o mode=700,size=4k,nr_inodes=4 null dev &&
+   mknod -m 666 dev/null c 1 3 && exec "$@" <dev/null >dev/null 2>&1`,
+  'exec',
+]
+
 /** The runtime ends once the program runs; nothing of it is heard. */
 async function startDetached(options: ExecProgramOptions): Promise<AttachedProgram> {
   const { helper, dir } = options
-  const silently = ['/bin/sh', '-c', 'exec "$@" </dev/null >/dev/null 2>&1', 'exec']
-  const { code } = await helper.spawn([...silently, ...argvOf(options)], { timeoutMs: startMs })
+  const { code } = await helper.spawn([...silently, dir, ...argvOf(options)], {
+    timeoutMs: startMs,
+  })
   const end = await endOf(dir, code, '')
   return {
     input: new PassThrough().resume(),
