@@ -2,7 +2,7 @@
 // each held open while the next name is looked up in it, and no link is followed by the kernel: links are read and walked
 // here, and never lead out of the root. Below /proc/PID/root the kernel shows what is mounted in the container.
 import { constants } from 'node:fs'
-import { type FileHandle, open, readlink } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readlink } from 'node:fs/promises'
 
 const linksMax = 40
 const depthMax = 1_024
@@ -100,6 +100,17 @@ export async function readInRoot(root: string, path: string): Promise<string> {
     }
   } catch {
     return ''
+  }
+}
+
+/** What the path leads to, to tell it from all else on this host: device and inode. Errors: RootedError, those of the kernel. */
+export async function identityInRoot(root: string, path: string): Promise<string> {
+  const { folder, name } = await walkInRoot(root, path, true)
+  try {
+    const { dev, ino } = await lstat(folder.path(name === '' ? '.' : name), { bigint: true })
+    return `${dev}:${ino}`
+  } finally {
+    await folder.close()
   }
 }
 

@@ -57,9 +57,13 @@ t.test('containers with users of their own', { skip }, async (t) => {
 
   const before = await host.open()
   await loadImage(before.images, await busyboxImage())
-  const asUser = aJoinedScript('before', `${mapOf}; echo old >/data/old; chown app /data/old`, {
-    mounts: [volume],
-  })
+  const asUser = aJoinedScript(
+    'before',
+    `${mapOf}; echo old >/data/old; chown app /data/old; mkdir /data/part`,
+    {
+      mounts: [volume],
+    },
+  )
   t.equal((await runToEnd(before.executor, asUser)).output, hostMap)
   const layers = await readdir(layersDir)
   await before.executor.remove('before')
@@ -74,7 +78,7 @@ t.test('containers with users of their own', { skip }, async (t) => {
     await t.test(`have what others have, with ${runtime}`, async (t) => {
       const id = `all-${runtime}`
       const script = `${mapOf}
-        stat -c '%n %u:%g' / /bin/busybox /home/app /data/old /anon /run/secrets/key /etc/hosts
+        stat -c '%n %u:%g' / /bin/busybox /home/app /data/old /anon /part /run/secrets/key /etc/hosts
         cat /data/old /run/secrets/key; echo 1.2.3.4 other >>/etc/hosts; echo out >/dev/stdout
         touch /own /data/${id} /scratch/own && chown 7:8 /data/${id} && chmod 775 /bin/busybox
         id -G; grep Seccomp: /proc/self/status; cat /proc/sys/net/ipv4/ping_group_range; ping -c 1 127.0.0.1 | grep -c from
@@ -82,13 +86,21 @@ t.test('containers with users of their own', { skip }, async (t) => {
       const mounts: ContainerConfig['mounts'] = [
         volume,
         { kind: 'volume', target: '/anon' },
+        { ...volume, target: '/part', subpath: 'part' },
         scratch,
         { kind: 'bind', source: secretFile, target: '/of-the-host' },
       ]
       const lines = await run(id, script, { runtime, groups: ['29'], mounts, files: [key] })
       t.same(lines, [
         `users 0 ${remap.uid} ${remap.size}`,
-        ...['/ 0:0', '/bin/busybox 0:0', '/home/app 1000:1001', '/data/old 1000:0', '/anon 0:0'],
+        ...[
+          '/ 0:0',
+          '/bin/busybox 0:0',
+          '/home/app 1000:1001',
+          '/data/old 1000:0',
+          '/anon 0:0',
+          '/part 0:0',
+        ],
         ...['/run/secrets/key 1000:1001', '/etc/hosts 0:0', 'old', 'key', 'out'],
         ...['0 29', 'Seccomp:\t2', '0\t65535', '1'],
         "cat: can't open '/of-the-host': Permission denied",

@@ -412,6 +412,22 @@ t.test('mounts', async (t) => {
     },
   )
 
+  await t.test('a part of a volume is mounted alone', async (t) => {
+    const whole = { kind: 'volume' as const, name: 'data', target: '/data' }
+    const made = 'mkdir -p /data/app/in; echo part >/data/app/in/text; ln -s in /data/app/way'
+    await runToEnd(executor, aScript('part-1', made, { mounts: [whole] }))
+    const mounts = ['app/in', 'app/way'].map((subpath, at) => ({
+      ...{ ...whole, subpath, target: `/srv/${at}/deep` },
+    }))
+    const { output } = await runToEnd(
+      executor,
+      aScript('part-2', 'cat /srv/*/deep/text', { mounts }),
+    )
+    t.equal(output, 'part\npart')
+    const absent = aScript('part-3', 'true', { mounts: [{ ...whole, subpath: 'nosuch' }] })
+    await t.rejects(runToEnd(executor, absent), { code: 'INVALID_ARGUMENT', message: /no folder/ })
+  })
+
   await t.test("a volume of the image's own is made for each container", async (t) => {
     const file = { kind: 'file' as const, path: 'cache/seed', data: Buffer.from('seed') }
     const archive = await busyboxImage({ name: 'with/volume', volumes: ['/cache'], files: [file] })

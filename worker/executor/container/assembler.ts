@@ -1,6 +1,6 @@
 // Puts together what a container is created from: image layers, user, mounts, the bundle's files. Starts nothing.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chown, lchown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SwarmError } from '../../../proto/errors.ts'
 import { newId } from '../../../proto/lib/ids.ts'
@@ -33,6 +33,7 @@ import { resolveInRoot } from './root-path.ts'
 import type { SeccompCache, SeccompWish } from './seccomp-cache.ts'
 import { checkUserns, ownerOfFile, raisedLimits, type UsernsCreation } from './user-namespace.ts'
 import { resolveUser } from './users.ts'
+import { type VolumePart, volumePart } from './volume-parts.ts'
 
 export interface AssemblerOptions {
   readonly store: ImageStore
@@ -51,6 +52,8 @@ export interface Assembly {
   readonly groupFiles: TuningOutcome['files']
   /** Set with a user namespace. */
   readonly userns?: UsernsCreation
+  /** To be compared with what is mounted, before it is started. */
+  readonly parts: readonly VolumePart[]
 }
 
 export interface AssemblyRequest {
@@ -132,7 +135,8 @@ export class Assembler {
     if (userns !== undefined) await giveOwner(paths, userns)
     reachFaultPoint('create.bundle')
     const creation = own === undefined ? {} : { userns: own.creation }
-    return { layers, seccomp: wish, groupFiles, ...creation }
+    const parts = mounts.flatMap((one) => (one.kind === 'volume' && one.part ? [one.part] : []))
+    return { layers, seccomp: wish, groupFiles, parts, ...creation }
   }
 
   #checkInit(config: ContainerConfig): void {
@@ -166,18 +170,17 @@ export class Assembler {
       case 'bind':
         return { kind: 'bind', mount, isFolder: await ensureBindSource(mount, request.userns) }
       case 'volume': {
-        const path = await this.#volumePath(mount, request, layers)
-        const readOnly = mount.readOnly ?? false
-        return { kind: 'volume', target: mount.target, path, readOnly }
+        const place = await this.#volumePlace(mount, request, layers)
+        return { kind: 'volume', target: mount.target, readOnly: mount.readOnly ?? false, ...place }
       }
     }
   }
 
-  async #volumePath(
+  async #volumePlace(
     mount: VolumeMount,
     request: AssemblyRequest,
     layers: LowerLayers,
-  ): Promise<string> {
+  ): Promise<{ readonly path: string; readonly part?: VolumePart }> {
     const isAnonymous = mount.name === undefined || mount.name === ''
     const name = isAnonymous ? newId(this.#options.random) : mount.name
     if (isAnonymous) request.onAnonymousVolume(name)
@@ -194,13 +197,16 @@ export class Assembler {
       ...(mount.isSlots === true && { isSlots: true }),
     })
     reachFaultPoint('create.volume')
-    if (mount.subpath === undefined || mount.subpath === '') return path
+    const { subpath = '', target } = mount
+    if (subpath === '') return { path }
     if (Object.keys(mount.options ?? {}).length > 0) throw noSubpath(name)
-    const inside = await resolveInRoot(path, mount.subpath)
-    if (inside !== undefined) return inside
+    const inside = await resolveInRoot(path, subpath)
+    if (inside !== undefined) {
+      return { path: inside, part: await volumePart(path, { volume: name, subpath, target }) }
+    }
     throw new SwarmError(
       'INVALID_ARGUMENT',
-      `volume ${name} has no folder ${mount.subpath}: make it, or leave the subpath out`,
+      `volume ${name} has no folder ${subpath}: make it, or leave the subpath out`,
     )
   }
 }
@@ -312,6 +318,6 @@ async function ensureBindSource(
     })
   })
   // As Docker does it; what was there before keeps its owners.
-  if (userns !== undefined) await chown(source, userns.uid, userns.gid)
+  if (userns !== undefined) await lchown(source, userns.uid, userns.gid)
   return true
 }

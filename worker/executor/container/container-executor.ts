@@ -42,6 +42,7 @@ import { type ContainerRecord, newRecord } from './record.ts'
 import type { SeccompCache } from './seccomp-cache.ts'
 import { parseSignal } from './signals.ts'
 import { Supervisor } from './supervisor.ts'
+import { checkParts } from './volume-parts.ts'
 import { volumeUsers } from './volume-users.ts'
 
 export interface ContainerExecutorOptions {
@@ -334,6 +335,7 @@ export class ContainerExecutor implements Executor {
       seccomp: filter,
       groupFiles,
       userns,
+      parts,
     } = await assembler.assemble({
       config,
       files,
@@ -355,7 +357,7 @@ export class ContainerExecutor implements Executor {
     const how = { tty, openStdin, keepsLog, journalName, ...(userns && { userns }) }
     const request = { id, runtime, paths, layers, ...how }
     const pid = await tools.runtime.create(request, signal)
-    await writeGroupFiles(groupFiles)
+    await Promise.all([writeGroupFiles(groupFiles), checkParts(pid, parts)])
     this.#identify(container, pid)
     await this.#attach(container, signal)
     reachFaultPoint('create.attached')

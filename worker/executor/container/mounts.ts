@@ -3,6 +3,7 @@
 import { SwarmError } from '../../../proto/errors.ts'
 import type { ImageConfig } from '../../image/store-index.ts'
 import type { BindMount, ContainerConfig, Mount, TmpfsMount } from '../executor.ts'
+import type { VolumePart } from './volume-parts.ts'
 
 /** An entry of an OCI configuration's `mounts`. */
 export interface OciMount {
@@ -20,6 +21,8 @@ export type ResolvedMount =
       readonly target: string
       readonly path: string
       readonly readOnly: boolean
+      /** Where a part of the volume is mounted. */
+      readonly part?: VolumePart
     }
   | { readonly kind: 'tmpfs'; readonly mount: TmpfsMount }
 
