@@ -15,11 +15,9 @@ export function withOwnServers(inner: NetworkAttacher, dir: string): NetworkAtta
       return attachment
     },
     detach: async (containerId) => {
-      try {
-        await inner.detach(containerId)
-      } finally {
-        servers.remove(containerId)
-      }
+      // First: its addresses may be another container's as soon as they are given back.
+      servers.remove(containerId)
+      await inner.detach(containerId)
     },
     connect: async (request, signal) => {
       const attachment = await inner.connect(request, signal)
@@ -82,7 +80,6 @@ class AskerServers {
     this.#known.delete(containerId)
   }
 
-  /** An address goes to another container only after this one has given it back. */
   #forget(containerId: string, kept: readonly string[]): void {
     const gone = this.#known.get(containerId)?.files.filter((file) => !kept.includes(file)) ?? []
     for (const file of gone) rmSync(`${this.#dir}/${file}`, { force: true })

@@ -57,7 +57,8 @@ export async function startExec(options: ExecProgramOptions): Promise<AttachedPr
 const silently: readonly string[] = [
   ...['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c'],
   `cd "$1" && shift && mkdir dev && mount -t tmpfs -o mode=700,size=4k,nr_inodes=4 null dev &&
-   mknod -m 666 dev/null c 1 3 && exec "$@" <dev/null >dev/null 2>&1`,
+   mknod -m 666 dev/null c 1 3 || { echo 'no null device can be made for it' >log; exit ${runtimeFailed}; }
+   exec "$@" <dev/null >dev/null 2>&1`,
   'exec',
 ]
 

@@ -20,6 +20,9 @@ interface Known {
   readonly upstreams: Upstreams
 }
 
+/** Askers that are gone do not ask again, so what is known of them would stay. */
+const knownMax = 1_024
+
 /** Looked up anew with each question, so that what was written before it counts. */
 export function askerUpstreams(options: AskerUpstreamsOptions): (asker: string) => Upstreams {
   const { dir, host, port, clock } = options
@@ -35,6 +38,7 @@ export function askerUpstreams(options: AskerUpstreamsOptions): (asker: string) 
     if (before?.text === text) return before.upstreams
     const upstreams = new UpstreamList(clock)
     upstreams.set(upstreamsOf(text, port))
+    if (known.size >= knownMax) known.clear()
     known.set(asker, { text, upstreams })
     return upstreams
   }
