@@ -16,6 +16,7 @@ import {
   mountArgv,
   sameOptions,
 } from './driver-options.ts'
+import { fillingPrivate, fillingShared } from './fill-argv.ts'
 import {
   checkVolumeName,
   exists,
@@ -225,7 +226,7 @@ export class VolumeStore {
       ...(isSlots === true && { isSlots }),
     })
     try {
-      const isFilled = await fillFrom?.((path) => this.#copy(path, `${half}/_data`))
+      const isFilled = await fillFrom?.((path) => this.#copy(path, `${half}/_data`, fillingPrivate))
       // What is one container's goes with it, at the latest when the host does.
       if (isFilled === true && containerId === undefined) await this.#sync(half)
       await renameSynced(half, this.#dirOf(name), dir)
@@ -248,7 +249,7 @@ export class VolumeStore {
     if (fillFrom !== undefined && (wasCut || (await this.#isEmpty(data)))) {
       await writeSynced(mark, '')
       await syncFolder(dir)
-      await fillFrom((path) => this.#copy(path, data))
+      await fillFrom((path) => this.#copy(path, data, fillingShared))
       await this.#sync(data)
     }
     if (!(await exists(mark))) return
@@ -257,9 +258,13 @@ export class VolumeStore {
   }
 
   /** Whether there was anything. */
-  async #copy(from: string | undefined, to: string): Promise<boolean> {
+  async #copy(
+    from: string | undefined,
+    to: string,
+    filling: typeof fillingPrivate,
+  ): Promise<boolean> {
     if (from === undefined || !(await stat(from)).isDirectory()) return false
-    await this.#run("fill it with the image's files", ['cp', '-a', '--', `${from}/.`, `${to}/`], to)
+    await this.#run("fill it with the image's files", filling(from, to), to)
     return true
   }
 

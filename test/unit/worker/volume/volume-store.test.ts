@@ -1,11 +1,36 @@
-import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { execFileSync, spawn } from 'node:child_process'
+import {
+  chmod,
+  chown,
+  lchown,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { systemRandom } from '../../../../proto/lib/random.ts'
 import { createSpawnHelper } from '../../../../worker/executor/spawn/spawn-helper.ts'
 import { VolumeStore } from '../../../../worker/volume/volume-store.ts'
+
+/** Puts a link in the place of each `folder` that appears, and takes it away again, until a file tells that it is enough. */
+const swapper = `my ($data, $victim, $enough) = @ARGV; chdir $data or die;
+my $n = 0;
+until (-e $enough) {
+  next unless rename 'folder', ".gone-" . $n++;
+  symlink $victim, 'folder';
+  select undef, undef, undef, 0.002;
+  unlink 'folder';
+}`
 
 async function aStore(t: Test) {
   const dir = await mkdtemp('/tmp/tsswarm-volumes-')
@@ -100,6 +125,86 @@ t.test(
     t.same(await readdir(`${dir}/data`), ['_data', 'volume.json'])
   },
 )
+
+t.test('what others lay where a volume is being filled leads nowhere', async (t) => {
+  const { store, dir, image, fillFrom } = await aStore(t)
+  const victim = `${dir}/../victim`
+  await mkdir(victim)
+  for (const name of ['linked', 'inside']) await writeFile(`${victim}/${name}`, 'of the host')
+  await mkdir(`${image}/folder`)
+  for (const name of ['linked', 'pipe', 'disk', 'folder/inside'])
+    await writeFile(`${image}/${name}`, 'from the image')
+  await store.create({ name: 'data', labels: {} })
+  const data = `${dir}/data/_data`
+  store.setUsage(() => [{ containerId: 'c1', name: 'web.1', isLive: true }])
+  const request = { name: 'data', labels: {}, fillFrom, containerId: 'c2' }
+
+  await symlink(`${victim}/linked`, `${data}/linked`)
+  execFileSync('mkfifo', [`${data}/pipe`])
+  // Reads as nothing and swallows what is written: what the copy did with it is seen by what is there afterwards.
+  execFileSync('mknod', [`${data}/disk`, 'c', '1', '3'])
+  await writeFile(`${dir}/data/filling`, '')
+  await store.ensure(request)
+  t.equal(await readFile(`${victim}/linked`, 'utf8'), 'of the host')
+  for (const name of ['linked', 'pipe', 'disk']) {
+    t.ok((await lstat(`${data}/${name}`)).isFile(), `${name} is a file of the volume now`)
+    t.equal(await readFile(`${data}/${name}`, 'utf8'), 'from the image')
+  }
+
+  await rm(`${data}/folder`, { recursive: true })
+  await symlink(victim, `${data}/folder`)
+  await writeFile(`${dir}/data/filling`, '')
+  await t.rejects(store.ensure(request), { code: 'INTERNAL', message: /fill it with the image's/ })
+  t.equal(await readFile(`${victim}/inside`, 'utf8'), 'of the host')
+})
+
+t.test('a folder that is swapped for a link while it is filled leads nowhere', async (t) => {
+  const { store, dir, image, helper, fillFrom } = await aStore(t)
+  const victim = `${dir}/../victim`
+  await mkdir(victim)
+  await mkdir(`${image}/folder`)
+  await writeFile(`${image}/folder/inside`, 'from the image')
+  await store.create({ name: 'data', labels: {} })
+  const swapped = helper.spawn(
+    ['perl', '-e', swapper, `${dir}/data/_data`, victim, `${dir}/../enough`],
+    { timeoutMs: 60_000 },
+  )
+  let refused = 0
+  for (let i = 0; i < 60; i++) {
+    await writeFile(`${dir}/data/filling`, '')
+    store.setUsage(() => [])
+    await store.ensure({ name: 'data', labels: {}, fillFrom }).catch(() => {
+      refused += 1
+    })
+  }
+  await writeFile(`${dir}/../enough`, '')
+  t.equal((await swapped).code, 0)
+  t.same(await readdir(victim), [], `nothing left the volume; ${refused} of 60 were refused`)
+})
+
+t.test('owners, modes, times, links and attributes are those of the image', async (t) => {
+  const { store, dir, image, fillFrom } = await aStore(t)
+  await writeFile(`${image}/own`, 'x')
+  await symlink('/absent', `${image}/away`)
+  await link(`${image}/own`, `${image}/twin`)
+  await chown(`${image}/own`, 1234, 5678)
+  await lchown(`${image}/away`, 1234, 5678)
+  await chmod(`${image}/own`, 0o4710)
+  execFileSync('setcap', ['cap_net_raw+ep', `${image}/file`])
+  for (const name of ['made', 'new']) {
+    if (name === 'made') await store.create({ name, labels: {} })
+    const path = await store.ensure({ name, labels: {}, fillFrom })
+    const own = await lstat(`${path}/own`)
+    const from = await lstat(`${image}/own`)
+    t.match(own, { uid: 1234, gid: 5678, mode: from.mode, mtimeMs: from.mtimeMs, nlink: 2 })
+    t.equal((await lstat(`${path}/twin`)).ino, own.ino)
+    t.match(await lstat(`${path}/away`), { uid: 1234, gid: 5678 })
+    t.equal(await readlink(`${path}/away`), '/absent')
+    t.match(execFileSync('getcap', [`${path}/file`], { encoding: 'utf8' }), /cap_net_raw=ep/)
+    t.equal((await stat(path)).mode, (await stat(image)).mode)
+  }
+  t.same((await readdir(dir)).toSorted(), ['made', 'new'])
+})
 
 t.test('a copy that fails is told, leaves nothing, and is tried again', async (t) => {
   const { store, dir, fillFrom } = await aStore(t)
