@@ -1,9 +1,10 @@
 // The networks that a task's container is made with: those the cluster gave it addresses on, those that its host has for itself. Pure.
 import type { AssignedTask } from '../proto/objects/index.ts'
+import { interfaceSysctlsOf } from '../proto/spec/endpoint-options.ts'
 import { predefinedOf } from '../proto/spec/predefined-networks.ts'
 import type { TaskSpec } from '../proto/spec/service-spec.ts'
 import { hostPortsOf } from './container-config.ts'
-import type { ContainerNetwork } from './executor/network-attacher.ts'
+import type { ContainerNetwork, EndpointConfig } from './executor/network-attacher.ts'
 
 /**
  * `localNetworkId`: the network that every host has for itself, which Docker calls `bridge`. What a task is connected to
@@ -20,9 +21,24 @@ export function networkOfTask(
   // Aliases are names of the service, which the cluster's resolver knows.
   const given = attachments
     .filter(({ connection }) => connection === undefined)
-    .map(({ networkId, addresses }) => ({ networkId, addresses, aliases: [] }))
-  const local = { networkId: localNetworkId, addresses: [], aliases: [] }
+    .map(({ networkId, addresses }) => ({
+      ...{ networkId, addresses, aliases: [] },
+      ...sysctlsOn(spec, networkId),
+    }))
+  const local = {
+    ...{ networkId: localNetworkId, addresses: [], aliases: [] },
+    ...sysctlsOn(spec, 'bridge'),
+  }
   const isLocal = given.length === 0 || predefined.includes('bridge')
   const endpoints = isLocal ? [local, ...given] : given
   return { kind: 'attached', endpoints, ports: hostPortsOf(spec.ports) }
+}
+
+function sysctlsOn(
+  { networks }: Pick<TaskSpec, 'networks'>,
+  network: string,
+): Pick<EndpointConfig, 'sysctls'> {
+  const use = networks.find(({ target }) => target === network)
+  const sysctls = interfaceSysctlsOf(use?.driverOptions ?? {})
+  return sysctls.length === 0 ? {} : { sysctls }
 }

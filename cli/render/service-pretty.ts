@@ -183,6 +183,7 @@ function mountLines(mounts: readonly MountSpec[]): readonly string[] {
 
 function volumeLines(mount: MountSpec): readonly string[] {
   const { volumeDriver, volumeOptions, volumeLabels, volumeSubpath, volumeAffinity } = mount
+  const { consistency } = mount
   const options = Object.entries(volumeOptions).map(([key, value]) => `${key}=${value}`)
   const labels = Object.entries(volumeLabels).map(([key, value]) => `${key}=${value}`)
   const fields: readonly (readonly [string, string])[] = [
@@ -191,6 +192,7 @@ function volumeLines(mount: MountSpec): readonly string[] {
     ['Labels:\t', labels.join(' ')],
     ['Subpath:\t', volumeSubpath],
     ['Affinity:\t', volumeAffinity],
+    ['Consistency:\t', consistency],
   ]
   return fields.filter(([, value]) => value !== '').map(([head, value]) => `  ${head}${value}`)
 }

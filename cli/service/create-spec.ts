@@ -52,7 +52,7 @@ export const createFlags = {
   label: list('Service labels', { short: 'l' }),
   mount: list('Attach a filesystem mount to the service', { takes: 'mount' }),
   name: text('Service name'),
-  network: list('Networks the tasks are on (NAME, or name=NAME,alias=WORD)', {
+  network: list('Networks the tasks are on (NAME, or name=NAME,alias=WORD,driver-opt=KEY=VALUE)', {
     takes: 'network',
     completes: 'networks',
   }),

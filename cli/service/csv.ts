@@ -20,6 +20,13 @@ export function splitCsv(text: string): readonly string[] {
   return fields
 }
 
+/** One line of these fields. */
+export function csvText(fields: readonly string[]): string {
+  return fields
+    .map((field) => (/[",]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field))
+    .join(',')
+}
+
 export interface CsvField {
   readonly key: string
   /** Undefined: the key stands alone. */

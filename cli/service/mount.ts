@@ -7,11 +7,10 @@ import { csvFields } from './csv.ts'
 type Draft = { -readonly [K in keyof MountSpec]: MountSpec[K] }
 
 const keys =
-  'type, source (src), target (dst), readonly (ro), bind-propagation, bind-create-src, bind-recursive, ' +
+  'type, source (src), target (dst), readonly (ro), consistency, bind-propagation, bind-create-src, bind-recursive, ' +
   'volume-nocopy, volume-label, volume-driver, volume-opt, volume-subpath, volume-affinity, tmpfs-size, tmpfs-mode'
 
 const absentKeys: Readonly<Record<string, string>> = {
-  consistency: 'it has no meaning on Linux',
   'image-subpath': 'images cannot be mounted',
   'cluster-volume': 'volumes are folders of one node',
 }
@@ -23,6 +22,7 @@ export function parseMount(text: string): MountSpec {
     source: '',
     target: '',
     readOnly: false,
+    consistency: '',
     bindPropagation: '',
     bindCreate: false,
     bindNonRecursive: false,
@@ -81,6 +81,9 @@ function setText(draft: Draft, key: string, value: string | undefined): void {
     case 'dst':
     case 'destination':
       draft.target = value
+      return
+    case 'consistency':
+      draft.consistency = consistency(value)
       return
     case 'bind-propagation':
       draft.bindPropagation = propagation(value)
@@ -164,6 +167,13 @@ function propagation(value: string): MountSpec['bindPropagation'] {
   const known = ['rprivate', 'private', 'rshared', 'shared', 'rslave', 'slave'] as const
   const found = known.find((word) => word === value)
   if (found === undefined) throw new Error(`bind-propagation must be one of ${known.join(', ')}`)
+  return found
+}
+
+function consistency(value: string): MountSpec['consistency'] {
+  const known = ['default', 'consistent', 'cached', 'delegated'] as const
+  const found = known.find((word) => word === value)
+  if (found === undefined) throw new Error(`consistency must be one of ${known.join(', ')}`)
   return found
 }
 

@@ -2,7 +2,7 @@
 import { ControlService } from '../../proto/gen/tsswarm/v1/control.ts'
 import type { Client } from '../client.ts'
 import { read } from '../read-flag.ts'
-import { parseNetworkUse } from './network-use.ts'
+import { networkUseText, parseNetworkUse } from './network-use.ts'
 import type { UpdateFlags } from './update-spec.ts'
 
 /** The flags with ids for names. Errors: USAGE, NOT_FOUND, AMBIGUOUS. */
@@ -16,9 +16,8 @@ export async function withNetworkIds(client: Client, flags: UpdateFlags): Promis
   }
   const added: string[] = []
   for (const text of flags['network-add']) {
-    const { target, aliases } = read('network-add', () => parseNetworkUse(text), text)
-    const words = aliases.map((alias) => `,alias=${alias}`)
-    added.push(`name=${await idOf(target)}${words.join('')}`)
+    const use = read('network-add', () => parseNetworkUse(text), text)
+    added.push(networkUseText({ ...use, target: await idOf(use.target) }))
   }
   const removed: string[] = []
   for (const reference of flags['network-rm']) removed.push(await idOf(reference))

@@ -60,7 +60,7 @@ export const updateFlags = {
   'label-rm': list('Remove a label by its key'),
   'mount-add': list('Add or update a mount on a service', { takes: 'mount' }),
   'mount-rm': list('Remove a mount by its target path'),
-  'network-add': list('Add a network (NAME, or name=NAME,alias=WORD)', {
+  'network-add': list('Add a network (NAME, or name=NAME,alias=WORD,driver-opt=KEY=VALUE)', {
     takes: 'network',
     completes: 'networks',
   }),

@@ -48,10 +48,5 @@ function checkNetworkAddresses(service: Section): void {
     for (const key of ['ipv4_address', 'ipv6_address']) {
       if (use?.has(key)) use.notice(key, 'has no effect: the swarm gives addresses')
     }
-    if (use?.has('driver_opts')) {
-      const why =
-        'a service has no options of its own on a network: those of the network itself go under the top-level "networks"'
-      use.fault('driver_opts', why)
-    }
   }
 }

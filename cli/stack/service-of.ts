@@ -1,6 +1,7 @@
 // A service of a compose project as the spec of a service of the swarm. Source: swarm-semantics 4.
 import { hasCode } from '../../proto/errors.ts'
 import { type DependencySpec, dependencyConditions } from '../../proto/spec/dependency-spec.ts'
+import { whyNoEndpointOptions } from '../../proto/spec/endpoint-options.ts'
 import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import {
@@ -160,10 +161,14 @@ function networksOf(key: string, service: Section, names: StackNames): readonly 
       return section?.fault(name, `network "${name}" is not under the top-level "networks"`) ?? []
     }
     const target = network?.name ?? names.scoped(name)
+    const use = section?.section(name)
+    const driverOptions = use?.pairs('driver_opts') ?? {}
+    const why = whyNoEndpointOptions(driverOptions)
+    if (why !== undefined) return use?.fault('driver_opts', why) ?? []
     // Those of the node have no names of services.
-    if (predefinedOf(target) !== undefined) return [{ target, aliases: [] }]
-    const aliases = section?.section(name)?.texts('aliases') ?? []
-    return [{ target, aliases: [...new Set([...aliases, key])] }]
+    if (predefinedOf(target) !== undefined) return [{ target, aliases: [], driverOptions }]
+    const aliases = use?.texts('aliases') ?? []
+    return [{ target, aliases: [...new Set([...aliases, key])], driverOptions }]
   })
 }
 

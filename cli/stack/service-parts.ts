@@ -34,6 +34,8 @@ export function wordOf<const W extends string>(
   return section.fault(key, `must be one of ${words.join(', ')}, not "${text}"`)
 }
 
+const consistencies = ['default', 'consistent', 'cached', 'delegated'] as const
+
 const propagations = [
   'rprivate',
   'private',
@@ -59,9 +61,13 @@ function mountOf(mount: Section, names: StackNames): MountInput | undefined {
       : ''
     return mount.fault('target', `"${target}" must be an absolute path in the container${drive}`)
   }
-  if (mount.has('consistency')) mount.notice('consistency', 'has no effect on Linux')
   refuseForeign(mount, kind)
-  const shared = { target, readOnly: mount.bool('read_only') ?? false }
+  const consistency = wordOf(mount, 'consistency', consistencies)
+  const shared = {
+    target,
+    readOnly: mount.bool('read_only') ?? false,
+    ...defined({ consistency }),
+  }
   switch (kind) {
     case 'bind': {
       const source = mount.text('source') ?? ''

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
 import { bindsMeet } from '../../proto/objects/index.ts'
+import { whyNoEndpointOptions } from '../../proto/spec/endpoint-options.ts'
 import { withUnit } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type {
@@ -177,17 +178,24 @@ function checkEndpoint({ task, endpointMode }: ServiceSpec): readonly Problem[] 
     if (port.isMasqueraded) refuse('isMasqueraded', 'is for mode=ingress only: remove it')
     if (port.isLocalFirst) refuse('isLocalFirst', 'is for mode=ingress only: remove it')
   })
-  problems.push(...checkPredefined(task))
+  problems.push(...checkPredefined(task), ...checkNetworkOptions(task))
   for (const target of duplicates(task.networks.map((use) => use.target))) {
     problems.push({ field: 'task.networks', reason: `name "${target}" twice: remove one` })
   }
   return problems
 }
 
+function checkNetworkOptions({ networks }: TaskSpec): readonly Problem[] {
+  return networks.flatMap(({ target, driverOptions }) => {
+    const why = whyNoEndpointOptions(driverOptions)
+    return why === undefined ? [] : [{ field: 'task.networks', reason: `("${target}") ${why}` }]
+  })
+}
+
 /** What does not go with the networks that each node has for itself. */
 function checkPredefined({ networks, ports }: TaskSpec): readonly Problem[] {
   const problems: Problem[] = []
-  for (const { target, aliases } of networks) {
+  for (const { target, aliases, driverOptions } of networks) {
     const predefined = predefinedOf(target)
     if (predefined === undefined) continue
     const refuse = (reason: string): void => {
@@ -195,6 +203,9 @@ function checkPredefined({ networks, ports }: TaskSpec): readonly Problem[] {
     }
     if (aliases.length > 0) refuse('has aliases, and no names are known there: leave them out')
     if (!predefined.isAlone) continue
+    if (Object.keys(driverOptions).length > 0) {
+      refuse('has driver options, and tasks have no interface of their own there: leave them out')
+    }
     if (networks.length > 1) refuse('goes with no other network: name it alone, or not at all')
     ports.forEach((port, i) => {
       const reason = whyNotPublished(target, port)

@@ -4,7 +4,13 @@ import { canonicalJson } from '../lib/canonical-json.ts'
 import { sha256Hex } from '../lib/digest.ts'
 import { type SpecHash, specHash } from '../objects/ids.ts'
 import { saysNothing } from '../spec/dns-spec.ts'
-import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../spec/service-spec.ts'
+import type {
+  ContainerSpec,
+  MountSpec,
+  NetworkUse,
+  PortSpec,
+  TaskSpec,
+} from '../spec/service-spec.ts'
 
 /**
  * 128 bits of SHA-256 over the canonical JSON, as 32 hex digits. Equal specs have equal hashes in every process, also of
@@ -13,7 +19,7 @@ import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../spec/servi
 export function hashTaskSpec(spec: TaskSpec): SpecHash {
   const { networks, ports, container, dependsOn, dns, oomScoreAdj, ...rest } = spec
   const said = {
-    ...(networks.length === 0 ? {} : { networks }),
+    ...(networks.length === 0 ? {} : { networks: networks.map(saidOfNetwork) }),
     ...(dependsOn.length === 0 ? {} : { dependsOn }),
     ...(saysNothing(dns) ? {} : { dns }),
     ...(oomScoreAdj === 0 ? {} : { oomScoreAdj }),
@@ -34,6 +40,10 @@ function saidOfContainer(spec: ContainerSpec): object {
   }
 }
 
+function saidOfNetwork({ driverOptions, ...use }: NetworkUse): object {
+  return Object.keys(driverOptions).length === 0 ? use : { ...use, driverOptions }
+}
+
 function saidOfPort(spec: PortSpec): object {
   const { sources, isMasqueraded, isLocalFirst, isFirewallFirst, ...port } = spec
   return {
@@ -47,10 +57,12 @@ function saidOfPort(spec: PortSpec): object {
 
 function saidOfMount(spec: MountSpec): object {
   const { bindNonRecursive, readOnlyNonRecursive, readOnlyForceRecursive, ...others } = spec
-  const { volumeLabels, volumeDriver, volumeOptions, volumeSubpath, volumeAffinity, ...mount } =
+  const { volumeLabels, volumeDriver, volumeOptions, volumeSubpath, volumeAffinity, ...more } =
     others
+  const { consistency, ...mount } = more
   return {
     ...mount,
+    ...(consistency === '' ? {} : { consistency }),
     ...(bindNonRecursive ? { bindNonRecursive } : {}),
     ...(readOnlyNonRecursive ? { readOnlyNonRecursive } : {}),
     ...(readOnlyForceRecursive ? { readOnlyForceRecursive } : {}),

@@ -132,6 +132,7 @@ function mountFromProto(proto: MountSpecProto): MountSpec {
       : required(mountKind.fromProto(proto.kind), 'MountSpec', `kind (${proto.kind})`),
     bindPropagation: proto.bindPropagation as MountSpec['bindPropagation'],
     volumeAffinity: proto.volumeAffinity as MountSpec['volumeAffinity'],
+    consistency: proto.consistency as MountSpec['consistency'],
   }
 }
 

@@ -53,8 +53,8 @@ function dependencyJson({ service, condition }: DependencySpec): Json {
   return { Service: service, Condition: condition }
 }
 
-function networkJson({ target, aliases }: NetworkUse): Json {
-  return { Target: target, ...omitEmpty({ Aliases: aliases }) }
+function networkJson({ target, aliases, driverOptions }: NetworkUse): Json {
+  return { Target: target, ...omitEmpty({ Aliases: aliases, DriverOpts: driverOptions }) }
 }
 
 function containerJson(container: ContainerSpec): Readonly<Record<string, Json>> {
@@ -113,6 +113,7 @@ function mountJson(mount: MountSpec): Json {
     Target: mount.target,
     ...omitEmpty({
       ReadOnly: mount.readOnly,
+      Consistency: mount.consistency,
       BindOptions: bind,
       VolumeOptions: volumeJson(mount),
       TmpfsOptions: tmpfs,

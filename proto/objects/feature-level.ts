@@ -47,3 +47,6 @@ export const hostUsersLevel = 8
 
 /** Name servers of a service beside networks whose names the node knows. */
 export const ownServersLevel = 8
+
+/** What a service says of its interfaces on networks, and how far a mount may lag. */
+export const endpointOptionsLevel = 8

@@ -11,6 +11,7 @@ import {
 import {
   connectionsLevel,
   containerOptionsLevel,
+  endpointOptionsLevel,
   hostUsersLevel,
   journalLevel,
   networksLevel,
@@ -53,6 +54,17 @@ const onNodes: readonly TaskFeature[] = [
     words: 'options of mounts',
     level: optionsLevel,
     isUsed: ({ container }) => container.mounts.some(hasOptions),
+  },
+  {
+    words: 'driver options of networks',
+    level: endpointOptionsLevel,
+    isUsed: ({ networks }) =>
+      networks.some(({ driverOptions }) => Object.keys(driverOptions).length > 0),
+  },
+  {
+    words: 'consistency of mounts',
+    level: endpointOptionsLevel,
+    isUsed: ({ container }) => container.mounts.some(({ consistency }) => consistency !== ''),
   },
   {
     words: 'generic resources',

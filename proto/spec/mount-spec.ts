@@ -8,6 +8,8 @@ export const mountSpec = z
     source: text.default(''),
     target: text.regex(/^\//, 'must be an absolute path in the container'),
     readOnly: z.boolean().default(false),
+    /** Of Docker on other systems, where a mount may lag behind its source; on Linux it never does. */
+    consistency: z.enum(['', 'default', 'consistent', 'cached', 'delegated']).default(''),
     bindPropagation: z
       .enum(['', 'rprivate', 'private', 'rshared', 'shared', 'rslave', 'slave'])
       .default(''),

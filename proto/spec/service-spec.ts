@@ -145,6 +145,12 @@ export const networkUse = z
     target: text.min(1, 'must name a network'),
     /** More names for the service there. */
     aliases: z.array(serviceName).max(64).readonly().default([]),
+    /** Of its interface there. */
+    driverOptions: z
+      .record(z.string().min(1).max(256), text)
+      .refine((map) => Object.keys(map).length <= 64, 'at most 64 options')
+      .readonly()
+      .default({}),
   })
   .readonly()
 

@@ -123,3 +123,14 @@ t.test('the same with a conntrack that takes no file', async (t) => {
   path = `${world.bench.dir}:${process.env['PATH']}`
   await forgetsWhatItIsTold(t, world)
 })
+
+t.test('settings of an interface are written where the container is', async (t) => {
+  const { bench, kernel } = await aWorld(t)
+  const inside = await bench.namespace('inside')
+  await bench.run(inside, ['ip', 'link', 'add', 'eth0', 'type', 'bridge'])
+  const path = 'net/ipv4/conf/eth0/log_martians'
+  t.equal(await kernel.sysctlsIn(inside, new Map([[path, '1']])), undefined)
+  t.equal((await bench.run(inside, ['cat', `/proc/sys/${path}`])).trim(), '1')
+  const absent = new Map([['net/ipv4/conf/eth0/no_such_setting', '1']])
+  t.match(await kernel.sysctlsIn(inside, absent), /no_such_setting/)
+})

@@ -70,6 +70,7 @@ const mount = fc.record(
     source: word,
     target: word,
     readOnly: fc.boolean(),
+    consistency: fc.constantFrom('' as const, 'cached' as const, 'default' as const),
     bindPropagation: fc.constantFrom('' as const, 'rprivate' as const, 'slave' as const),
     bindCreate: fc.boolean(),
     volumeNoCopy: fc.boolean(),
@@ -275,7 +276,9 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
       ),
       { maxLength: 2 },
     ),
-    networks: fc.array(fc.record({ target: some, aliases: words }, plain), { maxLength: 2 }),
+    networks: fc.array(fc.record({ target: some, aliases: words, driverOptions: labels }, plain), {
+      maxLength: 2,
+    }),
     forceUpdate: count,
     dns: fc.record({ nameservers: words, search: words, options: words }, plain),
     oomScoreAdj: fc.integer({ min: -1_000, max: 1_000 }),

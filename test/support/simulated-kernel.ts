@@ -102,6 +102,13 @@ export class SimulatedKernel implements Kernel {
     return Promise.resolve(this.failing.includes('inside') ? 'inside failed' : undefined)
   }
 
+  sysctlsIn(netnsFile: string, values: ReadonlyMap<string, string>): Promise<string | undefined> {
+    this.written.push(
+      ...[...values].map(([path, value]) => `${netnsFile}: sysctl ${path}=${value}`),
+    )
+    return Promise.resolve(this.failing.includes('sysctl') ? 'sysctl failed' : undefined)
+  }
+
   runOften(namespace: NamespaceName, argv: readonly string[]): Promise<CommandResult> {
     return this.run(namespace, argv)
   }

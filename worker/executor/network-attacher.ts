@@ -1,6 +1,7 @@
 // How the executor gets a container onto its networks. worker/network implements it; not for how
 // networks are built.
 import { SwarmError } from '../../proto/errors.ts'
+import type { InterfaceSysctl } from '../../proto/spec/endpoint-options.ts'
 
 /**
  * `none`: loopback only. `host`: the host's own stack. `attached`: interfaces made by a
@@ -20,6 +21,8 @@ export interface EndpointConfig {
   /** Given by the cluster's allocator as `address/prefix`; empty: the network picks one. */
   readonly addresses: readonly string[]
   readonly aliases: readonly string[]
+  /** Kernel settings of its interface; absent: as the kernel has them. */
+  readonly sysctls?: readonly InterfaceSysctl[]
 }
 
 /** A port in host mode: opened on the container's own node only. */

@@ -11,7 +11,7 @@ import type {
 } from '../executor/network-attacher.ts'
 import { reachFaultPoint } from '../fault-points.ts'
 import { takeAddress } from './address-pool.ts'
-import { containerLines, endpointItems } from './desired-kernel.ts'
+import { containerLines, containerSysctls, endpointItems } from './desired-kernel.ts'
 import { isFirewallDoor } from './doors.ts'
 import { planHostPorts } from './host-ports.ts'
 import { findNetns, isAlive, readHostAddresses, readListening, readResolver } from './host-view.ts'
@@ -27,6 +27,7 @@ import {
   type Endpoint,
   localNetworkId,
   type NetnsRef,
+  type NetworkState,
   type PublishedPort,
   resolverAddress,
 } from './network-state.ts'
@@ -156,12 +157,13 @@ export function newOverlayEndpoint(
 
 function optionalParts(
   plan: InterfacePlan,
-): Pick<Endpoint, 'overlay' | 'device' | 'isSecondary' | 'resolvesNames'> {
+): Pick<Endpoint, 'overlay' | 'device' | 'isSecondary' | 'resolvesNames' | 'sysctls'> {
   return {
     ...(plan.overlay === undefined ? {} : { overlay: plan.overlay.how }),
     ...(plan.device === 'eth0' ? {} : { device: plan.device }),
     ...(plan.isSecondary === undefined ? {} : { isSecondary: plan.isSecondary }),
     ...(plan.resolvesNames === undefined ? {} : { resolvesNames: plan.resolvesNames }),
+    ...(plan.sysctls.length === 0 ? {} : { sysctls: plan.sysctls }),
   }
 }
 
@@ -194,8 +196,19 @@ export async function connectEndpoint(deps: AttachmentDeps, endpoint: Endpoint):
   const state = stateOf(requireRecord(deps.journal), [], localOnly)
   const lines = endpointItems(endpoint, state).flatMap((item) => [...item.create, ...item.put])
   requireWritten(endpoint, await deps.kernel.ip('dataPlane', lines))
-  const failure = await deps.kernel.ipIn(endpoint.netns.path, containerLines(endpoint, state))
+  const failure = await furnish(deps.kernel, endpoint, state)
   if (failure !== undefined) throw attachError(endpoint, failure)
+}
+
+/** Makes what belongs to the interface inside its container; answers with what failed. */
+export async function furnish(
+  kernel: Kernel,
+  endpoint: Endpoint,
+  state: NetworkState,
+): Promise<string | undefined> {
+  const { netns } = endpoint
+  const failure = await kernel.ipIn(netns.path, containerLines(endpoint, state))
+  return failure ?? (await kernel.sysctlsIn(netns.path, containerSysctls(endpoint)))
 }
 
 /** First the way from the data plane to the container, then the one from the host: no packet meets half of it. */
@@ -325,11 +338,11 @@ export async function readmit(
 ): Promise<void> {
   const netns = findNetns(request.pid)
   if (netns === undefined) return
-  const endpoints = attachment.endpoints.map(({ networkId, addresses }) => ({
-    networkId,
-    addresses,
-    aliases: [],
-  }))
+  const endpoints = attachment.endpoints.map(({ networkId, addresses }) => {
+    const asked = request.endpoints.find((endpoint) => endpoint.networkId === networkId)
+    const { sysctls = [] } = asked ?? {}
+    return { networkId, addresses, aliases: [], sysctls }
+  })
   const plans = planInterfaces({ ...request, endpoints }, deps.overlay)
   const published = publishedPorts(deps)
   const addresses = await readHostAddresses(deps.kernel)

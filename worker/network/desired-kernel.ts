@@ -140,6 +140,13 @@ export function containerLines(endpoint: Endpoint, state: NetworkState): readonl
   ]
 }
 
+/** Kernel settings inside the container's namespace, after its interface was made: paths below /proc/sys. */
+export function containerSysctls(endpoint: Endpoint): ReadonlyMap<string, string> {
+  const device = deviceOf(endpoint)
+  const { sysctls = [] } = endpoint
+  return new Map(sysctls.map(([path, value]) => [path.replace('IFNAME', device), value]))
+}
+
 /** Lines for `ip -batch` inside the container before its interface is taken away: what would outlive it. */
 export function leaveLines(endpoint: Endpoint): readonly string[] {
   if (endpoint.isSecondary === undefined) return []

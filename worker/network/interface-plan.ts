@@ -2,6 +2,7 @@
 
 import { SwarmError } from '../../proto/errors.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
+import type { InterfaceSysctl } from '../../proto/spec/endpoint-options.ts'
 import type { AttachRequest, ConnectRequest, EndpointConfig } from '../executor/network-attacher.ts'
 import type { AddressFamily } from './items.ts'
 import { type Endpoint, localNetworkId, type OverlayInterface } from './network-state.ts'
@@ -25,6 +26,7 @@ export interface InterfacePlan {
   readonly addresses: readonly string[]
   /** Undefined: of the local network. */
   readonly overlay: OverlayAddress | undefined
+  readonly sysctls: readonly InterfaceSysctl[]
 }
 
 export interface OverlayAddress {
@@ -60,6 +62,7 @@ export function planInterfaces(
     resolvesNames: isLocalFirst ? index === names : undefined,
     addresses: endpoint.addresses,
     overlay: overlayAddress(request, endpoint, views[index], lookup),
+    sysctls: endpoint.sysctls ?? [],
   }))
 }
 
@@ -85,6 +88,7 @@ export function planConnection(
     resolvesNames: !isNamed,
     addresses,
     overlay: overlayAddress(request, request.endpoint, view, lookup),
+    sysctls: request.endpoint.sysctls ?? [],
   }
 }
 

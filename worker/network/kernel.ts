@@ -86,6 +86,8 @@ export interface Kernel {
   nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]>
   /** Runs `ip` lines in any other namespace, all of them, and tells what failed. */
   ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined>
+  /** Writes settings, paths below /proc/sys, as a container's namespace has them; answers with what failed. */
+  sysctlsIn(netnsFile: string, values: ReadonlyMap<string, string>): Promise<string | undefined>
   run(namespace: NamespaceName, argv: readonly string[], input?: string): Promise<CommandResult>
   /** The same for what goes with everyday changes, without a fork of this process. */
   runOften(namespace: NamespaceName, argv: readonly string[]): Promise<CommandResult>
@@ -264,6 +266,17 @@ class NodeKernel implements Kernel {
       : `${failure}; ${failure6}`
   }
 
+  async sysctlsIn(
+    netnsFile: string,
+    values: ReadonlyMap<string, string>,
+  ): Promise<string | undefined> {
+    if (values.size === 0) return undefined
+    const argv = [...enterNamespace(netnsFile), ...sysctlCommand(values)]
+    const result = await this.#options.runOften(argv, { timeoutMs })
+    const said = result.stderr.trim()
+    return result.code === 0 && said === '' ? undefined : `sysctl: ${said}`
+  }
+
   async #batchIn(
     netnsFile: string,
     script: string,
@@ -363,9 +376,7 @@ class NodeKernel implements Kernel {
     namespace: NamespaceName,
     values: ReadonlyMap<string, string>,
   ): Promise<readonly string[]> {
-    const script = 'while [ $# -gt 0 ]; do printf %s "$2" >"/proc/sys/$1"; shift 2; done'
-    const pairs = [...values].flat()
-    const result = await this.runOften(namespace, ['sh', '-c', script, 'sh', ...pairs])
+    const result = await this.runOften(namespace, sysctlCommand(values))
     return result.stderr.trim() === '' ? [] : [`sysctl: ${result.stderr.trim()}`]
   }
 
@@ -396,6 +407,12 @@ class NodeKernel implements Kernel {
       sysctls: parseSysctls(sysctls),
     }
   }
+}
+
+/** Settings are paths below /proc/sys, which shows those of the namespace that the command runs in. */
+function sysctlCommand(values: ReadonlyMap<string, string>): readonly string[] {
+  const script = 'while [ $# -gt 0 ]; do printf %s "$2" >"/proc/sys/$1"; shift 2; done'
+  return ['sh', '-c', script, 'sh', ...[...values].flat()]
 }
 
 /** Its interfaces may lead to an address of loopback: the resolver's, which is in the data plane. */

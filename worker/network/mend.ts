@@ -2,8 +2,8 @@
 import { SwarmError } from '../../proto/errors.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { Logger } from '../../proto/lib/log.ts'
-import { requireRecord } from './attachment.ts'
-import { containerLines, desiredKernel } from './desired-kernel.ts'
+import { furnish, requireRecord } from './attachment.ts'
+import { desiredKernel } from './desired-kernel.ts'
 import { type Difference, differenceText } from './difference.ts'
 import { forgetStrayFlows } from './forget-flows.ts'
 import { inspectFirewall, openFirewall } from './host-firewall.ts'
@@ -171,7 +171,7 @@ async function reenter(
   const links = new Set(observed.dataPlane.items.filter((i) => i.kind === 'link').map((i) => i.key))
   const errors: string[] = []
   for (const endpoint of state.endpoints.filter(({ link }) => !links.has(link))) {
-    const error = await deps.kernel.ipIn(endpoint.netns.path, containerLines(endpoint, state))
+    const error = await furnish(deps.kernel, endpoint, state)
     if (error !== undefined) errors.push(`container ${endpoint.containerId}: ${error}`)
   }
   return errors

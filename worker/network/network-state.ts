@@ -1,5 +1,6 @@
 // What this node's network should be, as one value. Not how the kernel says it (desired-kernel.ts), and not what a user
 // writes (proto/spec).
+import type { InterfaceSysctl } from '../../proto/spec/endpoint-options.ts'
 import type { CompiledOverlay } from './pieces.ts'
 
 /** The network every container without another one is on. Lives on its node only. */
@@ -93,6 +94,8 @@ export interface Endpoint {
   readonly isSecondary?: boolean
   /** Whether it leads to the node's resolver; undefined: if it is not secondary. */
   readonly resolvesNames?: boolean
+  /** Kernel settings of the interface inside the container. */
+  readonly sysctls?: readonly InterfaceSysctl[]
 }
 
 /** All that is needed to make the interface again without knowing the network. */

@@ -238,6 +238,13 @@ export interface NetworkUse {
   readonly target: string;
   /** More names for the service there. */
   readonly aliases: readonly string[];
+  /** Of its interface there. */
+  readonly driverOptions: { [key: string]: string };
+}
+
+export interface NetworkUse_DriverOptionsEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface ContainerSpec {
@@ -408,6 +415,8 @@ export interface MountSpec {
   readonly volumeSubpath: string;
   /** slot: tasks of a slot go where its volume is; none: anywhere. Empty: slot where the name has the slot in it. */
   readonly volumeAffinity: string;
+  /** default, consistent, cached, delegated; empty: not said. It has no effect on Linux. */
+  readonly consistency: string;
 }
 
 export const MountSpec_Kind = { UNSPECIFIED: 0, BIND: 1, VOLUME: 2, TMPFS: 3 } as const;
@@ -2267,7 +2276,7 @@ export const ServiceDependency: MessageFns<ServiceDependency> = {
 };
 
 function createBaseNetworkUse(): NetworkUse {
-  return { target: "", aliases: [] };
+  return { target: "", aliases: [], driverOptions: {} };
 }
 
 export const NetworkUse: MessageFns<NetworkUse> = {
@@ -2278,6 +2287,9 @@ export const NetworkUse: MessageFns<NetworkUse> = {
     for (const v of message.aliases) {
       writer.uint32(18).string(v!);
     }
+    globalThis.Object.entries(message.driverOptions).forEach(([key, value]: [string, string]) => {
+      NetworkUse_DriverOptionsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
     return writer;
   },
 
@@ -2308,6 +2320,74 @@ export const NetworkUse: MessageFns<NetworkUse> = {
             }
 
             message.aliases.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = NetworkUse_DriverOptionsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.driverOptions[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNetworkUse_DriverOptionsEntry(): NetworkUse_DriverOptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const NetworkUse_DriverOptionsEntry: MessageFns<NetworkUse_DriverOptionsEntry> = {
+  encode(message: NetworkUse_DriverOptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkUse_DriverOptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkUse_DriverOptionsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
             continue;
           }
         }
@@ -3524,6 +3604,7 @@ function createBaseMountSpec(): MountSpec {
     volumeOptions: {},
     volumeSubpath: "",
     volumeAffinity: "",
+    consistency: "",
   };
 }
 
@@ -3579,6 +3660,9 @@ export const MountSpec: MessageFns<MountSpec> = {
     }
     if (message.volumeAffinity !== "") {
       writer.uint32(218).string(message.volumeAffinity);
+    }
+    if (message.consistency !== "") {
+      writer.uint32(226).string(message.consistency);
     }
     return writer;
   },
@@ -3736,6 +3820,14 @@ export const MountSpec: MessageFns<MountSpec> = {
             }
 
             message.volumeAffinity = reader.string();
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.consistency = reader.string();
             continue;
           }
         }

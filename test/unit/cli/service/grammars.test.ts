@@ -11,7 +11,7 @@ import {
 } from '../../../../cli/service/assignments.ts'
 import { csvFields, splitCsv, splitWords } from '../../../../cli/service/csv.ts'
 import { parseMount } from '../../../../cli/service/mount.ts'
-import { parseNetworkUse } from '../../../../cli/service/network-use.ts'
+import { networkUseText, parseNetworkUse } from '../../../../cli/service/network-use.ts'
 import { parsePublish } from '../../../../cli/service/publish.ts'
 import { randomServiceName } from '../../../../cli/service/random-name.ts'
 import { absentServiceFlag } from '../../../../cli/service/service-flags.ts'
@@ -85,7 +85,7 @@ t.test('mounts', async (t) => {
     ['target=/a,ro=maybe', /ro must be true or false/],
     ['target=/a,foo=1', /unexpected key "foo"; the keys are/],
     ['target=/a,source', /"source" must be key=value/],
-    ['target=/a,consistency=cached', /"consistency" is not available in this version/],
+    ['target=/a,consistency=soon', /consistency must be one of default, consistent, cached, dele/],
     ['target=/a,volume-opt=type', /"type" must be NAME=value/],
     ['target=/a,volume-affinity=node', /volume-affinity must be slot or none/],
     ['type=bind,target=/a,volume-subpath=x', /volume-subpath goes with type=volume only/],
@@ -219,16 +219,21 @@ t.test('random names are names', async (t) => {
 })
 
 t.test('networks of a service have a name and aliases', async (t) => {
-  t.same(parseNetworkUse('back'), { target: 'back', aliases: [] })
+  t.same(parseNetworkUse('back'), { target: 'back', aliases: [], driverOptions: {} })
   t.same(parseNetworkUse('name=back,alias=db,alias=sql'), {
     target: 'back',
     aliases: ['db', 'sql'],
+    driverOptions: {},
   })
+  const withOptions = 'name=back,alias=db,driver-opt=a=1=2,"driver-opt=b=x,""y"""'
+  const use = parseNetworkUse(withOptions)
+  t.same(use, { target: 'back', aliases: ['db'], driverOptions: { a: '1=2', b: 'x,"y"' } })
+  t.equal(networkUseText(use), withOptions)
   const bad: readonly (readonly [string, RegExp])[] = [
     ['', /must be NAME/],
     ['alias=db', /name is required/],
     ['name=back,alias=', /field "alias" has no value/],
-    ['name=back,driver-opt=x', /driver-opt is not available/],
+    ['name=back,driver-opt=x', /driver-opt "x" must be KEY=VALUE/],
     ['name=back,ip=1.2.3.4', /unexpected key "ip"/],
   ]
   for (const [text, message] of bad) t.throws(() => parseNetworkUse(text), { message }, text)

@@ -71,6 +71,9 @@ const folder = t.testdir({
 const profilePath = `${folder}/profile.json`
 const wrongProfilePath = `${folder}/wrong.json`
 const template = 'TaskTemplate.'
+const endpointSysctls = 'com.docker.network.endpoint.sysctls'
+const interfaceSettings =
+  'net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.IFNAME.ucast_solicit=4'
 const spec = `${template}ContainerSpec.`
 
 const serviceRows: readonly Row[] = [
@@ -291,10 +294,29 @@ const taskRows: readonly Row[] = [
   },
   {
     key: '.Networks[]',
-    line: '--network name=back,alias=db',
-    json: [`${template}Networks`, [{ Target: 'back', Aliases: ['db'] }]],
+    line: `--network 'name=back,alias=db,"driver-opt=${endpointSysctls}=${interfaceSettings}"'`,
+    json: [
+      `${template}Networks`,
+      [
+        {
+          Target: 'back',
+          Aliases: ['db'],
+          DriverOpts: { [endpointSysctls]: interfaceSettings },
+        },
+      ],
+    ],
     pretty: /^Networks: back$/m,
-    refused: [['--network name=back,driver-opt=a=b', /driver-opt is not available/]],
+    refused: [
+      ['--network name=back,driver-opt=a=b', /driver option "a", which no network knows/],
+      [
+        `--network name=back,driver-opt=${endpointSysctls}=net.ipv4.conf.all.rp_filter=0`,
+        /"net\.ipv4\.conf\.all\.rp_filter=0".*IFNAME as it stands here/,
+      ],
+      [
+        `--network name=host,driver-opt=${endpointSysctls}=net.ipv4.conf.IFNAME.rp_filter=0`,
+        /driver options, and tasks have no interface of their own there/,
+      ],
+    ],
   },
   {
     key: '.LogDriver',
@@ -673,6 +695,14 @@ const mountRows: readonly Row[] = [
     ],
   },
   {
+    key: 'Mounts[]: Consistency',
+    line: '--mount src=data,dst=/d,consistency=cached',
+    json: [`${spec}Mounts.0.Consistency`, 'cached'],
+    pretty: /^ {2}Consistency:\tcached$/m,
+    container: { mounts: [{ kind: 'volume', name: 'data' }] },
+    refused: [['--mount src=data,dst=/d,consistency=soon', /consistency must be one of default,/]],
+  },
+  {
     key: 'Mounts[] volume: Subpath',
     line: '--mount src=data,dst=/d,volume-subpath=a/b',
     json: [`${spec}Mounts.0.VolumeOptions`, { Subpath: 'a/b' }],
@@ -692,9 +722,7 @@ const later: readonly (readonly [string, string, RegExp])[] = [
   ['Mounts[].Type npipe', '--mount type=npipe,src=a,dst=/b', /may be bind, volume or tmpfs/],
   ['Mounts[].Type cluster', '--mount type=cluster,src=a,dst=/b', /may be bind, volume or tmpfs/],
   ['Mounts[].Type image', '--mount type=image,src=a,dst=/b', /may be bind, volume or tmpfs/],
-  ['Mounts[].Consistency', '--mount src=a,dst=/b,consistency=cached', /no meaning on Linux/],
   ['Mounts[].ImageOptions', '--mount src=a,dst=/b,image-subpath=x', /images cannot be mounted/],
-  ['Networks[].DriverOpts', '--network name=n,driver-opt=a=b', /not available in this version/],
 ]
 
 function at(value: unknown, path: string): unknown {

@@ -396,7 +396,6 @@ t.test('what Swarm ignores is said with file and line, and deployed without it',
     'container_name',
     'restart',
     'tmpfs',
-    'volumes.0.consistency',
     'networks.n.ipv4_address',
   ]) {
     t.match(stderr, new RegExp(`f\\.yml:\\d+:\\d+: services\\.a\\.${key}: .*has no effect`), key)

@@ -173,5 +173,16 @@ t.test(
 
 t.test('what cannot be says why', async (t) => {
   const networks = 'networks: {n: {driver_opts: {a: b}}}\nnetworks: {n: }'
-  t.match(faultsOf(networks), /networks\.n\.driver_opts: a service has no options of its own on a/)
+  t.match(faultsOf(networks), /networks\.n\.driver_opts: has the driver option "a", which no n/)
+})
+
+t.test('options of a network and of a mount (swarm-semantics 4, honoured keys)', async (t) => {
+  const option = 'com.docker.network.endpoint.sysctls'
+  const value = 'net.ipv4.conf.IFNAME.log_martians=1'
+  const networks = `networks: {n: {driver_opts: {${option}: ${value}}}}\nnetworks: {n: }`
+  t.match(specOf(networks).task.networks, [{ driverOptions: { [option]: value } }])
+  const mount = (word: string): string =>
+    `volumes: [{type: bind, source: /a, target: /b, consistency: ${word}}]`
+  t.match(specOf(mount('delegated')).task.container.mounts, [{ consistency: 'delegated' }])
+  t.match(faultsOf(mount('soon')), /consistency: must be one of .*not "soon"/)
 })

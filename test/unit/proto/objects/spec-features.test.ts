@@ -48,6 +48,7 @@ const rows: readonly (readonly [string, Partial<TaskInput>, string, number])[] =
   ['mount.volumeOptions', mount({ volumeOptions: { type: 'tmpfs' } }), 'options of mounts', 5],
   ['mount.volumeSubpath', mount({ volumeSubpath: 'a' }), 'options of mounts', 5],
   ['mount.volumeAffinity', mount({ volumeAffinity: 'slot' }), 'options of mounts', 5],
+  ['mount.consistency', mount({ consistency: 'cached' }), 'consistency of mounts', 8],
   [
     'resources.generic',
     { reservations: { generic: [{ kind: 'gpu', count: 1 }] } },
@@ -114,6 +115,14 @@ t.test('name servers beside networks of the swarm came later than those without'
     featuresOfTask(specWith({ dns, networks }).task).filter(({ words }) => /server|DNS/.test(words))
   t.match(levels([{ target: 'host' }]), [{ words: 'DNS settings', level: 5 }])
   t.match(levels([{ target: 'back' }]), [{}, { words: 'name servers beside networks', level: 8 }])
+})
+
+t.test('options of an interface came later than networks', async (t) => {
+  const spec = specWith({ networks: [{ target: 'net', driverOptions: { a: '1' } }] })
+  t.match(featuresOfTask(spec.task), [
+    { words: 'networks of the swarm', level: 2 },
+    { words: 'driver options of networks', level: 8 },
+  ])
 })
 
 t.test('users of the node came later than other rights', async (t) => {

@@ -197,3 +197,26 @@ t.test('a container the record lost comes back under its address and ports', asy
   await readmit(deps, { request: aRequest({ containerId: 'c2', pid: 2 ** 22 + 1 }), attachment })
   t.equal(requireRecord(deps.journal).endpoints.length, 1, 'not one whose process has ended')
 })
+
+t.test(
+  'kernel settings of an interface are written for its name, and again when it is made anew',
+  async (t) => {
+    const deps = await aNode(t)
+    const sysctls = [['net/ipv4/conf/IFNAME/log_martians', '1']] as const
+    const endpoints = [{ networkId: 'local', addresses: [], aliases: [], sysctls }]
+    const request = aRequest({ endpoints })
+    const attachment = await attachContainer(deps, request, never)
+    const written = deps.kernel.written.filter((line) => line.includes('sysctl net'))
+    t.match(written, [/: sysctl net\/ipv4\/conf\/eth0\/log_martians=1$/])
+    t.match(requireRecord(deps.journal).endpoints, [{ sysctls }])
+
+    const later = await aNode(t)
+    await readmit(later, { request, attachment })
+    t.match(requireRecord(later.journal).endpoints, [{ sysctls }], 'known from the container')
+
+    const refused = await aNode(t)
+    refused.kernel.failing.push('sysctl')
+    await t.rejects(attachContainer(refused, request, never), { message: /sysctl failed/ })
+    t.same(requireRecord(refused.journal).endpoints, [])
+  },
+)
