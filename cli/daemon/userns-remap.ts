@@ -19,9 +19,14 @@ export async function remapOf(
     subuid: await textOf('/etc/subuid'),
     subgid: await textOf('/etc/subgid'),
   })
-  if (remap === undefined) return undefined
   // Roots of containers lie below, and runc walks there as the container's user. Who may use the socket stays as it was.
-  await chmod(runDir, ((await stat(runDir)).mode & 0o7777) | 0o001)
+  const mode = (await stat(runDir)).mode & 0o7777
+  if (remap === undefined) {
+    // What a daemon with the setting left. Containers that run need it no more: they are in their roots.
+    if ((mode & 0o007) === 0o001) await chmod(runDir, mode & ~0o001)
+    return undefined
+  }
+  await chmod(runDir, mode | 0o001)
   log.info(remap, 'containers have user namespaces')
   return remap
 }

@@ -22,7 +22,7 @@ import {
 import { checkOverlayPort } from './check-ports.ts'
 import { checkProgram, type Program } from './check-program.ts'
 import { advised, type CheckResult } from './check-result.ts'
-import type { DiskTrial } from './disk-trial.ts'
+import { type DiskTrial, nearestFolder } from './disk-trial.ts'
 import type { HostProbes } from './probes.ts'
 import { checkAll, type Requirement } from './requirements.ts'
 
@@ -39,14 +39,18 @@ const helpful: readonly Program[] = [
   { name: 'modprobe', package: 'kmod', what: 'modules of the kernel cannot be loaded when needed' },
 ]
 
-const advice: readonly Requirement[] = [
+/** `stateDir`: the daemon's state folder, which need not be there. */
+const adviceFor = (stateDir: string): readonly Requirement[] => [
   ...helpful.map((program) => ({
     name: program.name,
     check: async (probes: HostProbes) => asAdvice(await checkProgram(program, probes)),
   })),
   { name: 'namespaces', check: checkNamespaces },
   { name: 'user namespaces', check: checkUserNamespaces },
-  { name: 'users of containers', check: checkShiftedLayers },
+  {
+    name: 'users of containers',
+    check: (probes) => checkShiftedLayers(probes, nearestFolder(stateDir)),
+  },
   { name: 'overlay mounts', check: checkOverlayMount },
   { name: 'connection tracking', check: checkConnections },
   { name: 'more controllers', check: checkMoreControllers },
@@ -72,7 +76,7 @@ export async function checkAdvice(
   probes: HostProbes,
   { trial, folder }: Disk,
 ): Promise<readonly CheckResult[]> {
-  const found = await checkAll(advice, probes)
+  const found = await checkAll(adviceFor(folder), probes)
   // By itself: what runs beside it would be measured with it.
   return [...found, ...(await checkDisk(trial, folder))]
 }

@@ -43,18 +43,18 @@ export async function checkUserNamespaces({ run, read }: HostProbes): Promise<Ch
   })
 }
 
-/** Where the state folder usually is: whether owners can be shifted is up to the file system too. */
-const trialFolder = '/var/lib'
-
-/** Only the setting usernsRemap needs it. */
-export async function checkShiftedLayers({ run }: HostProbes): Promise<CheckResult> {
+/** Only the setting usernsRemap needs it. `folder`, which is there: whether owners can be shifted is up to its file system too. */
+export async function checkShiftedLayers(
+  { run }: HostProbes,
+  folder: string,
+): Promise<CheckResult> {
   const name = 'users of containers'
-  const { code, stderr } = await run(usernsTrial(trialFolder))
+  const { code, stderr } = await run(usernsTrial(folder))
   if (code === 0) return passed(name, 'can be others than those of the host (usernsRemap)')
   return advised({
     name,
     found: `usernsRemap cannot be set: ${trialWords(stderr)}`,
-    remedy: `use a kernel and a file system that can: ${usernsRemedy}`,
+    remedy: `use a kernel and a file system that can (${folder} was tried): ${usernsRemedy}`,
     packages: [],
   })
 }

@@ -28,7 +28,7 @@ const flushes = 9
 /** Tries the disk of a folder that need not exist. Errors: those of the file system. */
 export function diskTrial(run: RunCommand): DiskTrial {
   return async (wanted) => {
-    const folder = nearest(wanted)
+    const folder = nearestFolder(wanted)
     const trial = await mkdtemp(join(folder, '.tsswarm-doctor-'))
     try {
       const facts = await statfs(trial)
@@ -50,8 +50,9 @@ export function diskTrial(run: RunCommand): DiskTrial {
   }
 }
 
-function nearest(folder: string): string {
-  return existsSync(folder) || folder === '/' ? folder : nearest(dirname(folder))
+/** The folder, or the nearest above it that exists. */
+export function nearestFolder(folder: string): string {
+  return existsSync(folder) || folder === '/' ? folder : nearestFolder(dirname(folder))
 }
 
 async function timeFlush(file: string): Promise<number> {

@@ -1,5 +1,14 @@
 // A lab on disk: its hosts, and where their files lie. Written before anything is made, so that `lab down` finds it all.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { SwarmError } from '../../proto/errors.ts'
@@ -114,9 +123,16 @@ export function requireHost(record: LabRecord, host: string): void {
 export function writeLab(roots: LabRoots, record: LabRecord): void {
   const directory = labStateDir(roots, record.name)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  mkdirSync(labRunDir(roots, record.name), { recursive: true, mode: 0o700 })
+  mkdirSync(labRunDir(roots, record.name), { recursive: true, mode: 0o711 })
+  for (const one of [roots.runRoot, labRunDir(roots, record.name)]) letPass(one)
   writeFileSync(join(directory, 'lab.json.new'), JSON.stringify(record))
   renameSync(join(directory, 'lab.json.new'), join(directory, 'lab.json'))
+}
+
+/** With usernsRemap runc walks to the roots of containers as their users; folders of hosts are up to their daemons. */
+function letPass(folder: string): void {
+  const { mode } = statSync(folder)
+  if ((mode & 0o001) === 0) chmodSync(folder, (mode & 0o7777) | 0o011)
 }
 
 export function removeLabFiles(roots: LabRoots, name: string): void {

@@ -15,4 +15,9 @@ t.test('a run folder lets others pass only where containers have users of their 
   const range = { uid: 4_000_000_000, gid: 4_000_100_000, size: 65_536 }
   t.strictSame(await remapOf({ usernsRemap, runDir }, silentLogger), range)
   t.equal(modeOf(runDir), 0o751)
+  t.equal(await remapOf({ usernsRemap: 'off', runDir }, silentLogger), undefined)
+  t.equal(modeOf(runDir), 0o750, 'turned off again, it is closed again')
+  chmodSync(runDir, 0o755)
+  await remapOf({ usernsRemap: 'off', runDir }, silentLogger)
+  t.equal(modeOf(runDir), 0o755, 'one that somebody opened stays open')
 })

@@ -99,6 +99,20 @@ t.test('programs of single commands are advised, not demanded', async (t) => {
   ])
 })
 
+t.test('shifted owners are tried on the disk of the state folder', async (t) => {
+  const tried: string[] = []
+  const probes = probesOf({})
+  const run: HostProbes['run'] = async (argv) => {
+    if (argv[0] === 'env') tried.push(argv.join(' '))
+    return await probes.run(argv)
+  }
+  const stateDir = t.testdir()
+  const trial = async () => goodDisk
+  await checkAdvice({ ...probes, run }, { trial, folder: `${stateDir}/not/there` })
+  t.equal(tried.length, 1)
+  t.ok(tried[0]?.includes(` trial ${stateDir} `), `tried: ${tried}`)
+})
+
 t.test('what the kernel refuses is an error, of user namespaces a warning', async (t) => {
   const commands = {
     'unshare --pid': refusal('no'),
