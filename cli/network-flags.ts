@@ -1,6 +1,12 @@
 // The flags of `network create`, and the spec they ask for.
 import { parseIp, parseIpRange, rangeHolds } from '../proto/spec/ip.ts'
-import { type NetworkSpec, networkSpec, type SubnetSpec } from '../proto/spec/network-spec.ts'
+import {
+  isLocalNetwork,
+  type NetworkSpec,
+  networkDrivers,
+  networkSpec,
+  type SubnetSpec,
+} from '../proto/spec/network-spec.ts'
 import { parseSpec } from '../proto/spec/parse-spec.ts'
 import { bool, choice, type Flags, type FlagValues, list, text } from './flags.ts'
 import { usage } from './parse-args.ts'
@@ -9,10 +15,10 @@ import { parseMap } from './service/assignments.ts'
 
 export const networkFlags = {
   attachable: bool('Let running tasks be connected to it ("tsswarm network connect")'),
-  driver: text('Driver to manage the network (overlay)', {
+  driver: text('Driver to manage the network: overlay, or bridge (each node has it for itself)', {
     short: 'd',
     shown: 'overlay',
-    completes: ['overlay'],
+    completes: networkDrivers,
   }),
   gateway: list('Address that nobody gets', { takes: 'ip' }),
   ingress: bool('Make it the network that carries published ports'),
@@ -22,7 +28,7 @@ export const networkFlags = {
   ipv6: bool('Give it an IPv6 subnet too'),
   label: list('Set metadata on the network'),
   opt: list('Set driver specific options', { short: 'o', takes: 'name=value' }),
-  scope: choice("The network's scope", ['swarm'], { shown: 'swarm' }),
+  scope: choice("The network's scope: swarm, or local with the driver bridge", ['swarm', 'local']),
   subnet: list('Subnet in CIDR format', { takes: 'ipNet' }),
 } satisfies Flags
 
@@ -44,7 +50,7 @@ export function networkSpecOf(name: string, flags: FlagValues<typeof networkFlag
   const spec = {
     name,
     labels: read('label', () => parseMap('label', flags.label)),
-    driver: flags.driver ?? 'overlay',
+    driver: driverOf(flags),
     subnets: subnetsOf(flags),
     ipv6: flags.ipv6,
     isInternal: flags.internal,
@@ -53,6 +59,11 @@ export function networkSpecOf(name: string, flags: FlagValues<typeof networkFlag
     options: read('opt', () => parseMap('option', flags.opt)),
   }
   return parseSpec(networkSpec, spec, `network "${name}"`)
+}
+
+function driverOf({ driver = 'overlay', scope }: FlagValues<typeof networkFlags>): string {
+  if (scope !== 'local' || isLocalNetwork({ driver })) return driver
+  throw usage(`--scope local does not go with the driver ${driver}: add --driver bridge`)
 }
 
 interface Subnet {

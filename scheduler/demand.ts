@@ -3,6 +3,7 @@
 import {
   canonicalBind,
   featuresOfTask,
+  isWildcardBind,
   type SpecFeature,
   type SpecHash,
 } from '../proto/objects/index.ts'
@@ -81,8 +82,8 @@ function hostPortsOf(spec: TaskSpec): string[] {
   for (const port of spec.ports) {
     if (port.mode !== 'host' || port.publishedPort === 0) continue
     const onAll = `${port.protocol}/${port.publishedPort}`
-    const address = canonicalBind(port.bindAddress)
-    ports.add(address === '' ? onAll : `${onAll}/${address}`)
+    const isOnAll = isWildcardBind(port.bindAddress)
+    ports.add(isOnAll ? onAll : `${onAll}/${canonicalBind(port.bindAddress)}`)
   }
   return [...ports].sort()
 }

@@ -128,15 +128,13 @@ export function hostPortsOf(ports: readonly PortSpec[]): readonly {
   readonly publishedPort: number
   readonly bindAddress?: string
   readonly isFirewallFirst?: boolean
-  readonly sources?: readonly string[]
 }[] {
   return ports.flatMap(({ mode, protocol, targetPort, publishedPort, ...rest }) => {
     if (mode !== 'host') return []
-    const { bindAddress, isFirewallFirst, sources } = rest
+    const { bindAddress, isFirewallFirst } = rest
     const bound = bindAddress === '' ? {} : { bindAddress }
     const first = isFirewallFirst ? { isFirewallFirst } : {}
-    const limited = sources.length === 0 ? {} : { sources }
-    return [{ protocol, targetPort, publishedPort, ...bound, ...first, ...limited }]
+    return [{ protocol, targetPort, publishedPort, ...bound, ...first }]
   })
 }
 

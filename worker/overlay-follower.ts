@@ -11,6 +11,7 @@ import {
   type NodeId,
   type Stamp,
 } from '../proto/objects/index.ts'
+import { viewAt } from '../proto/objects/overlay.ts'
 import type { ResolverProcess } from './network/dns/resolver-process.ts'
 import type { NodeNetwork } from './network/node-network.ts'
 import type { OverlayKnowledge } from './overlay-feed.ts'
@@ -72,6 +73,8 @@ export class OverlayFollower implements OverlayProgress {
   readonly #listeners = new Set<() => void>()
   /** By the stamp that the resolver was given: the step whose names it has with that. */
   readonly #told = new Map<Stamp, Step>()
+  /** Views as this node has them, by what was told. */
+  readonly #here = new WeakMap<NetworkView, NetworkView>()
   #latest: { readonly step: Step; readonly apply: () => Promise<void> } | undefined
   #wake: () => void = () => {}
   /** Of networks that are held. */
@@ -96,13 +99,24 @@ export class OverlayFollower implements OverlayProgress {
     if (!now.isComplete || last === undefined) return
     this.#count += 1
     const { paths, stamps } = now
-    const views = viewsOnPaths([...now.views.values()], paths)
+    const views = viewsOnPaths(this.#viewsHere(now), paths)
     const step = { number: this.#count, epoch: last.epoch, stamps, last, views }
     for (const id of this.#confirmed.keys()) if (!stamps.has(id)) this.#confirmed.delete(id)
     const state = { nodeId: this.#deps.nodeId, paths, views }
     this.#latest = { step, apply: () => this.#deps.network.setOverlay(state, { ...last }) }
     this.#name()
     this.#wake()
+  }
+
+  /** Kernel and resolver get no more of a local network than this node has of it. Unchanged views are the same objects. */
+  #viewsHere({ views }: OverlayKnowledge): readonly NetworkView[] {
+    return [...views.values()].map((view) => {
+      const known = this.#here.get(view)
+      if (known !== undefined) return known
+      const here = viewAt(view, this.#deps.nodeId)
+      this.#here.set(view, here)
+      return here
+    })
   }
 
   /**

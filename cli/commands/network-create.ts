@@ -10,7 +10,8 @@ export const command = defineCommand({
   name: 'network create',
   summary: 'Create a network',
   description:
-    'Overlay networks are of the whole swarm: tasks on any node reach each other on them. Without --subnet one is taken ' +
+    'Overlay networks are of the whole swarm: tasks on any node reach each other on them. A network of the driver bridge is ' +
+    'local to each node: tasks reach, and know by name, only those of their own node. Without --subnet one is taken ' +
     'from the pools of "swarm init --default-addr-pool". --ip-range and --gateway belong to the subnet that holds them.',
   args: { usage: 'NETWORK', min: 1, max: 1 },
   flags: networkFlags,
@@ -25,6 +26,7 @@ export const command = defineCommand({
       what: 'IPv4 and IPv6',
       command: 'tsswarm network create --subnet 10.31.0.0/24 --subnet fd00:31::/64 back',
     },
+    { what: 'For tasks of the same node', command: 'tsswarm network create --driver bridge near' },
     { what: 'Without a way out of it', command: 'tsswarm network create --internal back' },
   ],
   run: async (ctx, { flags, args }) => {

@@ -1,6 +1,6 @@
 // `network ls`.
 import type { Network } from '../../proto/gen/tsswarm/v1/objects.ts'
-import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
+import { scopeOf } from '../../proto/spec/network-spec.ts'
 import { isoTime, shortId } from './human.ts'
 import type { ListView, Row } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
@@ -28,7 +28,7 @@ export function networkRows(networks: readonly Network[], isWhole: boolean): rea
       ID: isWhole ? id : shortId(id),
       Name: spec?.name ?? '',
       Driver: spec?.driver ?? '',
-      Scope: predefinedOf(id) === undefined ? 'swarm' : 'local',
+      Scope: scopeOf({ driver: spec?.driver || 'overlay' }),
       IPv6: String(subnets.length > 1),
       Internal: String(spec?.internal ?? false),
       Labels: labelsOf(spec?.labels ?? {}),

@@ -7,7 +7,6 @@ import { ago, shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import { type ListView, type Row, renderList } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
-import { publishedText } from './port-text.ts'
 
 export const taskListView: ListView = {
   heads: {
@@ -152,19 +151,16 @@ function networksOf(view: TaskView, names: ReadonlyMap<string, string>): string 
 
 /** "*:8080->80/tcp" for each port the task holds on its host. */
 function hostPorts(view: TaskView): string {
-  const specs = (view.spec?.ports ?? []).filter(({ mode }) => mode === 'host')
+  const specs = view.spec?.ports ?? []
   return (view.task?.hostPorts ?? [])
     .map((held) => {
       const [protocol = '', published = ''] = held.split('/')
-      const at = specs.findIndex(
+      const spec = specs.find(
         (port) =>
           (port.protocol === PortSpec_Protocol.UDP ? 'udp' : 'tcp') === protocol &&
           (port.publishedPort === 0 || port.publishedPort === Number(published)),
       )
-      // Each once: one number may be published at several addresses.
-      const [spec] = at < 0 ? [] : specs.splice(at, 1)
-      const target = spec === undefined ? '' : `->${spec.targetPort}`
-      return `${publishedText(spec?.bindAddress ?? '', published)}${target}/${protocol}`
+      return `*:${published}${spec === undefined ? '' : `->${spec.targetPort}`}/${protocol}`
     })
     .join(',')
 }

@@ -1,6 +1,6 @@
 // What a compose project asks of the swarm: networks, secrets, configs and services with the names they have there.
 import { hasCode, SwarmError } from '../../proto/errors.ts'
-import { type NetworkSpec, networkSpec } from '../../proto/spec/network-spec.ts'
+import { type NetworkSpec, networkDrivers, networkSpec } from '../../proto/spec/network-spec.ts'
 import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import { type PayloadKind, payloadName } from '../../proto/spec/payload-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
@@ -126,10 +126,10 @@ function networksOf(names: StackNames): Pick<StackSpec, 'networks' | 'externals'
 function networkOf({ name, labels, section }: NamedObject): NetworkSpec | undefined {
   const ipam = section.section('ipam')
   const driver = section.text('driver') ?? 'overlay'
-  if (driver !== 'overlay') {
+  if (!networkDrivers.some((known) => known === driver)) {
     return section.fault(
       'driver',
-      `"${driver}" is not available: networks of a swarm are of the driver overlay`,
+      `"${driver}" is not available: networks of a swarm are of the driver overlay or bridge`,
     )
   }
   if (!['', 'default'].includes(ipam?.text('driver') ?? '')) {

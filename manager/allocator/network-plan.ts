@@ -1,6 +1,11 @@
-// What a new network is given: its subnets and its VXLAN identifier.
+// What a new network is given: its subnets, and its VXLAN identifier if it is over all nodes.
 import type { Cluster, Network } from '../../proto/objects/index.ts'
-import { mtuOption, type NetworkSpec } from '../../proto/spec/network-spec.ts'
+import {
+  isLocalNetwork,
+  mtuOption,
+  type NetworkSpec,
+  networkDrivers,
+} from '../../proto/spec/network-spec.ts'
 import { predefinedNetworks } from '../../proto/spec/predefined-networks.ts'
 import { type LocalSubnet, planSubnets, type SubnetPlan } from './subnets.ts'
 
@@ -33,31 +38,36 @@ export function planNetwork(
   const pools = [...defaultAddressPools, localPool(cluster.id)]
   const plan = planSubnets(spec, others, { pools, size, locals })
   if (plan.kind === 'refused') return plan
-  return { kind: 'ok', vni: freeVni(others, version), subnets: plan.subnets }
+  const vni = isLocalNetwork(spec) ? 0 : freeVni(others, version)
+  return { kind: 'ok', vni, subnets: plan.subnets }
 }
 
 function checkDriver({ driver }: NetworkSpec): NetworkPlan | undefined {
-  if (driver === 'overlay') return undefined
+  if (networkDrivers.some((known) => known === driver)) return undefined
   const predefined = predefinedNetworks.find((network) => network.driver === driver)
   if (predefined === undefined) {
-    return refuse('driver', `("${driver}") is not known: leave it out, or write overlay`)
+    return refuse('driver', `("${driver}") is not known: write overlay or bridge, or leave it out`)
   }
   const { name } = predefined
   const reason =
-    `("${driver}") makes no networks of a swarm: every node has one of its own, which services are on with ` +
-    `--network ${name}. Leave the driver out for a network over all nodes`
+    `("${driver}") makes no further networks: every node has one of its own, which services are on with ` +
+    `--network ${name}. Write overlay for a network over all nodes, bridge for one within each`
   return refuse('driver', reason)
 }
 
 function checkOptions(spec: NetworkSpec): NetworkPlan | undefined {
   for (const [name, value] of Object.entries(spec.options)) {
+    if (name === 'encrypted' && isLocalNetwork(spec)) {
+      const why = 'has no meaning on a bridge network: nothing of it leaves its node. Leave it out'
+      return refuse('options', `("encrypted") ${why}`)
+    }
     if (name === 'encrypted') {
       return refuse('options', '("encrypted") is not available in this version: leave it out')
     }
     if (name !== mtuOption) {
       return refuse(
         'options',
-        `("${name}") is no option of the overlay driver: it has ${mtuOption}`,
+        `("${name}") is no option of the ${spec.driver} driver: it has ${mtuOption}`,
       )
     }
     const hasV6 = spec.ipv6 || spec.subnets.some(({ subnet }) => subnet.includes(':'))
@@ -74,6 +84,10 @@ function checkOptions(spec: NetworkSpec): NetworkPlan | undefined {
 
 function checkIngress(spec: NetworkSpec, others: readonly Network[]): NetworkPlan | undefined {
   if (!spec.isIngress) return undefined
+  if (isLocalNetwork(spec)) {
+    const why = 'the ingress network leads from node to node. Leave out the driver'
+    return refuse('isIngress', `does not go with the driver ${spec.driver}: ${why}`)
+  }
   if (spec.isAttachable)
     return refuse('isAttachable', 'does not go with an ingress network: leave it out')
   if (spec.isInternal)

@@ -1,5 +1,6 @@
 // The overlay as the store has it, as the bus asks for it.
-import type { NetworkViewChange } from '../../proto/objects/index.ts'
+import { localNetworksLevel, type NetworkViewChange, type Node } from '../../proto/objects/index.ts'
+import { isLocalNetwork } from '../../proto/spec/network-spec.ts'
 import { type NetworkChange, networkChanges, pathChanges } from '../overlay/network-changes.ts'
 import { networkView, nodePaths } from '../overlay/network-views.ts'
 import type { OverlaySource } from './overlay-source.ts'
@@ -21,11 +22,17 @@ export const storeOverlay: OverlaySource = {
     const network = tx.get('networks', id)
     if (network === undefined) return false
     if (network.spec.isIngress) return true
+    if (isLocalNetwork(network.spec) && !knowsLocalNetworks(tx.get('nodes', node))) return false
     for (const task of tx.find('tasks', 'byNode', node)) {
       if (task.attachments.some(({ networkId }) => networkId === id)) return true
     }
     return false
   },
+}
+
+/** An older program would take it for one over all nodes: it holds none, also where a newer one ran before it. */
+function knowsLocalNetworks(node: Node | undefined): boolean {
+  return (node?.description?.featureLevel ?? 0) >= localNetworksLevel
 }
 
 /** A network that was made needs no change but all of it. */

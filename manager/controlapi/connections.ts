@@ -10,6 +10,7 @@ import {
   type Connection,
   connectionsLevel,
   isToRun,
+  localNetworksLevel,
   type Network,
   type NetworkAddresses,
   type Task,
@@ -17,6 +18,7 @@ import {
   TaskState,
   taskStateName,
 } from '../../proto/objects/index.ts'
+import { isLocalNetwork } from '../../proto/spec/network-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import { serviceName } from '../../proto/spec/text.ts'
 import { checkWished } from '../allocator/wished-addresses.ts'
@@ -71,7 +73,8 @@ function connect(tx: Tx, request: ConnectNetworkRequest): string {
   const { task, network } = subjectsOf(tx, request)
   const refuse = refusal(tx, task, `cannot be connected to network "${network.spec.name}"`)
   requireAttachable(network, refuse)
-  requireRunning(tx, task, refuse)
+  requireRunning(task, refuse)
+  requireKnown(tx, task, network, refuse)
   requireOwnStack(tx, task, refuse)
   requireNew(task, network, refuse)
   const others = task.attachments.filter(({ networkId }) => networkId !== network.id)
@@ -153,7 +156,7 @@ function subjectsOf(
       `cannot be connected to or disconnected from network "${predefined.name}"`,
     )(
       'FAILED_PRECONDITION',
-      ': it is predefined, and tasks are on it by their service alone. Name an attachable overlay network',
+      ': it is predefined, and tasks are on it by their service alone. Name an attachable network',
     )
   }
   return { task, network: findNetwork(tx, request.network) }
@@ -182,7 +185,7 @@ function requireAttachable({ spec }: Network, refuse: Refuse): void {
   )
 }
 
-function requireRunning(tx: ReadTx, task: Task, refuse: Refuse): void {
+function requireRunning(task: Task, refuse: Refuse): void {
   if (task.state !== TaskState.RUNNING || !isToRun(task)) {
     const is =
       task.state === TaskState.RUNNING
@@ -190,11 +193,18 @@ function requireRunning(tx: ReadTx, task: Task, refuse: Refuse): void {
         : `it is ${taskStateName(task.state)}`
     throw refuse('FAILED_PRECONDITION', `: ${is}, and only a running task can be`)
   }
+}
+
+/** By its node. */
+function requireKnown(tx: ReadTx, task: Task, { spec }: Network, refuse: Refuse): void {
+  const isLocal = isLocalNetwork(spec)
+  const level = isLocal ? localNetworksLevel : connectionsLevel
   const node = task.nodeId === undefined ? undefined : tx.get('nodes', task.nodeId)
-  if (node === undefined || (node.description?.featureLevel ?? 0) >= connectionsLevel) return
+  if (node === undefined || (node.description?.featureLevel ?? 0) >= level) return
+  const what = isLocal ? 'networks of the driver bridge' : 'it'
   throw refuse(
     'FAILED_PRECONDITION',
-    `: its node ${nodeLabel(node)} runs a version that knows nothing of it. Upgrade tsswarm there`,
+    `: its node ${nodeLabel(node)} runs a version that knows nothing of ${what}. Upgrade tsswarm there`,
   )
 }
 

@@ -9,6 +9,7 @@ import {
   type Task,
   taskStateName,
 } from '../../proto/objects/index.ts'
+import { scopeOf } from '../../proto/spec/network-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type { ReadTx } from '../store/store.ts'
 import { taskName } from './views.ts'
@@ -65,7 +66,7 @@ export function pruneFilter(filters: readonly Filter[]): Predicate<Network> {
   return predicate('networks to prune', { label, 'label!': without, until }, filters)
 }
 
-function isPredefined({ id }: Network): boolean {
+export function isPredefined({ id }: Network): boolean {
   return predefinedOf(id) !== undefined
 }
 
@@ -95,7 +96,7 @@ function networkKeys(isUsed: (network: Network) => boolean) {
     label: { matches: (network, value) => hasLabel(network.spec.labels, value) },
     driver: { matches: (network, value) => network.spec.driver === value },
     scope: {
-      matches: (network, value) => value === (isPredefined(network) ? 'local' : 'swarm'),
+      matches: (network, value) => value === scopeOf(network.spec),
       words: ['swarm', 'global', 'local'],
     },
     type: {

@@ -10,15 +10,20 @@ import type {
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import { Network as NetworkProto } from '../../proto/gen/tsswarm/v1/objects.ts'
 import { newId } from '../../proto/lib/ids.ts'
-import { type Network, networkId, networksLevel } from '../../proto/objects/index.ts'
-import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
+import {
+  localNetworksLevel,
+  type Network,
+  networkId,
+  networksLevel,
+} from '../../proto/objects/index.ts'
+import { isLocalNetwork, type NetworkSpec } from '../../proto/spec/network-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import { planNetwork } from '../allocator/network-plan.ts'
 import { localSubnets } from '../overlay/ingress.ts'
 import type { ReadTx, RowSource, Tx } from '../store/store.ts'
 import { theCluster } from '../the-cluster.ts'
 import type { ControlApi, ControlDeps } from './control-api.ts'
-import { networkFilter, pruneFilter } from './filters.ts'
+import { isPredefined, networkFilter, pruneFilter } from './filters.ts'
 import { listMessages, type Page, rowsOf } from './list-stream.ts'
 import { findNetwork } from './lookup.ts'
 import { networkDetails, predefinedDetails } from './network-details.ts'
@@ -70,7 +75,7 @@ async function createNetwork(
   // A repeat is answered with the first id.
   const id = await store.update(
     (tx) => {
-      requireLevel(tx, networksLevel, `network "${spec.name}"`)
+      requireNetworkLevel(tx, spec)
       refuseTakenName(tx, spec.name)
       return tx.create('networks', plannedNetwork(tx, spec, newNetworkId)).id
     },
@@ -78,6 +83,13 @@ async function createNetwork(
   )
   const network = store.view((tx) => tx.get('networks', id))
   return { network: network === undefined ? undefined : networkToProto(network) }
+}
+
+/** Errors: FAILED_PRECONDITION. */
+function requireNetworkLevel(tx: ReadTx, spec: NetworkSpec): void {
+  const what = `network "${spec.name}"`
+  if (!isLocalNetwork(spec)) requireLevel(tx, networksLevel, what)
+  else requireLevel(tx, localNetworksLevel, what, 'networks of the driver bridge')
 }
 
 /** Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED naming network, field, reason and remedy. */
@@ -124,7 +136,7 @@ async function* listNetworks(
   signal: AbortSignal,
 ): AsyncGenerator<ListNetworksResponse, void, undefined> {
   const isUsed = (network: Network): boolean =>
-    network.vni === 0 || deps.store.view((tx) => userOf(tx, network)) !== undefined
+    isPredefined(network) || deps.store.view((tx) => userOf(tx, network)) !== undefined
   const passes = networkFilter(filters, isUsed)
   await deps.cluster.readBarrier(signal)
   const open = (): Page<Network, ListNetworksResponse> => {

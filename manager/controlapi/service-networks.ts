@@ -7,6 +7,7 @@ import {
   networksLevel,
   type Service,
 } from '../../proto/objects/index.ts'
+import { isLocalNetwork } from '../../proto/spec/network-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type { NetworkUse, ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { planPorts } from '../allocator/ports.ts'
@@ -26,7 +27,8 @@ export function withNetworkIds(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
   requireLevel(tx, usesPredefined ? connectionsLevel : networksLevel, `service "${name}"`)
   if (task.ports.some(({ mode }) => mode === 'ingress')) requireIngress(tx, name)
   const networks: NetworkUse[] = []
-  for (const use of task.networks) {
+  // Whatever the spec says of it, that of the network counts.
+  for (const { isLocal: _, ...use } of task.networks) {
     if (predefinedOf(use.target) !== undefined) {
       networks.push(use)
       continue
@@ -39,7 +41,8 @@ export function withNetworkIds(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
     if (networks.some(({ target }) => target === network.id)) {
       throw invalid(name, `names "${network.spec.name}" twice: remove one`)
     }
-    networks.push({ ...use, target: network.id })
+    const how = isLocalNetwork(network.spec) ? ({ isLocal: true } as const) : {}
+    networks.push({ ...use, ...how, target: network.id })
   }
   return { ...spec, task: { ...task, networks } }
 }

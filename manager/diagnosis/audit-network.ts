@@ -11,6 +11,7 @@ import type { NodeAudit, ToldSubject } from '../../proto/gen/tsswarm/v1/diagnosi
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import { childController } from '../../proto/lib/lifecycle.ts'
 import { type NetworkId, type Node, type NodeId, networkId } from '../../proto/objects/index.ts'
+import { viewAt } from '../../proto/objects/overlay.ts'
 import { storeOverlay } from '../bus/store-overlay.ts'
 import { findNetwork, findNode } from '../controlapi/lookup.ts'
 import type { Caller } from '../rpc/caller.ts'
@@ -157,7 +158,7 @@ function staleSubjects(tx: ReadTx, node: NodeId, told: readonly ToldSubject[]): 
   const held = [...tx.all('networks')].filter(({ id }) => storeOverlay.isHeldBy(tx, id, node))
   const networks = held.filter(({ id }) => {
     const view = storeOverlay.view(tx, networkId(id))
-    return view !== undefined && digestOf(told, id) !== viewDigest(view)
+    return view !== undefined && digestOf(told, id) !== viewDigest(viewAt(view, node))
   })
   const arePaths = digestOf(told, '') === pathsDigest(storeOverlay.paths(tx))
   return [...networks.map(({ id }) => id), ...(arePaths ? [] : [''])]

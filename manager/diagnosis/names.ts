@@ -2,6 +2,7 @@
 import {
   isServing,
   isTerminal,
+  type Network,
   type Node,
   type NodeId,
   type Service,
@@ -9,6 +10,8 @@ import {
   TaskState,
   taskStateName,
 } from '../../proto/objects/index.ts'
+import { ipInRange, parseIpRange } from '../../proto/spec/ip.ts'
+import { isLocalNetwork } from '../../proto/spec/network-spec.ts'
 import { taskName } from '../controlapi/views.ts'
 import type { ReadTx } from '../store/store.ts'
 
@@ -51,6 +54,40 @@ export function serviceAt(tx: ReadTx, address: string): Service | undefined {
   return undefined
 }
 
+/** The network whose subnet the address is of. */
+export function networkAt(tx: ReadTx, address: string): Network | undefined {
+  for (const network of tx.all('networks')) {
+    const isOf = network.subnets.some(({ subnet }) => {
+      const range = parseIpRange(subnet)
+      return range !== undefined && ipInRange(range, address)
+    })
+    if (isOf) return network
+  }
+  return undefined
+}
+
+/** Why nobody there answers at the address, or by the name of the service: they are on other nodes. Undefined: not for that. */
+export function whyElsewhere(
+  tx: ReadTx,
+  node: Node,
+  { network, task, service }: Elsewhere,
+): string | undefined {
+  if (network === undefined || !isLocalNetwork(network.spec)) return undefined
+  const local = `network ${network.spec.name} is local to each node`
+  if (task?.nodeId !== undefined && task.nodeId !== node.id) {
+    const there = `${taskName(tx, task)} is on ${nodeName(tx, task.nodeId)}`
+    return `${local}: ${there}, and the packet ends on ${hostName(node)}`
+  }
+  if (service === undefined || tasksOf(tx, service, node).length > 0) return undefined
+  return `${local}, and ${hostName(node)} has no task of service ${service.spec.name}`
+}
+
+export interface Elsewhere {
+  readonly network: Network | undefined
+  readonly task?: Task | undefined
+  readonly service?: Service | undefined
+}
+
 /** The service that publishes the port on every node. */
 export function serviceOfPort(
   tx: ReadTx,
@@ -66,20 +103,36 @@ export function serviceOfPort(
   return undefined
 }
 
-/** "2 of 3 tasks serve: web.1 on w1, web.2 on w2; not web.3 (starting)". */
-export function servingText(tx: ReadTx, service: Service): string {
-  const tasks = [...tx.find('tasks', 'byService', service.id)].filter(
-    (task) => !isTerminal(task.state) && task.desiredState <= TaskState.REMOVE,
-  )
+/** "2 of 3 tasks serve: web.1 on w1, web.2 on w2; not web.3 (starting)". `only`: of that node, on a network that is local. */
+export function servingText(tx: ReadTx, service: Service, only?: OnlyAt): string {
+  const tasks = tasksOf(tx, service, only?.node)
   const serving = tasks.filter(isServing)
   const others = tasks.filter((task) => !isServing(task))
-  const { name } = service.spec
+  const where =
+    only === undefined
+      ? ''
+      : ` on ${hostName(only.node)}, as network ${only.network.spec.name} is local to each node`
+  const name = `${service.spec.name}${where}`
   if (tasks.length === 0) return `service ${name} has no task`
   const serve = serving.map((task) => placedTask(tx, task.id))
   const not = others.map((task) => `${taskName(tx, task)} (${whyNot(task)})`)
   return (
     `service ${name}: ${serving.length} of ${tasks.length} tasks serve` +
     `${serve.length === 0 ? '' : `: ${listed(serve)}`}${not.length === 0 ? '' : `; not ${listed(not)}`}`
+  )
+}
+
+export interface OnlyAt {
+  readonly node: Node
+  readonly network: Network
+}
+
+function tasksOf(tx: ReadTx, { id }: Service, node: Node | undefined): readonly Task[] {
+  return [...tx.find('tasks', 'byService', id)].filter(
+    (task) =>
+      !isTerminal(task.state) &&
+      task.desiredState <= TaskState.REMOVE &&
+      (node === undefined || task.nodeId === node.id),
   )
 }
 

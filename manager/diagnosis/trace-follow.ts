@@ -10,10 +10,20 @@ import {
   type TracePath,
 } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
 import type { Node } from '../../proto/objects/index.ts'
-import { formatIp, ipInRange, parseIp, parseIpRange } from '../../proto/spec/ip.ts'
+import { formatIp, parseIp } from '../../proto/spec/ip.ts'
+import { isLocalNetwork } from '../../proto/spec/network-spec.ts'
 import { taskName } from '../controlapi/views.ts'
 import type { ReadTx } from '../store/store.ts'
-import { hostName, placedTask, serviceAt, serviceOfPort, servingText, taskAt } from './names.ts'
+import {
+  hostName,
+  networkAt,
+  placedTask,
+  serviceAt,
+  serviceOfPort,
+  servingText,
+  taskAt,
+  whyElsewhere,
+} from './names.ts'
 import { nodeAt } from './trace-ends.ts'
 import { askLeg, branch, hopStep, step, type Trace } from './trace-steps.ts'
 
@@ -41,7 +51,7 @@ export async function followPath(
   const common = [
     ...steps,
     ...leg.hops.map((one) => hopStep(next.node, one)),
-    ...servingSteps(trace, leg.balancedBy),
+    ...servingSteps(trace, next.node, leg.balancedBy),
   ]
   const ways = await Promise.all(
     leg.paths.slice(0, pathsMax).map((one) => followPath(trace, next.node, one, legs + 1)),
@@ -59,7 +69,11 @@ function smallest(...values: readonly number[]): number {
 }
 
 /** What the cluster knows of who may answer. */
-export function servingSteps({ store }: Trace, balancedBy: string): readonly TraceStep[] {
+export function servingSteps(
+  { store }: Trace,
+  node: Node,
+  balancedBy: string,
+): readonly TraceStep[] {
   if (balancedBy === '') return []
   return store.view((tx) => {
     const [protocol = '', port = '0'] = balancedBy.split('/')
@@ -68,7 +82,11 @@ export function servingSteps({ store }: Trace, balancedBy: string): readonly Tra
       address === undefined
         ? serviceOfPort(tx, protocol, Number(port))
         : serviceAt(tx, formatIp(address))
-    return service === undefined ? [] : [step('store', servingText(tx, service))]
+    if (service === undefined) return []
+    const network = address === undefined ? undefined : networkAt(tx, formatIp(address))
+    const isLocal = network !== undefined && isLocalNetwork(network.spec)
+    const only = isLocal ? { node, network } : undefined
+    return [step('store', servingText(tx, service, only))]
   })
 }
 
@@ -138,7 +156,7 @@ function verdictOf(tx: ReadTx, trace: Trace, node: Node, path: TracePath): Verdi
     case TraceEnd.DROPPED:
       return { verdict: TraceVerdict.DROPPED, text: `dropped: ${reason}` }
     case TraceEnd.UNREACHABLE:
-      return { verdict: TraceVerdict.UNREACHABLE, text: `unreachable: ${reason}` }
+      return unreachable(tx, node, path)
     case TraceEnd.OUTSIDE:
       return outside(tx, trace, node, path)
     case TraceEnd.VXLAN: {
@@ -165,10 +183,18 @@ function delivered(tx: ReadTx, node: Node, path: TracePath): Verdict {
   return { verdict: TraceVerdict.DELIVERED, text }
 }
 
+/** The node knows nothing of what is on others of a local network; the cluster does. */
+function unreachable(tx: ReadTx, node: Node, { destination, reason }: TracePath): Verdict {
+  const network = networkAt(tx, destination)
+  const [task, service] = [taskAt(tx, destination), serviceAt(tx, destination)]
+  const why = whyElsewhere(tx, node, { network, task, service }) ?? reason
+  return { verdict: TraceVerdict.UNREACHABLE, text: `unreachable: ${why}` }
+}
+
 /** It left the cluster's networks, and goes to no node. */
 function outside(tx: ReadTx, { source }: Trace, node: Node, path: TracePath): Verdict {
   const { destination } = path
-  const network = networkAt(tx, destination)
+  const network = networkAt(tx, destination)?.spec.name
   if (network === undefined) {
     const text = `delivered out of the cluster by ${hostName(node)}: what becomes of it there is not known here`
     return { verdict: TraceVerdict.DELIVERED, text }
@@ -186,15 +212,4 @@ function outside(tx: ReadTx, { source }: Trace, node: Node, path: TracePath): Ve
       ? `dropped: ${destination} is on ${network}, and ${source.name} is on ${from}: different networks`
       : `dropped: ${from} ${verb} ${network} are different networks`
   return { verdict: TraceVerdict.DROPPED, text }
-}
-
-function networkAt(tx: ReadTx, address: string): string | undefined {
-  for (const { spec, subnets } of tx.all('networks')) {
-    const isOf = subnets.some(({ subnet }) => {
-      const range = parseIpRange(subnet)
-      return range !== undefined && ipInRange(range, address)
-    })
-    if (isOf) return spec.name
-  }
-  return undefined
 }

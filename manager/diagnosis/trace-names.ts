@@ -9,6 +9,7 @@ import {
 import {
   isServing,
   type NetworkAddresses,
+  type NetworkId,
   type Node,
   type Service,
   type Task,
@@ -18,7 +19,7 @@ import { findNode, findService, findTask } from '../controlapi/lookup.ts'
 import { taskName } from '../controlapi/views.ts'
 import { networksOfSpec } from '../overlay/network-views.ts'
 import type { ReadTx } from '../store/store.ts'
-import { hostName, networkName, serviceAt, taskAt } from './names.ts'
+import { hostName, networkName, serviceAt, taskAt, whyElsewhere } from './names.ts'
 import { type Destination, found, nodeAt } from './trace-ends.ts'
 import { branch, step, type Trace } from './trace-steps.ts'
 
@@ -135,10 +136,16 @@ function toService(tx: ReadTx, trace: Trace, service: Service): Addressed {
   const why = step('store', `service ${name} is on ${on}`)
   if (source.kind === 'task') {
     const own = new Set(source.task.attachments.map(({ networkId }) => networkId))
-    if (!networks.some((id) => own.has(id))) return apart(tx, trace, { name, names, steps: [why] })
+    const isOwn = (id: NetworkId): boolean => own.has(id)
+    if (!networks.some(isOwn)) return apart(tx, trace, { name, names, steps: [why] })
     const unknown = `the resolver of ${hostName(source.node)} gives ${source.name} no address for it`
     const { vips } = service.endpoint
     if (vips.length === 0) {
+      const elsewhere = whyOnOthers(tx, source.node, { service, shared: networks.filter(isOwn) })
+      if (elsewhere !== undefined) {
+        const text = `unreachable: ${elsewhere}`
+        return nowhere([why], branch(name, [], TraceVerdict.UNREACHABLE, text))
+      }
       const text = `refused: no serving task: ${unknown}`
       return nowhere([why], branch(name, [], TraceVerdict.REFUSED, text))
     }
@@ -151,6 +158,18 @@ function toService(tx: ReadTx, trace: Trace, service: Service): Addressed {
   if (all.length > 0) return { steps: [why], addresses: firstOf(all) }
   const text = `unreachable: service ${name} has no address`
   return nowhere([why], branch(name, [], TraceVerdict.UNREACHABLE, text))
+}
+
+/** Undefined: it is for another reason that the name has no address. */
+function whyOnOthers(
+  tx: ReadTx,
+  node: Node,
+  { service, shared }: { readonly service: Service; readonly shared: readonly NetworkId[] },
+): string | undefined {
+  const reasons = shared.map((id) =>
+    whyElsewhere(tx, node, { network: tx.get('networks', id), service }),
+  )
+  return reasons.every((why) => why !== undefined) ? reasons[0] : undefined
 }
 
 function toTask(tx: ReadTx, trace: Trace, task: Task): Addressed {

@@ -74,7 +74,7 @@ async function follow(
       continue
     }
     all.push(...leg.hops.map((one) => hopStep(node, one)))
-    all.push(...servingSteps(trace, leg.balancedBy))
+    all.push(...servingSteps(trace, node, leg.balancedBy))
     const paths = leg.paths.slice(0, pathsMax).map((path) => followPath(trace, node, path))
     branches.push(...(await Promise.all(paths)).flat())
     const more = leg.paths.length - pathsMax

@@ -19,7 +19,7 @@ import {
 } from '../../proto/objects/index.ts'
 import type { IngressPort } from '../../proto/objects/overlay.ts'
 import { defaultDataPathPort } from '../../proto/spec/cluster-spec.ts'
-import { mtuOf } from '../../proto/spec/network-spec.ts'
+import { isLocalNetwork, mtuOf } from '../../proto/spec/network-spec.ts'
 import type { TaskSpec } from '../../proto/spec/service-spec.ts'
 import type { ReadTx } from '../store/store.ts'
 import { taskTargets } from './task-targets.ts'
@@ -76,6 +76,7 @@ export function overlayNetwork({ id, spec, vni, subnets }: Network): OverlayNetw
     mtu: mtuOf(spec),
     isInternal: spec.isInternal,
     isIngress: spec.isIngress,
+    ...(isLocalNetwork(spec) ? { isLocal: true } : {}),
   }
 }
 

@@ -100,13 +100,15 @@ export function nodePathsChangeFromProto(proto: OverlayNodePathsChange): NodePat
   }
 }
 
-function networkToProto({ isInternal, isIngress, ...network }: OverlayNetwork) {
-  return { ...network, internal: isInternal, ingress: isIngress } satisfies OverlayNetworkProto
+function networkToProto({ isInternal, isIngress, isLocal = false, ...network }: OverlayNetwork) {
+  const flags = { internal: isInternal, ingress: isIngress, local: isLocal }
+  return { ...network, ...flags } satisfies OverlayNetworkProto
 }
 
-function networkFromProto({ internal, ingress, ...proto }: OverlayNetworkProto): OverlayNetwork {
+function networkFromProto(network: OverlayNetworkProto): OverlayNetwork {
+  const { internal: isInternal, ingress: isIngress, local, ...proto } = network
   const id = networkId(required(proto.id, 'OverlayNetwork', 'id'))
-  return { ...proto, id, isInternal: internal, isIngress: ingress }
+  return { ...proto, id, isInternal, isIngress, ...(local ? { isLocal: true } : {}) }
 }
 
 function serviceToProto(service: ServiceEndpoint): OverlayService {

@@ -1,6 +1,6 @@
 // A network of the cluster as Docker's API shows it.
 import type { Connection, Network } from '../objects/index.ts'
-import { predefinedOf } from '../spec/predefined-networks.ts'
+import { scopeOf } from '../spec/network-spec.ts'
 import { dockerTime, type Json, omitEmpty } from './json.ts'
 
 const vniOption = 'com.docker.network.driver.overlay.vxlanid_list'
@@ -45,7 +45,7 @@ export function networkJson(
     Name: spec.name,
     Id: network.id,
     Created: dockerTime(network.createdAtMs),
-    Scope: predefinedOf(network.id) === undefined ? 'swarm' : 'local',
+    Scope: scopeOf(spec),
     Driver: spec.driver,
     EnableIPv4: true,
     EnableIPv6: subnets.length > 1,

@@ -1,4 +1,4 @@
-// A network of the cluster: an overlay that tasks on any node may be on.
+// A network of the cluster: an overlay over all nodes, or a bridge network that each node has for itself.
 import type { NetworkSpec } from '../spec/network-spec.ts'
 import type { NetworkId } from './ids.ts'
 
@@ -8,7 +8,7 @@ export interface Network {
   readonly createdAtMs: number
   readonly updatedAtMs: number
   readonly spec: NetworkSpec
-  /** VXLAN network identifier; no other network has it. */
+  /** VXLAN network identifier; no other network has it. 0: it has none, as it is each node's own. */
   readonly vni: number
   /** One of IPv4 and at most one of IPv6. They overlap with no other network's. */
   readonly subnets: readonly NetworkSubnet[]

@@ -21,7 +21,7 @@ export interface NetworkView {
 export interface OverlayNetwork {
   readonly id: NetworkId
   readonly name: string
-  /** VXLAN network identifier, 1,048,576 or more. */
+  /** VXLAN network identifier, 1,048,576 or more; 0 of one that is local. */
   readonly vni: number
   /** With prefix length; one of IPv4 and at most one of IPv6. */
   readonly subnets: readonly string[]
@@ -31,6 +31,19 @@ export interface OverlayNetwork {
   readonly isInternal: boolean
   /** Carries published ports. */
   readonly isIngress: boolean
+  /** Each node has it for itself: nothing of it goes from node to node. Absent: it is over all nodes. */
+  readonly isLocal?: boolean
+}
+
+/**
+ * The network as that node has it: of one that is local only its own tasks, and services with one of them. Other views are
+ * the same object.
+ */
+export function viewAt(view: NetworkView, node: NodeId): NetworkView {
+  if (view.network.isLocal !== true) return view
+  const tasks = view.tasks.filter(({ nodeId }) => nodeId === node)
+  const own = new Set(tasks.map(({ serviceId }) => serviceId))
+  return { ...view, tasks, services: view.services.filter(({ serviceId }) => own.has(serviceId)) }
 }
 
 /** A service on one network. */

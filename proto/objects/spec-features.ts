@@ -12,9 +12,9 @@ import {
   connectionsLevel,
   containerOptionsLevel,
   endpointOptionsLevel,
-  hostPortsLevel,
   hostUsersLevel,
   journalLevel,
+  localNetworksLevel,
   networksLevel,
   optionsLevel,
   ownServersLevel,
@@ -39,6 +39,11 @@ const onNodes: readonly TaskFeature[] = [
     words: 'networks "host", "none" or "bridge"',
     level: connectionsLevel,
     isUsed: ({ networks }) => networks.some(({ target }) => predefinedOf(target) !== undefined),
+  },
+  {
+    words: 'networks of the driver bridge',
+    level: localNetworksLevel,
+    isUsed: ({ networks }) => networks.some(({ isLocal }) => isLocal === true),
   },
   {
     // Of the level of their templates: whether one has any is not in the spec.
@@ -118,16 +123,6 @@ const onNodes: readonly TaskFeature[] = [
     words: 'users of the node (--userns host)',
     level: hostUsersLevel,
     isUsed: ({ container }) => container.security?.hostUsers === true,
-  },
-  {
-    // A node that does not know the ranges would open the port to all.
-    words: 'ports in host mode on IPv6 addresses or with source ranges',
-    level: hostPortsLevel,
-    isUsed: ({ ports }) =>
-      ports.some(
-        ({ mode, bindAddress, sources }) =>
-          mode === 'host' && (bindAddress.includes(':') || sources.length > 0),
-      ),
   },
 ]
 

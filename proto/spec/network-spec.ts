@@ -33,7 +33,7 @@ export const networkSpec = z
   .object({
     name: networkName,
     labels,
-    /** The cluster makes overlay networks; others are each node's own (predefined-networks.ts). */
+    /** overlay, or bridge: each node has it for itself. Others are predefined (predefined-networks.ts). */
     driver: text.default('overlay'),
     subnets: z
       .array(subnetSpec)
@@ -51,12 +51,28 @@ export const networkSpec = z
 export type SubnetSpec = z.infer<typeof subnetSpec>
 export type NetworkSpec = z.infer<typeof networkSpec>
 
+/** Networks of these drivers can be made. */
+export const networkDrivers = ['overlay', 'bridge'] as const
+
+/** Whether tasks of different nodes are on it together. Predefined networks are of each node too. */
+export function isLocalNetwork({ driver }: Pick<NetworkSpec, 'driver'>): boolean {
+  return driver !== 'overlay'
+}
+
+/** As listings show it. Source: Docker's scopes. */
+export function scopeOf(spec: Pick<NetworkSpec, 'driver'>): 'swarm' | 'local' {
+  return isLocalNetwork(spec) ? 'local' : 'swarm'
+}
+
 /** The one driver option that is known. */
 export const mtuOption = 'com.docker.network.driver.mtu'
-const mtuDefault = 1450
+const overlayMtu = 1450
+/** Nothing is put around packets that stay on their node. */
+const localMtu = 1500
 
-/** What the network's devices carry at most. Source: Docker's overlay driver has 1450 too. */
+/** What the network's devices carry at most. Source: Docker's drivers have the same. */
 export function mtuOf(spec: NetworkSpec): number {
   const given = spec.options[mtuOption]
-  return given === undefined ? mtuDefault : Number(given)
+  if (given !== undefined) return Number(given)
+  return isLocalNetwork(spec) ? localMtu : overlayMtu
 }

@@ -24,7 +24,7 @@ export const portSpec = z
     publishedPort: z.number().int().min(0).max(65535).default(0),
     /** ingress: on every node; host: on the nodes of the tasks. */
     mode: z.enum(['ingress', 'host']).default('ingress'),
-    /** Empty: every address of the node; 0.0.0.0 and :: are every one of their family. */
+    /** Empty: every address of the node. */
     bindAddress: text.default(''),
     /** Only clients of these subnets or addresses; empty: all. */
     sources: z
@@ -151,6 +151,8 @@ export const networkUse = z
       .refine((map) => Object.keys(map).length <= 64, 'at most 64 options')
       .readonly()
       .default({}),
+    /** Written by the managers: every node has it for itself. Absent rather than false. */
+    isLocal: z.literal(true).optional(),
   })
   .readonly()
 

@@ -56,21 +56,12 @@ export class Probers {
     return this.#probers.size
   }
 
-  /**
-   * Asks for all of them until each prober had an answer of each. Resolves with what is missing at the end: `PROBER: TARGET`.
-   * `isOwed`: whether it is still there; an update that was under way may have replaced a task meanwhile.
-   */
-  async sweep(
-    targets: readonly Target[],
-    isOwed: (target: Target) => boolean,
-    withinMs: number,
-  ): Promise<readonly string[]> {
+  /** Asks for all of them until each prober had an answer of each. Resolves with what is missing at the end: `PROBER: TARGET`. */
+  async sweep(targets: readonly Target[], withinMs: number): Promise<readonly string[]> {
     const nameOf = ([, address, kind, id]: Target): string => `${kind} ${id} at ${address}`
-    const byName = new Map(targets.map((target) => [nameOf(target), target]))
-    const missing = new Map(
-      [...this.#probers.keys()].flatMap((prober) =>
-        [...byName].map(([name, target]): [string, Target] => [`${prober}: ${name}`, target]),
-      ),
+    const names = new Set(targets.map(nameOf))
+    const missing = new Set(
+      [...this.#probers.keys()].flatMap((prober) => [...names].map((name) => `${prober}: ${name}`)),
     )
     const beganMs = systemClock.wallMs()
     this.#onArrival = (prober, { payload: { sentMs, address, kind, id } }) => {
@@ -79,10 +70,9 @@ export class Probers {
     const endsAtMs = systemClock.monotonicMs() + withinMs
     while (missing.size > 0 && systemClock.monotonicMs() < endsAtMs) {
       await wait(systemClock, 50)
-      for (const [name, target] of missing) if (!isOwed(target)) missing.delete(name)
     }
     this.#onArrival = () => {}
-    return [...missing.keys()]
+    return [...missing]
   }
 
   async stop(): Promise<void> {

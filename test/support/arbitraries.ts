@@ -276,9 +276,18 @@ export const anyTaskSpec: fc.Arbitrary<TaskSpec> = fc.record(
       ),
       { maxLength: 2 },
     ),
-    networks: fc.array(fc.record({ target: some, aliases: words, driverOptions: labels }, plain), {
-      maxLength: 2,
-    }),
+    networks: fc.array(
+      fc.record(
+        {
+          target: some,
+          aliases: words,
+          driverOptions: labels,
+          isLocal: fc.constant(true as const),
+        },
+        { ...plain, requiredKeys: ['target', 'aliases', 'driverOptions'] },
+      ),
+      { maxLength: 2 },
+    ),
     forceUpdate: count,
     dns: fc.record({ nameservers: words, search: words, options: words }, plain),
     oomScoreAdj: fc.integer({ min: -1_000, max: 1_000 }),

@@ -32,6 +32,7 @@ import { nodeSpec } from '../../proto/spec/node-spec.ts'
 import type { RuntimeName } from '../../proto/spec/runtime-names.ts'
 import {
   type MountSpec,
+  type NetworkUse,
   type PortSpec,
   type RollbackPolicy,
   type ServiceSpec,
@@ -200,7 +201,7 @@ export interface TaskSpecFacts extends PartialGroups {
   readonly runtime?: RuntimeName
   /** Host mode unless they say otherwise. */
   readonly ports?: readonly (Partial<PortSpec> & { readonly targetPort: number })[]
-  readonly networks?: readonly { readonly target: string; readonly aliases?: readonly string[] }[]
+  readonly networks?: readonly (Partial<NetworkUse> & { readonly target: string })[]
   readonly forceUpdate?: number
   readonly mounts?: readonly (Partial<MountSpec> & { readonly target: string })[]
   readonly dependsOn?: readonly { readonly service: string; readonly condition?: string }[]
@@ -318,6 +319,7 @@ export interface NetworkFacts {
   readonly id?: string
   readonly name?: string
   readonly vni?: number
+  readonly driver?: 'overlay' | 'bridge'
   readonly subnets?: readonly string[]
   readonly ipRange?: string
   readonly gateway?: string
@@ -351,14 +353,20 @@ export function aPayload(facts: PayloadFacts): Payload {
 /** An overlay network on 10.0.1.0/24. */
 export function aNetwork(facts: NetworkFacts): Network {
   const id = facts.id ?? 'net-1'
-  const { name = id, isIngress = false, isInternal = false, options = {} } = facts
+  const {
+    name = id,
+    isIngress = false,
+    isInternal = false,
+    options = {},
+    driver = 'overlay',
+  } = facts
   return {
     id: networkId(id),
     version: 1,
     createdAtMs: 0,
     updatedAtMs: 0,
-    spec: networkSpec.parse({ name, isIngress, isInternal, options }),
-    vni: facts.vni ?? 1_048_576,
+    spec: networkSpec.parse({ name, driver, isIngress, isInternal, options }),
+    vni: facts.vni ?? (driver === 'bridge' ? 0 : 1_048_576),
     subnets: (facts.subnets ?? ['10.0.1.0/24']).map((subnet) => ({
       subnet,
       ipRange: facts.ipRange ?? '',

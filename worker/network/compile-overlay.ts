@@ -61,9 +61,7 @@ export function compileOverlay(
     groups.set(name, isSame ? old : { sources, pieces: new Map(make()) })
   }
   const ingress = held.find(({ network }) => network.isIngress)?.network
-  const hasIpv6 =
-    held.some(({ network }) => network.subnets.some(isIpv6)) ||
-    input.endpoints.some(({ nodeAddress6 }) => nodeAddress6 !== undefined)
+  const hasIpv6 = held.some(({ network }) => network.subnets.some(isIpv6))
   const { vxlanPort, dataPlaneFile, mtus } = input
   const { paths } = input.overlay
   const probes = { vxlanPort, dataPlaneFile }
@@ -128,7 +126,7 @@ const peerPieces: PieceCache = new WeakMap()
 const localPieces: PieceCache = new WeakMap()
 
 function networkPiece({ view, link, own, families }: NetworkContext, input: OverlayInput): Piece {
-  const { vni, mtu, subnets, isInternal, isIngress } = view.network
+  const { vni, mtu, subnets, isInternal, isIngress, isLocal = false } = view.network
   const { mac, dataPathAddress: localAddress } = own
   const device = { vni, mac, mtu, local: localAddress, port: input.vxlanPort }
   const inner = (set: string, element: string): TableElement => ({
@@ -138,12 +136,13 @@ function networkPiece({ view, link, own, families }: NetworkContext, input: Over
   })
   return {
     items: [
-      vxlanItem(link, { ...device, netns: input.dataPlaneFile }),
+      // Of a local network nothing goes to other nodes.
+      ...(isLocal ? [] : [vxlanItem(link, { ...device, netns: input.dataPlaneFile })]),
       // Without it a packet to a task that is gone would leave by up0, and a host of the LAN might answer.
       ...subnets.map((subnet) => routeItem(subnet, { type: 'unreachable' })),
     ],
     // Answers to clients outside come in by it, from addresses that no route leads to.
-    sysctls: [[`net/ipv4/conf/${link}/rp_filter`, '0']],
+    sysctls: isLocal ? [] : [[`net/ipv4/conf/${link}/rp_filter`, '0']],
     elements: families.flatMap((family) =>
       ofFamily(subnets, family).flatMap((subnet) => [
         inner(suffixed('same_network', family), `${subnet} . ${subnet}`),

@@ -2,15 +2,17 @@
 import { isWildcardBind } from '../../proto/objects/bind-address.ts'
 import {
   type IngressPort,
+  type OverlayNetwork,
   type ServiceEndpoint,
   type TaskEndpoint,
   targetPortAt,
 } from '../../proto/objects/overlay.ts'
-import { doorFamily, loopback6 } from './doors.ts'
+import { canonicalSource, isLoopbackSource } from './address-text.ts'
 import type { Way } from './flows.ts'
 import { doorOf } from './ingress-ports.ts'
 import { type AddressFamily, routeItem } from './items.ts'
 import type { ChainRules } from './kernel-state.ts'
+import { hostAddress, hostAddress6 } from './network-state.ts'
 import { familyOf, ofFamily } from './overlay-state.ts'
 import {
   type NetworkContext,
@@ -22,7 +24,6 @@ import {
   type TableElement,
 } from './pieces.ts'
 import { claimKey } from './port-claims.ts'
-import { openTo } from './port-sources.ts'
 import { portChain, vipChain } from './service-chains.ts'
 
 const vipPieces: PieceCache = new WeakMap()
@@ -43,7 +44,7 @@ export function compileServices(context: NetworkContext): Pieces {
     return [
       [
         service,
-        remembered(vipPieces, service, [network.vni, ...context.families, ...own], () =>
+        remembered(vipPieces, service, [network.id, ...context.families, ...own], () =>
           vipPiece(context, service, own),
         ),
       ],
@@ -74,7 +75,7 @@ function vipPiece(
 ): Piece {
   const tasks = members.filter(({ isServing }) => isServing)
   const used = vips.filter((vip) => families.includes(familyOf(vip)))
-  const name = (family: AddressFamily): string => `svc${family}_${view.network.vni}_${serviceId}`
+  const name = (family: AddressFamily): string => `svc${family}_${tagOf(view.network)}_${serviceId}`
   return {
     // The node itself answers what is for nobody: echo requests, and refusals when there is no backend.
     // In the kernel's own table of local addresses: an echo request is answered from no others once there are rules (ip rule).
@@ -92,6 +93,11 @@ function vipPiece(
   }
 }
 
+/** Tells the chains of one service on several networks apart. */
+function tagOf({ vni, id, isLocal }: OverlayNetwork): string {
+  return isLocal === true ? `${id}` : `${vni}`
+}
+
 function portPiece(
   context: NetworkContext,
   port: IngressPort,
@@ -103,7 +109,7 @@ function portPiece(
   const tasks = port.isLocalFirst && local.length > 0 ? local : serving
   const { bindAddress } = port
   const families = context.families.filter(
-    (family) => bindAddress === '' || doorFamily(bindAddress) === family,
+    (family) => bindAddress === '' || familyOf(bindAddress) === family,
   )
   const opened = families.map((family) => openPort(context, port, family))
   return {
@@ -157,8 +163,7 @@ function openPort(
     set: suffixed('ingress_ports', family),
     element: `${door} . ${port} : jump ${chain}`,
   }
-  const isClosed = blocked.has(keyOf(published)) || bindAddress === loopback6
-  const elements = isClosed ? [lead] : [lead, open]
+  const elements = blocked.has(keyOf(published)) ? [lead] : [lead, open]
   return { family, chain, at: `${door} ${protocol} ${publishedPort}`, elements }
 }
 
@@ -174,5 +179,11 @@ function portRules(
     return ofFamily(task.addresses, family).map((address) => ({ address, port: target }))
   })
   const options = { family, protocol, backends, isMasqueraded }
-  return portChain({ ...options, sources: openTo(sources, family) })
+  const own = sources.filter((source) => familyOf(source) === family)
+  const isOpen = sources.length === 0 || own.some((source) => source.endsWith('/0'))
+  if (isOpen) return portChain({ ...options, sources: undefined })
+  // What this host sends to itself over loopback comes from its end of the link.
+  const loopback = family === 4 ? hostAddress : hostAddress6
+  const all = [...own.map(canonicalSource), ...(own.some(isLoopbackSource) ? [loopback] : [])]
+  return portChain({ ...options, sources: [...new Set(all)] })
 }

@@ -38,7 +38,7 @@ export function ofFamily(addresses: readonly string[], family: AddressFamily): r
   return addresses.filter((address) => familyOf(address) === family)
 }
 
-/** Name of a network's VXLAN device; no veth of ours can have it, as theirs are `v` and hexadecimal digits. */
+/** Name of the VXLAN device of a network over all nodes; no veth of ours can have it, as theirs are `v` and hexadecimal digits. */
 export function vxlanName({ vni }: OverlayNetwork): string {
   return `vx${vni.toString(16)}`
 }

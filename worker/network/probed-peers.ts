@@ -35,9 +35,10 @@ function transit4({ transit }: NodePath): string | undefined {
   return ofFamily(transit, 4)[0]
 }
 
-/** The largest packet that a container on one of the networks may send; 0 without networks. */
+/** The largest packet that a container on one of the networks may send to other nodes; 0: none may. */
 export function largestMtu(networks: readonly OverlayNetwork[]): number {
-  return Math.max(0, ...networks.map(({ mtu }) => mtu))
+  const wide = networks.filter(({ isLocal }) => isLocal !== true)
+  return Math.max(0, ...wide.map(({ mtu }) => mtu))
 }
 
 /** What is left of 1,500 bytes over IPv6, whose routers take no packet apart. */

@@ -118,7 +118,7 @@ function networkOf(thing: Thing, networks: readonly OverlayNetwork[]): About {
   const words = text.split(/[\s/]+/)
   const addresses = words.flatMap((word) => parseIpv4(word) ?? [])
   const isOf = (network: OverlayNetwork): boolean =>
-    words.includes(vxlanName(network)) ||
+    (network.isLocal !== true && words.includes(vxlanName(network))) ||
     network.subnets.some((subnet) => {
       const parsed = parseSubnet(subnet)
       return parsed !== undefined && addresses.some((address) => contains(parsed, address))

@@ -64,6 +64,10 @@ function unroutable(context: TraceContext, packet: Packet, why: string): TracePa
   const { source, destination, link } = packet
   if (why === noRoute) {
     const network = networkAt(context, destination)
+    if (network?.isLocal === true) {
+      const reason = `network ${network.name} is local to each node, and no task of this one has ${destination}`
+      return ended(packet, TraceEnd.UNREACHABLE, reason)
+    }
     const of = network === undefined ? '' : ` on network ${network.name}`
     return ended(packet, TraceEnd.UNREACHABLE, `no task has ${destination}${of}`)
   }

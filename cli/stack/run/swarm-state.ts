@@ -51,7 +51,7 @@ export async function presentPayloads(
   })
 }
 
-/** Files name networks, secrets and configs; the managers keep their ids. A version that is not the present one stays an id. */
+/** Files name networks, secrets and configs; the managers keep their ids, and which networks are local. A version that is not the present one stays an id. */
 export function byName(
   spec: ServiceSpec,
   names: ReadonlyMap<string, string>,
@@ -67,7 +67,7 @@ export function byName(
     ...spec,
     task: {
       ...task,
-      networks: task.networks.map((use) => ({
+      networks: task.networks.map(({ isLocal: _, ...use }) => ({
         ...use,
         target: names.get(use.target) ?? use.target,
       })),

@@ -93,6 +93,28 @@ t.test('network create, ls, inspect, rm, prune', async (t) => {
   t.match(await d.run('network prune -f --filter until=2999-01-01'), { stdout: /late/ })
 })
 
+t.test('a bridge network of the user', async (t) => {
+  const d = await aDaemon(t)
+  const line =
+    'network create -d bridge --scope local --attachable --ipv6 -o com.docker.network.driver.mtu=9000 near'
+  const { stdout } = await d.run(line)
+  t.match(stdout, /^[0-9a-z]{25}\n$/)
+  await d.run('network create back')
+  const row = '{{.Name}}:{{.Scope}}:{{.IPv6}}'
+  t.same(
+    (await d.run(`network ls --filter driver=bridge --format ${row}`)).stdout,
+    'bridge:local:false\nnear:local:true\n',
+  )
+  const [near] = JSON.parse((await d.run('network inspect near')).stdout)
+  t.match(near, {
+    ...{ Name: 'near', Driver: 'bridge', Scope: 'local', Attachable: true, EnableIPv6: true },
+    IPAM: { Config: [{ Subnet: '10.0.0.0/24', Gateway: '10.0.0.1' }, { Subnet: /^fd/ }] },
+    Status: { IPAM: { Subnets: { '10.0.0.0/24': { IPsInUse: 0, DynamicIPsAvailable: 253 } } } },
+  })
+  t.same(near.Options, { 'com.docker.network.driver.mtu': '9000' }, 'no identifier')
+  t.match(await d.run('network rm near'), { code: 0, stdout: 'near\n' })
+})
+
 t.test('what no network can have is refused before or by the daemon', async (t) => {
   const d = await aDaemon(t)
   const refused: readonly (readonly [string, RegExp])[] = [
@@ -102,12 +124,14 @@ t.test('what no network can have is refused before or by the daemon', async (t) 
       /--gateway is given twice for 10\.5\.0\.0\/16/,
     ],
     ['--subnet 10.5.0.0/33 x', /must be a subnet such as/],
-    ['-d bridge x', /driver \("bridge"\) makes no networks of a swarm: .*--network bridge/],
-    ['-d macvlan x', /driver \("macvlan"\) is not known: leave it out/],
+    ['-d bridge --ingress x', /isIngress does not go with the driver bridge: .* Leave out the/],
+    ['-d bridge -o encrypted x', /options \("encrypted"\) has no meaning on a bridge network/],
+    ['-d macvlan x', /driver \("macvlan"\) is not known: write overlay or bridge/],
     ['Host', /network with name Host already exists: every node has it/],
     ['--subnet 10.5.0.1/16 x', /has host bits set: write 10\.5\.0\.0\/16/],
     ['--aux-address a=10.5.0.1 x', /name a --ip-range/],
-    ['--scope local x', /swarm/],
+    ['--scope local x', /--scope local does not go with the driver overlay: add --driver bridge/],
+    ['--scope global x', /must be one of swarm, local/],
     ['_x', /begin with a letter or digit/],
   ]
   for (const [line, message] of refused) {

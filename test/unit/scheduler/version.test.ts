@@ -1,6 +1,6 @@
 // Tasks go to nodes whose program knows all that their spec says (decision 0069).
 import t from 'tap'
-import { type Node, optionsLevel } from '../../../proto/objects/index.ts'
+import { localNetworksLevel, type Node, optionsLevel } from '../../../proto/objects/index.ts'
 import { explainTask } from '../../../scheduler/explain.ts'
 import { aNode, aSpecRecord, aTask } from '../../support/objects.ts'
 import { anEnv, aScheduler, placements, updatedTasks } from '../../support/placement.ts'
@@ -52,4 +52,15 @@ t.test('a task for one node only waits there until that one is upgraded', async 
   const nodes = [ofLevel('old', 4), ofLevel('new', optionsLevel)]
   const scheduler = aScheduler({ nodes, tasks: [task], specs })
   t.match(updatedTasks(scheduler.plan(anEnv())), [{ nodeId: undefined, err: /version too old/ }])
+})
+
+t.test('a node that knows no networks of the driver bridge gets no task on one', async (t) => {
+  const near = aSpecRecord('near', { networks: [{ target: 'near', isLocal: true }] })
+  const task = aTask({ id: 'a', specHash: 'near' })
+  const nodes = [ofLevel('old', localNetworksLevel - 1)]
+  const scheduler = aScheduler({ nodes, tasks: [task], specs: [near] })
+  t.match(updatedTasks(scheduler.plan(anEnv())), [{ nodeId: undefined, err: /version too old/ }])
+  t.match(explainTask(scheduler.index, task), {
+    refusals: [{ reason: 'node runs an older version: needs networks of the driver bridge' }],
+  })
 })

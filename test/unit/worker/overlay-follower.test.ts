@@ -331,3 +331,19 @@ t.test('what did not change is followed up to when it was confirmed', async (t) 
   world.resolved()
   t.same(world.reached, { red: 12, blue: 6 }, 'of a network that was let go nothing is kept')
 })
+
+t.test('of a local network kernel and resolver get what is on this node', async (t) => {
+  const world = aWorld(t)
+  const wide = aView('red', [aServing('x'), aServing('y', { nodeId: nodeId('b') })])
+  const other = aView('blue', [aServing('u'), aServing('v', { nodeId: nodeId('b') })])
+  const near: NetworkView = { ...other, network: { ...other.network, vni: 0, isLocal: true } }
+  const views = [wide, near]
+  await world.know({ red: 1, blue: 1 }, { views })
+  const tasks = () => world.states.at(-1)?.views.map((view) => view.tasks.map((one) => one.taskId))
+  t.same(tasks(), [['x', 'y'], ['u']])
+  await world.written()
+  t.same(world.names, ['x', 'y', 'u'])
+  const before = world.states.at(-1)?.views
+  await world.know({ red: 2, blue: 1 }, { views })
+  t.equal(world.states.at(-1)?.views[1], before?.[1], 'what did not change is the same object')
+})

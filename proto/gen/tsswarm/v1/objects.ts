@@ -240,6 +240,8 @@ export interface NetworkUse {
   readonly aliases: readonly string[];
   /** Of its interface there. */
   readonly driverOptions: { [key: string]: string };
+  /** Written by managers: every node has it for itself. */
+  readonly local: boolean;
 }
 
 export interface NetworkUse_DriverOptionsEntry {
@@ -2276,7 +2278,7 @@ export const ServiceDependency: MessageFns<ServiceDependency> = {
 };
 
 function createBaseNetworkUse(): NetworkUse {
-  return { target: "", aliases: [], driverOptions: {} };
+  return { target: "", aliases: [], driverOptions: {}, local: false };
 }
 
 export const NetworkUse: MessageFns<NetworkUse> = {
@@ -2290,6 +2292,9 @@ export const NetworkUse: MessageFns<NetworkUse> = {
     globalThis.Object.entries(message.driverOptions).forEach(([key, value]: [string, string]) => {
       NetworkUse_DriverOptionsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
     });
+    if (message.local !== false) {
+      writer.uint32(32).bool(message.local);
+    }
     return writer;
   },
 
@@ -2331,6 +2336,14 @@ export const NetworkUse: MessageFns<NetworkUse> = {
             if (entry3.value !== undefined) {
               message.driverOptions[entry3.key] = entry3.value;
             }
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.local = reader.bool();
             continue;
           }
         }

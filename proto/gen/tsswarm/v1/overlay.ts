@@ -39,6 +39,8 @@ export interface OverlayNetwork {
   readonly mtu: number;
   readonly internal: boolean;
   readonly ingress: boolean;
+  /** Each node has it for itself: tasks of other nodes are not on it as this one sees it. It has no vni then. */
+  readonly local: boolean;
 }
 
 export interface OverlayIngressPort {
@@ -120,7 +122,7 @@ export interface OverlayNodePathsChange {
 }
 
 function createBaseOverlayNetwork(): OverlayNetwork {
-  return { id: "", name: "", vni: 0, subnets: [], mtu: 0, internal: false, ingress: false };
+  return { id: "", name: "", vni: 0, subnets: [], mtu: 0, internal: false, ingress: false, local: false };
 }
 
 export const OverlayNetwork: MessageFns<OverlayNetwork> = {
@@ -145,6 +147,9 @@ export const OverlayNetwork: MessageFns<OverlayNetwork> = {
     }
     if (message.ingress !== false) {
       writer.uint32(56).bool(message.ingress);
+    }
+    if (message.local !== false) {
+      writer.uint32(64).bool(message.local);
     }
     return writer;
   },
@@ -216,6 +221,14 @@ export const OverlayNetwork: MessageFns<OverlayNetwork> = {
             }
 
             message.ingress = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.local = reader.bool();
             continue;
           }
         }

@@ -96,7 +96,7 @@ services:
     networks: [back]
 networks:
   front: {driver_opts: {com.docker.network.driver.mtu: "1400"}, attachable: true}
-  back: {internal: true, labels: {l: m}}
+  back: {internal: true, labels: {l: m}, driver: bridge}
 volumes:
   data: {labels: {v: w}}
 secrets: {key: {file: ./key}}
@@ -155,7 +155,7 @@ t.test('a stack gets the names and labels that Swarm gives it (swarm-semantics 4
         { targetPort: 53, publishedPort: 53, mode: 'host', protocol: 'udp' },
       ],
       networks: [
-        { target: ids('shop_back'), aliases: ['web'] },
+        { target: ids('shop_back'), aliases: ['web'], isLocal: true },
         { target: ids('shop_front'), aliases: ['www', 'web'] },
       ],
       dependsOn: [{ service: 'shop_db', condition: 'started' }],
@@ -188,7 +188,11 @@ t.test('a stack gets the names and labels that Swarm gives it (swarm-semantics 4
     isAttachable: true,
     labels: { 'com.docker.stack.namespace': 'shop' },
   })
-  t.match(nets.get('shop_back')?.spec, { isInternal: true, labels: { l: 'm' } })
+  t.match(nets.get('shop_back')?.spec, {
+    isInternal: true,
+    labels: { l: 'm' },
+    driver: 'bridge',
+  })
 
   await t.test('a second deployment writes nothing', async (t) => {
     const since = daemon.seen.length
@@ -337,8 +341,8 @@ t.test('what cannot be is refused before anything is written, with file and line
       /network "n" is external and is not there/,
     ],
     [
-      'services: {a: {image: i, networks: [n]}}\nnetworks: {n: {driver: bridge}}',
-      /networks\.n\.driver: "bridge" is not/,
+      'services: {a: {image: i, networks: [n]}}\nnetworks: {n: {driver: macvlan}}',
+      /networks\.n\.driver: "macvlan" is not available: networks of a swarm are of the driver overlay or bridge/,
     ],
     [
       'services: {a: {image: i, networks: [n]}}\nnetworks: {n: {ipam: {config: [{subnet: x}]}}}',

@@ -176,3 +176,35 @@ t.test('chosen subnets lie in a pool and meet no other network', async (t) => {
   fc.assert(property, { numRuns: 200 })
   t.pass()
 })
+
+t.test('a network of the driver bridge gets subnets as others do, and no identifier', async (t) => {
+  const driver = 'bridge'
+  t.same(plan({ driver }, [aNetwork({ subnets: ['10.0.0.0/24'] })], 17), {
+    kind: 'ok',
+    vni: 0,
+    subnets: [{ subnet: '10.0.1.0/24', ipRange: '', gateway: '10.0.1.1' }],
+  })
+  const near = aNetwork({ name: 'near', driver, subnets: ['10.5.0.0/16'] })
+  t.match(plan({ driver, ipv6: true }, [near]), { vni: 0, subnets: [{}, { subnet: /^fd.*\/64$/ }] })
+  t.match(plan({}, [near], 0), { vni: vniFirst })
+  const overlapping = { subnets: [{ subnet: '10.5.6.0/24' }] }
+  t.match(refusal(overlapping, [near]), /overlaps with 10\.5\.0\.0\/16 of network "near"/)
+  t.equal(refusal({ driver, options: { [mtuOption]: '9000' } }), 'it is ok')
+  t.equal(
+    refusal({ driver, options: { encrypted: '' } }),
+    'options ("encrypted") has no meaning on a bridge network: nothing of it leaves its node. Leave it out',
+  )
+  t.equal(
+    refusal({ driver, options: { 'com.docker.network.bridge.name': 'br7' } }),
+    `options ("com.docker.network.bridge.name") is no option of the bridge driver: it has ${mtuOption}`,
+  )
+  t.equal(
+    refusal({ driver, isIngress: true }),
+    'isIngress does not go with the driver bridge: the ingress network leads from node to node. Leave out the driver',
+  )
+  t.match(
+    refusal({ driver: 'host' }),
+    /^driver \("host"\) makes no further networks: .*--network host/,
+  )
+  t.match(refusal({ driver: 'macvlan' }), /is not known: write overlay or bridge, or leave it out/)
+})

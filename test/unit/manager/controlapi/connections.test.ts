@@ -2,7 +2,12 @@
 import t from 'tap'
 import { networkSpecToProto } from '../../../../proto/codec/network.ts'
 import type { ConnectNetworkRequest } from '../../../../proto/gen/tsswarm/v1/control.ts'
-import { connectionsLevel, type Task, TaskState } from '../../../../proto/objects/index.ts'
+import {
+  connectionsLevel,
+  localNetworksLevel,
+  type Task,
+  TaskState,
+} from '../../../../proto/objects/index.ts'
 import { networkSpec } from '../../../../proto/spec/network-spec.ts'
 import {
   aControlWorld,
@@ -41,6 +46,7 @@ async function aWorld(): Promise<World> {
     },
     { name: 'flat', ...attachable, subnets: [{ subnet: '10.6.0.0/24', ipRange: '10.6.0.8/29' }] },
     { name: 'closed' },
+    { name: 'near', driver: 'bridge', ...attachable },
   ]) {
     const request = { requestId: aRequestId(), spec: networkSpecToProto(networkSpec.parse(spec)) }
     const { network } = await w.api.createNetwork(w.caller, request, w.signal)
@@ -165,13 +171,19 @@ t.test('what cannot be connected is refused with reason and remedy', async (t) =
   await put({ attachments: many })
   await refused('flat', /it is on 64 networks, and no task on more/)
   await put({ attachments })
-  await w.store.update((tx) => {
-    for (const node of tx.find('nodes', 'byName', 'host1')) {
-      const { description } = node
-      const old = description && { ...description, featureLevel: connectionsLevel - 1 }
-      tx.update('nodes', { ...node, description: old })
-    }
-  })
+  const ofLevel = (featureLevel: number): Promise<void> =>
+    w.store.update((tx) => {
+      for (const node of tx.find('nodes', 'byName', 'host1')) {
+        const { description } = node
+        const old = description && { ...description, featureLevel }
+        tx.update('nodes', { ...node, description: old })
+      }
+    })
+  await ofLevel(localNetworksLevel - 1)
+  const unknown =
+    /its node host1 \(n1.*\) runs a version that knows nothing of networks of the driver bridge/
+  await refused('near', unknown)
+  await ofLevel(connectionsLevel - 1)
   await refused('flat', /its node host1 \(n1.*\) runs a version that knows nothing of it/)
 })
 

@@ -1,6 +1,8 @@
 // What a manager of an older version would drop from the store is not written before all are upgraded (decision 0069).
 import t from 'tap'
-import { optionsLevel } from '../../../../proto/objects/index.ts'
+import { networkSpecToProto } from '../../../../proto/codec/network.ts'
+import { localNetworksLevel, optionsLevel } from '../../../../proto/objects/index.ts'
+import { networkSpec } from '../../../../proto/spec/network-spec.ts'
 import {
   aControlWorld,
   aRequestId,
@@ -21,10 +23,10 @@ async function anOldWorld(featureLevel = optionsLevel - 1): Promise<ControlWorld
   return w
 }
 
-async function upgrade(w: ControlWorld): Promise<void> {
+async function upgrade(w: ControlWorld, featureLevel = optionsLevel): Promise<void> {
   await w.store.update((tx) => {
     for (const cluster of tx.all('cluster')) {
-      tx.update('cluster', { ...cluster, featureLevel: optionsLevel })
+      tx.update('cluster', { ...cluster, featureLevel })
     }
   })
 }
@@ -90,4 +92,21 @@ t.test('templates of secrets, moves of tasks, and what the cluster says of them'
   await upgrade(w)
   await rebalance()
   await secret('golang').catch((err: unknown) => t.match(err, { code: 'NAME_CONFLICT' }))
+})
+
+t.test('networks of the driver bridge, which older managers would take for others', async (t) => {
+  const w = await anOldWorld(localNetworksLevel - 1)
+  const create = (driver: string) => {
+    const spec = networkSpecToProto(networkSpec.parse({ name: `n-${driver}`, driver }))
+    return w.api.createNetwork(w.caller, { requestId: aRequestId(), spec }, w.signal)
+  }
+  await t.rejects(create('bridge'), {
+    code: 'FAILED_PRECONDITION',
+    message:
+      'network "n-bridge" cannot be made: the cluster is at feature level 7, and networks of the driver bridge came with 8. ' +
+      'Upgrade tsswarm on all managers; the cluster moves on by itself',
+  })
+  await create('overlay')
+  await upgrade(w, localNetworksLevel)
+  await create('bridge')
 })

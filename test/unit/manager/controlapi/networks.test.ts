@@ -112,14 +112,48 @@ t.test('what cannot be is refused, and says what to do', async (t) => {
   })
   const bad = {
     requestId: aRequestId(),
-    spec: { ...networkSpecToProto(networkSpec.parse({ name: 'y' })), driver: 'bridge' },
+    spec: { ...networkSpecToProto(networkSpec.parse({ name: 'y' })), driver: 'host' },
   }
   await t.rejects(w.api.createNetwork(w.caller, bad, w.signal), {
     code: 'INVALID_ARGUMENT',
     message:
-      /network "y" is not valid: driver \("bridge"\) makes no networks of a swarm: every node has one/,
+      /network "y" is not valid: driver \("host"\) makes no further networks: every node has one/,
   })
 })
+
+t.test(
+  'a network of the driver bridge is made, listed, used and removed as others are',
+  async (t) => {
+    const w = await aControlWorld()
+    const near = await create(w, { name: 'near', driver: 'bridge', labels: { tier: 'n' } })
+    t.match(near, { vni: 0, spec: { driver: 'bridge' }, subnets: [{ subnet: '10.0.0.0/24' }] })
+    await create(w, { name: 'back' })
+    t.same(await names(w, ['driver', 'bridge']), ['bridge', 'near'])
+    t.same(await names(w, ['scope', 'local'], ['type', 'custom']), ['near'])
+    t.same(await names(w, ['dangling', 'true']), ['near', 'back'], 'nothing is on it')
+    const web = await createService(w, {
+      name: 'web',
+      task: { networks: [{ target: 'near' }, { target: 'back' }] },
+    })
+    t.same(
+      w.store.view((tx) => tx.get('services', web.id))?.spec.task.networks,
+      [
+        { target: near.id, aliases: [], driverOptions: {}, isLocal: true },
+        { target: (await get(w, 'back')).network?.id, aliases: [], driverOptions: {} },
+      ],
+      'nodes and managers see by the spec that one is local',
+    )
+    const lies: ServiceWish = {
+      name: 'web',
+      task: { networks: [{ target: 'back', isLocal: true }] },
+    }
+    await update(w, web.id, lies)
+    const [use] = w.store.view((tx) => tx.get('services', web.id))?.spec.task.networks ?? []
+    t.equal(use?.isLocal, undefined, 'whatever the spec says of it')
+    t.equal((await remove(w, 'near')).networkId, near.id)
+    t.same(await names(w, ['driver', 'bridge']), ['bridge'])
+  },
+)
 
 t.test('filters', async (t) => {
   const w = await aControlWorld()
@@ -337,17 +371,8 @@ t.test('what does not go together is refused', async (t) => {
     ],
     [{ task: { ports: [{ mode: 'host', protocol: 'sctp', targetPort: 80 }] } }, /protocol is sctp/],
     [
-      { task: { ports: [{ protocol: 'sctp', targetPort: 80, bindAddress: '0::1' }] } },
-      /bindAddress \("::1"\) has no sctp/,
-    ],
-    [
-      {
-        task: {
-          ports: [{ mode: 'host', targetPort: 80, publishedPort: 80, sources: ['10.0.0.0/8'] }],
-          networks: [{ target: 'host' }],
-        },
-      },
-      /has source ranges, which cannot be on network "host"/,
+      { task: { ports: [{ mode: 'host', targetPort: 80, sources: ['10.0.0.0/8'] }] } },
+      /sources are for mode=ingress only/,
     ],
     [
       { task: { ports: [{ mode: 'host', targetPort: 80, isMasqueraded: true }] } },

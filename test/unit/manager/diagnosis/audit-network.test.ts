@@ -15,6 +15,7 @@ import type { NodeAudit, ToldSubject } from '../../../../proto/gen/tsswarm/v1/di
 import { systemClock } from '../../../../proto/lib/clock.ts'
 import { seededRandom } from '../../../../proto/lib/random.ts'
 import { networkId, nodeId } from '../../../../proto/objects/index.ts'
+import { viewAt } from '../../../../proto/objects/overlay.ts'
 import { collect } from '../../../support/control.ts'
 import { aDifference, anAudit } from '../../../support/diagnosis.ts'
 import {
@@ -220,4 +221,35 @@ t.test('answers come in their order, a few questions at a time', async (t) => {
   await reading
   t.same(got, [2, 3, 1, 4])
   t.equal(most, 2)
+})
+
+t.test('of a bridge network a node is to know what is on itself', async (t) => {
+  const store = await aStore()
+  await store.update((tx) => {
+    tx.create('networks', aNetwork({ id: 'near', driver: 'bridge', subnets: ['10.0.2.0/24'] }))
+    const on = (id: string, node: string, address: string): void => {
+      const task = { id, service: 'svc', node, attachments: { near: [address] } }
+      tx.create('tasks', aTask({ ...task, specHash: 'spec-near' }))
+    }
+    tx.create('taskSpecs', aSpecRecord('spec-near', { networks: [{ target: 'near' }] }))
+    on('n1', 'id-w1', '10.0.2.5')
+    on('n2', 'id-w2', '10.0.2.6')
+  })
+  const told = (node: string, of = node): readonly ToldSubject[] => {
+    const view = store.view((tx) => storeOverlay.view(tx, networkId('near')))
+    if (view === undefined) throw new Error('no network')
+    const back = node === 'id-w1' ? [] : [{ id: 'net-back', digest: '' }]
+    return [...toldBy(store), ...back, { id: 'near', digest: viewDigest(viewAt(view, nodeId(of))) }]
+  }
+  const right = await audit(store, {
+    'id-w1': () => ({ told: told('id-w1') }),
+    'id-w2': () => ({ told: told('id-w2') }),
+  })
+  t.same(right.asked, ['m1', 'w1', 'w2'])
+  t.same([right.of('w1')?.findings, right.of('w2')?.findings], [[], []])
+  const wrong = await audit(store, {
+    'id-w1': () => ({ told: told('id-w1', 'id-w2') }),
+    'id-w2': () => ({ told: told('id-w2') }),
+  })
+  t.match(wrong.of('w1')?.findings, [{ text: /something else of network near/ }])
 })

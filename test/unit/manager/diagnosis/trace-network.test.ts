@@ -372,3 +372,62 @@ t.test('destinations are read with and without a port', async (t) => {
     t.throws(() => parseDestination(bad), { code: 'INVALID_ARGUMENT' }, bad)
   }
 })
+
+/** Services near (VIP 10.0.3.2) and rr (none) on bridge network br: near.1 on w1, near.2 and rr.1 on w2, idle.1 on w1. */
+async function aLocalStore(): Promise<Store> {
+  const store = await aStore()
+  await store.update((tx) => {
+    tx.create('networks', aNetwork({ id: 'br', driver: 'bridge', subnets: ['10.0.3.0/24'] }))
+    const onBr = { networks: [{ target: 'br' }] }
+    tx.create('taskSpecs', aSpecRecord('br-spec', onBr))
+    const vips = [{ networkId: networkId('br'), addresses: ['10.0.3.2'] }]
+    tx.create('services', aService({ id: 'near', task: onBr, endpoint: { vips, ports: [] } }))
+    for (const id of ['rr', 'idle']) tx.create('services', aService({ id, task: onBr }))
+    const on = (service: string, slot: number, node: string, address: string): void => {
+      const facts = { id: `${service}${slot}`, service, slot, node, specHash: 'br-spec' }
+      tx.create('tasks', aTask({ ...facts, attachments: { br: [address] } }))
+    }
+    on('near', 1, 'id-w1', '10.0.3.5')
+    on('near', 2, 'id-w2', '10.0.3.6')
+    on('rr', 1, 'id-w2', '10.0.3.7')
+    on('idle', 1, 'id-w1', '10.0.3.8')
+  })
+  return store
+}
+
+t.test('on a bridge network only tasks of the same node are reached, and it says so', async (t) => {
+  const store = await aLocalStore()
+  const unreachable = (destination: string) =>
+    aLeg([aPathEnd({ end: TraceEnd.UNREACHABLE, reason: 'no task of this one', destination })])
+  const ends = async (to: string) => {
+    const leg: Nodes['leg'] = (_, { destination }) => unreachable(destination)
+    const { verdict, text } = await trace(store, ['idle.1', to], { leg })
+    return [verdict, text]
+  }
+  const local = 'unreachable: network br is local to each node'
+  const apart = (task: string) => [
+    TraceVerdict.UNREACHABLE,
+    `${local}: ${task} is on w2, and the packet ends on w1`,
+  ]
+  t.same(await ends('10.0.3.6'), apart('near.2'), 'by address')
+  t.same(await ends('near.2'), apart('near.2'), 'by name')
+  t.same(await ends('rr:80'), [
+    TraceVerdict.UNREACHABLE,
+    `${local}, and w1 has no task of service rr`,
+  ])
+  t.same(await ends('10.0.3.99'), [TraceVerdict.UNREACHABLE, 'unreachable: no task of this one'])
+  await store.update((tx) => tx.remove('tasks', 'near1'))
+  const none = [TraceVerdict.UNREACHABLE, `${local}, and w1 has no task of service near`]
+  t.same(await ends('near'), none, 'by a name without an address')
+  t.same(await ends('10.0.3.2'), none, 'by virtual address')
+})
+
+t.test('of a virtual address on a bridge network the tasks of the node count', async (t) => {
+  const store = await aLocalStore()
+  const leg = () => aLeg([aPathEnd({ taskId: 'near1' })], { balancedBy: '10.0.3.2' })
+  const found = await trace(store, ['idle.1', '10.0.3.2:80'], { leg })
+  t.equal(
+    texts(found).at(-1),
+    'store: service near on w1, as network br is local to each node: 1 of 1 tasks serve: near.1 on w1',
+  )
+})

@@ -158,6 +158,28 @@ t.test('a view holds the network, its services with VIPs and aliases, and its ta
   t.equal(networkView(world.tx, networkId('none')), undefined)
 })
 
+t.test(
+  'of a bridge network the view is whole, and says that nodes share nothing of it',
+  async (t) => {
+    const world = new World()
+    world.write(put('networks', aNetwork({ id: 'near', driver: 'bridge' })))
+    world.service({ id: 'web', task: { networks: [{ target: 'near' }] } }, 'h-near')
+    const on = (id: string, node: string, address: string): void => {
+      const facts = { id, node, service: 'web', specHash: 'h-near' }
+      world.write(put('tasks', aTask({ ...facts, attachments: { near: [address] } })))
+    }
+    on('t1', 'n1', '10.0.1.5')
+    on('t2', 'n2', '10.0.1.6')
+    const view = networkView(world.tx, networkId('near'))
+    t.match(view?.network, { vni: 0, mtu: 1500, isLocal: true })
+    t.same(
+      view?.tasks.map((task) => task.taskId),
+      ['t1', 't2'],
+    )
+    t.equal(networkView(aWorld().tx, networkId('back'))?.network.isLocal, undefined)
+  },
+)
+
 t.test('published ports are on the ingress network, as they were given', async (t) => {
   const view = networkView(aWorld().tx, networkId('in'))
   t.match(view?.services, [{ vips: ['10.0.0.2'], aliases: [] }])

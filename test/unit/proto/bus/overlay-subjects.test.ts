@@ -99,8 +99,14 @@ const view: fc.Arbitrary<NetworkView> = fc.record(
         mtu: fc.nat(),
         isInternal: fc.boolean(),
         isIngress: fc.boolean(),
+        isLocal: fc.constant(true),
       },
-      plain,
+      {
+        ...plain,
+        requiredKeys: [
+          ...(['id', 'name', 'vni', 'subnets', 'mtu', 'isInternal', 'isIngress'] as const),
+        ],
+      },
     ),
     services: fc.uniqueArray(service, { selector: (one) => one.serviceId }),
     tasks: fc.uniqueArray(task, { selector: (one) => one.taskId }),

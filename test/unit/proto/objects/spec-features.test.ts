@@ -10,6 +10,7 @@ import {
 import { mountSpec } from '../../../../proto/spec/mount-spec.ts'
 import {
   containerSpec,
+  networkUse,
   resourceSpec,
   type ServiceSpecInput,
   serviceSpec,
@@ -64,19 +65,6 @@ const rows: readonly (readonly [string, Partial<TaskInput>, string, number])[] =
   ['task.tuning', { tuning: { cpus: '0' } }, 'swap, cpuset or disk settings', 6],
 ]
 
-t.test('nodes must know ports in host mode on IPv6 or with source ranges', async (t) => {
-  const used = (port: { readonly bindAddress?: string; readonly sources?: string[] }): number =>
-    featuresOfTask(specWith({ ports: [{ targetPort: 80, mode: 'host', ...port }] }).task).length
-  t.equal(used({ sources: ['10.0.0.0/8'] }), 1)
-  t.equal(used({ bindAddress: '::' }), 1)
-  t.equal(used({ bindAddress: '10.0.0.5' }), 0)
-  t.match(
-    featuresOfTask(specWith({ ports: [{ targetPort: 80, sources: ['10.0.0.0/8'] }] }).task),
-    [{ words: 'networks of the swarm' }],
-    'in the mesh they were there from its beginning',
-  )
-})
-
 /** What programs of the first feature level kept. */
 const ofFirstVersion: Readonly<Record<string, readonly string[]>> = {
   task: ['container', 'limits', 'reservations', 'restart', 'placement', 'forceUpdate'],
@@ -90,9 +78,12 @@ const ofFirstVersion: Readonly<Record<string, readonly string[]>> = {
     ...['tmpfsSizeBytes', 'tmpfsMode'],
   ],
   resources: ['nanoCpus', 'memoryBytes', 'pids'],
+  networkUse: ['target', 'aliases'],
 }
 /** Managers alone go by them. */
 const ofManagers = ['task.dependsOn']
+/** With more than one level: they have tests of their own. */
+const ofSeveral = ['networkUse.isLocal', 'networkUse.driverOptions']
 
 function specWith(task: Partial<TaskInput>) {
   return serviceSpec.parse({ name: 'web', task: { container: { image: 'hello' }, ...task } })
@@ -138,6 +129,17 @@ t.test('options of an interface came later than networks', async (t) => {
   ])
 })
 
+t.test('networks of the driver bridge came later than those over all nodes', async (t) => {
+  const levels = (networks: readonly { target: string; isLocal?: true }[]) =>
+    featuresOfService(specWith({ networks }))
+  const swarm = { words: 'networks of the swarm', level: networksLevel }
+  t.strictSame(levels([{ target: 'back' }]), [swarm])
+  t.strictSame(levels([{ target: 'back' }, { target: 'near', isLocal: true }]), [
+    swarm,
+    { words: 'networks of the driver bridge', level: 8 },
+  ])
+})
+
 t.test('users of the node came later than other rights', async (t) => {
   const spec = specWith(container({ security: { hostUsers: true } }))
   t.match(featuresOfTask(spec.task), [
@@ -163,9 +165,10 @@ t.test('a field that is added is given a level here', async (t) => {
     container: containerSpec.unwrap().shape,
     mount: mountSpec.unwrap().shape,
     resources: resourceSpec.unwrap().shape,
+    networkUse: networkUse.unwrap().shape,
   }
   for (const [schema, shape] of Object.entries(schemas)) {
-    const known = [...rows.map(([field]) => field), ...ofManagers]
+    const known = [...rows.map(([field]) => field), ...ofManagers, ...ofSeveral]
     const missing = Object.keys(shape).filter(
       (field) => !ofFirstVersion[schema]?.includes(field) && !known.includes(`${schema}.${field}`),
     )

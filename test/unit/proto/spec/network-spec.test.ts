@@ -1,7 +1,13 @@
 import t from 'tap'
 import { parseNetworkSpec } from '../../../../proto/codec/network.ts'
 import { clusterSpec } from '../../../../proto/spec/cluster-spec.ts'
-import { mtuOf, mtuOption, networkSpec } from '../../../../proto/spec/network-spec.ts'
+import {
+  mtuOf,
+  mtuOption,
+  networkDrivers,
+  networkSpec,
+  scopeOf,
+} from '../../../../proto/spec/network-spec.ts'
 import { parseSpec } from '../../../../proto/spec/parse-spec.ts'
 
 const read = (spec: object) => parseSpec(networkSpec, spec, 'network "n"')
@@ -32,6 +38,16 @@ t.test('what is not valid is refused by field, reason and remedy', async (t) => 
 t.test('the MTU is an option of the driver', async (t) => {
   t.equal(mtuOf(read({ name: 'n' })), 1450)
   t.equal(mtuOf(read({ name: 'n', options: { [mtuOption]: '1300' } })), 1300)
+  t.equal(mtuOf(read({ name: 'n', driver: 'bridge' })), 1500, 'nothing is put around packets')
+  t.equal(mtuOf(read({ name: 'n', driver: 'bridge', options: { [mtuOption]: '9000' } })), 9000)
+})
+
+t.test('of the networks that can be made, those of the driver bridge are local', async (t) => {
+  const scopes = networkDrivers.map((driver) => [driver, scopeOf(read({ name: 'n', driver }))])
+  t.same(scopes, [
+    ['overlay', 'swarm'],
+    ['bridge', 'local'],
+  ])
 })
 
 t.test("the cluster's pools are IPv4 subnets that do not overlap", async (t) => {

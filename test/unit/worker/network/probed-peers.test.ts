@@ -109,3 +109,10 @@ t.test('many silent nodes are one condition', async (t) => {
     '6 nodes do not answer to VXLAN packets of this one: n2 (10.99.0.2), n3 (10.99.0.3), n4 (10.99.0.4), n5 (10.99.0.5) and 2 more; let UDP 5789 pass between the hosts, both ways',
   )
 })
+
+t.test('a local network asks nobody, and its packets go to no other node', async (t) => {
+  const near = aNetwork(3, { isLocal: true, vni: 0, mtu: 9_000 })
+  t.equal(largestMtu([near, aNetwork(1)]), 1450)
+  const view = aView(near, { tasks: [aTaskEndpoint('a.1', 1, ['10.3.0.2'])] })
+  t.same(nodesOf(probedPaths(anOverlay([view]), [view])), [])
+})
