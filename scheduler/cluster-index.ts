@@ -3,6 +3,7 @@
 // decides nothing.
 import { InvariantError } from '../proto/lib/assert.ts'
 import {
+  familyOfBind,
   holdsResources,
   isActive,
   type Node,
@@ -246,7 +247,10 @@ function holdGeneric(entry: NodeEntry, generic: Task['generic'], sign: 1 | -1): 
 function countPort(entry: NodeEntry, port: string, sign: 1 | -1): void {
   entry.hostPorts ??= new Map()
   const [protocol, number, address] = port.split('/')
-  const keys = address === undefined ? [port] : [port, `${protocol}/${number}/*`]
+  const onAll = `${protocol}/${number}`
+  // Also under all addresses of its family, and of both.
+  const keys =
+    address === undefined ? [port] : [port, `${onAll}/*`, `${onAll}/*${familyOfBind(address)}`]
   for (const key of keys) {
     const users = (entry.hostPorts.get(key) ?? 0) + sign
     if (users > 0) entry.hostPorts.set(key, users)

@@ -3,7 +3,6 @@
 import {
   canonicalBind,
   featuresOfTask,
-  isWildcardBind,
   type SpecFeature,
   type SpecHash,
 } from '../proto/objects/index.ts'
@@ -82,8 +81,8 @@ function hostPortsOf(spec: TaskSpec): string[] {
   for (const port of spec.ports) {
     if (port.mode !== 'host' || port.publishedPort === 0) continue
     const onAll = `${port.protocol}/${port.publishedPort}`
-    const isOnAll = isWildcardBind(port.bindAddress)
-    ports.add(isOnAll ? onAll : `${onAll}/${canonicalBind(port.bindAddress)}`)
+    const address = canonicalBind(port.bindAddress)
+    ports.add(address === '' ? onAll : `${onAll}/${address}`)
   }
   return [...ports].sort()
 }

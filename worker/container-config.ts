@@ -128,13 +128,15 @@ export function hostPortsOf(ports: readonly PortSpec[]): readonly {
   readonly publishedPort: number
   readonly bindAddress?: string
   readonly isFirewallFirst?: boolean
+  readonly sources?: readonly string[]
 }[] {
   return ports.flatMap(({ mode, protocol, targetPort, publishedPort, ...rest }) => {
     if (mode !== 'host') return []
-    const { bindAddress, isFirewallFirst } = rest
+    const { bindAddress, isFirewallFirst, sources } = rest
     const bound = bindAddress === '' ? {} : { bindAddress }
     const first = isFirewallFirst ? { isFirewallFirst } : {}
-    return [{ protocol, targetPort, publishedPort, ...bound, ...first }]
+    const limited = sources.length === 0 ? {} : { sources }
+    return [{ protocol, targetPort, publishedPort, ...bound, ...first, ...limited }]
   })
 }
 

@@ -6,6 +6,7 @@ import { shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import type { ListView, Row } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
+import { publishedText } from './port-text.ts'
 
 const protocolNames: Readonly<Record<number, string>> = {
   [PortSpec_Protocol.UDP]: 'udp',
@@ -71,11 +72,13 @@ function replicas(view: ServiceView): string {
 }
 
 /** Docker lists ports of the routing mesh only; those of the hosts are listed with the tasks. */
-function ports(view: ServiceView): string {
-  return (view.service?.endpoint?.ports ?? [])
-    .map(
-      ({ publishedPort, targetPort, protocol }) =>
-        `*:${publishedPort}->${targetPort}/${protocolNames[protocol] ?? 'tcp'}`,
-    )
+function ports({ service }: ServiceView): string {
+  // What they were given, in the order in which they were asked for.
+  const wished = (service?.spec?.task?.ports ?? []).filter(({ mode }) => mode !== 'host')
+  return (service?.endpoint?.ports ?? [])
+    .map(({ publishedPort, targetPort, protocol }, i) => {
+      const published = publishedText(wished[i]?.bindAddress ?? '', publishedPort)
+      return `${published}->${targetPort}/${protocolNames[protocol] ?? 'tcp'}`
+    })
     .join(', ')
 }

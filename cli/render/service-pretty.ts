@@ -255,11 +255,17 @@ function networkLines(
 
 /** Ingress ports as they were given. */
 function portLines({ spec, endpoint }: Service): readonly string[] {
-  const ingress = endpoint.ports.map((port) => ({ ...port, mode: 'ingress' as const }))
-  const ports: readonly Pick<PortSpec, 'publishedPort' | 'protocol' | 'targetPort' | 'mode'>[] = [
-    ...spec.task.ports.filter(({ mode }) => mode === 'host'),
-    ...ingress,
-  ]
+  const wished = spec.task.ports.filter(({ mode }) => mode === 'ingress')
+  const ingress = endpoint.ports.map((port, i) => ({
+    ...{ bindAddress: '', sources: [] },
+    ...wished[i],
+    ...port,
+    mode: 'ingress' as const,
+  }))
+  const ports: readonly Omit<
+    PortSpec,
+    'name' | 'isMasqueraded' | 'isLocalFirst' | 'isFirewallFirst'
+  >[] = [...spec.task.ports.filter(({ mode }) => mode === 'host'), ...ingress]
   if (ports.length === 0) return []
   return [
     'Ports:',
@@ -268,6 +274,8 @@ function portLines({ spec, endpoint }: Service): readonly string[] {
       `  Protocol = ${port.protocol}`,
       `  TargetPort = ${port.targetPort}`,
       `  PublishMode = ${port.mode}`,
+      ...(port.bindAddress === '' ? [] : [`  BindAddress = ${port.bindAddress}`]),
+      ...(port.sources.length === 0 ? [] : [`  Sources = ${port.sources.join(' ')}`]),
     ]),
   ]
 }

@@ -7,6 +7,7 @@ import { ago, shortId } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import { type ListView, type Row, renderList } from './list-format.ts'
 import { naturalCompare } from './natural.ts'
+import { publishedText } from './port-text.ts'
 
 export const taskListView: ListView = {
   heads: {
@@ -151,16 +152,19 @@ function networksOf(view: TaskView, names: ReadonlyMap<string, string>): string 
 
 /** "*:8080->80/tcp" for each port the task holds on its host. */
 function hostPorts(view: TaskView): string {
-  const specs = view.spec?.ports ?? []
+  const specs = (view.spec?.ports ?? []).filter(({ mode }) => mode === 'host')
   return (view.task?.hostPorts ?? [])
     .map((held) => {
       const [protocol = '', published = ''] = held.split('/')
-      const spec = specs.find(
+      const at = specs.findIndex(
         (port) =>
           (port.protocol === PortSpec_Protocol.UDP ? 'udp' : 'tcp') === protocol &&
           (port.publishedPort === 0 || port.publishedPort === Number(published)),
       )
-      return `*:${published}${spec === undefined ? '' : `->${spec.targetPort}`}/${protocol}`
+      // Each once: one number may be published at several addresses.
+      const [spec] = at < 0 ? [] : specs.splice(at, 1)
+      const target = spec === undefined ? '' : `->${spec.targetPort}`
+      return `${publishedText(spec?.bindAddress ?? '', published)}${target}/${protocol}`
     })
     .join(',')
 }

@@ -71,7 +71,7 @@ function parseLong(text: string): readonly PortSpec[] {
     name: '',
     protocol: protocolOf(values.get('protocol') ?? 'tcp'),
     mode: modeOf(values.get('mode') ?? 'ingress'),
-    bindAddress: values.get('host_ip') ?? '',
+    bindAddress: (values.get('host_ip') ?? '').replace(/^\[(.*)\]$/, '$1'),
     sources,
     isMasqueraded: truth('masquerade', values.get('masquerade')),
     isLocalFirst: truth('local-first', values.get('local-first')),

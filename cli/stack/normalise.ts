@@ -221,7 +221,7 @@ export class Normaliser extends ScalarNormaliser {
     try {
       const { ports, address } = portsOf(item.kind === 'text' ? item.value : item.text, item.at)
       if (address !== '' && address !== '0.0.0.0') {
-        const text = `the address ${address} has no effect: the port is open on all addresses of every node`
+        const text = `the address ${address} has no effect, as in Swarm: the port is open on all addresses of every node. x-publish has host_ip=ADDRESS`
         this.ignored.push({ at: item.at, path, text })
       }
       return ports

@@ -1,7 +1,9 @@
 // Parts of a compose service as parts of a service's spec: ports, mounts, health, policies, resources.
 import type { MountSpec, PortSpec, ServiceSpecInput } from '../../proto/spec/service-spec.ts'
 import { defined } from '../service/defined.ts'
+import { parsePublish } from '../service/publish.ts'
 import { parseNanoCpus } from '../units.ts'
+import { textsOf } from './extras.ts'
 import type { StackNames } from './names.ts'
 import type { Section } from './section.ts'
 
@@ -10,13 +12,24 @@ type ContainerInput = TaskInput['container']
 type HealthInput = NonNullable<ContainerInput['healthcheck']>
 
 export function portsOf(service: Section): TaskInput['ports'] {
-  return service.sections('ports').flatMap((port) => {
+  const ports = service.sections('ports').flatMap((port) => {
     const targetPort = port.number('target')
     if (targetPort === undefined) return port.fault('target', 'is required') ?? []
     const protocol = wordOf(port, 'protocol', protocols) ?? 'tcp'
     const mode = wordOf(port, 'mode', modes) ?? 'ingress'
     return [{ targetPort, publishedPort: port.number('published') ?? 0, protocol, mode }]
   })
+  return [...ports, ...textsOf(service, 'x-publish').flatMap((text) => publishedOf(service, text))]
+}
+
+/** What the format has no words for (a bind address, source ranges), in the words of `service create --publish`. */
+function publishedOf(service: Section, text: string): readonly PortSpec[] {
+  try {
+    return parsePublish(text)
+  } catch (err) {
+    service.fault('x-publish', `"${text}": ${err instanceof Error ? err.message : String(err)}`)
+    return []
+  }
 }
 
 const protocols = ['tcp', 'udp', 'sctp'] as const satisfies readonly PortSpec['protocol'][]

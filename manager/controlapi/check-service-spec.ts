@@ -1,7 +1,7 @@
 // What a service spec must keep to beyond the schema: rules over several fields, and words with a grammar of their own.
 import { isIP } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
-import { bindsMeet } from '../../proto/objects/index.ts'
+import { bindsMeet, canonicalBind } from '../../proto/objects/index.ts'
 import { whyNoEndpointOptions } from '../../proto/spec/endpoint-options.ts'
 import { withUnit } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
@@ -138,6 +138,10 @@ function checkPorts(ports: readonly PortSpec[]): readonly Problem[] {
       const reason = `("${port.bindAddress}") must be an IP address of the node, or empty`
       problems.push({ field: `task.ports[${i}].bindAddress`, reason })
     }
+    if (port.protocol === 'sctp' && canonicalBind(port.bindAddress) === '::1') {
+      const reason = '("::1") has no sctp, as nothing can be led away from there: use 127.0.0.1'
+      problems.push({ field: `task.ports[${i}].bindAddress`, reason })
+    }
     const earlier = ports.slice(0, i).find((other) => collide(port, other))
     if (earlier !== undefined) {
       const taken = `${port.protocol}/${port.publishedPort}`
@@ -174,7 +178,6 @@ function checkEndpoint({ task, endpointMode }: ServiceSpec): readonly Problem[] 
     }
     if (port.protocol === 'sctp')
       refuse('protocol', 'is sctp, which is published with mode=ingress only')
-    if (port.sources.length > 0) refuse('sources', 'are for mode=ingress only: remove them')
     if (port.isMasqueraded) refuse('isMasqueraded', 'is for mode=ingress only: remove it')
     if (port.isLocalFirst) refuse('isLocalFirst', 'is for mode=ingress only: remove it')
   })
@@ -218,12 +221,15 @@ function checkPredefined({ networks, ports }: TaskSpec): readonly Problem[] {
 /** A container on the host's own network listens on the host's ports by itself, and nothing can be led to it. */
 function whyNotPublished(
   network: string,
-  { mode, publishedPort, targetPort }: PortSpec,
+  { mode, publishedPort, targetPort, sources }: PortSpec,
 ): string | undefined {
   if (network === 'none') return 'is published, which cannot be on network "none": leave it out'
   if (mode === 'ingress') {
     const remedy = 'the program itself listens on the hosts of its tasks. Leave the port out'
     return `is published on every node, which cannot be on network "host": ${remedy}`
+  }
+  if (sources.length > 0) {
+    return 'has source ranges, which cannot be on network "host": the host\'s firewall says who comes in'
   }
   if (publishedPort === targetPort) return undefined
   const remedy = `publish ${targetPort} as itself, which keeps two of them off one host, or leave it out`

@@ -20,3 +20,8 @@ export function bindsMeet(one: string, other: string): boolean {
   if (a === b) return true
   return a.includes(':') === b.includes(':') && (isWildcardBind(a) || isWildcardBind(b))
 }
+
+/** Of an address that is not empty. */
+export function familyOfBind(text: string): 4 | 6 {
+  return canonicalBind(text).includes(':') ? 6 : 4
+}

@@ -45,6 +45,9 @@ export const runtimesLevel = 7
 /** Services whose containers have the users of the node. */
 export const hostUsersLevel = 8
 
+/** Ports in host mode on IPv6 addresses, or with source ranges. */
+export const hostPortsLevel = 8
+
 /** Networks of the driver bridge: each node has them for itself. */
 export const localNetworksLevel = 8
 

@@ -12,6 +12,7 @@ import {
   connectionsLevel,
   containerOptionsLevel,
   endpointOptionsLevel,
+  hostPortsLevel,
   hostUsersLevel,
   journalLevel,
   localNetworksLevel,
@@ -123,6 +124,16 @@ const onNodes: readonly TaskFeature[] = [
     words: 'users of the node (--userns host)',
     level: hostUsersLevel,
     isUsed: ({ container }) => container.security?.hostUsers === true,
+  },
+  {
+    // A node that does not know the ranges would open the port to all.
+    words: 'ports in host mode on IPv6 addresses or with source ranges',
+    level: hostPortsLevel,
+    isUsed: ({ ports }) =>
+      ports.some(
+        ({ mode, bindAddress, sources }) =>
+          mode === 'host' && (bindAddress.includes(':') || sources.length > 0),
+      ),
   },
 ]
 

@@ -24,7 +24,7 @@ export const portSpec = z
     publishedPort: z.number().int().min(0).max(65535).default(0),
     /** ingress: on every node; host: on the nodes of the tasks. */
     mode: z.enum(['ingress', 'host']).default('ingress'),
-    /** Empty: every address of the node. */
+    /** Empty: every address of the node; 0.0.0.0 and :: are every one of their family. */
     bindAddress: text.default(''),
     /** Only clients of these subnets or addresses; empty: all. */
     sources: z

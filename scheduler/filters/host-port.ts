@@ -1,4 +1,6 @@
-// A port published on the host can be had once a node, protocol and address; one on all addresses once a node and protocol.
+// A port published on the host can be had once a node, protocol and address; one on all addresses once a node and protocol, or
+// once a family of these.
+import { familyOfBind, isWildcardBind } from '../../proto/objects/index.ts'
 import type { NodeEntry } from '../cluster-index.ts'
 import { countNodes, type Filter } from './filter.ts'
 
@@ -17,5 +19,9 @@ function isUsed({ hostPorts }: NodeEntry, port: string): boolean {
   if (hostPorts === undefined) return false
   const [protocol, number, address] = port.split('/')
   const onAll = `${protocol}/${number}`
-  return hostPorts.has(onAll) || hostPorts.has(address === undefined ? `${onAll}/*` : port)
+  if (hostPorts.has(onAll)) return true
+  if (address === undefined) return hostPorts.has(`${onAll}/*`)
+  const family = familyOfBind(address)
+  if (isWildcardBind(address)) return hostPorts.has(`${onAll}/*${family}`)
+  return hostPorts.has(port) || hostPorts.has(`${onAll}/${family === 6 ? '::' : '0.0.0.0'}`)
 }

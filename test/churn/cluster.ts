@@ -42,9 +42,14 @@ export class ChurnCluster {
   }
 
   async down(): Promise<void> {
+    this.close()
+    await this.lab.down()
+  }
+
+  /** Nobody is asked any more; the lab stays. */
+  close(): void {
     this.#closing.abort()
     for (const client of [...this.#clients.values(), ...this.#retired]) client.close()
-    await this.lab.down()
   }
 
   /** What a manager answers. One try: the next goes to another manager. */

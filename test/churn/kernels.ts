@@ -10,16 +10,21 @@ import type { Watcher } from './watcher.ts'
 /** What became so less than this ago may still be on its way. */
 const settledMs = 1_000
 const picturesMs = 10_000
+/** Pictures are looked for this often. */
 const lookAgainMs = 20
 const gap = '\u0000'
 
+/** A line of answer each. */
+const questions = [
+  'route show table main',
+  'route show table local',
+  'neigh show nud permanent',
+  'link show type vxlan',
+]
 const script = [
-  'ip -4 -j route show table main',
-  'ip -4 -j route show table local',
-  'ip -4 -j neigh show nud permanent',
+  `printf '${questions.join('\\n')}\\n' | ip -4 -j -batch -`,
   'bridge -j fdb show',
   'nft -j list table inet tsswarm',
-  'ip -j link show type vxlan',
 ].join(`; printf '\\000'; `)
 
 export interface Look {
@@ -50,7 +55,8 @@ export async function readKernel(
 ): Promise<ReadonlySet<string>> {
   const argv = ['nsenter', `--net=${dataPlaneOf(cluster, host)}`, 'sh', '-c', script]
   const { stdout } = await runCommand(argv)
-  const [routes = '', own = '', neighbours = '', fdb = '', nft = '', links = ''] = stdout.split(gap)
+  const [answers = '', fdb = '', nft = ''] = stdout.split(gap)
+  const [routes = '', own = '', neighbours = '', links = ''] = answers.split('\n')
   return kernelFacts({ routes, own, neighbours, fdb, nft, links })
 }
 
@@ -107,12 +113,14 @@ export async function untilEqual(
   try {
     for (let looks = 1; ; looks++) {
       if (signal?.aborted === true) throw new Error('interrupted')
+      const beganMs = systemClock.monotonicMs()
       const { atMs, differences: found } = await look(cluster, watcher, hosts)
       const tookMs = atMs - sinceMs
       if (found.length === 0) return { what, tookMs, looks, load: load.mean, last }
       last = found
       if (tookMs > withinMs) return { what, tookMs: undefined, looks, load: load.mean, last }
-      await wait(systemClock, lookAgainMs)
+      // As long as the look took: looking without a pause would take from the daemons the time in which they mend.
+      await wait(systemClock, systemClock.monotonicMs() - beganMs)
     }
   } finally {
     load.stop()

@@ -1,4 +1,4 @@
-// `npm run test:churn -- [--lives 2000] [--alive 300] [--partitions 20] [--rate 5] [--heartbeat 5s] [--seed S]`. Exit code 0: every kernel healed in
+// `npm run test:churn -- [--lives 2000] [--alive 300] [--partitions 20] [--rate 5] [--heartbeat 5s] [--seed S] [--keep]`. Exit code 0: every kernel healed in
 // time and no payload reached the wrong task; 1: not; 125: wrong arguments.
 import { randomInt } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -8,11 +8,13 @@ import { type RunOptions, runChurn } from './run.ts'
 
 const wrongArguments = 125
 const usage =
-  'usage: [--lives 2000] [--alive 300] [--partitions 20] [--rate LIVES_PER_SECOND] [--probers 8] [--heartbeat DURATION] [--seed S] [--quiet]'
+  'usage: [--lives 2000] [--alive 300] [--partitions 20] [--rate LIVES_PER_SECOND] [--probers 8] [--heartbeat DURATION] [--seed S] [--quiet] [--keep]'
 
 interface Arguments {
   readonly options: RunOptions
   readonly isQuiet: boolean
+  /** The lab of a run that failed stays. */
+  readonly isKept: boolean
 }
 
 function readArguments(args: readonly string[]): Arguments | undefined {
@@ -29,6 +31,7 @@ function readArguments(args: readonly string[]): Arguments | undefined {
         heartbeat: string,
         seed: string,
         quiet: { type: 'boolean' },
+        keep: { type: 'boolean' },
       },
     })
     const number = (text: string | undefined, otherwise: number): number =>
@@ -46,7 +49,8 @@ function readArguments(args: readonly string[]): Arguments | undefined {
     const { lives, alive, partitions, probers, seed, livesPerSecond } = options
     const isWhole = [lives, alive, partitions, probers, seed].every(Number.isSafeInteger)
     const isInRange = probers >= 1 && probers <= 8 && alive >= probers + 10 && livesPerSecond > 0
-    return isWhole && isInRange ? { options, isQuiet: values.quiet ?? false } : undefined
+    const { quiet: isQuiet = false, keep: isKept = false } = values
+    return isWhole && isInRange ? { options, isQuiet, isKept } : undefined
   } catch {
     return undefined
   }
@@ -87,10 +91,13 @@ async function main(args: readonly string[]): Promise<number> {
     ...read.options,
     signal: interrupted.signal,
     ...(!read.isQuiet && { say: print }),
+    isLeft: (run) => read.isKept && faultsOf(run).length > 0,
   }).finally(giveBack)
   print(`\n${reportOf(result)}`)
   const faults = faultsOf(result)
   for (const fault of faults) print(fault)
+  const { left } = result
+  if (left !== undefined) print(`the lab is left below ${left}; the next run removes it`)
   return faults.length === 0 ? 0 : 1
 }
 

@@ -56,12 +56,21 @@ export class Probers {
     return this.#probers.size
   }
 
-  /** Asks for all of them until each prober had an answer of each. Resolves with what is missing at the end: `PROBER: TARGET`. */
-  async sweep(targets: readonly Target[], withinMs: number): Promise<readonly string[]> {
+  /**
+   * Asks for all of them until each prober had an answer of each. Resolves with what is missing at the end: `PROBER: TARGET`.
+   * `isOwed`: whether it is still there; an update that was under way may have replaced a task meanwhile.
+   */
+  async sweep(
+    targets: readonly Target[],
+    isOwed: (target: Target) => boolean,
+    withinMs: number,
+  ): Promise<readonly string[]> {
     const nameOf = ([, address, kind, id]: Target): string => `${kind} ${id} at ${address}`
-    const names = new Set(targets.map(nameOf))
-    const missing = new Set(
-      [...this.#probers.keys()].flatMap((prober) => [...names].map((name) => `${prober}: ${name}`)),
+    const byName = new Map(targets.map((target) => [nameOf(target), target]))
+    const missing = new Map(
+      [...this.#probers.keys()].flatMap((prober) =>
+        [...byName].map(([name, target]): [string, Target] => [`${prober}: ${name}`, target]),
+      ),
     )
     const beganMs = systemClock.wallMs()
     this.#onArrival = (prober, { payload: { sentMs, address, kind, id } }) => {
@@ -70,9 +79,10 @@ export class Probers {
     const endsAtMs = systemClock.monotonicMs() + withinMs
     while (missing.size > 0 && systemClock.monotonicMs() < endsAtMs) {
       await wait(systemClock, 50)
+      for (const [name, target] of missing) if (!isOwed(target)) missing.delete(name)
     }
     this.#onArrival = () => {}
-    return [...missing]
+    return [...missing.keys()]
   }
 
   async stop(): Promise<void> {

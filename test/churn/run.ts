@@ -17,7 +17,7 @@ import { answererSpec, Changes, type ChurnedService, createService } from './cha
 import { ChurnCluster } from './cluster.ts'
 import { Faults, type Struck, sideFaultKinds } from './faults.ts'
 import { type Heal, untilEqual } from './kernels.ts'
-import { Probers, proberPrefix, readStrays, targetsOf } from './probers.ts'
+import { Probers, proberPrefix, readStrays, type Target, targetsOf } from './probers.ts'
 import { Watcher } from './watcher.ts'
 
 export interface RunOptions {
@@ -34,10 +34,14 @@ export interface RunOptions {
   /** What `swarm update --dispatcher-heartbeat` is given: how long a host may be silent before its tasks are replaced. */
   readonly heartbeat?: string
   readonly say?: (line: string) => void
+  /** Whether the lab is left as it is at the end, for somebody to look into; default: never. */
+  readonly isLeft?: (result: RunResult) => boolean
   readonly signal?: AbortSignal
 }
 
 export interface RunResult {
+  /** State folder of the lab that was left; undefined: it is gone. */
+  readonly left?: string
   readonly seed: number
   readonly seconds: number
   readonly setUpSeconds: number
@@ -77,11 +81,15 @@ export async function runChurn(options: RunOptions): Promise<RunResult> {
   const startMs = systemClock.monotonicMs()
   const archive = await buildAnswererImage(directory)
   const cluster = await ChurnCluster.up(managers, workers)
+  let isLeft = false
   try {
     await cluster.loadImage(archive)
-    return await new Run(options, cluster, { strays, startMs }).run()
+    const result = await new Run(options, cluster, { strays, startMs }).run()
+    isLeft = options.isLeft?.(result) ?? false
+    return isLeft ? { ...result, left: cluster.lab.deps.roots.stateRoot } : result
   } finally {
-    await cluster.down()
+    if (isLeft) cluster.close()
+    else await cluster.down()
     rmSync(directory, { recursive: true, force: true })
   }
 }
@@ -264,7 +272,11 @@ class Run {
     if (latest === undefined) throw new Error('the store was never seen')
     const served = new Set(latest.tasks.filter(isServing).map(({ serviceId }) => serviceId))
     const targets = targetsOf(latest).filter(([, , kind, id]) => kind === 'task' || served.has(id))
-    const missing = await this.#probers.sweep(targets, sweepMs)
+    const isThere = ([, , kind, id]: Target): boolean => {
+      const tasks = this.#watcher.latest?.tasks ?? []
+      return kind === 'service' || tasks.some((task) => task.id === id && isServing(task))
+    }
+    const missing = await this.#probers.sweep(targets, isThere, sweepMs)
     const sought = targets.length * this.#probers.count
     this.#say(
       `${sought - missing.length} of ${sought} answers of all tasks and services to all probers`,

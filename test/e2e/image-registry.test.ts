@@ -3,12 +3,14 @@ import { readdir } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { createControlApi } from '../../manager/controlapi/control-api.ts'
 import { encodeRegistryAuth } from '../../proto/codec/registry-login.ts'
+import { type Clock, systemClock } from '../../proto/lib/clock.ts'
 import { runCommand } from '../../proto/lib/command.ts'
 import { chainText } from '../../proto/lib/error-chain.ts'
 import { silentLogger } from '../../proto/lib/log.ts'
 import { featureLevel, nodeId, TaskState } from '../../proto/objects/index.ts'
 import { createAgent } from '../../worker/agent.ts'
 import { createImagesEngine, type ImageProgress } from '../../worker/engine/images.ts'
+import type { OpenExecutorOptions } from '../../worker/executor/container/open.ts'
 import type { Executor, RegistryAuth } from '../../worker/executor/executor.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { openStateFile } from '../../worker/state-file.ts'
@@ -48,12 +50,16 @@ async function failure(
   return { code, text: chainText(err) }
 }
 
-async function aWorld(t: Test, login?: RegistryAuth & { readonly bcrypt: string }) {
+async function aWorld(
+  t: Test,
+  login?: RegistryAuth & { readonly bcrypt: string },
+  over: Partial<OpenExecutorOptions> = {},
+) {
   const registry = await startFaultyRegistry(login === undefined ? {} : { login })
   t.teardown(() => registry.close())
   const host = await createExecutorHost()
   t.teardown(() => host.dispose())
-  const { images } = await host.open({ insecureRegistries: [registry.address] })
+  const { images } = await host.open({ insecureRegistries: [registry.address], ...over })
   const engine = createImagesEngine(images)
   const leftovers = async (): Promise<readonly string[]> => [
     ...(await readdir(`${host.dirs.stateDir}/image-state/tmp`)),
@@ -261,6 +267,105 @@ t.test('what a registry answers is told', async (t) => {
   t.same(await leftovers(), [])
   registry.fail(noFault)
   t.match(await images.pull(`${name}:1`, {}), { reference: `${name}:1` }, 'then it is whole')
+})
+
+/** The machine's clock, and how far a test set it forward. */
+function aClock() {
+  const state = { aheadMs: 0, timers: 0 }
+  const clock: Clock = {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + state.aheadMs,
+    setTimer: (delayMs, fn) => {
+      state.timers += 1
+      return systemClock.setTimer(delayMs, fn)
+    },
+  }
+  return { state, clock }
+}
+
+/** Asks for the layer of an image that has one: its path in the registry. */
+async function layerPath(address: string): Promise<string> {
+  const accept = 'application/vnd.docker.distribution.manifest.v2+json'
+  const url = `http://${address}/v2/team/app/manifests/1`
+  const answer = await fetch(url, { headers: { accept } })
+  const { layers }: { layers: readonly { digest: string }[] } = JSON.parse(await answer.text())
+  return `/v2/team/app/blobs/${layers[0]?.digest}`
+}
+
+t.test('a registry that is slow is waited for, one that stands still is not', async (t) => {
+  const { state, clock } = aClock()
+  const { registry, images, leftovers, name } = await aWorld(t, undefined, { clock })
+  await registry.push(await busyboxImage({ name: 'x/y:1', env: ['V=1'] }), 'team/app:1')
+  const layer = await layerPath(registry.address)
+  let doneBytes = 0
+  const progress = (step: ImageProgress): void => {
+    doneBytes = step.doneBytes
+  }
+  const grew = async (from: number): Promise<void> =>
+    eventually(async () => doneBytes > from, `more than ${from} bytes are here`)
+
+  registry.fail((_, path) => (path === layer ? { kind: 'stalled' } : undefined))
+  const stuck = failure(images.pull(`${name}:1`, { progress }))
+  await grew(0)
+  state.aheadMs += 121_000
+  const { code, text } = await stuck
+  t.equal(code, 'DEADLINE_EXCEEDED')
+  t.match(text, `the pull of ${name}:1 stands still: registry ${registry.address} has sent nothing`)
+  t.match(text, / for 120 s, and [1-9][0-9]* of [1-9][0-9]* bytes are here\. Try again/)
+  t.same(await leftovers(), [])
+  t.same(await images.list(), [])
+
+  // Each piece comes after another 100 s. With the layer here it may be unpacked for longer.
+  let pieces = 0
+  let seenBytes = 0
+  doneBytes = 0
+  const next = async (): Promise<void> => {
+    pieces += 1
+    if (pieces > 1) await grew(seenBytes)
+    seenBytes = doneBytes
+    state.aheadMs += pieces === 5 ? 1_000_000 : 100_000
+    const { timers } = state
+    await eventually(async () => state.timers > timers + 2, 'it was looked at')
+  }
+  const before = state.aheadMs
+  registry.fail((_, path) => (path === layer ? { kind: 'slow', pieces: 4, next } : undefined))
+  t.match(await images.pull(`${name}:1`, { progress }), { reference: `${name}:1` })
+  t.ok(state.aheadMs - before >= 1_400_000, `it took ${state.aheadMs - before} ms`)
+  t.same(await leftovers(), [])
+})
+
+t.test('a manifest that does not come is not waited for either', async (t) => {
+  const { state, clock } = aClock()
+  const patience = { answerMs: 1_000, stalledMs: 120_000, unpackMs: 3_600_000 }
+  const { registry, images, leftovers, name } = await aWorld(t, undefined, { clock, patience })
+  await registry.push(await busyboxImage({ name: 'x/y:1', env: ['V=1'] }), 'team/app:1')
+  const silent: Fault = { kind: 'silent' }
+  registry.fail((_, path) => (path.includes('/manifests/') ? silent : undefined))
+  t.match(await failure(images.pull(`${name}:1`, {})), {
+    code: 'UNAVAILABLE',
+    text: `cannot pull ${name}:1 from registry ${registry.address}: no answer within 1 s`,
+  })
+
+  // With all layers here and asked for once more, nothing is left that could grow.
+  registry.fail(noFault)
+  const { id } = await images.pull(`${name}:1`, {})
+  await images.tag(id, 'work/kept:1')
+  await images.remove(`${name}:1`, false)
+  let asked = 0
+  registry.fail((_, path) => {
+    if (!path.includes('/manifests/')) return undefined
+    asked += 1
+    return asked > 1 ? silent : undefined
+  })
+  const stuck = failure(images.pull(`${name}:1`, {}))
+  await eventually(async () => asked > 1, 'it is asked again')
+  // It might be unpacking.
+  state.aheadMs += 3_601_000
+  t.match(await stuck, {
+    code: 'DEADLINE_EXCEEDED',
+    text: /has sent nothing for 3600 s, and 0 of [1-9][0-9]* bytes are here\. Try again/,
+  })
+  t.same(await leftovers(), [])
 })
 
 t.test('mirrors are asked before the registry, which is asked when they fail', async (t) => {

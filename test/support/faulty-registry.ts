@@ -20,6 +20,12 @@ export type Fault =
   | { readonly kind: 'torn' }
   /** The answer has another byte in its middle. */
   | { readonly kind: 'changed' }
+  /** Half of the answer, or none of it where there is no body, and then nothing more. */
+  | { readonly kind: 'stalled' }
+  /** No answer at all; the connection stays. */
+  | { readonly kind: 'silent' }
+  /** The answer comes a piece at a time, each once the test lets it, and so does its end. */
+  | { readonly kind: 'slow'; readonly pieces: number; readonly next: () => Promise<void> }
 
 export type FaultRule = (method: string, path: string) => Fault | undefined
 
@@ -40,6 +46,7 @@ export async function startFaultyRegistry(options: RegistryOptions = {}): Promis
     const { method = '', url = '' } = incoming
     paths.push(`${method} ${url}`)
     const fault = rule(method, url)
+    if (fault?.kind === 'silent') return
     if (fault?.kind === 'refused') refuse(outgoing, fault)
     else pass(real.address, { incoming, outgoing, fault })
   })
@@ -82,21 +89,39 @@ function pass(address: string, { incoming, outgoing, fault }: Passing): void {
   const [host, port] = address.split(':')
   const onward = httpRequest({ host, port, method, path: url, headers }, (answer) => {
     const whole: Buffer[] = []
-    outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+    const { 'content-length': length, ...others } = answer.headers
+    outgoing.writeHead(answer.statusCode ?? 502, fault?.kind === 'slow' ? others : answer.headers)
     if (fault === undefined) return void answer.pipe(outgoing)
     answer.on('data', (chunk: Buffer) => whole.push(chunk))
-    answer.on('end', () => spoil(outgoing, Buffer.concat(whole), fault.kind))
+    answer.on('end', () => spoil(outgoing, Buffer.concat(whole), fault))
   })
   onward.on('error', () => outgoing.destroy())
   incoming.pipe(onward)
 }
 
-function spoil(outgoing: ServerResponse, body: Buffer, kind: Fault['kind']): void {
+function spoil(outgoing: ServerResponse, body: Buffer, fault: Fault): void {
+  const { kind } = fault
   const middle = Math.floor(body.length / 2)
+  if (kind === 'slow') return void drip(outgoing, body, fault)
+  if (kind === 'stalled') return void outgoing.write(body.subarray(0, middle))
   if (kind === 'changed') {
     body[middle] = (body[middle] ?? 0) ^ 1
     outgoing.end(body)
     return
   }
   outgoing.write(body.subarray(0, middle), () => outgoing.destroy())
+}
+
+async function drip(
+  outgoing: ServerResponse,
+  body: Buffer,
+  { pieces, next }: Extract<Fault, { kind: 'slow' }>,
+): Promise<void> {
+  const size = Math.ceil(body.length / pieces)
+  for (let at = 0; at < body.length; at += size) {
+    await next()
+    outgoing.write(body.subarray(at, at + size))
+  }
+  await next()
+  outgoing.end()
 }

@@ -31,8 +31,10 @@ export interface HostPort {
   readonly targetPort: number
   /** 0: any free one. */
   readonly publishedPort: number
-  /** An IPv4 address of the host; absent or empty: every one. */
+  /** An address of the host; absent or empty: every one. 0.0.0.0 and :: are every one of their family. */
   readonly bindAddress?: string
+  /** Only clients of these subnets or addresses; absent or empty: all. */
+  readonly sources?: readonly string[]
   /** Left to the host's firewall, which is not opened for it. Absent: it is opened. */
   readonly isFirewallFirst?: boolean
 }

@@ -24,7 +24,7 @@ import { type LoadRequest, loadArchive } from './load.ts'
 import { tryLogin } from './login.ts'
 import { type OfferedImage, OfferedImages } from './offered-image.ts'
 import { isPruned, type PruneWish } from './prune.ts'
-import { Puller } from './pull.ts'
+import { type Patience, Puller } from './pull.ts'
 import { type PushRequest, pushImage } from './push.ts'
 import { familiarReference, fullReference, parseReference } from './reference.ts'
 import { type RegistriesConf, type RegistryMirror, registriesConf } from './registries-conf.ts'
@@ -39,6 +39,7 @@ export interface ImagesOptions {
   readonly insecureRegistries: readonly string[]
   /** Default: none. */
   readonly registryMirrors?: readonly RegistryMirror[]
+  readonly patience?: Patience
   /** cgroup of the commands of builds. */
   readonly buildCgroup: string
 }

@@ -18,6 +18,7 @@ import {
 } from './reference.ts'
 import { registryFlags } from './registry-access.ts'
 import {
+  type Blob,
   parseManifest,
   platformEntry,
   pullError,
@@ -31,6 +32,17 @@ export interface PullerOptions {
   readonly random: Random
   /** Registries (`host[:port]`) that speak plain HTTP or have no trusted certificate. */
   readonly insecureRegistries: readonly string[]
+  readonly patience?: Patience
+}
+
+/** How long a registry is waited for. */
+export interface Patience {
+  /** For a whole manifest; default 30,000. */
+  readonly answerMs: number
+  /** For the next byte of a layer; default 120,000. */
+  readonly stalledMs: number
+  /** Once all layers are here, for its configuration, and until they are unpacked; default 3,600,000. */
+  readonly unpackMs: number
 }
 
 export interface PullRequest {
@@ -40,8 +52,7 @@ export interface PullRequest {
   readonly progress: (step: PullProgress) => void
 }
 
-const resolveTimeoutMs = 30_000
-const stalledMs = 120_000
+const usualPatience: Patience = { answerMs: 30_000, stalledMs: 120_000, unpackMs: 3_600_000 }
 const longestMs = 6 * 3_600_000
 const progressEveryMs = 200
 
@@ -55,10 +66,12 @@ interface Flight {
 
 export class Puller {
   readonly #options: PullerOptions
+  readonly #patience: Patience
   readonly #flights = new Map<string, Flight>()
 
   constructor(options: PullerOptions) {
     this.#options = options
+    this.#patience = options.patience ?? usualPatience
   }
 
   /**
@@ -117,8 +130,9 @@ export class Puller {
         progress({ step: 'up to date', subject, doneBytes: 0, totalBytes: 0 })
         return known
       }
-      const totalBytes = await this.#missingBytes(wanted.manifest)
-      await this.#copy({ request, authFlags, wanted, totalBytes, tmpDir: transfer.tmpDir })
+      const { totalBytes, layerBytes } = await this.#missingBytes(wanted.manifest)
+      const { tmpDir } = transfer
+      await this.#copy({ request, authFlags, wanted, totalBytes, layerBytes, tmpDir })
       progress({ step: 'storing', subject, doneBytes: totalBytes, totalBytes })
       return await finishTransfer(store, pinnedReference(reference))
     } finally {
@@ -153,27 +167,32 @@ export class Puller {
     const inspectFlags = flags.map((flag) => flag.replace('--src-', '--'))
     const result = await this.#options.store.skopeo(
       ['inspect', '--raw', ...inspectFlags, `docker://${name}`],
-      { timeoutMs: resolveTimeoutMs, signal, explains: true },
+      { timeoutMs: this.#patience.answerMs, signal, explains: true },
     )
     if (result.code !== 0) throw this.#failure(request, result.stderr)
     return parseManifest(result.stdout)
   }
 
   /** Bytes of the blobs the store does not have. */
-  async #missingBytes(manifest: RegistryManifest): Promise<number> {
-    if (manifest.kind !== 'image') return 0
+  async #missingBytes(manifest: RegistryManifest): Promise<MissingBytes> {
+    if (manifest.kind !== 'image') return { totalBytes: 0, layerBytes: 0 }
     const layers = await this.#options.store.layers()
     const present = new Set([...layers.values()].map((layer) => layer.blobDigest))
-    return manifest.blobs
-      .filter((blob) => !present.has(blob.digest))
-      .reduce((sum, blob) => sum + blob.sizeBytes, 0)
+    const bytesOf = (blobs: readonly Blob[]): number =>
+      blobs
+        .filter((blob) => !present.has(blob.digest))
+        .reduce((sum, blob) => sum + blob.sizeBytes, 0)
+    const { blobs } = manifest
+    return { totalBytes: bytesOf(blobs), layerBytes: bytesOf(blobs.slice(0, -1)) }
   }
 
   async #copy(copy: CopyRequest): Promise<void> {
     const { request, wanted } = copy
     const { store, clock } = this.#options
     const { controller, release } = childController(request.signal)
-    const watcher = watchProgress(copy, clock, () => controller.abort(stalled(request)))
+    const giveUp = (doneBytes: number, silentMs: number): void =>
+      controller.abort(stalled(copy, { doneBytes, silentMs }))
+    const watcher = watchProgress(copy, { clock, patience: this.#patience, giveUp })
     try {
       const name = fullName(request.reference)
       const result = await store.skopeo(
@@ -208,22 +227,33 @@ interface WantedImage {
   readonly manifest: RegistryManifest
 }
 
-interface CopyRequest {
+interface CopyRequest extends MissingBytes {
   readonly request: PullRequest
   readonly authFlags: readonly string[]
   readonly wanted: WantedImage
-  readonly totalBytes: number
   readonly tmpDir: string
+}
+
+/** Without the configuration, and with it. */
+interface MissingBytes {
+  readonly layerBytes: number
+  readonly totalBytes: number
+}
+
+interface Watch {
+  readonly clock: Clock
+  readonly patience: Patience
+  readonly giveUp: (doneBytes: number, silentMs: number) => void
 }
 
 /**
  * Blobs are spooled to files below tmpDir: their size is the progress. Without growth for too long
  * it gives up.
  */
-function watchProgress(copy: CopyRequest, clock: Clock, giveUp: () => void): { stop(): void } {
+function watchProgress(copy: CopyRequest, { clock, patience, giveUp }: Watch): { stop(): void } {
   const { progress, reference } = copy.request
   const subject = familiarReference(reference)
-  const { totalBytes } = copy
+  const { totalBytes, layerBytes } = copy
   let doneBytes = 0
   let grewAtMs = clock.monotonicMs()
   let stopped = false
@@ -236,12 +266,13 @@ function watchProgress(copy: CopyRequest, clock: Clock, giveUp: () => void): { s
       const shown = totalBytes === 0 ? seen : Math.min(seen, totalBytes)
       progress({ step: 'downloading', subject, doneBytes: shown, totalBytes })
     }
-    const isDownloading = doneBytes < totalBytes
-    if (isDownloading && clock.monotonicMs() - grewAtMs > stalledMs) giveUp()
+    // A large layer is unpacked for minutes before the configuration is asked for, and nothing grows meanwhile.
+    const limitMs = doneBytes < layerBytes ? patience.stalledMs : patience.unpackMs
+    if (clock.monotonicMs() - grewAtMs > limitMs) giveUp(doneBytes, limitMs)
     else timer = clock.setTimer(progressEveryMs, run)
   }
   const run = (): void => {
-    look().catch(giveUp)
+    look().catch(() => giveUp(doneBytes, 0))
   }
   let timer = clock.setTimer(progressEveryMs, run)
   return {
@@ -278,10 +309,13 @@ function cancelled(subject: string): SwarmError {
   return new SwarmError('CANCELLED', `the pull of ${subject} was given up`)
 }
 
-function stalled({ reference }: PullRequest): SwarmError {
+function stalled(
+  { request: { reference }, totalBytes }: CopyRequest,
+  { doneBytes, silentMs }: { readonly doneBytes: number; readonly silentMs: number },
+): SwarmError {
   return new SwarmError(
     'DEADLINE_EXCEEDED',
     `the pull of ${familiarReference(reference)} stands still: registry ${reference.registry} has sent nothing for ` +
-      `${stalledMs / 1000} s`,
+      `${silentMs / 1000} s, and ${doneBytes} of ${totalBytes} bytes are here. Try again, or look after the registry and the way to it`,
   )
 }

@@ -9,7 +9,12 @@ export interface Blob {
 }
 
 export type RegistryManifest =
-  | { readonly kind: 'image'; readonly digest: string; readonly blobs: readonly Blob[] }
+  | {
+      readonly kind: 'image'
+      readonly digest: string
+      /** Layers, and its configuration last. */
+      readonly blobs: readonly Blob[]
+    }
   | { readonly kind: 'list'; readonly digest: string; readonly platforms: readonly PlatformEntry[] }
 
 export interface PlatformEntry {

@@ -3,6 +3,7 @@
 import { SwarmError } from '../../proto/errors.ts'
 import { invariant } from '../../proto/lib/assert.ts'
 import type { Random } from '../../proto/lib/random.ts'
+import { formatIp, parseIp } from '../../proto/spec/ip.ts'
 import type {
   AttachRequest,
   HostPort,
@@ -13,7 +14,7 @@ import { reachFaultPoint } from '../fault-points.ts'
 import { takeAddress } from './address-pool.ts'
 import { containerLines, containerSysctls, endpointItems } from './desired-kernel.ts'
 import { isFirewallDoor } from './doors.ts'
-import { planHostPorts } from './host-ports.ts'
+import { type HostView, planHostPorts } from './host-ports.ts'
 import { findNetns, isAlive, readHostAddresses, readListening, readResolver } from './host-view.ts'
 import { type InterfacePlan, planInterfaces } from './interface-plan.ts'
 import { formatIpv4, randomMac, requireSubnet } from './ipv4.ts'
@@ -28,11 +29,13 @@ import {
   localNetworkId,
   type NetnsRef,
   type NetworkState,
+  nodeSubnet6,
   type PublishedPort,
   resolverAddress,
 } from './network-state.ts'
-import { dataPlaneElement, hostPlace } from './nft-tables.ts'
 import type { OverlayKeeper } from './overlay-keeper.ts'
+import { familyOf } from './overlay-state.ts'
+import { dataPlaneElements, doorsOf, hostPlaces } from './port-elements.ts'
 import { elementsCommand } from './service-chains.ts'
 
 export interface AttachmentDeps {
@@ -51,7 +54,7 @@ export async function attachContainer(
   const plans = planInterfaces(request, deps.overlay)
   const netns = requireNetns(request)
   await detachContainer(deps, request.containerId)
-  const view = await readHost(deps, request.ports)
+  const view = { ...(await readHost(deps, request.ports)), isDual: isDual(plans) }
   // From here to the journal there is no await: two attachments never get the same address or port.
   const endpoints = reserve(deps, request, { netns, plans, view })
   try {
@@ -95,20 +98,26 @@ export function requireNetns(request: Pick<AttachRequest, 'name' | 'pid'>): Netn
 async function readHost(
   deps: AttachmentDeps,
   ports: readonly HostPort[],
-): Promise<Pick<Parameters<typeof planHostPorts>[1], 'listening' | 'addresses'>> {
-  if (ports.length === 0) return { listening: [], addresses: [] }
+): Promise<Pick<HostView, 'listening' | 'addresses' | 'hasIpv6'>> {
+  const nothing = { addresses: [], hasIpv6: false }
+  if (ports.length === 0) return { listening: [], ...nothing }
   const isBound = ports.some((port) => (port.bindAddress ?? '') !== '')
-  const [listening, addresses] = await Promise.all([
+  const [listening, host] = await Promise.all([
     readListening(deps.kernel),
-    isBound ? readHostAddresses(deps.kernel) : [],
+    isBound ? readHostAddresses(deps.kernel) : nothing,
   ])
-  return { listening, addresses }
+  return { listening, ...host }
+}
+
+/** Whether the interface that ports lead to has an address of both families. */
+function isDual(plans: readonly InterfacePlan[]): boolean {
+  return plans.some((plan) => plan.isSecondary !== true && plan.overlay?.how.address6 !== undefined)
 }
 
 interface Found {
   readonly netns: NetnsRef
   readonly plans: readonly InterfacePlan[]
-  readonly view: Awaited<ReturnType<typeof readHost>>
+  readonly view: Omit<HostView, 'published'>
 }
 
 function reserve(deps: AttachmentDeps, request: AttachRequest, found: Found): readonly Endpoint[] {
@@ -116,20 +125,39 @@ function reserve(deps: AttachmentDeps, request: AttachRequest, found: Found): re
   const published = publishedPorts(deps)
   const ports = planHostPorts(request.ports, { ...found.view, published }, deps.random)
   const endpoints = found.plans.map(
-    (plan): Endpoint => ({
-      containerId: request.containerId,
-      networkId: plan.networkId,
-      address: plan.overlay?.address ?? nextAddress(record, request.name),
-      prefix: plan.overlay?.prefix ?? requireSubnet(record.subnet, 'local subnet').prefix,
-      mac: randomMac(deps.random),
-      link: linkName(deps.random),
-      netns: found.netns,
-      ports: plan.isSecondary === true ? [] : ports,
-      ...optionalParts(plan),
-    }),
+    (plan): Endpoint =>
+      withPorts(plan.isSecondary === true ? [] : ports, {
+        containerId: request.containerId,
+        networkId: plan.networkId,
+        address: plan.overlay?.address ?? nextAddress(record, request.name),
+        prefix: plan.overlay?.prefix ?? requireSubnet(record.subnet, 'local subnet').prefix,
+        mac: randomMac(deps.random),
+        link: linkName(deps.random),
+        netns: found.netns,
+        ...optionalParts(plan),
+      }),
   )
   for (const endpoint of endpoints) deps.journal.append({ kind: 'attached', endpoint })
   return endpoints
+}
+
+/** The interface with these ports. Where its network has no IPv6, those on IPv6 addresses lead to an address of this node alone. */
+function withPorts(ports: readonly PublishedPort[], endpoint: Omit<Endpoint, 'ports'>): Endpoint {
+  const isMissing = endpoint.overlay?.address6 === undefined
+  const needsIpv6 = isMissing && ports.some(({ door }) => familyOf(door) === 6)
+  return {
+    ...endpoint,
+    ports,
+    ...(needsIpv6 && { nodeAddress6: nodeAddress6Of(endpoint.address) }),
+  }
+}
+
+/** As its IPv4 address, which no other container of the node has, whatever their networks. */
+function nodeAddress6Of(address: string): string {
+  const base = parseIp(nodeSubnet6.split('/')[0] ?? '')
+  const own = parseIp(address)
+  invariant(base !== undefined && own !== undefined, 'an endpoint has an IPv4 address', { address })
+  return formatIp({ bits: 128, value: base.value | own.value })
 }
 
 /** Of an interface that is made while its container runs. Errors: INVALID_ARGUMENT: it is of no overlay network. */
@@ -214,26 +242,37 @@ export async function furnish(
 /** First the way from the data plane to the container, then the one from the host: no packet meets half of it. */
 async function publish(kernel: Kernel, endpoint: Endpoint): Promise<void> {
   if (endpoint.ports.length === 0) return
-  const inner = endpoint.ports.map((port) => dataPlaneElement(port, endpoint.address))
-  const outer = endpoint.ports.map((port) => hostCommand('add', port))
-  requireWritten(
-    endpoint,
-    await kernel.nft('dataPlane', [elementsCommand('add', 'host_ports', inner)]),
-  )
-  requireWritten(endpoint, await kernel.nft('host', outer))
+  const inner = endpoint.ports.flatMap((port) => dataPlaneElements(port, endpoint))
+  const outer = endpoint.ports.flatMap(hostPlaces)
+  // Who may come in, and where to, in one transaction.
+  requireWritten(endpoint, await kernel.nft('dataPlane', bySet(inner)))
+  if (outer.length > 0) requireWritten(endpoint, await kernel.nft('host', bySet(outer)))
   for (const port of endpoint.ports) if (port.protocol === 'udp') await forgetFlows(kernel, port)
 }
 
 /** A client that sent before the port was open would be held to its first answer, that nobody is there. */
-async function forgetFlows(kernel: Kernel, { publishedPort }: PublishedPort): Promise<void> {
-  const flows = ['-p', 'udp', '--orig-port-dst', `${publishedPort}`]
-  await kernel.run('dataPlane', ['conntrack', '-D', ...flows])
-  await kernel.run('host', ['conntrack', '-D', ...flows])
+async function forgetFlows(kernel: Kernel, port: PublishedPort): Promise<void> {
+  for (const family of doorsOf(port).map(familyOf)) {
+    const flows = ['-f', `ipv${family}`, '-p', 'udp', '--orig-port-dst', `${port.publishedPort}`]
+    await kernel.run('dataPlane', ['conntrack', '-D', ...flows])
+    await kernel.run('host', ['conntrack', '-D', ...flows])
+  }
 }
 
-function hostCommand(verb: 'add' | 'delete', port: PublishedPort): string {
-  const { set, element } = hostPlace(port)
-  return elementsCommand(verb, set, [element])
+function bySet(places: readonly Place[]): readonly string[] {
+  const sets = [...new Set(places.map(({ set }) => set))]
+  return sets.map((name) => {
+    const own = places.filter(({ set }) => set === name)
+    return elementsCommand(
+      'add',
+      name,
+      own.map(({ element }) => element),
+    )
+  })
+}
+
+function deletion({ set, element }: Place): string {
+  return elementsCommand('delete', set, [element])
 }
 
 function requireWritten(endpoint: Endpoint, errors: readonly LineError[]): void {
@@ -257,14 +296,17 @@ export async function describeAttachment(
   return {
     endpoints: endpoints.map((endpoint) => ({
       networkId: endpoint.networkId,
-      addresses: addressesOf(endpoint).map(([address, prefix]) => `${address}/${prefix}`),
+      addresses: addressesOf(endpoint)
+        .filter(([address]) => address !== endpoint.nodeAddress6)
+        .map(([address, prefix]) => `${address}/${prefix}`),
     })),
     ports: endpoints
       .flatMap(({ ports }) => ports)
-      .map(({ protocol, targetPort, publishedPort, bindAddress, door }) => ({
+      .map(({ protocol, targetPort, publishedPort, bindAddress, door, sources }) => ({
         ...{ protocol, targetPort, publishedPort },
         ...(bindAddress === undefined ? {} : { bindAddress }),
         ...(isFirewallDoor(door) ? { isFirewallFirst: true } : {}),
+        ...(sources === undefined ? {} : { sources }),
       })),
     // The host's name servers are asked through the node's own resolver, which knows the names of the networks.
     nameservers: isNodeResolved ? [resolverAddress] : resolver.nameservers,
@@ -279,8 +321,8 @@ export async function detachContainer(deps: AttachmentDeps, containerId: string)
   const endpoints = deps.journal.record?.endpoints ?? []
   const own = endpoints.filter((endpoint) => endpoint.containerId === containerId)
   if (own.length === 0) return
-  const ports = own.flatMap((endpoint) => endpoint.ports)
-  const left = ports.filter((port) => isMeshed(deps, port))
+  const places = own.flatMap((endpoint) => endpoint.ports.flatMap(hostPlaces))
+  const left = places.filter((place) => isMeshed(deps, place))
   try {
     for (const endpoint of own) await disconnectEndpoint(deps, endpoint)
   } finally {
@@ -292,18 +334,19 @@ export async function detachContainer(deps: AttachmentDeps, containerId: string)
 }
 
 /** The routing mesh has the same port open. */
-function isMeshed({ overlay }: Pick<AttachmentDeps, 'overlay'>, port: PublishedPort): boolean {
-  const { set, element } = hostPlace(port)
-  return overlay.needs(`element ${set} ${element}`)
+function isMeshed({ overlay }: Pick<AttachmentDeps, 'overlay'>, place: Place): boolean {
+  return overlay.needs(`element ${place.set} ${place.element}`)
 }
+
+type Place = ReturnType<typeof hostPlaces>[number]
 
 /** One command a transaction: an element that is missing must not keep the others. */
 async function closeOnHost(
   deps: Pick<AttachmentDeps, 'kernel' | 'overlay'>,
-  ports: readonly PublishedPort[],
+  places: readonly Place[],
 ): Promise<void> {
-  for (const port of ports) {
-    if (!isMeshed(deps, port)) await deps.kernel.nft('host', [hostCommand('delete', port)])
+  for (const place of places) {
+    if (!isMeshed(deps, place)) await deps.kernel.nft('host', [deletion(place)])
   }
 }
 
@@ -313,11 +356,10 @@ export async function disconnectEndpoint(
   endpoint: Endpoint,
 ): Promise<void> {
   const { kernel } = deps
-  await closeOnHost(deps, endpoint.ports)
-  for (const port of endpoint.ports) {
-    const element = dataPlaneElement(port, endpoint.address)
-    await kernel.nft('dataPlane', [elementsCommand('delete', 'host_ports', [element])])
-  }
+  await closeOnHost(deps, endpoint.ports.flatMap(hostPlaces))
+  // The way in goes before what guards it.
+  const inner = endpoint.ports.flatMap((port) => dataPlaneElements(port, endpoint)).reverse()
+  for (const element of inner) await kernel.nft('dataPlane', [deletion(element)])
   // Removing a device takes the kernel some 20 ms; with a container that has ended it goes by itself, many at once.
   const goesAlone = !isAlive(endpoint.netns)
   if (goesAlone) kernel.devicesLeave([endpoint.link])
@@ -327,7 +369,10 @@ export async function disconnectEndpoint(
   await kernel.ip('dataPlane', lines)
   if (endpoint.ports.length > 0) {
     // Clients that go on sending from the same port would be led to the old address for ever.
-    await kernel.run('dataPlane', ['conntrack', '-D', '--reply-src', endpoint.address])
+    for (const [address] of addressesOf(endpoint)) {
+      const flows = ['-f', `ipv${familyOf(address)}`, '--reply-src', address]
+      await kernel.run('dataPlane', ['conntrack', '-D', ...flows])
+    }
   }
 }
 
@@ -345,24 +390,25 @@ export async function readmit(
   })
   const plans = planInterfaces({ ...request, endpoints }, deps.overlay)
   const published = publishedPorts(deps)
-  const addresses = await readHostAddresses(deps.kernel)
-  const view = { published, addresses, listening: [] }
+  const host = await readHostAddresses(deps.kernel)
+  const view = { published, ...host, listening: [], isDual: isDual(plans) }
   const ports = planHostPorts(attachment.ports, view, deps.random)
   for (const plan of plans) {
     const { overlay } = plan
     const [address = '', prefix = ''] = (plan.addresses[0] ?? '').split('/')
-    const endpoint: Endpoint = {
+    const known = overlay?.address ?? address
+    if (known === '') continue
+    const endpoint = withPorts(plan.isSecondary === true ? [] : ports, {
       containerId: request.containerId,
       networkId: plan.networkId,
-      address: overlay?.address ?? address,
+      address: known,
       prefix: overlay?.prefix ?? Number(prefix),
       mac: randomMac(deps.random),
       link: linkName(deps.random),
       netns,
-      ports: plan.isSecondary === true ? [] : ports,
       ...optionalParts(plan),
-    }
-    if (endpoint.address !== '') deps.journal.append({ kind: 'attached', endpoint })
+    })
+    deps.journal.append({ kind: 'attached', endpoint })
   }
 }
 

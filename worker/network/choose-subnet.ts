@@ -52,3 +52,13 @@ function subnetOf(text: string): Subnet | undefined {
   const size = 2 ** (32 - Number(length))
   return parseSubnet(formatSubnet({ base: base - (base % size), prefix: Number(length) }))
 }
+
+/** Errors: INVALID_ARGUMENT. */
+export function requireUsableSubnet(text: string): void {
+  const { prefix } = requireSubnet(text, 'local subnet')
+  if (prefix >= 8 && prefix <= 29) return
+  throw new SwarmError(
+    'INVALID_ARGUMENT',
+    `local subnet "${text}" is too ${prefix < 8 ? 'large' : 'small'}: use a prefix length from 8 to 29`,
+  )
+}

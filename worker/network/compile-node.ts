@@ -1,6 +1,7 @@
 // What a node needs of the kernel once it is part of the overlay, whatever networks it holds: its transit addresses, the
 // list of those who may send VXLAN, and the ways back to the nodes through which connections from outside came in. Pure.
 import type { NodePath, OverlayNetwork } from '../../proto/objects/overlay.ts'
+import { ipv6Piece } from './ipv6-link.ts'
 import {
   type AddressFamily,
   addressItem,
@@ -11,19 +12,7 @@ import {
   vxlanItem,
 } from './items.ts'
 import type { DesiredItem } from './kernel-state.ts'
-import {
-  dataPlaneAddress6,
-  dataPlaneLink,
-  dataPlaneMac,
-  doorSubnet6,
-  hostAddress6,
-  hostLink,
-  hostMac,
-  linkPrefix6,
-  probeLink,
-  probeMtu,
-  probeVni,
-} from './network-state.ts'
+import { probeLink, probeMtu, probeVni } from './network-state.ts'
 import { familyOf, ofFamily, vxlanName } from './overlay-state.ts'
 import { noPiece, type Piece, type Pieces, type TableElement } from './pieces.ts'
 import { type PathMtus, routeMtu } from './probed-peers.ts'
@@ -32,7 +21,7 @@ export interface NodeContext {
   readonly own: NodePath
   readonly paths: readonly NodePath[]
   readonly ingress: OverlayNetwork | undefined
-  /** Some network that this node holds has IPv6. */
+  /** Some network that this node holds has IPv6, or a container of it is reached over IPv6 on this node alone. */
   readonly hasIpv6: boolean
   readonly mtus: PathMtus
   readonly probes: ProbeDevice
@@ -104,30 +93,6 @@ function wholePrefix(address: string): string {
 function vtepPiece({ dataPathAddress }: NodePath): Piece {
   const set = familyOf(dataPathAddress) === 4 ? 'vteps' : 'vteps6'
   return { elements: [{ namespace: 'host', set, element: dataPathAddress }] }
-}
-
-/**
- * IPv6 between host and data plane, and forwarding of it in both. Who is on the other end is told, as a new device could not
- * ask for it in its first two seconds: it makes sure of its own link-local address then.
- */
-function ipv6Piece(): Piece {
-  return {
-    hostItems: [
-      addressItem(hostLink, `${hostAddress6}/${linkPrefix6}`),
-      neighbourItem(hostLink, dataPlaneAddress6, dataPlaneMac),
-      routeItem(doorSubnet6, { via: dataPlaneAddress6, dev: hostLink }),
-    ],
-    items: [
-      addressItem(dataPlaneLink, `${dataPlaneAddress6}/${linkPrefix6}`),
-      neighbourItem(dataPlaneLink, hostAddress6, hostMac),
-      routeItem('::/0', { via: hostAddress6, dev: dataPlaneLink }),
-    ],
-    sysctls: [
-      ['net/ipv6/conf/all/forwarding', '1'],
-      ['net/ipv6/conf/all/accept_redirects', '0'],
-    ],
-    hostSysctls: [['net/ipv6/conf/all/forwarding', '1']],
-  }
 }
 
 /** Route tables of nodes have their mark added to this. */

@@ -61,7 +61,9 @@ export function compileOverlay(
     groups.set(name, isSame ? old : { sources, pieces: new Map(make()) })
   }
   const ingress = held.find(({ network }) => network.isIngress)?.network
-  const hasIpv6 = held.some(({ network }) => network.subnets.some(isIpv6))
+  const hasIpv6 =
+    held.some(({ network }) => network.subnets.some(isIpv6)) ||
+    input.endpoints.some(({ nodeAddress6 }) => nodeAddress6 !== undefined)
   const { vxlanPort, dataPlaneFile, mtus } = input
   const { paths } = input.overlay
   const probes = { vxlanPort, dataPlaneFile }

@@ -7,12 +7,11 @@ import {
   type TaskEndpoint,
   targetPortAt,
 } from '../../proto/objects/overlay.ts'
-import { canonicalSource, isLoopbackSource } from './address-text.ts'
+import { doorFamily, loopback6 } from './doors.ts'
 import type { Way } from './flows.ts'
 import { doorOf } from './ingress-ports.ts'
 import { type AddressFamily, routeItem } from './items.ts'
 import type { ChainRules } from './kernel-state.ts'
-import { hostAddress, hostAddress6 } from './network-state.ts'
 import { familyOf, ofFamily } from './overlay-state.ts'
 import {
   type NetworkContext,
@@ -24,6 +23,7 @@ import {
   type TableElement,
 } from './pieces.ts'
 import { claimKey } from './port-claims.ts'
+import { openTo } from './port-sources.ts'
 import { portChain, vipChain } from './service-chains.ts'
 
 const vipPieces: PieceCache = new WeakMap()
@@ -109,7 +109,7 @@ function portPiece(
   const tasks = port.isLocalFirst && local.length > 0 ? local : serving
   const { bindAddress } = port
   const families = context.families.filter(
-    (family) => bindAddress === '' || familyOf(bindAddress) === family,
+    (family) => bindAddress === '' || doorFamily(bindAddress) === family,
   )
   const opened = families.map((family) => openPort(context, port, family))
   return {
@@ -163,7 +163,8 @@ function openPort(
     set: suffixed('ingress_ports', family),
     element: `${door} . ${port} : jump ${chain}`,
   }
-  const elements = blocked.has(keyOf(published)) ? [lead] : [lead, open]
+  const isClosed = blocked.has(keyOf(published)) || bindAddress === loopback6
+  const elements = isClosed ? [lead] : [lead, open]
   return { family, chain, at: `${door} ${protocol} ${publishedPort}`, elements }
 }
 
@@ -179,11 +180,5 @@ function portRules(
     return ofFamily(task.addresses, family).map((address) => ({ address, port: target }))
   })
   const options = { family, protocol, backends, isMasqueraded }
-  const own = sources.filter((source) => familyOf(source) === family)
-  const isOpen = sources.length === 0 || own.some((source) => source.endsWith('/0'))
-  if (isOpen) return portChain({ ...options, sources: undefined })
-  // What this host sends to itself over loopback comes from its end of the link.
-  const loopback = family === 4 ? hostAddress : hostAddress6
-  const all = [...own.map(canonicalSource), ...(own.some(isLoopbackSource) ? [loopback] : [])]
-  return portChain({ ...options, sources: [...new Set(all)] })
+  return portChain({ ...options, sources: openTo(sources, family) })
 }

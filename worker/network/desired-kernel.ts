@@ -1,10 +1,12 @@
 // From a NetworkState to what the kernel must hold in the host's namespace and in the data plane, and in a container. Pure.
 
+import { ipv6Piece } from './ipv6-link.ts'
 import { addressItem, linkItem, neighbourItem, routeItem, ruleFamily } from './items.ts'
 import type { DesiredItem, DesiredKernel, DesiredNamespace } from './kernel-state.ts'
 import {
   addressesOf,
   dataPlaneAddress,
+  dataPlaneAddress6,
   dataPlaneLink,
   dataPlaneMac,
   doorSubnet,
@@ -19,7 +21,7 @@ import {
 } from './network-state.ts'
 import { dataPlaneTable, hostTable } from './nft-tables.ts'
 import { familyOf, ofFamily } from './overlay-state.ts'
-import type { CompiledOverlay, Piece } from './pieces.ts'
+import type { Piece } from './pieces.ts'
 
 /** `dataPlaneFile`: the file the data plane's namespace is bound to. */
 export function desiredKernel(state: NetworkState, dataPlaneFile: string): DesiredKernel {
@@ -29,7 +31,7 @@ export function desiredKernel(state: NetworkState, dataPlaneFile: string): Desir
 function desiredHost(state: NetworkState, dataPlaneFile: string): DesiredNamespace {
   const make = `link add ${hostLink} type veth peer name ${dataPlaneLink} netns ${dataPlaneFile}`
   const byLink = { via: dataPlaneAddress, dev: hostLink }
-  const pieces = piecesOf(state.overlay)
+  const pieces = piecesOf(state)
   return {
     items: [
       linkItem(hostLink, { mtu: linkMtu, mac: hostMac, create: [make], alias: 'tsswarm' }),
@@ -48,12 +50,16 @@ function desiredHost(state: NetworkState, dataPlaneFile: string): DesiredNamespa
   }
 }
 
-function piecesOf(overlay: CompiledOverlay | undefined): readonly Piece[] {
-  return [...(overlay?.groups.values() ?? [])].flatMap(({ pieces }) => [...pieces.values()])
+function piecesOf({ overlay, endpoints }: NetworkState): readonly Piece[] {
+  if (overlay !== undefined) {
+    return [...overlay.groups.values()].flatMap(({ pieces }) => [...pieces.values()])
+  }
+  const needsIpv6 = endpoints.some(({ nodeAddress6 }) => nodeAddress6 !== undefined)
+  return needsIpv6 ? [ipv6Piece()] : []
 }
 
 function desiredDataPlane(state: NetworkState): DesiredNamespace {
-  const pieces = piecesOf(state.overlay)
+  const pieces = piecesOf(state)
   const own = [
     linkItem('lo', {}),
     linkItem(dataPlaneLink, { mtu: linkMtu, mac: dataPlaneMac }),
@@ -212,7 +218,8 @@ function deviceOf(endpoint: Endpoint): string {
 }
 
 function gatewaysOf(endpoint: Endpoint, state: NetworkState): readonly string[] {
-  return endpoint.overlay?.gateways ?? [state.transit]
+  const gateways = endpoint.overlay?.gateways ?? [state.transit]
+  return endpoint.nodeAddress6 === undefined ? gateways : [...gateways, dataPlaneAddress6]
 }
 
 function gatewayMac(endpoint: Endpoint, state: NetworkState): string {

@@ -1,5 +1,6 @@
 // Which door stands for a published port: by its bind address, and by whether the host's firewall is opened for it. Pure.
 import { formatIpv4, requireSubnet } from './ipv4.ts'
+import type { AddressFamily } from './items.ts'
 import {
   dataPlaneAddress,
   dataPlaneAddress6,
@@ -8,6 +9,14 @@ import {
   firewallDoor6,
 } from './network-state.ts'
 import { familyOf } from './overlay-state.ts'
+
+/** Of what a port at this address is for the data plane: the daemon hands over what comes to ::1, over IPv4. */
+export function doorFamily(bindAddress: string): AddressFamily {
+  return bindAddress === loopback6 ? 4 : familyOf(bindAddress)
+}
+
+/** The kernel leads nothing away from it (see loopback-listener.ts). */
+export const loopback6 = '::1'
 
 /** What doors are told apart by. */
 export interface DoorUse {
@@ -21,7 +30,7 @@ export function doorKey({ bindAddress, isFirewallFirst }: DoorUse): string {
 }
 
 /** Of ports on every address of the family. */
-export function commonDoor(family: 4 | 6, isFirewallFirst: boolean): string {
+export function commonDoor(family: AddressFamily, isFirewallFirst: boolean): string {
   if (isFirewallFirst) return family === 4 ? firewallDoor : firewallDoor6
   return family === 4 ? dataPlaneAddress : dataPlaneAddress6
 }
@@ -40,7 +49,7 @@ export function freeDoor(use: DoorUse, isTaken: (door: string) => boolean): stri
   for (let offset = first; offset < end; offset++) {
     // Doors over IPv6 are numbered like those over IPv4.
     const door =
-      familyOf(bindAddress) === 4
+      doorFamily(bindAddress) === 4
         ? formatIpv4(base + offset)
         : `fd77::${isFirewallFirst ? 2 : 1}:${offset}`
     if (!isTaken(door)) return door

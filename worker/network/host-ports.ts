@@ -1,23 +1,29 @@
 // Which port of the host a container's host-mode port becomes, and whether it is free. Pure.
 import { SwarmError } from '../../proto/errors.ts'
 import { type Random, randomInt } from '../../proto/lib/random.ts'
+import { bindsMeet, canonicalBind, isWildcardBind } from '../../proto/objects/bind-address.ts'
+import { parseIp } from '../../proto/spec/ip.ts'
 import type { HostPort } from '../executor/network-attacher.ts'
-import { commonDoor, freeDoor, isFirewallDoor } from './doors.ts'
-import { parseIpv4 } from './ipv4.ts'
+import { commonDoor, doorFamily, freeDoor, isFirewallDoor, loopback6 } from './doors.ts'
 import type { ListeningSocket } from './listening-sockets.ts'
-import type { PortProtocol, PublishedPort } from './network-state.ts'
+import type { PublishedPort } from './network-state.ts'
+import { familyOf } from './overlay-state.ts'
 
 /** A port as held by somebody: a container or a socket. */
 interface Holder extends Omit<ListeningSocket, 'process'> {
   readonly who: string
+  readonly isSocket?: boolean
 }
 
 export interface HostView {
   /** Ports of the containers of this node. */
   readonly published: readonly PublishedPort[]
   readonly listening: readonly ListeningSocket[]
-  /** IPv4 addresses of the host. */
+  /** Of the host, those of loopback apart. */
   readonly addresses: readonly string[]
+  readonly hasIpv6: boolean
+  /** The container has an IPv6 address on its network: then ports on all addresses are open over IPv6 too. */
+  readonly isDual: boolean
 }
 
 /** Ports given to those who ask for any (RFC 6335, dynamic ports). */
@@ -26,7 +32,7 @@ const dynamicLast = 65_535
 
 /**
  * The ports as they will be opened, in the order asked for.
- * Errors: ADDRESS_IN_USE, INVALID_ARGUMENT (bind address), UNSUPPORTED (IPv6), RESOURCE_EXHAUSTED.
+ * Errors: ADDRESS_IN_USE, INVALID_ARGUMENT (bind address), RESOURCE_EXHAUSTED.
  */
 export function planHostPorts(
   asked: readonly HostPort[],
@@ -35,41 +41,48 @@ export function planHostPorts(
 ): readonly PublishedPort[] {
   const planned: PublishedPort[] = []
   for (const port of asked) {
-    const bindAddress = bindAddressOf(port, view.addresses)
-    const holders = holdersOf(port.protocol, view, planned)
+    const bindAddress = bindAddressOf(port, view)
+    const claim = { bindAddress, isDual: view.isDual }
+    const holders = holdersOf(port, view, planned).filter((holder) => meets(holder, claim))
     const publishedPort =
-      port.publishedPort === 0
-        ? freePort(bindAddress, holders, random)
-        : requireFree(port, bindAddress, holders)
-    const { protocol, targetPort } = port
+      port.publishedPort === 0 ? freePort(holders, random) : requireFree(port, holders)
+    const { protocol, targetPort, sources = [] } = port
     const isFirewallFirst = port.isFirewallFirst ?? false
     const door = doorOf(bindAddress, isFirewallFirst, [...view.published, ...planned])
-    planned.push({ protocol, targetPort, publishedPort, bindAddress, door })
+    const both = bindAddress === undefined && view.isDual
+    planned.push({
+      ...{ protocol, targetPort, publishedPort, bindAddress, door },
+      ...(both && { door6: commonDoor(6, isFirewallFirst) }),
+      ...(sources.length > 0 && { sources }),
+    })
   }
   return planned
 }
 
-function bindAddressOf(port: HostPort, addresses: readonly string[]): string | undefined {
-  const text = port.bindAddress ?? ''
-  if (text === '' || text === '0.0.0.0') return undefined
-  if (text.includes(':')) {
-    throw new SwarmError(
-      'UNSUPPORTED',
-      `port ${port.publishedPort}/${port.protocol} cannot be bound to ${text}: published ports are IPv4 only in this version`,
-    )
+/** Ports at these addresses lead to an IPv6 address of the container; those at ::1 are handed over. */
+export function isOverIpv6({ bindAddress = '' }: Pick<HostPort, 'bindAddress'>): boolean {
+  return doorFamily(canonicalBind(bindAddress)) === 6
+}
+
+function bindAddressOf(port: HostPort, view: HostView): string | undefined {
+  const text = canonicalBind(port.bindAddress ?? '')
+  if (text === '') return undefined
+  const what = `port ${port.publishedPort}/${port.protocol} cannot be bound to "${text}"`
+  const address = parseIp(text)
+  if (address?.bits === 128 && !view.hasIpv6) {
+    const message = `${what}: this host has no IPv6. Bind it to an IPv4 address, or switch IPv6 on`
+    throw new SwarmError('INVALID_ARGUMENT', message)
   }
-  if (parseIpv4(text) !== undefined && (text.startsWith('127.') || addresses.includes(text))) {
-    return text
-  }
+  const isLoopback = text === loopback6 || (address?.bits === 32 && text.startsWith('127.'))
+  if (isWildcardBind(text) || isLoopback || view.addresses.includes(text)) return text
   throw new SwarmError(
     'INVALID_ARGUMENT',
-    `port ${port.publishedPort}/${port.protocol} cannot be bound to "${text}": it is no address of this host ` +
-      `(there are ${addresses.join(', ') || 'none'})`,
+    `${what}: it is no address of this host (there are ${view.addresses.join(', ') || 'none'})`,
   )
 }
 
 function holdersOf(
-  protocol: PortProtocol,
+  { protocol }: HostPort,
   view: HostView,
   planned: readonly PublishedPort[],
 ): readonly Holder[] {
@@ -79,38 +92,45 @@ function holdersOf(
     address: port.bindAddress,
     who: 'another container of this node',
   }))
-  const sockets = view.listening
-    .filter(({ address }) => !(address?.includes(':') ?? false))
-    .map(({ protocol: of, port, address, process }) => ({
-      ...{ protocol: of, port },
-      address: address === '0.0.0.0' ? undefined : address,
-      who: process === undefined ? 'a process of this host' : `${process.name} (${process.pid})`,
-    }))
+  const sockets = view.listening.map(({ protocol: of, port, address, process }) => ({
+    ...{ protocol: of, port, address },
+    isSocket: true,
+    who: process === undefined ? 'a process of this host' : `${process.name} (${process.pid})`,
+  }))
   return [...containers, ...sockets].filter((holder) => holder.protocol === protocol)
 }
 
-/** Whether both would get packets sent to the same address. */
-function meets(holder: Holder, address: string | undefined): boolean {
-  return address === undefined || holder.address === undefined || holder.address === address
+/**
+ * Whether both would get packets sent to the same address. What waits on ::1 alone is in the way of what is published there alone:
+ * nothing is led away from it, and it may be the daemon itself (see loopback-listener.ts).
+ */
+function meets(
+  { address, isSocket }: Holder,
+  { bindAddress, isDual }: Pick<PublishedPort, 'bindAddress'> & Pick<HostView, 'isDual'>,
+): boolean {
+  if (isSocket === true && address === loopback6) return bindAddress === loopback6
+  // A port on all addresses of a host whose container has IPv4 alone leaves IPv6 to the host's programs.
+  if (isSocket === true && bindAddress === undefined && !isDual) {
+    return address === undefined || familyOf(address) === 4
+  }
+  return bindsMeet(bindAddress ?? '', address ?? '')
 }
 
-function requireFree(
-  port: HostPort,
-  address: string | undefined,
-  holders: readonly Holder[],
-): number {
-  const holder = holders.find((other) => other.port === port.publishedPort && meets(other, address))
+function requireFree(port: HostPort, holders: readonly Holder[]): number {
+  const holder = holders.find((other) => other.port === port.publishedPort)
   if (holder === undefined) return port.publishedPort
+  const isOnAll = holder.address === undefined || isWildcardBind(holder.address)
+  const where = isOnAll ? 'all addresses' : holder.address
   throw new SwarmError(
     'ADDRESS_IN_USE',
-    `port ${port.publishedPort}/${port.protocol} is in use by ${holder.who} on ${holder.address ?? 'all addresses'}: ` +
+    `port ${port.publishedPort}/${port.protocol} is in use by ${holder.who} on ${where}: ` +
       'publish another port, or stop whatever holds it',
     { details: { port: port.publishedPort, protocol: port.protocol } },
   )
 }
 
-function freePort(address: string | undefined, holders: readonly Holder[], random: Random): number {
-  const taken = new Set(holders.filter((holder) => meets(holder, address)).map(({ port }) => port))
+function freePort(holders: readonly Holder[], random: Random): number {
+  const taken = new Set(holders.map(({ port }) => port))
   const size = dynamicLast - dynamicFirst + 1
   const start = randomInt(random, size)
   for (let step = 0; step < size; step++) {
@@ -121,13 +141,15 @@ function freePort(address: string | undefined, holders: readonly Holder[], rando
   throw new SwarmError('RESOURCE_EXHAUSTED', `no free port is left in ${range} on this node`)
 }
 
-/** One door for each bind address, so that D can tell which address a connection was made to. */
+/** One door for each bind address, so that the data plane can tell which address a connection was made to. */
 function doorOf(
   bindAddress: string | undefined,
   isFirewallFirst: boolean,
   ports: readonly PublishedPort[],
 ): string {
-  if (bindAddress === undefined) return commonDoor(4, isFirewallFirst)
+  if (bindAddress === undefined || isWildcardBind(bindAddress)) {
+    return commonDoor(doorFamily(bindAddress ?? ''), isFirewallFirst)
+  }
   const same = ports.find(
     (port) => port.bindAddress === bindAddress && isFirewallDoor(port.door) === isFirewallFirst,
   )

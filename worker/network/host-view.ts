@@ -14,16 +14,25 @@ export async function readOccupied(kernel: Kernel): Promise<readonly string[]> {
   const destinations = objects(parseJson(routes.stdout))
     .filter((route) => route.dev !== hostLink)
     .map((route) => textOf(route.dst))
-  return [...destinations, ...(await readHostAddresses(kernel))]
+  const { addresses } = await readHostAddresses(kernel)
+  return [...destinations, ...addresses.filter((address) => !address.includes(':'))]
 }
 
-/** IPv4 addresses of the host but loopback's and our link's. */
-export async function readHostAddresses(kernel: Kernel): Promise<readonly string[]> {
-  const answer = await kernel.run('host', ['ip', '-4', '-j', 'addr', 'show'])
-  return objects(parseJson(answer.stdout))
+export interface HostAddresses {
+  /** Of both families but loopback's, our link's, and those that hold for one link only. */
+  readonly addresses: readonly string[]
+  readonly hasIpv6: boolean
+}
+
+export async function readHostAddresses(kernel: Kernel): Promise<HostAddresses> {
+  const answer = await kernel.run('host', ['ip', '-j', 'addr', 'show'])
+  const all = objects(parseJson(answer.stdout))
     .filter((link) => link.ifname !== hostLink)
     .flatMap((link) => objects(link.addr_info).map((info) => textOf(info.local)))
-    .filter((address) => address !== '' && !address.startsWith('127.'))
+  return {
+    addresses: all.filter((address) => address !== '' && !/^(127\.|::1$|fe[89ab].:)/.test(address)),
+    hasIpv6: all.some((address) => address.includes(':')),
+  }
 }
 
 /** Sockets of the host that wait for connections or datagrams. */

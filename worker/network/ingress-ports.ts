@@ -1,8 +1,9 @@
 // Ports of the routing mesh as this host sees them: held on every node, and each bind address behind a door of its own. Pure.
 import { isWildcardBind } from '../../proto/objects/bind-address.ts'
 import type { IngressPort } from '../../proto/objects/overlay.ts'
-import { commonDoor, doorKey, freeDoor, isFirewallDoor } from './doors.ts'
+import { commonDoor, doorFamily, doorKey, freeDoor, isFirewallDoor, loopback6 } from './doors.ts'
 import type { AddressFamily } from './items.ts'
+import type { LoopbackPort } from './loopback-listener.ts'
 import type { Endpoint, PublishedPort } from './network-state.ts'
 import { familyOf, type OverlayState } from './overlay-state.ts'
 import { claimKey, type PortClaim } from './port-claims.ts'
@@ -55,22 +56,23 @@ export function ingressPorts(
     const { protocol, targetPort, publishedPort, bindAddress } = port
     return {
       ...{ protocol, targetPort, publishedPort },
-      // Host mode knows IPv4 only: all of IPv6 stands in the way of none of its ports.
-      bindAddress: bindAddress === '' || bindAddress === '0.0.0.0' ? undefined : bindAddress,
-      door: doorOf(port, familyOf(bindAddress), doors),
+      bindAddress: bindAddress === '' ? undefined : bindAddress,
+      door: doorOf(port, doorFamily(bindAddress), doors),
     }
   })
 }
 
-/** Ports of the mesh that answer on ::1 as on 127.0.0.1. */
+/** Of these, what is to answer on ::1: those on all addresses of both families as on 127.0.0.1, those on ::1 or all of IPv6 by their door. */
 export function loopbackPorts(
-  overlay: OverlayState | undefined,
+  ports: readonly PublishedPort[],
   blocked: ReadonlySet<string>,
-): readonly Pick<PublishedPort, 'protocol' | 'publishedPort'>[] {
-  return meshPorts(overlay).filter(
-    ({ publishedPort: port, bindAddress, protocol }) =>
-      bindAddress === '' && !blocked.has(claimKey({ protocol, port, bindAddress })),
-  )
+): readonly LoopbackPort[] {
+  return ports.flatMap(({ publishedPort: port, protocol, bindAddress, door }) => {
+    const isBlocked = blocked.has(claimKey({ protocol, port, bindAddress: bindAddress ?? '' }))
+    if (isBlocked || protocol === 'sctp') return []
+    if (bindAddress === undefined) return [{ protocol, port, to: '127.0.0.1' }]
+    return [loopback6, '::'].includes(bindAddress) ? [{ protocol, port, to: door }] : []
+  })
 }
 
 /** What this node is to open: ports of the mesh, and those of its own containers. */
@@ -88,14 +90,14 @@ export function portClaims(
     })),
   )
   const own = endpoints.flatMap(({ containerId, ports }) =>
-    ports.map(({ protocol, publishedPort: port, bindAddress }) => ({
-      ...{ protocol, port, hasIpv6: false },
-      bindAddress: bindAddress ?? '',
+    ports.map(({ protocol, publishedPort: port, bindAddress = '', door6 }) => ({
+      ...{ protocol, port, bindAddress, hasIpv6: door6 !== undefined },
       owner: `container ${containerId}`,
       isOpen: true,
     })),
   )
-  return [...mesh, ...own]
+  // Whoever has it on ::1 keeps it: the daemon waits there itself.
+  return [...mesh, ...own].filter(({ bindAddress }) => bindAddress !== loopback6)
 }
 
 /** The door of a port for one family. */

@@ -1,5 +1,5 @@
 // Serves published ports on ::1, which the kernel cannot lead away from loopback: what comes there is handed to the same
-// port of 127.0.0.1, where nft leads it on. Small and for this host's own programs only.
+// port of 127.0.0.1, where nft leads it on, or of the port's door. Small and for this host's own programs only.
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Clock, Timer } from '../../proto/lib/clock.ts'
@@ -8,6 +8,8 @@ import type { Logger } from '../../proto/lib/log.ts'
 export interface LoopbackPort {
   readonly protocol: 'tcp' | 'udp'
   readonly port: number
+  /** The address that it is handed to. */
+  readonly to: string
 }
 
 export interface LoopbackListener {
@@ -31,18 +33,19 @@ export function createLoopbackListener(clock: Clock, log: Logger): LoopbackListe
       server.close()
     }
     const server =
-      port.protocol === 'tcp' ? serveTcp(port.port, onError) : serveUdp(port.port, clock, onError)
+      port.protocol === 'tcp' ? serveTcp(port, onError) : serveUdp(port, clock, onError)
     open.set(key, server)
   }
   return {
     set: (ports) => {
-      const wanted = new Map(ports.map((port) => [`${port.protocol} ${port.port}`, port]))
-      for (const [key, server] of open) {
-        if (wanted.has(key)) continue
+      const key = ({ protocol, port, to }: LoopbackPort): string => `${protocol} ${port} ${to}`
+      const wanted = new Map(ports.map((port) => [key(port), port]))
+      for (const [name, server] of open) {
+        if (wanted.has(name)) continue
         server.close()
-        open.delete(key)
+        open.delete(name)
       }
-      for (const [key, port] of wanted) if (!open.has(key)) start(key, port)
+      for (const [name, port] of wanted) if (!open.has(name)) start(name, port)
     },
     close: () => {
       for (const server of open.values()) server.close()
@@ -51,10 +54,10 @@ export function createLoopbackListener(clock: Clock, log: Logger): LoopbackListe
   }
 }
 
-function serveTcp(port: number, onError: (err: Error) => void): { close(): void } {
+function serveTcp({ port, to }: LoopbackPort, onError: (err: Error) => void): { close(): void } {
   const sockets = new Set<Socket>()
   const server: Server = createServer({ allowHalfOpen: true }, (client) => {
-    const target = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
+    const target = connect({ host: to, port, allowHalfOpen: true })
     for (const [one, other] of [
       [client, target],
       [target, client],
@@ -86,7 +89,11 @@ interface Sender {
   timer: Timer
 }
 
-function serveUdp(port: number, clock: Clock, onError: (err: Error) => void): { close(): void } {
+function serveUdp(
+  { port, to }: LoopbackPort,
+  clock: Clock,
+  onError: (err: Error) => void,
+): { close(): void } {
   const senders = new Map<number, Sender>()
   const server = createSocket({ type: 'udp6', ipv6Only: true })
   const forget = (from: number): void => {
@@ -107,7 +114,7 @@ function serveUdp(port: number, clock: Clock, onError: (err: Error) => void): { 
       timer.cancel()
       return undefined
     }
-    const socket = createSocket('udp4')
+    const socket = createSocket(to.includes(':') ? 'udp6' : 'udp4')
     socket.unref()
     socket.on('error', () => forget(from))
     socket.on('message', (message) => server.send(message, from, '::1', () => {}))
@@ -117,7 +124,7 @@ function serveUdp(port: number, clock: Clock, onError: (err: Error) => void): { 
   }
   server.on('error', onError)
   server.on('message', (message: Buffer, { port: from }: RemoteInfo) => {
-    remember(from)?.socket.send(message, port, '127.0.0.1', () => {})
+    remember(from)?.socket.send(message, port, to, () => {})
   })
   server.bind({ address: '::1', port })
   server.unref()

@@ -33,6 +33,8 @@ export const linkPrefix6 = 126
 export const doorSubnet6 = 'fd77::/64'
 export const openDoorSubnet6 = 'fd77::/111'
 export const firewallDoor6 = 'fd77::2:128'
+/** IPv6 addresses of containers that have none on their networks, for ports published on IPv6: known on this node alone. */
+export const nodeSubnet6 = 'fd77:2::/96'
 
 /**
  * The network that no container is on: probes of the way to other nodes go through it (peer-prober.ts), in packets that
@@ -96,6 +98,8 @@ export interface Endpoint {
   readonly resolvesNames?: boolean
   /** Kernel settings of the interface inside the container. */
   readonly sysctls?: readonly InterfaceSysctl[]
+  /** Of nodeSubnet6, for ports that are published on IPv6 where its network has none: it answers, and begins nothing. */
+  readonly nodeAddress6?: string
 }
 
 /** All that is needed to make the interface again without knowing the network. */
@@ -124,21 +128,30 @@ export interface PublishedPort {
   readonly protocol: PortProtocol
   readonly targetPort: number
   readonly publishedPort: number
-  /** An IPv4 address of the host; undefined: all of them. */
+  /** An address of the host in canonical form; 0.0.0.0 and :: are all of one family, undefined all of both. */
   readonly bindAddress: string | undefined
   /**
    * The address under which the data plane sees the connection: dataPlaneAddress for ports on every address, one of
-   * doorSubnet for each bind address, so that one port number may lead to different containers. Those left to the
-   * host's firewall have others, so that it can tell them.
+   * doorSubnet (doorSubnet6) for each bind address, so that one port number may lead to different containers. Those left
+   * to the host's firewall have others, so that it can tell them. Its family is the port's; for ::1 it is IPv4, as the daemon
+   * hands over what comes there.
    */
   readonly door: string
+  /** The same over IPv6 of a port on every address of both families; undefined: it is open over IPv4 only. */
+  readonly door6?: string
+  /** Only clients of these subnets or addresses; undefined: all. */
+  readonly sources?: readonly string[]
 }
 
 /** Addresses of the interface with their prefix lengths. */
 export function addressesOf(
   endpoint: Endpoint,
 ): readonly (readonly [address: string, prefix: string])[] {
+  const { address, prefix, nodeAddress6 } = endpoint
   const [address6 = '', prefix6 = ''] = (endpoint.overlay?.address6 ?? '').split('/')
-  const first = [endpoint.address, `${endpoint.prefix}`] as const
-  return address6 === '' ? [first] : [first, [address6, prefix6]]
+  return [
+    [address, `${prefix}`],
+    ...(address6 === '' ? [] : [[address6, prefix6] as const]),
+    ...(nodeAddress6 === undefined ? [] : [[nodeAddress6, '128'] as const]),
+  ]
 }

@@ -17,7 +17,6 @@ import {
   hostAddress6,
   hostLink,
   type NetworkState,
-  type PublishedPort,
   probeAnswerPort,
   probeLink,
   probePort,
@@ -25,33 +24,17 @@ import {
 } from './network-state.ts'
 import { ofFamily } from './overlay-state.ts'
 import type { CompiledOverlay, TableElement } from './pieces.ts'
+import { dataPlaneElements, hostPlaces } from './port-elements.ts'
 import { masqueradeMark } from './service-chains.ts'
 
 /** The table of the host's namespace. */
 export function hostTable(state: NetworkState): DesiredTable {
-  const places = state.endpoints.flatMap((endpoint) => endpoint.ports.map(hostPlace))
-  const elementsOf = (name: HostPlace['set']): readonly string[] =>
-    places.flatMap(({ set, element }) => (set === name ? [element] : []))
+  const places = state.endpoints.flatMap(({ ports }) => ports.flatMap(hostPlaces))
   const sets: readonly NftSet[] = [
-    {
-      kind: 'set',
-      name: 'published',
-      declaration: portType,
-      elements: elementsOf('published'),
-    },
+    emptySet('published', portType),
     // The same, left to the host's firewall.
-    {
-      kind: 'set',
-      name: 'firewalled',
-      declaration: portType,
-      elements: elementsOf('firewalled'),
-    },
-    {
-      kind: 'map',
-      name: 'published_at',
-      declaration: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr;',
-      elements: elementsOf('published_at'),
-    },
+    emptySet('firewalled', portType),
+    emptyMap('published_at', 'type ipv4_addr . inet_proto . inet_service : ipv4_addr;'),
     emptySet('published6', portType),
     emptySet('firewalled6', portType),
     emptyMap('published_at6', 'type ipv6_addr . inet_proto . inet_service : ipv6_addr;'),
@@ -62,13 +45,14 @@ export function hostTable(state: NetworkState): DesiredTable {
     emptySet('overlay6', interval6),
   ]
   return {
-    sets: withOverlay('host', sets, state.overlay),
+    sets: withOverlay('host', sets, { overlay: state.overlay, own: places }),
     chains: hostChains(state),
     serviceChains: new Map(),
   }
 }
 
 const portType = 'type inet_proto . inet_service;'
+const doorType = 'type ipv4_addr . inet_proto . inet_service'
 const interval = 'type ipv4_addr; flags interval;'
 const interval6 = 'type ipv6_addr; flags interval;'
 
@@ -80,14 +64,22 @@ function emptyMap(name: string, declaration: string): NftSet {
   return { kind: 'map', name, declaration, elements: [] }
 }
 
-/** The sets with what the overlay has in them. */
+type SetElement = Pick<TableElement, 'set' | 'element'>
+
+interface Filling {
+  readonly overlay: CompiledOverlay | undefined
+  /** Of this node's own containers. */
+  readonly own: readonly SetElement[]
+}
+
+/** The sets with what the node's containers and the overlay have in them. */
 function withOverlay(
   namespace: NamespaceName,
   sets: readonly NftSet[],
-  overlay: CompiledOverlay | undefined,
+  { overlay, own }: Filling,
 ): readonly NftSet[] {
   const bySet = new Map<string, string[]>()
-  for (const { set, element } of overlayElements(namespace, overlay)) {
+  for (const { set, element } of [...own, ...overlayElements(namespace, overlay)]) {
     const known = bySet.get(set)
     if (known === undefined) bySet.set(set, [element])
     else known.push(element)
@@ -106,26 +98,6 @@ function overlayElements(
     .flatMap(({ pieces }) => [...pieces.values()])
     .flatMap(({ elements = [] }) => elements)
     .filter((element) => element.namespace === namespace)
-}
-
-export interface HostPlace {
-  readonly set: 'published' | 'firewalled' | 'published_at'
-  readonly element: string
-}
-
-/** What opens a port in the host's table. */
-export function hostPlace(port: PublishedPort): HostPlace {
-  const key = `${port.protocol} . ${port.publishedPort}`
-  if (port.bindAddress !== undefined) {
-    return { set: 'published_at', element: `${port.bindAddress} . ${key} : ${port.door}` }
-  }
-  return { set: port.door === firewallDoor ? 'firewalled' : 'published', element: key }
-}
-
-/** The element of the data plane's map `host_ports` that leads a port to its container. */
-export function dataPlaneElement(port: PublishedPort, address: string): string {
-  const key = `${port.door} . ${port.protocol} . ${port.publishedPort}`
-  return `${key} : ${address} . ${port.targetPort}`
 }
 
 // Other VXLAN networks may live on the same host and port: ours have identifiers from 1,048,576 on, which shows in the
@@ -195,12 +167,12 @@ ${own.map((line) => `${line}\n`).join('')}  }
 /** The table of the data plane. */
 export function dataPlaneTable(state: NetworkState): DesiredTable {
   const subnets = state.networks.map((network) => network.subnet)
-  const hostPorts = state.endpoints.flatMap((endpoint) =>
-    endpoint.ports.map((port) => dataPlaneElement(port, endpoint.address)),
+  const own = state.endpoints.flatMap((endpoint) =>
+    endpoint.ports.flatMap((port) => dataPlaneElements(port, endpoint)),
   )
   const { overlay } = state
   return {
-    sets: withOverlay('dataPlane', dataPlaneSets(subnets, hostPorts), overlay),
+    sets: withOverlay('dataPlane', dataPlaneSets(subnets), { overlay, own }),
     chains: dataPlaneChains(overlay?.transit ?? []),
     serviceChains: serviceChains(overlay),
   }
@@ -213,7 +185,7 @@ function serviceChains(overlay: CompiledOverlay | undefined): ReadonlyMap<string
   return new Map(pieces.flatMap(({ chains = [] }) => chains))
 }
 
-function dataPlaneSets(subnets: readonly string[], hostPorts: readonly string[]): NftSet[] {
+function dataPlaneSets(subnets: readonly string[]): NftSet[] {
   const both = (name: string, declaration: string, make = emptySet): NftSet[] => [
     make(name, declaration),
     make(`${name}6`, declaration.replaceAll('ipv4_addr', 'ipv6_addr')),
@@ -221,12 +193,10 @@ function dataPlaneSets(subnets: readonly string[], hostPorts: readonly string[])
   const [same, same6] = both('same_network', 'type ipv4_addr . ipv4_addr; flags interval;')
   const [egress, egress6] = both('egress', interval)
   return [
-    {
-      kind: 'map',
-      name: 'host_ports',
-      declaration: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service;',
-      elements: hostPorts,
-    },
+    ...both('host_ports', `${doorType} : ipv4_addr . inet_service;`, emptyMap),
+    // Ports in host mode that are open to some only, and to whom.
+    ...both('guarded', `${doorType};`),
+    ...both('host_sources', `${doorType} . ipv4_addr; flags interval;`),
     ...withElements(
       same,
       subnets.map((subnet) => `${subnet} . ${subnet}`),
@@ -237,7 +207,7 @@ function dataPlaneSets(subnets: readonly string[], hostPorts: readonly string[])
     ...withElements(egress6, []),
     { kind: 'set', name: 'host_reachable', declaration: interval, elements: subnets },
     ...both('vips', 'type ipv4_addr : verdict;', emptyMap),
-    ...both('ingress_ports', 'type ipv4_addr . inet_proto . inet_service : verdict;', emptyMap),
+    ...both('ingress_ports', `${doorType} : verdict;`, emptyMap),
     ...both('ingress_subnets', interval),
     // Containers of this node, each with itself.
     ...both('hairpin', 'type ipv4_addr . ipv4_addr;'),
@@ -325,7 +295,10 @@ function dataPlaneChains(transit: readonly string[]): string {
     iifname != "${dataPlaneLink}" ip6 daddr vmap @vips6
   }
   chain from_host {
+    ip daddr . meta l4proto . th dport @guarded ip daddr . meta l4proto . th dport . ip saddr != @host_sources drop
+    ip6 daddr . meta l4proto . th dport @guarded6 ip6 daddr . meta l4proto . th dport . ip6 saddr != @host_sources6 drop
     dnat ip to ip daddr . meta l4proto . th dport map @host_ports
+    dnat ip6 to ip6 daddr . meta l4proto . th dport map @host_ports6
     ip daddr . meta l4proto . th dport vmap @ingress_ports
     ip6 daddr . meta l4proto . th dport vmap @ingress_ports6
   }

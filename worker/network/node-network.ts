@@ -27,7 +27,7 @@ import {
   readmit,
   requireRecord,
 } from './attachment.ts'
-import { chooseSubnet } from './choose-subnet.ts'
+import { chooseSubnet, requireUsableSubnet } from './choose-subnet.ts'
 import { ComparisonBell } from './comparison-bell.ts'
 import { connectContainer, disconnectContainer } from './connection.ts'
 import { sizeConntrack } from './conntrack-size.ts'
@@ -35,10 +35,11 @@ import { enterNamespace, findNamespace } from './data-plane.ts'
 import { DataPlaneWatcher, watchDataPlane } from './data-plane-watch.ts'
 import { HealingRecord } from './healing-record.ts'
 import { closeFirewall } from './host-firewall.ts'
+import { isOverIpv6 } from './host-ports.ts'
 import { isAlive, readOccupied } from './host-view.ts'
 import { watchHost } from './host-watch.ts'
 import { overlayNetworks } from './interface-plan.ts'
-import { randomMac, requireSubnet } from './ipv4.ts'
+import { randomMac } from './ipv4.ts'
 import { type Journal, openJournal } from './journal.ts'
 import { createKernel, type Kernel } from './kernel.ts'
 import { createLoopbackListener, type LoopbackListener } from './loopback-listener.ts'
@@ -363,20 +364,33 @@ class RoutedNetwork implements NodeNetwork {
   async #attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
     const attachment = await this.#lock.shared(() => attachContainer(this.#deps(), request, signal))
     if (attachment.ports.length > 0) this.#serveLoopback()
-    return attachment
+    if (!attachment.ports.some(isOverIpv6)) return attachment
+    try {
+      await this.#bringIpv6(request)
+      return attachment
+    } catch (err) {
+      await this.detach(request.containerId)
+      throw err
+    }
   }
 
-  /** Ports that are open on all addresses are open on ::1 too. Only where this process is in the host's namespace. */
+  /** The first container that has an IPv6 address of this node needs the way to it, which is no container's own. */
+  async #bringIpv6({ containerId, name }: AttachRequest): Promise<void> {
+    const { endpoints } = requireRecord(this.#journal())
+    const own = endpoints.filter(({ nodeAddress6 }) => nodeAddress6 !== undefined)
+    const isFirst = own.length > 0 && own.every((one) => one.containerId === containerId)
+    if (!isFirst) return
+    const { left } = await this.mend()
+    if (left.length === 0) return
+    const message = `container ${name} cannot be reached over IPv6 on this node: ${left.join('; ')}`
+    throw new SwarmError('UNAVAILABLE', message)
+  }
+
+  /** What the kernel cannot lead away from ::1. Only where this process is in the host's namespace. */
   #serveLoopback(): void {
     if (this.#options.hostNamespaceFile !== undefined) return
     const own = requireRecord(this.#journal()).endpoints.flatMap(({ ports }) => ports)
-    const onAll = own.filter(({ bindAddress }) => bindAddress === undefined)
-    const open = [...onAll, ...this.#overlay.loopbackPorts()]
-    this.#loopback.set(
-      open.flatMap(({ protocol, publishedPort: port }) =>
-        protocol === 'sctp' ? [] : [{ protocol, port }],
-      ),
-    )
+    this.#loopback.set(this.#overlay.loopbackPorts(own))
   }
 
   /** A task may come before the news of its network. */
@@ -458,7 +472,7 @@ class RoutedNetwork implements NodeNetwork {
       return
     }
     const subnet = localSubnet ?? record?.subnet ?? (await this.#freeSubnet())
-    requireUsable(subnet)
+    requireUsableSubnet(subnet)
     const mac = record?.mac ?? randomMac(random)
     const transit = record?.transit ?? standaloneTransit
     this.#opened.append({ kind: 'opened', bootId, subnet, transit, mac })
@@ -483,13 +497,4 @@ class RoutedNetwork implements NodeNetwork {
       this.#bell.ring(againMs)
     }
   }
-}
-
-function requireUsable(text: string): void {
-  const { prefix } = requireSubnet(text, 'local subnet')
-  if (prefix >= 8 && prefix <= 29) return
-  throw new SwarmError(
-    'INVALID_ARGUMENT',
-    `local subnet "${text}" is too ${prefix < 8 ? 'large' : 'small'}: use a prefix length from 8 to 29`,
-  )
 }

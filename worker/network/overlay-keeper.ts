@@ -13,13 +13,14 @@ import { chooseDoors, ingressPorts, loopbackPorts, portClaims } from './ingress-
 import type { Journal } from './journal.ts'
 import type { Kernel } from './kernel.ts'
 import type { LineError } from './line-writer.ts'
+import type { LoopbackPort } from './loopback-listener.ts'
 import { addressesOf, type Endpoint, type PublishedPort } from './network-state.ts'
-import { hostPlace } from './nft-tables.ts'
 import { changeOverlay, itemId, type OverlayChange } from './overlay-change.ts'
 import { type OverlayFile, openOverlayFile } from './overlay-file.ts'
 import { heldViews, type OverlayState, ownPath } from './overlay-state.ts'
 import type { Peer } from './peer-table.ts'
 import type { CompiledOverlay } from './pieces.ts'
+import { hostPlaces } from './port-elements.ts'
 import { PortGuard } from './port-guard.ts'
 import { isSameMtus, largestMtu, type PathMtus, peersOf, probedPaths } from './probed-peers.ts'
 
@@ -156,9 +157,10 @@ export class OverlayKeeper {
     return ingressPorts(this.#state, this.#doors)
   }
 
-  /** Those of them that answer on ::1 too. */
-  loopbackPorts(): readonly Pick<PublishedPort, 'protocol' | 'publishedPort'>[] {
-    return loopbackPorts(this.#state, this.#guard.blocked)
+  /** What of them and of these is to answer on ::1. */
+  loopbackPorts(own: readonly PublishedPort[]): readonly LoopbackPort[] {
+    const mesh = loopbackPorts(this.ingressPorts(), this.#guard.blocked)
+    return [...loopbackPorts(own, new Set()), ...mesh]
   }
 
   /** Learns whose the published ports are, before compile, where that is not known. */
@@ -306,7 +308,7 @@ function transitOf(overlay: CompiledOverlay | undefined): string {
 /** Routes and ports of this node's own containers: made when they are attached, and gone when they are detached. */
 function ownKeys(endpoints: readonly Endpoint[]): ReadonlySet<string> {
   const routes = endpoints.flatMap(addressesOf).map(([address]) => `route ${address}`)
-  const places = endpoints.flatMap(({ ports }) => ports.map(hostPlace))
+  const places = endpoints.flatMap(({ ports }) => ports.flatMap(hostPlaces))
   return new Set([...routes, ...places.map(({ set, element }) => `element ${set} ${element}`)])
 }
 

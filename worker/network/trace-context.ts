@@ -4,6 +4,7 @@ import type { TraceEnd, TraceHop, TracePath } from '../../proto/gen/tsswarm/v1/d
 import type { NetworkView, NodePath, OverlayNetwork } from '../../proto/objects/overlay.ts'
 import type { Kernel } from './kernel.ts'
 import type { ObservedItem, ObservedKernel } from './kernel-state.ts'
+import type { LoopbackPort } from './loopback-listener.ts'
 import { addressesOf, type Endpoint } from './network-state.ts'
 import { holds } from './nft-lookup.ts'
 
@@ -16,6 +17,8 @@ export interface TraceContext {
   /** Transit addresses of this node. */
   readonly transit: readonly string[]
   readonly protocol: 'tcp' | 'udp'
+  /** What the daemon hands on from ::1. */
+  readonly loopback: readonly LoopbackPort[]
 }
 
 /** A packet in the data plane of this node. */

@@ -9,12 +9,15 @@ import {
   type TracePath,
   type VxlanArrival,
 } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
+import { commonDoor, loopback6 } from './doors.ts'
 import { readListening } from './host-view.ts'
 import { compareOnce, type MendDeps } from './mend.ts'
 import {
   dataPlaneAddress,
   dataPlaneAddress6,
   dataPlaneLink,
+  doorSubnet,
+  doorSubnet6,
   hostAddress,
   hostAddress6,
 } from './network-state.ts'
@@ -48,6 +51,7 @@ export async function traceLeg(deps: MendDeps, request: TraceLegRequest): Promis
     paths: deps.overlay.state?.paths ?? [],
     transit: state.overlay?.transit ?? [],
     protocol,
+    loopback: deps.overlay.loopbackPorts(state.endpoints.flatMap(({ ports }) => ports)),
   }
   return await walk(context, request)
 }
@@ -166,7 +170,10 @@ function targetText(context: TraceContext, { address, port }: Target): string {
   return `${named(context, address)}${port === undefined ? '' : ` port ${port}`}`
 }
 
-function refusedByChain({ source }: Packet, { sources, foreign }: Balanced): string | undefined {
+function refusedByChain(
+  { source }: Packet,
+  { sources, foreign }: Pick<Balanced, 'sources' | 'foreign'>,
+): string | undefined {
   if (foreign !== undefined) return `its nft chain has a rule that is not ours: ${foreign}`
   if (sources === undefined || sources.some((subnet) => holds(subnet, source))) return undefined
   return `the port is open to ${sources.join(', ') || 'nobody'} only, and the client is ${source}`
@@ -186,7 +193,13 @@ async function atHost(context: TraceContext, packet: Packet, isOwn: boolean): Pr
     const hops = [hop('host', `route to ${destination}: ${by}`)]
     return single(ended({ ...packet, source, hops, mtu: route.mtu }, TraceEnd.OUTSIDE, ''))
   }
-  const door = doorOf(context, packet)
+  const handed = context.loopback.find(
+    (one) => one.protocol === context.protocol && one.port === port,
+  )
+  if (destination === loopback6 && handed !== undefined) {
+    return await fromDaemon(context, packet, handed.to)
+  }
+  const door = destination === loopback6 ? undefined : doorOf(context, packet)
   if (door === undefined) return single(await atProgram(context, { ...packet, source }))
   const text = `port ${port}/${context.protocol} is published (nft set ${door.set}): on by dp0`
   // So it is, too, for what comes out of the data plane to be led back into it.
@@ -202,6 +215,24 @@ async function atHost(context: TraceContext, packet: Packet, isOwn: boolean): Pr
   })
 }
 
+/** What comes to ::1: it is sent again by the daemon, to loopback over IPv4 or right to a door. */
+async function fromDaemon(context: TraceContext, packet: Packet, to: string): Promise<TraceLeg> {
+  const hops = [hop('host', `the daemon waits on ${packet.destination} and hands on to ${to}`)]
+  if (!holds(doorSubnet, to) && !holds(doorSubnet6, to)) {
+    const leg = await atHost(context, { ...packet, source: '', destination: to }, true)
+    return withHops(leg, hops)
+  }
+  const source = familyOf(to) === 4 ? hostAddress : hostAddress6
+  const sent = { ...packet, source, link: dataPlaneLink, isPublished: true, hops }
+  return await fromDoor(context, to, sent)
+}
+
+/** These come before its own, of which the first are those of all paths, or of the only one. */
+function withHops(leg: TraceLeg, hops: readonly TraceHop[]): TraceLeg {
+  if (leg.balancedBy !== '') return { ...leg, hops: [...hops, ...leg.hops] }
+  return { ...leg, paths: leg.paths.map((path) => ({ ...path, hops: [...hops, ...path.hops] })) }
+}
+
 /** Where the host's table leads a published port in the data plane; undefined: it is not published. */
 function doorOf(
   { observed, protocol }: TraceContext,
@@ -212,9 +243,16 @@ function doorOf(
   const at = family === 4 ? 'published_at' : 'published_at6'
   const bound = mapped(table, at, `${destination} . ${protocol} . ${port}`)
   if (bound !== undefined) return { address: bound, set: at }
-  const everywhere = suffixed('published', family)
-  if (!isElement(table, everywhere, `${protocol} . ${port}`)) return undefined
-  return { address: family === 4 ? dataPlaneAddress : dataPlaneAddress6, set: everywhere }
+  for (const [name, isFirewallFirst] of [
+    ['published', false],
+    ['firewalled', true],
+  ] as const) {
+    const set = suffixed(name, family)
+    if (isElement(table, set, `${protocol} . ${port}`)) {
+      return { address: commonDoor(family, isFirewallFirst), set }
+    }
+  }
+  return undefined
 }
 
 async function atProgram(context: TraceContext, packet: Packet): Promise<TracePath> {
@@ -232,11 +270,14 @@ async function atProgram(context: TraceContext, packet: Packet): Promise<TracePa
 async function fromDoor(context: TraceContext, door: string, packet: Packet): Promise<TraceLeg> {
   const { table } = context.observed.dataPlane
   const key = `${door} . ${context.protocol} . ${packet.port}`
-  const own = mapped(table, 'host_ports', key)
+  const hostPorts = suffixed('host_ports', familyOf(door))
+  const own = mapped(table, hostPorts, key)
   if (own !== undefined) {
     const [address = '', port = '0'] = own.split(' . ')
-    const text = `nft map host_ports: leads to ${named(context, address)} port ${port}`
+    const text = `nft map ${hostPorts}: leads to ${named(context, address)} port ${port}`
     const hops = [...packet.hops, hop('data plane', text)]
+    const refusal = refusedByGuard(context, packet, { door, key })
+    if (refusal !== undefined) return single(ended({ ...packet, hops }, TraceEnd.DROPPED, refusal))
     const to = { ...packet, hops, destination: address, port: Number(port) }
     return single(await forward(context, to))
   }
@@ -249,6 +290,23 @@ async function fromDoor(context: TraceContext, door: string, packet: Packet): Pr
   const by = `${context.protocol}/${packet.port}`
   const at = { ...packet, destination: door }
   return await balance(context, at, { by, where: `nft map ${map}`, verdict })
+}
+
+/** A port in host mode that is open to some only. */
+function refusedByGuard(
+  { observed }: TraceContext,
+  packet: Packet,
+  { door, key }: { readonly door: string; readonly key: string },
+): string | undefined {
+  const { table } = observed.dataPlane
+  const family = familyOf(door)
+  if (!isElement(table, suffixed('guarded', family), key)) return undefined
+  const beginning = `${key} . `
+  const known = table?.elements.get(suffixed('host_sources', family)) ?? []
+  const sources = known
+    .filter((one) => one.startsWith(beginning))
+    .map((one) => one.slice(beginning.length))
+  return refusedByChain(packet, { sources, foreign: undefined })
 }
 
 async function fromVxlan(

@@ -140,6 +140,39 @@ t.test('a host port is had once a node', async (t) => {
   )
 })
 
+t.test('a host port is had once an address, and all of a family are each of it', async (t) => {
+  const fits = (one: string, other: string): boolean => {
+    const specs = [one, other].map((bindAddress, i) =>
+      aSpecRecord(`spec-${i}`, {
+        ports: [{ targetPort: 80, publishedPort: 8080, bindAddress }],
+      }),
+    )
+    const tasks = [0, 1].map((i) => aTask({ id: `t${i}`, service: `s${i}`, specHash: `spec-${i}` }))
+    const scheduler = aScheduler({ nodes: threeNodes.slice(0, 1), tasks, specs })
+    return scheduler.plan(anEnv()).unplaced === 0
+  }
+  for (const [one, other] of [
+    ['0.0.0.0', '::'],
+    ['10.0.0.5', '10.0.0.6'],
+    ['10.0.0.5', '::'],
+    ['fd00::1', '0.0.0.0'],
+  ] as const) {
+    t.equal(fits(one, other), true, `${one} ${other}`)
+    t.equal(fits(other, one), true, `${other} ${one}`)
+  }
+  for (const [one, other] of [
+    ['', '::'],
+    ['', 'fd00::1'],
+    ['::', 'fd00::1'],
+    ['0.0.0.0', '10.0.0.5'],
+    ['fd00:0::1', 'fd00::1'],
+    ['::', '::'],
+  ] as const) {
+    t.equal(fits(one, other), false, `${one} ${other}`)
+    t.equal(fits(other, one), false, `${other} ${one}`)
+  }
+})
+
 t.test(
   'at most maxReplicasPerNode of a service are on a node, others are not concerned',
   async (t) => {

@@ -8,6 +8,7 @@ import type { Random } from '../../../proto/lib/random.ts'
 import { type RuntimeName, runtimeNames } from '../../../proto/spec/runtime-names.ts'
 import { bootId } from '../../image/image-transfer.ts'
 import { Images } from '../../image/images.ts'
+import type { Patience } from '../../image/pull.ts'
 import type { RegistryMirror } from '../../image/registries-conf.ts'
 import type { ContainerStreams } from '../../streams/container-streams.ts'
 import { VolumeStore } from '../../volume/volume-store.ts'
@@ -37,6 +38,8 @@ export interface OpenExecutorOptions {
   readonly insecureRegistries: readonly string[]
   /** Default: none. */
   readonly registryMirrors?: readonly RegistryMirror[]
+  /** With registries that images are pulled from. */
+  readonly patience?: Patience
   /** Of containers that ask for none. Default crun. */
   readonly runtime?: RuntimeName
   /** Users of the containers made from now on; default: those of the host. */

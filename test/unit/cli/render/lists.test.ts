@@ -99,7 +99,10 @@ const tasks = [
     createdAtMs: 2,
     stateAtMs: nowMs - 5_000,
     hostPorts: ['tcp/8080', 'tcp/9000'],
-    spec: { image: 'nginx:1@sha256:0123', ports: [{ targetPort: 80, publishedPort: 8080 }] },
+    spec: {
+      image: 'nginx:1@sha256:0123',
+      ports: [{ mode: 'host', targetPort: 80, publishedPort: 8080 }],
+    },
   }),
   aTaskView({
     id: id('t3'),
@@ -117,6 +120,18 @@ const tasks = [
     stateAtMs: nowMs,
   }),
 ]
+t.test('ports of a task are shown with the addresses that they are bound to', async (t) => {
+  const ports = ['0.0.0.0', '::', '127.0.0.1'].map((bindAddress, i) => ({
+    ...{ mode: 'host' as const, targetPort: 80 + i, publishedPort: 8080 },
+    bindAddress,
+  }))
+  const task = aTaskView({ hostPorts: ports.map(() => 'tcp/8080'), spec: { ports } })
+  t.equal(
+    renderTasks([task], { ...taskFlags, format: '{{.Ports}}' }),
+    '0.0.0.0:8080->80/tcp,[::]:8080->81/tcp,127.0.0.1:8080->82/tcp\n',
+  )
+})
+
 const taskFlags = { format: undefined, quiet: false, 'no-trunc': false, 'no-resolve': false, nowMs }
 
 t.test('service ps', async (t) => {

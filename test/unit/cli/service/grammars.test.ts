@@ -131,6 +131,12 @@ t.test('ports are published on every node, or on the hosts of the tasks', async 
   )
 })
 
+t.test('an IPv6 address may stand in brackets', async (t) => {
+  for (const text of ['fd99::5', '[fd99::5]']) {
+    t.match(parsePublish(`target=80,mode=host,host_ip=${text}`), [{ bindAddress: 'fd99::5' }])
+  }
+})
+
 t.test('ranges of ports are as many ports', async (t) => {
   const pairs = (text: string) =>
     parsePublish(text).map(({ publishedPort, targetPort }) => [publishedPort, targetPort])

@@ -187,7 +187,7 @@ t.test('what has no effect is told and does no harm', async (t) => {
   )
   t.same(notices.map(noticeText), [
     'a.yml:4:25: services.a.build.foo: is not known and has no effect',
-    'a.yml:5:13: services.a.ports.0: the address 127.0.0.1 has no effect: the port is open on all addresses of every node',
+    'a.yml:5:13: services.a.ports.0: the address 127.0.0.1 has no effect, as in Swarm: the port is open on all addresses of every node. x-publish has host_ip=ADDRESS',
     'a.yml:6:15: services.a.volumes.0: option "zz" is not known and has no effect',
     'a.yml:6:63: services.a.volumes.1.volume.labels: is not known and has no effect',
   ])

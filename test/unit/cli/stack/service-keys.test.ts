@@ -143,6 +143,24 @@ test('what is wrong with a mode or a schedule is told with its place', async (t)
   for (const [lines, message] of cases) t.match(faultsOf(...lines), message, lines.join(' '))
 })
 
+t.test('x-publish says of ports what the format has no words for', async (t) => {
+  const { ports } = specOf(
+    'ports: ["8080:80"]',
+    'x-publish: ["published=81,target=81,mode=host,host_ip=[::1],source=fd00::/8", "90:90/udp"]',
+  ).task
+  t.match(ports, [
+    { publishedPort: 8080, mode: 'ingress', bindAddress: '' },
+    { publishedPort: 81, mode: 'host', bindAddress: '::1', sources: ['fd00::/8'] },
+    { publishedPort: 90, protocol: 'udp', mode: 'ingress' },
+  ])
+  t.match(specOf('x-publish: 53/udp').task.ports, [{ targetPort: 53, protocol: 'udp' }])
+  t.match(
+    faultsOf('x-publish: ["127.0.0.1:80:80"]'),
+    /^f\.yml:4:16: services\.a\.x-publish: "127\.0\.0\.1:80:80": must be .*long form/,
+  )
+  t.match(faultsOf('x-publish: [80]'), /x-publish: must be a string or a list of strings/)
+})
+
 t.test(
   'dns, dns_search, x-dns-opt and oom_score_adj (swarm-semantics 4, honoured keys)',
   async (t) => {

@@ -371,8 +371,17 @@ t.test('what does not go together is refused', async (t) => {
     ],
     [{ task: { ports: [{ mode: 'host', protocol: 'sctp', targetPort: 80 }] } }, /protocol is sctp/],
     [
-      { task: { ports: [{ mode: 'host', targetPort: 80, sources: ['10.0.0.0/8'] }] } },
-      /sources are for mode=ingress only/,
+      { task: { ports: [{ protocol: 'sctp', targetPort: 80, bindAddress: '0::1' }] } },
+      /bindAddress \("::1"\) has no sctp/,
+    ],
+    [
+      {
+        task: {
+          ports: [{ mode: 'host', targetPort: 80, publishedPort: 80, sources: ['10.0.0.0/8'] }],
+          networks: [{ target: 'host' }],
+        },
+      },
+      /has source ranges, which cannot be on network "host"/,
     ],
     [
       { task: { ports: [{ mode: 'host', targetPort: 80, isMasqueraded: true }] } },

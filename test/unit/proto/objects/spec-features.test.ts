@@ -65,6 +65,19 @@ const rows: readonly (readonly [string, Partial<TaskInput>, string, number])[] =
   ['task.tuning', { tuning: { cpus: '0' } }, 'swap, cpuset or disk settings', 6],
 ]
 
+t.test('nodes must know ports in host mode on IPv6 or with source ranges', async (t) => {
+  const used = (port: { readonly bindAddress?: string; readonly sources?: string[] }): number =>
+    featuresOfTask(specWith({ ports: [{ targetPort: 80, mode: 'host', ...port }] }).task).length
+  t.equal(used({ sources: ['10.0.0.0/8'] }), 1)
+  t.equal(used({ bindAddress: '::' }), 1)
+  t.equal(used({ bindAddress: '10.0.0.5' }), 0)
+  t.match(
+    featuresOfTask(specWith({ ports: [{ targetPort: 80, sources: ['10.0.0.0/8'] }] }).task),
+    [{ words: 'networks of the swarm' }],
+    'in the mesh they were there from its beginning',
+  )
+})
+
 /** What programs of the first feature level kept. */
 const ofFirstVersion: Readonly<Record<string, readonly string[]>> = {
   task: ['container', 'limits', 'reservations', 'restart', 'placement', 'forceUpdate'],

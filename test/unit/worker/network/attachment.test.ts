@@ -88,7 +88,7 @@ t.test('the way in is opened last and closed first', async (t) => {
   deps.kernel.written.length = 0
   await detachContainer(deps, 'c1')
   t.match(nft()[0], /^host: nft delete/)
-  t.ok(deps.kernel.written.includes('dataPlane: run conntrack -D --reply-src 172.30.0.1'))
+  t.ok(deps.kernel.written.includes('dataPlane: run conntrack -D -f ipv4 --reply-src 172.30.0.1'))
   t.same(deps.kernel.state.host.table?.elements.get('published'), [])
   t.same(deps.kernel.state.dataPlane.table?.elements.get('host_ports'), [])
   t.same(requireRecord(deps.journal).endpoints, [])
@@ -220,3 +220,46 @@ t.test(
     t.same(requireRecord(refused.journal).endpoints, [])
   },
 )
+
+t.test('a port on IPv6 gives a container an address that nobody else is told of', async (t) => {
+  const deps = await aNode(t)
+  const host = [{ ifname: 'eth0', addr_info: [{ local: 'fd99::5', scope: 'global' }] }]
+  deps.kernel.answers.set('ip -j addr show', {
+    ...{ code: 0, stderr: '' },
+    stdout: JSON.stringify(host),
+  })
+  deps.kernel.state.dataPlane.table?.elements.set('host_ports6', [])
+  deps.kernel.state.host.table?.elements.set('published6', [])
+  const port = { ...webPort, bindAddress: '::', sources: ['fd98::/64'] }
+  for (const name of ['guarded6', 'host_sources6'])
+    deps.kernel.state.dataPlane.table?.elements.set(name, [])
+  const attachment = await attachContainer(deps, aRequest({ ports: [port] }), never)
+  t.same(attachment.ports, [port])
+  t.same(attachment.endpoints[0]?.addresses, ['172.30.0.1/29'])
+  const nft = (): readonly string[] => deps.kernel.written.filter((line) => line.includes(': nft '))
+  t.same(nft(), [
+    'dataPlane: nft add element inet tsswarm guarded6 { fd77::2 . tcp . 8080 }',
+    'dataPlane: nft add element inet tsswarm host_sources6 { fd77::2 . tcp . 8080 . fd98::/64 }',
+    'dataPlane: nft add element inet tsswarm host_ports6 { fd77::2 . tcp . 8080 : fd77:2::ac1e:1 . 80 }',
+    'host: nft add element inet tsswarm published6 { tcp . 8080 }',
+  ])
+  t.match(
+    deps.kernel.written.filter((line) => line.includes('ip route replace ::/0')),
+    [/via fd77::2 dev eth0 onlink src fd77:2::ac1e:1$/],
+  )
+  deps.kernel.written.length = 0
+  await detachContainer(deps, 'c1')
+  t.same(
+    nft().map((line) => line.replace(/ \{.*/, '')),
+    [
+      'host: nft delete element inet tsswarm published6',
+      'dataPlane: nft delete element inet tsswarm host_ports6',
+      'dataPlane: nft delete element inet tsswarm host_sources6',
+      'dataPlane: nft delete element inet tsswarm guarded6',
+    ],
+  )
+  await readmit(deps, { request: aRequest({ ports: [port] }), attachment })
+  t.match(requireRecord(deps.journal).endpoints, [
+    { address: '172.30.0.1', nodeAddress6: 'fd77:2::ac1e:1', ports: [port] },
+  ])
+})

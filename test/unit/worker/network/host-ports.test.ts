@@ -9,7 +9,9 @@ const random = seededRandom(1)
 const aView = (view: Partial<HostView> = {}): HostView => ({
   published: [],
   listening: [],
-  addresses: ['10.0.0.5'],
+  addresses: ['10.0.0.5', 'fd99::5'],
+  hasIpv6: true,
+  isDual: false,
   ...view,
 })
 const asked = (port: Partial<HostPort> = {}): HostPort => ({
@@ -21,7 +23,8 @@ const asked = (port: Partial<HostPort> = {}): HostPort => ({
 
 t.test('a free port is opened on all addresses', async (t) => {
   t.same(planHostPorts([asked()], aView(), random), [aPort()])
-  t.same(planHostPorts([asked({ bindAddress: '0.0.0.0' })], aView(), random), [aPort()])
+  const everyIpv4 = aPort({ bindAddress: '0.0.0.0' })
+  t.same(planHostPorts([asked({ bindAddress: '0.0.0.0' })], aView(), random), [everyIpv4])
   t.same(planHostPorts([asked({ bindAddress: '' })], aView(), random), [aPort()])
 })
 
@@ -46,7 +49,56 @@ t.test('a port of another container, a process or the same request is in use', a
     message: /by nginx \(7\) on all addresses/,
   })
   const ipv6 = aView({ listening: [{ ...socket, address: '::' }] })
-  t.equal(planHostPorts([asked()], ipv6, random).length, 1, 'ports in host mode are IPv4')
+  t.equal(planHostPorts([asked()], ipv6, random).length, 1, 'the container has IPv4 only')
+  t.throws(() => planHostPorts([asked()], { ...ipv6, isDual: true }, random), inUse)
+})
+
+t.test('with a container of both families all addresses are those of both', async (t) => {
+  const view = aView({ isDual: true })
+  t.same(planHostPorts([asked()], view, random), [aPort({ door6: 'fd77::2' })])
+  const firewalled = planHostPorts([asked({ isFirewallFirst: true })], view, random)
+  t.match(firewalled, [{ door: '169.254.77.128', door6: 'fd77::2:128' }])
+  const [bound] = planHostPorts([asked({ bindAddress: '0.0.0.0' })], view, random)
+  t.equal(bound?.door6, undefined)
+})
+
+t.test('IPv6 addresses are doors of their own, and do not meet those of IPv4', async (t) => {
+  const at = (bindAddress: string): HostPort => asked({ bindAddress })
+  const ports = ['0.0.0.0', '::'].map(at)
+  t.match(planHostPorts(ports, aView(), random), [
+    { bindAddress: '0.0.0.0', door: '169.254.77.2' },
+    { bindAddress: '::', door: 'fd77::2' },
+  ])
+  const [long] = planHostPorts([at('FD99:0:0::5')], aView(), random)
+  t.match(long, { bindAddress: 'fd99::5', door: 'fd77::1:4' })
+  const held = aView({ published: [aPort({ bindAddress: '::', door: 'fd77::2' })] })
+  t.throws(() => planHostPorts([at('fd99::5')], held, random), { code: 'ADDRESS_IN_USE' })
+  t.throws(() => planHostPorts([at('')], held, random), { code: 'ADDRESS_IN_USE' })
+  t.throws(() => planHostPorts([at('::')], aView({ hasIpv6: false }), random), {
+    code: 'INVALID_ARGUMENT',
+    message: /this host has no IPv6/,
+  })
+})
+
+t.test('::1 has an IPv4 door, and is taken by programs that wait there only', async (t) => {
+  const port = asked({ bindAddress: '::1' })
+  t.match(planHostPorts([port], aView(), random), [{ bindAddress: '::1', door: '169.254.77.4' }])
+  const waiting = (address: string | undefined): HostView =>
+    aView({ listening: [{ protocol: 'tcp', port: 8080, address }] })
+  for (const address of ['::1', '::', undefined]) {
+    t.throws(() => planHostPorts([port], waiting(address), random), { code: 'ADDRESS_IN_USE' })
+  }
+  for (const address of ['0.0.0.0', 'fd99::5', '127.0.0.1']) {
+    t.equal(planHostPorts([port], waiting(address), random).length, 1, address)
+  }
+  const others = [asked(), asked({ bindAddress: '::', publishedPort: 8080 })]
+  for (const other of others) t.equal(planHostPorts([other], waiting('::1'), random).length, 1)
+})
+
+t.test('source ranges stay with the port', async (t) => {
+  const sources = ['192.0.2.0/24']
+  t.match(planHostPorts([asked({ sources })], aView(), random), [{ sources }])
+  t.equal('sources' in (planHostPorts([asked({ sources: [] })], aView(), random)[0] ?? {}), false)
 })
 
 t.test('bound ports meet only on the same address', async (t) => {
@@ -72,15 +124,15 @@ t.test('bound ports meet only on the same address', async (t) => {
   t.equal(planHostPorts([at('10.0.0.5')], listening, random).length, 1)
 })
 
-t.test('a bind address must be an IPv4 address of this host', async (t) => {
+t.test('a bind address must be one of this host', async (t) => {
   const plan = (bindAddress: string) => () =>
     planHostPorts([asked({ bindAddress })], aView(), random)
   t.throws(plan('10.9.9.9'), {
     code: 'INVALID_ARGUMENT',
-    message: /"10\.9\.9\.9".*there are 10\.0\.0\.5/,
+    message: /"10\.9\.9\.9".*there are 10\.0\.0\.5, fd99::5/,
   })
   t.throws(plan('localhost'), { code: 'INVALID_ARGUMENT' })
-  t.throws(plan('::1'), { code: 'UNSUPPORTED' })
+  t.throws(plan('fd99::6'), { code: 'INVALID_ARGUMENT' })
 })
 
 t.test('port 0 gets a free dynamic port, to the last one', async (t) => {
@@ -127,21 +179,26 @@ t.test('no two containers ever hold the same port of the same address', async (t
     protocol: fc.constantFrom('tcp' as const, 'udp' as const),
     targetPort: fc.constant(80),
     publishedPort: fc.integer({ min: 0, max: 3 }),
-    bindAddress: fc.constantFrom('', '10.0.0.5', '127.0.0.1'),
+    bindAddress: fc.constantFrom('', '10.0.0.5', '127.0.0.1', '0.0.0.0', '::', 'fd99::5', '::1'),
   })
   fc.assert(
     fc.property(fc.array(port, { maxLength: 20 }), (requests) => {
       const held: ReturnType<typeof aPort>[] = []
       for (const request of requests) {
         try {
-          held.push(...planHostPorts([request], aView({ published: held }), random))
+          held.push(...planHostPorts([request], aView({ published: held, isDual: true }), random))
         } catch (err) {
           t.match(err, { code: 'ADDRESS_IN_USE' })
         }
       }
-      for (const address of ['10.0.0.5', '127.0.0.1']) {
+      for (const [address, all] of [
+        ['10.0.0.5', '0.0.0.0'],
+        ['127.0.0.1', '0.0.0.0'],
+        ['fd99::5', '::'],
+        ['::1', '::'],
+      ]) {
         const keys = held
-          .filter(({ bindAddress }) => bindAddress === undefined || bindAddress === address)
+          .filter(({ bindAddress }) => [undefined, address, all].includes(bindAddress))
           .map(({ protocol, publishedPort }) => `${protocol}/${publishedPort}`)
         t.equal(new Set(keys).size, keys.length)
       }

@@ -63,7 +63,7 @@ t.test('ports of the mesh hold ports of the host', async (t) => {
   const wildcards = withPorts('0.0.0.0', '::')
   t.same(chooseDoors(wildcards, [], new Map()), new Map(), 'all addresses need no door')
   t.match(ingressPorts(wildcards, new Map()), [
-    { bindAddress: undefined, door: '169.254.77.2' },
+    { bindAddress: '0.0.0.0', door: '169.254.77.2' },
     { bindAddress: '::', door: 'fd77::2' },
   ])
   t.equal(ingressPorts(withPorts('fd99::1'), new Map())[0]?.door, 'fd77::2')
@@ -73,10 +73,20 @@ t.test('ports of the mesh hold ports of the host', async (t) => {
 t.test('ports on all addresses that are not blocked answer on ::1', async (t) => {
   const state = withPorts('', '0.0.0.0', '127.0.0.1', '')
   const ports = (blocked: readonly string[]): readonly number[] =>
-    loopbackPorts(state, new Set(blocked)).map(({ publishedPort }) => publishedPort)
+    loopbackPorts(ingressPorts(state, new Map()), new Set(blocked)).map(({ port }) => port)
   t.same(ports([]), [8080, 8083])
   t.same(ports(['tcp/8083/', 'tcp/8080/127.0.0.1']), [8080])
-  t.same(loopbackPorts(undefined, new Set()), [])
+  const alone = withPorts('::1')
+  const doors = chooseDoors(alone, [], new Map())
+  t.same(
+    loopbackPorts(ingressPorts(alone, doors), new Set()),
+    [{ protocol: 'tcp', port: 8080, to: '169.254.77.4' }],
+    'what is bound to ::1 goes to its door',
+  )
+  const onAll = loopbackPorts(ingressPorts(withPorts('::'), new Map()), new Set())
+  t.match(onAll, [{ to: 'fd77::2' }], 'all of IPv6 are led on over IPv6')
+  const sctp = aPort({ protocol: 'sctp', bindAddress: '::1' })
+  t.same(loopbackPorts([sctp, aPort({ bindAddress: 'fd99::1' })], new Set()), [])
 })
 
 t.test('what is claimed names its service or container', async (t) => {

@@ -32,8 +32,8 @@ t.test('a connection to ::1 is led to 127.0.0.1 until the port is closed', async
   const port = await tcpEcho(t)
   const listener = createLoopbackListener(new VirtualClock(), silentLogger)
   t.teardown(() => listener.close())
-  listener.set([{ protocol: 'tcp', port }])
-  listener.set([{ protocol: 'tcp', port }])
+  listener.set([{ protocol: 'tcp', port, to: '127.0.0.1' }])
+  listener.set([{ protocol: 'tcp', port, to: '127.0.0.1' }])
   const long = 'x'.repeat(1_000_000)
   t.equal(await askTcp('::1', port, long), long)
   listener.set([])
@@ -47,7 +47,7 @@ t.test('a port of another program on ::1 is left to it, one nobody serves is clo
   const { port } = taken.address() as AddressInfo
   const listener = createLoopbackListener(new VirtualClock(), silentLogger)
   t.teardown(() => listener.close())
-  listener.set([{ protocol: 'tcp', port }])
+  listener.set([{ protocol: 'tcp', port, to: '127.0.0.1' }])
   t.equal(await askTcp('::1', port, ''), 'other')
 })
 
@@ -58,7 +58,7 @@ t.test('a port is served once the program that had it on ::1 has let go of it', 
   await new Promise<void>((resolve) => taken.listen(port, '::1', resolve))
   const listener = createLoopbackListener(new VirtualClock(), silentLogger)
   t.teardown(() => listener.close())
-  const ports = [{ protocol: 'tcp' as const, port }]
+  const ports = [{ protocol: 'tcp' as const, port, to: '127.0.0.1' }]
   listener.set(ports)
   t.equal(await askTcp('::1', port, ''), 'other')
   listener.set(ports)
@@ -83,7 +83,7 @@ t.test('datagrams find their way back to their sender, and senders are forgotten
   const { port } = echo.address()
   const listener = createLoopbackListener(clock, silentLogger)
   t.teardown(() => listener.close())
-  listener.set([{ protocol: 'udp', port }])
+  listener.set([{ protocol: 'udp', port, to: '127.0.0.1' }])
   const client = createSocket('udp6')
   t.teardown(() => client.close())
   const ask = (text: string): Promise<string> =>

@@ -1,26 +1,8 @@
 import t from 'tap'
-import {
-  dataPlaneElement,
-  dataPlaneTable,
-  hostPlace,
-  hostTable,
-  tableScript,
-} from '../../../../worker/network/nft-tables.ts'
+import { dataPlaneTable, hostTable, tableScript } from '../../../../worker/network/nft-tables.ts'
 import { aNetworkState, anEndpoint, aPort } from '../../../support/network-builders.ts'
 
 const bound = aPort({ bindAddress: '10.0.0.5', door: '169.254.77.4', publishedPort: 81 })
-
-t.test(
-  'a port on all addresses is one element, a bound one names its address and door',
-  async (t) => {
-    t.same(hostPlace(aPort()), { set: 'published', element: 'tcp . 8080' })
-    t.same(hostPlace(bound), {
-      set: 'published_at',
-      element: '10.0.0.5 . tcp . 81 : 169.254.77.4',
-    })
-    t.equal(dataPlaneElement(bound, '172.30.0.1'), '169.254.77.4 . tcp . 81 : 172.30.0.1 . 80')
-  },
-)
 
 t.test('ports show up as elements only, so that rules never change with containers', async (t) => {
   const empty = aNetworkState()

@@ -111,7 +111,12 @@ async function aWorld(
       containerId: 'local1',
       link: 'v3',
       netns: living,
-      ports: [aPort({ publishedPort: 90 })],
+      ports: [
+        aPort({ publishedPort: 90 }),
+        aPort({ publishedPort: 91, sources: ['192.0.2.0/24'] }),
+        aPort({ publishedPort: 92, door: '169.254.77.128' }),
+        aPort({ publishedPort: 93 }),
+      ],
     }),
     ...given,
   ]
@@ -147,7 +152,15 @@ async function aWorld(
   }
   const { paths } = anOverlay(views)
   const transit = overlay?.transit ?? []
-  const context = { kernel: { run }, observed, endpoints: own, views, paths, transit, protocol }
+  const loopback = [
+    { protocol, port: 8080, to: '127.0.0.1' },
+    { protocol, port: 93, to: '169.254.77.2' },
+    { protocol, port: 94, to: 'fd77::2' },
+  ]
+  const context: TraceContext = {
+    ...{ kernel: { run }, observed, endpoints: own, views, paths, transit, protocol },
+    loopback,
+  }
   return { context, answers, change: (change) => change(observed) }
 }
 
@@ -412,6 +425,50 @@ t.test('published ports lead on, by their sources, masqueraded or not', async (t
       text.includes('host_ports: leads to 172.30.0.1 (container local1) port 80'),
     ),
   )
+  t.match(only(await ask(91)), {
+    end: TraceEnd.DROPPED,
+    reason: /open to 192\.0\.2\.0\/24 only, and the client is 203/,
+  })
+  const guarded = only(await ask(91, { source: '192.0.2.9' }))
+  t.equal(guarded.destination, '172.30.0.1')
+  const [first] = only(await ask(92)).hops
+  t.match(first?.text, /port 92\/tcp is published \(nft set firewalled\)/)
+})
+
+t.test('what comes to ::1 is handed on by the daemon', async (t) => {
+  const world = await aWorld()
+  const { answers, context } = world
+  routes(world)
+  answers.set('route get ::1', ok({ type: 'local', dev: 'lo', prefsrc: '::1' }))
+  answers.set('ip -4 -j route get 127.0.0.1', ok({ type: 'local', dev: 'lo' }))
+  answers.set('dataPlane: ip -4 -j route get 10.9.0.12', ok({ dev: 'vx100009', gateway: 'x' }))
+  answers.set('dataPlane: ip -4 -j route get 10.9.0.11', ok({ dev: 'v8' }))
+  answers.set('dataPlane: ip -4 -j route get 172.30.0.1', ok({ dev: 'v3' }))
+  answers.set('host: ss ', 'tcp LISTEN 0 128 [::1]:95 [::]:*\n')
+  const ask = (port: number) => walk(context, aRequest(host, '::1', { port }))
+  const meshed = await ask(8080)
+  t.match(
+    meshed.hops.map(({ text }) => text),
+    [
+      'the daemon waits on ::1 and hands on to 127.0.0.1',
+      /port 8080\/tcp is published/,
+      /ingress_ports/,
+    ],
+  )
+  t.match(only(await ask(93)), {
+    source: '169.254.77.1',
+    destination: '172.30.0.1',
+    hops: [
+      { text: 'the daemon waits on ::1 and hands on to 169.254.77.2' },
+      { text: /host_ports/ },
+    ],
+  })
+  t.match(only(await ask(94)), {
+    source: 'fd77::1',
+    end: TraceEnd.REFUSED,
+    reason: /ingress_ports6 of the data plane has no entry/,
+  })
+  t.match(only(await ask(95)), { end: TraceEnd.HOST, reason: /a program of the host/ })
 })
 
 t.test('the host itself reaches others by its own routes', async (t) => {
