@@ -7,10 +7,11 @@ import { deviceNumbers } from '../../worker/executor/container/devices.ts'
 import type { OpenedExecutor } from '../../worker/executor/container/open.ts'
 import type { ContainerConfig, Executor } from '../../worker/executor/executor.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { aContainer, aJoinedScript } from '../support/container-configs.ts'
+import { aContainer, aJoinedScript, aScript } from '../support/container-configs.ts'
 import {
   createExecutorHost,
   type ExecutorHost,
+  hasLogged,
   loadImage,
   never,
   nothingLeft,
@@ -133,6 +134,43 @@ t.test('rights of a container', async (t) => {
       aJoinedScript('own-sysctl', script, { sysctls: own }),
     )
     t.equal(output, '1\n7\n4000')
+    for (const runtime of ['crun', 'runc'] as const) {
+      // One that the host has and a container's network has not.
+      const far = { 'net.netfilter.none': '1' }
+      await t.rejects(
+        executor.create(aContainer(`far-${runtime}`, { runtime, sysctls: far }), never),
+        { code: 'UNSUPPORTED', message: /sysctl net\.netfilter\.none: .*leave it out, or set it/ },
+      )
+      const odd = { 'kernel.msgmax': 'many' }
+      await t.rejects(
+        executor.create(aContainer(`odd-${runtime}`, { runtime, sysctls: odd }), never),
+        { code: 'INVALID_ARGUMENT', message: /sysctl kernel\.msgmax: .*takes no such value/ },
+      )
+    }
+  })
+
+  await t.test('the kernel knows how soon to end it for want of memory', async (t) => {
+    const capabilities = /CapEff:\s*(\w+)/.exec(await readFile('/proc/self/status', 'utf8'))?.[1]
+    const mayLower = (BigInt(`0x${capabilities}`) & (1n << 24n)) !== 0n
+    const own = Number(await readFile('/proc/self/oom_score_adj', 'utf8'))
+    for (const oomScoreAdj of [...(mayLower ? [-500] : []), Math.max(own, 1), 700]) {
+      const id = `oom${oomScoreAdj}`
+      const script = 'cat /proc/self/oom_score_adj; sleep 1000'
+      await executor.create(aScript(id, script, { oomScoreAdj }), never)
+      await executor.start(id, never)
+      await hasLogged(executor, id, `${oomScoreAdj}`)
+      const { state } = await executor.inspect(id)
+      const pid = state.kind === 'running' ? state.pid : 0
+      t.equal(await readFile(`/proc/${pid}/oom_score_adj`, 'utf8'), `${oomScoreAdj}\n`)
+    }
+    if (mayLower) return
+    for (const runtime of ['crun', 'runc'] as const) {
+      const low = aContainer(`low-${runtime}`, { runtime, oomScoreAdj: own - 500 })
+      await t.rejects(executor.create(low, never), {
+        code: 'UNSUPPORTED',
+        message: /lacks CAP_SYS_RESOURCE here: choose a higher one/,
+      })
+    }
   })
 
   await t.test(

@@ -81,7 +81,7 @@ t.test('containers with users of their own', { skip }, async (t) => {
         stat -c '%n %u:%g' / /bin/busybox /home/app /data/old /anon /part /run/secrets/key /etc/hosts
         cat /data/old /run/secrets/key; echo 1.2.3.4 other >>/etc/hosts; echo out >/dev/stdout
         touch /own /data/${id} /scratch/own && chown 7:8 /data/${id} && chmod 775 /bin/busybox
-        id -G; grep Seccomp: /proc/self/status; cat /proc/sys/net/ipv4/ping_group_range; ping -c 1 127.0.0.1 | grep -c from
+        id -G; cat /proc/self/oom_score_adj; grep Seccomp: /proc/self/status; cat /proc/sys/net/ipv4/ping_group_range; ping -c 1 127.0.0.1 | grep -c from
         cat /of-the-host; chown 0 /of-the-host; touch /sys/own`
       const mounts: ContainerConfig['mounts'] = [
         volume,
@@ -90,7 +90,9 @@ t.test('containers with users of their own', { skip }, async (t) => {
         scratch,
         { kind: 'bind', source: secretFile, target: '/of-the-host' },
       ]
-      const lines = await run(id, script, { runtime, groups: ['29'], mounts, files: [key] })
+      const lines = await run(id, script, {
+        ...{ runtime, groups: ['29'], mounts, files: [key], oomScoreAdj: 300 },
+      })
       t.same(lines, [
         `users 0 ${remap.uid} ${remap.size}`,
         ...[
@@ -102,7 +104,7 @@ t.test('containers with users of their own', { skip }, async (t) => {
           '/part 0:0',
         ],
         ...['/run/secrets/key 1000:1001', '/etc/hosts 0:0', 'old', 'key', 'out'],
-        ...['0 29', 'Seccomp:\t2', '0\t65535', '1'],
+        ...['0 29', '300', 'Seccomp:\t2', '0\t65535', '1'],
         "cat: can't open '/of-the-host': Permission denied",
         'chown: /of-the-host: Operation not permitted',
         'touch: /sys/own: Read-only file system',

@@ -156,22 +156,29 @@ async function resolveLimit(name: string, limit: IoLimit): Promise<ResolvedIoLim
   )
 }
 
+/** Where the kernel tells of AppArmor. */
+const appArmorOfKernel = {
+  enabled: '/sys/module/apparmor/parameters/enabled',
+  profiles: '/sys/kernel/security/apparmor/profiles',
+}
+
 /** Errors: UNSUPPORTED where the kernel has no AppArmor, INVALID_ARGUMENT where the profile is not loaded. */
 export async function appArmorProfile(
   name: string,
   security: SecuritySpec | undefined,
+  kernel = appArmorOfKernel,
 ): Promise<string | undefined> {
   const wanted = security?.appArmor
   // Without a profile of its own a container has none.
   if (wanted === undefined || wanted === 'unconfined') return undefined
-  const enabled = await readFile('/sys/module/apparmor/parameters/enabled', 'utf8').catch(() => '')
+  const enabled = await readFile(kernel.enabled, 'utf8').catch(() => '')
   if (!enabled.startsWith('Y')) {
     throw unsupported(
       `${name} asks for the AppArmor profile ${wanted}, and the kernel of this host has no AppArmor: leave it out, or ` +
         'place its tasks where there is, with --constraint',
     )
   }
-  const loaded = await readFile('/sys/kernel/security/apparmor/profiles', 'utf8').catch(() => '')
+  const loaded = await readFile(kernel.profiles, 'utf8').catch(() => '')
   if (loaded.split('\n').some((line) => line.replace(/ \([^)]*\)$/, '') === wanted)) return wanted
   throw new SwarmError(
     'INVALID_ARGUMENT',

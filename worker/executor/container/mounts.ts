@@ -119,7 +119,7 @@ function toOci(resolved: ResolvedMount): OciMount {
         source: mount.source,
         options: [
           recursive ? 'rbind' : 'bind',
-          mount.propagation ?? 'rprivate',
+          propagationOf(mount, recursive),
           ...(mount.readOnly === true ? [isAllReadOnly(mount, recursive) ? 'rro' : 'ro'] : []),
         ],
       }
@@ -134,6 +134,11 @@ function toOci(resolved: ResolvedMount): OciMount {
     case 'tmpfs':
       return tmpfs(resolved.mount)
   }
+}
+
+/** Nothing lies below one that is not recursive; crun (1.8) would take the r of its propagation for rbind's. */
+function propagationOf({ propagation = 'rprivate' }: BindMount, recursive: boolean): string {
+  return recursive ? propagation : propagation.replace(/^r/, '')
 }
 
 function isAllReadOnly({ readOnlyRecursion }: BindMount, recursive: boolean): boolean {
