@@ -1,6 +1,7 @@
 // tsswarm port-forward
 import { createServer, type Server, type Socket } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
+import type { Timer } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Client } from '../client.ts'
 import { defineCommand } from '../command.ts'
@@ -10,6 +11,8 @@ import { usage } from '../parse-args.ts'
 import { openStream } from '../streams.ts'
 
 const connectionsMax = 200
+/** How long what the other end says last is waited for once the connection is over. */
+const lingerMs = 2_000
 
 export const command = defineCommand({
   name: 'port-forward',
@@ -108,7 +111,13 @@ class Forwarder {
   async #forward(socket: Socket): Promise<void> {
     const { taskId: reference, port } = this.#target
     const life = new AbortController()
-    socket.once('close', () => life.abort())
+    let isAnswered = false
+    let linger: Timer | undefined
+    const leave = (): void => {
+      if (isAnswered) linger ??= this.#ctx.clock.setTimer(lingerMs, () => life.abort())
+      else life.abort()
+    }
+    socket.once('close', leave)
     const wish = {
       reference,
       requestId: this.#requestId,
@@ -121,15 +130,19 @@ class Forwarder {
       }
       await stream.outgoing.send({ $case: 'dataEnd', value: true })
     }
-    up().catch(() => life.abort())
+    up().catch(leave)
     try {
       for await (const kind of stream.incoming) {
         if (kind.$case === 'data') await written(socket, kind.value)
-        if (kind.$case === 'dataEnd') socket.end()
+        if (kind.$case !== 'dataEnd') continue
+        isAnswered = true
+        socket.end()
       }
     } catch (err) {
-      if (!socket.destroyed) throw err
+      if (!life.signal.aborted) throw err
       return
+    } finally {
+      linger?.cancel()
     }
     const { err } = stream.ended()
     if (err !== '') throw new SwarmError('UNAVAILABLE', err)

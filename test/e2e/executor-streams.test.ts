@@ -314,9 +314,16 @@ t.test('a program in a container that runs', async (t) => {
       heard = output
       return err === '' && output !== ''
     }, 'it answers')
+    t.match(heard, /\r\n\r\nhello\n$/)
+    const program = await streams.forward('main', 7070)
+    program.input.write('GET / HTTP/1.0\r\n\r\n')
+    let answer = ''
+    for await (const chunk of program.output) answer += chunk.toString()
+    t.match(answer, /hello\n$/, 'the server has closed, and is told to have')
+    program.input.end()
+    t.match(await program.ended, { err: '' })
     await server.hangUp()
     await serving
-    t.match(heard, /\r\n\r\nhello\n$/)
   })
 
   await t.test('in the background, the null device of the host is out of its reach', async (t) => {

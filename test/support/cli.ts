@@ -47,6 +47,7 @@ export interface CliSurroundings {
   readonly terminalControl?: TerminalControl
   /** Sees what is written to stdout as it is written. */
   readonly onOutput?: OnWrite
+  readonly onErrors?: OnWrite
 }
 
 let runs = 0
@@ -66,7 +67,7 @@ export async function runCommandLine(
 ): Promise<CliRun> {
   const stdout = new MemoryOutput(surroundings.terminal, 80, surroundings.onOutput)
   runs += 1
-  const stderr = new MemoryOutput(surroundings.terminal)
+  const stderr = new MemoryOutput(surroundings.terminal, 80, surroundings.onErrors)
   const argv = typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line
   const code = await runCli(
     {

@@ -1,9 +1,12 @@
 // exec, top and stats against a daemon in this process that plays the far end.
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import type { TerminalControl } from '../../../cli/context.ts'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { StreamFrame, TaskUsage } from '../../../proto/gen/tsswarm/v1/streams.ts'
 import { startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
+import { untilSeen } from '../../support/until.ts'
 
 type FrameKind = NonNullable<StreamFrame['kind']>
 type Send = (kind: FrameKind) => Promise<void>
@@ -258,4 +261,31 @@ t.test('stats is drawn anew with each sample until it is interrupted', async (t)
   })
   t.equal(run.code, 0)
   t.ok(draws >= 3)
+})
+
+t.test('port-forward: why there is no connection is told to who is gone already', async (t) => {
+  const { daemon } = await aFarEnd(t, async (kind, send) => {
+    if (kind.$case === 'open') {
+      await send(opened())
+      const isForward = kind.value.what?.$case === 'forward'
+      await send(isForward ? { $case: 'dataEnd', value: true } : ended(0))
+      return !isForward
+    }
+    // The client has let go.
+    if (kind.$case === 'dataEnd') await send(ended(0, 'nothing waits on port 81 of the task'))
+    return kind.$case === 'dataEnd'
+  })
+  const life = new AbortController()
+  let port = 0
+  const run = daemon.run('port-forward 0:81 web', {
+    signal: life.signal,
+    onOutput: (text) => {
+      port = Number(/:(\d+) ->/.exec(text)?.[1])
+    },
+    onErrors: () => life.abort(),
+  })
+  await untilSeen('it listens', async () => (port > 0 ? true : undefined))
+  const socket = connect({ port, host: '127.0.0.1' }).resume()
+  await once(socket, 'close')
+  t.match(await run, { code: 0, stderr: 'Error: nothing waits on port 81 of the task\n' })
 })

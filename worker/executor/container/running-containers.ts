@@ -105,7 +105,9 @@ export class RunningContainers implements ContainerStreams {
     const { pid } = container.process
     const isHost = container.record.config.network.kind === 'host'
     const within = isHost ? [] : ['nsenter', `--net=/proc/${pid}/ns/net`]
-    const connection = ['socat', '-t', halfOpenSeconds, '-', `TCP:127.0.0.1:${port}`]
+    // By itself it keeps its output open when the container closes its side, and clients that wait for that wait for ever.
+    const client = '-,shut-close'
+    const connection = ['socat', '-t', halfOpenSeconds, client, `TCP:127.0.0.1:${port}`]
     return startPiped([...within, ...connection], (complaint) =>
       /failed to execute socat|No such file/.test(complaint)
         ? 'the node of the task has no socat, which forwards ports: apt-get install socat'
