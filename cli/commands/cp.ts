@@ -1,9 +1,10 @@
 // tsswarm cp
-import { mkdir, realpath, stat } from 'node:fs/promises'
+import { lstat, mkdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { SwarmError } from '../../proto/errors.ts'
 import type { CopyOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
 import { packTree, unpackTree } from '../../proto/lib/file-tree.ts'
+import { LeftOut } from '../../proto/lib/left-out.ts'
 import { errorCode, HeldFolder, RootedError } from '../../proto/lib/rooted-files.ts'
 import { TarError } from '../../proto/lib/tar-stream.ts'
 import { defineCommand } from '../command.ts'
@@ -84,7 +85,9 @@ async function copyOut(ctx: CommandContext, source: TaskPath, to: string, flags:
   const folder = await HeldFolder.open(place.folder)
   try {
     const rename = place.rename === undefined ? {} : { rename: place.rename }
-    await unpackTree(folder, counted, { owner, ...rename, onLeftOut: () => {} })
+    const leftOut = new LeftOut()
+    await unpackTree(folder, counted, { owner, ...rename, onLeftOut: leftOut.note })
+    ctx.stderr.write(leftOut.text())
     // What follows the archive: warnings, and how it ended.
     for await (const _ of counted);
   } catch (err) {
@@ -162,8 +165,9 @@ async function copyIn(ctx: CommandContext, from: string, target: TaskPath, flags
   const wish = { into: true, keepOwners, rename, followLink: false }
   const stream = await opened(ctx, target, { ...wish, path: target.path })
   let bytes = 0
+  const leftOut = new LeftOut()
   const send = async (): Promise<void> => {
-    const pieces = local === undefined ? ctx.stdin : local.pieces()
+    const pieces = local === undefined ? ctx.stdin : local.pieces(leftOut)
     for await (const value of pieces) {
       bytes += value.length
       await stream.outgoing.send({ $case: 'data', value })
@@ -184,6 +188,7 @@ async function copyIn(ctx: CommandContext, from: string, target: TaskPath, flags
   } finally {
     if (isArchive) ctx.stdin.close?.()
   }
+  ctx.stderr.write(leftOut.text())
   if (!flags.quiet && !isArchive) {
     ctx.stderr.write(
       `Successfully copied ${decimalSize(bytes)} to ${target.reference}:${target.path}\n`,
@@ -195,38 +200,34 @@ async function copyIn(ctx: CommandContext, from: string, target: TaskPath, flags
 interface LocalSource {
   /** In the archive; empty: what is in the folder. */
   readonly name: string
-  pieces(): AsyncIterable<Uint8Array>
+  pieces(leftOut: LeftOut): AsyncIterable<Uint8Array>
 }
 
 async function localSource(from: string, follows: boolean): Promise<LocalSource> {
   const given = resolve(from)
   const path = follows || isContents(from) ? await realpath(given).catch(() => given) : given
-  const found = await stat(path).catch(() => undefined)
-  if (found === undefined && !(await isThere(path))) {
+  // Also a link that points nowhere.
+  const found = await lstat(path).catch(() => undefined)
+  if (found === undefined) {
     throw new SwarmError('NOT_FOUND', `no such file or directory: ${from}`)
+  }
+  if (!found.isFile() && !found.isDirectory() && !found.isSymbolicLink()) {
+    const text = `${from} is a device, pipe or socket: those are not copied`
+    throw new SwarmError('INVALID_ARGUMENT', text)
   }
   const name = isContents(from) ? '' : basename(given)
   return {
     name,
-    pieces: async function* () {
+    pieces: async function* (leftOut) {
       const folder = await HeldFolder.open(path === '/' ? path : name === '' ? path : dirname(path))
       try {
         const at = name === '' ? '' : basename(path)
-        yield* packTree({ folder, name: at }, { name, onLeftOut: () => {} })
+        yield* packTree({ folder, name: at }, { name, onLeftOut: leftOut.note })
       } finally {
         await folder.close()
       }
     },
   }
-}
-
-/** Also a link that points nowhere. */
-async function isThere(path: string): Promise<boolean> {
-  const { lstat } = await import('node:fs/promises')
-  return await lstat(path).then(
-    () => true,
-    () => false,
-  )
 }
 
 function ownIds(): { readonly uid: number; readonly gid: number } {

@@ -4,6 +4,7 @@ import { lstat, mkdir } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import type { CopyOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
 import { packTree, unpackTree } from '../../proto/lib/file-tree.ts'
+import { LeftOut } from '../../proto/lib/left-out.ts'
 import {
   errorCode,
   type HeldFolder,
@@ -16,7 +17,6 @@ import type { StreamIo } from './stream-io.ts'
 
 type PathKind = 'file' | 'directory' | 'symlink' | 'other' | 'absent'
 
-const namedMax = 20
 const dataBytes = 64 * 1024
 
 export async function serveCopy(
@@ -37,29 +37,20 @@ export async function serveCopy(
   } catch (err) {
     throw worded(err, copy)
   }
-  if (leftOut.count > 0) await io.send({ $case: 'errorData', value: Buffer.from(leftOut.text()) })
+  const warning = leftOut.text()
+  if (warning !== '') await io.send({ $case: 'errorData', value: Buffer.from(warning) })
   await io.send({ $case: 'ended', value: { exitCode: 0, err: '', code: '' } })
-}
-
-class LeftOut {
-  count = 0
-  readonly #paths: string[] = []
-
-  readonly note = (path: string): void => {
-    this.count += 1
-    if (this.#paths.length < namedMax) this.#paths.push(path)
-  }
-
-  text(): string {
-    const more = this.count > this.#paths.length ? ', …' : ''
-    return `Warning: ${this.count} devices, pipes or sockets were left out: ${this.#paths.join(', ')}${more}\n`
-  }
 }
 
 async function copyOut(place: ContainerPlace, copy: CopyOpen, leftOut: LeftOut, io: StreamIo) {
   const pathKind = await kindOf(place)
   if (pathKind === 'absent')
     throw new RootedError('absent', `no such file or directory: ${copy.path}`)
+  if (pathKind === 'other')
+    throw new RootedError(
+      'invalid',
+      `${copy.path} is a device, pipe or socket: those are not copied`,
+    )
   await io.send(opened(pathKind))
   // "folder/." is what is in it.
   const name = /(^|\/)\.\/*$/.test(copy.path) ? '' : lastName(copy.path)

@@ -1,4 +1,5 @@
 // cp and port-forward against a daemon in this process, with a folder of this host for a container.
+import { execFileSync } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
@@ -128,6 +129,30 @@ t.test('cp into: a file, a folder, contents, an archive', async (t) => {
   t.match(await cp(join(here, 'html'), 'web:/none/deep'), { code: 1, stderr: /no such file/ })
   t.match(await daemon.run('cp - web:/srv', { stdin: [Buffer.alloc(600, 1)] }), {
     ...{ code: 1, stderr: /cannot be read: it is no tar archive/ },
+  })
+})
+
+t.test('cp: devices, pipes and sockets are left out, and said to be', async (t) => {
+  const { daemon, root, here } = await aWorld(t)
+  const cp = (...words: readonly string[]) => daemon.run(['cp', ...words])
+  for (const dir of [join(root, 'srv/html'), join(here, 'html')]) {
+    mkdirSync(dir)
+    execFileSync('mkfifo', [join(dir, 'pipe')])
+    writeFileSync(join(dir, 'page'), 'hello')
+  }
+  const warning =
+    /^Warning: 1 devices, pipes or sockets were left out: html\/pipe\nSuccessfully copied/
+  t.match(await cp('web:/srv/html', join(here, 'out')), { code: 0, stderr: warning })
+  t.match(await cp(join(here, 'html'), 'web:/srv/in'), { code: 0, stderr: warning })
+  const refused = (path: string) => ({
+    code: 1,
+    stderr: `Error: ${path} is a device, pipe or socket: those are not copied\n`,
+  })
+  t.match(await cp('web:/srv/html/pipe', here), refused('/srv/html/pipe'))
+  t.match(await cp(join(here, 'html/pipe'), 'web:/srv'), refused(join(here, 'html/pipe')))
+  const archive = execFileSync('tar', ['-c', '-C', here, 'html'])
+  t.match(await daemon.run('cp - web:/srv/in', { stdin: [archive] }), {
+    ...{ code: 0, stderr: /^Warning: 1 devices, pipes or sockets were left out: html\/pipe\n$/ },
   })
 })
 
