@@ -2,6 +2,7 @@
 import type { NodeId, Task } from '../proto/objects/index.ts'
 import type { Refusal } from './candidates.ts'
 import type { ClusterIndex, NodeEntry } from './cluster-index.ts'
+import type { Demand } from './demand.ts'
 import type { Filter } from './filters/filter.ts'
 import { allFilters } from './filters/filters.ts'
 import { refusingFilter } from './refusing-filter.ts'
@@ -39,8 +40,10 @@ export function explainTask(index: ClusterIndex, task: Task): TaskExplanation {
   const refusals: NodeRefusal[] = []
   const home = volumeHomeOf(index, task)
   const why = task.forNodeId === undefined ? whyNotHome(index, task, demand, home) : undefined
-  if (why !== undefined)
-    return { summary: `no suitable node (${why})`, refusals: elsewhere(index, home) }
+  if (why !== undefined) {
+    const refusals = elsewhere(index, home, refusalAt(index, { task, demand, home }))
+    return { summary: `no suitable node (${why})`, refusals }
+  }
   const asked = entriesFor(index, task)
   for (const entry of asked) {
     const tasks = index.services.on(task.serviceId, entry.index)
@@ -73,16 +76,34 @@ export function missingSpecSummary(task: Task): string {
   return `no suitable node (the task's spec ${task.specHash} is missing)`
 }
 
+/** Why the node that has its volumes does not take the task. */
+function refusalAt(
+  index: ClusterIndex,
+  {
+    task,
+    demand,
+    home,
+  }: { readonly task: Task; readonly demand: Demand; readonly home: VolumeHome },
+): Pick<NodeRefusal, 'filter' | 'reason'> | undefined {
+  if (home.kind !== 'node') return undefined
+  const tasks = index.services.on(task.serviceId, home.entry.index)
+  const filter = refusingFilter(home.entry, demand, tasks)
+  if (filter === undefined) return undefined
+  const reason = `${filter.detail(home.entry, demand, tasks)}; it has the slot's volumes`
+  return { filter: filter.name, reason }
+}
+
 /** Of a task whose volumes are on a node that does not take it: what each node lacks. */
-function elsewhere(index: ClusterIndex, home: VolumeHome): readonly NodeRefusal[] {
+function elsewhere(
+  index: ClusterIndex,
+  home: VolumeHome,
+  atHome: Pick<NodeRefusal, 'filter' | 'reason'> | undefined,
+): readonly NodeRefusal[] {
+  const without = { filter: 'volumes', reason: "has not the slot's volumes" }
   const refusals = [...index.entries()].map(({ node }) => ({
     nodeId: node.id,
     hostname: node.description?.hostname ?? '',
-    filter: 'volumes',
-    reason:
-      home.kind === 'node' && node.id === home.id
-        ? 'has the volumes, but does not take the task'
-        : "has not the slot's volumes",
+    ...(home.kind === 'node' && node.id === home.id ? (atHome ?? without) : without),
   }))
   return refusals.sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }

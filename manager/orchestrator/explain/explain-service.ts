@@ -10,6 +10,7 @@ import {
 } from '../../../proto/objects/index.ts'
 import type { TaskExplanation } from '../../../scheduler/explain.ts'
 import { waitsFor } from '../dependencies.ts'
+import { policyOf } from '../policy.ts'
 import type { ServiceView } from '../service-view.ts'
 import { slotsOf } from '../slot.ts'
 import { cronFindings } from './cron-findings.ts'
@@ -95,14 +96,32 @@ function stateOf({ service, view, wanted }: ServiceSituation): Finding {
   }
 }
 
-function updateOf({ service, nowMs }: ServiceSituation): readonly Finding[] {
+function updateOf(situation: ServiceSituation): readonly Finding[] {
+  const { service, nowMs } = situation
   const { updateStatus } = service
   if (updateStatus === undefined || updateStatus.state.endsWith('completed')) return []
   const since = spanText(nowMs - updateStatus.startedAtMs)
   const text = `its update began ${since} ago and is ${updateStatus.state}: ${updateStatus.message}`
-  if (isUpdating(service)) return [{ code: 'UPDATE', text }]
-  const remedy = 'change the service again, or "tsswarm service rollback SERVICE"'
+  if (isUpdating(service)) return [{ code: 'UPDATE', text, causes: paceOf(situation) }]
+  const remedy = `change the service again, or "tsswarm service rollback ${service.spec.name}"`
   return [{ code: 'UPDATE', text, remedy }]
+}
+
+/** How far it is, and when the next tasks are due. */
+function paceOf({ service, view, nowMs }: ServiceSituation): readonly string[] {
+  const { specVersion } = service
+  const { parallelism, delayMs } = policyOf(service)
+  const heads = slotsOf(view.tasks).map(({ head }) => head)
+  const updated = heads.filter((head) => head.specVersion === specVersion)
+  if (updated.length >= heads.length) return []
+  const pace = parallelism === 0 ? 'all at once' : `${parallelism} at a time`
+  const delay = delayMs === 0 ? '' : `, ${spanText(delayMs)} between`
+  const far = `${updated.length} of ${heads.length} tasks are of the new specification: ${pace}${delay}`
+  const running = updated.filter(({ state }) => state === TaskState.RUNNING)
+  const ends = running.map(({ ranAtMs }) => ranAtMs + delayMs).filter((atMs) => atMs > nowMs)
+  const nextMs = Math.min(...ends)
+  const isWaiting = running.length === updated.length && ends.length > 0
+  return isWaiting ? [far, `the update delay is over in ${spanText(nextMs - nowMs)}`] : [far]
 }
 
 function rebalanceOf({ service, nowMs }: ServiceSituation): readonly Finding[] {

@@ -9,12 +9,13 @@ import {
   TaskState,
   taskStateName,
 } from '../../../proto/objects/index.ts'
-import { restartPolicyOf, shouldRestart } from '../restart.ts'
+import { restartPolicyOf, shouldRestart, successorAtMs } from '../restart.ts'
 import type { ServiceView } from '../service-view.ts'
 import { isOnLostNode } from '../slot.ts'
 import { type Finding, nodeText, spanText } from './finding.ts'
+import { nameOf, remedyOfExit, remedyOfRefusals } from './remedies.ts'
 import { slotOf, type TaskSituation } from './task-situation.ts'
-import { waitsOf } from './task-waits.ts'
+import { graceOf, waitsOf } from './task-waits.ts'
 
 /** The most important first. */
 export function explainTask(situation: TaskSituation): readonly Finding[] {
@@ -38,14 +39,16 @@ function stateOf({ task, view, nowMs }: TaskSituation): Finding {
   return { code: 'STATE', text: `${taskStateName(task.state)} on ${node} for ${since}${wish}` }
 }
 
-function placementOf({ task, placement }: TaskSituation): readonly Finding[] {
+function placementOf({ task, placement, view }: TaskSituation): readonly Finding[] {
   if (task.nodeId !== undefined || !isActive(task)) return []
   if (task.state === TaskState.NEW) {
     const text = task.err || 'it waits for its addresses on networks'
     return [{ code: 'ADDRESSES', text }]
   }
   if (placement === undefined) return []
-  return [{ code: 'PENDING', text: placement.summary, refusals: placement.refusals }]
+  const { summary, refusals } = placement
+  const remedy = refusals.length === 0 ? undefined : remedyOfRefusals(refusals, view)
+  return [{ code: 'PENDING', text: summary, refusals, ...(remedy !== undefined && { remedy }) }]
 }
 
 function failureOf(situation: TaskSituation): readonly Finding[] {
@@ -61,10 +64,19 @@ function failureOf(situation: TaskSituation): readonly Finding[] {
     findings.push({ code: 'RETRIES', text, causes: distinct(same.map((one) => one.err)) })
   }
   const isLast = slot.head === task && isTerminal(task.state)
-  if (isLast && view.service !== undefined && !shouldRestart(slot, task, view)) {
-    findings.push(givenUp(task, view))
+  if (isLast && view.service !== undefined) {
+    findings.push(...(shouldRestart(slot, task, view) ? nextOf(situation) : [givenUp(task, view)]))
   }
   return findings
+}
+
+/** A task that failed while its own start was delayed is followed once that is over. */
+function nextOf({ task, view, nowMs }: TaskSituation): readonly Finding[] {
+  const atMs = successorAtMs(task, view)
+  if (atMs <= nowMs) return []
+  const { delayMs } = restartPolicyOf(task, view)
+  const text = `its slot gets the next task in ${spanText(atMs - nowMs)}: the restart delay is ${spanText(delayMs)}`
+  return [{ code: 'WAITS', text }]
 }
 
 function failure(last: Task, task: Task, { view, nowMs }: TaskSituation): Finding {
@@ -74,7 +86,9 @@ function failure(last: Task, task: Task, { view, nowMs }: TaskSituation): Findin
   const stage = last.message === '' ? '' : `, while ${last.message}`
   const ago = spanText(nowMs - last.appliedAtMs)
   const text = `${who} ${step} on ${where} ${ago} ago${stage}: ${last.err || exitText(last)}`
-  return { code: 'FAILED', text, causes: exitCauses(last) }
+  const isProgram = last.state === TaskState.FAILED && last.exitCode !== undefined
+  const remedy = isProgram || last.health?.state === 'unhealthy' ? remedyOfExit(last.id) : undefined
+  return { code: 'FAILED', text, causes: exitCauses(last), ...(remedy !== undefined && { remedy }) }
 }
 
 function exitText({ exitCode }: Task): string {
@@ -106,7 +120,7 @@ function givenUp(task: Task, view: ServiceView): Finding {
   return {
     code: 'GIVEN_UP',
     text: `its slot gets no further task: ${why}`,
-    remedy: 'change the service, or "tsswarm service update --force SERVICE", to start anew',
+    remedy: `change the service, or "tsswarm service update --force ${nameOf(view)}", to start anew`,
   }
 }
 
@@ -116,7 +130,11 @@ function stopOf(situation: TaskSituation): readonly Finding[] {
   const after = slotOf(situation).tasks.find((other) => other.startAfterTaskId === task.id)
   const why = task.err || reasonToStop(task, after, view)
   return [
-    { code: 'STOPS', text: `it is to stop: ${why}` },
+    {
+      code: 'STOPS',
+      text: `it is to stop: ${why}`,
+      causes: isDraining(task) ? [] : graceOf(task, view),
+    },
     ...(isDraining(task)
       ? [
           {

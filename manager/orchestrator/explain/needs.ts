@@ -11,6 +11,7 @@ import type { TaskSpec } from '../../../proto/spec/service-spec.ts'
 import type { ServiceView } from '../service-view.ts'
 import { slotsOf } from '../slot.ts'
 import type { Finding } from './finding.ts'
+import { nameOf } from './remedies.ts'
 
 /** Whether the swarm has that version of a secret or config. */
 export type HasPayload = (kind: PayloadKind, id: string) => boolean
@@ -36,15 +37,31 @@ export function missingPayloads(
 export function dependencyFinding(waitsFor: string, view: ServiceView): Finding {
   const dependsOn = view.service?.spec.task.dependsOn ?? []
   const named = dependsOn.filter(({ service }) => waitsFor.includes(`"${service}"`))
-  const [first] = named
+  const there = named.filter(({ service }) => view.depended(service) !== undefined)
   return {
     code: 'DEPENDENCY',
     text: `it waits for ${waitsFor}`,
     causes: named.map(({ service }) => standingOf(service, view)),
-    ...(first && {
-      remedy: `"tsswarm explain service ${first.service}" says what that one waits for`,
-    }),
+    ...remedyOf(named, there, view),
   }
+}
+
+interface Named {
+  readonly service: string
+}
+
+function remedyOf(
+  [first]: readonly Named[],
+  [there]: readonly Named[],
+  view: ServiceView,
+): Pick<Finding, 'remedy'> {
+  if (there !== undefined) {
+    return { remedy: `"tsswarm explain service ${there.service}" says what that one waits for` }
+  }
+  if (first === undefined) return {}
+  const { service } = first
+  const remedy = `create service "${service}", or "tsswarm service update --depends-on-rm ${service} ${nameOf(view)}"`
+  return { remedy }
 }
 
 /** More tasks than these are not named. */
@@ -52,10 +69,7 @@ const tasksMax = 5
 
 function standingOf(name: string, view: ServiceView): string {
   const depended = view.depended(name)
-  if (depended === undefined) {
-    const remedy = 'create it, or "tsswarm service update --depends-on-rm"'
-    return `there is no service "${name}": ${remedy}`
-  }
+  if (depended === undefined) return `there is no service "${name}"`
   const heads = slotsOf(depended.tasks).map(({ head }) => head)
   if (heads.length === 0) return `service "${name}" has no tasks`
   const words = heads.slice(0, tasksMax).map((head) => {

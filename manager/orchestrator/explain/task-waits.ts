@@ -4,13 +4,16 @@ import {
   isDraining,
   isTerminal,
   isUpdating,
+  type Task,
   TaskState,
   taskStateName,
 } from '../../../proto/objects/index.ts'
 import { restartPolicyOf } from '../restart.ts'
+import type { ServiceView } from '../service-view.ts'
 import { taskInTheWay } from '../slot.ts'
 import { type Finding, nodeText, spanText } from './finding.ts'
 import { dependencyFinding, missingPayloads } from './needs.ts'
+import { nameOf } from './remedies.ts'
 import { slotOf, type TaskSituation } from './task-situation.ts'
 
 export function waitsOf(situation: TaskSituation): readonly Finding[] {
@@ -46,8 +49,14 @@ function predecessorOf(situation: TaskSituation): readonly Finding[] {
   const text = `it is started when the task before it (${before.id}, ${taskStateName(before.state)} on ${where}) has stopped`
   const causes = isDraining(before)
     ? ['that one serves on until every node leads connections elsewhere']
-    : []
+    : graceOf(before, view)
   return [{ code: 'WAITS', text, causes }]
+}
+
+/** How long a task that is to stop may take for it. */
+export function graceOf({ specHash }: Task, view: ServiceView): readonly string[] {
+  const graceMs = view.taskSpec(specHash)?.container.stopGraceMs
+  return graceMs === undefined ? [] : [`its stop grace period is ${spanText(graceMs)}`]
 }
 
 function dependencyOf({ task, view }: TaskSituation): readonly Finding[] {
@@ -78,7 +87,7 @@ function updateOf({ task, view }: TaskSituation): readonly Finding[] {
     {
       code: 'UPDATE',
       text: `it is of an earlier specification: the update stands still (${updateStatus.message})`,
-      remedy: 'change the service again, or "tsswarm service rollback SERVICE"',
+      remedy: `change the service again, or "tsswarm service rollback ${nameOf(view)}"`,
     },
   ]
 }

@@ -73,7 +73,10 @@ t.test('while its node is down or drained it waits, and says for what', async (t
   t.match(summary, /volume "db-1" is on node w2/)
   t.match(refusals, [
     { hostname: 'a', filter: 'volumes', reason: "has not the slot's volumes" },
-    { hostname: 'w2', filter: 'volumes' },
+    {
+      ...{ hostname: 'w2', filter: 'ready' },
+      reason: "node is down, availability is active; it has the slot's volumes",
+    },
   ])
   const scheduler = aScheduler({ nodes: down, tasks: [task], specs })
   scheduler.plan(anEnv())

@@ -101,7 +101,10 @@ t.test('what a task depends on is told as it is now', async (t) => {
   const many = Array.from({ length: 7 }, (_, i) => aTask({ id: `d${i}`, slot: i + 1 }))
   t.match(dependency(many), /db\.5 is pending; and 2 more \|/)
   const none = ofTask(waiting, { service: web }).join('\n')
-  t.match(none, 'there is no service "db": create it, or "tsswarm service update --depends-on-rm"')
+  t.match(
+    none,
+    '| there is no service "db" | do: create service "db", or "tsswarm service update --depends-on-rm db web"',
+  )
 })
 
 t.test('a service says it once: by its tasks, or of its update', async (t) => {
