@@ -328,6 +328,26 @@ t.test(
   },
 )
 
+t.test('a port goes from the mesh to a task whose node hears of it late', async (t) => {
+  const world = await anOverlayWorld(t)
+  const { address, network } = world.node(1)
+  await world.tell(siteViews([http], [aTaskEndpoint('site.2', 2, ['10.9.0.12'])]))
+  const old = await site(world, 2)
+  const { pid, enter } = await world.bench.container()
+  const ports = [{ protocol: 'tcp' as const, targetPort: 80, publishedPort: 8080 }]
+  const request = { ...{ containerId: 'new', name: 'new', pid }, endpoints: [], ports }
+  const attached = network.attach(request, new AbortController().signal)
+  const taken = t.resolveMatch(attached, { ports })
+  // Who compares waits for containers that are just being attached.
+  await network.audit()
+  await world.tell(siteViews([]))
+  await taken
+  await serve(enter, 'tcp:80', 'new')
+  t.equal(await ask(inNs(world.client), 'tcp', address, 8080), `new ${clientAddress}`)
+  t.same(await network.audit(), [])
+  await old.process.kill()
+})
+
 t.test('a port that a program of a node had first is left to it, until it ends', async (t) => {
   const world = await anOverlayWorld(t)
   const { host, address, network, conditions, again } = world.node(3)

@@ -117,13 +117,13 @@ function isDual(plans: readonly InterfacePlan[]): boolean {
 interface Found {
   readonly netns: NetnsRef
   readonly plans: readonly InterfacePlan[]
-  readonly view: Omit<HostView, 'published'>
+  readonly view: Omit<HostView, 'published' | 'meshed'>
 }
 
 function reserve(deps: AttachmentDeps, request: AttachRequest, found: Found): readonly Endpoint[] {
   const record = requireRecord(deps.journal)
-  const published = publishedPorts(deps)
-  const ports = planHostPorts(request.ports, { ...found.view, published }, deps.random)
+  const view = { ...found.view, ...portsOfNode(deps) }
+  const ports = planHostPorts(request.ports, view, deps.random)
   const endpoints = found.plans.map(
     (plan): Endpoint =>
       withPorts(plan.isSecondary === true ? [] : ports, {
@@ -196,9 +196,9 @@ function optionalParts(
 }
 
 /** Ports of this host that are taken: by its containers in host mode, and by the routing mesh. */
-function publishedPorts({ journal, overlay }: AttachmentDeps): readonly PublishedPort[] {
-  const own = requireRecord(journal).endpoints.flatMap((endpoint) => endpoint.ports)
-  return [...own, ...overlay.ingressPorts()]
+function portsOfNode({ journal, overlay }: AttachmentDeps): Pick<HostView, 'published' | 'meshed'> {
+  const published = requireRecord(journal).endpoints.flatMap((endpoint) => endpoint.ports)
+  return { published, meshed: overlay.ingressPorts() }
 }
 
 function nextAddress(record: NetworkRecord, container: string): string {
@@ -389,9 +389,8 @@ export async function readmit(
     return { networkId, addresses, aliases: [], sysctls }
   })
   const plans = planInterfaces({ ...request, endpoints }, deps.overlay)
-  const published = publishedPorts(deps)
   const host = await readHostAddresses(deps.kernel)
-  const view = { published, ...host, listening: [], isDual: isDual(plans) }
+  const view = { ...portsOfNode(deps), ...host, listening: [], isDual: isDual(plans) }
   const ports = planHostPorts(attachment.ports, view, deps.random)
   for (const plan of plans) {
     const { overlay } = plan

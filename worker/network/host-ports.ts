@@ -18,6 +18,8 @@ interface Holder extends Omit<ListeningSocket, 'process'> {
 export interface HostView {
   /** Ports of the containers of this node. */
   readonly published: readonly PublishedPort[]
+  /** Those of the routing mesh. */
+  readonly meshed: readonly PublishedPort[]
   readonly listening: readonly ListeningSocket[]
   /** Of the host, those of loopback apart. */
   readonly addresses: readonly string[]
@@ -48,7 +50,8 @@ export function planHostPorts(
       port.publishedPort === 0 ? freePort(holders, random) : requireFree(port, holders)
     const { protocol, targetPort, sources = [] } = port
     const isFirewallFirst = port.isFirewallFirst ?? false
-    const door = doorOf(bindAddress, isFirewallFirst, [...view.published, ...planned])
+    const others = [...view.published, ...view.meshed, ...planned]
+    const door = doorOf(bindAddress, isFirewallFirst, others)
     const both = bindAddress === undefined && view.isDual
     planned.push({
       ...{ protocol, targetPort, publishedPort, bindAddress, door },
@@ -86,12 +89,14 @@ function holdersOf(
   view: HostView,
   planned: readonly PublishedPort[],
 ): readonly Holder[] {
-  const containers = [...view.published, ...planned].map(({ publishedPort, ...port }) => ({
-    protocol: port.protocol,
-    port: publishedPort,
-    address: port.bindAddress,
-    who: 'another container of this node',
-  }))
+  const held = (ports: readonly PublishedPort[], who: string): readonly Holder[] =>
+    ports.map(({ protocol: of, publishedPort: port, bindAddress: address }) => ({
+      ...{ protocol: of, port, address, who },
+    }))
+  const containers = [
+    ...held([...view.published, ...planned], 'another container of this node'),
+    ...held(view.meshed, 'a service that publishes it on every node'),
+  ]
   const sockets = view.listening.map(({ protocol: of, port, address, process }) => ({
     ...{ protocol: of, port, address },
     isSocket: true,

@@ -6,7 +6,6 @@ import { SwarmError } from '../../proto/errors.ts'
 import { invariant } from '../../proto/lib/assert.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { RunCommand } from '../../proto/lib/command.ts'
-import { childController } from '../../proto/lib/lifecycle.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import { SharedLock } from '../../proto/lib/shared-lock.ts'
@@ -52,6 +51,7 @@ import { PeerProber } from './peer-prober.ts'
 import type { PeerReport } from './peer-table.ts'
 import { mtusOf, peerConditions } from './probed-peers.ts'
 import { subnetClashes } from './subnet-clash.ts'
+import { type News, waitForNetworks, waitForPorts } from './wait-for-news.ts'
 
 export interface NodeNetworkOptions {
   /** Directory on a tmpfs, of this daemon alone. */
@@ -111,8 +111,6 @@ export interface NodeNetwork extends NetworkAttacher {
 const standaloneTransit = '100.127.255.254'
 /** How often it is looked who else waits on published ports. */
 const portsMs = 2_000
-/** How long a container waits for news of its network. */
-const newsMs = 10_000
 /** Changes come in bursts; a reload of a firewall takes some hundred ms. */
 const settleMs = 300
 /** Of the data plane, where nobody reloads anything. */
@@ -274,8 +272,9 @@ class RoutedNetwork implements NodeNetwork {
 
   async attach(request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
     const networks = overlayNetworks(request)
+    await this.#waitForPorts(request, signal)
     if (networks.length === 0) return await this.#attach(request, signal)
-    await this.#waitForNetworks(request, networks, signal)
+    await waitForNetworks(this.#news(), { name: request.name, networks }, signal)
     const release = this.#overlay.want(networks)
     try {
       await this.#bring()
@@ -298,7 +297,7 @@ class RoutedNetwork implements NodeNetwork {
 
   async connect(request: ConnectRequest, signal: AbortSignal): Promise<NetworkAttachment> {
     const networks = [request.endpoint.networkId]
-    await this.#waitForNetworks(request, networks, signal)
+    await waitForNetworks(this.#news(), { name: request.name, networks }, signal)
     const release = this.#overlay.want(networks)
     try {
       await this.#bring()
@@ -393,24 +392,15 @@ class RoutedNetwork implements NodeNetwork {
     this.#loopback.set(this.#overlay.loopbackPorts(own))
   }
 
-  /** A task may come before the news of its network. */
-  async #waitForNetworks(
-    request: Pick<AttachRequest, 'name'>,
-    networks: readonly string[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { controller, release } = childController(signal)
-    const timer = this.#options.clock.setTimer(newsMs, () => controller.abort())
-    try {
-      await this.#overlay.waitFor(networks, controller.signal)
-    } catch (err) {
-      signal.throwIfAborted()
-      const message = `container ${request.name} asks for networks ${networks.join(', ')}, and the cluster did not tell of all of them within ${newsMs} ms`
-      throw new SwarmError('NOT_FOUND', message, { cause: err })
-    } finally {
-      timer.cancel()
-      release()
-    }
+  async #waitForPorts({ ports }: AttachRequest, signal: AbortSignal): Promise<void> {
+    if (!this.#overlay.meshes(ports)) return
+    await waitForPorts(this.#news(), ports, signal)
+    // What the mesh had open is closed before it is opened for the task.
+    await this.#bring()
+  }
+
+  #news(): News {
+    return { overlay: this.#overlay, clock: this.#options.clock }
   }
 
   /** Brings the kernel to the present state of the overlay: by what changed, else by comparing everything. */

@@ -4,8 +4,10 @@
 import type { Clock, Timer } from '../../proto/lib/clock.ts'
 import type { Logger } from '../../proto/lib/log.ts'
 import type { Stamp } from '../../proto/objects/assignment.ts'
+import { bindsMeet } from '../../proto/objects/bind-address.ts'
 import type { NodeCondition } from '../../proto/objects/node-condition.ts'
 import type { NetworkView } from '../../proto/objects/overlay.ts'
+import type { HostPort } from '../executor/network-attacher.ts'
 import { compileOverlay } from './compile-overlay.ts'
 import { halfOpen } from './flows.ts'
 import { forgetFlows } from './forget-flows.ts'
@@ -121,7 +123,22 @@ export class OverlayKeeper {
 
   /** Resolves once the node was told of all these networks; rejects with the signal's reason. */
   async waitFor(networkIds: readonly string[], signal: AbortSignal): Promise<void> {
-    const isKnown = (): boolean => networkIds.every((id) => this.view(id) !== undefined)
+    await this.#until(() => networkIds.every((id) => this.view(id) !== undefined), signal)
+  }
+
+  /** Whether the mesh has one of these ports of the host. */
+  meshes(asked: readonly HostPort[]): boolean {
+    const mesh = this.ingressPorts()
+    return asked.some((port) => mesh.some((held) => isSamePort(held, port)))
+  }
+
+  /** Resolves once the mesh has none of these ports, by what the node was told; rejects with the signal's reason. */
+  async waitForPorts(asked: readonly HostPort[], signal: AbortSignal): Promise<void> {
+    await this.#until(() => !this.meshes(asked), signal)
+  }
+
+  /** Looks again at each news of the cluster. */
+  async #until(isKnown: () => boolean, signal: AbortSignal): Promise<void> {
     if (isKnown()) return
     await new Promise<void>((resolve, reject) => {
       const leave = (finish: () => void): void => {
@@ -288,6 +305,14 @@ export class OverlayKeeper {
       })
     })
   }
+}
+
+function isSamePort(held: PublishedPort, port: HostPort): boolean {
+  return (
+    held.protocol === port.protocol &&
+    held.publishedPort === port.publishedPort &&
+    bindsMeet(held.bindAddress ?? '', port.bindAddress ?? '')
+  )
 }
 
 function namesIn(overlay: CompiledOverlay | undefined): ReadonlySet<string> {

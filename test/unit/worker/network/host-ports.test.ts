@@ -8,6 +8,7 @@ import { aPort } from '../../../support/network-builders.ts'
 const random = seededRandom(1)
 const aView = (view: Partial<HostView> = {}): HostView => ({
   published: [],
+  meshed: [],
   listening: [],
   addresses: ['10.0.0.5', 'fd99::5'],
   hasIpv6: true,
@@ -36,6 +37,10 @@ t.test('the same number is free for another protocol', async (t) => {
 t.test('a port of another container, a process or the same request is in use', async (t) => {
   const inUse = { code: 'ADDRESS_IN_USE', message: /port 8080\/tcp/ }
   t.throws(() => planHostPorts([asked()], aView({ published: [aPort()] }), random), inUse)
+  t.throws(() => planHostPorts([asked()], aView({ meshed: [aPort()] }), random), {
+    ...inUse,
+    message: /in use by a service that publishes it on every node/,
+  })
   const socket = { protocol: 'tcp' as const, port: 8080, address: '127.0.0.53' }
   t.throws(() => planHostPorts([asked()], aView({ listening: [socket] }), random), {
     ...inUse,
