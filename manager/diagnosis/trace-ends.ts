@@ -1,6 +1,7 @@
 // Who a user means by the source and the destination of a trace. Reads only.
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import {
+  type EndpointProtocol,
   isServing,
   type Node,
   type NodeId,
@@ -88,10 +89,29 @@ export interface Destination {
   readonly host: string
   /** 0: none. */
   readonly port: number
+  /** Undefined: not said here. */
+  readonly protocol?: EndpointProtocol
+}
+
+const protocols: readonly EndpointProtocol[] = ['tcp', 'udp', 'sctp']
+
+/** Errors: INVALID_ARGUMENT. */
+export function protocolNamed(text: string): EndpointProtocol {
+  const protocol = protocols.find((one) => one === text)
+  if (protocol !== undefined) return protocol
+  const message = `protocol "${text}" cannot be traced: it is tcp, udp or sctp`
+  throw new SwarmError('INVALID_ARGUMENT', message)
+}
+
+/** "web:80/udp" and what is below with a protocol behind its port. Errors: INVALID_ARGUMENT. */
+export function parseDestination(text: string): Destination {
+  const [, end, name] = /^(.*:\d+)\/(.*)$/.exec(text) ?? []
+  if (end === undefined || name === undefined) return parseEnd(text)
+  return { ...parseEnd(end), protocol: protocolNamed(name) }
 }
 
 /** "web", "web:80", "10.0.1.2", "10.0.1.2:80", "[fd00::2]:80", "fd00::2", ":8080". Errors: INVALID_ARGUMENT. */
-export function parseDestination(text: string): Destination {
+function parseEnd(text: string): Destination {
   if (parseIp(text) !== undefined) return { host: text, port: 0 }
   const [, bracketed, named = '', digits] =
     /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(text) ?? []
@@ -102,6 +122,6 @@ export function parseDestination(text: string): Destination {
   if (isAddress && isPort && (host !== '' || port > 0)) return { host, port }
   throw new SwarmError(
     'INVALID_ARGUMENT',
-    `destination "${text}" is none: give NAME, NAME:PORT, ADDRESS, ADDRESS:PORT, [IPv6]:PORT, or :PORT for a published port of the source's node`,
+    `destination "${text}" is none: give NAME, NAME:PORT, ADDRESS, ADDRESS:PORT, [IPv6]:PORT, or :PORT for a published port of the source's node, each PORT with /udp or /sctp where it is not of TCP`,
   )
 }

@@ -9,12 +9,18 @@ import {
   TraceVerdict,
 } from '../../proto/gen/tsswarm/v1/control.ts'
 import type { TraceLegRequest } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
-import type { Node, NodeId } from '../../proto/objects/index.ts'
+import type { EndpointProtocol, Node, NodeId } from '../../proto/objects/index.ts'
 import type { Caller } from '../rpc/caller.ts'
 import type { Store } from '../store/store.ts'
 import { hostName } from './names.ts'
 import type { AskNode } from './node-asker.ts'
-import { type Destination, findSource, parseDestination, type TraceSource } from './trace-ends.ts'
+import {
+  type Destination,
+  findSource,
+  parseDestination,
+  protocolNamed,
+  type TraceSource,
+} from './trace-ends.ts'
 import { followPath, pathsMax, servingSteps } from './trace-follow.ts'
 import { type Addressed, addressesOfName } from './trace-names.ts'
 import { askLeg, branch, hopStep, step, type Trace } from './trace-steps.ts'
@@ -38,8 +44,8 @@ export function traceNetwork(
 ) => Promise<TraceNetworkResponse> {
   return async (_caller, request, signal) => {
     const { store, cluster, ask } = deps
-    const protocol = protocolOf(request)
     const destination = parseDestination(request.destination)
+    const protocol = protocolOf(request, destination)
     await cluster.readBarrier(signal)
     const source = store.view((tx) => findSource(tx, request.source, cluster.selfNodeId()))
     const trace: Trace = { store, ask, source, protocol, signal }
@@ -50,10 +56,13 @@ export function traceNetwork(
 }
 
 /** Errors: INVALID_ARGUMENT. */
-function protocolOf({ protocol }: TraceNetworkRequest): 'tcp' | 'udp' {
-  if (protocol === '') return 'tcp'
-  if (protocol === 'tcp' || protocol === 'udp') return protocol
-  const text = `protocol "${protocol}" cannot be traced: it is tcp or udp`
+function protocolOf(request: TraceNetworkRequest, destination: Destination): EndpointProtocol {
+  const said = request.protocol === '' ? undefined : protocolNamed(request.protocol)
+  const { protocol } = destination
+  if (said === undefined || protocol === undefined || said === protocol) {
+    return protocol ?? said ?? 'tcp'
+  }
+  const text = `destination "${request.destination}" is of ${protocol}, and protocol ${said} is asked for: leave one of them out`
   throw new SwarmError('INVALID_ARGUMENT', text)
 }
 

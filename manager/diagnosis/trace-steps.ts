@@ -1,7 +1,7 @@
 // What the parts of a trace share: what it works with, its steps, and how a node is asked.
 import type { TraceBranch, TraceStep, TraceVerdict } from '../../proto/gen/tsswarm/v1/control.ts'
 import type { TraceHop, TraceLeg, TraceLegRequest } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
-import type { Node } from '../../proto/objects/index.ts'
+import type { EndpointProtocol, Node } from '../../proto/objects/index.ts'
 import type { Store } from '../store/store.ts'
 import { hostName } from './names.ts'
 import type { AskNode } from './node-asker.ts'
@@ -12,7 +12,7 @@ export interface Trace {
   readonly store: Store
   readonly ask: AskNode
   readonly source: TraceSource
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: EndpointProtocol
   readonly signal: AbortSignal
 }
 

@@ -5,7 +5,7 @@ import type { NetworkView, NodePath, OverlayNetwork } from '../../proto/objects/
 import type { Kernel } from './kernel.ts'
 import type { ObservedItem, ObservedKernel } from './kernel-state.ts'
 import type { LoopbackPort } from './loopback-listener.ts'
-import { addressesOf, type Endpoint } from './network-state.ts'
+import { addressesOf, type Endpoint, type PortProtocol } from './network-state.ts'
 import { holds } from './nft-lookup.ts'
 
 export interface TraceContext {
@@ -16,7 +16,7 @@ export interface TraceContext {
   readonly paths: readonly NodePath[]
   /** Transit addresses of this node. */
   readonly transit: readonly string[]
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: PortProtocol
   /** What the daemon hands on from ::1. */
   readonly loopback: readonly LoopbackPort[]
 }

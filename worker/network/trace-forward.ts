@@ -1,7 +1,7 @@
 // A packet's way on from the data plane of this node, after its destination was settled: route, policy, and where it goes.
 // Everything is read from the kernel; what the rules mean is in nft-tables.ts, and must be followed there.
 import { TraceEnd, type TracePath } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
-import { isListening } from '../listening-ports.ts'
+import { isListening, knowsSctp } from '../listening-ports.ts'
 import { enterNamespace } from './data-plane.ts'
 import { isAlive } from './host-view.ts'
 import { objects, parseJson, textOf } from './json.ts'
@@ -249,6 +249,9 @@ async function unheard(
 ): Promise<string | undefined> {
   const pid = /^\/proc\/(\d+)\//.exec(netns.path)?.[1]
   if (port === 0 || pid === undefined) return undefined
+  if (protocol === 'sctp' && !(await knowsSctp(Number(pid)))) {
+    return 'nobody can wait on a port of SCTP there: the kernel of this node has none, or has not loaded it'
+  }
   if (await isListening(Number(pid), [{ protocol, targetPort: port }])) return undefined
   return `no process of the container waits on ${protocol} port ${port}`
 }

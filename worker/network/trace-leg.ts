@@ -40,8 +40,9 @@ import { forward } from './trace-forward.ts'
 export async function traceLeg(deps: MendDeps, request: TraceLegRequest): Promise<TraceLeg> {
   const { observed, state } = await compareOnce(deps)
   const { protocol } = request
-  if (protocol !== 'tcp' && protocol !== 'udp') {
-    throw new SwarmError('INVALID_ARGUMENT', `protocol "${protocol}" is neither tcp nor udp`)
+  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
+    const message = `protocol "${protocol}" is neither tcp, udp nor sctp`
+    throw new SwarmError('INVALID_ARGUMENT', message)
   }
   const context: TraceContext = {
     kernel: deps.kernel,

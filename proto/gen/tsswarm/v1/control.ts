@@ -647,9 +647,12 @@ export interface AuditMended {
 export interface TraceNetworkRequest {
   /** A task, a node, or an address. */
   readonly source: string;
-  /** A name, service, task, node or address, with or without ":PORT"; or ":PORT" alone, published on the source's node. */
+  /**
+   * A name, service, task, node or address, with or without ":PORT"; or ":PORT" alone, published on the source's node.
+   * Behind a port "/tcp", "/udp" or "/sctp" may stand.
+   */
   readonly destination: string;
-  /** "tcp" or "udp"; empty: tcp. */
+  /** "tcp", "udp" or "sctp"; empty: what the destination says, else tcp. */
   readonly protocol: string;
 }
 

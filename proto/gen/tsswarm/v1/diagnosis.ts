@@ -167,7 +167,7 @@ export interface TraceLegRequest {
   /** Empty: what the sender chooses. */
   readonly source: string;
   readonly destination: string;
-  /** "tcp" or "udp" */
+  /** "tcp", "udp" or "sctp" */
   readonly protocol: string;
   /** 0: none in particular. */
   readonly port: number;

@@ -283,6 +283,10 @@ t.test('published ports: of a node, of the own one, from outside', async (t) => 
   t.match(client.legs, [['w2', { from: { $case: 'outside' }, source: '203.0.113.7' }]])
   const byAddress = await trace(store, ['203.0.113.7', '10.9.0.2:8080'], { leg }, 'udp')
   t.match(byAddress.legs, [['w2', { protocol: 'udp' }]])
+  for (const protocol of ['', 'sctp']) {
+    const sctp = await trace(store, ['203.0.113.7', 'w2:8080/sctp'], { leg }, protocol)
+    t.match(sctp.legs, [['w2', { protocol: 'sctp', port: 8080 }]])
+  }
   const looped = await trace(store, ['db.1', 'w1:8080'], {
     leg: (_, { from }) =>
       from?.$case === 'taskId'
@@ -344,7 +348,8 @@ t.test('who is meant: errors name what to do', async (t) => {
     message: /published ports only/,
   })
   await fails(['db.1', 'web:99999'], { code: 'INVALID_ARGUMENT' })
-  await fails(['db.1', 'web'], { code: 'INVALID_ARGUMENT', message: /tcp or udp/ }, 'icmp')
+  await fails(['db.1', 'web'], { code: 'INVALID_ARGUMENT', message: /tcp, udp or sctp/ }, 'icmp')
+  await fails(['db.1', 'web:8/udp'], { code: 'INVALID_ARGUMENT', message: /is of udp/ }, 'tcp')
   const leg = () => aLeg([aPathEnd({ taskId: 'web2' })])
   for (const source of ['10.0.1.7', 'db', 'db1']) {
     const { legs } = await trace(store, [source, '10.0.1.6'], { leg })
@@ -368,7 +373,13 @@ t.test('destinations are read with and without a port', async (t) => {
   t.same(read('10.0.1.2:80'), ['10.0.1.2', 80])
   t.same(read('fd00::2'), ['fd00::2', 0])
   t.same(read('[fd00::2]:80'), ['fd00::2', 80])
-  for (const bad of ['', ':', 'web:', 'web:0', 'web:65536', '[web]:80', 'a:b:80']) {
+  t.match(parseDestination('web:53/udp'), { host: 'web', port: 53, protocol: 'udp' })
+  t.match(parseDestination('[fd00::2]:9/sctp'), { host: 'fd00::2', port: 9, protocol: 'sctp' })
+  t.match(parseDestination(':9/tcp'), { host: '', port: 9, protocol: 'tcp' })
+  for (const bad of [
+    ...['', ':', 'web:', 'web:0', 'web:65536', '[web]:80', 'a:b:80'],
+    ...['web:80/icmp', 'web:80/'],
+  ]) {
     t.throws(() => parseDestination(bad), { code: 'INVALID_ARGUMENT' }, bad)
   }
 })

@@ -6,6 +6,7 @@ import {
   type TracePath,
 } from '../../../../proto/gen/tsswarm/v1/diagnosis.ts'
 import type { CommandResult } from '../../../../proto/lib/command.ts'
+import { knowsSctp } from '../../../../worker/listening-ports.ts'
 import { compileOverlay } from '../../../../worker/network/compile-overlay.ts'
 import { desiredKernel } from '../../../../worker/network/desired-kernel.ts'
 import type { ObservedKernel, ObservedNamespace } from '../../../../worker/network/kernel-state.ts'
@@ -96,7 +97,7 @@ const forged: CommandResult = {
 /** A kernel that holds what it should; routes are answered by the test. */
 async function aWorld(
   given: readonly Endpoint[] = [],
-  protocol: 'tcp' | 'udp' = 'tcp',
+  protocol: TraceContext['protocol'] = 'tcp',
 ): Promise<World> {
   const own = [
     aWeb2(),
@@ -153,9 +154,9 @@ async function aWorld(
   const { paths } = anOverlay(views)
   const transit = overlay?.transit ?? []
   const loopback = [
-    { protocol, port: 8080, to: '127.0.0.1' },
-    { protocol, port: 93, to: '169.254.77.2' },
-    { protocol, port: 94, to: 'fd77::2' },
+    { protocol: 'tcp' as const, port: 8080, to: '127.0.0.1' },
+    { protocol: 'tcp' as const, port: 93, to: '169.254.77.2' },
+    { protocol: 'tcp' as const, port: 94, to: 'fd77::2' },
   ]
   const context: TraceContext = {
     ...{ kernel: { run }, observed, endpoints: own, views, paths, transit, protocol },
@@ -317,6 +318,23 @@ t.test('what is missing on the way over is named', async (t) => {
     reason: /which is no node/,
   })
 })
+
+t.test(
+  'a port of SCTP that nobody can wait on is told from one that nobody waits on',
+  async (t) => {
+    const world = await aWorld([], 'sctp')
+    routes(world)
+    const arrival = {
+      $case: 'arrival',
+      value: { vni: 1_048_577, outerSource: '10.99.0.2' },
+    } as const
+    const request = aRequest(arrival, '10.1.0.11', { source: '10.1.0.12', port: 9 })
+    const reason = (await knowsSctp(process.pid))
+      ? 'no process of the container waits on sctp port 9'
+      : /nobody can wait on a port of SCTP there: the kernel of this node has none/
+    t.match(only(await walk(world.context, request)), { end: TraceEnd.REFUSED, reason })
+  },
+)
 
 t.test('what is wrong at the container is named', async (t) => {
   const world = await aWorld()
