@@ -1,15 +1,18 @@
 // What of a service's spec is looked up and allocated when it is written: its networks by id, and its published ports.
 import { SwarmError } from '../../proto/errors.ts'
 import {
+  canonicalBind,
   connectionsLevel,
   type Endpoint,
+  familyOfBind,
+  type Network,
   needsAddresses,
   networksLevel,
   type Service,
 } from '../../proto/objects/index.ts'
 import { isLocalNetwork } from '../../proto/spec/network-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
-import type { NetworkUse, ServiceSpec } from '../../proto/spec/service-spec.ts'
+import type { NetworkUse, PortSpec, ServiceSpec } from '../../proto/spec/service-spec.ts'
 import { planPorts } from '../allocator/ports.ts'
 import type { ReadTx } from '../store/store.ts'
 import { findNetwork } from './lookup.ts'
@@ -25,7 +28,7 @@ export function withNetworkIds(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
   if (isLocalOnly && task.networks.length === 0) return spec
   const usesPredefined = task.networks.some(({ target }) => predefinedOf(target) !== undefined)
   requireLevel(tx, usesPredefined ? connectionsLevel : networksLevel, `service "${name}"`)
-  if (task.ports.some(({ mode }) => mode === 'ingress')) requireIngress(tx, name)
+  if (task.ports.some(({ mode }) => mode === 'ingress')) requireIngress(tx, spec)
   const networks: NetworkUse[] = []
   // Whatever the spec says of it, that of the network counts.
   for (const { isLocal: _, ...use } of task.networks) {
@@ -47,13 +50,33 @@ export function withNetworkIds(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
   return { ...spec, task: { ...task, networks } }
 }
 
-function requireIngress(tx: ReadTx, service: string): void {
-  for (const { spec } of tx.all('networks')) if (spec.isIngress) return
+function requireIngress(tx: ReadTx, { name, task }: ServiceSpec): void {
+  for (const network of tx.all('networks')) {
+    if (!network.spec.isIngress) continue
+    task.ports.forEach((port, i) => {
+      const reason = whyNoWay(network, port)
+      if (reason === undefined) return
+      const field = `task.ports[${i}].bindAddress`
+      const message = `service "${name}" is not valid: ${field} ${reason}`
+      throw new SwarmError('INVALID_ARGUMENT', message, { details: { field, reason } })
+    })
+    return
+  }
   throw new SwarmError(
     'FAILED_PRECONDITION',
-    `service "${service}" publishes ports on every node, and there is no ingress network: make one with ` +
+    `service "${name}" publishes ports on every node, and there is no ingress network: make one with ` +
       '"tsswarm network create --ingress NAME", or publish with mode=host',
   )
+}
+
+/** A port that would never be open: every network has IPv4, not all have IPv6. What comes to ::1 is handed over by IPv4. */
+function whyNoWay(ingress: Network, { mode, bindAddress }: PortSpec): string | undefined {
+  const isOfIpv6 = familyOfBind(bindAddress) === 6 && canonicalBind(bindAddress) !== '::1'
+  if (mode !== 'ingress' || !isOfIpv6) return
+  if (ingress.subnets.some(({ subnet }) => subnet.includes(':'))) return
+  const remedy =
+    'replace it with "tsswarm network rm" and "tsswarm network create --ingress --ipv6", or publish with mode=host'
+  return `("${bindAddress}") is of IPv6, and the ingress network "${ingress.spec.name}" has none: ${remedy}`
 }
 
 /** What the service is given at once: its ports. VIPs are the allocator's. Errors: IN_USE, RESOURCE_EXHAUSTED. */

@@ -21,7 +21,7 @@ export function bindsMeet(one: string, other: string): boolean {
   return a.includes(':') === b.includes(':') && (isWildcardBind(a) || isWildcardBind(b))
 }
 
-/** Of an address that is not empty. */
+/** Of an address; of none it is IPv4, as every network has that. */
 export function familyOfBind(text: string): 4 | 6 {
   return canonicalBind(text).includes(':') ? 6 : 4
 }

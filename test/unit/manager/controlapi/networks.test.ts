@@ -316,6 +316,29 @@ t.test('services are on networks by id, however they were named', async (t) => {
   })
 })
 
+t.test('an IPv6 address in the mesh needs an ingress network with IPv6', async (t) => {
+  const at = (bindAddress: string, more: object = {}): ServiceWish => ({
+    name: 'six',
+    task: { ports: [{ targetPort: 80, publishedPort: 8080, bindAddress, ...more }] },
+  })
+  const w = await aControlWorld()
+  await withIngress(w)
+  for (const bindAddress of ['::', 'fd99::5']) {
+    await t.rejects(createService(w, at(bindAddress)), {
+      code: 'INVALID_ARGUMENT',
+      message:
+        /service "six" is not valid: task\.ports\[0\]\.bindAddress \(".*"\) is of IPv6, and the ingress network "ingress" has none: .*network create --ingress --ipv6/,
+    })
+  }
+  t.ok(await createService(w, at('::1')), 'the daemon hands over what comes there')
+  t.ok(await createService(w, { ...at('fd99::5', { mode: 'host' }), name: 'host' }))
+  const dual = await aControlWorld()
+  const subnets = ['10.0.0.0/24', 'fd01::/64']
+  const ingress = aNetwork({ id: 'in', name: 'ingress', isIngress: true, subnets })
+  await dual.store.update((tx) => tx.create('networks', ingress))
+  t.ok(await createService(dual, at('fd99::5')))
+})
+
 t.test('published ports are given at once, stay, and belong to one service', async (t) => {
   const w = await aControlWorld()
   await t.rejects(createService(w, published(8080)), {
