@@ -19,6 +19,7 @@ t.test('a value behind = is completed, and the word stays whole', async (t) => {
     '--availability=pause',
     '--availability=drain',
   ])
+  t.same(await words('network', 'create', '--driver', ''), ['overlay', 'bridge'])
   t.same(await words('daemon', '--nonsense=x'), [])
 })
 
