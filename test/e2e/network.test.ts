@@ -278,6 +278,7 @@ t.test('what the kernel is still to take away of a container is no difference', 
   // Who is in its namespace keeps its device.
   await serve(world, container.enter, 'tcp:80')
   await container.kill()
+  t.same(await network.audit(), [], 'before it is told that its container has ended')
   await network.detach('a')
   const dataPlane = join(bench.dir, 'run/network/dataplane.netns')
   t.match(await bench.run(dataPlane, ['ip', '-o', 'link']), /: v[0-9a-f]{12}@/, 'it is there')

@@ -112,7 +112,9 @@ export async function compareOnce(deps: MendDeps): Promise<Compared> {
   await kernel.ensureDataPlane()
   const { endpoints } = requireRecord(journal)
   await deps.overlay.admitPorts(endpoints)
-  const alive = livingEndpoints(endpoints)
+  const [alive, ended] = byLife(endpoints)
+  // Their links go by themselves; who has them is told of the end a moment later.
+  kernel.devicesLeave(ended.map(({ link }) => link))
   const cluster = { overlay: deps.overlay.compile(endpoints), vxlanPort }
   const before = desiredKernel(stateOf(requireRecord(journal), alive, cluster), dataPlaneFile)
   const observed = await kernel.observe(before)
@@ -123,8 +125,13 @@ export async function compareOnce(deps: MendDeps): Promise<Compared> {
   return { plan: planNetwork(desired, observed, kernel.shapes()), state, observed }
 }
 
-function livingEndpoints(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-  return endpoints.filter((endpoint) => isAlive(endpoint.netns))
+/** Of containers that live, and of those that have ended. */
+function byLife(
+  endpoints: readonly Endpoint[],
+): readonly [alive: readonly Endpoint[], ended: readonly Endpoint[]] {
+  const [alive, ended]: [Endpoint[], Endpoint[]] = [[], []]
+  for (const endpoint of endpoints) (isAlive(endpoint.netns) ? alive : ended).push(endpoint)
+  return [alive, ended]
 }
 
 function refuseForeignLink(observed: ObservedKernel): void {
