@@ -215,7 +215,7 @@ t.test('an audit names what differs, a trace says where a packet ends', async (t
   t.match(await ends('stranger.1', address), [1, /front and back are different networks/])
   t.match(await ends('probe.1', '10.0.1.250'), [1, /=> unreachable: no task has 10\.0\.1\.250/])
   t.match(await ends('w1', 'w2:8080'), [0, /=> delivered to web\.\d/])
-  t.match(await ends('w1', 'w2:8099'), [1, /=> refused: port 8099\/tcp is not published there/])
+  t.match(await ends('w1', 'w2:8099'), [1, /=> refused: port 8099\/tcp is not published at /])
   await create('idle', '--network', 'back', '--replicas', '0', '--detach')
   await lab.until('a service without tasks refuses', async () => {
     const [code, end] = await ends('probe.1', 'idle')

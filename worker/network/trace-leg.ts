@@ -9,8 +9,10 @@ import {
   type TracePath,
   type VxlanArrival,
 } from '../../proto/gen/tsswarm/v1/diagnosis.ts'
+import { bindsMeet } from '../../proto/objects/bind-address.ts'
 import { commonDoor, loopback6 } from './doors.ts'
 import { readListening } from './host-view.ts'
+import type { ListeningSocket } from './listening-sockets.ts'
 import { compareOnce, type MendDeps } from './mend.ts'
 import {
   dataPlaneAddress,
@@ -258,13 +260,15 @@ function doorOf(
 
 async function atProgram(context: TraceContext, packet: Packet): Promise<TracePath> {
   const { protocol } = context
-  const { port } = packet
+  const { destination, port } = packet
   if (port === 0) return ended(packet, TraceEnd.HOST, 'the host itself')
   const waiting = await readListening(context.kernel)
-  if (waiting.some((one) => one.protocol === protocol && one.port === port)) {
+  const isMeant = (one: ListeningSocket): boolean =>
+    one.protocol === protocol && one.port === port && bindsMeet(destination, one.address ?? '')
+  if (waiting.some(isMeant)) {
     return ended(packet, TraceEnd.HOST, `a program of the host waits on ${protocol} port ${port}`)
   }
-  const reason = `port ${port}/${protocol} is not published there, and no program of the host waits on it`
+  const reason = `port ${port}/${protocol} is not published at ${destination}, and no program of the host waits on it there`
   return ended(packet, TraceEnd.REFUSED, reason)
 }
 

@@ -404,7 +404,8 @@ t.test('published ports lead on, by their sources, masqueraded or not', async (t
   answers.set('dataPlane: ip -4 -j route get 10.9.0.11', ok({ dev: 'v8' }))
   answers.set('dataPlane: ip -4 -j route get 169.254.77.2', ok({ type: 'local', dev: 'lo' }))
   answers.set('dataPlane: ip -4 -j route get 172.30.0.1', ok({ dev: 'v3' }))
-  answers.set('host: ss ', 'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:*\n')
+  const waiting = ['0.0.0.0:22', '[::1]:24', '10.99.0.1:25', '*:26', '127.0.0.1:27']
+  answers.set('host: ss ', waiting.map((at) => `tcp LISTEN 0 128 ${at} 0.0.0.0:*\n`).join(''))
   const ask = (port: number, more: Partial<TraceLegRequest> = {}) =>
     walk(context, aRequest(outside, '10.99.0.1', { source: '203.0.113.7', port, ...more }))
   const open = await ask(8080)
@@ -435,7 +436,15 @@ t.test('published ports lead on, by their sources, masqueraded or not', async (t
     end: TraceEnd.HOST,
     reason: /a program of the host waits on tcp port 22/,
   })
-  t.match(only(await ask(23)), { end: TraceEnd.REFUSED, reason: /not published there/ })
+  t.match(only(await ask(23)), { end: TraceEnd.REFUSED, reason: /not published at 10\.99\.0\.1/ })
+  for (const port of [25, 26]) t.match(only(await ask(port)), { end: TraceEnd.HOST }, `${port}`)
+  for (const port of [24, 27]) {
+    t.match(
+      only(await ask(port)),
+      { end: TraceEnd.REFUSED },
+      `who waits on ${port} waits elsewhere`,
+    )
+  }
   t.match(only(await ask(0)), { end: TraceEnd.HOST })
   const hostMode = only(await ask(90))
   t.ok(
