@@ -3,7 +3,7 @@ import { SwarmError } from '../proto/errors.ts'
 import { expandTemplate, type TemplateContext } from '../proto/go-template/task-template.ts'
 import { type AssignedTask, genericEnv, type NodeId } from '../proto/objects/index.ts'
 import { saysNothing } from '../proto/spec/dns-spec.ts'
-import { logKeeping } from '../proto/spec/log-driver-spec.ts'
+import { logAttributes, logKeeping, tellsDetails } from '../proto/spec/log-driver-spec.ts'
 import { isSlotVolume } from '../proto/spec/mount-spec.ts'
 import type { ContainerSpec, MountSpec, PortSpec, TaskSpec } from '../proto/spec/service-spec.ts'
 import {
@@ -58,20 +58,22 @@ export function containerConfig(
   const expand = templateOf(task, host)
   const limits = spec.limits
   const network = host.network(task, spec)
+  const env = [
+    ...container.env.map((line) => expand(line, `env ${line.split('=', 1)[0]}`)),
+    ...genericEnv(task.generic),
+  ]
+  const labels = { ...container.labels, ...swarmLabels(task, host) }
   return {
     id: task.id,
     name: `${taskName(task, host)}.${task.id}`,
     image: container.image,
     ...entryOf(container),
-    env: [
-      ...container.env.map((line) => expand(line, `env ${line.split('=', 1)[0]}`)),
-      ...genericEnv(task.generic),
-    ],
+    env,
     ...(container.workdir === '' ? {} : { workdir: container.workdir }),
     ...(container.user === '' ? {} : { user: container.user }),
     groups: container.groups,
     ...hostnameOf(container, network, { expand, host }),
-    labels: { ...container.labels, ...swarmLabels(task, host) },
+    labels,
     mounts: container.mounts.map((mount) => mountOf(mount, expand)),
     hosts: container.hosts.map(hostsLine),
     readOnly: container.readOnly,
@@ -90,7 +92,7 @@ export function containerConfig(
     sysctls: container.sysctls,
     ulimits: container.ulimits,
     ...(saysNothing(spec.dns) ? {} : { dns: spec.dns }),
-    ...(container.logDriver === undefined ? {} : { log: logKeeping(container.logDriver) }),
+    ...logOf(container, labels, env),
     ...(container.noNewPrivileges ? { noNewPrivileges: true } : {}),
     ...(container.security === undefined ? {} : { security: container.security }),
     ...(container.runtime === undefined ? {} : { runtime: container.runtime }),
@@ -98,6 +100,17 @@ export function containerConfig(
     ...(spec.oomScoreAdj === 0 ? {} : { oomScoreAdj: spec.oomScoreAdj }),
     network,
   }
+}
+
+function logOf(
+  { logDriver }: ContainerSpec,
+  labels: ContainerConfig['labels'],
+  env: readonly string[],
+): Pick<ContainerConfig, 'log'> {
+  if (logDriver === undefined) return {}
+  const log = logKeeping(logDriver)
+  if (log.kind === 'none' || !tellsDetails(logDriver)) return { log }
+  return { log: { ...log, attributes: logAttributes(logDriver, labels, env) } }
 }
 
 /** On the host's own network a container has the host's name, as under Docker. */

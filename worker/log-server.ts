@@ -184,6 +184,7 @@ class Subscription {
       ...(sinceMs === 0 ? {} : { sinceMs }),
       ...(tail === undefined ? {} : { tail }),
       streams: streamsOf(this.#request),
+      ...(this.#request.details && { details: true }),
     }
     for await (const line of source.logs(id, options, signal)) {
       if (!(await this.#takeCredit())) return
@@ -203,7 +204,7 @@ class Subscription {
 
   #push(line: TaskLogLine): void {
     this.#lines.push(line)
-    this.#bytes += line.text.length
+    this.#bytes += line.text.length + bytesOf(line.attributes)
     if (this.#lines.length >= chunkLinesMax || this.#bytes >= chunkBytesMax) this.#flush()
     else this.#timer ??= this.#deps.clock.setTimer(chunkMs, () => this.#flush())
   }
@@ -245,5 +246,13 @@ function logLine(id: TaskId, line: LogLine): TaskLogLine {
     atNanos: Number(fraction?.[2] ?? 0),
     stderr: line.stream === 'stderr',
     text: line.data,
+    attributes: line.attributes ?? {},
   }
+}
+
+function bytesOf(attributes: TaskLogLine['attributes']): number {
+  return Object.entries(attributes).reduce(
+    (sum, [key, value]) => sum + key.length + value.length,
+    0,
+  )
 }

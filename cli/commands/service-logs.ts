@@ -6,7 +6,7 @@ import { defineCommand } from '../command.ts'
 import { bool, text } from '../flags.ts'
 import { usage } from '../parse-args.ts'
 import { read } from '../read-flag.ts'
-import { logPrefix, logTimestamp } from '../render/log-line.ts'
+import { logDetails, logPrefix, logTimestamp, rawDetails } from '../render/log-line.ts'
 import { parseTimeMs } from '../units.ts'
 
 export const command = defineCommand({
@@ -15,9 +15,8 @@ export const command = defineCommand({
   description:
     'Logs come from the nodes that ran the tasks. A task whose node cannot be reached is named on stderr; the others go on.',
   args: { usage: 'SERVICE|TASK', min: 1, max: 1, completes: 'targets' },
-  absent: (name) =>
-    name === 'details' ? 'logs carry no details beside the names of task and node' : undefined,
   flags: {
+    details: bool('Show extra details provided to logs'),
     follow: bool('Follow log output', { short: 'f' }),
     'no-resolve': bool('Do not map IDs to Names in output'),
     'no-task-ids': bool('Do not include task IDs in output'),
@@ -52,6 +51,7 @@ export const command = defineCommand({
         tail,
         stdout: true,
         stderr: true,
+        details: flags.details,
       },
     ])
     let exit = 0
@@ -83,6 +83,7 @@ function tailOf(value: string | undefined): number | undefined {
 }
 
 interface LogFlags {
+  readonly details: boolean
   readonly raw: boolean
   readonly timestamps: boolean
   readonly 'no-task-ids': boolean
@@ -94,13 +95,14 @@ interface LogFlags {
 function formatLine(line: LogLine, flags: LogFlags): Uint8Array {
   const body = line.text.at(-1) === newline ? line.text.subarray(0, -1) : line.text
   const time = flags.timestamps ? `${logTimestamp(line)} ` : ''
-  if (flags.raw) return joined(time, body)
+  if (flags.raw) return joined(flags.details ? `${time}${rawDetails(line)} ` : time, body)
   const prefix = logPrefix(line, {
     taskIds: !flags['no-task-ids'],
     truncate: !flags['no-trunc'],
     resolve: !flags['no-resolve'],
   })
-  return joined(`${time}${prefix}    | `, body)
+  const details = flags.details ? `${logDetails(line)} ` : ''
+  return joined(`${time}${prefix}    | ${details}`, body)
 }
 
 function joined(start: string, body: Uint8Array): Uint8Array {

@@ -26,3 +26,38 @@ export function logTimestamp(line: Pick<LogLine, 'atMs' | 'atNanos'>): string {
   const rest = String(line.atNanos).padStart(6, '0')
   return new Date(line.atMs).toISOString().replace('Z', `${rest}Z`)
 }
+
+/** What --details shows: "env=prod,tier=front". Source: Docker's client, which takes the ids of node, service and task out of it. */
+export function logDetails({ attributes }: Pick<LogLine, 'attributes'>): string {
+  return sorted(Object.entries(attributes))
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+}
+
+/** With --raw: everything that Docker's engine tells of a line, escaped as in a query. */
+export function rawDetails(
+  line: Pick<LogLine, 'attributes' | 'nodeId' | 'serviceId' | 'taskId'>,
+): string {
+  const entries = Object.entries({
+    ...line.attributes,
+    'com.docker.swarm.node.id': line.nodeId,
+    'com.docker.swarm.service.id': line.serviceId,
+    'com.docker.swarm.task.id': line.taskId,
+  })
+  return sorted(entries)
+    .map((pair) => pair.map(queryEscaped).join('='))
+    .join(',')
+}
+
+function sorted(entries: [string, string][]): [string, string][] {
+  return entries.sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/** As Go's url.QueryEscape. */
+function queryEscaped(text: string): string {
+  return new URLSearchParams({ '': text })
+    .toString()
+    .slice(1)
+    .replaceAll('*', '%2A')
+    .replaceAll('%7E', '~')
+}

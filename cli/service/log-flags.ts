@@ -6,7 +6,10 @@ import { parseMap } from './assignments.ts'
 
 export const logFlags = {
   'log-driver': text('Logging driver for the service (json-file, local, journald, none)'),
-  'log-opt': list('Logging driver options (max-size=SIZE, max-file=NUMBER)', { takes: 'opt' }),
+  'log-opt': list(
+    'Logging driver options (max-size=SIZE, max-file=NUMBER, labels=NAMES, env=NAMES)',
+    { takes: 'opt' },
+  ),
 }
 
 /**

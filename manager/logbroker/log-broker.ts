@@ -138,13 +138,15 @@ class ServiceLogReader {
       const { err } = source.logs
       if (err !== '' && err !== source.toldErr) {
         source.toldErr = err
-        yield { ...this.#about(source), atMs: 0, atNanos: 0, stderr: false, text: noText, err }
+        const nothing = { atMs: 0, atNanos: 0, stderr: false, text: noText, attributes: {} }
+        yield { ...this.#about(source), ...nothing, err }
       }
     }
   }
 
-  #logLine(source: Source, { atMs, atNanos, stderr, text }: TaskLogLine): LogLine {
-    return { ...this.#about(source), atMs, atNanos, stderr, text, err: '' }
+  #logLine(source: Source, line: TaskLogLine): LogLine {
+    const { atMs, atNanos, stderr, text, attributes } = line
+    return { ...this.#about(source), atMs, atNanos, stderr, text, attributes, err: '' }
   }
 
   #about({ task }: Source) {
@@ -153,6 +155,7 @@ class ServiceLogReader {
       return {
         taskId: task.id,
         taskName: taskName(tx, task),
+        serviceId: task.serviceId,
         nodeId: task.nodeId ?? '',
         nodeHostname: node?.description?.hostname ?? '',
       }
@@ -165,14 +168,14 @@ class ServiceLogReader {
     for (const task of store.view((tx) => this.#selection(tx).filter(hasNode))) {
       const { id, nodeId } = task
       if (this.#sources.has(id) || nodeId === undefined) continue
-      const { follow, sinceMs, stdout, stderr } = this.#request
+      const { follow, sinceMs, stdout, stderr, details } = this.#request
       const limit = tail === undefined ? {} : { tail }
       const logs = new TaskLogs({
         clock,
         task: () => store.view((tx) => tx.get('tasks', id)),
         node: () => store.view((tx) => tx.get('nodes', nodeId)),
         open: (node, request) => this.#open(node, request),
-        request: { taskIds: [id], follow, sinceMs, stdout, stderr, ...limit },
+        request: { taskIds: [id], follow, sinceMs, stdout, stderr, details, ...limit },
         onNews: () => this.#wake(),
       })
       this.#sources.set(id, { logs, task, toldErr: '' })

@@ -56,3 +56,6 @@ export const ownServersLevel = 8
 
 /** What a service says of its interfaces on networks, and how far a mount may lag. */
 export const endpointOptionsLevel = 8
+
+/** From here on log drivers tell labels and variables of a container with each of its lines. */
+export const logDetailsLevel = 8

@@ -1,6 +1,7 @@
 // What a spec may say that programs know only from a feature level on. Managers of an older program would drop it from the store, and
 // workers of one would start tasks without it: so the first refuse it, and the second get no such tasks.
 import { asksOwnServers, saysNothing } from '../spec/dns-spec.ts'
+import { tellsDetails } from '../spec/log-driver-spec.ts'
 import { predefinedOf } from '../spec/predefined-networks.ts'
 import {
   isUsualPolicy,
@@ -16,6 +17,7 @@ import {
   hostUsersLevel,
   journalLevel,
   localNetworksLevel,
+  logDetailsLevel,
   networksLevel,
   optionsLevel,
   ownServersLevel,
@@ -87,6 +89,12 @@ const onNodes: readonly TaskFeature[] = [
     words: 'the log driver journald',
     level: journalLevel,
     isUsed: ({ container }) => container.logDriver?.name === 'journald',
+  },
+  {
+    words: 'details of logs',
+    level: logDetailsLevel,
+    isUsed: ({ container }) =>
+      container.logDriver !== undefined && tellsDetails(container.logDriver),
   },
   {
     words: 'no-new-privileges',

@@ -1,10 +1,17 @@
 // What a user writes of how the output of a service's tasks is kept. The drivers that are there keep it on the node of each task.
-// Source: Swarm's TaskTemplate.LogDriver (swarm-semantics 2); Docker's options max-size and max-file of its drivers json-file and local.
+// Source: Swarm's TaskTemplate.LogDriver (swarm-semantics 2); Docker's options max-size and max-file of its drivers json-file and local, labels and
+// env of json-file.
 import { z } from 'zod'
 import { text } from './text.ts'
 
 export const logDrivers = ['json-file', 'local', 'journald', 'none'] as const
-const logOptions = ['max-size', 'max-file']
+const sizeOptions = ['max-size', 'max-file']
+/** What of the container stands before its lines with `service logs --details`. */
+const detailOptions = ['labels', 'env']
+
+function optionsOf(driver: string): readonly string[] {
+  return driver === 'json-file' ? [...sizeOptions, ...detailOptions] : sizeOptions
+}
 
 export const logDriverSpec = z
   .object({
@@ -30,15 +37,21 @@ function problemsOf(name: string, options: Readonly<Record<string, string>>): re
   }
   return Object.entries(options).flatMap(([option, value]) => {
     if (name === 'none') return [`none keeps nothing, and has no option "${option}": leave it out`]
-    if (!logOptions.includes(option)) {
+    const known = optionsOf(name)
+    if (!known.includes(option)) {
       return [
-        `has the option "${option}", which is not available: those of ${name} are ${logOptions.join(' and ')}`,
+        `has the option "${option}", which is not available: those of ${name} are ${inWords(known)}`,
       ]
     }
+    if (detailOptions.includes(option)) return []
     const isRead = option === 'max-size' ? bytesOf(value) > 0 : filesOf(value) > 0
     const form = option === 'max-size' ? 'a size such as 10m' : `a number from 1 to ${filesMax}`
     return isRead ? [] : [`has the option "${option}" with "${value}": it must be ${form}`]
   })
+}
+
+function inWords(names: readonly string[]): string {
+  return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 
 const filesMax = 1_000
@@ -62,6 +75,37 @@ function inBounds(value: number, max: number): number {
   return value <= max ? value : 0
 }
 
+/** By their names, sorted. */
+export type LogAttributes = Readonly<Record<string, string>>
+
+export function tellsDetails({ options }: LogDriverSpec): boolean {
+  return detailOptions.some((option) => options[option] !== undefined)
+}
+
+/** Those of the container's labels and variables that the options `labels` and `env` name and that it has. */
+export function logAttributes(
+  { options }: LogDriverSpec,
+  labels: Readonly<Record<string, string>>,
+  env: readonly string[],
+): LogAttributes {
+  const variables = env.map((line): [string, string] => {
+    const equals = line.indexOf('=')
+    return equals < 0 ? [line, ''] : [line.slice(0, equals), line.slice(equals + 1)]
+  })
+  const found = [
+    ...named(options['labels'], new Map(Object.entries(labels))),
+    ...named(options['env'], new Map(variables)),
+  ]
+  return Object.fromEntries(found.sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function named(list = '', values: ReadonlyMap<string, string>): readonly [string, string][] {
+  return list.split(',').flatMap((name): [string, string][] => {
+    const value = values.get(name)
+    return value === undefined ? [] : [[name, value]]
+  })
+}
+
 /** What is kept of a container's output. */
 export type LogKeeping =
   | { readonly kind: 'none' }
@@ -72,6 +116,8 @@ export type LogKeeping =
       readonly filesMax?: number
       /** Goes to the host's journal as well. Absent rather than false. */
       readonly journal?: true
+      /** What is told of each line to who asks for details. */
+      readonly attributes?: LogAttributes
     }
 
 /**

@@ -52,6 +52,21 @@ t.test('a log', async (t) => {
     t.equal((await logLines(executor, 'plain', { tail: 100_000 })).length, 502)
   })
 
+  await t.test(
+    'tells of its container what its driver was asked to, to who wants it',
+    async (t) => {
+      const log = { kind: 'files', attributes: { tier: 'front' } } as const
+      await runToEnd(executor, aScript('detailed', 'echo line', { log }))
+      const told = async (details: boolean) => {
+        const lines: LogLine[] = []
+        for await (const line of executor.logs('detailed', { details }, never)) lines.push(line)
+        return lines.map(({ attributes }) => attributes)
+      }
+      t.same(await told(true), [{ tier: 'front' }])
+      t.same(await told(false), [undefined])
+    },
+  )
+
   await t.test('is not there with driver none, and who asks is told', async (t) => {
     const silent = aScript('silent', 'echo hidden; exit 3', { log: { kind: 'none' } })
     await executor.create(silent, never)

@@ -27,6 +27,7 @@ import {
 } from '../../proto/objects/index.ts'
 import { type ClusterSpec, clusterSpec } from '../../proto/spec/cluster-spec.ts'
 import { parseGenericResources } from '../../proto/spec/generic-resource.ts'
+import type { LogDriverSpec } from '../../proto/spec/log-driver-spec.ts'
 import { networkSpec } from '../../proto/spec/network-spec.ts'
 import { nodeSpec } from '../../proto/spec/node-spec.ts'
 import type { RuntimeName } from '../../proto/spec/runtime-names.ts'
@@ -199,6 +200,8 @@ export interface TaskSpecFacts extends PartialGroups {
   readonly image?: string
   readonly stopGraceMs?: number
   readonly runtime?: RuntimeName
+  readonly labels?: Readonly<Record<string, string>>
+  readonly logDriver?: LogDriverSpec
   /** Host mode unless they say otherwise. */
   readonly ports?: readonly (Partial<PortSpec> & { readonly targetPort: number })[]
   readonly networks?: readonly (Partial<NetworkUse> & { readonly target: string })[]
@@ -208,13 +211,15 @@ export interface TaskSpecFacts extends PartialGroups {
 }
 
 export function aTaskSpec(facts: TaskSpecFacts): TaskSpec {
-  const { image, stopGraceMs, runtime, mounts, ports = [], ...others } = facts
+  const { image, stopGraceMs, runtime, labels, logDriver, mounts, ports = [], ...others } = facts
   return taskSpec.parse({
     container: {
       image: image ?? 'hello',
       mounts,
       ...(stopGraceMs === undefined ? {} : { stopGraceMs }),
       ...(runtime === undefined ? {} : { runtime }),
+      ...(labels === undefined ? {} : { labels }),
+      ...(logDriver === undefined ? {} : { logDriver }),
     },
     ...others,
     ports: ports.map((port) => ({ mode: 'host', ...port })),

@@ -2,7 +2,7 @@
 // simulated (fake/). Not for networks (network-attacher.ts) and not for what users type
 // (proto/spec).
 import type { RegistryAuth } from '../../proto/codec/registry-login.ts'
-import type { LogKeeping } from '../../proto/spec/log-driver-spec.ts'
+import type { LogAttributes, LogKeeping } from '../../proto/spec/log-driver-spec.ts'
 import type { RuntimeName } from '../../proto/spec/runtime-names.ts'
 import type { SecuritySpec } from '../../proto/spec/security-spec.ts'
 import type { TuningSpec } from '../../proto/spec/tuning-spec.ts'
@@ -267,6 +267,8 @@ export interface LogOptions {
   readonly tail?: number
   /** Default both. */
   readonly streams?: readonly ('stdout' | 'stderr')[]
+  /** With what of the container its log driver tells of each line. */
+  readonly details?: boolean
 }
 
 export interface LogLine {
@@ -275,6 +277,8 @@ export interface LogLine {
   readonly timestamp: string
   /** Without the line end; not decoded, containers write what they like. */
   readonly data: Uint8Array
+  /** Absent unless asked for, and where there are none. */
+  readonly attributes?: LogAttributes
 }
 
 export interface ContainerStats {

@@ -89,6 +89,7 @@ t.test('a large answer and a large stream arrive whole', async (t) => {
         stderr: false,
         text,
         err: '',
+        ...{ serviceId: '', attributes: {} },
       }
     }
   }
@@ -100,6 +101,7 @@ t.test('a large answer and a large stream arrive whole', async (t) => {
     tail: undefined,
     stdout: true,
     stderr: true,
+    details: false,
   }
   let count = 0
   for await (const line of client.stream(ControlService.serviceLogs, [request])) {

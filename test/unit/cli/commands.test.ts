@@ -283,6 +283,8 @@ t.test('service logs', async (t) => {
     stderr: false,
     text: new TextEncoder().encode('hello\n'),
     err: '',
+    serviceId: id('s'),
+    attributes: { tier: 'a b', ENV: 'x,y=z' },
     ...facts,
   })
   d.control['serviceLogs'] = async function* (): AsyncGenerator<LogLine> {
@@ -311,6 +313,16 @@ t.test('service logs', async (t) => {
   t.match(await d.run('service logs --raw -n all web'), { stdout: 'hello\n' })
   t.match(await d.run('service logs --no-resolve --no-trunc web'), {
     stdout: `${id('t1')}@${id('n')}    | hello\n`,
+  })
+  t.match(asked(d, 'serviceLogs'), { details: false })
+  t.match(await d.run('service logs -t --details web'), {
+    stdout: '2023-11-14T22:13:20.123456789Z web.1.t10000000000@w1    | ENV=x,y=z,tier=a b hello\n',
+  })
+  t.match(asked(d, 'serviceLogs'), { details: true })
+  const ids = ['node', 'n', 'service', 's', 'task', 't1']
+  const raw = [0, 2, 4].map((at) => `com.docker.swarm.${ids[at]}.id=${id(ids[at + 1] ?? '')}`)
+  t.match(await d.run('service logs --raw --details web'), {
+    stdout: `ENV=x%2Cy%3Dz,${raw.join()},tier=a+b hello\n`,
   })
   const binary = new Uint8Array([0xff, 0x00, 0x0a, 0xfe])
   d.control['serviceLogs'] = async function* (): AsyncGenerator<LogLine> {

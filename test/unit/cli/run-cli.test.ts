@@ -110,7 +110,6 @@ t.test("Swarm's commands that are not there say what to do", async (t) => {
     code: 1,
     stderr: /"syslog" is not available: .* \(flag --log-driver\)/,
   })
-  t.match(await runCommandLine('service logs --details web'), { code: 1, stderr: /no details/ })
   t.match(await runCommandLine('swarm init --autolock'), {
     code: 1,
     stderr: /flag --autolock cannot be used/,

@@ -110,6 +110,22 @@ t.test('everything of a spec reaches the container', async (t) => {
   })
 })
 
+t.test('what logs tell of the container is what it gets', async (t) => {
+  const logOf = (options: Readonly<Record<string, string>>) => {
+    const logDriver = { name: 'json-file', options }
+    const env = ['PLACE={{.Task.Slot}}']
+    const spec = taskSpec.parse({
+      container: { image: 'x', env, labels: { mine: '1' }, logDriver },
+    })
+    return containerConfig(task, spec, host).log
+  }
+  t.same(logOf({ labels: 'mine,com.docker.swarm.service.name', env: 'PLACE' }), {
+    kind: 'files',
+    attributes: { PLACE: '3', 'com.docker.swarm.service.name': 'web', mine: '1' },
+  })
+  t.same(logOf({}), { kind: 'files' })
+})
+
 t.test('an unknown placeholder is refused with its place and what there is', async (t) => {
   const spec = taskSpec.parse({ container: { image: 'x', env: ['A=1', 'B={{.Nod.ID}}'] } })
   t.throws(() => containerConfig(task, spec, host), {

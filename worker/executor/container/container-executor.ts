@@ -228,12 +228,14 @@ export class ContainerExecutor implements Executor {
 
   async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
     const container = await this.#get(id)
-    if (container.record.config.log?.kind === 'none') throw keepsNoLog(container.record.config.name)
+    const { log, name } = container.record.config
+    if (log?.kind === 'none') throw keepsNoLog(name)
     const source = {
       path: container.paths.logPath,
       hasEnded: () => container.record.exit !== undefined,
       ended: container.ended,
       clock: this.#options.clock,
+      attributes: log?.attributes,
     }
     yield* readLog(source, options, signal)
   }

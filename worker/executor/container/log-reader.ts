@@ -3,6 +3,7 @@ import { watch } from 'node:fs'
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { Clock } from '../../../proto/lib/clock.ts'
+import type { LogAttributes } from '../../../proto/spec/log-driver-spec.ts'
 import type { LogLine, LogOptions } from '../executor.ts'
 import { LogDecoder, parseLogPart, timestampOf } from './log-format.ts'
 
@@ -14,6 +15,8 @@ export interface LogSource {
   /** Aborted when nothing will be written any more. */
   readonly ended: AbortSignal
   readonly clock: Clock
+  /** What is told of each line to who asks for details. */
+  readonly attributes?: LogAttributes | undefined
 }
 
 const chunkBytes = 64 * 1024
@@ -23,6 +26,18 @@ const lookAgainMs = 5_000
 
 /** As Executor.logs. */
 export async function* readLog(
+  source: LogSource,
+  options: LogOptions,
+  signal: AbortSignal,
+): AsyncGenerator<LogLine> {
+  const { attributes } = source
+  if (options.details !== true || attributes === undefined) {
+    return yield* readLines(source, options, signal)
+  }
+  for await (const line of readLines(source, options, signal)) yield { ...line, attributes }
+}
+
+async function* readLines(
   source: LogSource,
   options: LogOptions,
   signal: AbortSignal,

@@ -119,6 +119,15 @@ class FakeExecutor implements Executor {
   }
 
   async *logs(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
+    const { log } = this.#host.inspect(id).config
+    const attributes =
+      log?.kind === 'files' && options.details === true ? log.attributes : undefined
+    for await (const line of this.#logLines(id, options, signal)) {
+      yield attributes === undefined ? line : { ...line, attributes }
+    }
+  }
+
+  async *#logLines(id: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
     const isWanted = (line: LogLine): boolean =>
       (options.streams?.includes(line.stream) ?? true) &&
       Date.parse(line.timestamp) >= (options.sinceMs ?? 0) &&

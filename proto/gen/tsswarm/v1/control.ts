@@ -536,6 +536,8 @@ export interface ServiceLogsRequest {
   readonly tail?: number | undefined;
   readonly stdout: boolean;
   readonly stderr: boolean;
+  /** Attributes of lines are wanted. */
+  readonly details: boolean;
 }
 
 export interface LogLine {
@@ -550,6 +552,14 @@ export interface LogLine {
   readonly text: Uint8Array;
   /** Set instead of text when a task's log could not be read. */
   readonly err: string;
+  readonly serviceId: string;
+  /** Labels and variables of the container, as its log driver's options name them. */
+  readonly attributes: { [key: string]: string };
+}
+
+export interface LogLine_AttributesEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface TaskUsagesRequest {
@@ -4977,7 +4987,7 @@ export const WatchServiceResponse: MessageFns<WatchServiceResponse> = {
 };
 
 function createBaseServiceLogsRequest(): ServiceLogsRequest {
-  return { reference: "", follow: false, sinceMs: 0, tail: undefined, stdout: false, stderr: false };
+  return { reference: "", follow: false, sinceMs: 0, tail: undefined, stdout: false, stderr: false, details: false };
 }
 
 export const ServiceLogsRequest: MessageFns<ServiceLogsRequest> = {
@@ -4999,6 +5009,9 @@ export const ServiceLogsRequest: MessageFns<ServiceLogsRequest> = {
     }
     if (message.stderr !== false) {
       writer.uint32(48).bool(message.stderr);
+    }
+    if (message.details !== false) {
+      writer.uint32(56).bool(message.details);
     }
     return writer;
   },
@@ -5064,6 +5077,14 @@ export const ServiceLogsRequest: MessageFns<ServiceLogsRequest> = {
             message.stderr = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.details = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5088,6 +5109,8 @@ function createBaseLogLine(): LogLine {
     stderr: false,
     text: new Uint8Array(0),
     err: "",
+    serviceId: "",
+    attributes: {},
   };
 }
 
@@ -5120,6 +5143,12 @@ export const LogLine: MessageFns<LogLine> = {
     if (message.err !== "") {
       writer.uint32(74).string(message.err);
     }
+    if (message.serviceId !== "") {
+      writer.uint32(82).string(message.serviceId);
+    }
+    globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
+      LogLine_AttributesEntry.encode({ key: key as any, value }, writer.uint32(90).fork()).join();
+    });
     return writer;
   },
 
@@ -5206,6 +5235,82 @@ export const LogLine: MessageFns<LogLine> = {
             }
 
             message.err = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.serviceId = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            const entry11 = LogLine_AttributesEntry.decode(reader, reader.uint32());
+            if (entry11.value !== undefined) {
+              message.attributes[entry11.key] = entry11.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLogLine_AttributesEntry(): LogLine_AttributesEntry {
+  return { key: "", value: "" };
+}
+
+export const LogLine_AttributesEntry: MessageFns<LogLine_AttributesEntry> = {
+  encode(message: LogLine_AttributesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogLine_AttributesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogLine_AttributesEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
             continue;
           }
         }

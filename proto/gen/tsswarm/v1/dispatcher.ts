@@ -289,6 +289,13 @@ export interface TaskLogLine {
   readonly atNanos: number;
   readonly stderr: boolean;
   readonly text: Uint8Array;
+  /** Only where they are wanted. */
+  readonly attributes: { [key: string]: string };
+}
+
+export interface TaskLogLine_AttributesEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 /** One task's log of one subscription has ended. */
@@ -314,6 +321,8 @@ export interface LogSubscribe {
   readonly tail?: number | undefined;
   readonly stdout: boolean;
   readonly stderr: boolean;
+  /** Attributes of lines are wanted. */
+  readonly details: boolean;
 }
 
 export interface LogUnsubscribe {
@@ -2352,7 +2361,7 @@ export const LogChunk: MessageFns<LogChunk> = {
 };
 
 function createBaseTaskLogLine(): TaskLogLine {
-  return { taskId: "", atMs: 0, atNanos: 0, stderr: false, text: new Uint8Array(0) };
+  return { taskId: "", atMs: 0, atNanos: 0, stderr: false, text: new Uint8Array(0), attributes: {} };
 }
 
 export const TaskLogLine: MessageFns<TaskLogLine> = {
@@ -2372,6 +2381,9 @@ export const TaskLogLine: MessageFns<TaskLogLine> = {
     if (message.text.length !== 0) {
       writer.uint32(42).bytes(message.text);
     }
+    globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
+      TaskLogLine_AttributesEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
+    });
     return writer;
   },
 
@@ -2426,6 +2438,74 @@ export const TaskLogLine: MessageFns<TaskLogLine> = {
             }
 
             message.text = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            const entry6 = TaskLogLine_AttributesEntry.decode(reader, reader.uint32());
+            if (entry6.value !== undefined) {
+              message.attributes[entry6.key] = entry6.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTaskLogLine_AttributesEntry(): TaskLogLine_AttributesEntry {
+  return { key: "", value: "" };
+}
+
+export const TaskLogLine_AttributesEntry: MessageFns<TaskLogLine_AttributesEntry> = {
+  encode(message: TaskLogLine_AttributesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskLogLine_AttributesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskLogLine_AttributesEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
             continue;
           }
         }
@@ -2580,7 +2660,16 @@ export const ManagerLogMessage: MessageFns<ManagerLogMessage> = {
 };
 
 function createBaseLogSubscribe(): LogSubscribe {
-  return { subscriptionId: "", taskIds: [], follow: false, sinceMs: 0, tail: undefined, stdout: false, stderr: false };
+  return {
+    subscriptionId: "",
+    taskIds: [],
+    follow: false,
+    sinceMs: 0,
+    tail: undefined,
+    stdout: false,
+    stderr: false,
+    details: false,
+  };
 }
 
 export const LogSubscribe: MessageFns<LogSubscribe> = {
@@ -2605,6 +2694,9 @@ export const LogSubscribe: MessageFns<LogSubscribe> = {
     }
     if (message.stderr !== false) {
       writer.uint32(56).bool(message.stderr);
+    }
+    if (message.details !== false) {
+      writer.uint32(64).bool(message.details);
     }
     return writer;
   },
@@ -2676,6 +2768,14 @@ export const LogSubscribe: MessageFns<LogSubscribe> = {
             }
 
             message.stderr = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.details = reader.bool();
             continue;
           }
         }

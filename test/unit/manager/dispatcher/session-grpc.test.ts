@@ -34,7 +34,14 @@ t.test(
 
     host.write('a', 'stdout', 'hello')
     const caller = { kind: 'local-admin', nodeId: 'm1' as never } as const
-    const request = { reference: 'web', follow: false, sinceMs: 0, stdout: true, stderr: true }
+    const request = {
+      reference: 'web',
+      follow: false,
+      sinceMs: 0,
+      stdout: true,
+      stderr: true,
+      details: false,
+    }
     for (const manager of ['m1', 'm2', 'm3']) {
       const lines: LogLine[] = []
       const { signal } = new AbortController()

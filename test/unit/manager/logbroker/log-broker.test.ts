@@ -4,7 +4,7 @@ import type { LogLine, ServiceLogsRequest } from '../../../../proto/gen/tsswarm/
 import { TaskState } from '../../../../proto/objects/index.ts'
 import { MiniCluster } from '../../../support/mini-cluster.ts'
 import { MiniNode } from '../../../support/mini-node.ts'
-import { aService } from '../../../support/objects.ts'
+import { aService, aSpecRecord } from '../../../support/objects.ts'
 
 const S = TaskState
 const managers = ['m1', 'm2']
@@ -29,7 +29,10 @@ async function aWorld(t: Test): Promise<World> {
     await cluster.stop()
   })
   await cluster.store.update((tx) => tx.create('services', aService({ name: 'web' })))
-  await cluster.addTask({ id: 'a', slot: 1, node: 'w1', state: S.ASSIGNED })
+  const options = { labels: 'tier,none', env: '' }
+  const detailed = { labels: { tier: 'front' }, logDriver: { name: 'json-file', options } }
+  await cluster.store.update((tx) => tx.create('taskSpecs', aSpecRecord('detailed', detailed)))
+  await cluster.addTask({ id: 'a', slot: 1, node: 'w1', specHash: 'detailed', state: S.ASSIGNED })
   await cluster.addTask({ id: 'b', slot: 2, node: 'w2', state: S.ASSIGNED })
   const runs = (id: string): boolean => cluster.task(id).state === S.RUNNING
   await cluster.clock.until(() => runs('a') && runs('b'), 5_000, 'both tasks run')
@@ -47,7 +50,8 @@ class Reader {
 
   constructor(t: Test, cluster: MiniCluster, request: Partial<ServiceLogsRequest>, on = 'm1') {
     this.#cluster = cluster
-    const whole = { reference: 'web', follow: false, sinceMs: 0, stdout: true, stderr: true }
+    const both = { stdout: true, stderr: true, details: false }
+    const whole = { reference: 'web', follow: false, sinceMs: 0, ...both }
     const caller = { kind: 'local-admin', nodeId: 'm1' as never } as const
     const read = async (): Promise<void> => {
       const lines = cluster.serviceLogs(on)(caller, { ...whole, ...request }, this.#life.signal)
@@ -101,6 +105,23 @@ t.test('lines of all nodes come in order of time, with their names', async (t) =
   const errors = new Reader(t, cluster, { stdout: false })
   await errors.done()
   t.same(errors.told(), ['web.2 b0', 'web.2 b1', 'web.2 b2'])
+})
+
+t.test('details are told to who asks for them, from any manager', async (t) => {
+  const { cluster, nodes } = await aWorld(t)
+  nodes[0].host.write('a', 'stdout', 'a0')
+  await cluster.clock.advance(5)
+  nodes[1].host.write('b', 'stdout', 'b0')
+  for (const manager of managers) {
+    const plain = new Reader(t, cluster, {}, manager)
+    await plain.done()
+    t.match(plain.lines, [{ attributes: {}, serviceId: 'service-1' }, {}])
+    t.same(plain.lines[0]?.attributes, {})
+    const reader = new Reader(t, cluster, { details: true }, manager)
+    await reader.done()
+    const told = reader.lines.map(({ attributes }) => attributes)
+    t.same(told, [{ tier: 'front' }, {}])
+  }
 })
 
 t.test('tail and since choose, for each task', async (t) => {

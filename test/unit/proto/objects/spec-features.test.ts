@@ -126,6 +126,14 @@ t.test('one driver came later than the others', async (t) => {
   ])
 })
 
+t.test('details of logs came later than log drivers', async (t) => {
+  const spec = specWith(container({ logDriver: { name: 'json-file', options: { labels: 'a' } } }))
+  t.match(featuresOfTask(spec.task), [
+    { words: 'log drivers', level: 5 },
+    { words: 'details of logs', level: 8 },
+  ])
+})
+
 t.test('name servers beside networks of the swarm came later than those without', async (t) => {
   const dns = { nameservers: ['192.0.2.1'] }
   const levels = (networks: readonly { target: string }[]) =>

@@ -1,6 +1,6 @@
 // Log drivers of services. Source: swarm-semantics 2 (TaskSpec.LogDriver) and 3.1 (logging); Docker's options of json-file and local.
 import t from 'tap'
-import { logDriverSpec, logKeeping } from '../../../../proto/spec/log-driver-spec.ts'
+import { logAttributes, logDriverSpec, logKeeping } from '../../../../proto/spec/log-driver-spec.ts'
 import { limitsOf } from '../../../../worker/executor/container/log-rotation.ts'
 
 const ofNode = { bytesMax: 10_000_000, filesMax: 3 }
@@ -31,6 +31,22 @@ t.test('how much is kept, by driver and options', async (t) => {
   }
 })
 
+t.test('labels and env name what is told of each line', async (t) => {
+  const told = (options: Readonly<Record<string, string>>) =>
+    logAttributes(logDriverSpec.parse({ name: 'json-file', options }), { tier: 'front', b: '' }, [
+      'Z=1=2',
+      'A=',
+      'bare',
+      'A=last',
+    ])
+  t.strictSame(told({ labels: 'tier,b,none', env: 'Z,A,bare,tier' }), {
+    ...{ A: 'last', Z: '1=2', b: '', bare: '', tier: 'front' },
+  })
+  t.strictSame(Object.keys(told({ env: 'Z,A', labels: 'b' })), ['A', 'Z', 'b'], 'sorted')
+  t.strictSame(told({}), {})
+  t.strictSame(told({ labels: '', env: ',' }), {})
+})
+
 t.test('what is not there is refused by its name, with what is', async (t) => {
   const refused = (
     name: string,
@@ -50,8 +66,15 @@ t.test('what is not there is refused by its name, with what is', async (t) => {
   refused(
     'json-file',
     { tag: 'x' },
-    /option "tag", which is not available: .* max-size and max-file/,
+    /option "tag", which is not available: .* max-size, max-file, labels and env$/,
   )
+  for (const name of ['local', 'journald']) {
+    refused(
+      name,
+      { labels: 'x' },
+      /option "labels", which is not available: .* max-size and max-file$/,
+    )
+  }
   refused('none', { 'max-size': '1m' }, /none keeps nothing, and has no option "max-size"/)
   for (const size of ['', '0', '-1', 'many', '1x', '9999999999g']) {
     refused('local', { 'max-size': size }, /"max-size" with ".*": it must be a size such as 10m/)
