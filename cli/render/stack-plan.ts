@@ -6,6 +6,8 @@ export interface PlanLine {
   readonly name: string
   /** What becomes of the tasks of what changes. */
   readonly tasks?: string
+  /** Gets a new version of a secret or config besides. */
+  readonly rolls?: boolean
   readonly changes?: readonly {
     readonly field: string
     readonly from: unknown
@@ -30,10 +32,11 @@ export function renderStackPlan(steps: readonly PlanLine[]): string {
   return [...lines, `Plan: ${sum}.`].map((line) => `${line}\n`).join('')
 }
 
-function headOf({ action, kind, name, tasks }: PlanLine): string {
-  const roll = 'gets a new version of a secret or config: tasks are replaced'
-  const effect = kind === 'service' ? `tasks are ${tasks}` : filesEffect(tasks)
-  const tail = action === 'roll' ? roll : action === 'change' ? effect : ''
+function headOf({ action, kind, name, tasks, rolls = false }: PlanLine): string {
+  const isRolled = rolls || action === 'roll'
+  const why = isRolled ? `gets a new version of a secret or config: ` : ''
+  const effect = kind === 'service' ? `${why}tasks are ${tasks}` : filesEffect(tasks)
+  const tail = isRolled || action === 'change' ? effect : ''
   return `${words[action]} ${kind} ${name}${tail === '' ? '' : ` (${tail})`}`
 }
 

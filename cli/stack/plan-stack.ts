@@ -37,10 +37,18 @@ export type TaskEffect = 'replaced' | 'moved where they no longer fit' | 'run ag
 
 export type Step =
   | {
-      readonly action: 'create' | 'remove' | 'keep' | 'roll'
+      readonly action: 'create' | 'remove' | 'keep'
       readonly kind: PlanKind
       readonly name: string
       readonly id: string
+    }
+  /** A service that gets a new version of a secret or config, and is else as it is. */
+  | {
+      readonly action: 'roll'
+      readonly kind: PlanKind
+      readonly name: string
+      readonly id: string
+      readonly tasks: TaskEffect
     }
   | {
       readonly action: 'change'
@@ -49,6 +57,8 @@ export type Step =
       readonly id: string
       readonly changes: readonly Difference[]
       readonly tasks: TaskEffect
+      /** It also gets a new version of a secret or config. Absent rather than false. */
+      readonly rolls?: true
     }
 
 export interface StackPlan {
@@ -78,14 +88,43 @@ export function planStack(
   const networks = stack.networks.map((spec) => networkStep(stack, spec, state, notices))
   const files = payloads.map((payload) => payloadStep(payload, state))
   const rolled = files.filter((step) => step.action === 'change' && step.tasks === 'replaced')
-  const services = stack.services.map(({ spec }) => {
-    const step = serviceStep(stack, spec, state)
-    return step.action === 'keep' && usesAny(spec, rolled)
-      ? { ...step, action: 'roll' as const }
-      : step
-  })
+  const services = stack.services.map(({ spec }) =>
+    withRoll(serviceStep(stack, spec, state), spec, { state, rolled }),
+  )
   const removed = options.prunes ? obsolete(stack, state) : []
-  return { steps: [...networks, ...files, ...services, ...removed], notices }
+  const others = rolledBeside([...services, ...removed], { state, rolled })
+  return { steps: [...networks, ...files, ...services, ...others, ...removed], notices }
+}
+
+interface Rolled {
+  readonly state: SwarmState
+  /** Secrets and configs that get a new version, which every service that has one of them gets at once. */
+  readonly rolled: readonly Step[]
+}
+
+function withRoll(step: Step, spec: ServiceSpec, { state, rolled }: Rolled): Step {
+  const live = state.services.find(({ id }) => id === step.id)
+  if (live === undefined || !usesAny(live.spec, rolled)) return step
+  const tasks = rollEffect(spec.mode.kind)
+  if (step.action === 'keep') return { ...step, action: 'roll', tasks }
+  return step.action === 'change' ? { ...step, tasks, rolls: true } : step
+}
+
+/** Services that no file names: of the stack, since it was deployed with others, or of somebody else. */
+function rolledBeside(steps: readonly Step[], { state, rolled }: Rolled): readonly Step[] {
+  const planned = new Set(steps.map(({ id }) => id))
+  return state.services
+    .filter(({ id, spec }) => !planned.has(id) && usesAny(spec, rolled))
+    .map(({ id, spec }) => {
+      const tasks = rollEffect(spec.mode.kind)
+      return { action: 'roll', kind: 'service', name: spec.name, id, tasks }
+    })
+}
+
+/** As of a change of the task. */
+function rollEffect(mode: ServiceKind): TaskEffect {
+  if (mode === 'cron') return 'kept'
+  return mode === 'replicated-job' || mode === 'global-job' ? 'run again' : 'replaced'
 }
 
 function usesAny({ task }: ServiceSpec, rolled: readonly Step[]): boolean {

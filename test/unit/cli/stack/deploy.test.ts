@@ -214,6 +214,42 @@ t.test('a stack gets the names and labels that Swarm gives it (swarm-semantics 4
     t.match(await ok(daemon, 'stack', 'plan', '-c', file, 'shop'), /0 to change/)
   })
 
+  await t.test(
+    'who has a secret gets its new version, whatever else changes or names it',
+    async (t) => {
+      const two = shop.replace(
+        '\nnetworks:',
+        '\n  beside: {image: i, secrets: [key], networks: [back]}\nnetworks:',
+      )
+      const both = write(folder, 'both.yml', two)
+      await ok(daemon, 'stack', 'deploy', '-c', both, 'shop')
+      const words = ['--name', 'elsewhere', '--secret', 'shop_key', '--mode', 'replicated-job', 'i']
+      await ok(daemon, 'service', 'create', '--detach', ...words)
+      write(folder, 'key', 'once more')
+      const scaled = shop.replace('replicas: 2', 'replicas: 3')
+      const changed = write(folder, 'scaled.yml', scaled)
+      const plan = await ok(daemon, 'stack', 'plan', '-c', changed, 'shop')
+      const why = 'gets a new version of a secret or config'
+      t.match(plan, `~ change service shop_web (${why}: tasks are replaced)`)
+      t.match(plan, `~ roll service shop_beside (${why}: tasks are replaced)`, 'no file names it')
+      t.match(plan, `~ roll service elsewhere (${why}: tasks are run again)`)
+      t.notMatch(plan, /service shop_db \(/)
+      const pruned = await ok(daemon, 'stack', 'plan', '--prune', '-c', changed, 'shop')
+      t.notMatch(pruned, /roll service shop_beside/)
+      t.match(pruned, '- remove service shop_beside')
+      const all = () =>
+        daemon.world.store.view((tx) =>
+          [...tx.all('services')].map((one) => [one.spec.name, one.specVersion]),
+        )
+      const before = new Map(all() as [string, number][])
+      await ok(daemon, 'stack', 'deploy', '-c', changed, 'shop')
+      const rolled = (all() as [string, number][]).filter(([name, at]) => before.get(name) !== at)
+      t.same(rolled.map(([name]) => name).sort(), ['elsewhere', 'shop_beside', 'shop_web'])
+      await ok(daemon, 'service', 'rm', 'elsewhere', 'shop_beside')
+      await ok(daemon, 'stack', 'deploy', '-c', file, 'shop')
+    },
+  )
+
   await t.test('the count of service update --force stays', async (t) => {
     await ok(daemon, 'service', 'update', '--detach', '--force', 'shop_db')
     t.match(await ok(daemon, 'stack', 'plan', '-c', file, 'shop'), /0 to change/)
