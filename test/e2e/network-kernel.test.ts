@@ -1,12 +1,16 @@
 // Writing to a real kernel: devices that go and come again under one name, and connections that are forgotten.
-import { chmod, writeFile } from 'node:fs/promises'
+import { chmod, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { type RunCommand, runCommand } from '../../proto/lib/command.ts'
+import { removeNamespace } from '../../worker/network/data-plane.ts'
+import { endpointItems } from '../../worker/network/desired-kernel.ts'
 import { forgetFlows } from '../../worker/network/forget-flows.ts'
 import { createKernel, type Kernel } from '../../worker/network/kernel.ts'
 import { createBench, type NetnsBench } from '../support/netns.ts'
+import { aNetworkState, anEndpoint } from '../support/network-builders.ts'
+import { untilSeen } from '../support/until.ts'
 
 interface World {
   readonly bench: NetnsBench
@@ -134,3 +138,39 @@ t.test('settings of an interface are written where the container is', async (t) 
   const absent = new Map([['net/ipv4/conf/eth0/no_such_setting', '1']])
   t.match(await kernel.sysctlsIn(inside, absent), /no_such_setting/)
 })
+
+t.test(
+  'the devices of a container go when it ends, though the kernel goes on being written',
+  async (t) => {
+    const { bench, kernel, dataPlaneFile } = await aWorld(t)
+    const { pid, kill } = await bench.container()
+    const path = `/proc/${pid}/ns/net`
+    const netns = { path, inode: (await stat(path)).ino }
+    const state = aNetworkState()
+    const lines = endpointItems(anEndpoint({ netns, link: 'v1' }), state).flatMap(
+      ({ create }) => create,
+    )
+    t.same(await kernel.ip('dataPlane', lines), [])
+    await kill()
+    await untilSeen(
+      'the device is gone',
+      async () => !(await linksIn(bench, dataPlaneFile)).includes('v1'),
+    )
+  },
+)
+
+t.test('a namespace that was named by its file goes with the file', async (t) => {
+  const { bench, kernel, dataPlaneFile } = await aWorld(t)
+  const inside = await bench.namespace('inside')
+  t.same(await kernel.ip('dataPlane', [`link add v1 type veth peer name eth0 netns ${inside}`]), [])
+  await removeNamespace(inside, runCommand)
+  await untilSeen(
+    'the device is gone',
+    async () => !(await linksIn(bench, dataPlaneFile)).includes('v1'),
+  )
+})
+
+async function linksIn(bench: NetnsBench, file: string): Promise<readonly string[]> {
+  const links = await bench.run(file, ['ip', '-j', 'link', 'show'])
+  return (JSON.parse(links) as readonly { readonly ifname: string }[]).map(({ ifname }) => ifname)
+}

@@ -16,6 +16,7 @@ import {
   hostMac,
   linkMtu,
   linkPrefix,
+  type NetnsRef,
   type NetworkState,
   resolverAddress,
 } from './network-state.ts'
@@ -111,11 +112,16 @@ const dataPlaneSysctls: readonly (readonly [string, string])[] = [
   ['net/netfilter/nf_conntrack_tcp_be_liberal', '1'],
 ]
 
+/** By process id: of a file, `ip -batch` keeps a descriptor, and with it the namespace of a container that is gone. */
+function netnsWord({ path }: NetnsRef): string {
+  return /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1] ?? path
+}
+
 /** What the data plane holds for one interface of a container: its veth, routes to it and its neighbour entries. */
 export function endpointItems(endpoint: Endpoint, state: NetworkState): readonly DesiredItem[] {
   const { link, mac, netns } = endpoint
   const mtu = mtuOf(endpoint, state)
-  const peer = `peer name ${deviceOf(endpoint)} address ${mac} mtu ${mtu} netns ${netns.path}`
+  const peer = `peer name ${deviceOf(endpoint)} address ${mac} mtu ${mtu} netns ${netnsWord(netns)}`
   return [
     linkItem(link, {
       mtu,

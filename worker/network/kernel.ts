@@ -243,7 +243,11 @@ class NodeKernel implements Kernel {
   async #ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
     const writers = this.#writersOf(namespace)
     const errors: LineError[] = []
-    for (const { tool, run } of runsOf(lines)) errors.push(...(await writers[tool].run(run)))
+    for (const { tool, run } of runsOf(lines)) {
+      errors.push(...(await writers[tool].run(run)))
+      // It keeps descriptors of the files, and with them namespaces that may be gone.
+      if (run.some((line) => / netns \//.test(line))) writers[tool].close()
+    }
     return errors
   }
 
