@@ -212,7 +212,11 @@ async function names(
       return volumes.map(({ name, driver }) => ({ word: name, about: driver }))
     }
     case 'images': {
-      const { images } = await client.call(DaemonService.listImages, { reference: '' }, once)
+      const { images } = await client.call(
+        DaemonService.listImages,
+        { reference: '', filters: [] },
+        once,
+      )
       return images.flatMap((image) => image.names.map((word) => ({ word, about: '' })))
     }
   }

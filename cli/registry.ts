@@ -262,6 +262,23 @@ export const plainCommands: readonly PlainCommand[] = [
   },
 ]
 
+/** What Docker's short commands are here. */
+export const dockersCommands: Readonly<Record<string, string>> = {
+  build: 'image build',
+  history: 'image history',
+  images: 'image ls',
+  import: 'image import',
+  load: 'image load',
+  logs: 'service logs',
+  ps: 'service ps',
+  pull: 'image pull',
+  push: 'image push',
+  rmi: 'image rm',
+  run: 'service create',
+  save: 'image save',
+  tag: 'image tag',
+}
+
 /** What to do instead of Swarm's commands that this version has not. */
 export const absentCommands: Readonly<Record<string, string>> = {
   'swarm ca': 'the root certificate of a swarm stays',

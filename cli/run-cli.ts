@@ -6,7 +6,13 @@ import type { Command } from './command.ts'
 import type { CommandContext } from './context.ts'
 import { defaultSocketPath, globalFlags } from './global-flags.ts'
 import { parseCommand, parseFlags, usage } from './parse-args.ts'
-import { absentCommands, type CommandGroup, groups, plainCommands } from './registry.ts'
+import {
+  absentCommands,
+  type CommandGroup,
+  dockersCommands,
+  groups,
+  plainCommands,
+} from './registry.ts'
 import { commandHelp, groupHelp, type HelpEntry, programHelp } from './render/help.ts'
 
 /** What main gives to run: everything of a CommandContext but what the global flags decide. */
@@ -129,6 +135,9 @@ function unknownCommand(word: string): SwarmError {
   if (word.startsWith('-')) return usage(`unknown flag: ${word}`)
   const absent = absentCommand(word)
   if (absent !== undefined) return absent
+  if (Object.hasOwn(dockersCommands, word)) {
+    return usage(`"${word}" is not a tsswarm command${didYouMean(dockersCommands[word])}`)
+  }
   const known = [...groups, ...plainCommands].map((entry) => entry.name)
   return usage(`"${word}" is not a tsswarm command${didYouMean(suggestion(word, known))}`)
 }

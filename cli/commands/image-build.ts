@@ -7,6 +7,7 @@ import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../context.ts'
 import { allCredentials } from '../credentials.ts'
 import { bool, choice, list, text } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 import { usage } from '../parse-args.ts'
 
 export const command = defineCommand({
@@ -32,6 +33,7 @@ export const command = defineCommand({
     tag: list('Name and optionally a tag (format: "name:tag")', { short: 't' }),
     target: text('Set the target build stage to build'),
   },
+  absent: absentImageFlag,
   examples: [
     { what: 'A folder', command: 'tsswarm image build -t app:1 .' },
     {

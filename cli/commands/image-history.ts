@@ -3,6 +3,7 @@ import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { defineCommand } from '../command.ts'
 import { formatHelp } from '../common.ts'
 import { bool, text, triBool } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 import { historyRows, imageHistoryView } from '../render/image-history.ts'
 import { renderList } from '../render/list-format.ts'
 
@@ -17,6 +18,7 @@ export const command = defineCommand({
     'no-trunc': bool("Don't truncate output"),
     quiet: bool('Only show image IDs', { short: 'q' }),
   },
+  absent: absentImageFlag,
   examples: [
     { what: 'How it was built', command: 'tsswarm image history --no-trunc nginx:1.27' },
     { what: 'In bytes', command: "tsswarm image history -H=false --format '{{.Size}}' nginx:1.27" },

@@ -4,6 +4,7 @@ import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { defineCommand } from '../command.ts'
 import { forEachArgument } from '../common.ts'
 import { text } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 import { imageJson } from '../render/image-inspect.ts'
 import { renderInspect } from '../render/inspect-format.ts'
 
@@ -12,6 +13,7 @@ export const command = defineCommand({
   summary: 'Display detailed information on one or more images',
   args: { usage: 'IMAGE [IMAGE...]', min: 1, max: 1_000, completes: 'images' },
   flags: { format: text("Format output: 'json', or a Go template an object", { short: 'f' }) },
+  absent: absentImageFlag,
   examples: [
     { what: 'All of it', command: 'tsswarm image inspect nginx:1.27' },
     {

@@ -3,6 +3,7 @@ import { DaemonService, type LoadImageRequest } from '../../proto/gen/tsswarm/v1
 import { type ArchiveInput, archiveChunks, openArchive, withTotal } from '../archive-input.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { bool, text } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 import { followImageProgress } from '../render/image-progress.ts'
 
 export const command = defineCommand({
@@ -13,6 +14,7 @@ export const command = defineCommand({
     input: text('Read from tar archive file, instead of STDIN', { short: 'i' }),
     quiet: bool('Suppress the load output', { short: 'q' }),
   },
+  absent: absentImageFlag,
   examples: [
     { what: 'A file', command: 'tsswarm image load -i app.tar' },
     { what: 'From docker', command: 'docker save app:1 | tsswarm image load' },

@@ -5,9 +5,9 @@ import type { PruneImagesRequest } from '../../proto/gen/tsswarm/v1/image.ts'
 import { defineCommand, noArguments } from '../command.ts'
 import { parseFilters } from '../common.ts'
 import { bool, list } from '../flags.ts'
+import { timeOf } from '../image-flags.ts'
 import { usage } from '../parse-args.ts'
 import { decimalSize } from '../render/human.ts'
-import { parseTimeMs } from '../units.ts'
 
 const pruneMs = 600_000
 
@@ -29,15 +29,6 @@ function wish(filters: readonly Filter[], all: boolean, nowMs: number): PruneIma
     untilMs: until === undefined ? 0 : timeOf(until, nowMs),
     labels: of('label'),
     otherLabels: of('label!'),
-  }
-}
-
-function timeOf(until: string, nowMs: number): number {
-  try {
-    return parseTimeMs(until, nowMs)
-  } catch (err) {
-    const why = err instanceof Error ? err.message : String(err)
-    throw usage(`invalid filter 'until=${until}': ${why}`, err)
   }
 }
 

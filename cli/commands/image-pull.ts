@@ -3,6 +3,7 @@ import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { defineCommand } from '../command.ts'
 import { authFor } from '../credentials.ts'
 import { bool } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 import { followImageProgress } from '../render/image-progress.ts'
 
 export const command = defineCommand({
@@ -11,6 +12,7 @@ export const command = defineCommand({
   description: 'Tasks pull their image by themselves; this is for having it before.',
   args: { usage: 'NAME[:TAG|@DIGEST]', min: 1, max: 1 },
   flags: { quiet: bool('Suppress verbose output', { short: 'q' }) },
+  absent: absentImageFlag,
   examples: [{ what: 'An image', command: 'tsswarm image pull nginx:1.27' }],
   run: async (ctx, { flags, args }) => {
     const [reference = ''] = args

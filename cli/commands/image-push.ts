@@ -3,6 +3,7 @@ import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { defineCommand } from '../command.ts'
 import { authFor } from '../credentials.ts'
 import { bool } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 import { followImageProgress } from '../render/image-progress.ts'
 
 export const command = defineCommand({
@@ -14,6 +15,7 @@ export const command = defineCommand({
     'all-tags': bool('Push all tags of an image to the repository', { short: 'a' }),
     quiet: bool('Suppress verbose output', { short: 'q' }),
   },
+  absent: absentImageFlag,
   examples: [
     { what: 'An image', command: 'tsswarm image push registry.example:5000/team/app:1' },
     { what: 'All of its tags', command: 'tsswarm image push -a registry.example:5000/team/app' },

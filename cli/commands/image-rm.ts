@@ -3,12 +3,14 @@ import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import { defineCommand } from '../command.ts'
 import { forEachArgument } from '../common.ts'
 import { bool } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 
 export const command = defineCommand({
   name: 'image rm',
   summary: 'Remove one or more images from this host',
   args: { usage: 'IMAGE [IMAGE...]', min: 1, max: 1_000, completes: 'images' },
   flags: { force: bool('Force removal of the image', { short: 'f' }) },
+  absent: absentImageFlag,
   examples: [{ what: 'An image', command: 'tsswarm image rm nginx:1.27' }],
   run: async (ctx, { flags, args }) => {
     const client = await ctx.connect()

@@ -4,6 +4,7 @@ import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { SaveImagesChunk } from '../../proto/gen/tsswarm/v1/image.ts'
 import { defineCommand } from '../command.ts'
 import { text } from '../flags.ts'
+import { absentImageFlag } from '../image-flags.ts'
 import { usage } from '../parse-args.ts'
 import { writeAll } from '../streams.ts'
 
@@ -14,6 +15,7 @@ export const command = defineCommand({
     'A name without a tag saves all of its tags. "tsswarm image load" and "docker load" read the archive.',
   args: { usage: 'IMAGE [IMAGE...]', min: 1, max: 1_000, completes: 'images' },
   flags: { output: text('Write to a file, instead of STDOUT', { short: 'o' }) },
+  absent: absentImageFlag,
   examples: [
     { what: 'To a file', command: 'tsswarm image save -o app.tar app:1' },
     {

@@ -7,6 +7,7 @@ import { childController } from '../../proto/lib/lifecycle.ts'
 import { BoundedQueue } from '../../proto/lib/queue.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { BuildOptions } from '../image/build.ts'
+import type { ImageFilter } from '../image/image-filters.ts'
 import type { ImageSummary, Images, PrunedImages, RemovedImage } from '../image/images.ts'
 import type { ImportOptions } from '../image/import.ts'
 import type { OfferedImage } from '../image/offered-image.ts'
@@ -51,7 +52,10 @@ export interface ImagesEngine {
     chunks: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): AsyncIterable<ImageProgress>
-  list(request: { readonly reference: string }): Promise<readonly ImageSummary[]>
+  list(request: {
+    readonly reference: string
+    readonly filters?: readonly ImageFilter[]
+  }): Promise<readonly ImageSummary[]>
   remove(request: { readonly reference: string; readonly force: boolean }): Promise<RemovedImage>
   inspect(request: { readonly reference: string }): Promise<ImageDetails>
   tag(request: { readonly source: string; readonly target: string }): Promise<void>
@@ -106,7 +110,7 @@ export function createImagesEngine(images: Images): ImagesEngine {
         const write = receiver(chunks, progress, inner)
         return [await images.import({ options, write, signal: inner, progress })]
       }),
-    list: ({ reference }) => images.list(reference),
+    list: ({ reference, filters }) => images.list(reference, filters),
     remove: ({ reference, force }) => images.remove(reference, force),
     resolve: ({ reference, auth }, signal) => images.offered(reference, signal, auth),
     push: (request, signal) =>

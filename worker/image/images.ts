@@ -16,6 +16,7 @@ import {
 import type { SpawnHelper } from '../executor/spawn/spawn-helper.ts'
 import { type BuildRequest, buildImage, cleanUp } from './build.ts'
 import type { ImageFacts } from './eviction.ts'
+import { filteredImages, type ImageFilter, namedByFilters } from './image-filters.ts'
 import { ImageStore, type ImageStorePaths } from './image-store.ts'
 import { openStore } from './image-transfer.ts'
 import { ImageUses } from './image-uses.ts'
@@ -29,7 +30,7 @@ import { type PushRequest, pushImage } from './push.ts'
 import { familiarReference, fullReference, parseReference } from './reference.ts'
 import { type RegistriesConf, type RegistryMirror, registriesConf } from './registries-conf.ts'
 import { saveArchive } from './save.ts'
-import { findImages, repositoryDigests, type StoredImage } from './store-index.ts'
+import { findImages, type ImageConfig, repositoryDigests, type StoredImage } from './store-index.ts'
 
 export interface ImagesOptions {
   readonly paths: ImageStorePaths
@@ -160,12 +161,29 @@ export class Images {
     return this.#summary(await importArchive(deps, request))
   }
 
-  /** Newest first; with a reference only what it means. Errors: INVALID_ARGUMENT. */
-  async list(reference = ''): Promise<readonly ImageSummary[]> {
+  /**
+   * Newest first; with a reference only what it means, with filters those for which all hold. Errors: INVALID_ARGUMENT,
+   * IMAGE_NOT_FOUND and AMBIGUOUS of images that filters name.
+   */
+  async list(
+    reference = '',
+    filters: readonly ImageFilter[] = [],
+  ): Promise<readonly ImageSummary[]> {
     const all = await this.store.list()
     const wanted = reference === '' ? all : all.filter((image) => matches(image, reference))
     const summaries = await Promise.all(wanted.map((image) => this.#summary(image)))
-    return summaries.toSorted((a, b) => b.createdAtMs - a.createdAtMs)
+    const sorted = summaries.toSorted((a, b) => b.createdAtMs - a.createdAtMs)
+    if (filters.length === 0) return sorted
+    const createdAtMs = new Map<string, number>()
+    for (const text of namedByFilters(filters)) {
+      createdAtMs.set(text, (await this.store.get(text)).createdAtMs)
+    }
+    const labels = new Map<string, ImageConfig['labels']>()
+    for (const image of wanted) {
+      labels.set(`sha256:${image.id}`, (await this.store.config(image)).labels)
+    }
+    const labelled = sorted.map((one) => ({ ...one, labels: labels.get(one.id) ?? {} }))
+    return filteredImages(labelled, filters, (text) => createdAtMs.get(text) ?? 0)
   }
 
   /** Errors: IMAGE_NOT_FOUND, AMBIGUOUS. */

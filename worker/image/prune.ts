@@ -1,4 +1,5 @@
 // Which images nobody needs. Pure; whether a container uses one is asked where it is removed.
+import { hasLabel } from './image-filters.ts'
 import type { StoredImage } from './store-index.ts'
 
 /** What a prune is to take. */
@@ -25,10 +26,4 @@ export function isPruned(
     wish.labels.every((label) => hasLabel(labels, label)) &&
     !wish.otherLabels.some((label) => hasLabel(labels, label))
   )
-}
-
-function hasLabel(labels: Readonly<Record<string, string>>, label: string): boolean {
-  const at = label.indexOf('=')
-  if (at === -1) return Object.hasOwn(labels, label)
-  return labels[label.slice(0, at)] === label.slice(at + 1)
 }

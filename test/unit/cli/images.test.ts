@@ -48,6 +48,42 @@ function anImage(over: Partial<InspectImageResponse> = {}): InspectImageResponse
   }
 }
 
+t.test('image ls: filters', async (t) => {
+  const d = await aDaemon(t)
+  d.daemon['listImages'] = async () => ({ images: [] })
+  const line = 'image ls -a -f dangling=true --filter label=a --filter label=b=c nginx'
+  t.match(await d.run(line), { code: 0, stdout: /^REPOSITORY/ })
+  t.match(asked(d, 'listImages'), {
+    reference: 'nginx',
+    filters: [
+      { key: 'dangling', values: ['true'] },
+      { key: 'label', values: ['a', 'b=c'] },
+    ],
+  })
+  await d.run('image ls --filter until=1700000000')
+  t.match(asked(d, 'listImages'), { filters: [{ key: 'until', values: ['1700000000000'] }] })
+  for (const filter of ['until=soon', 'dangling']) {
+    t.match(await d.run(`image ls --filter ${filter}`), { code: 125, stderr: /filter/ })
+  }
+})
+
+t.test("flags that Docker's image commands have besides say what to do", async (t) => {
+  const d = await aDaemon(t)
+  for (const [line, why] of [
+    ['image pull --platform linux/arm64 x', /its own platform/],
+    ['image pull --all-tags x', /one by one/],
+    ['image build --secret id=x .', /secrets of the service/],
+    ['image build --ulimit nofile=1 .', /what the host gives them/],
+    ['image rm --no-prune x', /layers/],
+  ] as const) {
+    const { code, stderr } = await d.run(line)
+    t.equal(code, 1, line)
+    t.match(stderr, /^Error: flag --[a-z-]+ cannot be used: /, line)
+    t.match(stderr, why)
+  }
+  t.match(await d.run('image pull --nosuch x'), { code: 125, stderr: /^unknown flag: --nosuch/ })
+})
+
 t.test('image tag', async (t) => {
   const d = await aDaemon(t)
   d.daemon['tagImage'] = async () => ({})

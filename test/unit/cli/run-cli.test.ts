@@ -38,6 +38,10 @@ t.test('usage errors end with 125 and a way to help', async (t) => {
       'service crate',
       '"crate" is not a command of "tsswarm service" (did you mean "create"?)\nSee \'tsswarm service --help\'.\n',
     ],
+    [
+      'pull x',
+      '"pull" is not a tsswarm command (did you mean "image pull"?)\nSee \'tsswarm --help\'.\n',
+    ],
     ['nod ls', '"nod" is not a tsswarm command (did you mean "node"?)\nSee \'tsswarm --help\'.\n'],
     ['--foo', "unknown flag: --foo\nSee 'tsswarm --help'.\n"],
     ['service --foo', "unknown flag: --foo\nSee 'tsswarm service --help'.\n"],

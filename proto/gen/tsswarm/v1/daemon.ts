@@ -179,6 +179,14 @@ export interface ImageInfo {
 
 export interface ListImagesRequest {
   readonly reference: string;
+  /** All of which must hold; of the values of one, any but for labels. */
+  readonly filters: readonly ImageFilter[];
+}
+
+export interface ImageFilter {
+  /** dangling, label, reference, before, since or until. */
+  readonly key: string;
+  readonly values: readonly string[];
 }
 
 export interface ListImagesResponse {
@@ -1486,13 +1494,16 @@ export const ImageInfo: MessageFns<ImageInfo> = {
 };
 
 function createBaseListImagesRequest(): ListImagesRequest {
-  return { reference: "" };
+  return { reference: "", filters: [] };
 }
 
 export const ListImagesRequest: MessageFns<ListImagesRequest> = {
   encode(message: ListImagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.reference !== "") {
       writer.uint32(10).string(message.reference);
+    }
+    for (const v of message.filters) {
+      ImageFilter.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1516,6 +1527,71 @@ export const ListImagesRequest: MessageFns<ListImagesRequest> = {
             }
 
             message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.filters.push(ImageFilter.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImageFilter(): ImageFilter {
+  return { key: "", values: [] };
+}
+
+export const ImageFilter: MessageFns<ImageFilter> = {
+  encode(message: ImageFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    for (const v of message.values) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImageFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImageFilter() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.values.push(reader.string());
             continue;
           }
         }
