@@ -115,7 +115,11 @@ function portPiece(
   return {
     chains: opened.map(({ chain, family }) => [chain, portRules(port, family, tasks)] as const),
     elements: opened.flatMap(({ elements }) => elements),
-    ways: opened.map(({ at, family }) => wayOf(at, family, { serving: tasks, members })),
+    ways: opened.map(({ at, family }) => {
+      const sources = openTo(port.sources, family)
+      const way = wayOf(at, family, { serving: tasks, members })
+      return sources === undefined ? way : { ...way, openTo: sources }
+    }),
   }
 }
 

@@ -11,6 +11,8 @@ export interface Way {
   readonly serving: readonly string[]
   /** Addresses of all tasks of the service: what is established may go on to these. */
   readonly members: readonly string[]
+  /** Whom it is open to; undefined: to all. */
+  readonly openTo?: readonly string[]
 }
 
 /** State of a TCP connection of which only the first packet was seen. */
@@ -45,11 +47,13 @@ export function forgottenFlows(
   const after = waysOf(come)
   const lost = [...before.values()]
     .filter(({ at }) => isVirtual(at) || at.split(' ')[1] === 'udp')
-    .flatMap(({ at, serving }) =>
-      serving
-        .filter((address) => after.get(at)?.serving.includes(address) !== true)
-        .map((address) => ['-p', 'udp', ...towards(at), '--reply-src', address]),
-    )
+    .flatMap((way) => {
+      const { at, serving } = way
+      const now = after.get(at)
+      return serving
+        .filter((address) => now?.serving.includes(address) !== true || isNarrowed(way, now))
+        .map((address) => ['-p', 'udp', ...towards(at), '--reply-src', address])
+    })
   // Who sent there before it led on would be answered by nobody.
   const opened = [...after.keys()]
     .filter((at) => isVirtual(at) && !before.has(at))
@@ -59,6 +63,12 @@ export function forgottenFlows(
     .filter((address) => !left.has(address))
     .map((address) => [...inFamily(address), '--reply-src', address])
   return [...lost, ...opened, ...departed]
+}
+
+/** Whether somebody may come by it no more; who that is, the rules know. */
+function isNarrowed({ openTo: before }: Way, { openTo: now }: Way): boolean {
+  if (now === undefined) return false
+  return before === undefined || before.some((source) => !now.includes(source))
 }
 
 /** Of these, those that `conntrack -L` lists a flow for. */

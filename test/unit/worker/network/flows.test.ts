@@ -66,6 +66,19 @@ t.test('of ports only those of UDP, and with their number', (t) => {
   t.end()
 })
 
+t.test('a port that is open to fewer is asked again by all who send to it', (t) => {
+  const at = '169.254.77.2 udp 8080'
+  const open = (...openTo: readonly string[]): readonly Piece[] => [
+    { ways: [{ ...way(['10.0.0.5'], ['10.0.0.5'], at), ...(openTo.length > 0 && { openTo }) }] },
+  ]
+  const lost = ['-p udp -f ipv4 --orig-dst 169.254.77.2 --orig-port-dst 8080 --reply-src 10.0.0.5']
+  t.same(texts(forgottenFlows(open(), open('10.0.0.0/8'))), lost)
+  t.same(texts(forgottenFlows(open('10.0.0.0/8', '192.0.2.1'), open('192.0.2.1'))), lost)
+  t.same(texts(forgottenFlows(open('192.0.2.1'), open('192.0.2.1', '10.0.0.0/8'))), [])
+  t.same(texts(forgottenFlows(open('192.0.2.1'), open())), [])
+  t.end()
+})
+
 t.test('of a task that is gone nothing is left, of one that only changed everything', (t) => {
   const before = [{ members: ['10.1.0.11'] }, { members: ['10.1.0.12', 'fd00::12'] }]
   const forgotten = forgottenFlows(before, [{ members: ['10.1.0.11'] }])
