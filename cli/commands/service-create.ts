@@ -39,6 +39,11 @@ export const command = defineCommand({
         'tsswarm service create --name web --mode global -p mode=host,published=8080,target=80 nginx',
     },
     {
+      what: 'A port for clients of two subnets only',
+      command:
+        'tsswarm service create --name web -p published=8080,target=80,source=192.0.2.0/24,source=2001:db8::/48 nginx',
+    },
+    {
       what: 'A job: ten tasks that end well, three at a time',
       command:
         'tsswarm service create --name batch --mode replicated-job --replicas 10 --max-concurrent 3 busybox true',

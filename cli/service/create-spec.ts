@@ -58,7 +58,7 @@ export const createFlags = {
   }),
   'placement-pref': list('Add a placement preference (spread=node.labels.NAME)', { takes: 'pref' }),
   publish: list(
-    'Publish a port as a node port (PORT:PORT, or published=PORT,target=PORT,mode=host)',
+    'Publish a port as a node port (PORT:PORT, or published=PORT,target=PORT,mode=host,host_ip=ADDRESS,source=CIDR)',
     {
       short: 'p',
       takes: 'port',
