@@ -1,5 +1,6 @@
 // Ports in host mode on a real kernel, of both families, with bind addresses and source ranges: a simulated host, two clients,
 // fake containers on the local network.
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -8,7 +9,8 @@ import { silentLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
 import type { HostPort } from '../../worker/executor/network-attacher.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
-import { createBench, type FakeContainer, type NetnsBench } from '../support/netns.ts'
+import { createBench, eventually, type FakeContainer, type NetnsBench } from '../support/netns.ts'
+import { pings } from '../support/overlay-world.ts'
 import { ask, askBriefly, endTalks, isSilent, serve } from '../support/talk.ts'
 
 t.setTimeout(300_000)
@@ -191,6 +193,50 @@ t.test('source ranges hold for each family, and loopback is said of either', asy
   t.same((await world.network.mend()).left, [])
   t.equal(await isSilent(world.far, ['tcp', host4, 8080]), true, 'mended')
 })
+
+t.test(
+  'who borrows an address between host and data plane is not taken for the host',
+  async (t) => {
+    const world = await aWorld(t)
+    const { bench, network } = world
+    const heard = join(bench.dir, 'heard')
+    const container = await bench.container()
+    const sources = ['127.0.0.1']
+    const ports = [udp({ bindAddress: '0.0.0.0', sources }), udp({ bindAddress: '::', sources })]
+    const request = { containerId: 'web', name: 'web', pid: container.pid, endpoints: [], ports }
+    await network.attach(request, never)
+    const listen = 'UDP6-RECVFROM:53,fork,ipv6only=0'
+    bench.daemon([...container.enter, 'socat', listen, `SYSTEM:read line; echo $line >>${heard}`])
+    const send = (enter: readonly string[], line: string, to: string) =>
+      runCommand([...enter, 'sh', '-c', `echo ${line} | socat -u - UDP${to}`])
+    for (const address of ['169.254.77.1', '169.254.77.2', '169.254.77.255']) {
+      await bench.run(undefined, [...world.near, 'ip', 'addr', 'add', `${address}/32`, 'dev', 'lo'])
+    }
+    for (const address of ['fd77::1', 'fd77::2', 'fd77::ff']) {
+      const add = ['ip', 'addr', 'add', `${address}/128`, 'dev', 'lo', 'nodad']
+      await bench.run(undefined, [...world.near, ...add])
+    }
+    await eventually(async () => {
+      await send(inNs(world.host), 'own', '4:127.0.0.1:8053')
+      return (await readFile(heard, 'utf8')).includes('own')
+    }, 'the host itself is heard')
+    // Whoever is not known yet would be asked for in the borrowed name.
+    for (const to of [host4, host6]) {
+      await eventually(() => pings(world.near, to), `the neighbour ${to} is known`)
+    }
+    for (const from of ['169.254.77.1', '169.254.77.2', '169.254.77.255']) {
+      await send(world.near, 'borrowed', `4:${host4}:8053,bind=${from}`)
+    }
+    for (const from of ['fd77::1', 'fd77::2', 'fd77::ff']) {
+      await send(world.near, 'borrowed', `6:[${host6}]:8053,bind=[${from}]`)
+    }
+    await eventually(async () => {
+      await send(inNs(world.host), 'last', '4:127.0.0.1:8053')
+      return (await readFile(heard, 'utf8')).includes('last')
+    }, 'what was sent later is heard')
+    t.notMatch(await readFile(heard, 'utf8'), /borrowed/)
+  },
+)
 
 t.test('a restarted daemon keeps and finds again what is published on IPv6', async (t) => {
   const world = await aWorld(t)

@@ -328,6 +328,20 @@ t.test(
   },
 )
 
+t.test('a client whose address an overlay has too is not taken for the host', async (t) => {
+  const world = await anOverlayWorld(t)
+  const { host, address } = world.node(1)
+  const ports = [anIngressPort({ sources: ['127.0.0.1'] }), anIngressPort({ publishedPort: 8081 })]
+  const lan = aView(aNetwork(99), { tasks: [aTaskEndpoint('lan.1', 1, ['10.99.0.200'])] })
+  await world.tell([...siteViews(ports, [aTaskEndpoint('site.1', 1, ['10.9.0.11'])]), lan])
+  await joinNetworks(world, { id: 'lan.1', on: 1, networks: [[99, '10.99.0.200/24']] })
+  await site(world, 1)
+  t.equal(await ask(inNs(host), 'tcp', '127.0.0.1', 8080), 'site.1 169.254.77.1')
+  const client = inNs(world.client)
+  t.equal(await isSilent(client, ['tcp', address, 8080]), true)
+  t.equal(await ask(client, 'tcp', address, 8081), 'site.1 169.254.77.255', 'it is another one')
+})
+
 t.test('a port goes from the mesh to a task whose node hears of it late', async (t) => {
   const world = await anOverlayWorld(t)
   const { address, network } = world.node(1)

@@ -14,6 +14,11 @@ export const dataPlaneAddress = '169.254.77.2'
 export const linkPrefix = 30
 /** Doors are addresses of it that the host routes to the data plane (see PublishedPort.door). */
 export const doorSubnet = '169.254.77.0/24'
+/**
+ * What the data plane sees of a client outside whose own address is a task's here: of the same subnet, so that nobody outside may
+ * bear it, and no door, nor on the link, so that answers go to the host.
+ */
+export const strangerAddress = '169.254.77.255'
 /** Its half for which the host's firewall is opened; the doors of the other half are left to it. */
 export const openDoorSubnet = '169.254.77.0/25'
 /** The door of ports on every address that are left to the host's firewall. */
@@ -31,6 +36,7 @@ export const hostAddress6 = 'fd77::1'
 export const dataPlaneAddress6 = 'fd77::2'
 export const linkPrefix6 = 126
 export const doorSubnet6 = 'fd77::/64'
+export const strangerAddress6 = 'fd77::ff'
 export const openDoorSubnet6 = 'fd77::/111'
 export const firewallDoor6 = 'fd77::2:128'
 /** IPv6 addresses of containers that have none on their networks, for ports published on IPv6: known on this node alone. */

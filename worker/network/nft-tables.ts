@@ -21,6 +21,8 @@ import {
   probeLink,
   probePort,
   resolverAddress,
+  strangerAddress,
+  strangerAddress6,
 } from './network-state.ts'
 import { ofFamily } from './overlay-state.ts'
 import type { CompiledOverlay, TableElement } from './pieces.ts'
@@ -111,12 +113,15 @@ function hostChains(state: NetworkState): string {
     ...(state.forwardingIsOurs ? ['    meta nfproto ipv4 drop'] : []),
     ...(state.forwarding6IsOurs ? ['    meta nfproto ipv6 drop'] : []),
   ]
-  // A packet to 127.0.0.0/8 that comes over a wire is forged: a port bound to loopback must not open to neighbours.
+  // A packet to 127.0.0.0/8 that comes over a wire is forged: a port bound to loopback must not open to neighbours. So is
+  // one from an address between host and data plane: there these stand for the host itself.
   return `
   chain raw_prerouting {
     type filter hook prerouting priority raw; policy accept;
     ${ourVxlan(state)} goto vxlan
     iifname "${hostLink}" ip daddr 127.0.0.0/8 drop
+    iifname != { "lo", "${hostLink}" } ip saddr ${doorSubnet} drop
+    iifname != { "lo", "${hostLink}" } ip6 saddr ${doorSubnet6} drop
   }
   chain vxlan {
     ip saddr @vteps notrack accept
@@ -148,9 +153,9 @@ function hostChains(state: NetworkState): string {
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
     oifname "${hostLink}" ip saddr { 127.0.0.0/8, ${dataPlaneAddress} } snat ip to ${hostAddress}
-    oifname "${hostLink}" ip saddr @overlay snat ip to ${hostAddress}
+    oifname "${hostLink}" ip saddr @overlay snat ip to ${strangerAddress}
     oifname "${hostLink}" ip6 saddr ${dataPlaneAddress6} snat ip6 to ${hostAddress6}
-    oifname "${hostLink}" ip6 saddr @overlay6 snat ip6 to ${hostAddress6}
+    oifname "${hostLink}" ip6 saddr @overlay6 snat ip6 to ${strangerAddress6}
     iifname "${hostLink}" oifname != "${hostLink}" meta nfproto ipv4 masquerade
     iifname "${hostLink}" oifname != "${hostLink}" meta nfproto ipv6 masquerade
   }

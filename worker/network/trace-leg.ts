@@ -22,8 +22,18 @@ import {
   doorSubnet6,
   hostAddress,
   hostAddress6,
+  strangerAddress,
+  strangerAddress6,
 } from './network-state.ts'
-import { type Balanced, holds, isElement, mapped, readChain, type Target } from './nft-lookup.ts'
+import {
+  type Balanced,
+  holds,
+  isElement,
+  isWithin,
+  mapped,
+  readChain,
+  type Target,
+} from './nft-lookup.ts'
 import { familyOf } from './overlay-state.ts'
 import { suffixed } from './pieces.ts'
 import { routeGet } from './route-lookup.ts'
@@ -205,17 +215,24 @@ async function atHost(context: TraceContext, packet: Packet, isOwn: boolean): Pr
   const door = destination === loopback6 ? undefined : doorOf(context, packet)
   if (door === undefined) return single(await atProgram(context, { ...packet, source }))
   const text = `port ${port}/${context.protocol} is published (nft set ${door.set}): on by dp0`
-  // So it is, too, for what comes out of the data plane to be led back into it.
-  const isInner = source === dataPlaneAddress || source === dataPlaneAddress6
-  const isLoopback = isInner || (isOwn && (holds('127.0.0.0/8', source) || source === '::1'))
-  const near = familyOf(destination) === 4 ? hostAddress : hostAddress6
   return await fromDoor(context, door.address, {
     ...packet,
-    source: isLoopback ? near : source,
+    source: seenAs(context, source, isOwn),
     link: dataPlaneLink,
     isPublished: true,
     hops: [hop('host', text)],
   })
+}
+
+/** The client as the data plane sees it, by the host's chain `postrouting`. */
+function seenAs({ observed }: TraceContext, source: string, isOwn: boolean): string {
+  const isIpv4 = familyOf(source) === 4
+  // So it is, too, for what comes out of the data plane to be led back into it.
+  const isInner = source === dataPlaneAddress || source === dataPlaneAddress6
+  const isLoopback = isOwn && (holds('127.0.0.0/8', source) || source === '::1')
+  if (isInner || isLoopback) return isIpv4 ? hostAddress : hostAddress6
+  if (!isWithin(observed.host.table, suffixed('overlay', familyOf(source)), source)) return source
+  return isIpv4 ? strangerAddress : strangerAddress6
 }
 
 /** What comes to ::1: it is sent again by the daemon, to loopback over IPv4 or right to a door. */

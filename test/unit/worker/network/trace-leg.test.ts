@@ -431,6 +431,9 @@ t.test('published ports lead on, by their sources, masqueraded or not', async (t
     reason: /open to 192\.0\.2\.0\/24 only, and the client is 203/,
   })
   t.match((await ask(8081, { source: '192.0.2.9' })).paths[0], { end: TraceEnd.VXLAN })
+  t.match(only(await ask(8081, { source: '10.1.0.99' })), {
+    reason: /the client is 169\.254\.77\.255/,
+  })
   t.match(only(await ask(5432)), { end: TraceEnd.REFUSED, reason: 'no serving task' })
   t.match(only(await ask(22)), {
     end: TraceEnd.HOST,
