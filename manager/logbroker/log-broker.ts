@@ -68,6 +68,8 @@ interface Source {
   readonly logs: TaskLogs
   readonly task: Task
   toldErr: string
+  /** As long as there is a service to name it by. */
+  name: string
 }
 
 class ServiceLogReader {
@@ -149,12 +151,14 @@ class ServiceLogReader {
     return { ...this.#about(source), atMs, atNanos, stderr, text, attributes, err: '' }
   }
 
-  #about({ task }: Source) {
+  #about(source: Source) {
+    const { task } = source
     return this.#deps.store.view((tx) => {
+      if (tx.get('services', task.serviceId) !== undefined) source.name = taskName(tx, task)
       const node = task.nodeId === undefined ? undefined : tx.get('nodes', task.nodeId)
       return {
         taskId: task.id,
-        taskName: taskName(tx, task),
+        taskName: source.name,
         serviceId: task.serviceId,
         nodeId: task.nodeId ?? '',
         nodeHostname: node?.description?.hostname ?? '',
@@ -178,7 +182,8 @@ class ServiceLogReader {
         request: { taskIds: [id], follow, sinceMs, stdout, stderr, details, ...limit },
         onNews: () => this.#wake(),
       })
-      this.#sources.set(id, { logs, task, toldErr: '' })
+      const name = store.view((tx) => taskName(tx, task))
+      this.#sources.set(id, { logs, task, toldErr: '', name })
       // Never rejects: failures show as `err`.
       void logs.run(this.#signal)
     }

@@ -64,7 +64,7 @@ export class LogHub {
       .get(id)
       ?.end(new SwarmError('ALREADY_EXISTS', `node ${id} has a newer log stream`))
     this.#streams.set(id, stream)
-    const lost = new SwarmError('UNAVAILABLE', `the connection to node ${id} was lost`)
+    const lost = new SwarmError('UNAVAILABLE', 'the connection to its node was lost')
     const ended = new Promise<void>((resolve) => {
       if (controller.signal.aborted) resolve()
       controller.signal.addEventListener('abort', () => resolve(), { once: true })
@@ -83,7 +83,7 @@ export class LogHub {
   open(id: NodeId, request: LogRequest): NodeLogs {
     const stream = this.#streams.get(id)
     if (stream === undefined) {
-      throw new SwarmError('UNAVAILABLE', `node ${id} is not connected to this manager`)
+      throw new SwarmError('UNAVAILABLE', 'its node is not connected at present')
     }
     const subscriptionId = newId(this.#random)
     const waiting = new Set(request.taskIds)

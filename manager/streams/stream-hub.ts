@@ -40,6 +40,8 @@ interface Order {
   readonly settle: (tunnel: NodeStream | SwarmError) => void
 }
 
+/** Who asks knows the node by its task; ids tell nobody anything. */
+const notConnected = 'the node of the task is not connected at present: see "tsswarm node ls"'
 /** Of one node at a time, over this manager. */
 export const tunnelsMax = 256
 /** An agent that is told to opens a tunnel within this time. */
@@ -117,10 +119,10 @@ export class StreamHub {
   async open(id: NodeId, open: StreamOpen, signal: AbortSignal): Promise<NodeStream> {
     const agent = this.#agents.get(id)
     if (agent === undefined) {
-      throw new SwarmError('UNAVAILABLE', `node ${id} is not connected to this manager`)
+      throw new SwarmError('UNAVAILABLE', notConnected)
     }
     if (agent.tunnels >= tunnelsMax) {
-      const text = `node ${id} serves ${tunnelsMax} streams already: end some of them`
+      const text = `the node of the task serves ${tunnelsMax} streams already: end some of them`
       throw new SwarmError('RESOURCE_EXHAUSTED', text)
     }
     agent.tunnels += 1
@@ -181,7 +183,7 @@ export class StreamHub {
       }
       const cancel = (): void => settle(new SwarmError('CANCELLED', 'nobody waits for it any more'))
       const timer = this.#deps.clock.setTimer(orderMs, () => {
-        const text = `node ${id} did not open a stream within ${orderMs / 1000} s`
+        const text = `the node of the task did not open a stream within ${orderMs / 1000} s`
         settle(new SwarmError('DEADLINE_EXCEEDED', text))
       })
       this.#orders.set(tunnelId, { nodeId: id, settle })

@@ -124,6 +124,21 @@ t.test('details are told to who asks for them, from any manager', async (t) => {
   }
 })
 
+t.test(
+  'what a task still says after its service was removed has the name of the service',
+  async (t) => {
+    const { cluster, nodes } = await aWorld(t)
+    const reader = new Reader(t, cluster, { follow: true })
+    nodes[0].host.write('a', 'stdout', 'before')
+    await cluster.clock.until(() => reader.lines.length === 1, 5_000, 'it follows')
+    await cluster.store.update((tx) => tx.remove('services', 'service-1'))
+    nodes[0].host.write('a', 'stdout', 'after')
+    nodes[1].host.write('b', 'stdout', 'first')
+    await cluster.clock.until(() => reader.lines.length === 3, 5_000, 'it follows on')
+    t.same([...reader.told()].sort(), ['web.1 after', 'web.1 before', 'web.2 first'])
+  },
+)
+
 t.test('tail and since choose, for each task', async (t) => {
   const { cluster, nodes } = await aWorld(t)
   let middleMs = 0
