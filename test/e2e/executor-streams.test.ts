@@ -185,11 +185,20 @@ t.test('a program in a container that runs', async (t) => {
 
   await t.test('that is not there, or cannot be run', async (t) => {
     const absent = await ran(await exec(['nosuch']))
-    t.match(absent, { exitCode: 127, err: '', errors: /`nosuch` not found in \$PATH/ })
-    t.match(await ran(await exec(['/etc/passwd'])), { exitCode: 126, errors: /Permission denied/ })
+    t.match(absent, {
+      ...{ exitCode: 127, err: 'cannot run "nosuch" in the container' },
+      errors: /`nosuch` not found in \$PATH/,
+    })
+    t.match(await ran(await exec(['/etc/passwd'])), {
+      ...{ exitCode: 126, err: 'cannot run "/etc/passwd" in the container' },
+      errors: /Permission denied/,
+    })
     t.match(await ran(await sh('true', { workdir: '/nosuch' })), { exitCode: 126, errors: /chdir/ })
     const onTerminal = await ran(await exec(['nosuch'], { tty: true }))
-    t.match(onTerminal, { exitCode: 127, err: /^executable file `nosuch` not found[^\n]*$/ })
+    t.match(onTerminal, {
+      exitCode: 127,
+      err: /^cannot run "nosuch" in the container: executable file `nosuch` not found[^\n]*$/,
+    })
     await t.rejects(streams.exec('nobody', { ...wish, argv: ['true'] }), { code: 'NOT_FOUND' })
   })
 

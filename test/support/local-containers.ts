@@ -118,6 +118,7 @@ export class LocalContainers implements ContainerStreams {
       {
         ...{ pid: 7, ppid: 1, user: 'root', cpuMs: 61_000, startedAtMs: 0, tty: '?' },
         ...{ memoryBytes: 4096, command: 'sleep 1', state: 'S' },
+        ...{ name: 'sleep', virtualBytes: 8_192 },
       },
     ]
   }

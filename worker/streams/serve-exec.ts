@@ -4,15 +4,25 @@ import type { ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.t
 import type { AttachedProgram, ContainerStreams } from './container-streams.ts'
 import type { StreamIo } from './stream-io.ts'
 
+const cannotRun = 126
+
 export async function serveExec(
   containers: Pick<ContainerStreams, 'exec'>,
   { id, exec }: { readonly id: string; readonly exec: ExecOpen },
   io: StreamIo,
 ): Promise<void> {
-  const program = await containers.exec(id, exec)
+  const program = await containers.exec(id, exec).catch((err: unknown) => notRun(err, io))
+  if (program === undefined) return
   // On a terminal an end would be a key that is typed.
   if (!exec.interactive && !exec.tty) program.input.end()
   await joinProgram(program, { tty: exec.tty, hasInput: exec.interactive }, io)
+}
+
+/** As Docker's: a user or folder that is not there is a command that cannot be run. */
+async function notRun(err: unknown, io: StreamIo): Promise<undefined> {
+  if (!(err instanceof SwarmError) || err.code !== 'INVALID_ARGUMENT') throw err
+  const { code, message } = err
+  await io.send({ $case: 'ended', value: { exitCode: cannotRun, err: message, code } })
 }
 
 /** A connection to a port of the container. */

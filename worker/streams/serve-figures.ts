@@ -1,4 +1,5 @@
 // What processes a container has, and what containers use, in figures.
+import { totalmem } from 'node:os'
 import type { TaskUsage, UsageOpen } from '../../proto/gen/tsswarm/v1/streams.ts'
 import { type Clock, wait } from '../../proto/lib/clock.ts'
 import type { ContainerStreams, ContainerUsage } from './container-streams.ts'
@@ -12,7 +13,7 @@ export async function serveTop(
   const processes = await containers.processes(id)
   const names = { taskId: '', taskName: '', nodeHostname: '', pathKind: '' }
   await io.send({ $case: 'opened', value: { ...names, tty: false, hasInput: false } })
-  await io.send({ $case: 'top', value: { processes } })
+  await io.send({ $case: 'top', value: { processes, hostMemoryBytes: totalmem() } })
   await io.send(endedWell)
 }
 

@@ -196,9 +196,11 @@ t.test('top shows processes as docker does', async (t) => {
       processes: [
         {
           ...{ pid: 812, ppid: 800, user: 'app', cpuMs: 3_723_000, startedAtMs, tty: '?' },
-          ...{ memoryBytes: 1, command: 'nginx: master\tprocess', state: 'S' },
+          ...{ memoryBytes: 2 ** 20, command: 'nginx: master\tprocess', state: 'S' },
+          ...{ name: 'nginx', virtualBytes: 2 ** 21 },
         },
       ],
+      hostMemoryBytes: 2 ** 22,
     }
     await send({ $case: 'top', value })
     await send(ended(0))
@@ -208,6 +210,27 @@ t.test('top shows processes as docker does', async (t) => {
   t.equal(code, 0)
   t.match(stdout, /^UID +PID +PPID +C +STIME +TTY +TIME +CMD\n/)
   t.match(stdout, /\napp +812 +800 +\d+ +2020-02-02 +\? +01:02:03 +nginx: master process\n$/)
+  const line = async (...words: readonly string[]): Promise<string> => {
+    const shown = await daemon.run(['top', 'web.1', ...words])
+    t.equal(shown.stderr, '')
+    return shown.stdout.replaceAll(/ +/g, ' ')
+  }
+  t.match(
+    await line('aux'),
+    /^USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND\napp 812 [\d.]+ 25\.0 2048 1024 \? S 2020-02-02 01:02:03 nginx: master process\n$/,
+  )
+  t.equal(await line('-o', 'pid,comm=NAME'), 'PID NAME\n812 nginx\n')
+  t.equal(await line('-eopid', '-o', 'ppid,user', '--no-headers'), '812 800 app\n')
+  t.match(await line('-e'), /^PID TTY TIME CMD\n812 \? 01:02:03 nginx\n$/)
+  t.equal(await line('-ef'), await line())
+  for (const [words, why] of [
+    [['-Z'], /unknown ps option "-Z": known are -e, -f, aux/],
+    [['--sort', 'pid'], /unknown ps option "--sort"/],
+    [['-o', 'pid,nothing'], /unknown ps column "nothing": known are user, /],
+    [['-o'], /unknown ps column ""/],
+  ] as const) {
+    t.match(await daemon.run(['top', 'web.1', ...words]), { code: 125, stderr: why })
+  }
 })
 
 const usage = (more: Partial<TaskUsage>): TaskUsage => ({

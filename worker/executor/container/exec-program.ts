@@ -24,6 +24,8 @@ export interface ExecProgramOptions {
   /** In memory, made for this one and removed after it: the process with its environment lies in it. */
   readonly dir: string
   readonly process: object
+  /** As it is named when it cannot be run. */
+  readonly command: string
   readonly tty: boolean
   readonly size: TerminalSize | undefined
   readonly detach: boolean
@@ -68,7 +70,7 @@ async function startDetached(options: ExecProgramOptions): Promise<AttachedProgr
   const { code } = await helper.spawn([...silently, dir, ...argvOf(options)], {
     timeoutMs: startMs,
   })
-  const end = await endOf(dir, code, '')
+  const end = await endOf(options, code, '')
   return {
     input: new PassThrough().resume(),
     output: Readable.from([]),
@@ -81,15 +83,20 @@ async function startDetached(options: ExecProgramOptions): Promise<AttachedProgr
 }
 
 /** What became of it, by its exit code and by what the runtime wrote; its files are removed. */
-async function endOf(dir: string, code: number, words: string): Promise<ExecEnd> {
+async function endOf(
+  { dir, command }: Pick<ExecProgramOptions, 'dir' | 'command'>,
+  code: number,
+  words: string,
+): Promise<ExecEnd> {
   // On a terminal it says the same again, with the time.
   const log = await readFile(`${dir}/log`, 'utf8').catch(() => '')
   const complaint = plainText(log.trim().split('\n')[0] ?? '')
   await rm(dir, { recursive: true, force: true })
   if (code !== runtimeFailed || complaint === '') return { exitCode: code, err: '' }
-  // It says the same on standard error.
+  const what = `cannot run "${command}" in the container`
+  // It says the same on standard error, but not always of what.
   const isSaid = words.includes(complaint)
-  return { exitCode: failureCode(complaint), err: isSaid ? '' : complaint }
+  return { exitCode: failureCode(complaint), err: isSaid ? what : `${what}: ${complaint}` }
 }
 
 class ExecProgram implements AttachedProgram {
@@ -227,7 +234,7 @@ class ExecProgram implements AttachedProgram {
       // Their streams may be held open by what the program left behind: it has ended all the same.
       this.#child.on('exit', (code) => {
         this.#over.abort()
-        endOf(this.#options.dir, code ?? 128 + sigkill, this.#words).then(resolve, reject)
+        endOf(this.#options, code ?? 128 + sigkill, this.#words).then(resolve, reject)
       })
     })
   }

@@ -63,6 +63,8 @@ export function parseProcess(
     // Kernel threads and remains have no command line.
     command: words === '' ? `[${name}]` : words,
     state: fields[0] ?? '',
+    name,
+    virtualBytes: field(23),
   }
 }
 

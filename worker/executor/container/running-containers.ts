@@ -63,7 +63,8 @@ export class RunningContainers implements ContainerStreams {
     const { runtime } = container
     const made = { containerId: id, runtime, runtimePath: pathOf(runtime) }
     const tools = { ...made, runtimeDir, helper, clock }
-    return await startExec({ ...tools, dir, process, tty, size, detach })
+    const command = request.argv[0] ?? ''
+    return await startExec({ ...tools, dir, process, command, tty, size, detach })
   }
 
   async attach(id: string, request: AttachOpen): Promise<AttachedContainer> {

@@ -143,6 +143,8 @@ export interface StreamEnded {
 
 export interface ProcessTable {
   readonly processes: readonly ContainerProcess[];
+  /** Of which processes have a share; 0: not known. */
+  readonly hostMemoryBytes: number;
 }
 
 export interface ContainerProcess {
@@ -159,6 +161,9 @@ export interface ContainerProcess {
   readonly command: string;
   /** Letter of the kernel. */
   readonly state: string;
+  /** As the kernel calls it, without arguments. */
+  readonly name: string;
+  readonly virtualBytes: number;
 }
 
 export interface UsageSample {
@@ -1182,13 +1187,16 @@ export const StreamEnded: MessageFns<StreamEnded> = {
 };
 
 function createBaseProcessTable(): ProcessTable {
-  return { processes: [] };
+  return { processes: [], hostMemoryBytes: 0 };
 }
 
 export const ProcessTable: MessageFns<ProcessTable> = {
   encode(message: ProcessTable, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.processes) {
       ContainerProcess.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.hostMemoryBytes !== 0) {
+      writer.uint32(16).uint64(message.hostMemoryBytes);
     }
     return writer;
   },
@@ -1214,6 +1222,14 @@ export const ProcessTable: MessageFns<ProcessTable> = {
             message.processes.push(ContainerProcess.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hostMemoryBytes = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1228,7 +1244,19 @@ export const ProcessTable: MessageFns<ProcessTable> = {
 };
 
 function createBaseContainerProcess(): ContainerProcess {
-  return { pid: 0, ppid: 0, user: "", cpuMs: 0, startedAtMs: 0, tty: "", memoryBytes: 0, command: "", state: "" };
+  return {
+    pid: 0,
+    ppid: 0,
+    user: "",
+    cpuMs: 0,
+    startedAtMs: 0,
+    tty: "",
+    memoryBytes: 0,
+    command: "",
+    state: "",
+    name: "",
+    virtualBytes: 0,
+  };
 }
 
 export const ContainerProcess: MessageFns<ContainerProcess> = {
@@ -1259,6 +1287,12 @@ export const ContainerProcess: MessageFns<ContainerProcess> = {
     }
     if (message.state !== "") {
       writer.uint32(74).string(message.state);
+    }
+    if (message.name !== "") {
+      writer.uint32(82).string(message.name);
+    }
+    if (message.virtualBytes !== 0) {
+      writer.uint32(88).uint64(message.virtualBytes);
     }
     return writer;
   },
@@ -1346,6 +1380,22 @@ export const ContainerProcess: MessageFns<ContainerProcess> = {
             }
 
             message.state = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.virtualBytes = longToNumber(reader.uint64());
             continue;
           }
         }

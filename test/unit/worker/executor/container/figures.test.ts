@@ -31,8 +31,12 @@ t.test('a process of /proc, whatever its name is', async (t) => {
   t.same(found, {
     ...{ pid: 812, ppid: 7, user: '1000', cpuMs: 2_000, startedAtMs: 124_450, tty: 'pts/2' },
     ...{ memoryBytes: 25 * 4_096, command: 'nginx -g daemon off;', state: 'S' },
+    ...{ name: 'odd ) name', virtualBytes: 4_096_000 },
   })
-  t.match(parseProcess(812, { stat, status, cmdline: '' }, 0), { command: '[odd ) name]' })
+  t.match(parseProcess(812, { stat, status, cmdline: '' }, 0), {
+    command: '[odd ) name]',
+    name: 'odd ) name',
+  })
   t.equal(parseProcess(812, { stat: '', status, cmdline: '' }, 0), undefined, 'it has ended')
 })
 
