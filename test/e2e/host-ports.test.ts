@@ -166,6 +166,26 @@ t.test('a container that is reached over IPv6 begins nothing over it', async (t)
   t.notMatch(left, /fd77|tsswarm/)
 })
 
+t.test('a port of loopback is closed to containers, also by the door behind it', async (t) => {
+  const world = await aWorld(t)
+  await attach(world, 'web', [
+    tcp({ bindAddress: '127.0.0.1' }),
+    tcp({ bindAddress: host4, publishedPort: 8081 }),
+    tcp({ bindAddress: host6, publishedPort: 8082 }),
+  ])
+  const other = await attach(world, 'other', [tcp({ bindAddress: host6 })])
+  t.equal(await ask(inNs(world.host), 'tcp', '127.0.0.1', 8080), 'web 169.254.77.1')
+  t.equal(await ask(other.enter, 'tcp', host4, 8081), 'web 169.254.77.1', 'by the host, led back')
+  for (const [door, port] of [
+    ['169.254.77.4', 8080],
+    ['169.254.77.5', 8081],
+    ['fd77::1:4', 8082],
+  ] as const) {
+    t.equal(await isSilent(other.enter, ['tcp', door, port]), true, `${door} ${port}`)
+  }
+  t.same(await world.network.audit(), [])
+})
+
 t.test('source ranges hold for each family, and loopback is said of either', async (t) => {
   const world = await aWorld(t)
   const sources = ['10.77.0.0/25', '10.77.0.2', 'fd97::/65', '127.0.0.1']

@@ -113,6 +113,8 @@ function hostChains(state: NetworkState): string {
     ...(state.forwardingIsOurs ? ['    meta nfproto ipv4 drop'] : []),
     ...(state.forwarding6IsOurs ? ['    meta nfproto ipv6 drop'] : []),
   ]
+  // What comes out of the data plane goes back only where a published port leads: the doors behind ports of loopback are
+  // addresses, too, that a container may send to.
   // A packet to 127.0.0.0/8 that comes over a wire is forged: a port bound to loopback must not open to neighbours. So is
   // one from an address between host and data plane: there these stand for the host itself.
   return `
@@ -161,7 +163,7 @@ function hostChains(state: NetworkState): string {
   }
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
-    iifname "${hostLink}" accept
+    iifname "${hostLink}" oifname != "${hostLink}" accept
     oifname "${hostLink}" ct state established,related accept
     oifname "${hostLink}" ct status dnat accept
     oifname "${hostLink}" drop
