@@ -1,7 +1,5 @@
 // User namespaces of containers: root inside is nobody on the host, and what containers have otherwise they have here too.
-import { statfsSync } from 'node:fs'
 import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
-import { release } from 'node:os'
 import t from 'tap'
 import type { CopyOpen, ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
@@ -20,6 +18,7 @@ import {
   nothingLeft,
   runToEnd,
 } from '../support/executor-host.ts'
+import { whyNoUserns } from '../support/userns.ts'
 
 t.setTimeout(300_000)
 
@@ -34,17 +33,7 @@ const key = {
 const scratch = { kind: 'tmpfs', target: '/scratch' } as const
 const hostMap = 'users 0 0 4294967295'
 
-/** ext4, XFS, Btrfs, which shift owners for sure. Source: linux/magic.h. */
-const shifting = [0xef53, 0x58465342, 0x9123683e]
-const [major = 0, minor = 0] = release()
-  .split('.')
-  .map((part) => Number.parseInt(part, 10))
-const skip =
-  major * 100 + minor < 519
-    ? 'the kernel is older than 5.19'
-    : !shifting.includes(statfsSync('/var/tmp').type) && '/var/tmp is on no ext4, XFS or Btrfs'
-
-t.test('containers with users of their own', { skip }, async (t) => {
+t.test('containers with users of their own', { skip: whyNoUserns() }, async (t) => {
   const host = await createExecutorHost()
   t.teardown(() => host.dispose())
   // As the daemon has them: one is its alone, the other leads to the roots of containers.

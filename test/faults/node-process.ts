@@ -27,8 +27,9 @@ export interface Wish {
   readonly tasks: readonly { readonly id: string; readonly desiredState: TaskState }[]
 }
 
-const [, , stateDir = '', runDir = '', cgroupParent = ''] = process.argv
-const config = loadDaemonConfig({ stateDir, runDir, cgroupParent, hostname: 'frail' }, {})
+const [, , stateDir = '', runDir = '', cgroupParent = '', usernsRemap = 'off'] = process.argv
+const dirs = { stateDir, runDir, cgroupParent }
+const config = loadDaemonConfig({ ...dirs, usernsRemap, hostname: 'frail' }, {})
 const log = createLogger('warn', 'frail')
 const signal = new AbortController().signal
 const parts = { clock: systemClock, random: systemRandom, log }

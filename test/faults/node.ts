@@ -25,6 +25,8 @@ const saidMax = 4_000
 
 export class FrailNode {
   readonly paths: NodePaths
+  /** As the daemon's setting. */
+  readonly #usernsRemap: string
   readonly #dir: string
   readonly #bench: NetnsBench
   readonly #namespace: string
@@ -35,8 +37,14 @@ export class FrailNode {
   /** The end of what it wrote to its log. */
   said = ''
 
-  private constructor(bench: NetnsBench, namespace: string, dirs: readonly [string, string]) {
+  private constructor(
+    bench: NetnsBench,
+    namespace: string,
+    dirs: readonly [string, string],
+    usernsRemap: string,
+  ) {
     const [dir, runDir] = dirs
+    this.#usernsRemap = usernsRemap
     const name = dir.slice(dir.lastIndexOf('/') + 1).toLowerCase()
     this.paths = { stateDir: `${dir}/state`, runDir, cgroupParent: `/${name}` }
     this.#dir = dir
@@ -45,11 +53,12 @@ export class FrailNode {
   }
 
   /** With the image test/busybox, and no daemon yet. */
-  static async create(): Promise<FrailNode> {
+  static async create({ usernsRemap = 'off' } = {}): Promise<FrailNode> {
     const bench = await createBench()
     const dir = await mkdtemp('/var/tmp/tsswarm-frail-')
     const runDir = await mkdtemp('/dev/shm/tsswarm-frail-')
-    const node = new FrailNode(bench, await bench.namespace('host'), [dir, runDir])
+    const namespace = await bench.namespace('host')
+    const node = new FrailNode(bench, namespace, [dir, runDir], usernsRemap)
     const { executor, images } = await openExecutor(node.#executorOptions())
     await loadImage(images, await busyboxImage())
     await executor.close()
@@ -72,7 +81,7 @@ export class FrailNode {
   start(): void {
     const { stateDir, runDir, cgroupParent } = this.paths
     const argv = [...enterNamespace(this.#namespace), process.execPath, program]
-    const [file = '', ...args] = [...argv, stateDir, runDir, cgroupParent]
+    const [file = '', ...args] = [...[...argv, stateDir, runDir, cgroupParent, this.#usernsRemap]]
     const env = { ...process.env, [faultVariable]: this.#faultFile() }
     const daemon = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env })
     const statuses = new Map<string, TaskStatus>()

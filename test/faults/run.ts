@@ -1,6 +1,6 @@
 // Ends the daemon of a single node at one fault point after the other, while containers are started, stopped and removed, and
 // looks what the next daemon makes of it: every task in the right state, started once, and in the end nothing left.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock, wait } from '../../proto/lib/clock.ts'
@@ -65,8 +65,9 @@ export class FaultRuns {
     this.node = node
   }
 
-  static async open(): Promise<FaultRuns> {
-    return new FaultRuns(await FrailNode.create())
+  /** `usernsRemap`: as the daemon's setting. */
+  static async open({ usernsRemap = 'off' } = {}): Promise<FaultRuns> {
+    return new FaultRuns(await FrailNode.create({ usernsRemap }))
   }
 
   async close(): Promise<void> {
@@ -131,6 +132,8 @@ export class FaultRuns {
     const tasks = desiredState === undefined ? [] : this.#ids.map((id) => ({ id, desiredState }))
     const starts = this.#scratch
     mkdirSync(starts, { recursive: true })
+    // Root of a container may be nobody here.
+    chmodSync(starts, 0o777)
     this.node.wish({ image: 'test/busybox', script, starts, tasks })
   }
 
