@@ -5,6 +5,7 @@ import type { NetworkSpec } from '../../proto/spec/network-spec.ts'
 import type { PayloadKind } from '../../proto/spec/payload-spec.ts'
 import type { ServiceKind } from '../../proto/spec/service-mode.ts'
 import type { ServiceSpec } from '../../proto/spec/service-spec.ts'
+import { inOrderOfNeed } from './dependency-order.ts'
 import { type Difference, differences } from './differences.ts'
 import { faultsError, type Notice } from './node.ts'
 import type { StackPayload, StackSpec } from './stack-spec.ts'
@@ -88,7 +89,7 @@ export function planStack(
   const networks = stack.networks.map((spec) => networkStep(stack, spec, state, notices))
   const files = payloads.map((payload) => payloadStep(payload, state))
   const rolled = files.filter((step) => step.action === 'change' && step.tasks === 'replaced')
-  const services = stack.services.map(({ spec }) =>
+  const services = inOrderOfNeed(stack.services).map(({ spec }) =>
     withRoll(serviceStep(stack, spec, state), spec, { state, rolled }),
   )
   const removed = options.prunes ? obsolete(stack, state) : []

@@ -5,6 +5,7 @@ import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import { type PayloadKind, payloadName } from '../../proto/spec/payload-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import { type ServiceSpec, serviceSpec } from '../../proto/spec/service-spec.ts'
+import { circleFaults } from './dependency-order.ts'
 import type { Project } from './load-compose.ts'
 import { type NamedObject, StackNames } from './names.ts'
 import { type At, faultsError, type Notice } from './node.ts'
@@ -69,7 +70,8 @@ export function stackSpec(name: string, project: Project): StackSpec {
   const externalPayloads = (['secret', 'config'] as const).flatMap((kind) =>
     externalsOf(names, kind),
   )
-  if (findings.faults.length > 0) throw faultsError(findings.faults)
+  const faults = [...findings.faults, ...circleFaults(services)]
+  if (faults.length > 0) throw faultsError(faults)
   return {
     name,
     networks,

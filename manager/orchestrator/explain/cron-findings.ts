@@ -6,22 +6,28 @@ import { type Finding, spanText } from './finding.ts'
 
 /** Of other services: nothing. Times of runs are wall time. */
 export function cronFindings({ spec, cronStatus }: Service, wallMs: number): readonly Finding[] {
-  const { mode } = spec
+  const { mode, name } = spec
   if (mode.kind !== 'cron') return []
   return [
-    nextRun(mode, cronStatus, wallMs),
-    ...suspended(mode),
+    withName(name, nextRun(mode, cronStatus, wallMs)),
+    ...suspended(mode).map((one) => withName(name, one)),
     ...goingRuns(mode, cronStatus, wallMs),
     ...lastRun(mode, cronStatus, wallMs),
-    ...missedRuns(mode, cronStatus, wallMs),
+    ...missedRuns(mode, cronStatus, wallMs).map((one) => withName(name, one)),
   ]
+}
+
+/** What to do, to be typed as it is. */
+function withName(name: string, finding: Finding): Finding {
+  const { remedy } = finding
+  return remedy === undefined ? finding : { ...finding, remedy: remedy.replace('SERVICE', name) }
 }
 
 function nextRun(mode: CronMode, status: CronStatus | undefined, wallMs: number): Finding {
   const schedule = `"${mode.schedule}" (${mode.timeZone})`
   const nextMs = nextTimeMs(mode, Math.max(status?.decidedMs ?? 0, wallMs))
   if (nextMs === undefined) {
-    const remedy = '"tsswarm service update --schedule …"'
+    const remedy = '"tsswarm service update --schedule … SERVICE"'
     return { code: 'NEXT_RUN', text: `its schedule ${schedule} has no time to come`, remedy }
   }
   const dueMs = status === undefined ? undefined : nextTimeMs(mode, status.decidedMs)

@@ -15,7 +15,7 @@ import { isOnLostNode } from '../slot.ts'
 import { type Finding, nodeText, spanText } from './finding.ts'
 import { nameOf, remedyOfExit, remedyOfRefusals } from './remedies.ts'
 import { slotOf, type TaskSituation } from './task-situation.ts'
-import { graceOf, waitsOf } from './task-waits.ts'
+import { delayText, graceOf, waitsOf } from './task-waits.ts'
 
 /** The most important first. */
 export function explainTask(situation: TaskSituation): readonly Finding[] {
@@ -74,8 +74,7 @@ function failureOf(situation: TaskSituation): readonly Finding[] {
 function nextOf({ task, view, nowMs }: TaskSituation): readonly Finding[] {
   const atMs = successorAtMs(task, view)
   if (atMs <= nowMs) return []
-  const { delayMs } = restartPolicyOf(task, view)
-  const text = `its slot gets the next task in ${spanText(atMs - nowMs)}: the restart delay is ${spanText(delayMs)}`
+  const text = `its slot gets the next task in ${spanText(atMs - nowMs)}: ${delayText(task, view)}`
   return [{ code: 'WAITS', text }]
 }
 

@@ -32,11 +32,16 @@ export function waitsOf(situation: TaskSituation): readonly Finding[] {
 
 function delayOf({ task, view, nowMs }: TaskSituation): readonly Finding[] {
   if (task.desiredState !== TaskState.READY || task.startAtMs <= nowMs) return []
-  const { delayMs } = restartPolicyOf(task, view)
   const left = spanText(task.startAtMs - nowMs)
-  return [
-    { code: 'WAITS', text: `it is started in ${left}: the restart delay is ${spanText(delayMs)}` },
-  ]
+  return [{ code: 'WAITS', text: `it is started in ${left}: ${delayText(task, view)}` }]
+}
+
+/** Source: docs/task-model.md, Cron services: the delay between tries of a run doubles. */
+export function delayText(task: Task, view: ServiceView): string {
+  const delay = spanText(restartPolicyOf(task, view).delayMs)
+  const mode = view.service?.spec.mode
+  if (mode?.kind !== 'cron') return `the restart delay is ${delay}`
+  return `the delay between tries of a run doubles from ${delay} up to ${spanText(mode.backoffMaxMs)}`
 }
 
 /** The drain barrier is that of the one before it. */

@@ -158,7 +158,7 @@ t.test('a cron service tells when it runs next', async (t) => {
 t.test('a cron service without tasks to run is suspended', async (t) => {
   t.match(ofCron({ completions: 0 }), [
     /^NEXT_RUN/,
-    'SUSPENDED it is suspended: its runs have no tasks, because its replicas are 0 | do: "tsswarm service update --replicas 1 SERVICE"',
+    'SUSPENDED it is suspended: its runs have no tasks, because its replicas are 0 | do: "tsswarm service update --replicas 1 batch"',
   ])
 })
 
@@ -194,7 +194,7 @@ t.test('the last run that ended, and the last that was missed, say why', async (
     next,
     'LAST_RUN its run of 2026-11-27 12:00:00 UTC was failed 10 s ago: 1 of 1 tasks failed: exit 7 | a failed task is tried again 6 times in a run',
     'MISSED_RUN its run of 2026-11-27 11:50:00 UTC and 2 before it was missed 11 min ago: no manager could begin it within its window | ' +
-      'a run may begin 60 min late; concurrency is forbid | do: "tsswarm service update --force SERVICE" begins a run at once',
+      'a run may begin 60 min late; concurrency is forbid | do: "tsswarm service update --force batch" begins a run at once',
   ])
   const forbidden = aRun({
     state: 'missed',

@@ -83,6 +83,18 @@ t.test('what failed before its own start was due tells when the next one is made
   t.equal(waits({ ...rejected, startAtMs: nowMs }), undefined)
 })
 
+t.test('a task of a cron service is told of the delay that doubles', async (t) => {
+  const mode = { kind: 'cron', schedule: '@daily', backoffMaxMs: 240_000 } as const
+  const service = aService({ id: 'service-1', name: 'web', mode })
+  const task = aTask({ desiredState: TaskState.READY, startAtMs: nowMs + 90_000 })
+  const view = aServiceView({ service, tasks: [task], nodes, specs })
+  const told = explainTask({ task, view, nowMs, placement: undefined, hasPayload: () => true })
+  t.match(
+    told.find(({ code }) => code === 'WAITS')?.text,
+    'it is started in 90 s: the delay between tries of a run doubles from 60 s up to 4 min',
+  )
+})
+
 t.test('who waits for a stop is told how long that may take', async (t) => {
   const before = aTask({ id: 'a', node: 'n3', createdAtMs: 1, desiredState: TaskState.SHUTDOWN })
   const task = aTask({
