@@ -13,6 +13,7 @@ import {
   doorSubnet,
   doorSubnet6,
   type Endpoint,
+  hostLink,
 } from './network-state.ts'
 import { holds, isElement, isPair, isWithin } from './nft-lookup.ts'
 import { familyOf, ofFamily } from './overlay-state.ts'
@@ -159,6 +160,11 @@ async function outside(context: TraceContext, packet: Packet): Promise<TracePath
     ? `${destination} is the host's own`
     : `route to ${destination}: ${via}`
   const hops = [...sent.hops, hop('host', onward)]
+  if (!route.isLocal && route.dev === hostLink) {
+    const reason =
+      'the host lets nothing back into the data plane but what a published port leads there'
+    return ended({ ...sent, hops }, TraceEnd.DROPPED, reason)
+  }
   return ended({ ...sent, hops, mtu: smallest(packet.mtu, route.mtu) }, TraceEnd.OUTSIDE, '')
 }
 
@@ -242,7 +248,8 @@ async function wrongInside(
   return `the data plane sends to ${neighbour}, but the container is ${textOf(device.address)}`
 }
 
-async function unheard(
+/** Why nobody in the container takes what comes to that port; undefined: somebody does. */
+export async function unheard(
   { protocol }: TraceContext,
   { netns }: Endpoint,
   port: number,

@@ -46,7 +46,7 @@ import {
   type Packet,
   type TraceContext,
 } from './trace-context.ts'
-import { forward } from './trace-forward.ts'
+import { forward, unheard } from './trace-forward.ts'
 
 /** Errors: NOT_FOUND (no such container here), INVALID_ARGUMENT; UNAVAILABLE when the kernel does not answer. */
 export async function traceLeg(deps: MendDeps, request: TraceLegRequest): Promise<TraceLeg> {
@@ -118,8 +118,10 @@ async function fromContainer(
   }
   const source = packet.source || route.source
   if (route.isLocal) {
-    const reason = 'it is its own address'
-    return single({ ...ended(packet, TraceEnd.DELIVERED, reason), taskId, device: route.dev })
+    const deaf = await unheard(context, first, packet.port)
+    const end = deaf === undefined ? TraceEnd.DELIVERED : TraceEnd.REFUSED
+    const reason = deaf ?? 'it is its own address'
+    return single({ ...ended(packet, end, reason), taskId, device: route.dev })
   }
   const endpoint = endpoints.find(({ device = 'eth0' }) => device === route.dev)
   if (endpoint === undefined) {

@@ -274,6 +274,11 @@ t.test('the ends of a way that does not lead there', async (t) => {
   t.match(await ends('10.1.0.80', ok({ dev: 'v9' })), [TraceEnd.DROPPED, /no container's/])
   answers.set('host: ip -4 -j route get 8.8.8.8', ok({ dev: 'eth0', gateway: '10.99.0.254' }))
   t.same(await ends('8.8.8.8', ok({ dev: 'up0', gateway: '169.254.77.1' })), [TraceEnd.OUTSIDE, ''])
+  answers.set('host: ip -4 -j route get 169.254.77.4', ok({ dev: 'dp0', gateway: '169.254.77.2' }))
+  t.match(await ends('169.254.77.4', ok({ dev: 'up0', gateway: '169.254.77.1' })), [
+    TraceEnd.DROPPED,
+    /lets nothing back into the data plane but what a published port leads there/,
+  ])
 
   change(
     ({ dataPlane }) =>
@@ -525,6 +530,10 @@ t.test('the container decides first', async (t) => {
   t.match(only(await walk(context, aRequest(web2, '10.1.0.11'))), {
     end: TraceEnd.DELIVERED,
     reason: /its own address/,
+  })
+  t.match(only(await walk(context, aRequest(web2, '10.1.0.11', { port: 1 }))), {
+    end: TraceEnd.REFUSED,
+    reason: /no process of the container waits on tcp port 1/,
   })
   answers.set(inside, ok({ dev: 'eth7' }))
   t.match(only(await walk(context, aRequest(web2, '10.1.0.12'))), {
