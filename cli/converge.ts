@@ -72,7 +72,11 @@ export async function waitForConvergence(
   }
 }
 
-/** Goes on with a new stream when a manager fails under the old one; ends when the signal aborts. */
+/** Failures, one after another, of 250 ms each: a daemon that is started again takes seconds. */
+const failuresMax = 60
+const lostCodes = ['UNAVAILABLE', 'NO_LEADER', 'NOT_LEADER', 'DAEMON_NOT_RUNNING'] as const
+
+/** Goes on with a new stream when a manager, or this host's daemon, fails under the old one; ends when the signal aborts. */
 async function* resuming(
   clock: Clock,
   watch: WatchService,
@@ -89,7 +93,7 @@ async function* resuming(
     } catch (err) {
       if (signal.aborted) return
       failures += 1
-      if (!hasCode(err, 'UNAVAILABLE', 'NO_LEADER', 'NOT_LEADER') || failures > 40) throw err
+      if (!hasCode(err, ...lostCodes) || failures > failuresMax) throw err
       await wait(clock, 250, signal)
     }
   }

@@ -378,7 +378,7 @@ t.test('a service that is removed meanwhile is an error', async (t) => {
   await t.rejects(w.result, { code: 'NOT_FOUND' })
 })
 
-t.test('a lost manager is waited for, other errors are not', async (t) => {
+t.test('a lost manager or daemon is waited for, other errors are not', async (t) => {
   const clock = new VirtualClock()
   const stdout = new MemoryOutput()
   const ctx = { stdout, clock, signal: new AbortController().signal, random: seededRandom(1) }
@@ -387,7 +387,8 @@ t.test('a lost manager is waited for, other errors are not', async (t) => {
   async function* flaky(signal: AbortSignal): AsyncGenerator<WatchServiceResponse> {
     calls += 1
     last = signal
-    if (calls < 3) throw new SwarmError('UNAVAILABLE', 'gone')
+    if (calls === 1) throw new SwarmError('UNAVAILABLE', 'gone')
+    if (calls === 2) throw new SwarmError('DAEMON_NOT_RUNNING', 'it is started again')
     yield update(1, [running])
     await new Promise(() => {})
   }
