@@ -4,6 +4,7 @@ import type { Output } from '../context.ts'
 import { decimalSize } from './human.ts'
 
 const barWidth = 40
+const barWidthMin = 6
 
 /** Shows the steps and returns the image of the last message; undefined when there was none. */
 export async function followImageProgress(
@@ -17,6 +18,7 @@ export async function followImageProgress(
     if (step.image !== undefined) image = step.image
     if (!quiet && step.step !== '') display.show(step)
   }
+  display.finish()
   return image
 }
 
@@ -24,21 +26,28 @@ class StepDisplay {
   readonly #output: Output
   readonly #lines = new Map<string, string>()
   readonly #steps = new Map<string, string>()
+  /** Whole, as they are copied from there. */
+  readonly #results: string[] = []
 
   constructor(output: Output) {
     this.#output = output
   }
 
   show(step: ImageProgress): void {
-    if (this.#output.isTerminal) this.#redraw(step)
+    if (this.#output.isTerminal && isResult(step)) this.#results.push(`${heading(step)}\n`)
+    else if (this.#output.isTerminal) this.#redraw(step)
     else if (this.#steps.get(step.subject) !== step.step) this.#output.write(`${heading(step)}\n`)
     this.#steps.set(step.subject, step.step)
   }
 
+  finish(): void {
+    this.#output.write(this.#results.join(''))
+  }
+
   #redraw(step: ImageProgress): void {
-    const up = this.#lines.size === 0 ? '' : `\x1b[${this.#lines.size}A`
-    this.#lines.set(step.subject, lineOf(step))
     const most = Math.max(this.#output.columns - 1, 20)
+    const up = this.#lines.size === 0 ? '' : `\x1b[${this.#lines.size}A`
+    this.#lines.set(step.subject, lineOf(step, most))
     const body = [...this.#lines.values()].map((line) => `\r\x1b[2K${line.slice(0, most)}\n`)
     this.#output.write(up + body.join(''))
   }
@@ -50,13 +59,29 @@ function heading(step: ImageProgress): string {
   return subject === '' ? step.step : `${subject}: ${step.step}`
 }
 
-function lineOf(step: ImageProgress): string {
+/** What a push tells last of each tag. */
+function isResult({ step }: ImageProgress): boolean {
+  return step.startsWith('digest: ')
+}
+
+/** In `most` columns; what is too long loses its bar, then the end of its heading, and its figures last. */
+function lineOf(step: ImageProgress, most: number): string {
   if (step.totalBytes === 0) {
     const done = step.doneBytes > 0 ? ` ${decimalSize(step.doneBytes)}` : ''
     return `${heading(step)}${done}`
   }
   const share = Math.min(step.doneBytes / step.totalBytes, 1)
-  const filled = Math.round(share * barWidth)
-  const bar = `[${'='.repeat(filled)}>${' '.repeat(barWidth - filled)}]`
-  return `${heading(step)} ${bar} ${decimalSize(step.doneBytes)}/${decimalSize(step.totalBytes)}`
+  const figures = `${decimalSize(step.doneBytes)}/${decimalSize(step.totalBytes)}`
+  const head = heading(step)
+  // So that the bar does not change its length with most figures.
+  const reserved = Math.max(figures.length, 2 * decimalSize(step.totalBytes).length + 3)
+  // Brackets, the arrow and two blanks.
+  const free = most - head.length - reserved - 5
+  if (free < barWidthMin) {
+    const room = Math.max(most - figures.length - 2, 1)
+    return `${head.length > room ? `${head.slice(0, room)}…` : head} ${figures}`
+  }
+  const width = Math.min(barWidth, free)
+  const filled = Math.round(share * width)
+  return `${head} [${'='.repeat(filled)}>${' '.repeat(width - filled)}] ${figures}`
 }

@@ -71,7 +71,8 @@ t.test('an archive is loaded, listed, run, and removed', async (t) => {
 t.test('several names of an image go one by one', async (t) => {
   const { engine } = await aWorld(t)
   for (const name of ['one/name:1', 'other/name:2']) {
-    await all(engine.load(inChunks(await busyboxImage({ name })), never))
+    const steps = await all(engine.load(inChunks(await busyboxImage({ name })), never))
+    t.same(steps.at(-1)?.image?.names, [name], 'only names of the archive were loaded')
   }
   const [image, ...more] = await engine.list({ reference: '' })
   t.same(more, [])

@@ -83,7 +83,8 @@ async function loadImage(
     loaded = await finishTransfer(store, target)
   }
   if (loaded === undefined) throw invalidArchive('an image in it has no name')
-  return loaded
+  // It may have had other names before.
+  return { ...loaded, names: loaded.names.filter((name) => image.targets.includes(name)) }
 }
 
 function loadError(subject: string, stderr: string): SwarmError {
