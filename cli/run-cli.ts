@@ -138,7 +138,7 @@ function unknownCommand(word: string): SwarmError {
   if (Object.hasOwn(dockersCommands, word)) {
     return usage(`"${word}" is not a tsswarm command${didYouMean(dockersCommands[word])}`)
   }
-  const known = [...groups, ...plainCommands].map((entry) => entry.name)
+  const known = ['help', ...[...groups, ...plainCommands].map((entry) => entry.name)]
   return usage(`"${word}" is not a tsswarm command${didYouMean(suggestion(word, known))}`)
 }
 

@@ -6,8 +6,9 @@ const copy = ['cp', '-a', '--remove-destination', '--']
 
 // The volume once more, in a mount namespace that ends with the copy: no link of it is followed there, and no device opens. cp
 // takes away what lies in a file's place, and makes the file anew or not at all (O_EXCL). A kernel that does not know
-// nosymfollow (before 5.10) may pass over it, so it is looked up.
-const guarded = `mount --bind -o nosymfollow,nodev,nosuid,noexec -- "$2" "$2" || exit 1
+// nosymfollow (before 5.10) may pass over it, so it is looked up; the newer calls that mount programs may use have it from 5.14 on.
+const guarded = `export LIBMOUNT_FORCE_MOUNT2=always
+mount --bind -o nosymfollow,nodev,nosuid,noexec -- "$2" "$2" || exit 1
 case ",$(findmnt -rno VFS-OPTIONS -M "$2")," in
 *,nosymfollow,*) exec ${copy.join(' ')} "$1/." "$2/" ;;
 esac

@@ -42,6 +42,7 @@ t.test('usage errors end with 125 and a way to help', async (t) => {
       'pull x',
       '"pull" is not a tsswarm command (did you mean "image pull"?)\nSee \'tsswarm --help\'.\n',
     ],
+    ['hlep', '"hlep" is not a tsswarm command (did you mean "help"?)\nSee \'tsswarm --help\'.\n'],
     ['nod ls', '"nod" is not a tsswarm command (did you mean "node"?)\nSee \'tsswarm --help\'.\n'],
     ['--foo', "unknown flag: --foo\nSee 'tsswarm --help'.\n"],
     ['service --foo', "unknown flag: --foo\nSee 'tsswarm service --help'.\n"],
