@@ -157,6 +157,12 @@ t.test(
       t.same(await answers(client, ['tcp', where, 8080], both), both, `tcp at node ${number}`)
       t.same(await answers(client, ['udp', where, 8053], both), both, `udp at node ${number}`)
     }
+    await world.tell(dualViews().map((view) => ({ ...view, tasks: [] })))
+    for (const port of [8080, 8082]) {
+      const answer = await ask(client, 'tcp', 'fd99::3', port)
+      t.equal(answer, 'ECONNREFUSED', `${port} without a task`)
+    }
+    await world.tell(dualViews())
     const hidden = ['web9.1 fd7f::3', 'web9.2 fd7f::3']
     t.same(await answers(client, ['tcp', 'fd99::3', 8081], hidden), hidden, 'masqueraded')
     t.same(await answers(client, ['tcp', 'fd99::3', 8082], both), both, 'bound to this address')

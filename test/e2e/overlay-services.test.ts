@@ -328,6 +328,27 @@ t.test(
   },
 )
 
+t.test('a port without a serving task is refused at once, whatever it is bound to', async (t) => {
+  const world = await anOverlayWorld(t)
+  const { address, host } = world.node(1)
+  const tcp = [
+    http,
+    anIngressPort({ publishedPort: 8081, bindAddress: address }),
+    anIngressPort({ publishedPort: 8082, isFirewallFirst: true }),
+    anIngressPort({ publishedPort: 8083, sources: ['10.99.0.0/24'] }),
+  ]
+  const udp = tcp.map((port) => ({ ...port, protocol: 'udp' as const, targetPort: 53 }))
+  const loopback = anIngressPort({ publishedPort: 8084, bindAddress: '127.0.0.1' })
+  await world.tell(siteViews([...tcp, ...udp, loopback], []))
+  for (const { protocol, publishedPort } of [...tcp, ...udp]) {
+    const transport = protocol === 'udp' ? 'udp' : 'tcp'
+    const answer = await ask(inNs(world.client), transport, address, publishedPort)
+    t.equal(answer, 'ECONNREFUSED', `${protocol} ${publishedPort}`)
+  }
+  t.equal(await ask(inNs(host), 'tcp', '127.0.0.1', 8084), 'ECONNREFUSED')
+  for (const { network } of world.nodes) t.same(await network.audit(), [])
+})
+
 t.test('a client whose address an overlay has too is not taken for the host', async (t) => {
   const world = await anOverlayWorld(t)
   const { host, address } = world.node(1)

@@ -273,6 +273,8 @@ function dataPlaneChains(transit: readonly string[]): string {
   // A connection that came in through another node bears that node's mark; answers take it to find their way (ip rule),
   // and lose it once routed: VXLAN would route its own packet by it. IPv6 has no rp_filter: hence the first rule.
   // Invalid packets are dropped because they bypass NAT and would leave with a container's own address.
+  // What the host led here and nobody takes would go back to it: a port without a task is refused. Of doors only the common one is
+  // an address of this namespace, which refuses by itself.
   // Every chain and rule that packets of established connections meet costs throughput (decision 59): one chain before
   // routing, one after, and what is cheap and seldom true comes first.
   return `${probeChain(ofFamily(transit, 4)[0])}
@@ -344,12 +346,17 @@ ${ownEchoes(transit)}    meta l4proto { icmp, ipv6-icmp } accept
     ip6 saddr . ip6 daddr @same_network6 accept
     iifname "${dataPlaneLink}" ct status dnat accept
     iifname "${dataPlaneLink}" ip daddr @host_reachable accept
+    iifname "${dataPlaneLink}" oifname "${dataPlaneLink}" goto refuse
     iifname "${dataPlaneLink}" drop
     iifname @ingress_links ct mark != 0 ip daddr @ingress_subnets accept
     iifname @ingress_links ct mark != 0 ip6 daddr @ingress_subnets6 accept
     oifname "${dataPlaneLink}" ip saddr @egress accept
     oifname "${dataPlaneLink}" ip6 saddr @egress6 accept
     reject with icmpx admin-prohibited
+  }
+  chain refuse {
+    meta l4proto tcp reject with tcp reset
+    reject
   }
 `
 }

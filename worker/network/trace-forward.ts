@@ -39,7 +39,9 @@ export async function forward(context: TraceContext, packet: Packet): Promise<Tr
   const namespace = 'dataPlane'
   const route = await routeGet(context.kernel, { namespace, destination, forwarded })
   if (route.kind === 'none') return unroutable(context, packet, route.why)
-  if (route.isLocal) return atNode(context, packet)
+  // Nothing that the host led here goes back to it.
+  const goesBack = link === dataPlaneLink && route.dev === dataPlaneLink
+  if (route.isLocal || goesBack) return atNode(context, packet)
   const where = route.gateway === '' ? route.dev : `${route.dev} via ${route.gateway}`
   const policy = policyOf(context, packet, route.dev)
   const hops = [

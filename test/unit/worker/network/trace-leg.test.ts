@@ -71,7 +71,12 @@ const views = [
           anIngressPort({ publishedPort: 8082, isMasqueraded: true }),
         ],
       }),
-      aServiceEndpoint('db', { ports: [anIngressPort({ publishedPort: 5432 })] }),
+      aServiceEndpoint('db', {
+        ports: [
+          anIngressPort({ publishedPort: 5432 }),
+          anIngressPort({ publishedPort: 5433, isFirewallFirst: true }),
+        ],
+      }),
     ],
     tasks: [aTaskEndpoint('web.1', 2, ['10.9.0.12']), aTaskEndpoint('web.2', 1, ['10.9.0.11'])],
   }),
@@ -440,6 +445,8 @@ t.test('published ports lead on, by their sources, masqueraded or not', async (t
     reason: /the client is 169\.254\.77\.255/,
   })
   t.match(only(await ask(5432)), { end: TraceEnd.REFUSED, reason: 'no serving task' })
+  answers.set('dataPlane: ip -4 -j route get 169.254.77.128', ok({ dev: 'up0', gateway: 'x' }))
+  t.match(only(await ask(5433)), { end: TraceEnd.REFUSED, reason: 'no serving task' })
   t.match(only(await ask(22)), {
     end: TraceEnd.HOST,
     reason: /a program of the host waits on tcp port 22/,
