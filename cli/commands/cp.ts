@@ -39,6 +39,7 @@ export const command = defineCommand({
     { what: 'An archive', command: 'tsswarm cp db.1:/var/lib/data - > data.tar' },
   ],
   run: async (ctx, { flags, args: [from = '', to = ''] }) => {
+    if (from === '' || to === '') throw usage('source and destination cannot be empty')
     const [source, target] = [inTask(from), inTask(to)]
     if (source !== undefined && target !== undefined) {
       throw usage('copying between tasks is not supported: copy to this host first')

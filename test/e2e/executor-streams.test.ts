@@ -358,6 +358,8 @@ t.test('a program in a container that runs', async (t) => {
       exitCode: 127,
       err: /not found/,
     })
+    const onTerminal = await sh('exec sleep 502', { detach: true, tty: true })
+    t.match(await ran(onTerminal), { exitCode: 0, err: '' })
   })
 
   const bundle = await readdir(`${host.dirs.runDir}/containers/main`)

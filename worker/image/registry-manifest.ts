@@ -117,7 +117,7 @@ const rules: readonly ErrorRule[] = [
     code: 'UNAUTHENTICATED',
     text: (reference, registry, verb) =>
       verb === 'pull'
-        ? `pull access denied for ${reference}: it does not exist, or registry ${registry} wants a login`
+        ? `pull access denied for ${reference}: it does not exist, or registry ${registry} wants a login ("tsswarm login ${registry}"; services then take it with --with-registry-auth)`
         : `push access denied for ${reference}: registry ${registry} wants a login, or another one`,
   },
   {

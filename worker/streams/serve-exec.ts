@@ -1,6 +1,7 @@
 // A program in a container, joined to the frames of a stream. When the other end goes away, the program ends.
 import { SwarmError } from '../../proto/errors.ts'
 import type { ExecOpen, StreamFrame } from '../../proto/gen/tsswarm/v1/streams.ts'
+import type { Clock, Timer } from '../../proto/lib/clock.ts'
 import type { AttachedProgram, ContainerStreams } from './container-streams.ts'
 import type { StreamIo } from './stream-io.ts'
 
@@ -54,10 +55,12 @@ export async function joinProgram(
     takeFrames(program, io).catch(hangUp)
     const [{ exitCode, err }] = await Promise.all([
       program.ended,
-      forward(program.output, (value) => io.send({ $case: 'data', value })).then(() =>
-        io.send({ $case: 'dataEnd', value: true }),
+      forward(untilQuiet(program.output, program.ended, io.clock), (value) =>
+        io.send({ $case: 'data', value }),
+      ).then(() => io.send({ $case: 'dataEnd', value: true })),
+      forward(untilQuiet(program.errors ?? nothing(), program.ended, io.clock), (value) =>
+        io.send({ $case: 'errorData', value }),
       ),
-      forward(program.errors ?? [], (value) => io.send({ $case: 'errorData', value })),
     ])
     await io.send({ $case: 'ended', value: { exitCode, err, code: '' } })
   } finally {
@@ -65,6 +68,48 @@ export async function joinProgram(
     await program.hangUp()
   }
 }
+
+/** How long after the end of a program what it left behind may hold its outputs open and say nothing. Source: Docker waits as long. */
+const quietMs = 2_000
+
+/** What comes until the end, or until the program has ended and nothing has come for a while; however slowly it is taken. */
+async function* untilQuiet(
+  chunks: AsyncIterable<Buffer>,
+  ended: Promise<unknown>,
+  clock: Clock,
+): AsyncGenerator<Buffer, void, undefined> {
+  const reader = chunks[Symbol.asyncIterator]()
+  let hasEnded = false
+  let startWaiting = (): void => {}
+  const note = (): void => {
+    hasEnded = true
+    startWaiting()
+  }
+  ended.then(note, note)
+  while (true) {
+    const next = reader.next()
+    let timer: Timer | undefined
+    const quiet = new Promise<undefined>((resolve) => {
+      startWaiting = () => {
+        timer = clock.setTimer(quietMs, () => resolve(undefined))
+      }
+      if (hasEnded) startWaiting()
+    })
+    const found = await Promise.race([next, quiet])
+    timer?.cancel()
+    startWaiting = () => {}
+    if (found === undefined) {
+      next.catch(() => {})
+      // What still comes is nobody's; it may not end at once.
+      reader.return?.()?.catch(() => {})
+      return
+    }
+    if (found.done === true) return
+    yield found.value
+  }
+}
+
+async function* nothing(): AsyncGenerator<Buffer, void, undefined> {}
 
 export type Controls = Pick<AttachedProgram, 'input' | 'resize' | 'signal'>
 

@@ -159,6 +159,12 @@ t.test('cp: devices, pipes and sockets are left out, and said to be', async (t) 
 t.test('cp: what cannot be meant', async (t) => {
   const { daemon } = await aWorld(t)
   t.match(await daemon.run('cp a:/x b:/y'), { code: 125, stderr: /between tasks is not supported/ })
+  for (const words of [
+    ['web:/x', ''],
+    ['', 'web:/x'],
+  ]) {
+    t.match(await daemon.run(['cp', ...words]), { code: 125, stderr: /cannot be empty/ })
+  }
   t.match(await daemon.run('cp ./x /y'), {
     code: 125,
     stderr: /one of the paths must be in a task/,

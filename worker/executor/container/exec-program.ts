@@ -70,7 +70,8 @@ async function startDetached(options: ExecProgramOptions): Promise<AttachedProgr
   const { code } = await helper.spawn([...silently, dir, ...argvOf(options)], {
     timeoutMs: startMs,
   })
-  const end = await endOf(options, code, '')
+  // The code is the runtime's own.
+  const end = await endOf(options, code === 0 ? 0 : runtimeFailed, '')
   return {
     input: new PassThrough().resume(),
     output: Readable.from([]),
@@ -84,7 +85,7 @@ async function startDetached(options: ExecProgramOptions): Promise<AttachedProgr
 
 /** What became of it, by its exit code and by what the runtime wrote; its files are removed. */
 async function endOf(
-  { dir, command }: Pick<ExecProgramOptions, 'dir' | 'command'>,
+  { dir, command, detach }: Pick<ExecProgramOptions, 'dir' | 'command' | 'detach'>,
   code: number,
   words: string,
 ): Promise<ExecEnd> {
@@ -92,7 +93,8 @@ async function endOf(
   const log = await readFile(`${dir}/log`, 'utf8').catch(() => '')
   const complaint = plainText(log.trim().split('\n')[0] ?? '')
   await rm(dir, { recursive: true, force: true })
-  if (code !== runtimeFailed || complaint === '') return { exitCode: code, err: '' }
+  const isRefused = code === runtimeFailed && (complaint !== '' || detach)
+  if (!isRefused) return { exitCode: code, err: '' }
   const what = `cannot run "${command}" in the container`
   // It says the same on standard error, but not always of what.
   const isSaid = words.includes(complaint)

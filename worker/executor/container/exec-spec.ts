@@ -22,7 +22,7 @@ export function execProcess(
   request: ExecOpen,
   user: ResolvedUser | undefined,
 ): object {
-  const { argv, workdir, tty, size } = request
+  const { argv, workdir, detach, tty, size } = request
   if ((argv[0] ?? '') === '') {
     throw new SwarmError('INVALID_ARGUMENT', 'no command is given to be run in the container')
   }
@@ -32,7 +32,8 @@ export function execProcess(
   }
   return {
     ...base,
-    terminal: tty,
+    // Nobody would be at its other end.
+    terminal: tty && !detach,
     ...(size === undefined ? {} : { consoleSize: { height: size.rows, width: size.columns } }),
     args: argv,
     env: execEnv(base, request, user),

@@ -67,7 +67,10 @@ t.test("the registry's own words are the cause, with the status they stand for",
     'No such image: r.lan/a:1: registry r.lan does not have it. Check name and tag: ' +
       'reading manifest 1 in r.lan/a: manifest unknown (HTTP 404)',
   )
-  t.match(chain('unauthorized: authentication required'), /wants a login: .* \(HTTP 401\)$/)
+  t.match(
+    chain('unauthorized: authentication required'),
+    /wants a login \("tsswarm login r\.lan"; .*--with-registry-auth\): .* \(HTTP 401\)$/,
+  )
   t.match(chain('requested access to the resource is denied'), /is denied$/, 'it may be 401 or 403')
   t.match(chain('received unexpected HTTP status: 503 Service Unavailable'), / 503 Service/)
 })

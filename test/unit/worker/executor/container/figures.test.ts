@@ -79,6 +79,8 @@ t.test('exec is as the container, but for what is asked otherwise', async (t) =>
   t.match(tty, { terminal: true, cwd: '/tmp', consoleSize: { height: 3, width: 4 } })
   t.match(tty, { env: [/^/, /^/, /^/, 'TERM=xterm'] })
   const app = { uid: 5, gid: 6, additionalGids: [6], home: '/home/app' }
+  const background = execProcess(base, { ...wish, tty: true, detach: true }, undefined)
+  t.match(background, { terminal: false }, 'in the background nobody looks at a terminal')
   const other = execProcess(base, wish, app)
   t.match(other, { user: { uid: 5, gid: 6 }, env: ['PATH=/bin', 'A=old', 'HOME=/home/app'] })
   t.same((other as { capabilities: unknown }).capabilities, { bounding: ['CAP_KILL'] })
