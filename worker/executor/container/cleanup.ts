@@ -43,6 +43,8 @@ export async function releaseContainer(tools: CleanupTools, container: Container
 /** Kills what is left of it and removes every trace. Errors: INTERNAL. */
 export async function destroyContainer(tools: CleanupTools, container: Container): Promise<void> {
   const { paths, record } = container
+  // Its end, which is noticed elsewhere, would be written into a folder that is being removed.
+  await container.forget()
   if (record.process !== undefined) signalProcess(record.process, sigkill)
   const anonymous = record.anonymousVolumes.map(
     (name): Step => ['anonymous-volume', () => tools.volumes.remove(name)],

@@ -24,6 +24,7 @@ export class Container {
   readonly #ended = new AbortController()
   #record: ContainerRecord
   #saving: Promise<void> = Promise.resolve()
+  #isForgotten = false
 
   constructor(
     record: ContainerRecord,
@@ -77,6 +78,7 @@ export class Container {
   /** Writes the record as it is then; one write after the other. `disk`: also where it outlives the host's restart. */
   save(where: 'memory' | 'disk'): Promise<void> {
     const write = async (): Promise<void> => {
+      if (this.#isForgotten) return
       writeRecordInMemory(this.paths.recordPath, this.#record)
       reachFaultPoint(`record.${this.#record.phase}`)
       if (where === 'disk') {
@@ -87,6 +89,12 @@ export class Container {
     const saved = this.#saving.then(write)
     this.#saving = saved.catch(() => {})
     return saved
+  }
+
+  /** Nothing is written of it from then on: its folders are about to go. */
+  async forget(): Promise<void> {
+    this.#isForgotten = true
+    await this.#saving
   }
 
   info(): ContainerInfo {
