@@ -329,7 +329,7 @@ const taskRows: readonly Row[] = [
     container: { log: { kind: 'files', bytesMax: 1e6, filesMax: 2 } },
     refused: [
       ['--log-driver gelf', /"gelf" is not available/],
-      ['--log-opt labels-regex=x', /option "labels"/],
+      ['--log-opt labels-regex=x', /option "labels-regex"/],
     ],
   },
   {
