@@ -128,7 +128,10 @@ await lab.cli('m1', 'network', 'create', '--ingress', '--ipv6', 'ingress')
 const networks = ['red', 'blue', 'lan']
 await lab.cli('m1', 'network', 'create', '--ipv6', 'red')
 await lab.cli('m1', 'network', 'create', '--ipv6', '--internal', 'blue')
-await lab.cli('m1', 'network', 'create', ...lanSubnets.flatMap((one) => ['--subnet', one]), 'lan')
+// Of the same subnet as the LAN, but no addresses of hosts: what these send to one another would be counted as a task's.
+const lanRange = ['--ip-range', `10.${a}.${b}.128/25`]
+const lanFlags = [...lanSubnets.flatMap((one) => ['--subnet', one]), ...lanRange]
+await lab.cli('m1', 'network', 'create', ...lanFlags, 'lan')
 const places = networks.flatMap((network) => hosts.map((host) => ({ network, host })))
 await Promise.all(
   places.map(({ network, host }) =>
