@@ -6,7 +6,8 @@ import { untilConnected } from '../connecting.ts'
 import { list, text } from '../flags.ts'
 
 const instead: Readonly<Record<string, string>> = {
-  'driver-opt': 'an interface has no options of its own',
+  'driver-opt':
+    'options of an interface are those of a service: tsswarm service update --network-add name=NETWORK,driver-opt=KEY=VALUE',
   'gw-priority':
     'the default route stays with the network it is with; an internal network never has it',
   link: 'use --alias: all tasks of a network know one another by name',
