@@ -9,7 +9,7 @@ interface Named {
 
 /**
  * Each behind those that it depends on, else as they come: then no manager is told of a service that waits for one which is to come, nor
- * of a circle that the next step opens. O(services and dependencies).
+ * of a circle that the next step opens.
  */
 export function inOrderOfNeed<S extends Named>(services: readonly S[]): readonly S[] {
   const ordered = new Set<S>()
