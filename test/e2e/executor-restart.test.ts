@@ -1,6 +1,9 @@
 // What happens to containers when their daemon dies, and when the host does.
+import { execFile } from 'node:child_process'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { SwarmError } from '../../proto/errors.ts'
 import {
   type NetworkAttacher,
   noNetworkAttacher,
@@ -174,11 +177,40 @@ t.test('a network that refuses leaves no container', async (t) => {
   const { executor } = await host.open()
   const ports = [{ protocol: 'tcp' as const, targetPort: 80, publishedPort: 80 }]
   const config = aContainer('refused', { network: { kind: 'attached', endpoints: [], ports } })
-  // Its end is noticed at some time of its removal.
   for (let tries = 1; tries <= 20; tries++) {
     await t.rejects(executor.create(config, never), { code: 'UNSUPPORTED' })
     t.same(await executor.list(), [])
   }
+  await executor.close()
+  t.same(await host.leftovers(), nothingLeft)
+})
+
+t.test('the end of a container whose creation failed is over before that is told', async (t) => {
+  const host = await aHost(t)
+  let detaching = 0
+  let together = 0
+  const network: NetworkAttacher = {
+    ...noNetworkAttacher,
+    attach: async () => {
+      throw new SwarmError('UNAVAILABLE', 'no network today')
+    },
+    detach: async () => {
+      detaching += 1
+      together = Math.max(together, detaching)
+      // Takes as long as several programs.
+      for (let i = 0; i < 5; i++) await promisify(execFile)('true')
+      detaching -= 1
+    },
+  }
+  const { executor } = await host.open({ network })
+  const config = aContainer('again', {
+    network: { kind: 'attached', endpoints: [], ports: [] },
+  })
+  for (let tries = 1; tries <= 10; tries++) {
+    await t.rejects(executor.create(config, never), { code: 'UNAVAILABLE' })
+    t.equal(detaching, 0, 'nothing of it goes on')
+  }
+  t.equal(together, 1, 'its end and its removal take turns')
   await executor.close()
   t.same(await host.leftovers(), nothingLeft)
 })

@@ -29,6 +29,7 @@ import { type Assembler, changeEtcFiles, writeEtcFiles } from './assembler.ts'
 import { monitorsPath, readStats, removeEmptyCgroups } from './cgroups.ts'
 import { type CleanupTools, destroyContainer, releaseContainer } from './cleanup.ts'
 import { Container } from './container.ts'
+import { exitWithin, killAndWait } from './ending.ts'
 import { writesJournal } from './host-journal.ts'
 import { writeGroupFiles } from './host-options.ts'
 import type { IdMapping } from './id-mapping.ts'
@@ -37,7 +38,7 @@ import type { LogLimits } from './log-rotation.ts'
 import { checkContainerId, containerPaths, type ExecutorDirs, hostPaths } from './paths.ts'
 import { portsGivenBack } from './ports-of-ended.ts'
 import { runProbe } from './probe.ts'
-import { identifyProcess, isAlive, signalProcess } from './processes.ts'
+import { identifyProcess, signalProcess } from './processes.ts'
 import { type ContainerRecord, newRecord } from './record.ts'
 import type { SeccompCache } from './seccomp-cache.ts'
 import { parseSignal } from './signals.ts'
@@ -60,10 +61,6 @@ export interface ContainerExecutorOptions {
   /** Creations that run at a time. */
   readonly creationsMax: number
 }
-
-const monitorWaitMs = 5_000
-const killWaitMs = 30_000
-const sigkill = 9
 
 export class ContainerExecutor implements Executor {
   readonly #options: ContainerExecutorOptions
@@ -151,9 +148,9 @@ export class ContainerExecutor implements Executor {
     if (record.exit === undefined && record.phase === 'started') {
       signalProcess(container.process, stopSignal)
       reachFaultPoint('stop.signalled')
-      await this.#exitWithin(container, options.graceMs ?? record.stopGraceMs)
+      await exitWithin(container, this.#options.clock, options.graceMs ?? record.stopGraceMs)
     }
-    return this.#killAndWait(container)
+    return killAndWait(container, this.#options.clock)
   }
 
   async kill(id: string, signalName = 'SIGKILL'): Promise<void> {
@@ -292,7 +289,7 @@ export class ContainerExecutor implements Executor {
     try {
       await this.#createNow(container, files, signal)
     } catch (err) {
-      await destroyContainer(this.#options.tools, container).catch((cause: unknown) =>
+      await this.#destroyFailed(container).catch((cause: unknown) =>
         this.#options.log.error(
           { err: cause, containerId: container.id },
           'creation left something',
@@ -301,6 +298,15 @@ export class ContainerExecutor implements Executor {
       if (this.#containers.get(container.id) === container) this.#containers.delete(container.id)
       throw err
     }
+  }
+
+  /** What its end takes back would else be taken from the next container of its name. */
+  async #destroyFailed(container: Container): Promise<void> {
+    const isThere = container.record.process !== undefined
+    const ending = isThere ? killAndWait(container, this.#options.clock) : Promise.resolve()
+    await ending.catch(() => {})
+    await container.released
+    await destroyContainer(this.#options.tools, container)
   }
 
   async #createNow(
@@ -424,35 +430,6 @@ export class ContainerExecutor implements Executor {
     )
   }
 
-  async #exitWithin(container: Container, ms: number): Promise<void> {
-    const controller = new AbortController()
-    const timer = this.#options.clock.setTimer(ms, () => controller.abort())
-    await container.exit(controller.signal).catch(() => {})
-    timer.cancel()
-  }
-
-  async #killAndWait(container: Container): Promise<ExitStatus> {
-    if (container.record.exit === undefined) {
-      signalProcess(container.process, sigkill)
-      await this.#exitWithin(container, monitorWaitMs)
-      await this.#endStuckMonitor(container)
-    }
-    const { exit } = container.record
-    if (exit !== undefined) return exit
-    throw new SwarmError(
-      'DEADLINE_EXCEEDED',
-      `container ${container.id} does not end although it was killed: a process of it hangs in the kernel`,
-    )
-  }
-
-  /** One that says nothing of a process long dead stands still; the supervisor tells of its end then. */
-  async #endStuckMonitor(container: Container): Promise<void> {
-    const { exit, monitor } = container.record
-    if (exit !== undefined) return
-    if (monitor !== undefined && !isAlive(container.process)) signalProcess(monitor, sigkill)
-    await this.#exitWithin(container, killWaitMs)
-  }
-
   async #removeNow(container: Container): Promise<void> {
     const isThere = await container.created.then(
       () => true,
@@ -460,7 +437,7 @@ export class ContainerExecutor implements Executor {
     )
     // Its failed creation has removed it.
     if (!isThere) return
-    await this.#killAndWait(container)
+    await killAndWait(container, this.#options.clock)
     await container.released
     await destroyContainer(this.#options.tools, container)
     this.#containers.delete(container.id)
