@@ -1,4 +1,5 @@
 // A node and a registry that wants a login, refuses, and sends what it should not: what arrives counts only when it is whole.
+import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { createControlApi } from '../../manager/controlapi/control-api.ts'
@@ -366,6 +367,53 @@ t.test('a manifest that does not come is not waited for either', async (t) => {
     text: /has sent nothing for 3600 s, and 0 of [1-9][0-9]* bytes are here\. Try again/,
   })
   t.same(await leftovers(), [])
+})
+
+t.test('a registry that takes nothing more of a push is given up', async (t) => {
+  const { state, clock } = aClock()
+  const { registry, images, engine, leftovers, name } = await aWorld(t, undefined, { clock })
+  // More than sockets hold.
+  const noise = { kind: 'file', path: 'noise', data: randomBytes(32 * 1024 * 1024) } as const
+  await loadImage(images, await busyboxImage({ name: `${name}:1`, files: [noise] }))
+  const push = async (onBytes: (bytes: number) => void): Promise<void> => {
+    const request = { reference: `${name}:1`, allTags: false, auth: undefined }
+    for await (const { doneBytes } of engine.push(request, never)) onBytes(doneBytes)
+  }
+  for (const [method, sent] of [
+    ['POST', /\b[0-9]{1,2} of [1-9][0-9]* bytes are sent/],
+    ['PATCH', /\b[1-9][0-9]{5,} of [1-9][0-9]* bytes are sent/],
+  ] as const) {
+    await t.test(method, async (t) => {
+      let isStuck = false
+      registry.fail((asked) => {
+        if (asked !== method) return undefined
+        isStuck = true
+        return { kind: 'silent' }
+      })
+      let doneBytes = 0
+      let isOver = false
+      const stuck = failure(push((bytes) => (doneBytes = bytes))).finally(() => (isOver = true))
+      await eventually(
+        async () => isStuck && (method === 'POST' || doneBytes > 1e5),
+        'it is on its way',
+      )
+      await eventually(async () => {
+        state.aheadMs += 121_000
+        return isOver
+      }, 'it is given up')
+      const { code, text } = await stuck
+      t.equal(code, 'DEADLINE_EXCEEDED')
+      t.match(
+        text,
+        `the push of ${name}:1 stands still: registry ${registry.address} has taken nothing`,
+      )
+      t.match(text, sent)
+      t.same(await leftovers(), [])
+    })
+  }
+  registry.fail(noFault)
+  await push(() => {})
+  t.match(await layerPath(registry.address), /sha256/, 'then it is there')
 })
 
 t.test('mirrors are asked before the registry, which is asked when they fail', async (t) => {

@@ -9,6 +9,7 @@ import type { Random } from '../../proto/lib/random.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
 import { finishTransfer, ofFullDisk, openTransfer } from './image-transfer.ts'
+import { type Patience, usualPatience } from './patience.ts'
 import {
   familiarReference,
   fullName,
@@ -35,16 +36,6 @@ export interface PullerOptions {
   readonly patience?: Patience
 }
 
-/** How long a registry is waited for. */
-export interface Patience {
-  /** For a whole manifest; default 30,000. */
-  readonly answerMs: number
-  /** For the next byte of a layer; default 120,000. */
-  readonly stalledMs: number
-  /** Once all layers are here, for its configuration, and until they are unpacked; default 3,600,000. */
-  readonly unpackMs: number
-}
-
 export interface PullRequest {
   readonly reference: ImageReference
   readonly auth: RegistryAuth | undefined
@@ -52,7 +43,6 @@ export interface PullRequest {
   readonly progress: (step: PullProgress) => void
 }
 
-const usualPatience: Patience = { answerMs: 30_000, stalledMs: 120_000, unpackMs: 3_600_000 }
 const longestMs = 6 * 3_600_000
 const progressEveryMs = 200
 

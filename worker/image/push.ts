@@ -3,13 +3,21 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
+import { childController } from '../../proto/lib/lifecycle.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
-import { familiarName, familiarReference, fullName, parseReference } from './reference.ts'
-import { registryFlags, withAuthDir } from './registry-access.ts'
+import { type Patience, usualPatience } from './patience.ts'
+import {
+  familiarName,
+  familiarReference,
+  fullName,
+  type ImageReference,
+  parseReference,
+} from './reference.ts'
+import { type RegistryAccess, registryFlags, withAuthDir } from './registry-access.ts'
 import { registryError } from './registry-manifest.ts'
-import { watchSending } from './sending.ts'
+import { type Stall, watchSending } from './sending.ts'
 import type { StoredImage } from './store-index.ts'
 
 export interface PushRequest {
@@ -26,6 +34,7 @@ export interface PushDeps {
   readonly clock: Clock
   readonly random: Random
   readonly insecureRegistries: readonly string[]
+  readonly patience?: Patience
 }
 
 interface Outgoing {
@@ -35,11 +44,10 @@ interface Outgoing {
 }
 
 const pushTimeoutMs = 6 * 3_600_000
-const inspectTimeoutMs = 30_000
 
 /**
  * Sends one name, or all tags of it. No image is removed meanwhile. Errors: IMAGE_NOT_FOUND, INVALID_ARGUMENT,
- * UNAUTHENTICATED, UNAVAILABLE, RESOURCE_EXHAUSTED, CANCELLED.
+ * UNAUTHENTICATED, UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED.
  */
 export async function pushImage(deps: PushDeps, request: PushRequest): Promise<void> {
   const { store, random } = deps
@@ -86,9 +94,21 @@ export function whatGoes(
   )
 }
 
+/** Where one name goes, and how far it is. */
+interface Sending extends Outgoing {
+  readonly deps: PushDeps
+  readonly request: PushRequest
+  /** Of one push alone. */
+  readonly tmpDir: string
+  readonly access: RegistryAccess
+  readonly reference: ImageReference
+  readonly subject: string
+  readonly totalBytes: number
+}
+
 async function pushOne(
-  { store, clock, insecureRegistries }: PushDeps,
-  { auth, signal, progress }: PushRequest,
+  deps: PushDeps,
+  request: PushRequest,
   {
     image,
     name,
@@ -98,37 +118,79 @@ async function pushOne(
 ): Promise<void> {
   const reference = parseReference(name)
   const { registry, tag = '' } = reference
+  const { insecureRegistries, store } = deps
   const subject = familiarReference(reference)
-  const access = { registry, auth, insecureRegistries, authDir }
-  const target = `docker://${name}`
+  const access = { registry, auth: request.auth, insecureRegistries, authDir }
   const totalBytes = await store.sizeBytes(image)
-  const run = async (argv: readonly string[], timeoutMs: number): Promise<string> => {
-    const result = await store.skopeo(argv, { timeoutMs, signal, tmpDir })
-    if (signal.aborted) throw new SwarmError('CANCELLED', `the push of ${subject} was given up`)
-    if (result.code !== 0) throw registryError('push', result.stderr, { subject, registry })
-    return result.stdout
+  const to = { deps, request, image, name, tmpDir, access, reference, subject, totalBytes }
+  const digest = await sendImage(to)
+  request.progress({ step: 'pushed', subject, doneBytes: totalBytes, totalBytes })
+  const size = Buffer.byteLength(await sentManifest(to, digest))
+  const step = `digest: ${digest} size: ${size}`
+  request.progress({ step, subject: tag, doneBytes: 0, totalBytes: 0 })
+}
+
+/** The digest under which the registry has it then. A registry that takes nothing for too long is given up. */
+async function sendImage(to: Sending): Promise<string> {
+  const { deps, request, tmpDir, subject, totalBytes } = to
+  const { store, clock, patience = usualPatience } = deps
+  const { controller, release } = childController(request.signal)
+  const tell = (bytes: number): void => {
+    const doneBytes = Math.min(bytes, totalBytes)
+    request.progress({ step: 'pushing', subject, doneBytes, totalBytes })
   }
-  const tell = (doneBytes: number): void =>
-    progress({ step: 'pushing', subject, doneBytes: Math.min(doneBytes, totalBytes), totalBytes })
   tell(0)
   const digestFile = `${tmpDir}/digest`
-  const destination = await registryFlags(access, 'dest-')
-  const sending = watchSending(tmpDir, clock, tell)
-  const copy = ['copy', `--digestfile=${digestFile}`, ...destination]
-  await run([...copy, store.transport(`@${image.id}`), target], pushTimeoutMs).finally(() =>
-    sending.stop(),
+  const copy = ['copy', `--digestfile=${digestFile}`, ...(await registryFlags(to.access, 'dest-'))]
+  const watch = watchSending(tmpDir, clock, {
+    onBytes: tell,
+    stalledMs: patience.stalledMs,
+    onStalled: (stall) => controller.abort(stalled(to, stall)),
+  })
+  try {
+    const argv = [...copy, store.transport(`@${to.image.id}`), `docker://${to.name}`]
+    const { signal } = controller
+    const result = await store.skopeo(argv, { timeoutMs: pushTimeoutMs, signal, tmpDir })
+    if (signal.reason instanceof SwarmError) throw signal.reason
+    refuse(to, result)
+    return (await readFile(digestFile, 'utf8')).trim()
+  } finally {
+    watch.stop()
+    release()
+  }
+}
+
+/** As the registry has it. */
+async function sentManifest(to: Sending, digest: string): Promise<string> {
+  const { deps, request, access, reference } = to
+  const { answerMs } = deps.patience ?? usualPatience
+  const name = `docker://${fullName(reference)}@${digest}`
+  const argv = ['inspect', '--raw', ...(await registryFlags(access, '')), name]
+  const { signal } = request
+  const options = { timeoutMs: answerMs, signal, explains: true }
+  const result = await deps.store.skopeo(argv, options)
+  refuse(to, result)
+  return result.stdout
+}
+
+function refuse(
+  { request, subject, reference: { registry } }: Sending,
+  { code, stderr }: { readonly code: number; readonly stderr: string },
+): void {
+  if (request.signal.aborted) {
+    throw new SwarmError('CANCELLED', `the push of ${subject} was given up`)
+  }
+  if (code !== 0) throw registryError('push', stderr, { subject, registry })
+}
+
+function stalled(
+  { subject, reference, totalBytes }: Sending,
+  { sentBytes, silentMs }: Stall,
+): SwarmError {
+  return new SwarmError(
+    'DEADLINE_EXCEEDED',
+    `the push of ${subject} stands still: registry ${reference.registry} has taken nothing for ` +
+      `${Math.floor(silentMs / 1000)} s, and ${Math.min(sentBytes, totalBytes)} of ${totalBytes} bytes are sent. ` +
+      'Try again, or look after the registry and the way to it',
   )
-  progress({ step: 'pushed', subject, doneBytes: totalBytes, totalBytes })
-  const digest = (await readFile(digestFile, 'utf8')).trim()
-  const raw = await run(
-    [
-      'inspect',
-      '--raw',
-      ...(await registryFlags(access, '')),
-      `docker://${fullName(reference)}@${digest}`,
-    ],
-    inspectTimeoutMs,
-  )
-  const size = Buffer.byteLength(raw)
-  progress({ step: `digest: ${digest} size: ${size}`, subject: tag, doneBytes: 0, totalBytes: 0 })
 }

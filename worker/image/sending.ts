@@ -39,25 +39,79 @@ export class SentBytes {
 const lookEveryMs = 200
 /** Looking for the process costs a look at all there are. */
 const searchEveryLooks = 5
+/** What the slowest registry that is waited for stores in a second of a layer that it has whole. */
+const keptBytesPerMs = 8 * 1024
 
-/** Tells the bytes whenever they are more; `spoolDir` is that of one skopeo alone. */
+/** Who hears of what is sent. */
+export interface SendingListener {
+  /** How far it is, whenever that is more. */
+  readonly onBytes: (bytes: number) => void
+  /** How long nothing may move. */
+  readonly stalledMs: number
+  /** Once, when nothing has moved for too long. */
+  readonly onStalled: (stall: Stall) => void
+}
+
+export interface Stall {
+  readonly sentBytes: number
+  readonly silentMs: number
+}
+
+/** Whether anything moves: what is written into the spool, read from it, opened or closed. Pure but for what it remembers. */
+export class Standstill {
+  readonly #stalledMs: number
+  #seen = '[]'
+  #movedAtMs: number
+
+  constructor(stalledMs: number, nowMs: number) {
+    this.#stalledMs = stalledMs
+    this.#movedAtMs = nowMs
+  }
+
+  /** How long it is now that nothing moves, once that is too long; a layer that was sent whole is to be stored over there. */
+  note(files: readonly SpoolFile[], nowMs: number): number | undefined {
+    const seen = JSON.stringify(files)
+    if (seen !== this.#seen) {
+      this.#seen = seen
+      this.#movedAtMs = nowMs
+    }
+    const isWhole = files.every(({ sizeBytes, position }) => position >= sizeBytes)
+    const keptBytes = isWhole ? files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) : 0
+    const silentMs = nowMs - this.#movedAtMs
+    return silentMs > this.#stalledMs + keptBytes / keptBytesPerMs ? silentMs : undefined
+  }
+}
+
+/** Tells of one skopeo alone, that with `spoolDir`. */
 export function watchSending(
   spoolDir: string,
   clock: Clock,
-  onBytes: (bytes: number) => void,
+  { onBytes, onStalled, stalledMs }: SendingListener,
 ): { stop(): void } {
   const sent = new SentBytes()
   let [looks, toldBytes] = [0, 0]
-  let pid: string | undefined
+  let process: { readonly pid: string; readonly standstill: Standstill } | undefined
   let isStopped = false
   const look = async (): Promise<void> => {
-    if (pid === undefined && looks % searchEveryLooks === 0) pid = await processWith(spoolDir)
+    if (process === undefined && looks % searchEveryLooks === 0) {
+      const pid = await processWith(spoolDir)
+      // One that waits for its turn on this host is not waiting for the registry.
+      const standstill = new Standstill(stalledMs, clock.monotonicMs())
+      if (pid !== undefined) process = { pid, standstill }
+    }
     looks += 1
-    if (pid === undefined) return
-    const bytes = sent.note(await spoolFiles(pid, spoolDir))
-    if (isStopped || bytes <= toldBytes) return
-    toldBytes = bytes
-    onBytes(bytes)
+    if (process === undefined) return
+    const files = await spoolFiles(process.pid, spoolDir)
+    const sentBytes = sent.note(files)
+    if (isStopped) return
+    if (sentBytes > toldBytes) {
+      toldBytes = sentBytes
+      onBytes(sentBytes)
+    }
+    const silentMs = process.standstill.note(files, clock.monotonicMs())
+    if (silentMs === undefined) return
+    isStopped = true
+    onStalled({ sentBytes, silentMs })
   }
   const run = (): void => {
     // What cannot be seen is not told; the push itself does not care.

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { systemClock } from '../../../../proto/lib/clock.ts'
-import { SentBytes, watchSending } from '../../../../worker/image/sending.ts'
+import { SentBytes, Standstill, watchSending } from '../../../../worker/image/sending.ts'
 
 const file = (inode: number, sizeBytes: number, position: number) => ({
   inode,
@@ -30,6 +30,28 @@ t.test('what was sent never becomes less', async (t) => {
   sent.note([file(1, 100, 60)])
   t.equal(sent.note([file(1, 100, 10)]), 60, 'it is sent once more')
   t.equal(sent.note([file(1, 100, 80)]), 80)
+})
+
+t.test('what stands still for too long is noticed, and what moves is not', async (t) => {
+  const still = new Standstill(1_000, 5_000)
+  t.equal(still.note([], 6_000), undefined)
+  t.equal(still.note([], 6_001), 1_001, 'nothing was ever asked of the spool')
+  t.equal(still.note([file(1, 100, 100)], 6_002), undefined, 'a layer is spooled')
+  t.equal(still.note([file(1, 100, 0)], 7_003), undefined, 'it begins to go')
+  t.equal(still.note([file(1, 100, 30)], 8_003), undefined)
+  t.equal(still.note([file(1, 100, 30)], 9_003), undefined)
+  t.equal(still.note([file(1, 100, 30)], 9_004), 1_001)
+  t.equal(still.note([file(1, 100, 30), file(2, 7, 0)], 9_005), undefined, 'another layer')
+})
+
+t.test('a registry has the time to store what it has whole', async (t) => {
+  const still = new Standstill(1_000, 0)
+  const mebibytes = 80 * 1024 * 1024
+  t.equal(still.note([file(1, mebibytes, mebibytes)], 0), undefined)
+  t.equal(still.note([file(1, mebibytes, mebibytes)], 11_000 + 240), undefined)
+  t.equal(still.note([file(1, mebibytes, mebibytes)], 11_000 + 241), 11_241)
+  t.equal(still.note([file(1, mebibytes, mebibytes), file(2, 9, 1)], 11_242), undefined)
+  t.equal(still.note([file(1, mebibytes, mebibytes), file(2, 9, 1)], 12_243), 1_001, 'not all is')
 })
 
 /** Spools 5,000 bytes, takes the file's name away, reads 2,000 of them and waits. */
@@ -59,10 +81,14 @@ t.test('what another process has sent is seen, also of a file without a name', a
   })
   const told: number[] = []
   await new Promise<void>((resolve) => {
-    const watch = watchSending(dir, systemClock, (bytes) => {
-      told.push(bytes)
-      watch.stop()
-      resolve()
+    const watch = watchSending(dir, systemClock, {
+      onBytes: (bytes) => {
+        told.push(bytes)
+        watch.stop()
+        resolve()
+      },
+      stalledMs: 3_600_000,
+      onStalled: () => t.fail('it stands still'),
     })
     t.teardown(() => watch.stop())
   })
