@@ -1,8 +1,9 @@
 // A runtime (crun) that fails or never comes back: whoever asked is told, nothing runs that ought not to, and once it works
 // again everything can be taken away.
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import type { Executor } from '../../worker/executor/executor.ts'
+import { identifyProcess } from '../../worker/executor/container/processes.ts'
+import type { ContainerInfo, Executor } from '../../worker/executor/executor.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { aScript } from '../support/container-configs.ts'
 import {
@@ -50,6 +51,17 @@ async function aWorld(t: Test, commandTimeoutMs = 30_000): Promise<World> {
   return { host, executor, instead }
 }
 
+/** Where it is not found, a start takes the runtime. */
+async function hideGate(host: ExecutorHost, id: string): Promise<() => Promise<void>> {
+  const gate = `${host.dirs.runDir}/oci/${id}/exec.fifo`
+  await rename(gate, `${gate}.away`)
+  return () => rename(`${gate}.away`, gate)
+}
+
+function pidOf({ state }: ContainerInfo): number {
+  return state.kind === 'exited' ? 0 : state.pid
+}
+
 async function isNothingLeft(t: Test, { host, executor }: World): Promise<void> {
   t.same(await executor.list(), [])
   await executor.close()
@@ -78,13 +90,15 @@ t.test('a runtime that fails', async (t) => {
 
   await t.test('at a start: it is told, and can be started later', async (t) => {
     await instead('start', fails)
+    const showGate = await hideGate(host, 'one')
     await t.rejects(executor.start('one', never), {
       code: 'INTERNAL',
       message: /start of container one failed: the start fails/,
     })
     t.match(await executor.inspect('one'), { state: { kind: 'created' } })
+    await showGate()
+    t.match(await executor.start('one', never), { state: { kind: 'running' } }, 'not asked')
     await instead('start', undefined)
-    t.match(await executor.start('one', never), { state: { kind: 'running' } })
     await hasLogged(executor, 'one', 'up')
   })
 
@@ -104,10 +118,29 @@ t.test('a runtime that fails', async (t) => {
   await isNothingLeft(t, world)
 })
 
+t.test('a daemon that is killed amid a start: the next one finds that it is over', async (t) => {
+  const world = await aWorld(t)
+  const { host, executor } = world
+  await executor.create(aScript('one', polite), never)
+  const gate = `${host.dirs.runDir}/oci/one/exec.fifo`
+  await writeFile(gate, '\0')
+  await hasLogged(executor, 'one', 'up')
+  t.match(await executor.start('one', never), { state: { kind: 'running' } })
+  await t.rejects(access(gate), { code: 'ENOENT' })
+  await executor.create(aScript('two', polite), never)
+  const pid = pidOf(await executor.inspect('two'))
+  process.kill(pid, 'SIGKILL')
+  await eventually(async () => identifyProcess(pid) === undefined, 'it has ended')
+  await t.rejects(executor.start('two', never), { message: /two/ }, 'which has ended instead')
+  for (const id of ['one', 'two']) await executor.remove(id)
+  await isNothingLeft(t, world)
+})
+
 t.test('a start that never comes back is ended and told, and the container can go', async (t) => {
   const world = await aWorld(t, 4_000)
-  const { executor, instead } = world
+  const { host, executor, instead } = world
   await executor.create(aScript('one', polite), never)
+  await hideGate(host, 'one')
   await instead('start', hangs)
   await t.rejects(executor.start('one', never), {
     code: 'DEADLINE_EXCEEDED',

@@ -98,7 +98,10 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     )
   }
   const version = cgroupVersion()
+  const runtimes = runtimePaths(options)
+  const crun = runtimes.get('crun')
   const helper = createSpawnHelper({
+    readOnlyPrograms: crun === undefined ? [] : [crun],
     cgroupDirs: monitorCgroupDirs(dirs, version),
     ...(options.helperPath === undefined ? {} : { mainPath: options.helperPath }),
   })
@@ -113,7 +116,7 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
     const { clock, random } = options
     const volumes = new VolumeStore({ dir: hostPaths(dirs).volumesDir, helper, clock, random })
     await volumes.open()
-    const runtime = ociRuntime(options, helper)
+    const runtime = ociRuntime(options, runtimes, helper)
     // Before containers are adopted: a refusal leaves everything as it is.
     if (options.remap !== undefined) await tryUserns(helper, options.remap, dirs.stateDir)
     const executor = await compose(options, { images, volumes, helper, runtime })
@@ -187,15 +190,24 @@ async function compose(
   })
 }
 
-function ociRuntime(options: OpenExecutorOptions, helper: SpawnHelper): OciRuntime {
+/** Those that the host has. Errors: HOST_UNFIT without the usual one. */
+function runtimePaths(options: OpenExecutorOptions): ReadonlyMap<RuntimeName, string> {
   const { runtime: usual = 'crun', runtimePath = binary(usual) } = options
   const found = runtimeNames.flatMap((name) => {
     const path = name === usual ? runtimePath : binaryPath(name)
     return path === undefined ? [] : [[name, path] as const]
   })
+  return new Map(found)
+}
+
+function ociRuntime(
+  options: OpenExecutorOptions,
+  runtimes: ReadonlyMap<RuntimeName, string>,
+  helper: SpawnHelper,
+): OciRuntime {
   return new OciRuntime({
-    runtimes: new Map(found),
-    usual,
+    runtimes,
+    usual: options.runtime ?? 'crun',
     conmonPath: binary('conmon'),
     host: hostPaths(options.dirs),
     helper,

@@ -53,6 +53,8 @@ export interface SpawnHelperOptions {
   readonly runningMax?: number
   /** cgroup folders the helper, and so conmon, lives in: `/sys/fs/cgroup/…`; made when missing. */
   readonly cgroupDirs?: readonly string[]
+  /** Absolute; what the helper runs sees them on a read-only mount, where the kernel allows it. */
+  readonly readOnlyPrograms?: readonly string[]
 }
 
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -68,6 +70,17 @@ const probesMax = 80
 export const inPrivateMounts: readonly string[] = [
   ...['--mount', '--propagation', 'slave', '/bin/sh', '-c'],
   '[ ! -d /sys/fs/cgroup/unified ] || umount /sys/fs/cgroup/unified; exec "$@"',
+  'spawn-helper',
+]
+/**
+ * Arguments up to `--` are programs that nothing can be written to from here on. crun makes sure of that each time it runs: else it
+ * mounts itself read-only and runs itself anew, half of what `crun start` costs. Whoever replaces the file (an update of its
+ * package) takes the mount away with it.
+ */
+const withReadOnly: readonly string[] = [
+  ...['/bin/sh', '-c'],
+  'while [ "$1" != -- ]; do mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"; shift; done 2>/dev/null; ' +
+    'shift; exec "$@"',
   'spawn-helper',
 ]
 const nodeFlags: readonly string[] = ['--max-semi-space-size=1']
@@ -182,7 +195,9 @@ class Runner {
   #startHelper(): Duplex {
     const mainPath =
       this.#options.mainPath ?? fileURLToPath(new URL('./helper-main.js', import.meta.url))
-    const argv = [...inPrivateMounts, process.execPath, ...nodeFlags, mainPath]
+    const { readOnlyPrograms = [] } = this.#options
+    const guard = readOnlyPrograms.length > 0 ? [...withReadOnly, ...readOnlyPrograms, '--'] : []
+    const argv = [...inPrivateMounts, ...guard, process.execPath, ...nodeFlags, mainPath]
     const child = spawn('unshare', argv, {
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
       env: { PATH: systemPath },

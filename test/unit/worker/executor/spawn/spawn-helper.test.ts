@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import * as fc from 'fast-check'
 import t from 'tap'
 import { encodeFrame, FrameReader } from '../../../../../worker/executor/spawn/frames.ts'
@@ -118,6 +120,24 @@ t.test('programs run through the helper', async (t) => {
     }
   })
 })
+
+t.test(
+  'a program that is to be read-only is so for what the helper runs, until it is replaced',
+  async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'tsswarm-program-'))
+    t.teardown(() => rm(dir, { recursive: true }))
+    const program = join(dir, 'program')
+    await writeFile(program, '#!/bin/sh\necho one\n', { mode: 0o755 })
+    const helper = createSpawnHelper({ readOnlyPrograms: [join(dir, 'none'), program] })
+    t.teardown(() => helper.close())
+    t.match(await helper.spawn([program]), { code: 0, stdout: 'one\n' })
+    const overwrite = ['/bin/sh', '-c', 'echo more >>"$1"', 'sh', program]
+    t.match((await helper.spawn(overwrite)).stderr, /Read-only file system/)
+    await writeFile(`${program}.new`, '#!/bin/sh\necho two\n', { mode: 0o755 })
+    await rename(`${program}.new`, program)
+    t.match(await helper.spawn([program]), { code: 0, stdout: 'two\n' })
+  },
+)
 
 t.test('a helper that dies is replaced', async (t) => {
   const helper = createSpawnHelper()
