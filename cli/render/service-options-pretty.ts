@@ -1,7 +1,74 @@
-// Rights and control-group settings in `service inspect --pretty`.
-import type { ContainerSpec } from '../../proto/spec/service-spec.ts'
+// Options of containers in `service inspect --pretty`: how they run and end, rights, names, control-group settings.
+import type { ContainerSpec, TaskSpec } from '../../proto/spec/service-spec.ts'
 import type { TuningSpec } from '../../proto/spec/tuning-spec.ts'
-import { binarySize } from './human.ts'
+import { binarySize, goDuration } from './human.ts'
+import { mapLines } from './pretty.ts'
+
+const usualGraceMs = 10_000
+
+/** What is not as usual of how the container runs and ends. */
+export function runningLines(container: ContainerSpec): readonly string[] {
+  const { groups, init, readOnly, tty, openStdin, stopSignal, stopGraceMs, hosts } = container
+  const fields: readonly (readonly [string, string])[] = [
+    ['Groups:\t', groups.join(' ')],
+    ['Init:\t\t', init === undefined ? '' : `${init}`],
+    ['ReadOnly:\t', readOnly ? 'true' : ''],
+    ['TTY:\t\t', tty ? 'true' : ''],
+    ['OpenStdin:\t', openStdin ? 'true' : ''],
+    ['Stop Signal:\t', stopSignal],
+    ['Stop Grace Period:\t', stopGraceMs === usualGraceMs ? '' : goDuration(stopGraceMs)],
+    ['Hosts:\t\t', hosts.join(' ')],
+  ]
+  return shown(fields, ' ')
+}
+
+/** Lists of settings, each under a heading of its own; SysCtls and Ulimits as docker has them. */
+export function settingLines({ container, dns, oomScoreAdj }: TaskSpec): readonly string[] {
+  const { labels, sysctls, ulimits } = container
+  const limits = Object.fromEntries(ulimits.map((one) => [one.name, `${one.soft}:${one.hard}`]))
+  const servers: readonly (readonly [string, string])[] = [
+    ['Servers:\t', dns.nameservers.join(' ')],
+    ['Search:\t', dns.search.join(' ')],
+    ['Options:\t', dns.options.join(' ')],
+  ]
+  return [
+    ...(oomScoreAdj === 0 ? [] : [`OOM Score:\t${oomScoreAdj}`]),
+    ...indented('Container Labels:', labels, '='),
+    ...indented('SysCtls:', sysctls, ': '),
+    ...indented('Ulimits:', limits, ': '),
+    ...headed('DNS:', shown(servers, ' ')),
+    ...headed('Healthcheck:', shown(healthFields(container), ' ')),
+  ]
+}
+
+function healthFields({ healthcheck }: ContainerSpec): readonly (readonly [string, string])[] {
+  if (healthcheck === undefined) return []
+  const { test, http, tcp, intervalMs, timeoutMs, retries } = healthcheck
+  const { startPeriodMs, startIntervalMs } = healthcheck
+  const span = (ms: number): string => (ms === 0 ? '' : goDuration(ms))
+  return [
+    ['Test:\t\t', test.join(' ')],
+    ['HTTP:\t\t', http === undefined ? '' : `${http.port}${http.path}`],
+    ['TCP:\t\t', tcp === undefined ? '' : `${tcp.port}`],
+    ['Interval:\t', span(intervalMs)],
+    ['Timeout:\t', span(timeoutMs)],
+    ['Retries:\t', retries === 0 ? '' : `${retries}`],
+    ['Start Period:\t', span(startPeriodMs)],
+    ['Start Interval:\t', span(startIntervalMs)],
+  ]
+}
+
+function indented(
+  heading: string,
+  map: Readonly<Record<string, string>>,
+  sign: string,
+): readonly string[] {
+  return mapLines(heading, map).map((line) => line.replace(/^ - ([^=]*)=/, ` $1${sign}`))
+}
+
+function headed(heading: string, lines: readonly string[]): readonly string[] {
+  return lines.length === 0 ? [] : [heading, ...lines]
+}
 
 export function rightsLines({
   security,

@@ -16,7 +16,7 @@ import type {
 import { binarySize, cpuCount, goDuration } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import { mapLines } from './pretty.ts'
-import { rightsLines, tuningLines } from './service-options-pretty.ts'
+import { rightsLines, runningLines, settingLines, tuningLines } from './service-options-pretty.ts'
 
 /** `networks`: names by id. */
 export function prettyService(
@@ -42,6 +42,7 @@ export function prettyService(
         ]),
     ...restartLines(task.restart),
     ...containerLines(task.container),
+    ...settingLines(task),
     ...mountLines(task.container.mounts),
     ...dependencyLines(task),
     ...payloadLines(task.container),
@@ -158,11 +159,11 @@ function containerLines(container: ContainerSpec): readonly string[] {
     ['Hostname:\t', container.hostname],
     ['CapabilityAdd:\t', container.capAdd.join(' ')],
     ['CapabilityDrop:\t', container.capDrop.join(' ')],
-    ['Stop Signal:\t', container.stopSignal],
   ]
   return [
     'ContainerSpec:',
     ...fields.filter(([, value]) => value !== '').map(([head, value]) => ` ${head}${value}`),
+    ...runningLines(container),
     ...rightsLines(container),
   ]
 }
@@ -240,12 +241,8 @@ function amounts(heading: string, resources: ResourceSpec): readonly string[] {
   return lines.length === 0 ? [] : [heading, ...lines]
 }
 
-function networkLines(
-  { spec, endpoint }: Service,
-  names: ReadonlyMap<string, string>,
-): readonly string[] {
+function networkLines({ spec }: Service, names: ReadonlyMap<string, string>): readonly string[] {
   const { networks } = spec.task
-  if (networks.length === 0 && endpoint.ports.length === 0) return []
   const words = networks.map(({ target }) => names.get(target) ?? target)
   return [
     ...(words.length === 0 ? [] : [`Networks: ${words.join(' ')}`]),

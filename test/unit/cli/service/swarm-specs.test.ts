@@ -1,5 +1,6 @@
 // Every key of a service in Docker's API, row by row of swarm-semantics 2: what the command line says of it is accepted, kept as it was,
 // checked, shown by `service inspect`, and reaches the container; or it is refused with a reason.
+import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { defineCommand } from '../../../../cli/command.ts'
 import { parseCommand } from '../../../../cli/parse-args.ts'
@@ -731,6 +732,14 @@ function at(value: unknown, path: string): unknown {
     .reduce((found: unknown, key) => Reflect.get(Object(found), key) as unknown, value)
 }
 
+const usual = create('')
+
+function pretty(given: ServiceSpec): string {
+  const service = aService({ name: 'web' })
+  const ports = given.task.ports.filter(({ mode }) => mode === 'ingress')
+  return prettyService({ ...service, spec: given, endpoint: { ...service.endpoint, ports } })
+}
+
 for (const row of [...serviceRows, ...taskRows, ...containerRows, ...mountRows]) {
   t.test(`${row.key} (swarm-semantics 2)`, async (t) => {
     const given = create(row.line)
@@ -739,9 +748,9 @@ for (const row of [...serviceRows, ...taskRows, ...containerRows, ...mountRows])
     t.strictSame(parseServiceSpec(ServiceSpecProto.decode(bytes)), given, 'kept as it is')
     const [path, value] = row.json
     t.strictSame(at(serviceSpecJson(given), path), value, 'shown by inspect')
-    if (row.pretty !== undefined) {
-      t.match(prettyService({ ...aService({ name: 'web' }), spec: given }), row.pretty)
-    }
+    const text = pretty(given)
+    if (row.pretty !== undefined) t.match(text, row.pretty)
+    if (!isDeepStrictEqual(given, usual)) t.not(text, pretty(usual), 'told by inspect --pretty')
     if (row.container !== undefined) {
       t.match(
         containerConfig(anAssignedTask({ id: 'abc', slot: 3 }), given.task, host),
