@@ -10,7 +10,9 @@ import { runtimeNames } from '../../proto/spec/runtime-names.ts'
 import { parseUsernsRemap } from '../../worker/executor/container/id-mapping.ts'
 import { gcLimits } from '../../worker/image/eviction.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
+import { requireUsableSubnet } from '../../worker/network/choose-subnet.ts'
 import { offeredGeneric } from './offered-resources.ts'
+import { settingFault } from './setting-fault.ts'
 
 /** Blanks, commas and colons separate what mount options and commands of `ip` name. */
 const path = z
@@ -47,6 +49,14 @@ function areLimits(
 function isRemap(text: string, ctx: z.RefinementCtx): void {
   try {
     parseUsernsRemap(text)
+  } catch (err) {
+    ctx.addIssue(err instanceof Error ? err.message : String(err))
+  }
+}
+
+function isSubnet(text: string, ctx: z.RefinementCtx): void {
+  try {
+    requireUsableSubnet(text)
   } catch (err) {
     ctx.addIssue(err instanceof Error ? err.message : String(err))
   }
@@ -92,7 +102,7 @@ const schema = z
     /** cgroup under which the containers' cgroups are made. */
     cgroupParent: path.default('/tsswarm'),
     /** Subnet of the network that is local to this host; one that is free when left out. */
-    localSubnet: z.string().optional(),
+    localSubnet: z.string().superRefine(isSubnet).optional(),
     /** Schedulable resources when they are to differ from what the host has. */
     nanoCpus: z.coerce.number().int().positive().optional(),
     memoryBytes: z.coerce.number().int().positive().optional(),
@@ -179,7 +189,7 @@ function wrongText(
   sources: Readonly<Record<string, string>>,
 ): string {
   const name = String(issue?.path[0] ?? '')
-  return `${sources[name]}: setting ${name} (${JSON.stringify(given[name])}): ${issue?.message ?? 'invalid'}`
+  return `${sources[name]}: setting ${settingFault(issue, given)}`
 }
 
 /** Every setting there is, as a file names it. */

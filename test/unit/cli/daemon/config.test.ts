@@ -59,6 +59,37 @@ t.test('a file that is no list of settings, or has one too many, is refused', as
   t.equal(loadDaemonConfig({}, {}, file).logLevel, 'info', 'an empty one says nothing')
 })
 
+t.test('a value of a wrong kind is told in words, with what it may be', async (t) => {
+  const file = join(t.testdir(), 'tsswarm.yml')
+  for (const [text, message] of [
+    [
+      'labels: { zone: 1 }',
+      /tsswarm\.yml: setting labels\.zone \(1\): must be text: write "1", in quotes$/,
+    ],
+    ['labels: [a]', /setting labels \(\["a"\]\): must be names with values, such as \{ zone: a/],
+    [
+      'insecureRegistries: a:5000',
+      /setting insecureRegistries \("a:5000"\): must be a list, such as/,
+    ],
+    [
+      'insecureRegistries: [true]',
+      /setting insecureRegistries\.0 \(true\): must be text: write "true"/,
+    ],
+    ['logLevel: loud', /setting logLevel \("loud"\): must be one of trace, debug, info, /],
+    ['imageGcRevisions: many', /setting imageGcRevisions \("many"\): must be a whole number$/],
+    ['imageGcRevisions: -1', /setting imageGcRevisions \(-1\): must be at least 0$/],
+    ['imageGcRevisions: 101', /setting imageGcRevisions \(101\): must be at most 100$/],
+    ['nanoCpus: 1.5', /setting nanoCpus \(1\.5\): must be a whole number$/],
+    ['memoryBytes: 0', /setting memoryBytes \(0\): must be above 0$/],
+    ['stateDir: { a: b }', /setting stateDir \(\{"a":"b"\}\): must be text$/],
+    ['localSubnet: 10.0.0.0/33', /setting localSubnet \("10\.0\.0\.0\/33"\): /],
+  ] as const) {
+    writeFileSync(file, `${text}\n`)
+    t.throws(() => loadDaemonConfig({}, {}, file), { code: 'INVALID_ARGUMENT', message }, text)
+  }
+  t.match(loadDaemonConfig({ localSubnet: '10.9.0.0/16' }, {}), { localSubnet: '10.9.0.0/16' })
+})
+
 t.test('what a node offers of generic resources is checked when the daemon starts', async (t) => {
   const env = { TSSWARM_NODE_GENERIC_RESOURCES: 'gpu=a,gpu=b,lane=4' }
   const { nodeGenericResources } = loadDaemonConfig({}, env)
