@@ -9,7 +9,8 @@ export const command = defineCommand({
   description:
     'Settings are taken from these flags, else from TSSWARM_* variables (TSSWARM_STATE_DIR …), else from the file. ' +
     'The file names them as --print-config shows them; a list given in one place replaces that of another whole. ' +
-    'SIGHUP reads them again: the log level is followed at once, the log says which others need a restart. ' +
+    'SIGHUP reads them again: log level, labels, resources and limits of images are followed at once, the log says which ' +
+    'others need a restart. ' +
     'Containers go on when the daemon ends, and are adopted when it is started again.',
   args: noArguments,
   flags: {

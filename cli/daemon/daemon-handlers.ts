@@ -55,7 +55,7 @@ export function createDaemonHandlers(deps: DaemonHandlerDeps): HandlerTable {
   }
 }
 
-function info({ config, swarm }: DaemonHandlerDeps): InfoResponse {
+function info({ config, live, swarm }: DaemonHandlerDeps): InfoResponse {
   const node = swarm.node()
   const failure = node?.agentFailure()
   const bus = node?.busStatus()
@@ -69,7 +69,7 @@ function info({ config, swarm }: DaemonHandlerDeps): InfoResponse {
     clusterId: node?.clusterId() ?? '',
     managerAddresses: node?.state().managers.map(({ address }) => address) ?? [],
     description: nodeDescriptionToProto(
-      describeHost(config, node?.state().dataPathAddress ?? '', node?.conditions()),
+      describeHost(live.current(), node?.state().dataPathAddress ?? '', node?.conditions()),
     ),
     stateDir: config.stateDir,
     leaderNodeId: node?.manager()?.leaderNodeId() ?? '',

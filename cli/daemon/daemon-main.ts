@@ -18,6 +18,7 @@ import {
 } from './config.ts'
 import { Daemon } from './daemon.ts'
 import { openEngine } from './engine.ts'
+import { LiveSettings } from './live-settings.ts'
 import { configText } from './print-config.ts'
 import { answers, purgeHost } from './purge.ts'
 import { reloadSettings } from './reload.ts'
@@ -67,11 +68,13 @@ export async function runDaemon(invocation: DaemonInvocation): Promise<number> {
   makeFolder(config.runDir, 0o750, '--run-dir')
   await claimHost()
   const log = createLogger(config.logLevel, 'tsswarm')
-  reloadOnHangup(config, () => loadDaemonConfig(flags, env, configFile), log)
-  return await serve(config, log, signal)
+  const live = new LiveSettings(config)
+  reloadOnHangup(live, () => loadDaemonConfig(flags, env, configFile), log)
+  return await serve(live, log, signal)
 }
 
-async function serve(config: DaemonConfig, log: Logger, signal: AbortSignal): Promise<number> {
+async function serve(live: LiveSettings, log: Logger, signal: AbortSignal): Promise<number> {
+  const config = live.current()
   const manager = takeServiceManager(process.env, runCommand, log)
   const { controller, release } = childController(signal)
   endInTime(controller.signal, log)
@@ -83,8 +86,8 @@ async function serve(config: DaemonConfig, log: Logger, signal: AbortSignal): Pr
   }
   const clock = systemClock
   const random = systemRandom
-  const engine = await openEngine({ config, clock, random, log })
-  const base = { config, engine, clock, random, log, onFailure }
+  const engine = await openEngine({ config, live, clock, random, log })
+  const base = { config, live, engine, clock, random, log, onFailure }
   const daemon = new Daemon({
     ...base,
     groupId: groupId(config.group, log),
@@ -155,15 +158,8 @@ function endInTime(signal: AbortSignal, log: Logger): void {
 }
 
 /** Also what a closed terminal sends, which is no reason to end. */
-function reloadOnHangup(
-  config: DaemonConfig,
-  load: () => DaemonConfig,
-  log: AdjustableLogger,
-): void {
-  let current = config
-  process.on('SIGHUP', () => {
-    current = reloadSettings(current, load, log)
-  })
+function reloadOnHangup(live: LiveSettings, load: () => DaemonConfig, log: AdjustableLogger): void {
+  process.on('SIGHUP', () => live.replace(reloadSettings(live.current(), load, log)))
 }
 
 /** The group's number in /etc/group; 0 (root) with a warning when there is no such group. */

@@ -11,6 +11,7 @@ import type { DaemonConfig } from './config.ts'
 import { createDaemonHandlers } from './daemon-handlers.ts'
 import type { Engine } from './engine.ts'
 import { type DaemonPaths, daemonPaths } from './host-paths.ts'
+import type { LiveSettings } from './live-settings.ts'
 import { localServices } from './local-api.ts'
 import type { ManagerPart } from './manager-part.ts'
 import type { Founding } from './membership.ts'
@@ -29,6 +30,8 @@ export interface StartManager {
 
 export interface DaemonDeps {
   readonly config: DaemonConfig
+  /** As SIGHUP leaves them. */
+  readonly live: LiveSettings
   readonly engine: Engine
   readonly clock: Clock
   readonly random: Random

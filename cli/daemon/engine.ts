@@ -17,7 +17,7 @@ import {
   serviceIdLabel,
 } from '../../worker/executor/executor.ts'
 import { NetworkProber } from '../../worker/health/network-prober.ts'
-import { gcLimits } from '../../worker/image/eviction.ts'
+import { type GcLimits, gcLimits } from '../../worker/image/eviction.ts'
 import { ImageCollector } from '../../worker/image/image-collector.ts'
 import { parseMirror } from '../../worker/image/registries-conf.ts'
 import { withOwnServers } from '../../worker/network/asker-servers.ts'
@@ -30,6 +30,7 @@ import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-n
 import { NodeConditions } from '../../worker/node-conditions.ts'
 import type { ContainerStreams } from '../../worker/streams/container-streams.ts'
 import type { DaemonConfig } from './config.ts'
+import type { LiveSettings } from './live-settings.ts'
 import { remapOf } from './userns-remap.ts'
 
 export interface Engine {
@@ -65,6 +66,8 @@ export interface SlotVolumes {
 
 export interface EngineDeps {
   readonly config: DaemonConfig
+  /** As SIGHUP leaves them. */
+  readonly live: LiveSettings
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -169,10 +172,9 @@ async function startEngine(
     registryMirrors: config.registryMirrors.map(parseMirror),
   })
   forks.run = (argv, options) => helper.spawn(argv, { ...options, lane: 'network' })
-  const { imageGcHigh, imageGcLow, imageGcRevisions } = config
   const collector = new ImageCollector({
     images,
-    limits: gcLimits(imageGcHigh, imageGcLow, imageGcRevisions),
+    limits: () => imageLimits(deps.live.current()),
     services: async () => servicesOf(await executor.list()),
     onConditions: (found) => conditions.set('images', found),
     clock,
@@ -231,4 +233,8 @@ async function watchPeers(
     conditions.set('peers', network.peerConditions())
     await wait(clock, peersMs, signal)
   }
+}
+
+function imageLimits({ imageGcHigh, imageGcLow, imageGcRevisions }: DaemonConfig): GcLimits {
+  return gcLimits(imageGcHigh, imageGcLow, imageGcRevisions)
 }

@@ -43,11 +43,11 @@ import {
   parseHostPort,
 } from './addresses.ts'
 import type { Advertised } from './advertise.ts'
-import type { DaemonConfig } from './config.ts'
 import type { StartManager } from './daemon.ts'
 import { describeHost } from './describe-host.ts'
 import type { Engine } from './engine.ts'
 import { type DaemonPaths, daemonPaths } from './host-paths.ts'
+import type { LiveSettings } from './live-settings.ts'
 import type { ManagerPart } from './manager-part.ts'
 import { itself, type Place } from './membership.ts'
 import { NodeBus } from './node-bus.ts'
@@ -57,7 +57,7 @@ import { recoveryRefusal, recoveryReport } from './recovery.ts'
 import { removeSwarmState, type SwarmState, writeSwarmState } from './swarm-state.ts'
 
 export interface NodeDeps {
-  readonly config: DaemonConfig
+  readonly live: LiveSettings
   readonly engine: Engine
   readonly identity: IdentityStore
   readonly clock: Clock
@@ -97,7 +97,7 @@ export class NodeRuntime {
 
   constructor(deps: NodeDeps, state: SwarmState, manager?: ManagerPart) {
     this.#deps = deps
-    this.#paths = daemonPaths(deps.config)
+    this.#paths = daemonPaths(deps.live.current())
     this.#state = state
     this.#manager = manager
     if (manager !== undefined) this.#watchManager(manager)
@@ -269,7 +269,7 @@ export class NodeRuntime {
   }
 
   #createAgent(transport: NodeTransport, overlay: OverlayFollower): Promise<Agent> {
-    const { config, engine, identity, clock, random, log } = this.#deps
+    const { live, engine, identity, clock, random, log } = this.#deps
     return createAgent({
       nodeId: nodeId(identity.certificate().nodeId),
       executor: engine.executor,
@@ -290,13 +290,19 @@ export class NodeRuntime {
         const { dataPathAddress } = this.#state
         const slotVolumes = engine.slotVolumes.list()
         return {
-          ...describeHost(config, dataPathAddress, this.conditions(), engine.network.subnet()),
+          ...describeHost(
+            live.current(),
+            dataPathAddress,
+            this.conditions(),
+            engine.network.subnet(),
+          ),
           runtimes: engine.runtimes,
           ...(slotVolumes.length > 0 && { slotVolumes }),
         }
       },
       onDescription: (listener) => {
-        const ends = [engine.conditions.onChange(listener), engine.slotVolumes.onChange(listener)]
+        const tellers = [engine.conditions, engine.slotVolumes, live]
+        const ends = tellers.map((teller) => teller.onChange(listener))
         return () => {
           for (const end of ends) end()
         }

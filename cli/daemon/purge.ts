@@ -10,6 +10,7 @@ import { releaseRunDir } from '../../worker/executor/container/run-dir.ts'
 import { claimHost } from './claim-host.ts'
 import type { DaemonConfig } from './config.ts'
 import { engineDirs, openEngine } from './engine.ts'
+import { LiveSettings } from './live-settings.ts'
 import { removeFolder } from './remove-folder.ts'
 
 export interface PurgeOptions {
@@ -32,7 +33,10 @@ export async function purgeHost(
   const log = createLogger('warn', 'tsswarm')
   // Whether containers could be made here does not matter any more.
   const last = { ...config, usernsRemap: 'off' }
-  const engine = await openEngine({ config: last, clock: systemClock, random: systemRandom, log })
+  const engine = await openEngine({
+    ...{ config: last, live: new LiveSettings(last), log },
+    ...{ clock: systemClock, random: systemRandom },
+  })
   for (const { id } of await engine.executor.list()) await engine.executor.remove(id)
   // First: its sockets hold the data plane.
   await engine.resolver.purge()

@@ -4,7 +4,16 @@ import type { AdjustableLogger } from '../../proto/lib/log.ts'
 import { type DaemonConfig, settingNames } from './config.ts'
 
 /** Settings that a running daemon can change. */
-const reloadable: readonly string[] = ['logLevel']
+const reloadable: readonly string[] = [
+  'logLevel',
+  'labels',
+  'nodeGenericResources',
+  'nanoCpus',
+  'memoryBytes',
+  'imageGcHigh',
+  'imageGcLow',
+  'imageGcRevisions',
+]
 
 /**
  * The settings in force afterwards. Settings that cannot be read or are wrong change nothing; those that differ and cannot be
@@ -32,7 +41,8 @@ export function reloadSettings(
   }
   const applied = changed.filter((name) => reloadable.includes(name))
   log.info({ settings: applied }, 'settings read again')
-  return { ...current, logLevel: wanted.logLevel }
+  const kept = refused.map((name) => [name, of(current, name)])
+  return { ...wanted, ...Object.fromEntries(kept) }
 }
 
 function of(config: DaemonConfig, name: string): unknown {

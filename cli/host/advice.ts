@@ -3,6 +3,7 @@
 import { checkClock } from './check-clock.ts'
 import { checkDisk } from './check-disk.ts'
 import { checkForwarding } from './check-forwarding.ts'
+import { checkInit } from './check-init.ts'
 import { checkJournal } from './check-journal.ts'
 import {
   checkConntrackSize,
@@ -45,6 +46,7 @@ const adviceFor = (stateDir: string): readonly Requirement[] => [
     name: program.name,
     check: async (probes: HostProbes) => asAdvice(await checkProgram(program, probes)),
   })),
+  { name: 'init', check: checkInit },
   { name: 'namespaces', check: checkNamespaces },
   { name: 'user namespaces', check: checkUserNamespaces },
   {

@@ -27,10 +27,18 @@ export async function checkDisk(trial: DiskTrial, folder: string): Promise<reado
     facts = await trial(folder)
   } catch (err) {
     const why = err instanceof Error ? err.message : String(err)
-    const remedy = `make ${folder} a folder of root on a disk that can be written, or name another: --state-dir`
+    const remedy = isFull(err)
+      ? 'make room there, or name a folder of a larger disk: --state-dir'
+      : `make ${folder} a folder of root on a disk that can be written, or name another: --state-dir`
     return [failed({ name: 'disk', found: `cannot be written: ${why}`, remedy, packages: [] })]
   }
   return [space(facts), layers(facts), flush(facts)]
+}
+
+/** Room, files or the quota of a user are used up. */
+function isFull(err: unknown): boolean {
+  const code = err instanceof Error && 'code' in err ? err.code : undefined
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 function space(facts: DiskFacts): CheckResult {

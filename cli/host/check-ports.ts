@@ -1,5 +1,5 @@
 // Whether the ports of a manager, and that of overlay networks, are free or held by the daemon itself.
-import { type CheckResult, failed, passed } from './check-result.ts'
+import { advised, type CheckResult, failed, passed } from './check-result.ts'
 import { type ClusterPort, managerPorts, overlayPort, portText } from './cluster-ports.ts'
 import type { HostProbes } from './probes.ts'
 
@@ -15,6 +15,7 @@ export async function checkPorts(
 ): Promise<CheckResult> {
   const name = 'ports of a manager'
   const listed = await run(['ss', '-H', '-lntp'])
+  if (listed.code !== 0) return untold(name, listed.stderr)
   const taken: string[] = []
   let owners = ''
   for (const at of ports) {
@@ -40,6 +41,7 @@ export async function checkPorts(
 export async function checkOverlayPort({ run }: HostProbes): Promise<CheckResult> {
   const name = 'port of overlays'
   const listed = await run(['ss', '-H', '-lnup'])
+  if (listed.code !== 0) return untold(name, listed.stderr)
   const holder = parseListeners(listed.stdout).find(
     ({ port, owner }) => port === overlayPort.port && owner !== undefined,
   )
@@ -49,6 +51,16 @@ export async function checkOverlayPort({ run }: HostProbes): Promise<CheckResult
     found: `${portText(overlayPort)} is in use by ${ownerText(holder)}`,
     remedy: 'stop that program, or choose another port: --data-path-port of `tsswarm swarm init`',
     packages: [],
+  })
+}
+
+/** A port that nobody was seen to hold is not a free one. */
+function untold(name: string, stderr: string): CheckResult {
+  return advised({
+    name,
+    found: `who holds them cannot be told: ${stderr.trim()}`,
+    remedy: 'apt-get install iproute2, which has ss',
+    packages: ['iproute2'],
   })
 }
 

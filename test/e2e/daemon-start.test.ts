@@ -1,7 +1,7 @@
-// A daemon that is told to end while it still starts.
-import { type ChildProcess, spawn } from 'node:child_process'
+// A daemon by itself: told to end while it still starts, and told to read its settings again.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -34,4 +34,25 @@ t.test('ends in order, however early it is told to', async (t) => {
   t.same(await ended, [0, null])
   t.same(await once(daemon('--purge'), 'exit'), [0, null])
   t.notOk(existsSync(runDir), 'and nothing of it is left')
+})
+
+t.test('follows settings that changed when it is told to read them again', async (t) => {
+  const file = join(base, 'daemon.yaml')
+  writeFileSync(file, 'labels: { zone: a }\n')
+  const child = daemon('--config', file)
+  const ended = once(child, 'exit')
+  t.teardown(() => child.kill('SIGKILL'))
+  const socket = join(runDir, 'tsswarm.sock')
+  const labels = (): string => {
+    const words = ['dist/tsswarm.js', '-H', socket, 'info', '--format', '{{json .Labels}}']
+    return execFileSync(process.execPath, words, { encoding: 'utf8' }).trim()
+  }
+  await until(() => existsSync(socket), 'it serves', 60_000)
+  t.equal(labels(), '["zone=a"]')
+  writeFileSync(file, 'labels: { zone: b }\ngroup: root\n')
+  child.kill('SIGHUP')
+  await until(() => labels() === '["zone=b"]', 'the other label', 30_000)
+  child.kill('SIGTERM')
+  t.same(await ended, [0, null])
+  t.same(await once(daemon('--purge'), 'exit'), [0, null])
 })

@@ -271,7 +271,7 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     await loadImage(images, await busyboxImage({ name: 'work/other:1', env: ['V=4'] }))
     const an = (limits: GcLimits, laterMs: number) =>
       new ImageCollector({
-        ...{ images, limits, log: silentLogger },
+        ...{ images, limits: () => limits, log: silentLogger },
         clock: { ...systemClock, wallMs: () => systemClock.wallMs() + laterMs },
         services: async () =>
           new Set(

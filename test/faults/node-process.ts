@@ -4,6 +4,7 @@
 import { createInterface } from 'node:readline'
 import { loadDaemonConfig } from '../../cli/daemon/config.ts'
 import { openEngine } from '../../cli/daemon/engine.ts'
+import { LiveSettings } from '../../cli/daemon/live-settings.ts'
 import { systemClock } from '../../proto/lib/clock.ts'
 import { createLogger } from '../../proto/lib/log.ts'
 import { systemRandom } from '../../proto/lib/random.ts'
@@ -33,7 +34,7 @@ const config = loadDaemonConfig({ ...dirs, usernsRemap, hostname: 'frail' }, {})
 const log = createLogger('warn', 'frail')
 const signal = new AbortController().signal
 const parts = { clock: systemClock, random: systemRandom, log }
-const engine = await openEngine({ config, ...parts })
+const engine = await openEngine({ config, live: new LiveSettings(config), ...parts })
 const db = await openStateDb(openStateFile(`${stateDir}/tasks.db`), log)
 const reporter = new StatusReporter(systemClock)
 const tasks = new TaskManager({

@@ -9,7 +9,8 @@ import type { Images, PrunedImages } from './images.ts'
 
 export interface CollectorDeps {
   readonly images: Images
-  readonly limits: GcLimits
+  /** Asked each time it looks. */
+  readonly limits: () => GcLimits
   readonly clock: Clock
   readonly log: Logger
   /** Ids of the services that have a container here. */
@@ -57,7 +58,7 @@ export class ImageCollector {
 
   async #collect(): Promise<PrunedImages | undefined> {
     const { images, limits, clock, log } = this.#deps
-    const { high, low, revisions } = limits
+    const { high, low, revisions } = limits()
     const all = await images.store.list()
     images.uses.keepOnly(new Set(all.map(({ id }) => id)))
     const before = await this.#fill()

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { checkAdvice } from '../../../cli/host/advice.ts'
 import { checkHost, checkReach, type HostProbes } from '../../../cli/host/requirements.ts'
 import { version } from '../../../proto/version.ts'
 
@@ -43,6 +44,17 @@ t.test('the Debian package depends on all that the daemon insists on', async (t)
     wished.filter((one) => !recommended.includes(one)),
     [],
   )
+  const disk = { folder: '/', trial: async () => Promise.reject(new Error('none')) }
+  const helpful = (await checkAdvice(bare, disk))
+    .filter(({ found }) => found.startsWith('not installed'))
+    .flatMap(({ packages }) => packages)
+  // Of the system itself.
+  const known = [...recommended, 'bsdutils']
+  t.same(
+    helpful.filter((one) => !known.includes(one)),
+    [],
+  )
+  t.ok(helpful.length >= 5)
   t.equal(run('dpkg-deb', '--field', deb, 'Version').trim(), version)
 })
 

@@ -11,6 +11,7 @@ import {
   settingNames,
 } from '../../../../cli/daemon/config.ts'
 import { describeHost } from '../../../../cli/daemon/describe-host.ts'
+import { LiveSettings } from '../../../../cli/daemon/live-settings.ts'
 import { configText } from '../../../../cli/daemon/print-config.ts'
 import { reloadSettings } from '../../../../cli/daemon/reload.ts'
 import type { LogLevel } from '../../../../proto/lib/log.ts'
@@ -204,38 +205,59 @@ t.test('what is printed is a file of the same settings', async (t) => {
   t.equal(parse(text).hostname, 'true', 'a word that YAML would take for something else is quoted')
 })
 
-t.test('read again, the log level is followed and the rest is refused by name', async (t) => {
-  const said: object[] = []
-  const levels: LogLevel[] = []
-  const say = (fields: object) => said.push(fields)
-  const none = () => {}
-  const log = {
-    ...{ trace: none, debug: none, fatal: none, info: say, warn: say, error: say },
-    child: () => log,
-    setLevel: (level: LogLevel) => levels.push(level),
-  }
-  const before = loadDaemonConfig({ labels: ['a=b'] }, {})
-  const after = loadDaemonConfig({ labels: ['a=c'], logLevel: 'debug', group: 'x' }, {})
-  const current = reloadSettings(before, () => after, log)
-  t.same(current, { ...before, logLevel: 'debug' })
-  t.same(levels, ['debug'])
-  t.same(said, [{ settings: ['group', 'labels'] }, { settings: ['logLevel'] }])
-  said.length = 0
-  t.equal(
-    reloadSettings(
+t.test(
+  'read again, settings that a running daemon can change are followed, others refused by name',
+  async (t) => {
+    const said: object[] = []
+    const levels: LogLevel[] = []
+    const say = (fields: object) => said.push(fields)
+    const none = () => {}
+    const log = {
+      ...{ trace: none, debug: none, fatal: none, info: say, warn: say, error: say },
+      child: () => log,
+      setLevel: (level: LogLevel) => levels.push(level),
+    }
+    const before = loadDaemonConfig({ labels: ['a=b'] }, {})
+    const wishes = { labels: ['a=c'], logLevel: 'debug', group: 'x', imageGcHigh: '90%' }
+    const after = loadDaemonConfig({ ...wishes, nodeGenericResources: ['gpu=2'] }, {})
+    const current = reloadSettings(before, () => after, log)
+    t.same(current, { ...after, group: 'tsswarm' })
+    t.same(levels, ['debug'])
+    const followed = ['logLevel', 'labels', 'nodeGenericResources', 'imageGcHigh']
+    t.same(said, [{ settings: ['group'] }, { settings: followed }])
+    said.length = 0
+    t.equal(
+      reloadSettings(
+        current,
+        () => {
+          throw new Error('no file')
+        },
+        log,
+      ),
       current,
-      () => {
-        throw new Error('no file')
-      },
-      log,
-    ),
-    current,
-  )
-  t.match(said, [{ err: { message: 'no file' } }])
-  said.length = 0
-  t.same(
-    reloadSettings(current, () => current, log),
-    current,
-  )
-  t.same([levels, said], [['debug'], [{ settings: [] }]])
+    )
+    t.match(said, [{ err: { message: 'no file' } }])
+    said.length = 0
+    t.same(
+      reloadSettings(current, () => current, log),
+      current,
+    )
+    t.same([levels, said], [['debug'], [{ settings: [] }]])
+  },
+)
+
+t.test('what a node offers follows the settings in force, at once', async (t) => {
+  const live = new LiveSettings(loadDaemonConfig({ labels: ['zone=a'] }, {}))
+  let told = 0
+  const end = live.onChange(() => {
+    told += 1
+  })
+  live.replace(loadDaemonConfig({ labels: ['zone=b'] }, { TSSWARM_MEMORY_BYTES: '1024' }))
+  t.match(describeHost(live.current(), ''), {
+    engineLabels: { zone: 'b' },
+    resources: { memoryBytes: 1024 },
+  })
+  end()
+  live.replace(loadDaemonConfig({}, {}))
+  t.equal(told, 1)
 })

@@ -44,7 +44,7 @@ function aNode(peers: number): World {
   const managers = [first]
   const failures: unknown[] = []
   const deps = {
-    config: { stateDir: '/nowhere', runDir: '/nowhere' },
+    live: { current: () => ({ stateDir: '/nowhere', runDir: '/nowhere' }) },
     identity: { certificate: () => ({ role: 'manager', nodeId: 'n', clusterId: 'c' }) },
     log: silentLogger,
     startManager: async () => {

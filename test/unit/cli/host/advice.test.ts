@@ -99,6 +99,16 @@ t.test('programs of single commands are advised, not demanded', async (t) => {
   ])
 })
 
+t.test('an init for services is looked for under all its names', async (t) => {
+  const inits = ['catatonit', 'tini-static', 'docker-init']
+  t.match(await troubles({ missing: [...noChrony, ...inits] }), [
+    ['warning', 'init', /^not installed: services with `--init`/, 'apt-get install catatonit'],
+  ])
+  t.same(await troubles({ missing: [...noChrony, ...inits.slice(0, 2)] }), [])
+  const files = { '/usr/libexec/podman/catatonit': 'ELF' }
+  t.same(await troubles({ missing: [...noChrony, ...inits], files }), [])
+})
+
 t.test('shifted owners are tried on the disk of the state folder', async (t) => {
   const tried: string[] = []
   const probes = probesOf({})
@@ -194,6 +204,13 @@ const forward = (policy: string) =>
     ],
   })
 
+t.test('ports are not said to be free when nobody can tell', async (t) => {
+  const commands = { 'ss -H': refusal('ss: command not found') }
+  t.match(await troubles({ commands }), [
+    ['warning', 'port of overlays', /cannot be told: ss: command not found$/, /iproute2/],
+  ])
+})
+
 t.test('a firewall that drops forwarded packets matters once there is a data plane', async (t) => {
   const commands = { 'nft -j list chains': forward('drop') }
   const found = async (host: Host) =>
@@ -269,6 +286,8 @@ t.test('a disk is judged by room, files, speed and kind', async (t) => {
   t.match(await disk({ overlayError: 'x', fileSystem: 0x1234 }), [
     ['error', 'layers of images', /\(type 0x1234\)/],
   ])
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+  t.match(await disk(full), [['error', 'disk', /^cannot be written: ENOSPC/, /^make room there/]])
   t.match(await disk(new Error('EROFS: read-only')), [
     ['error', 'disk', 'cannot be written: EROFS: read-only', /^make \/var\/lib\/tsswarm a folder/],
   ])
