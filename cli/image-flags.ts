@@ -25,9 +25,9 @@ export function timeOf(until: string, nowMs: number): number {
 const ofBuilds = 'steps of a build have what the host gives them'
 
 const instead: Readonly<Record<string, string>> = {
-  platform: 'a host has images of its own platform alone',
-  tree: 'a host has images of its own platform alone',
-  'all-tags': 'pull the tags one by one',
+  platform:
+    'a name is that of one image here, of one platform, and builds are for that of the host',
+  tree: 'a name is that of one image here, of one platform',
   'disable-content-trust': 'contents are checked by their digests, and signatures are not',
   'no-prune': 'layers that other images have stay, and others are of no use',
   'add-host': 'use --network host, and the hosts file of this host',

@@ -43,7 +43,12 @@ export function imageHandlers(images: ImagesEngine): HandlerTable {
   return {
     async *pullImage(_: Caller, request: PullImageRequest, signal: AbortSignal) {
       const auth = parseRegistryAuth(request.auth)
-      const pull = { reference: request.reference, ...(auth === undefined ? {} : { auth }) }
+      const { reference, allTags, platform } = request
+      const pull = {
+        ...{ reference, allTags },
+        ...(auth === undefined ? {} : { auth }),
+        ...(platform === '' ? {} : { platform }),
+      }
       for await (const step of told(images.pull(pull, signal))) yield progress(step)
     },
     loadImage: async (

@@ -21,6 +21,8 @@ export interface ImageRecipe {
   readonly labels?: Readonly<Record<string, string>>
   /** EXPOSE: `80/tcp`. */
   readonly exposed?: readonly string[]
+  /** Default: this host's. */
+  readonly architecture?: string
 }
 
 /** A tar that `docker load` and `tsswarm image load` accept. */
@@ -42,9 +44,9 @@ export function buildImageArchive(recipe: ImageRecipe): Uint8Array {
 }
 
 function imageConfig(recipe: ImageRecipe, layerDigests: readonly string[]): object {
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch
+  const own = process.arch === 'x64' ? 'amd64' : process.arch
   return {
-    architecture,
+    architecture: recipe.architecture ?? own,
     os: 'linux',
     created: '1970-01-01T00:00:00Z',
     config: {

@@ -1,4 +1,16 @@
 // Image references as docker shows them.
+import { defaultRegistry, splitRegistry } from '../../proto/lib/image-registry.ts'
+
+export function hasTagOrDigest(reference: string): boolean {
+  return /[:@]/.test(reference.slice(reference.lastIndexOf('/') + 1)) || reference.includes('@')
+}
+
+/** `docker.io/library/nginx:1` of `nginx:1`; the tag stays away where there is none. */
+export function fullImage(reference: string): string {
+  const { registry, rest } = splitRegistry(reference)
+  const isOfficial = registry === defaultRegistry && !rest.includes('/')
+  return `${registry}/${isOfficial ? 'library/' : ''}${rest}`
+}
 
 /** Without the default registry; `short`: also without a digest that stands beside a tag. */
 export function familiarImage(reference: string, short: boolean): string {

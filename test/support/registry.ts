@@ -52,6 +52,41 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
   }
 }
 
+const listType = 'application/vnd.docker.distribution.manifest.list.v2+json'
+const imageType = 'application/vnd.docker.distribution.manifest.v2+json'
+
+/** Makes `tag` a list of images that are there under other tags, one a platform (`linux/arm64`). Its digest. */
+export async function pushList(
+  address: string,
+  repository: string,
+  {
+    tag,
+    platforms,
+  }: { readonly tag: string; readonly platforms: Readonly<Record<string, string>> },
+): Promise<string> {
+  const url = (name: string): string => `http://${address}/v2/${repository}/manifests/${name}`
+  const manifests = await Promise.all(
+    Object.entries(platforms).map(async ([platform, name]) => {
+      const answer = await fetch(url(name), { headers: { accept: imageType } })
+      const raw = Buffer.from(await answer.arrayBuffer())
+      const [os = '', architecture = '', variant] = platform.split('/')
+      return {
+        ...{ mediaType: imageType, size: raw.length, digest: digestOf(raw) },
+        platform: { os, architecture, ...(variant === undefined ? {} : { variant }) },
+      }
+    }),
+  )
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: listType, manifests })
+  const headers = { 'content-type': listType }
+  const { status } = await fetch(url(tag), { method: 'PUT', headers, body })
+  if (status !== 201) throw new Error(`list ${tag} of ${repository}: status ${status}`)
+  return digestOf(Buffer.from(body))
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
 function config(dir: string, address: string, withLogin: boolean): string {
   return `version: 0.1
 log: {level: error}

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { childController } from '../../proto/lib/lifecycle.ts'
 import { BoundedQueue } from '../../proto/lib/queue.ts'
-import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
+import type { PullOptions, PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { BuildOptions } from '../image/build.ts'
 import type { ImageFilter } from '../image/image-filters.ts'
 import type { ImageSummary, Images, PrunedImages, RemovedImage } from '../image/images.ts'
@@ -38,12 +38,15 @@ export type BuildStep =
   | { readonly kind: 'output'; readonly text: string }
   | { readonly kind: 'built'; readonly image: ImageSummary }
 
+export interface PullRequest extends Pick<PullOptions, 'auth' | 'platform'> {
+  readonly reference: string
+  /** Of the repository that it names; default: one image. */
+  readonly allTags?: boolean
+}
+
 /** Handlers; errors as in Images. */
 export interface ImagesEngine {
-  pull(
-    request: { readonly reference: string; readonly auth?: RegistryAuth },
-    signal: AbortSignal,
-  ): AsyncIterable<ImageProgress>
+  pull(request: PullRequest, signal: AbortSignal): AsyncIterable<ImageProgress>
   /** An archive in chunks. */
   load(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<ImageProgress>
   /** A file tree in chunks. */
@@ -95,10 +98,14 @@ export function createImagesEngine(images: Images): ImagesEngine {
   return {
     pull: (request, signal) =>
       steps(signal, async (progress, inner) => {
-        const { auth } = request
-        const options = { signal: inner, progress, ...(auth === undefined ? {} : { auth }) }
-        const { id } = await images.pull(request.reference, options)
-        return [await images.get(id)]
+        const { reference, allTags = false, ...rest } = request
+        const options = { ...rest, signal: inner, progress }
+        const pulled = allTags
+          ? await images.pullAll(reference, options)
+          : [await images.pull(reference, options)]
+        return await Promise.all(
+          pulled.map(async ({ id, reference: name }) => calledFirst(await images.get(id), name)),
+        )
       }),
     load: (chunks, signal) =>
       steps(signal, (progress, inner) => {
@@ -125,6 +132,13 @@ export function createImagesEngine(images: Images): ImagesEngine {
     prune: (wish) => images.prune(wish),
     build: (options, chunks, signal) => buildSteps(images, { options, chunks }, signal),
   }
+}
+
+/** Of the names that it has, the one that it was asked for by is the first. */
+function calledFirst(image: ImageSummary, name: string): ImageSummary {
+  const { names } = image
+  if (!names.includes(name)) return image
+  return { ...image, names: [name, ...names.filter((one) => one !== name)] }
 }
 
 /** Writes what comes to a file, and tells how much it is. */

@@ -169,6 +169,8 @@ export interface PullOptions {
    * digest is never asked for.
    */
   readonly policy?: 'always' | 'missing'
+  /** `linux/ARCH[/VARIANT]`; default: this host's. */
+  readonly platform?: string
   readonly auth?: RegistryAuth
   readonly signal?: AbortSignal
   /** Called with each step; must not throw. */

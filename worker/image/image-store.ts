@@ -9,6 +9,7 @@ import {
   type SpawnHelper,
   type SpawnResult,
 } from '../executor/spawn/spawn-helper.ts'
+import type { ImagePlatform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
 import { complaint } from './registry-manifest.ts'
 import {
@@ -21,6 +22,7 @@ import {
   parseLayers,
   type StoredImage,
   type StoredLayer,
+  storedPlatform,
 } from './store-index.ts'
 
 /** Where an image store keeps what. */
@@ -70,6 +72,7 @@ export class ImageStore {
   readonly #ready = new Set<string>()
   readonly #configs = new Map<string, ImageConfig>()
   readonly #lowers = new Map<string, LowerLayers>()
+  #platforms: ReadonlyMap<string, ImagePlatform> = new Map()
   #index: Index = { stamp: '', images: [], layers: new Map() }
 
   constructor(paths: ImageStorePaths, helper: SpawnHelper) {
@@ -276,6 +279,25 @@ export class ImageStore {
     })
   }
 
+  /** What a configuration says never changes: each is read once. */
+  async #withPlatforms(images: readonly StoredImage[]): Promise<readonly StoredImage[]> {
+    const before = this.#platforms
+    const fresh = new Map<string, ImagePlatform>()
+    const known: StoredImage[] = []
+    for (const image of images) {
+      const platform = before.get(image.id) ?? (await this.#platformOf(image))
+      if (platform !== undefined) fresh.set(image.id, platform)
+      known.push(platform === undefined ? image : { ...image, platform })
+    }
+    this.#platforms = fresh
+    return known
+  }
+
+  /** Of one that is being written it is not known yet. */
+  async #platformOf(image: StoredImage): Promise<ImagePlatform | undefined> {
+    return storedPlatform(await this.configText(image).catch(() => ''))
+  }
+
   /**
    * The store's tables, read again only when they changed. They are replaced by rename, never
    * written in place.
@@ -287,7 +309,8 @@ export class ImageStore {
     if (stamp === this.#index.stamp) return this.#index
     const [images, layers] = await Promise.all([readOr(imagesPath), readOr(layersPath)])
     const byId = new Map(parseLayers(layers).map((layer) => [layer.id, layer]))
-    this.#index = { stamp, images: parseImages(images), layers: byId }
+    const known = await this.#withPlatforms(parseImages(images))
+    this.#index = { stamp, images: known, layers: byId }
     return this.#index
   }
 }
@@ -307,6 +330,8 @@ export interface SkopeoOptions {
   readonly tmpDir?: string
   /** Tells why it had no answer in time: skopeo itself tries again and again without a word. */
   readonly explains?: boolean
+  /** What comes after that is dropped. */
+  readonly outputBytesMax?: number
 }
 
 function isId(text: string): boolean {

@@ -25,13 +25,26 @@ import { type LoadRequest, loadArchive } from './load.ts'
 import { tryLogin } from './login.ts'
 import { type OfferedImage, OfferedImages } from './offered-image.ts'
 import type { Patience } from './patience.ts'
+import { type ImagePlatform, isFor, parsePlatform } from './platform.ts'
 import { isPruned, type PruneWish } from './prune.ts'
 import { Puller } from './pull.ts'
 import { type PushRequest, pushImage } from './push.ts'
-import { familiarReference, fullReference, parseReference } from './reference.ts'
+import {
+  familiarReference,
+  fullReference,
+  type ImageReference,
+  parseReference,
+} from './reference.ts'
 import { type RegistriesConf, type RegistryMirror, registriesConf } from './registries-conf.ts'
 import { saveArchive } from './save.ts'
-import { findImages, type ImageConfig, repositoryDigests, type StoredImage } from './store-index.ts'
+import {
+  findImages,
+  type ImageConfig,
+  isNative,
+  repositoryDigests,
+  type StoredImage,
+} from './store-index.ts'
+import { pullAllTags } from './tags.ts'
 
 export interface ImagesOptions {
   readonly paths: ImageStorePaths
@@ -124,10 +137,11 @@ export class Images {
   /** As Executor.pull. */
   async pull(reference: string, options: PullOptions): Promise<ResolvedImage> {
     const parsed = parseReference(reference)
+    const platform = options.platform === undefined ? undefined : parsePlatform(options.platform)
     const subject = familiarReference(parsed)
     if (parsed.digest !== undefined || options.policy === 'missing') {
       const [local] = findImages(await this.store.list(), reference)
-      if (local !== undefined) {
+      if (local !== undefined && this.#serves(local, parsed, platform)) {
         options.progress?.({ step: 'up to date', subject, doneBytes: 0, totalBytes: 0 })
         this.uses.note(local.id)
         return this.store.resolved(reference, local)
@@ -135,6 +149,7 @@ export class Images {
     }
     const image = await this.#puller.pull({
       reference: parsed,
+      platform,
       auth: options.auth,
       signal: options.signal ?? new AbortController().signal,
       progress: options.progress ?? (() => {}),
@@ -142,6 +157,35 @@ export class Images {
     this.uses.notePulled(image.id)
     options.progress?.({ step: 'done', subject, doneBytes: 0, totalBytes: 0 })
     return this.store.resolved(reference, image)
+  }
+
+  /**
+   * Whether the local image is what a pull would bring. One of another platform is there because somebody asked for it by its platform: for all
+   * others the registry is asked, unless it can have come from none, or they name the very image.
+   */
+  #serves(
+    local: StoredImage,
+    { digest }: ImageReference,
+    platform: ImagePlatform | undefined,
+  ): boolean {
+    if (platform !== undefined)
+      return local.platform === undefined || isFor(local.platform, platform)
+    if (isNative(local)) return true
+    return digest === undefined ? !this.uses.of(local.id).isPulled : local.digests[0] === digest
+  }
+
+  /** All tags that the registry lists, one after another. As pullAllTags; after each a step with its digest. */
+  pullAll(repository: string, options: PullOptions): Promise<readonly ResolvedImage[]> {
+    const { signal = new AbortController().signal, auth, progress } = options
+    return pullAllTags(
+      { ...this.#options, ...this.#registries, store: this.store },
+      {
+        ...{ repository, auth, signal },
+        pull: (reference) => this.pull(reference, options),
+        onPulled: (tag, { digest = '' }) =>
+          progress?.({ step: `digest: ${digest}`, subject: tag, doneBytes: 0, totalBytes: 0 }),
+      },
+    )
   }
 
   /** What the registry has under the reference. Errors: INVALID_ARGUMENT. */

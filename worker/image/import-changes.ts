@@ -15,12 +15,6 @@ export interface RunConfig {
   readonly Labels?: Readonly<Record<string, string>>
 }
 
-export interface ImagePlatform {
-  readonly os: string
-  readonly architecture: string
-  readonly variant?: string
-}
-
 type Change = (config: RunConfig, text: string) => RunConfig
 
 const instructions: Readonly<Record<string, Change>> = {
@@ -72,23 +66,6 @@ export function changedConfig(changes: readonly string[]): RunConfig {
     }
   }
   return config
-}
-
-/** `os[/arch[/variant]]`; empty: `own`. Errors: INVALID_ARGUMENT. */
-export function importedPlatform(text: string, own: ImagePlatform): ImagePlatform {
-  if (text === '') return own
-  const [os = '', architecture = own.architecture, variant, ...more] = text.split('/')
-  const isWord = (word: string): boolean => /^[a-z0-9][a-z0-9_.-]*$/.test(word)
-  const isRight = [os, architecture, variant ?? 'v'].every(isWord) && more.length === 0
-  if (!isRight || os !== 'linux') {
-    throw new SwarmError(
-      'INVALID_ARGUMENT',
-      `platform ${JSON.stringify(text)} is not for images of this host: it must be linux[/ARCH[/VARIANT]]`,
-    )
-  }
-  const names: Readonly<Record<string, string>> = { x86_64: 'amd64', aarch64: 'arm64' }
-  const known = { os, architecture: names[architecture] ?? architecture }
-  return variant === undefined ? known : { ...known, variant }
 }
 
 /** Exec form as it is, shell form for a shell. */

@@ -8,8 +8,9 @@ import type { Random } from '../../proto/lib/random.ts'
 import type { PullProgress } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
 import { finishTransfer, fullNames, ofFullDisk, openTransfer } from './image-transfer.ts'
-import { changedConfig, type ImagePlatform, importedPlatform } from './import-changes.ts'
+import { changedConfig } from './import-changes.ts'
 import { decompress } from './load.ts'
+import { type ImagePlatform, ownPlatform, parsePlatform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
 import { lastLine } from './registry-manifest.ts'
 import type { StoredImage } from './store-index.ts'
@@ -95,10 +96,9 @@ function planned({ reference, changes, message, platform }: ImportOptions): Impo
   if (isPinned) {
     throw new SwarmError('INVALID_ARGUMENT', `cannot import to digest reference ${reference}`)
   }
-  const own = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch }
   return {
     name: reference === '' ? undefined : fullNames([reference])[0],
-    platform: importedPlatform(platform, own),
+    platform: platform === '' ? ownPlatform() : parsePlatform(platform),
     config: changedConfig(changes),
     comment: message === '' ? 'Imported from -' : message,
   }

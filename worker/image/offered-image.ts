@@ -5,6 +5,7 @@ import type { Clock } from '../../proto/lib/clock.ts'
 import { Semaphore } from '../../proto/lib/semaphore.ts'
 import type { RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
+import type { ImagePlatform } from './platform.ts'
 import {
   familiarReference,
   fullName,
@@ -13,13 +14,7 @@ import {
   pinnedReference,
 } from './reference.ts'
 import { registryFlags, withAuthDir } from './registry-access.ts'
-import {
-  type ImagePlatform,
-  parseManifest,
-  platformOfConfig,
-  platformsOf,
-  pullError,
-} from './registry-manifest.ts'
+import { parseManifest, platformOfConfig, platformsOf, pullError } from './registry-manifest.ts'
 import { findByReference } from './store-index.ts'
 
 export interface OfferedImage {

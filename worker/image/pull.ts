@@ -10,6 +10,7 @@ import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
 import { finishTransfer, ofFullDisk, openTransfer } from './image-transfer.ts'
 import { type Patience, usualPatience } from './patience.ts'
+import { type ImagePlatform, isFor, ownPlatform, platformEntry, platformText } from './platform.ts'
 import {
   familiarReference,
   fullName,
@@ -21,11 +22,11 @@ import { registryFlags } from './registry-access.ts'
 import {
   type Blob,
   parseManifest,
-  platformEntry,
+  platformsOf,
   pullError,
   type RegistryManifest,
 } from './registry-manifest.ts'
-import { findByReference, type StoredImage } from './store-index.ts'
+import { findByReference, type StoredImage, storedPlatform } from './store-index.ts'
 
 export interface PullerOptions {
   readonly store: ImageStore
@@ -38,6 +39,8 @@ export interface PullerOptions {
 
 export interface PullRequest {
   readonly reference: ImageReference
+  /** Undefined: this host's, and whatever it is of an image that has one alone. */
+  readonly platform: ImagePlatform | undefined
   readonly auth: RegistryAuth | undefined
   readonly signal: AbortSignal
   readonly progress: (step: PullProgress) => void
@@ -70,7 +73,8 @@ export class Puller {
    * CANCELLED.
    */
   async pull(request: PullRequest): Promise<StoredImage> {
-    const key = JSON.stringify([fullReference(request.reference), request.auth ?? {}])
+    const { reference, auth, platform } = request
+    const key = JSON.stringify([fullReference(reference), auth ?? {}, platform ?? {}])
     const flight = this.#flights.get(key) ?? this.#start(key, request)
     flight.listeners.add(request.progress)
     flight.interested += 1
@@ -124,28 +128,43 @@ export class Puller {
       const { tmpDir } = transfer
       await this.#copy({ request, authFlags, wanted, totalBytes, layerBytes, tmpDir })
       progress({ step: 'storing', subject, doneBytes: totalBytes, totalBytes })
-      return await finishTransfer(store, pinnedReference(reference))
+      return await finishTransfer(store, wanted.storedAs)
     } finally {
       await transfer.close()
     }
   }
 
-  /** Asks the registry what the reference means now, for this platform. */
+  /** Asks the registry what the reference means now, for the platform. */
   async #wantedImage(request: PullRequest, flags: readonly string[]): Promise<WantedImage> {
-    const manifest = await this.#inspect(request, pinnedReference(request.reference), flags)
+    const { reference, platform = ownPlatform() } = request
+    const pinned = pinnedReference(reference)
+    const manifest = await this.#inspect(request, pinned, flags)
+    const { digest } = manifest
     if (manifest.kind === 'image') {
-      return { digest: manifest.digest, imageDigest: manifest.digest, manifest }
+      if (request.platform !== undefined) await this.#refuseOther(request, digest, flags)
+      return { digest, imageDigest: digest, manifest, storedAs: pinned, choice: [] }
     }
-    const entry = platformEntry(manifest.platforms, process.arch)
-    if (entry === undefined) {
-      throw new SwarmError(
-        'IMAGE_NOT_FOUND',
-        `No such image: ${familiarReference(request.reference)} for this host's platform linux/${process.arch}`,
-      )
-    }
-    const name = `${fullName(request.reference)}@${entry.digest}`
+    const entry = platformEntry(manifest.platforms, platform)
+    if (entry === undefined) throw notFor(reference, platform, platformsOf(manifest.platforms))
+    const name = `${fullName(reference)}@${entry.digest}`
     const image = await this.#inspect(request, name, flags)
-    return { digest: manifest.digest, imageDigest: entry.digest, manifest: image }
+    return {
+      ...{ digest, imageDigest: entry.digest, manifest: image, storedAs: name },
+      choice: choiceFlags(entry),
+    }
+  }
+
+  /** Errors: IMAGE_NOT_FOUND for an image of one platform that is not the one asked for. */
+  async #refuseOther(
+    request: PullRequest,
+    digest: string,
+    flags: readonly string[],
+  ): Promise<void> {
+    const { reference, platform = ownPlatform() } = request
+    const name = `${fullName(reference)}@${digest}`
+    const config = await this.#asked(request, name, [...flags, '--config'])
+    const found = storedPlatform(config)
+    if (found !== undefined && !isFor(found, platform)) throw notFor(reference, platform, [found])
   }
 
   async #inspect(
@@ -153,6 +172,10 @@ export class Puller {
     name: string,
     flags: readonly string[],
   ): Promise<RegistryManifest> {
+    return parseManifest(await this.#asked(request, name, flags))
+  }
+
+  async #asked(request: PullRequest, name: string, flags: readonly string[]): Promise<string> {
     const { signal } = request
     const inspectFlags = flags.map((flag) => flag.replace('--src-', '--'))
     const result = await this.#options.store.skopeo(
@@ -160,7 +183,7 @@ export class Puller {
       { timeoutMs: this.#patience.answerMs, signal, explains: true },
     )
     if (result.code !== 0) throw this.#failure(request, result.stderr)
-    return parseManifest(result.stdout)
+    return result.stdout
   }
 
   /** Bytes of the blobs the store does not have. */
@@ -188,7 +211,7 @@ export class Puller {
       const result = await store.skopeo(
         [
           'copy',
-          ...copy.authFlags,
+          ...[...wanted.choice, ...copy.authFlags],
           `docker://${name}@${wanted.digest}`,
           store.transport(pinnedReference(request.reference)),
         ],
@@ -215,6 +238,10 @@ interface WantedImage {
   /** Of the image for this platform. */
   readonly imageDigest: string
   readonly manifest: RegistryManifest
+  /** A full name by which the store has that image then, and no other. */
+  readonly storedAs: string
+  /** Flags of skopeo for that image of the list. */
+  readonly choice: readonly string[]
 }
 
 interface CopyRequest extends MissingBytes {
@@ -222,6 +249,28 @@ interface CopyRequest extends MissingBytes {
   readonly authFlags: readonly string[]
   readonly wanted: WantedImage
   readonly tmpDir: string
+}
+
+/** So that skopeo takes the very entry, whatever it takes this host for. */
+function choiceFlags({ os, architecture, variant }: ImagePlatform): readonly string[] {
+  const own = [`--override-os=${os}`, `--override-arch=${architecture}`]
+  return variant === undefined ? own : [...own, `--override-variant=${variant}`]
+}
+
+/** Of a list that is longer no more are named. */
+const namedMax = 16
+
+function notFor(
+  reference: ImageReference,
+  platform: ImagePlatform,
+  there: readonly ImagePlatform[],
+): SwarmError {
+  const names = there.slice(0, namedMax).map(platformText).join(', ')
+  const known = names === '' ? 'no image of a platform' : names
+  return new SwarmError(
+    'IMAGE_NOT_FOUND',
+    `No such image: ${familiarReference(reference)} for platform ${platformText(platform)}: registry ${reference.registry} has it for ${known}`,
+  )
 }
 
 /** Without the configuration, and with it. */

@@ -14,6 +14,7 @@ import {
   fullName,
   type ImageReference,
   parseReference,
+  parseRepository,
 } from './reference.ts'
 import { type RegistryAccess, registryFlags, withAuthDir } from './registry-access.ts'
 import { registryError } from './registry-manifest.ts'
@@ -70,12 +71,9 @@ export function whatGoes(
   images: readonly StoredImage[],
   { reference, allTags }: Pick<PushRequest, 'reference' | 'allTags'>,
 ): readonly Outgoing[] {
-  const wanted = parseReference(reference)
+  const wanted = allTags ? parseRepository(reference) : parseReference(reference)
   if (wanted.digest !== undefined) {
     throw new SwarmError('INVALID_ARGUMENT', `cannot push a digest reference: ${reference}`)
-  }
-  if (allTags && /:[^/]+$/.test(reference)) {
-    throw new SwarmError('INVALID_ARGUMENT', `tag can't be used with --all-tags/-a: ${reference}`)
   }
   const outgoing = images.flatMap((image) =>
     image.names

@@ -53,6 +53,18 @@ export function isRegistry(text: string): boolean {
   return registryForm.test(text)
 }
 
+export function isTag(text: string): boolean {
+  return tagForm.test(text)
+}
+
+/** A name without a tag: all tags of it are meant. Errors: INVALID_ARGUMENT. */
+export function parseRepository(text: string): ImageReference {
+  const reference = parseReference(text)
+  if (reference.digest === undefined && !/:[^/]+$/.test(text)) return reference
+  const what = reference.digest === undefined ? 'tag' : 'digest'
+  throw new SwarmError('INVALID_ARGUMENT', `${what} can't be used with --all-tags/-a: ${text}`)
+}
+
 /** `docker.io/library/nginx:1.27@sha256:…` */
 export function fullReference(reference: ImageReference): string {
   return `${fullName(reference)}${suffix(reference)}`

@@ -2,6 +2,7 @@
 // skopeo prints them. Pure.
 import { createHash } from 'node:crypto'
 import { type ErrorCode, SwarmError } from '../../proto/errors.ts'
+import type { ImagePlatform } from './platform.ts'
 
 export interface Blob {
   readonly digest: string
@@ -17,21 +18,14 @@ export type RegistryManifest =
     }
   | { readonly kind: 'list'; readonly digest: string; readonly platforms: readonly PlatformEntry[] }
 
-export interface PlatformEntry {
+export interface PlatformEntry extends ImagePlatform {
   readonly digest: string
-  readonly architecture: string
-  readonly os: string
-}
-
-export interface ImagePlatform {
-  readonly os: string
-  readonly architecture: string
 }
 
 interface Descriptor {
   readonly digest?: string
   readonly size?: number
-  readonly platform?: { readonly architecture?: string; readonly os?: string }
+  readonly platform?: Partial<ImagePlatform>
 }
 
 /** `raw` as the registry sent it, byte for byte. Errors: UNSUPPORTED for what is no image. */
@@ -44,11 +38,10 @@ export function parseManifest(raw: string): RegistryManifest {
     readonly fsLayers?: readonly { readonly blobSum?: string }[]
   } = JSON.parse(raw)
   if (Array.isArray(value.manifests)) {
-    const platforms = value.manifests.map((one: Descriptor) => ({
-      digest: one.digest ?? '',
-      architecture: one.platform?.architecture ?? '',
-      os: one.platform?.os ?? '',
-    }))
+    const platforms = value.manifests.map(({ digest = '', platform = {} }: Descriptor) => {
+      const { os = '', architecture = '', variant } = platform
+      return { digest, os, architecture, ...(variant === undefined ? {} : { variant }) }
+    })
     return { kind: 'list', digest, platforms }
   }
   if (Array.isArray(value.layers)) {
@@ -79,15 +72,6 @@ export function platformsOf(entries: readonly PlatformEntry[]): readonly ImagePl
 export function platformOfConfig(text: string): readonly ImagePlatform[] {
   const { os = '', architecture = '' }: Partial<ImagePlatform> = JSON.parse(text)
   return os === '' && architecture === '' ? [] : [{ os, architecture }]
-}
-
-/** The entry for this machine; `nodeArch` as in process.arch. */
-export function platformEntry(
-  platforms: readonly PlatformEntry[],
-  nodeArch: string,
-): PlatformEntry | undefined {
-  const architecture = nodeArch === 'x64' ? 'amd64' : nodeArch
-  return platforms.find((one) => one.os === 'linux' && one.architecture === architecture)
 }
 
 interface ErrorRule {

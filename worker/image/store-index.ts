@@ -3,6 +3,7 @@
 import { SwarmError } from '../../proto/errors.ts'
 import type { ImageHealth, ImagePort } from '../executor/executor.ts'
 import { imageHealth } from './image-health.ts'
+import { type ImagePlatform, isFor, ownPlatform } from './platform.ts'
 import { fullName, fullReference, type ImageReference, parseReference } from './reference.ts'
 
 /** What we read of an image's configuration. */
@@ -26,11 +27,13 @@ export interface StoredImage {
   readonly id: string
   /** Full names: `docker.io/library/nginx:1.27` or `…@sha256:…`. */
   readonly names: readonly string[]
-  /** `sha256:…` of every manifest that stands for it; the per-platform one first. */
+  /** `sha256:…` of every manifest that stands for it; its own first, last what was asked for: maybe a list of platforms. */
   readonly digests: readonly string[]
   /** Top layer; undefined for an image without layers. */
   readonly layerId: string | undefined
   readonly createdAtMs: number
+  /** Absent: its configuration does not say. */
+  readonly platform?: ImagePlatform
 }
 
 export interface StoredLayer {
@@ -48,14 +51,16 @@ const portsMax = 64
 /** Errors: DATA_LOSS when the text is not what the store writes. */
 export function parseImages(text: string): readonly StoredImage[] {
   return parseArray(text, 'images.json').map((row) => {
-    const digests = Object.entries(asRecord(row['big-data-digests']))
-      .filter(([key]) => key.startsWith('manifest'))
-      .map(([, digest]) => String(digest))
-    const own = textOf(row.digest)
+    const kept = asRecord(row['big-data-digests'])
+    const asked = textOf(row.digest)
+    const lists = Object.entries(kept)
+      .filter(([key]) => key.startsWith('manifest-'))
+      .map(([, digest]) => textOf(digest))
+    const digests = [textOf(kept.manifest), ...lists.filter((one) => one !== asked), asked]
     return {
       id: textOf(row.id) ?? '',
       names: asTexts(row.names),
-      digests: [...new Set([...(own === undefined ? [] : [own]), ...digests])],
+      digests: [...new Set(digests.filter((digest) => digest !== undefined))],
       layerId: textOf(row.layer),
       createdAtMs: Date.parse(textOf(row.created) ?? '') || 0,
     }
@@ -146,16 +151,38 @@ export function findImages(images: readonly StoredImage[], text: string): readon
 
 /**
  * By digest if the reference has one, whatever its name: the content is what counts; else by name
- * and tag.
+ * and tag. The digest of a list is that of its images for all platforms: then it means the one for
+ * this host, if that is there.
  */
 export function findByReference(
   images: readonly StoredImage[],
   reference: ImageReference,
 ): StoredImage | undefined {
   const { digest } = reference
-  if (digest !== undefined) return images.find((image) => image.digests.includes(digest))
+  if (digest !== undefined) {
+    const found = images.filter((image) => image.digests.includes(digest))
+    return found.find((image) => isNative(image)) ?? found[0]
+  }
   const full = fullReference(reference)
   return images.find((image) => image.names.includes(full))
+}
+
+/** Whether this host can run it, as far as its configuration says. */
+export function isNative({ platform }: StoredImage, own: ImagePlatform = ownPlatform()): boolean {
+  return platform === undefined || isFor(platform, own)
+}
+
+/** Of an image's configuration; undefined when it does not say. */
+export function storedPlatform(config: string): ImagePlatform | undefined {
+  try {
+    const { os, architecture, variant } = asRecord(JSON.parse(config))
+    const [known, arch] = [textOf(os), textOf(architecture)]
+    if (known === undefined || arch === undefined) return undefined
+    const own = textOf(variant)
+    return { os: known, architecture: arch, ...(own === undefined ? {} : { variant: own }) }
+  } catch {
+    return undefined
+  }
 }
 
 /** `name@sha256:…` for each repository the image is known by. */

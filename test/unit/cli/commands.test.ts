@@ -541,7 +541,7 @@ t.test('image ls, rm, pull, load', async (t) => {
   t.strictSame(
     await d.run('image pull nginx:1'),
     ok(
-      'nginx:1: Resolving\nefefefefefef: Downloading\nefefefefefef: Pull complete\nDigest: sha256:cd\nnginx:1\n',
+      'nginx:1: Resolving\nefefefefefef: Downloading\nefefefefefef: Pull complete\nDigest: sha256:cd\nStatus: Downloaded newer image for nginx:1\ndocker.io/library/nginx:1\n',
     ),
   )
   const drawn = await d.run('image pull nginx:1', { terminal: true })
@@ -550,7 +550,7 @@ t.test('image ls, rm, pull, load', async (t) => {
     'test/golden/cli/image-pull-terminal.txt',
     drawn.stdout.replaceAll('\x1b', 'ESC').replaceAll('\r', 'CR'),
   )
-  t.strictSame(await d.run('image pull -q nginx:1'), ok('nginx:1\n'))
+  t.strictSame(await d.run('image pull -q nginx:1'), ok('docker.io/library/nginx:1\n'))
   const sent: number[] = []
   const load = async (
     _: unknown,

@@ -70,8 +70,7 @@ t.test('image ls: filters', async (t) => {
 t.test("flags that Docker's image commands have besides say what to do", async (t) => {
   const d = await aDaemon(t)
   for (const [line, why] of [
-    ['image pull --platform linux/arm64 x', /its own platform/],
-    ['image pull --all-tags x', /one by one/],
+    ['image build --platform linux/arm64 .', /of one platform/],
     ['image build --secret id=x .', /secrets of the service/],
     ['image build --ulimit nofile=1 .', /what the host gives them/],
     ['image rm --no-prune x', /layers/],
@@ -82,6 +81,51 @@ t.test("flags that Docker's image commands have besides say what to do", async (
     t.match(stderr, why)
   }
   t.match(await d.run('image pull --nosuch x'), { code: 125, stderr: /^unknown flag: --nosuch/ })
+})
+
+t.test('image pull', async (t) => {
+  const d = await aDaemon(t)
+  const image = (name: string) => ({
+    ...{ id: `sha256:${'ab'.repeat(32)}`, names: [name], sizeBytes: 1, createdAtMs: 0 },
+    digests: [`app@sha256:${'cd'.repeat(32)}`],
+  })
+  const step = { step: '', subject: '', doneBytes: 0, totalBytes: 0, image: undefined }
+  d.daemon['pullImage'] = async function* () {
+    yield { ...step, step: 'up to date', subject: 'app:latest' }
+    yield { ...step, step: 'done', subject: 'app:latest', image: image('app:latest') }
+  }
+  t.strictSame(await d.run('image pull --platform linux/arm64 team/app'), {
+    code: 0,
+    stderr: '',
+    stdout: `Using default tag: latest
+app:latest: up to date
+app:latest: done
+Digest: sha256:${'cd'.repeat(32)}
+Status: Image is up to date for team/app:latest
+docker.io/team/app:latest
+`,
+  })
+  t.match(asked(d, 'pullImage'), {
+    ...{ reference: 'team/app', platform: 'linux/arm64', allTags: false },
+  })
+
+  d.daemon['pullImage'] = async function* () {
+    yield { ...step, step: 'done', subject: 'r.lan/app:1' }
+    yield { ...step, step: `digest: sha256:${'cd'.repeat(32)}`, subject: '1' }
+    yield { ...step, step: 'done', subject: 'r.lan/app:1', image: image('r.lan/app:1') }
+    yield { ...step, step: 'done', subject: 'r.lan/app:2', image: image('r.lan/app:2') }
+  }
+  t.strictSame(await d.run('image pull -a r.lan/app'), {
+    code: 0,
+    stderr: '',
+    stdout: `r.lan/app:1: done
+1: digest: sha256:${'cd'.repeat(32)}
+r.lan/app:2: done
+r.lan/app
+`,
+  })
+  t.match(asked(d, 'pullImage'), { reference: 'r.lan/app', platform: '', allTags: true })
+  t.match(await d.run('image pull -qa nginx'), { code: 0, stdout: 'docker.io/library/nginx\n' })
 })
 
 t.test('image tag', async (t) => {

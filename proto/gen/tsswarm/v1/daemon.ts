@@ -153,6 +153,10 @@ export interface PullImageRequest {
   readonly reference: string;
   /** Base64 of JSON {username, password}; empty: none. */
   readonly auth: string;
+  /** linux/ARCH[/VARIANT]; empty: the host's. */
+  readonly platform: string;
+  /** Everything that the registry has under the name, which has no tag then. */
+  readonly allTags: boolean;
 }
 
 export interface ImageProgress {
@@ -1211,7 +1215,7 @@ export const LeaveSwarmResponse: MessageFns<LeaveSwarmResponse> = {
 };
 
 function createBasePullImageRequest(): PullImageRequest {
-  return { reference: "", auth: "" };
+  return { reference: "", auth: "", platform: "", allTags: false };
 }
 
 export const PullImageRequest: MessageFns<PullImageRequest> = {
@@ -1221,6 +1225,12 @@ export const PullImageRequest: MessageFns<PullImageRequest> = {
     }
     if (message.auth !== "") {
       writer.uint32(18).string(message.auth);
+    }
+    if (message.platform !== "") {
+      writer.uint32(26).string(message.platform);
+    }
+    if (message.allTags !== false) {
+      writer.uint32(32).bool(message.allTags);
     }
     return writer;
   },
@@ -1252,6 +1262,22 @@ export const PullImageRequest: MessageFns<PullImageRequest> = {
             }
 
             message.auth = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.platform = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.allTags = reader.bool();
             continue;
           }
         }

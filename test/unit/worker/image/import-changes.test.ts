@@ -1,6 +1,6 @@
 // What `image import --change` makes of an image. Source: docker's reference of image import, and of the Dockerfile's instructions.
 import t from 'tap'
-import { changedConfig, importedPlatform } from '../../../../worker/image/import-changes.ts'
+import { changedConfig } from '../../../../worker/image/import-changes.ts'
 
 t.test('instructions become the configuration', async (t) => {
   const config = changedConfig([
@@ -50,26 +50,5 @@ t.test('what is no change is refused by name', async (t) => {
     ['WORKDIR ""', /exactly one argument/],
   ] as const) {
     t.throws(() => changedConfig([line]), { code: 'INVALID_ARGUMENT', message })
-  }
-})
-
-t.test('a platform is of Linux, by the names that images have', async (t) => {
-  const own = { os: 'linux', architecture: 'amd64' }
-  t.same(importedPlatform('', own), own)
-  t.same(importedPlatform('linux', own), own)
-  t.same(importedPlatform('linux/aarch64', own), { os: 'linux', architecture: 'arm64' })
-  t.same(importedPlatform('linux/arm/v7', own), { os: 'linux', architecture: 'arm', variant: 'v7' })
-  for (const text of [
-    'windows/amd64',
-    'linux/',
-    'linux/arm/v7/x',
-    'Linux',
-    '/amd64',
-    'linux//v7',
-  ]) {
-    t.throws(() => importedPlatform(text, own), {
-      code: 'INVALID_ARGUMENT',
-      message: /must be linux/,
-    })
   }
 })

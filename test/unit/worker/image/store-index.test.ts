@@ -3,11 +3,13 @@ import { parseReference } from '../../../../worker/image/reference.ts'
 import {
   findByReference,
   findImages,
+  isNative,
   layerChain,
   parseImageConfig,
   parseImages,
   parseLayers,
   repositoryDigests,
+  storedPlatform,
 } from '../../../../worker/image/store-index.ts'
 
 const idA = 'a'.repeat(64)
@@ -41,6 +43,50 @@ t.test('images have names, digests of manifests, top layer and age', async (t) =
     createdAtMs: Date.parse('2024-01-02T03:04:05Z'),
   })
   t.match(images[1], { names: [], digests: [], layerId: undefined, createdAtMs: 0 })
+})
+
+t.test(
+  'the own digest of an image is the first, and that of the list it came by the last',
+  async (t) => {
+    const row = (own: string, list: string) => ({
+      id: idA,
+      digest: digestOf(list),
+      'big-data-digests': {
+        manifest: digestOf(own),
+        [`manifest-${digestOf('1')}`]: digestOf('1'),
+        [`manifest-${digestOf('2')}`]: digestOf('2'),
+      },
+    })
+    const digests = (own: string, list: string) =>
+      parseImages(JSON.stringify([row(own, list)]))[0]?.digests
+    t.same(digests('1', '2'), [digestOf('1'), digestOf('2')])
+    t.same(digests('2', '1'), [digestOf('2'), digestOf('1')])
+  },
+)
+
+t.test("the digest of a list means this host's image of it, if that is there", async (t) => {
+  const [image] = images
+  if (image === undefined) throw new Error('there is one')
+  const of = (id: string, architecture: string) => ({
+    ...image,
+    id,
+    digests: [digestOf(id.slice(0, 1)), digestOf('9')],
+    platform: { os: 'linux', architecture },
+  })
+  const own = of(idA, process.arch === 'x64' ? 'amd64' : process.arch)
+  const foreign = of(`c${idA.slice(1)}`, 's390x')
+  const found = (all: readonly (typeof own)[], digit: string) =>
+    findByReference(all, parseReference(`x@${digestOf(digit)}`))?.platform?.architecture
+  t.equal(found([foreign, own], '9'), own.platform.architecture)
+  t.equal(found([foreign], '9'), 's390x')
+  t.equal(found([foreign, own], 'c'), 's390x')
+  t.equal(isNative(foreign), false)
+  t.equal(isNative(own), true)
+  t.equal(isNative(image), true, 'it does not say')
+  t.same(storedPlatform('{"os":"linux","architecture":"arm","variant":"v7"}'), {
+    ...{ os: 'linux', architecture: 'arm', variant: 'v7' },
+  })
+  for (const text of ['', 'x', '{}', '[]']) t.equal(storedPlatform(text), undefined)
 })
 
 t.test('an image is found by name, by digest under any name, by id', async (t) => {
