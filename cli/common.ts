@@ -19,6 +19,21 @@ export const listFlags = {
   quiet: bool('Only display IDs', { short: 'q' }),
 }
 
+export const serviceFilters: readonly string[] = [
+  ...['id=', 'name=', 'label=', 'mode=replicated', 'mode=global'],
+  ...['mode=replicated-job', 'mode=global-job', 'mode=cron'],
+]
+
+export const taskFilters: readonly string[] = [
+  ...['id=', 'name=', 'label=', 'desired-state=running'],
+  ...['desired-state=shutdown', 'desired-state=accepted'],
+]
+
+/** The same, whose filters the shell completes. */
+export function listFlagsBy(...filters: readonly string[]) {
+  return { ...listFlags, filter: { ...listFlags.filter, completes: filters } }
+}
+
 export const inspectFlags = {
   format: text("Format output: 'json', or a Go template an object", { short: 'f' }),
   pretty: bool('Print the information in a human friendly format'),

@@ -202,6 +202,10 @@ async function names(
       const kinds = ['services', 'tasks'] as const
       return (await Promise.all(kinds.map((one) => names(ctx, one)))).flat()
     }
+    case 'places': {
+      const targets = await names(ctx, 'targets')
+      return targets.map(({ word, about }) => ({ word: `${word}:`, about }))
+    }
     case 'ends': {
       const kinds = ['tasks', 'services', 'nodes'] as const
       return (await Promise.all(kinds.map((kind) => names(ctx, kind)))).flat()

@@ -22,6 +22,8 @@ _tsswarm() {
     COMPREPLY+=("\${line#"$prefix"}")
   done < <(tsswarm __complete -- "\${words[@]}" 2>/dev/null)
   [ "\${#COMPREPLY[@]}" -gt 0 ] || compopt -o default 2>/dev/null
+  # Its value, or a path, follows at once.
+  [[ \${COMPREPLY[0]} != *[=:] ]] || compopt -o nospace 2>/dev/null
 }
 complete -F _tsswarm tsswarm
 `
@@ -29,12 +31,17 @@ complete -F _tsswarm tsswarm
 const zsh = `#compdef tsswarm
 # zsh completion for tsswarm: source <(tsswarm completion zsh), or as the file _tsswarm in a folder of fpath
 _tsswarm() {
-  local -a found
-  local line
+  local -a found open
+  local line word
   while IFS= read -r line; do
-    found+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+    word="\${line%%$'\\t'*}"
+    line="\${word//:/\\\\:}:\${line#*$'\\t'}"
+    if [[ $word == *[=:] ]]; then open+=("$line"); else found+=("$line"); fi
   done < <(tsswarm __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)
-  if (( $#found )); then _describe tsswarm found; else _files; fi
+  (( $#found )) && _describe tsswarm found
+  # Their value, or a path, follows at once.
+  (( $#open )) && _describe tsswarm open -S ''
+  (( $#found + $#open )) || _files
 }
 # A file of fpath is loaded by the first call of the function it is named after.
 if [ "\${funcstack[1]}" = _tsswarm ]; then _tsswarm; else compdef _tsswarm tsswarm; fi

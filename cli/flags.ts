@@ -14,6 +14,7 @@ export type Completion =
   | 'stacks'
   | 'revisions'
   | 'targets'
+  | 'places'
   | 'ends'
 
 export interface Flag<T> {

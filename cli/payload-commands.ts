@@ -10,6 +10,7 @@ import {
   incomplete,
   inspectFlags,
   listFlags,
+  listFlagsBy,
   parseFilters,
 } from './common.ts'
 import { choice, list } from './flags.ts'
@@ -77,7 +78,7 @@ export function listCommand(kind: PayloadKind) {
     summary: `List ${kind}s`,
     description: `Filters: id, name (its beginning), names (all of it), label. Each ${kind} is listed once, as its present version.`,
     args: { usage: '', min: 0, max: 0 },
-    flags: listFlags,
+    flags: listFlagsBy('id=', 'name=', 'names=', 'label='),
     examples: [
       { what: `All ${kind}s`, command: `tsswarm ${kind} ls` },
       { what: 'Those of a label', command: `tsswarm ${kind} ls --filter label=tier=db` },

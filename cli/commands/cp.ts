@@ -27,7 +27,12 @@ export const command = defineCommand({
     'TARGET is a service (a running task of it is taken), SERVICE.SLOT, or a task. "-" is a tar archive on stdin or stdout. As docker cp: into a directory that ' +
     'exists under the name of the source, else under the name of the destination; "DIR/." is what is in a directory. Owners are root in a task and who calls ' +
     'on this host; --archive and archives keep them. Devices, pipes and sockets are left out. Who copies what is an event of the cluster (`copy`).',
-  args: { usage: 'TARGET:SRC_PATH DEST_PATH|-  or  SRC_PATH|- TARGET:DEST_PATH', min: 2, max: 2 },
+  args: {
+    usage: 'TARGET:SRC_PATH DEST_PATH|-  or  SRC_PATH|- TARGET:DEST_PATH',
+    min: 2,
+    max: 2,
+    completes: 'places',
+  },
   flags: {
     archive: bool('Archive mode (copy all uid/gid information)', { short: 'a' }),
     'follow-link': bool('Always follow symbol link in SRC_PATH', { short: 'L' }),

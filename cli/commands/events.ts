@@ -17,7 +17,13 @@ export const command = defineCommand({
     'Managers remember some thousand. Filters: type, event, service, node, network, task, container, image, label, scope.',
   args: noArguments,
   flags: {
-    filter: list('Filter output based on conditions provided', { short: 'f' }),
+    filter: list('Filter output based on conditions provided', {
+      short: 'f',
+      completes: [
+        ...['type=', 'event=', 'service=', 'node=', 'network=', 'task=', 'container='],
+        ...['image=', 'label=', 'scope=swarm'],
+      ],
+    }),
     format: text("Format output: 'json', or a Go template an event"),
     'no-trunc': bool('Do not truncate IDs'),
     since: text('Show events since timestamp (2024-01-02T13:23:37Z) or relative (42m)'),

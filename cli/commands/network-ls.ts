@@ -1,6 +1,6 @@
 // tsswarm network ls
 import { defineCommand, noArguments } from '../command.ts'
-import { listFlags, parseFilters } from '../common.ts'
+import { listFlagsBy, parseFilters } from '../common.ts'
 import { bool } from '../flags.ts'
 import { listNetworks } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
@@ -12,7 +12,13 @@ export const command = defineCommand({
   description:
     'Filters: id, name, label, driver, scope, type (custom or builtin), dangling (true: nothing is on it).',
   args: noArguments,
-  flags: { ...listFlags, 'no-trunc': bool('Do not truncate IDs') },
+  flags: {
+    ...listFlagsBy(
+      ...['id=', 'name=', 'label=', 'driver=overlay', 'driver=bridge', 'dangling=true'],
+      ...['scope=swarm', 'scope=global', 'scope=local', 'type=custom', 'type=builtin'],
+    ),
+    'no-trunc': bool('Do not truncate IDs'),
+  },
   examples: [
     { what: 'All networks', command: 'tsswarm network ls' },
     { what: 'Those that nothing uses', command: 'tsswarm network ls --filter dangling=true' },

@@ -1,6 +1,6 @@
 // tsswarm node ls
 import { defineCommand, noArguments } from '../command.ts'
-import { listFlags, parseFilters, printWarnings } from '../common.ts'
+import { listFlagsBy, parseFilters, printWarnings } from '../common.ts'
 import { listNodes } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
 import { nodeListViewOf, nodeProblems, nodeRows } from '../render/node-list.ts'
@@ -11,7 +11,10 @@ export const command = defineCommand({
   description:
     'Filters: id, name, label (of the engine), node.label, role, membership. The node this command runs on is marked with *. When something does not work on a node, a column PROBLEMS names it ({{.Problems}} in a format), and its text follows on stderr.',
   args: noArguments,
-  flags: listFlags,
+  flags: listFlagsBy(
+    ...['id=', 'name=', 'label=', 'engine.label=', 'node.label='],
+    ...['role=manager', 'role=worker', 'membership=accepted', 'membership=pending'],
+  ),
   examples: [
     { what: 'All nodes', command: 'tsswarm node ls' },
     { what: 'Managers only', command: 'tsswarm node ls --filter role=manager' },

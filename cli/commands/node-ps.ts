@@ -1,7 +1,7 @@
 // tsswarm node ps
 import type { TaskView } from '../../proto/gen/tsswarm/v1/control.ts'
 import { defineCommand } from '../command.ts'
-import { forEachArgument, getNode, listFlags, parseFilters } from '../common.ts'
+import { forEachArgument, getNode, listFlagsBy, parseFilters, taskFilters } from '../common.ts'
 import { bool } from '../flags.ts'
 import { listTasks, namesOfNetworks } from '../lists.ts'
 import { renderTasks } from '../render/task-list.ts'
@@ -12,7 +12,7 @@ export const command = defineCommand({
   description: 'Filters: id, name, label, desired-state.',
   args: { usage: '[NODE...]', min: 0, max: 1_000, completes: 'nodes' },
   flags: {
-    ...listFlags,
+    ...listFlagsBy(...taskFilters),
     'no-resolve': bool('Do not map IDs to names'),
     'no-trunc': bool('Do not truncate output'),
   },

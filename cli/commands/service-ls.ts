@@ -1,6 +1,6 @@
 // tsswarm service ls
 import { defineCommand, noArguments } from '../command.ts'
-import { listFlags, parseFilters } from '../common.ts'
+import { listFlagsBy, parseFilters, serviceFilters } from '../common.ts'
 import { listServices } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
 import { serviceListView, serviceRows } from '../render/service-list.ts'
@@ -10,7 +10,7 @@ export const command = defineCommand({
   summary: 'List services',
   description: 'Filters: id, name, label, mode.',
   args: noArguments,
-  flags: listFlags,
+  flags: listFlagsBy(...serviceFilters),
   examples: [
     { what: 'All services', command: 'tsswarm service ls' },
     { what: 'Those with a label', command: 'tsswarm service ls --filter label=tier=front' },

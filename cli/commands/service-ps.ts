@@ -4,9 +4,10 @@ import { defineCommand } from '../command.ts'
 import {
   forEachArgument,
   getService,
-  listFlags,
+  listFlagsBy,
   parseFilters,
   printWarnings,
+  taskFilters,
   withOwnNode,
 } from '../common.ts'
 import { bool } from '../flags.ts'
@@ -24,7 +25,7 @@ export const command = defineCommand({
     'serving the services, such as a published port that another program holds, follows on stderr.',
   args: { usage: 'SERVICE [SERVICE...]', min: 1, max: 1_000, completes: 'services' },
   flags: {
-    ...listFlags,
+    ...listFlagsBy(...taskFilters, 'node='),
     'no-resolve': bool('Do not map IDs to names'),
     'no-trunc': bool('Do not truncate output'),
   },

@@ -6,6 +6,7 @@ import { bool, text } from '../flags.ts'
 import { listStackRevisions } from '../lists.ts'
 import { renderList } from '../render/list-format.ts'
 import { stackHistoryRows, stackHistoryView } from '../render/stack-history.ts'
+import { nearStack } from '../stack/run/near-stack.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
 export const command = defineCommand({
@@ -30,7 +31,11 @@ export const command = defineCommand({
     const stack = stackName(args[0] ?? '')
     const client = await ctx.connect()
     const views = await listStackRevisions(client, stack)
-    if (views.length === 0) throw new SwarmError('NOT_FOUND', `nothing found in stack: ${stack}`)
+    if (views.length === 0)
+      throw new SwarmError(
+        'NOT_FOUND',
+        `nothing found in stack: ${stack}${await nearStack(client, stack)}`,
+      )
     // Only a table for people is cut.
     const isWhole = flags['no-trunc'] || flags.format !== undefined
     const rows = stackHistoryRows(views, { stack, nowMs: ctx.clock.wallMs(), isWhole })

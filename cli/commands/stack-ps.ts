@@ -1,10 +1,11 @@
 // tsswarm stack ps
 import { SwarmError } from '../../proto/errors.ts'
 import { defineCommand } from '../command.ts'
-import { listFlags, parseFilters, withOwnNode } from '../common.ts'
+import { listFlagsBy, parseFilters, taskFilters, withOwnNode } from '../common.ts'
 import { bool } from '../flags.ts'
 import { listTasks, namesOfNetworks } from '../lists.ts'
 import { renderTasks } from '../render/task-list.ts'
+import { nearStack } from '../stack/run/near-stack.ts'
 import { ofStack } from '../stack/run/remove-stack.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
@@ -14,7 +15,7 @@ export const command = defineCommand({
   description: 'Filters: id, name, node, desired-state.',
   args: { usage: 'STACK', min: 1, max: 1, completes: 'stacks' },
   flags: {
-    ...listFlags,
+    ...listFlagsBy(...taskFilters, 'node='),
     'no-resolve': bool('Do not map IDs to names'),
     'no-trunc': bool('Do not truncate output'),
   },
@@ -32,7 +33,10 @@ export const command = defineCommand({
     const filters = await withOwnNode(client, given)
     const tasks = await listTasks(client, [...filters, ofStack(name)])
     if (tasks.length === 0) {
-      throw new SwarmError('NOT_FOUND', `nothing found in stack: ${name}`)
+      throw new SwarmError(
+        'NOT_FOUND',
+        `nothing found in stack: ${name}${await nearStack(client, name)}`,
+      )
     }
     const networkNames = await namesOfNetworks(client, flags.format, tasks)
     ctx.stdout.write(renderTasks(tasks, { ...flags, networkNames, nowMs: ctx.clock.wallMs() }))

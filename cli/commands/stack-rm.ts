@@ -2,6 +2,7 @@
 import { defineCommand } from '../command.ts'
 import { forEachArgument } from '../common.ts'
 import { duration, triBool } from '../flags.ts'
+import { nearStack } from '../stack/run/near-stack.ts'
 import { removeStack } from '../stack/run/remove-stack.ts'
 import { stackName } from '../stack/stack-spec.ts'
 
@@ -33,7 +34,7 @@ export const command = defineCommand({
         timeoutMs: flags.timeout ?? defaultTimeoutMs,
       }
       if (await removeStack(ctx, client, name, options)) return
-      ctx.stderr.write(`Nothing found in stack: ${name}\n`)
+      ctx.stderr.write(`Nothing found in stack: ${name}${await nearStack(client, name)}\n`)
     })
   },
 })

@@ -1,6 +1,6 @@
 // tsswarm volume ls
 import { defineCommand, noArguments } from '../command.ts'
-import { listFlags, parseFilters } from '../common.ts'
+import { listFlagsBy, parseFilters } from '../common.ts'
 import { bool } from '../flags.ts'
 import { renderList } from '../render/list-format.ts'
 import {
@@ -20,7 +20,7 @@ export const command = defineCommand({
     'exit code is 1. Filters: dangling (used by no container), driver, label, name.',
   args: noArguments,
   flags: {
-    ...listFlags,
+    ...listFlagsBy('dangling=true', 'dangling=false', 'driver=', 'label=', 'name='),
     quiet: bool('Only display volume names', { short: 'q' }),
     ...volumeNodeFlags,
   },

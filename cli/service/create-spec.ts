@@ -7,6 +7,7 @@ import {
   type ServiceSpecInput,
   serviceSpec,
 } from '../../proto/spec/service-spec.ts'
+import { ulimitNames } from '../../proto/spec/ulimit-names.ts'
 import type { FlagValues } from '../flags.ts'
 import { type Flags, list, text } from '../flags.ts'
 import { read } from '../read-flag.ts'
@@ -65,7 +66,10 @@ export const createFlags = {
     },
   ),
   sysctl: list('Sysctl options'),
-  ulimit: list('Ulimit options', { takes: 'ulimit' }),
+  ulimit: list('Ulimit options', {
+    takes: 'ulimit',
+    completes: ulimitNames.map((name) => `${name}=`),
+  }),
 } satisfies Flags
 
 export type CreateFlags = FlagValues<typeof createFlags>

@@ -5,10 +5,12 @@ import { read } from '../read-flag.ts'
 import { parseMap } from './assignments.ts'
 
 export const logFlags = {
-  'log-driver': text('Logging driver for the service (json-file, local, journald, none)'),
+  'log-driver': text('Logging driver for the service (json-file, local, journald, none)', {
+    completes: ['json-file', 'local', 'journald', 'none'],
+  }),
   'log-opt': list(
     'Logging driver options (max-size=SIZE, max-file=NUMBER, labels=NAMES, env=NAMES)',
-    { takes: 'opt' },
+    { takes: 'opt', completes: ['max-size=', 'max-file=', 'labels=', 'env='] },
   ),
 }
 

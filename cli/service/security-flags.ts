@@ -17,7 +17,13 @@ export const securityFlags = {
   ),
   'security-opt': list(
     'Security options (seccomp=unconfined|FILE, apparmor=PROFILE, systempaths=unconfined, no-new-privileges)',
-    { takes: 'opt' },
+    {
+      takes: 'opt',
+      completes: [
+        ...['seccomp=', 'seccomp=unconfined', 'apparmor=', 'apparmor=unconfined'],
+        ...['systempaths=unconfined', 'no-new-privileges'],
+      ],
+    },
   ),
   userns: choice(
     'User namespace of the containers (host: users are those of the node; private: as the node has it)',

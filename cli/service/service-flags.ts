@@ -1,5 +1,6 @@
 // The flags that `service create` and `service update` share, and what becomes of Swarm's flags that are not there.
 
+import { capabilityNames, signalNames } from '../../proto/spec/kernel-names.ts'
 import type { Flags, FlagValues } from '../flags.ts'
 import { bool, bytes, choice, cpus, duration, integer, list, text, triBool } from '../flags.ts'
 import { healthFlags } from './health-flags.ts'
@@ -16,8 +17,8 @@ export const sharedServiceFlags = {
   ...runtimeFlags,
   ...securityFlags,
   ...tuningFlags,
-  'cap-add': list('Add Linux capabilities'),
-  'cap-drop': list('Drop Linux capabilities'),
+  'cap-add': list('Add Linux capabilities', { completes: capabilityNames }),
+  'cap-drop': list('Drop Linux capabilities', { completes: capabilityNames }),
   detach: bool('Exit immediately instead of waiting for the service to converge', { short: 'd' }),
   'endpoint-mode': choice('Endpoint mode: one address for all tasks, or their own (vip, dnsrr)', [
     'vip',
@@ -55,7 +56,9 @@ export const sharedServiceFlags = {
   'restart-max-attempts': integer('Maximum number of restarts before giving up', many),
   'restart-window': duration('Window used to evaluate the restart policy (ms|s|m|h)'),
   'stop-grace-period': duration('Time to wait before force killing a container (ms|s|m|h)'),
-  'stop-signal': text('Signal to stop the container'),
+  'stop-signal': text('Signal to stop the container', {
+    completes: signalNames.map((name) => `SIG${name}`),
+  }),
   tty: triBool('Allocate a pseudo-TTY', { short: 't' }),
   user: text('Username or UID (format: <name|uid>[:<group|gid>])', { short: 'u' }),
   'with-registry-auth': registryAuthFlag,

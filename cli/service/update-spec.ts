@@ -1,5 +1,6 @@
 // The spec that `service update` asks for: the present one with the flags' changes. What no flag names stays as it is,
 // in its order, so that an update that changes nothing replaces no task.
+
 import { SwarmError } from '../../proto/errors.ts'
 import { parseSpec } from '../../proto/spec/parse-spec.ts'
 import {
@@ -11,6 +12,7 @@ import {
   serviceSpec,
   type TaskSpec,
 } from '../../proto/spec/service-spec.ts'
+import { ulimitNames } from '../../proto/spec/ulimit-names.ts'
 import { bool, type Flags, type FlagValues, list, text } from '../flags.ts'
 import { read } from '../read-flag.ts'
 import { changeKeyed, changeList, changeMap, envName, parseEnv, parseMap } from './assignments.ts'
@@ -72,8 +74,11 @@ export const updateFlags = {
   rollback: bool('Rollback to previous specification'),
   'sysctl-add': list('Add or update a sysctl option'),
   'sysctl-rm': list('Remove a sysctl option'),
-  'ulimit-add': list('Add or update a ulimit option', { takes: 'ulimit' }),
-  'ulimit-rm': list('Remove a ulimit option'),
+  'ulimit-add': list('Add or update a ulimit option', {
+    takes: 'ulimit',
+    completes: ulimitNames.map((name) => `${name}=`),
+  }),
+  'ulimit-rm': list('Remove a ulimit option', { completes: ulimitNames }),
 } satisfies Flags
 
 export type UpdateFlags = FlagValues<typeof updateFlags>

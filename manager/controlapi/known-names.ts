@@ -1,11 +1,7 @@
 // Names with a fixed set or grammar: signals, capabilities, image references.
+import { capabilityNames, signalNames } from '../../proto/spec/kernel-names.ts'
 
-const signals = new Set(
-  (
-    'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG ' +
-    'XCPU XFSZ VTALRM PROF WINCH IO PWR SYS RTMIN RTMAX'
-  ).split(' '),
-)
+const signals = new Set(signalNames)
 
 /** SIGTERM, TERM, 15, SIGRTMIN+3. */
 export function isSignal(text: string): boolean {
@@ -14,14 +10,7 @@ export function isSignal(text: string): boolean {
   return signals.has(name) || /^(RTMIN\+|RTMAX-)\d{1,2}$/.test(name)
 }
 
-const capabilities = new Set(
-  (
-    'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE ' +
-    'NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN ' +
-    'SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE ' +
-    'MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE ALL'
-  ).split(' '),
-)
+const capabilities = new Set(capabilityNames)
 
 /** NET_ADMIN, CAP_NET_ADMIN, ALL; in any case. */
 export function isCapability(text: string): boolean {

@@ -140,3 +140,21 @@ export function notFound(noun: string, reference: string, names: readonly string
     { details: { noun, reference } },
   )
 }
+
+/** For what may be a service or a task: `web`, `web.1`, an id; the nearest service, with the rest of the name, is proposed. */
+export function noSuchTarget(tx: ReadTx, reference: string, cause: unknown): SwarmError {
+  const names: string[] = []
+  for (const { spec } of tx.all('services')) {
+    if (names.length === namesMax) break
+    names.push(spec.name)
+  }
+  const dot = reference.lastIndexOf('.')
+  const ofHead = dot < 0 ? undefined : suggestion(reference.slice(0, dot), names)
+  const near = ofHead === undefined ? suggestion(reference, names) : ofHead + reference.slice(dot)
+  const hint = near === undefined || near === reference ? '' : ` (did you mean ${near}?)`
+  return new SwarmError(
+    'NOT_FOUND',
+    `no such task or service: ${reference}${hint}: see \`tsswarm service ls\` for what there is`,
+    { cause },
+  )
+}

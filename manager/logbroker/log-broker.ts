@@ -15,7 +15,7 @@ import {
   type TaskId,
   TaskState,
 } from '../../proto/objects/index.ts'
-import { findService, findTask } from '../controlapi/lookup.ts'
+import { findService, findTask, noSuchTarget } from '../controlapi/lookup.ts'
 import { taskName } from '../controlapi/views.ts'
 import type { Caller } from '../rpc/caller.ts'
 import { type ReadTx, type Store, WatchLagged } from '../store/store.ts'
@@ -280,7 +280,6 @@ function findTarget(
     return { kind: 'task', id: findTask(tx, reference).id }
   } catch (err) {
     if (!hasCode(err, 'NOT_FOUND')) throw err
-    const text = `no such task or service: ${reference}: see \`tsswarm service ls\` for what there is`
-    throw new SwarmError('NOT_FOUND', text, { cause: err })
+    throw noSuchTarget(tx, reference, err)
   }
 }

@@ -1,7 +1,7 @@
 // The task whose container is meant: a running one of a service, of a slot, or the very one.
 import { hasCode, SwarmError } from '../../proto/errors.ts'
 import { type Service, type Task, TaskState, taskStateName } from '../../proto/objects/index.ts'
-import { findService, findTask } from '../controlapi/lookup.ts'
+import { findService, findTask, noSuchTarget } from '../controlapi/lookup.ts'
 import type { ReadTx } from '../store/store.ts'
 
 /**
@@ -57,7 +57,6 @@ function taskNamed(tx: ReadTx, reference: string): Task {
     return findTask(tx, reference)
   } catch (err) {
     if (!hasCode(err, 'NOT_FOUND')) throw err
-    const text = `no such task or service: ${reference}: see \`tsswarm service ls\` for what there is`
-    throw new SwarmError('NOT_FOUND', text, { cause: err })
+    throw noSuchTarget(tx, reference, err)
   }
 }

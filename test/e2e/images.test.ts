@@ -40,6 +40,10 @@ t.test('an archive is loaded, listed, run, and removed', async (t) => {
   t.same(await engine.list({ reference: 'lab/hello' }), [image])
   t.same(await engine.list({ reference: 'other' }), [])
   t.match(await engine.inspect({ reference: 'lab/hello' }), { config: { command: ['/bin/serve'] } })
+  await t.rejects(engine.inspect({ reference: 'lab/helo' }), {
+    code: 'IMAGE_NOT_FOUND',
+    message: 'No such image: lab/helo (did you mean lab/hello?)',
+  })
 
   const twice = await all(engine.load(inChunks(await buildHelloImage()), never))
   t.match(twice.at(-1)?.image, image, 'the same bytes are the same image')

@@ -3,6 +3,7 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { SwarmError } from '../../proto/errors.ts'
 import { SharedLock } from '../../proto/lib/shared-lock.ts'
+import { suggestion } from '../../proto/lib/suggest.ts'
 import type { ResolvedImage } from '../executor/executor.ts'
 import {
   inPrivateMounts,
@@ -112,7 +113,10 @@ export class ImageStore {
   async get(text: string): Promise<StoredImage> {
     const image = await this.find(text)
     if (image !== undefined) return image
-    throw new SwarmError('IMAGE_NOT_FOUND', `No such image: ${text}`)
+    const names = (await this.list()).flatMap((one) => one.names.map(shortName))
+    const near = suggestion(text, names)
+    const hint = near === undefined ? '' : ` (did you mean ${near}?)`
+    throw new SwarmError('IMAGE_NOT_FOUND', `No such image: ${text}${hint}`)
   }
 
   async resolved(text: string, image: StoredImage): Promise<ResolvedImage> {
@@ -359,4 +363,9 @@ async function readOr(path: string): Promise<string> {
     if (err instanceof Error && 'code' in err && err.code === 'ENOENT') return '[]'
     throw err
   }
+}
+
+/** As people write it. */
+function shortName(name: string): string {
+  return familiarReference(parseReference(name)).replace(/:latest$/, '')
 }

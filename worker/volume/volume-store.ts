@@ -8,6 +8,7 @@ import { SwarmError } from '../../proto/errors.ts'
 import type { Clock } from '../../proto/lib/clock.ts'
 import { newId } from '../../proto/lib/ids.ts'
 import type { Random } from '../../proto/lib/random.ts'
+import { suggestion } from '../../proto/lib/suggest.ts'
 import type { SpawnHelper } from '../executor/spawn/spawn-helper.ts'
 import {
   checkDriverOptions,
@@ -140,7 +141,7 @@ export class VolumeStore {
   removeUnused(name: string): Promise<void> {
     checkVolumeName(name)
     return this.#oneByOne(name, async () => {
-      if (!(await exists(this.#dirOf(name)))) throw noSuchVolume(name)
+      if (!(await exists(this.#dirOf(name)))) throw noSuchVolume(name, await this.#names())
       const users = this.#usersOf(name)
       if (users.length > 0) throw inUse(name, users)
       await this.#removeNow(name)
@@ -168,7 +169,7 @@ export class VolumeStore {
 
   /** By name. */
   async list(): Promise<readonly VolumeSummary[]> {
-    const names = (await readdir(this.#options.dir)).filter((name) => !name.startsWith('.'))
+    const names = await this.#names()
     const records = await Promise.all(
       names.toSorted().map(async (name) => ({ name, record: await readVolume(this.#dirOf(name)) })),
     )
@@ -177,10 +178,16 @@ export class VolumeStore {
     )
   }
 
+  async #names(): Promise<readonly string[]> {
+    return (await readdir(this.#options.dir)).filter((name) => !name.startsWith('.'))
+  }
+
   /** Errors: NOT_FOUND. */
   async find(name: string): Promise<VolumeSummary> {
     checkVolumeName(name)
-    return this.#summary(name, await readVolume(this.#dirOf(name)))
+    const record = await readVolume(this.#dirOf(name))
+    if (record === undefined) throw noSuchVolume(name, await this.#names())
+    return this.#summary(name, record)
   }
 
   /** Of its files, in bytes on disk. */
@@ -368,8 +375,12 @@ async function addressOf(name: string, host: string): Promise<string> {
   }
 }
 
-function noSuchVolume(name: string): SwarmError {
-  return new SwarmError('NOT_FOUND', `get ${name}: no such volume`, { details: { volume: name } })
+/** `known`: those there are, of which the nearest is proposed. */
+function noSuchVolume(name: string, known: readonly string[] = []): SwarmError {
+  const near = suggestion(name, known)
+  const hint = near === undefined || near === name ? '' : ` (did you mean ${near}?)`
+  const text = `get ${name}: no such volume${hint}`
+  return new SwarmError('NOT_FOUND', text, { details: { volume: name } })
 }
 
 function inUse(name: string, users: readonly VolumeUser[]): SwarmError {

@@ -4,6 +4,17 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { completionScripts } from '../../../cli/completion-scripts.ts'
+import { volumeFilter } from '../../../cli/volume-filter.ts'
+import {
+  networkFilter,
+  nodeFilter,
+  payloadFilter,
+  serviceFilter,
+  taskFilter,
+} from '../../../manager/controlapi/filters.ts'
+import { eventFilter } from '../../../manager/events/event-filters.ts'
+import type { ReadTx } from '../../../manager/store/store.ts'
+import type { Filter } from '../../../proto/gen/tsswarm/v1/control.ts'
 import { runCommandLine } from '../../support/cli.ts'
 
 async function words(...typed: readonly string[]): Promise<readonly string[]> {
@@ -21,6 +32,43 @@ t.test('a value behind = is completed, and the word stays whole', async (t) => {
   ])
   t.same(await words('network', 'create', '--driver', ''), ['overlay', 'bridge'])
   t.same(await words('daemon', '--nonsense=x'), [])
+})
+
+t.test('words that flags of services know are offered', async (t) => {
+  const create = (...typed: readonly string[]) => words('service', 'create', ...typed)
+  t.same(await create('--log-driver', 'j'), ['json-file', 'journald'])
+  t.same(await create('--cap-add', 'NET_A'), ['NET_ADMIN'])
+  t.same(await create('--ulimit', 'nof'), ['nofile='])
+  t.same(await create('--stop-signal', 'SIGT'), [
+    ...['SIGTRAP', 'SIGTERM', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'],
+  ])
+  t.same(await create('--security-opt', 'no'), ['no-new-privileges'])
+  t.same(await words('service', 'update', '--ulimit-rm', 'nof'), ['nofile'])
+})
+
+t.test('filters that are offered are those that are understood', async (t) => {
+  const tx = { get: () => undefined, find: () => [], all: () => [] } as unknown as ReadTx
+  const understood: readonly (readonly [string, (filter: Filter) => unknown])[] = [
+    ['service ls', (filter) => serviceFilter([filter])],
+    ['stack services', (filter) => serviceFilter([filter])],
+    ['node ls', (filter) => nodeFilter([filter])],
+    ['network ls', (filter) => networkFilter([filter], () => false)],
+    ['secret ls', (filter) => payloadFilter('secrets', [filter])],
+    ['config ls', (filter) => payloadFilter('configs', [filter])],
+    ['service ps', (filter) => taskFilter(tx, [filter])],
+    ['node ps', (filter) => taskFilter(tx, [filter])],
+    ['stack ps', (filter) => taskFilter(tx, [filter])],
+    ['events', (filter) => eventFilter([filter])],
+    ['volume ls', (filter) => volumeFilter([filter])],
+  ]
+  for (const [command, reads] of understood) {
+    const offered = await words(...command.split(' '), '--filter', '')
+    t.ok(offered.length >= 4, command)
+    for (const word of offered) {
+      const [key = '', value = ''] = word.split('=')
+      t.doesNotThrow(() => reads({ key, values: [value || 'x'] }), `${command} ${word}`)
+    }
+  }
 })
 
 /** A program in PATH that answers the words it is asked about, in a line of its own. */
@@ -66,6 +114,21 @@ t.test(
     ])
   },
 )
+
+t.test('bash: what a value or a path follows gets no space', async (t) => {
+  const env = (answer: string) => programFor(t, `printf '${answer}'`)
+  const spaced = (answer: string): string => {
+    const script = `${completionScripts['bash']}
+      compopt() { printf '%s;' "$*"; }
+      COMP_LINE='tsswarm cp w' COMP_POINT=12 COMP_CWORD=2 COMP_WORDS=(tsswarm cp w)
+      _tsswarm; printf %s "\${COMPREPLY[*]}"`
+    return spawnSync('bash', ['--norc', '-c', script], { env: env(answer), encoding: 'utf8' })
+      .stdout
+  }
+  t.equal(spaced('web.1:\\t\\n'), '-o nospace;web.1:')
+  t.equal(spaced('web.1\\t\\n'), 'web.1')
+  t.equal(spaced(''), '-o default;')
+})
 
 const isThere = (shell: string): boolean => spawnSync(shell, ['--version']).status === 0
 

@@ -274,6 +274,10 @@ t.test('a stack gets the names and labels that Swarm gives it (swarm-semantics 4
       code: 1,
       stderr: /nothing found in stack: shop/,
     })
+    const near = /nothing found in stack: shpo \(did you mean shop\?\)/i
+    for (const verb of ['ps', 'services', 'rm', 'history']) {
+      t.match(await daemon.run(['stack', verb, 'shpo']), { stderr: near }, verb)
+    }
     t.equal(
       await ok(daemon, 'stack', 'rm', 'shop'),
       'Removing service shop_db\nRemoving service shop_web\nRemoving secret shop_key\nRemoving config shop_page\n' +

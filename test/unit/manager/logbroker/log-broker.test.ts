@@ -242,5 +242,15 @@ t.test('an unknown name is refused with what to do', async (t) => {
   const reader = new Reader(t, cluster, { reference: 'nowhere' })
   await reader.done()
   t.ok(hasCode(reader.err, 'NOT_FOUND'))
-  t.match(reader.err, { message: /no such task or service: nowhere/ })
+  t.match(reader.err, { message: /no such task or service: nowhere: see/ })
+  for (const [reference, near] of [
+    ['wbe', 'web'],
+    ['wep.1', 'web.1'],
+  ] as const) {
+    const mistyped = new Reader(t, cluster, { reference })
+    await mistyped.done()
+    t.match(mistyped.err, {
+      message: `no such task or service: ${reference} (did you mean ${near}?)`,
+    })
+  }
 })

@@ -98,6 +98,7 @@ t.test('a stream to a node of this manager, and of another one', async (t) => {
       return await client.done.catch((err: unknown) => err)
     }
     t.match(await refused('nowhere'), { code: 'NOT_FOUND', message: /no such task or service/ })
+    t.match(await refused('wbe.1'), { code: 'NOT_FOUND', message: /\(did you mean web\.1\?\)/ })
     const failed = {
       code: 'FAILED_PRECONDITION',
       message: /web\.2\.task2 does not run: it is failed/,

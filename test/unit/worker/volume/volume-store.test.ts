@@ -236,6 +236,9 @@ t.test('one that a container uses is not removed by hand', async (t) => {
     message: /in use - \[web\.1\.c1\]/,
   })
   store.setUsage(() => [])
+  const near = { code: 'NOT_FOUND', message: 'get dat: no such volume (did you mean data?)' }
+  await t.rejects(store.removeUnused('dat'), near)
+  await t.rejects(store.find('dat'), near)
   await store.removeUnused('data')
   await t.rejects(store.removeUnused('data'), { code: 'NOT_FOUND', message: /no such volume/ })
   await t.rejects(store.find('data'), { code: 'NOT_FOUND' })
