@@ -37,6 +37,8 @@ import { StatusWriter } from './status-writer.ts'
 
 /** At most this long between two looks at who is down. */
 const judgeMs = 100
+/** How often what is known of removed nodes is let go. */
+const retainEveryMs = 60_000
 const nodesPerWriteMax = 50
 const retryMs = 100
 
@@ -257,7 +259,12 @@ class LeaderTerm {
 
   async #judge(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps
+    let retainAtMs = this.#meter.nowMs() + retainEveryMs
     while (!signal.aborted) {
+      if (this.#meter.nowMs() >= retainAtMs) {
+        retainAtMs = this.#meter.nowMs() + retainEveryMs
+        this.#retain()
+      }
       let { down, nextAtMs } = this.#table.judge(this.#meter.nowMs())
       if (down.length > 0) {
         // What has arrived but was not read yet is read before the verdict.
@@ -273,6 +280,10 @@ class LeaderTerm {
       const inMs = Math.max(1, nextAtMs - this.#meter.nowMs())
       await wait(clock, Math.min(judgeMs, inMs), signal)
     }
+  }
+
+  #retain(): void {
+    this.#deps.store.view((tx) => this.#table.retain((id) => tx.get('nodes', id) !== undefined))
   }
 
   #newStates(tx: ReadTx, ids: readonly NodeId[]): readonly Node[] {

@@ -150,6 +150,13 @@ export class SessionTable {
     this.#entries.delete(id)
   }
 
+  /** Lets go of nodes and managers that are no more: a term may last for months. */
+  retain(exists: (id: NodeId) => boolean): void {
+    for (const known of [this.#entries, this.#managers]) {
+      for (const id of known.keys()) if (!exists(id)) known.delete(id)
+    }
+  }
+
   /** One that said that it comes back is not given up sooner than one that fell silent. */
   #downAtMs(entry: TableEntry, nowMs: number): number {
     const { leaving } = entry

@@ -1,7 +1,7 @@
 // Seccomp filters for containers. crun needs 20 ms to compile one: the first container with a profile and a set of
 // capabilities has it compiled, the result is kept and given to the later ones.
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { RuntimeName } from '../../../proto/spec/runtime-names.ts'
 import { parseSeccompProfile } from '../../../proto/spec/seccomp-profile.ts'
@@ -15,6 +15,8 @@ export interface SeccompCacheOptions {
   readonly dir: string
   /** The runtimes' own state; only crun keeps the filter there, and takes one that is compiled. */
   readonly runtimeDir: string
+  /** Filters that are kept; default 256. */
+  readonly filtersMax?: number
 }
 
 /** What a container is to have. */
@@ -24,11 +26,13 @@ export interface SeccompWish {
   readonly capabilities: readonly string[]
 }
 
-/** Filters that are kept compiled; 3 to 10 KB each. Those beyond are compiled each time. */
+/** Filters that are kept compiled, those used last; 3 to 10 KB each. */
 const compiledMax = 256
+const keyForm = /^[0-9a-f]{64}$/
 
 export class SeccompCache {
   readonly #options: SeccompCacheOptions
+  /** The one used last at the end. Each has a file of its name; files of former daemons may have no entry yet. */
   readonly #compiled = new Map<string, string>()
   #profile: SeccompProfile = { defaultAction: 'SCMP_ACT_ERRNO', syscalls: [] }
   #profileHash = ''
@@ -52,6 +56,19 @@ export class SeccompCache {
         { cause },
       )
     }
+    await this.#tidy()
+  }
+
+  /** What former daemons kept beyond the bound, or had not finished. */
+  async #tidy(): Promise<void> {
+    const { dir } = this.#options
+    const files = await readdir(dir)
+    const kept = new Set(files.filter((file) => keyForm.test(file)).slice(0, this.#max()))
+    for (const file of files) if (!kept.has(file)) await rm(`${dir}/${file}`, { force: true })
+  }
+
+  #max(): number {
+    return this.#options.filtersMax ?? compiledMax
   }
 
   /** Errors: INVALID_ARGUMENT for what is no profile. */
@@ -63,7 +80,7 @@ export class SeccompCache {
     if (bpf === undefined || bpf === '') {
       return { kind: 'profile', profile: this.#profileOf(wish) }
     }
-    this.#compiled.set(key, bpf)
+    await this.#keep(key, bpf)
     return { kind: 'compiled', bpf }
   }
 
@@ -71,13 +88,23 @@ export class SeccompCache {
   async learn(wish: SeccompWish, containerId: string): Promise<void> {
     const { runtimeDir, dir } = this.#options
     const key = this.#key(wish)
-    if (this.#compiled.has(key) || this.#compiled.size >= compiledMax) return
+    if (this.#compiled.has(key)) return
     const filter = await readFile(`${runtimeDir}/${containerId}/seccomp.bpf`).catch(() => undefined)
     if (filter === undefined || filter.length === 0) return
-    this.#compiled.set(key, filter.toString('base64'))
     const temporary = `${dir}/${key}.${containerId}`
     await writeFile(temporary, filter, { mode: 0o600 })
     await rename(temporary, `${dir}/${key}`)
+    await this.#keep(key, filter.toString('base64'))
+  }
+
+  /** As the one used last; the one that was not used for longest goes when there are too many. */
+  async #keep(key: string, bpf: string): Promise<void> {
+    this.#compiled.delete(key)
+    this.#compiled.set(key, bpf)
+    const [oldest] = this.#compiled.keys()
+    if (this.#compiled.size <= this.#max() || oldest === undefined) return
+    this.#compiled.delete(oldest)
+    await rm(`${this.#options.dir}/${oldest}`, { force: true })
   }
 
   async #fromDisk(key: string): Promise<string | undefined> {

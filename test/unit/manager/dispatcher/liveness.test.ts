@@ -145,3 +145,14 @@ t.test('a read point that failed does not hold up the next', async (t) => {
   await barrier.wait()
   t.equal(passes, 3)
 })
+
+t.test('nodes and managers that were removed are forgotten', async (t) => {
+  const nodes = ['w1', 'w2'].map((id) => aNode({ id, state: 'ready' }))
+  const table = new SessionTable(nodes, 0, 500)
+  table.noteManager(nodeId('m1'), 500, 0)
+  table.noteManager(nodeId('m2'), 5_000, 0)
+  const slowMs = table.judge(0).nextAtMs
+  table.retain((id) => id === 'w1' || id === 'm1')
+  t.equal(table.size, 1)
+  t.ok(table.judge(0).nextAtMs < slowMs, 'the period of a manager that is gone counts no more')
+})
