@@ -1,6 +1,7 @@
 // An archive that a command sends to the daemon: a file, or what comes in by stdin.
 import { open } from 'node:fs/promises'
 import type { ImageProgress } from '../proto/gen/tsswarm/v1/daemon.ts'
+import { fileError } from './common.ts'
 import type { CommandContext } from './context.ts'
 import { usage } from './parse-args.ts'
 
@@ -13,7 +14,7 @@ export interface ArchiveInput {
   readonly sizeBytes: number
 }
 
-/** Undefined as path: stdin. `remedy` is told who has a terminal there. Errors: USAGE. */
+/** Undefined as path: stdin. `remedy` is told who has a terminal there. Errors: USAGE, INVALID_ARGUMENT. */
 export async function openArchive(
   ctx: CommandContext,
   path: string | undefined,
@@ -37,8 +38,7 @@ async function openFile(path: string): Promise<ArchiveInput> {
       sizeBytes: found.size,
     }
   } catch (err) {
-    const why = err instanceof Error ? err.message : String(err)
-    throw usage(`cannot read ${path}: ${why}`, err)
+    throw fileError(`cannot read ${path}`, err)
   }
 }
 

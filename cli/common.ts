@@ -99,6 +99,13 @@ export async function forEachArgument(
   return failures === 0 ? 0 : 1
 }
 
+/** A file of the user that cannot be used: `cannot read x.tar: no such file or directory`. No matter of how the command was written. */
+export function fileError(what: string, err: unknown): SwarmError {
+  const text = err instanceof Error ? err.message : String(err)
+  const words = text.replace(/^[A-Z0-9]+: /, '').replace(/, \w+(?: '.*')?$/, '')
+  return new SwarmError('INVALID_ARGUMENT', `${what}: ${words}`, { cause: err })
+}
+
 /** Errors: NOT_FOUND, AMBIGUOUS. */
 export async function getService(client: Client, reference: string): Promise<ServiceView> {
   const { service } = await client.call(ControlService.getService, { reference })

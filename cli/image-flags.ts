@@ -24,6 +24,8 @@ export function timeOf(until: string, nowMs: number): number {
 
 const ofBuilds = 'steps of a build have what the host gives them'
 
+const noAttestations = 'nothing is attested of images here'
+
 const instead: Readonly<Record<string, string>> = {
   platform:
     'a name is that of one image here, of one platform, and builds are for that of the host',
@@ -47,6 +49,20 @@ const instead: Readonly<Record<string, string>> = {
   isolation: ofBuilds,
   'force-rm': 'nothing of a step is left behind',
   rm: 'nothing of a step is left behind',
+  load: 'the image is in the store of this host at once',
+  push: 'use "tsswarm image push" when it is built',
+  builder: 'builds are done by the daemon of this host',
+  'build-context': 'copy it into the folder of the build, or name an image in FROM or COPY --from',
+  'cache-to': 'steps stay on this host for later builds',
+  'no-cache-filter': 'use --no-cache for all of them',
+  'metadata-file': 'use --iidfile for the image ID',
+  annotation: 'use --label',
+  attest: noAttestations,
+  provenance: noAttestations,
+  sbom: noAttestations,
+  allow: ofBuilds,
+  call: 'a build builds',
+  check: 'a build builds',
   squash: 'copy from one stage into another to have fewer layers',
   output: 'use "tsswarm image save", or cp out of a container',
   progress: 'output is always plain',

@@ -4,11 +4,11 @@ import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { BuildImageOptions, BuildImageRequest } from '../../proto/gen/tsswarm/v1/image.ts'
 import { buildContext, dockerfileOf } from '../build-context.ts'
 import { defineCommand } from '../command.ts'
+import { fileError } from '../common.ts'
 import type { CommandContext } from '../context.ts'
 import { allCredentials } from '../credentials.ts'
 import { bool, choice, list, text } from '../flags.ts'
 import { absentImageFlag } from '../image-flags.ts'
-import { usage } from '../parse-args.ts'
 
 export const command = defineCommand({
   name: 'image build',
@@ -20,7 +20,7 @@ export const command = defineCommand({
   args: { usage: 'PATH | -', min: 1, max: 1 },
   flags: {
     'build-arg': list('Set build-time variables'),
-    file: text('Name of the Dockerfile (default: "PATH/Dockerfile")', { short: 'f' }),
+    file: text('Name of the Dockerfile, - for STDIN (default: "PATH/Dockerfile")', { short: 'f' }),
     iidfile: text('Write the image ID to a file'),
     label: list('Set metadata for an image'),
     network: choice('Set the networking mode for the "RUN" instructions during build', [
@@ -46,7 +46,7 @@ export const command = defineCommand({
     const [path = ''] = args
     const options: BuildImageOptions = {
       tags: flags.tag,
-      dockerfile: await dockerfileOf(path, flags.file),
+      dockerfile: await dockerfileOf(ctx, path, flags.file),
       buildArgs: flags['build-arg'].map((item) => withValue(ctx, item)),
       target: flags.target ?? '',
       noCache: flags['no-cache'],
@@ -94,6 +94,6 @@ async function build(
 
 async function writeId(path: string, id: string): Promise<void> {
   await writeFile(path, id).catch((err: unknown) => {
-    throw usage(`cannot write ${path}: ${err instanceof Error ? err.message : String(err)}`, err)
+    throw fileError(`cannot write ${path}`, err)
   })
 }

@@ -1,10 +1,11 @@
 // tsswarm image import
+
+import { SwarmError } from '../../proto/errors.ts'
 import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { ImportImageOptions, ImportImageRequest } from '../../proto/gen/tsswarm/v1/image.ts'
 import { type ArchiveInput, archiveChunks, openArchive, withTotal } from '../archive-input.ts'
 import { defineCommand } from '../command.ts'
 import { list, text } from '../flags.ts'
-import { usage } from '../parse-args.ts'
 import { followImageProgress } from '../render/image-progress.ts'
 
 export const command = defineCommand({
@@ -33,7 +34,10 @@ export const command = defineCommand({
   run: async (ctx, { flags, args }) => {
     const [path = '', reference = ''] = args
     if (/^https?:\/\//.test(path)) {
-      throw usage(`${path} is no file of this host: download it first, or pipe it in with -`)
+      throw new SwarmError(
+        'INVALID_ARGUMENT',
+        `${path} is no file of this host: download it first, or pipe it in with -`,
+      )
     }
     const remedy = 'requested import from stdin, but stdin is a terminal: name a file'
     const archive = await openArchive(ctx, path === '-' ? undefined : path, remedy)
@@ -43,7 +47,7 @@ export const command = defineCommand({
     const progress = client.stream(DaemonService.importImage, requests(options, archive))
     // As of docker: whoever reads what is printed gets the id alone.
     const isQuiet = !ctx.stdout.isTerminal
-    const image = await followImageProgress(ctx.stdout, withTotal(progress, archive), isQuiet)
+    const [image] = await followImageProgress(ctx.stdout, withTotal(progress, archive), isQuiet)
     ctx.stdout.write(`${image?.id ?? ''}\n`)
     return 0
   },

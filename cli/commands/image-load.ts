@@ -24,10 +24,10 @@ export const command = defineCommand({
     const archive = await openArchive(ctx, flags.input, remedy)
     const client = await ctx.connect()
     const progress = client.stream(DaemonService.loadImage, requests(archive))
-    const image = await followImageProgress(ctx.stdout, withTotal(progress, archive), flags.quiet)
-    for (const name of image?.names ?? []) ctx.stdout.write(`Loaded image: ${name}\n`)
-    if (image !== undefined && image.names.length === 0) {
-      ctx.stdout.write(`Loaded image ID: ${image.id}\n`)
+    const images = await followImageProgress(ctx.stdout, withTotal(progress, archive), flags.quiet)
+    for (const { names, id } of images) {
+      const lines = names.length > 0 ? names.map((name) => `: ${name}`) : [` ID: ${id}`]
+      for (const line of lines) ctx.stdout.write(`Loaded image${line}\n`)
     }
     return 0
   },

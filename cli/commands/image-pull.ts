@@ -45,7 +45,7 @@ export const command = defineCommand({
     const request = { reference, auth, platform, allTags }
     const seen = new Set<string>()
     const progress = noted(client.stream(DaemonService.pullImage, [request]), seen)
-    const image = await followImageProgress(ctx.stdout, progress, quiet)
+    const [image] = await followImageProgress(ctx.stdout, progress, quiet)
     const name = isPlain ? `${reference}:latest` : reference
     if (!allTags && !quiet) ctx.stdout.write(outcome(image, name, seen.has('up to date')))
     ctx.stdout.write(`${fullImage(name)}\n`)

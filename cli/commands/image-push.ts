@@ -4,6 +4,7 @@ import { defineCommand } from '../command.ts'
 import { authFor } from '../credentials.ts'
 import { bool } from '../flags.ts'
 import { absentImageFlag } from '../image-flags.ts'
+import { fullImage, hasTagOrDigest, repositoryOf } from '../render/image-name.ts'
 import { followImageProgress } from '../render/image-progress.ts'
 
 export const command = defineCommand({
@@ -22,12 +23,18 @@ export const command = defineCommand({
   ],
   run: async (ctx, { flags, args }) => {
     const [reference = ''] = args
+    const { 'all-tags': allTags, quiet } = flags
     const auth = await authFor(ctx.env, reference)
     const client = await ctx.connect()
-    const request = { reference, auth, allTags: flags['all-tags'] }
-    const progress = client.stream(DaemonService.pushImage, [request])
-    await followImageProgress(ctx.stdout, progress, flags.quiet)
-    if (flags.quiet) ctx.stdout.write(`${reference}\n`)
+    const isPlain = !allTags && !hasTagOrDigest(reference)
+    const name = isPlain ? `${reference}:latest` : reference
+    if (!quiet) {
+      if (isPlain) ctx.stdout.write('Using default tag: latest\n')
+      ctx.stdout.write(`The push refers to repository [${repositoryOf(fullImage(name))}]\n`)
+    }
+    const progress = client.stream(DaemonService.pushImage, [{ reference, auth, allTags }])
+    await followImageProgress(ctx.stdout, progress, quiet)
+    if (quiet) ctx.stdout.write(`${fullImage(name)}\n`)
     return 0
   },
 })

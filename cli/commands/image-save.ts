@@ -3,6 +3,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { DaemonService } from '../../proto/gen/tsswarm/v1/daemon.ts'
 import type { SaveImagesChunk } from '../../proto/gen/tsswarm/v1/image.ts'
 import { defineCommand } from '../command.ts'
+import { fileError } from '../common.ts'
 import { text } from '../flags.ts'
 import { absentImageFlag } from '../image-flags.ts'
 import { usage } from '../parse-args.ts'
@@ -38,14 +39,14 @@ export const command = defineCommand({
   },
 })
 
-/** The file is there with all it should hold, or as it was. Errors: USAGE; those of the archive. */
+/** The file is there with all it should hold, or as it was. Errors: INVALID_ARGUMENT; those of the archive. */
 async function writeFileWhole(
   path: string,
   archive: AsyncIterable<SaveImagesChunk>,
 ): Promise<void> {
   const partial = `${path}.partial`
   const file = await open(partial, 'w', 0o600).catch((err: unknown) => {
-    throw usage(`cannot write ${path}: ${err instanceof Error ? err.message : String(err)}`, err)
+    throw fileError(`cannot write ${path}`, err)
   })
   try {
     for await (const { chunk } of archive) await file.writeFile(chunk)

@@ -72,6 +72,14 @@ export function shortId(id: string): string {
   return id.slice(0, 12)
 }
 
+/** As Go prints a time, and so docker in `CREATED AT` of images: `2024-01-02 03:04:05 +0000 UTC`. */
+export function goTime(ms: number): string {
+  return new Date(ms)
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, ' +0000 UTC')
+}
+
 /** RFC 3339 in UTC. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString()

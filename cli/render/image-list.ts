@@ -1,6 +1,6 @@
 // `image ls`.
 import type { ImageInfo } from '../../proto/gen/tsswarm/v1/daemon.ts'
-import { ago, decimalSize, isoTime } from './human.ts'
+import { ago, decimalSize, goTime } from './human.ts'
 import { familiarImage } from './image-name.ts'
 import type { ListView, Row } from './list-format.ts'
 
@@ -13,6 +13,10 @@ export const imageListView: ListView = {
     CreatedSince: 'CREATED',
     CreatedAt: 'CREATED AT',
     Size: 'SIZE',
+    VirtualSize: 'SIZE',
+    SharedSize: 'SHARED SIZE',
+    UniqueSize: 'UNIQUE SIZE',
+    Containers: 'CONTAINERS',
   },
   table: '{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}',
   quietField: 'ID',
@@ -41,8 +45,11 @@ function imageRow(image: ImageInfo, name: string, options: ImageListOptions): Ro
     Digest: image.digests[0]?.replace(/^.*@/, '') ?? '<none>',
     ID: options.truncate ? image.id.replace(/^sha256:/, '').slice(0, 12) : image.id,
     CreatedSince: image.createdAtMs === 0 ? 'N/A' : ago(image.createdAtMs, options.nowMs),
-    CreatedAt: isoTime(image.createdAtMs),
+    CreatedAt: goTime(image.createdAtMs),
     Size: decimalSize(image.sizeBytes),
+    VirtualSize: decimalSize(image.sizeBytes),
+    // As docker where it was not asked to count.
+    ...{ SharedSize: 'N/A', UniqueSize: 'N/A', Containers: 'N/A' },
   }
 }
 

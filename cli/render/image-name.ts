@@ -12,6 +12,12 @@ export function fullImage(reference: string): string {
   return `${registry}/${isOfficial ? 'library/' : ''}${rest}`
 }
 
+/** Without tag and digest. */
+export function repositoryOf(reference: string): string {
+  const [name = ''] = reference.split('@')
+  return name.replace(/:[^/:]*$/, '')
+}
+
 /** Without the default registry; `short`: also without a digest that stands beside a tag. */
 export function familiarImage(reference: string, short: boolean): string {
   const familiar = reference.replace(/^docker\.io\//, '').replace(/^library\//, '')

@@ -6,20 +6,20 @@ import { decimalSize } from './human.ts'
 const barWidth = 40
 const barWidthMin = 6
 
-/** Shows the steps and returns the image of the last message; undefined when there was none. */
+/** Shows the steps and returns the images that messages carried, in their order. */
 export async function followImageProgress(
   output: Output,
   progress: AsyncIterable<ImageProgress>,
   quiet: boolean,
-): Promise<ImageInfo | undefined> {
+): Promise<readonly ImageInfo[]> {
   const display = new StepDisplay(output)
-  let image: ImageInfo | undefined
+  const images: ImageInfo[] = []
   for await (const step of progress) {
-    if (step.image !== undefined) image = step.image
+    if (step.image !== undefined) images.push(step.image)
     if (!quiet && step.step !== '') display.show(step)
   }
   display.finish()
-  return image
+  return images
 }
 
 class StepDisplay {

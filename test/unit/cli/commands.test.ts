@@ -568,8 +568,8 @@ t.test('image ls, rm, pull, load', async (t) => {
   t.strictSame(sent, [262_144, 262_144, 75_712])
   t.match(await d.run('image load -i package.json'), { code: 0 })
   t.match(await d.run('image load -i /etc'), {
-    code: 125,
-    stderr: /^cannot read \/etc: it is a folder, not an archive/,
+    code: 1,
+    stderr: /^Error: cannot read \/etc: it is a folder, not an archive$/m,
   })
 })
 

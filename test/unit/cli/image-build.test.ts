@@ -106,14 +106,26 @@ t.test('what cannot be built is said before the daemon is asked', async (t) => {
   await writeFile(`${dir}/large`, Buffer.alloc(1_100_000, 'x'))
   await writeFile(`${dir}/Fine`, 'FROM x')
   for (const [line, stderr] of [
-    [`image build ${dir}`, /cannot read the Dockerfile .*Dockerfile: ENOENT/],
+    [
+      `image build ${dir}`,
+      /^Error: cannot read the Dockerfile .*Dockerfile: no such file or directory$/m,
+    ],
     [`image build -f ${dir}/empty ${dir}`, /cannot be empty/],
     [`image build -f ${dir}/large ${dir}`, /over 1 MiB/],
-    [`image build -f ${dir}/Fine ${dir}/none`, /unable to prepare context: .*ENOENT/],
+    [
+      `image build -f ${dir}/Fine ${dir}/none`,
+      /unable to prepare context: path .*none: no such file or directory$/m,
+    ],
     [`image build -f ${dir}/Fine ${dir}/Fine`, /is no folder/],
     [`image build -f ${dir}/Fine https://x/y.git`, /clone or download it first/],
-    ['image build -f x -', /--file cannot be used/],
     ['image build -', /from stdin cannot be empty/],
+    [`image build -f - ${dir}`, /from stdin cannot be empty/],
+  ] as const) {
+    t.match(await daemon.run(line), { code: 1, stderr }, line)
+  }
+  for (const [line, stderr] of [
+    ['image build -f x -', /--file cannot be used/],
+    ['image build -f - -', /--file cannot be used/],
     ['image build', /requires exactly 1 argument/],
     ['image build --network bridge .', /must be one of host, none/],
   ] as const) {
@@ -124,10 +136,15 @@ t.test('what cannot be built is said before the daemon is asked', async (t) => {
     stderr: /stdin is a terminal/,
   })
   const large = { stdin: [Buffer.alloc(1_100_000, 'x')] }
-  t.match(await daemon.run('image build -', large), { code: 125, stderr: /over 1 MiB/ })
-  t.match(await daemon.run(`image build --iidfile ${dir}/none/id -f ${dir}/Fine ${dir}`), {
+  t.match(await daemon.run('image build -', large), { code: 1, stderr: /over 1 MiB/ })
+  t.match(await daemon.run(`image build -f - ${dir}`, large), { code: 1, stderr: /over 1 MiB/ })
+  t.match(await daemon.run(`image build -f - ${dir}`, { stdinIsTerminal: true }), {
     code: 125,
-    stderr: /cannot write/,
+    stderr: /the Dockerfile from stdin, but stdin is a terminal/,
+  })
+  t.match(await daemon.run(`image build --iidfile ${dir}/none/id -f ${dir}/Fine ${dir}`), {
+    code: 1,
+    stderr: /cannot write .*id: no such file or directory$/m,
   })
   const failing = async (): Promise<void> => {
     throw new SwarmError('INVALID_ARGUMENT', 'the build failed: exit status 7')
@@ -179,10 +196,10 @@ t.test('image import: options first, then the archive, and the id alone is print
   t.match(got, { options: { reference: '', changes: [], message: '', platform: '' }, sizes: [3] })
   for (const [line, stderr] of [
     ['image import https://x/y.tar', /is no file of this host/],
-    [`image import ${dir}/none`, /cannot read .*none/],
+    [`image import ${dir}/none`, /^Error: cannot read .*none: no such file or directory$/m],
     [`image import ${dir}`, /it is a folder/],
   ] as const) {
-    t.match(await daemon.run(line), { code: 125, stderr })
+    t.match(await daemon.run(line), { code: 1, stderr })
   }
   const atTerminal = await daemon.run('image import -', { stdinIsTerminal: true })
   t.match(atTerminal, { code: 125, stderr: /stdin is a terminal: name a file/ })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { SwarmError } from '../../../proto/errors.ts'
+import type { ImageProgress } from '../../../proto/gen/tsswarm/v1/daemon.ts'
 import type { InspectImageResponse, SaveImagesChunk } from '../../../proto/gen/tsswarm/v1/image.ts'
 import { startTestDaemon, type TestDaemon } from '../../support/daemon-server.ts'
 import { golden } from '../../support/golden.ts'
@@ -128,6 +129,73 @@ r.lan/app
   t.match(await d.run('image pull -qa nginx'), { code: 0, stdout: 'docker.io/library/nginx\n' })
 })
 
+t.test('image push', async (t) => {
+  const d = await aDaemon(t)
+  const step = { subject: '1', doneBytes: 0, totalBytes: 0, image: undefined }
+  d.daemon['pushImage'] = async function* () {
+    yield { ...step, step: 'digest: sha256:cd size: 7' }
+  }
+  t.strictSame(await d.run('image push team/app'), {
+    code: 0,
+    stderr: '',
+    stdout: `Using default tag: latest
+The push refers to repository [docker.io/team/app]
+1: digest: sha256:cd size: 7
+`,
+  })
+  t.match(await d.run('image push r.lan:5000/app:1'), {
+    stdout: /^The push refers to repository \[r\.lan:5000\/app\]\n1: /,
+  })
+  t.match(await d.run('image push -a r.lan:5000/app'), {
+    stdout: /^The push refers to repository \[r\.lan:5000\/app\]\n1: /,
+  })
+  t.strictSame((await d.run('image push -q app')).stdout, 'docker.io/library/app:latest\n')
+})
+
+t.test('image load tells of all images of an archive', async (t) => {
+  const d = await aDaemon(t)
+  const step = { step: 'done', subject: '', doneBytes: 0, totalBytes: 0 }
+  const image = (id: string, names: readonly string[]) => ({
+    ...step,
+    image: { id: `sha256:${id}`, names, digests: [], sizeBytes: 1, createdAtMs: 0 },
+  })
+  const load = async (
+    _: unknown,
+    incoming: AsyncIterable<unknown>,
+    send: (message: ImageProgress) => Promise<void>,
+  ): Promise<void> => {
+    for await (const piece of incoming) t.ok(piece)
+    await send(image('a', ['app:1', 'app:2']))
+    await send(image('b', ['other:1']))
+    await send(image('c', []))
+  }
+  d.daemon['loadImage'] = load as TestDaemon['daemon'][string]
+  t.strictSame(await d.run('image load -q', { stdin: [Buffer.from('x')] }), {
+    code: 0,
+    stderr: '',
+    stdout:
+      'Loaded image: app:1\nLoaded image: app:2\nLoaded image: other:1\nLoaded image ID: sha256:c\n',
+  })
+  t.match(await d.run('image load -i /none/x.tar'), {
+    code: 1,
+    stderr: 'Error: cannot read /none/x.tar: no such file or directory\n',
+  })
+})
+
+t.test('image rm: what is not there is no error with --force', async (t) => {
+  const d = await aDaemon(t)
+  d.daemon['removeImage'] = async () => {
+    throw new SwarmError('IMAGE_NOT_FOUND', 'No such image: none')
+  }
+  const stderr = 'Error: No such image: none\n'
+  t.strictSame(await d.run('image rm none'), { code: 1, stdout: '', stderr })
+  t.strictSame(await d.run('image rm -f none'), { code: 0, stdout: '', stderr })
+  d.daemon['removeImage'] = async () => {
+    throw new SwarmError('IN_USE', 'conflict')
+  }
+  t.match(await d.run('image rm -f none'), { code: 1 })
+})
+
 t.test('image tag', async (t) => {
   const d = await aDaemon(t)
   d.daemon['tagImage'] = async () => ({})
@@ -201,8 +269,8 @@ t.test('image save', async (t) => {
   t.equal(await readFile(`${dir}/app.tar`, 'utf8'), 'onetwo', 'a half one replaces nothing')
   t.same(await readdir(dir), ['app.tar'])
   t.match(await d.run(`image save -o ${dir}/none/app.tar app:1`), {
-    code: 125,
-    stderr: /cannot write .*none/,
+    code: 1,
+    stderr: /^Error: cannot write .*none\/app\.tar: no such file or directory$/m,
   })
 })
 

@@ -196,7 +196,8 @@ t.test('pull, push and the question for platforms go with the credentials', asyn
   t.match(w.asked('pullImage'), { reference: 'r.lan/app:1', auth })
   t.strictSame(await w.run('image push r.lan/app:1'), {
     code: 0,
-    stdout: 'r.lan/app:1: pushed\n1: digest: sha256:ab size: 3\n',
+    stdout:
+      'The push refers to repository [r.lan/app]\nr.lan/app:1: pushed\n1: digest: sha256:ab size: 3\n',
     stderr: '',
   })
   t.match(w.asked('pushImage'), { reference: 'r.lan/app:1', auth, allTags: false })

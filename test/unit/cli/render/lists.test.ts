@@ -198,6 +198,11 @@ t.test('image ls', async (t) => {
   }
   const bare = { ...image, names: [], digests: [], createdAtMs: 0, sizeBytes: 12 }
   const rows = imageRows([bare, image], { nowMs, truncate: true })
+  const format = '{{.CreatedAt}} {{.VirtualSize}} {{.Containers}}'
+  t.match(
+    renderList(imageListView, rows, { format }),
+    /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000 UTC \S+B N\/A$/m,
+  )
   golden(t, 'test/golden/cli/image-ls.txt', renderList(imageListView, rows, {}))
   // As tasks leave it whose service is pinned to a digest.
   const pinned = { ...bare, digests: ['localhost:5000/app@sha256:0123'] }
