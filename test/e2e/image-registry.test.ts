@@ -101,6 +101,8 @@ t.test('an image is pushed with credentials, and pulled by digest elsewhere', as
   t.match(steps.at(-2), { step: 'pushed', subject: `${name}:1` })
   const [, digest = ''] =
     /^digest: (sha256:[0-9a-f]{64}) size: [1-9][0-9]*$/.exec(steps.at(-1)?.step ?? '') ?? []
+  t.same((await images.get(`${name}:1`)).digests, [`${name}@${digest}`], 'as the registry has it')
+  t.same((await images.get('work/app:2')).digests, [], 'no registry is known to have it')
   const both = await push({ reference: name, allTags: true })
   t.same(
     both

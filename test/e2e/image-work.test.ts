@@ -284,7 +284,8 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     let told: readonly string[] = []
     const stored = await images.store.list()
     await loadImage(images, await busyboxImage({ name: 'work/mine:1', env: ['V=5'] }))
-    for (const { id } of stored) images.uses.notePulled(id)
+    for (const { id } of stored)
+      images.uses.notePulled(id, { repository: 'r.lan/x', digest: 'sha256:1' })
     const hour = 3_600_000
     t.equal(await an(gcLimits('1TB', '1TB', 2), hour).look(), undefined, 'there is room')
     t.equal(await an(gcLimits('off', '', 2), hour).look(), undefined)

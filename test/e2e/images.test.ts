@@ -35,7 +35,7 @@ t.test('an archive is loaded, listed, run, and removed', async (t) => {
   const steps = await all(engine.load(inChunks(await buildHelloImage()), never))
   t.match(steps.at(-1), { step: 'done', image: { names: ['lab/hello:latest'] } })
   const [image] = await engine.list({ reference: '' })
-  t.match(image, { names: ['lab/hello:latest'], digests: [/^lab\/hello@sha256:[0-9a-f]{64}$/] })
+  t.match(image, { names: ['lab/hello:latest'], digests: [] })
   t.ok((image?.sizeBytes ?? 0) > 1_000_000)
   t.same(await engine.list({ reference: 'lab/hello' }), [image])
   t.same(await engine.list({ reference: 'other' }), [])

@@ -5,7 +5,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { childController } from '../../proto/lib/lifecycle.ts'
 import { BoundedQueue } from '../../proto/lib/queue.ts'
-import type { PullOptions, PullProgress, RegistryAuth } from '../executor/executor.ts'
+import type {
+  PullOptions,
+  PullProgress,
+  RegistryAuth,
+  ResolvedImage,
+} from '../executor/executor.ts'
 import type { BuildOptions } from '../image/build.ts'
 import type { ImageFilter } from '../image/image-filters.ts'
 import type { ImageSummary, Images, PrunedImages, RemovedImage } from '../image/images.ts'
@@ -104,7 +109,7 @@ export function createImagesEngine(images: Images): ImagesEngine {
           ? await images.pullAll(reference, options)
           : [await images.pull(reference, options)]
         return await Promise.all(
-          pulled.map(async ({ id, reference: name }) => calledFirst(await images.get(id), name)),
+          pulled.map(async (one) => calledFirst(await images.get(one.id), one)),
         )
       }),
     load: (chunks, signal) =>
@@ -134,11 +139,17 @@ export function createImagesEngine(images: Images): ImagesEngine {
   }
 }
 
-/** Of the names that it has, the one that it was asked for by is the first. */
-function calledFirst(image: ImageSummary, name: string): ImageSummary {
-  const { names } = image
-  if (!names.includes(name)) return image
-  return { ...image, names: [name, ...names.filter((one) => one !== name)] }
+/** Of its names and digests those that it was asked for by are the first. */
+function calledFirst(image: ImageSummary, { reference, digest = '' }: ResolvedImage): ImageSummary {
+  const first = (all: readonly string[], isIt: (one: string) => boolean): readonly string[] => [
+    ...all.filter(isIt),
+    ...all.filter((one) => !isIt(one)),
+  ]
+  return {
+    ...image,
+    names: first(image.names, (name) => name === reference),
+    digests: first(image.digests, (one) => one.endsWith(`@${digest}`)),
+  }
 }
 
 /** Writes what comes to a file, and tells how much it is. */

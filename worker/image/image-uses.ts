@@ -1,5 +1,5 @@
-// When each image of this host was used last, and by which service: what is not used longest goes first. A note lost to a crash costs no more
-// than an image that goes too early, and is pulled again.
+// When each image of this host was used last, and by which service: what is not used longest goes first. And what registries call it. A note lost to
+// a crash costs no more than an image that goes too early, and is pulled again.
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { Clock } from '../../proto/lib/clock.ts'
@@ -12,12 +12,22 @@ export interface ImageUse {
   readonly isPulled: boolean
   /** When each service used it last, by id. */
   readonly services: Readonly<Record<string, number>>
+  /** `sha256:…` by repository (`docker.io/library/nginx`), as it was pulled from there or pushed there last. */
+  readonly digests: Readonly<Record<string, string>>
 }
 
-const unknown: ImageUse = { usedMs: 0, isPulled: false, services: {} }
+/** What a registry calls an image. */
+export interface RegistryDigest {
+  /** Full. */
+  readonly repository: string
+  readonly digest: string
+}
+
+const unknown: ImageUse = { usedMs: 0, isPulled: false, services: {}, digests: {} }
 
 /** Of one image; those that used it longest ago are forgotten. */
 const servicesMax = 64
+const repositoriesMax = 64
 
 const schema = z.record(
   z.string(),
@@ -25,6 +35,7 @@ const schema = z.record(
     usedMs: z.number(),
     isPulled: z.boolean(),
     services: z.record(z.string(), z.number()),
+    digests: z.record(z.string(), z.string()).default({}),
   }),
 )
 
@@ -56,9 +67,24 @@ export class ImageUses {
   }
 
   /** A registry gave it now. */
-  notePulled(id: string): void {
+  notePulled(id: string, from: RegistryDigest): void {
     this.note(id)
     this.#uses.set(id, { ...this.of(id), isPulled: true })
+    this.noteDigest(id, from)
+  }
+
+  /** A registry has it. */
+  noteDigest(id: string, { repository, digest }: RegistryDigest): void {
+    const use = this.of(id)
+    const { [repository]: _, ...others } = use.digests
+    const kept = Object.entries({ ...others, [repository]: digest }).slice(-repositoriesMax)
+    this.#uses.set(id, { ...use, digests: Object.fromEntries(kept) })
+    this.#isSaved = false
+  }
+
+  /** What is known of one, without taking note of it. */
+  known(id: string): ImageUse | undefined {
+    return this.#uses.get(id)
   }
 
   /** One that is seen for the first time counts as used now. */

@@ -19,7 +19,7 @@ import type { ImageFacts } from './eviction.ts'
 import { filteredImages, type ImageFilter, namedByFilters } from './image-filters.ts'
 import { ImageStore, type ImageStorePaths } from './image-store.ts'
 import { openStore } from './image-transfer.ts'
-import { ImageUses } from './image-uses.ts'
+import { ImageUses, type RegistryDigest } from './image-uses.ts'
 import { type ImportRequest, importArchive } from './import.ts'
 import { type LoadRequest, loadArchive } from './load.ts'
 import { tryLogin } from './login.ts'
@@ -31,6 +31,7 @@ import { Puller } from './pull.ts'
 import { type PushRequest, pushImage } from './push.ts'
 import {
   familiarReference,
+  fullName,
   fullReference,
   type ImageReference,
   parseReference,
@@ -87,6 +88,7 @@ export interface PrunedImages extends RemovedImage {
 }
 
 const removeWaitMs = 30_000
+const noUse = { digests: {}, isPulled: false }
 
 export interface EvictionRequest {
   /** Ids, in the order in which images go; others stay. */
@@ -147,16 +149,16 @@ export class Images {
         return this.store.resolved(reference, local)
       }
     }
-    const image = await this.#puller.pull({
+    const { image, digest } = await this.#puller.pull({
       reference: parsed,
       platform,
       auth: options.auth,
       signal: options.signal ?? new AbortController().signal,
       progress: options.progress ?? (() => {}),
     })
-    this.uses.notePulled(image.id)
+    this.uses.notePulled(image.id, { repository: fullName(parsed), digest })
     options.progress?.({ step: 'done', subject, doneBytes: 0, totalBytes: 0 })
-    return this.store.resolved(reference, image)
+    return { ...(await this.store.resolved(reference, image)), digest }
   }
 
   /**
@@ -287,7 +289,8 @@ export class Images {
 
   /** As pushImage. */
   push(request: PushRequest): Promise<void> {
-    return pushImage({ ...this.#options, store: this.store }, request)
+    const onPushed = (id: string, there: RegistryDigest): void => this.uses.noteDigest(id, there)
+    return pushImage({ ...this.#options, store: this.store, onPushed }, request)
   }
 
   /** As tryLogin. */
@@ -435,7 +438,7 @@ export class Images {
     return {
       id: `sha256:${image.id}`,
       names: image.names.filter((name) => !name.includes('@')).map(familiar),
-      digests: repositoryDigests(image).map(familiar),
+      digests: repositoryDigests(image, this.uses.known(image.id) ?? noUse).map(familiar),
       sizeBytes: await this.store.sizeBytes(image),
       createdAtMs: image.createdAtMs,
     }

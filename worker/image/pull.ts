@@ -49,9 +49,15 @@ export interface PullRequest {
 const longestMs = 6 * 3_600_000
 const progressEveryMs = 200
 
+export interface PulledImage {
+  readonly image: StoredImage
+  /** `sha256:…` of what the reference means: maybe of a list of platforms. */
+  readonly digest: string
+}
+
 /** What a pull in progress is shared by. */
 interface Flight {
-  readonly done: Promise<StoredImage>
+  readonly done: Promise<PulledImage>
   readonly controller: AbortController
   readonly listeners: Set<(step: PullProgress) => void>
   interested: number
@@ -72,7 +78,7 @@ export class Puller {
    * Errors: IMAGE_NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED,
    * CANCELLED.
    */
-  async pull(request: PullRequest): Promise<StoredImage> {
+  async pull(request: PullRequest): Promise<PulledImage> {
     const { reference, auth, platform } = request
     const key = JSON.stringify([fullReference(reference), auth ?? {}, platform ?? {}])
     const flight = this.#flights.get(key) ?? this.#start(key, request)
@@ -107,7 +113,7 @@ export class Puller {
     return flight
   }
 
-  async #pullNow(request: PullRequest): Promise<StoredImage> {
+  async #pullNow(request: PullRequest): Promise<PulledImage> {
     const { store, random } = this.#options
     const { reference, progress } = request
     const subject = familiarReference(reference)
@@ -122,13 +128,13 @@ export class Puller {
       const known = findByReference(await store.list(), reference)
       if (known?.digests.includes(wanted.imageDigest) === true) {
         progress({ step: 'up to date', subject, doneBytes: 0, totalBytes: 0 })
-        return known
+        return { image: known, digest: wanted.digest }
       }
       const { totalBytes, layerBytes } = await this.#missingBytes(wanted.manifest)
       const { tmpDir } = transfer
       await this.#copy({ request, authFlags, wanted, totalBytes, layerBytes, tmpDir })
       progress({ step: 'storing', subject, doneBytes: totalBytes, totalBytes })
-      return await finishTransfer(store, wanted.storedAs)
+      return { image: await finishTransfer(store, wanted.storedAs), digest: wanted.digest }
     } finally {
       await transfer.close()
     }

@@ -7,6 +7,7 @@ import { childController } from '../../proto/lib/lifecycle.ts'
 import type { Random } from '../../proto/lib/random.ts'
 import type { PullProgress, RegistryAuth } from '../executor/executor.ts'
 import type { ImageStore } from './image-store.ts'
+import type { RegistryDigest } from './image-uses.ts'
 import { type Patience, usualPatience } from './patience.ts'
 import {
   familiarName,
@@ -36,6 +37,8 @@ export interface PushDeps {
   readonly random: Random
   readonly insecureRegistries: readonly string[]
   readonly patience?: Patience
+  /** After each name. */
+  readonly onPushed: (imageId: string, there: RegistryDigest) => void
 }
 
 interface Outgoing {
@@ -122,6 +125,7 @@ async function pushOne(
   const totalBytes = await store.sizeBytes(image)
   const to = { deps, request, image, name, tmpDir, access, reference, subject, totalBytes }
   const digest = await sendImage(to)
+  deps.onPushed(image.id, { repository: fullName(reference), digest })
   request.progress({ step: 'pushed', subject, doneBytes: totalBytes, totalBytes })
   const size = Buffer.byteLength(await sentManifest(to, digest))
   const step = `digest: ${digest} size: ${size}`

@@ -3,6 +3,7 @@
 import { SwarmError } from '../../proto/errors.ts'
 import type { ImageHealth, ImagePort } from '../executor/executor.ts'
 import { imageHealth } from './image-health.ts'
+import type { ImageUse } from './image-uses.ts'
 import { type ImagePlatform, isFor, ownPlatform } from './platform.ts'
 import { fullName, fullReference, type ImageReference, parseReference } from './reference.ts'
 
@@ -185,12 +186,24 @@ export function storedPlatform(config: string): ImagePlatform | undefined {
   }
 }
 
-/** `name@sha256:…` for each repository the image is known by. */
-export function repositoryDigests(image: StoredImage): readonly string[] {
-  const repositories = new Set(image.names.map((name) => fullName(parseReference(name))))
-  const pinned = image.names.flatMap((name) => parseReference(name).digest ?? [])
-  const digest = pinned[0] ?? image.digests.at(-1)
-  return digest === undefined ? [] : [...repositories].map((name) => `${name}@${digest}`)
+/**
+ * `name@sha256:…` for each repository of its names that is known to have it: `noted` by repository, or as the name says. Of an image that a
+ * registry gave and nothing is noted of, what the store has.
+ */
+export function repositoryDigests(
+  image: StoredImage,
+  { digests: noted, isPulled }: Pick<ImageUse, 'digests' | 'isPulled'>,
+): readonly string[] {
+  const names = image.names.map(parseReference)
+  const pinned = names.flatMap((name) =>
+    name.digest === undefined ? [] : [[fullName(name), name.digest] as const],
+  )
+  const known = new Map([...pinned, ...Object.entries(noted)])
+  const other = known.size === 0 && isPulled ? image.digests.at(-1) : undefined
+  return [...new Set(names.map(fullName))].flatMap((repository) => {
+    const digest = known.get(repository) ?? other
+    return digest === undefined ? [] : [`${repository}@${digest}`]
+  })
 }
 
 function tryParse(text: string): ImageReference | undefined {

@@ -24,15 +24,20 @@ t.test('a use is kept over a restart, one of an image that is gone is not', asyn
   const { path, clock, opened, nowMs } = await aPlace(t)
   const uses = await opened()
   const firstMs = nowMs()
-  uses.notePulled('a')
+  const there = { repository: 'r.lan/a', digest: 'sha256:1' }
+  uses.notePulled('a', there)
+  uses.noteDigest('a', { repository: 'r.lan/b', digest: 'sha256:2' })
+  uses.noteDigest('a', { ...there, digest: 'sha256:3' })
   uses.note('a', 'web')
   uses.note('gone')
   await clock.advance(1_000)
   uses.note('a', 'db')
   uses.note('b')
   const services = { web: firstMs, db: nowMs() }
-  t.same(uses.of('a'), { usedMs: nowMs(), isPulled: true, services })
-  const fresh = { usedMs: nowMs(), isPulled: false, services: {} }
+  const digests = { 'r.lan/a': 'sha256:3', 'r.lan/b': 'sha256:2' }
+  t.same(uses.of('a'), { usedMs: nowMs(), isPulled: true, services, digests })
+  t.equal(uses.known('new'), undefined)
+  const fresh = { usedMs: nowMs(), isPulled: false, services: {}, digests: {} }
   t.same(uses.of('new'), fresh, 'seen for the first time')
   uses.keepOnly(new Set(['a', 'b', 'new']))
   await uses.save(silentLogger)
@@ -58,6 +63,23 @@ t.test('the services that used an image longest ago are forgotten', async (t) =>
   t.equal(services['s5'], undefined)
   t.type(services['s6'], 'number')
 })
+
+t.test(
+  'of many repositories the last are known, and files of former versions know none',
+  async (t) => {
+    const { path, opened } = await aPlace(t)
+    await writeFile(path, '{"a": {"usedMs": 1, "isPulled": true, "services": {}}}')
+    const uses = await opened()
+    t.same(uses.of('a'), { usedMs: 1, isPulled: true, services: {}, digests: {} })
+    for (let at = 0; at < 70; at += 1) {
+      uses.noteDigest('a', { repository: `r.lan/${at}`, digest: 'sha256:1' })
+    }
+    const known = Object.keys(uses.of('a').digests)
+    t.equal(known.length, 64)
+    t.notOk(known.includes('r.lan/5'))
+    t.ok(known.includes('r.lan/69'))
+  },
+)
 
 t.test('a damaged file says nothing, one that cannot be written is tried again', async (t) => {
   const { dir, path, opened, nowMs } = await aPlace(t)

@@ -103,13 +103,18 @@ t.test('an image is found by name, by digest under any name, by id', async (t) =
   t.equal(findByReference(images, parseReference('lab/hello'))?.id, idA)
 })
 
-t.test('digests are told by repository', async (t) => {
+t.test('digests are told by repository, as far as they are known', async (t) => {
   const [image] = images
-  t.ok(image)
-  t.same(image === undefined ? [] : repositoryDigests(image), [
-    `docker.io/lab/hello@${digestOf('2')}`,
-    `r.lan/x@${digestOf('2')}`,
-  ])
+  if (image === undefined) throw new Error('there is one')
+  const plain = { ...image, names: ['docker.io/lab/hello:1', 'docker.io/lab/hello:2', 'r.lan/x:1'] }
+  const told = (of: typeof image, digests: Readonly<Record<string, string>>, isPulled = true) =>
+    repositoryDigests(of, { digests, isPulled })
+  t.same(told(image, {}), [`r.lan/x@${digestOf('2')}`], 'of the other nothing is known')
+  t.same(told(plain, {}), [`docker.io/lab/hello@${digestOf('2')}`, `r.lan/x@${digestOf('2')}`])
+  t.same(told(plain, {}, false), [], 'no registry gave it')
+  const noted = { 'docker.io/lab/hello': digestOf('5'), 'r.lan/gone': digestOf('6') }
+  t.same(told(plain, noted), [`docker.io/lab/hello@${digestOf('5')}`])
+  t.same(told(image, { 'r.lan/x': digestOf('7') }), [`r.lan/x@${digestOf('7')}`])
 })
 
 t.test('layers are followed down to the lowest', async (t) => {
