@@ -56,7 +56,8 @@ export const command = defineCommand({
       labels: flags.label,
     }
     const id = await build(ctx, requests(options, buildContext(ctx, path)), flags.quiet)
-    if (flags.quiet) ctx.stdout.write(`${id}\n`)
+    const short = id.replace(/^sha256:/, '').slice(0, 12)
+    ctx.stdout.write(flags.quiet ? `${id}\n` : `Successfully built ${short}\n`)
     if (flags.iidfile !== undefined) await writeId(flags.iidfile, id)
     return 0
   },

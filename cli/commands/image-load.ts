@@ -24,7 +24,9 @@ export const command = defineCommand({
     const archive = await openArchive(ctx, flags.input, remedy)
     const client = await ctx.connect()
     const progress = client.stream(DaemonService.loadImage, requests(archive))
-    const images = await followImageProgress(ctx.stdout, withTotal(progress, archive), flags.quiet)
+    // As of docker: whoever reads what is printed gets the names alone.
+    const quiet = flags.quiet || !ctx.stdout.isTerminal
+    const images = await followImageProgress(ctx.stdout, withTotal(progress, archive), quiet)
     for (const { names, id } of images) {
       const lines = names.length > 0 ? names.map((name) => `: ${name}`) : [` ID: ${id}`]
       for (const line of lines) ctx.stdout.write(`Loaded image${line}\n`)

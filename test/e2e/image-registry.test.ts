@@ -349,6 +349,12 @@ t.test('a manifest that does not come is not waited for either', async (t) => {
     text: `cannot pull ${name}:1 from registry ${registry.address}: no answer within 1 s`,
   })
 
+  registry.fail(() => silent)
+  t.match(await failure(images.login(registry.address, auth, never)), {
+    code: 'UNAVAILABLE',
+    text: `cannot log in to registry ${registry.address}: no answer within 1 s`,
+  })
+
   // With all layers here and asked for once more, nothing is left that could grow.
   registry.fail(noFault)
   const { id } = await images.pull(`${name}:1`, {})

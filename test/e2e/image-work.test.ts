@@ -154,6 +154,7 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     const labels = ['of=me', "words=it's $V"]
     const labelled = await build({ tags: ['work/built:2'], labels })
     const own = await engine.inspect({ reference: 'work/built:2' })
+    t.match(labelled.text, /^Successfully tagged docker\.io\/work\/built:2$/m, 'to its end')
     t.match(own.config.labels, { of: 'me', words: "it's $V", stage: 'test' })
     t.same(own.config.command.length, 3, 'the rest is as it was')
     t.equal((await build({ tags: ['work/built:2'], labels })).built?.id, labelled.built?.id)
@@ -201,7 +202,8 @@ t.test('names, archives, builds and prunes of one host', async (t) => {
     t.equal(run.output, '3\n7\n/tmp')
     await executor.remove('tree')
     const { rawConfig, id } = await engine.inspect({ reference: 'work/tree' })
-    t.match(JSON.parse(rawConfig), { os: 'linux', history: [{ comment: 'as it was' }] })
+    const comment = 'as it was'
+    t.match(JSON.parse(rawConfig), { os: 'linux', comment, history: [{ comment }] })
     const other = await importTree(
       { reference: '', platform: 'linux/arm64' },
       createReadStream(tree),

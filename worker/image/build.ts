@@ -151,11 +151,16 @@ async function build(deps: BuildDeps, request: BuildRequest, place: Place): Prom
     runtime: `${authDir}/runtime`,
   }
   if (dockerfile !== '') await writeFile(files.dockerfile, dockerfile)
-  await writeFile(files.log, '')
   await writeFile(files.registries, registriesConf(deps))
   await writeAuthFile(files.auth, credentials)
-  const follower = followFile(files.log, clock, request.output)
   const run = async (options: BuildOptions, tags: readonly string[]): Promise<string> => {
+    // Afresh: buildah writes each from its beginning.
+    await writeFile(files.log, '')
+    const follower = followFile(files.log, clock, request.output)
+    // Nothing is followed any more, also where the program could not be run.
+    return await runOnce(options, tags).finally(() => follower.end())
+  }
+  const runOnce = async (options: BuildOptions, tags: readonly string[]): Promise<string> => {
     const argv = buildArguments(options, { ...place, tags, files, cgroup: deps.cgroup })
     const result = await store.buildah(argv, {
       timeoutMs: buildTimeoutMs,
@@ -175,9 +180,7 @@ async function build(deps: BuildDeps, request: BuildRequest, place: Place): Prom
     await writeFile(files.dockerfile, dockerfile)
     return await run({ ...options, dockerfile, target: '', buildArgs: [], pull: false }, place.tags)
   }
-  // Nothing is followed any more, also where the program could not be run.
-  const id = await whole().finally(() => follower.end())
-  return await finishTransfer(store, `@${id}`)
+  return await finishTransfer(store, `@${await whole()}`)
 }
 
 /** An instruction of a Dockerfile. Errors: INVALID_ARGUMENT. */

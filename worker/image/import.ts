@@ -123,6 +123,8 @@ async function writeLayout(
   }
   const image = await blob('application/vnd.oci.image.config.v1+json', {
     created,
+    // Docker's, beside OCI's: what its image inspect tells.
+    comment,
     ...platform,
     config,
     rootfs: { type: 'layers', diff_ids: [`sha256:${layer}`] },

@@ -1,16 +1,22 @@
 // Asks a registry whether it takes credentials. Nothing is kept of them.
 import { SwarmError } from '../../proto/errors.ts'
 import type { RegistryAuth } from '../executor/executor.ts'
+import { usualPatience } from './patience.ts'
 import type { PushDeps } from './push.ts'
 import { isRegistry } from './reference.ts'
 import { tlsFlags, withAuthDir } from './registry-access.ts'
 import { lastLine } from './registry-manifest.ts'
 
-const loginTimeoutMs = 20_000
+/** Shorter than clients wait. */
+const loginMsMax = 20_000
 
 /** Errors: INVALID_ARGUMENT, UNAUTHENTICATED with the registry's words, UNAVAILABLE. */
 export async function tryLogin(
-  { store, insecureRegistries }: Pick<PushDeps, 'store' | 'insecureRegistries'>,
+  {
+    store,
+    insecureRegistries,
+    patience = usualPatience,
+  }: Pick<PushDeps, 'store' | 'insecureRegistries' | 'patience'>,
   registry: string,
   { auth, signal }: { readonly auth: RegistryAuth; readonly signal: AbortSignal },
 ): Promise<void> {
@@ -20,14 +26,18 @@ export async function tryLogin(
       `invalid registry ${JSON.stringify(registry)}: it must be HOST or HOST:PORT`,
     )
   }
+  const timeoutMs = Math.min(patience.answerMs, loginMsMax)
   await withAuthDir(store.paths.runDir, async (dir) => {
     const result = await store.skopeo(
       [
         ...['login', `--authfile=${dir}/auth.json`, `--username=${auth.username}`],
         ...['--password-stdin', ...tlsFlags(registry, insecureRegistries, ''), registry],
       ],
-      { timeoutMs: loginTimeoutMs, signal, input: auth.password },
+      { timeoutMs, signal, input: auth.password },
     )
+    if (result.cutShort === 'timeout') {
+      throw loginError(registry, `no answer within ${timeoutMs / 1_000} s`)
+    }
     if (result.code !== 0) throw loginError(registry, result.stderr)
   })
 }

@@ -170,7 +170,9 @@ t.test('image load tells of all images of an archive', async (t) => {
     await send(image('c', []))
   }
   d.daemon['loadImage'] = load as TestDaemon['daemon'][string]
-  t.strictSame(await d.run('image load -q', { stdin: [Buffer.from('x')] }), {
+  const stdin = [Buffer.from('x')]
+  t.match(await d.run('image load', { stdin, terminal: true }), { stdout: /done/ })
+  t.strictSame(await d.run('image load', { stdin }), {
     code: 0,
     stderr: '',
     stdout:
