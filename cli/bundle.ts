@@ -15,7 +15,6 @@ const outdir = 'dist'
 const programs: Readonly<Record<string, string>> = {
   'daemon-main': 'cli/daemon/daemon-main.ts',
   'raft-worker': 'manager/raft/raft-worker.ts',
-  'helper-main': 'worker/executor/spawn/helper-main.ts',
   'dns-main': 'worker/network/dns/dns-main.ts',
   'prober-main': 'worker/health/prober-main.ts',
 }

@@ -27,6 +27,7 @@ import {
   type ResolverProcess,
 } from '../../worker/network/dns/resolver-process.ts'
 import { createNodeNetwork, type NodeNetwork } from '../../worker/network/node-network.ts'
+import { type RunInside, runInsideBy } from '../../worker/network/run-inside.ts'
 import { NodeConditions } from '../../worker/node-conditions.ts'
 import type { ContainerStreams } from '../../worker/streams/container-streams.ts'
 import type { DaemonConfig } from './config.ts'
@@ -84,7 +85,7 @@ export function engineDirs(config: DaemonConfig): ExecutorDirs {
 
 /** Makes or adopts the network, then adopts what runs. Errors: HOST_UNFIT, INVALID_ARGUMENT, FAILED_PRECONDITION. */
 export async function openEngine(deps: EngineDeps): Promise<Engine> {
-  const forks: Forks = { run: runCommand }
+  const forks: Forks = { run: runCommand, runInside: runInsideBy(runCommand) }
   const conditions = new NodeConditions()
   const network = openNetwork(deps, forks, conditions)
   try {
@@ -99,6 +100,8 @@ export async function openEngine(deps: EngineDeps): Promise<Engine> {
 /** Who forks for what is run often: this process until the executor's helper is there, which does it for less. */
 interface Forks {
   run: RunCommand
+  /** In the network of a container. */
+  runInside: RunInside
 }
 
 function openNetwork(
@@ -112,6 +115,7 @@ function openNetwork(
     ...(config.localSubnet === undefined ? {} : { localSubnet: config.localSubnet }),
     run: runCommand,
     runOften: (argv, options) => forks.run(argv, options),
+    runInside: (argv, options) => forks.runInside(argv, options),
     clock,
     random,
     log: log.child({ part: 'network' }),
@@ -172,6 +176,7 @@ async function startEngine(
     registryMirrors: config.registryMirrors.map(parseMirror),
   })
   forks.run = (argv, options) => helper.spawn(argv, { ...options, lane: 'network' })
+  forks.runInside = (argv, options) => helper.spawn(argv, { ...options, lane: 'network' })
   const collector = new ImageCollector({
     images,
     limits: () => imageLimits(deps.live.current()),

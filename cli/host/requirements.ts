@@ -36,6 +36,7 @@ const programs: readonly Program[] = [
   { name: 'ip', package: 'iproute2', versionFlag: '-V', minimum: '6.1', what: 'sets up networks' },
   { name: 'nft', package: 'nftables', minimum: '1.0.6', what: 'publishes ports' },
   { name: 'conntrack', package: 'conntrack', what: 'forgets connections of removed containers' },
+  { name: 'perl', package: 'perl-base', what: 'runs programs for the daemon' },
   { name: 'nsenter', package: 'util-linux', what: 'enters namespaces' },
   { name: 'unshare', package: 'util-linux', what: 'makes namespaces' },
   { name: 'setpriv', package: 'util-linux', what: 'ends helpers with the daemon' },

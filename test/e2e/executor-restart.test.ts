@@ -46,7 +46,8 @@ t.test('a killed daemon leaves its containers running, and the next adopts them'
     aContainer('waits', { name: 'created', args: ['sleep', '1000'], env: ['SECRET=hidden'] }),
   ])
   const helpers = async (): Promise<number> =>
-    (await host.leftovers()).processes.filter((line) => line.includes('helper-main')).length
+    (await host.leftovers()).processes.filter((line) => line.includes('tsswarm spawn helper'))
+      .length
   await killDaemon(daemon)
   await eventually(async () => (await helpers()) === 0, 'the spawn helper ends with it')
   await writeFile(`${host.scratchDir}/now`, '')

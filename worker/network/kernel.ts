@@ -40,6 +40,7 @@ import {
   parseTable,
 } from './parse-observed.ts'
 import type { ExpectedShapes, Step, WrittenTable } from './plan.ts'
+import { type RunInside, runInsideBy } from './run-inside.ts'
 
 /** A loaded host is slow, not broken; what hangs for good is ended. */
 const timeoutMs = 60_000
@@ -54,6 +55,8 @@ export interface KernelOptions {
   readonly run: RunCommand
   /** As in NodeNetworkOptions. */
   readonly runOften: RunCommand
+  /** The same in the namespace of a container. Default: by runOften. */
+  readonly runInside?: RunInside
   readonly clock: Clock
 }
 
@@ -110,6 +113,7 @@ export function createKernel(options: KernelOptions): Kernel {
 
 class NodeKernel implements Kernel {
   readonly #options: KernelOptions
+  readonly #runInside: RunInside
   readonly #host: Writers
   #dataPlane: Writers
   /** The data plane that was there last. */
@@ -130,6 +134,7 @@ class NodeKernel implements Kernel {
 
   constructor(options: KernelOptions) {
     this.#options = options
+    this.#runInside = options.runInside ?? runInsideBy(options.runOften)
     this.#leaving = new LeavingDevices(options.clock)
     this.#host = this.#writers('host')
     this.#dataPlane = this.#writers('dataPlane')
@@ -262,9 +267,9 @@ class NodeKernel implements Kernel {
   async ipIn(netnsFile: string, lines: readonly string[]): Promise<string | undefined> {
     const v6 = runsOf(lines).flatMap(({ tool, run }) => (tool === 'ip6' ? run : []))
     const others = lines.filter((line) => !line.startsWith('-6 '))
-    const failure = await this.#batchIn(netnsFile, insideScript, others)
+    const failure = await this.#batchIn(netnsFile, ['ip'], others)
     if (v6.length === 0) return failure
-    const failure6 = await this.#batchIn(netnsFile, 'exec ip -6 -force -batch -', v6)
+    const failure6 = await this.#batchIn(netnsFile, ['ip', '-6'], v6)
     return failure === undefined || failure6 === undefined
       ? (failure ?? failure6)
       : `${failure}; ${failure6}`
@@ -282,14 +287,14 @@ class NodeKernel implements Kernel {
   }
 
   async #batchIn(
-    netnsFile: string,
-    script: string,
+    netns: string,
+    program: readonly string[],
     lines: readonly string[],
   ): Promise<string | undefined> {
-    const argv = [...enterNamespace(netnsFile), 'sh', '-c', script]
     const input = `${lines.join('\n')}\n`
+    const settings = insideSettings(lines)
     const result = await this.#noted('dataPlane', () =>
-      this.#options.runOften(argv, { input, timeoutMs }),
+      this.#runInside([...program, '-force', '-batch', '-'], { netns, settings, input, timeoutMs }),
     )
     return result.code === 0 ? undefined : describeInside(lines, result.stderr)
   }
@@ -419,9 +424,15 @@ function sysctlCommand(values: ReadonlyMap<string, string>): readonly string[] {
   return ['sh', '-c', script, 'sh', ...[...values].flat()]
 }
 
-/** Its interfaces may lead to an address of loopback: the resolver's, which is in the data plane. */
-const insideScript =
-  'for f in /proc/sys/net/ipv4/conf/eth*/route_localnet; do echo 1 >"$f"; done; exec ip -force -batch -'
+/** The interfaces that are set up may lead to an address of loopback: the resolver's, which is in the data plane. */
+function insideSettings(lines: readonly string[]): ReadonlyMap<string, string> {
+  const devices = lines.map((line) => /^link set (eth\d+) up$/.exec(line)?.[1])
+  return new Map(
+    devices
+      .filter((device) => device !== undefined)
+      .map((device) => [`/proc/sys/net/ipv4/conf/${device}/route_localnet`, '1']),
+  )
+}
 
 /** `device` limits it to what hangs on that device; rules and the like are then somebody else's. */
 function readingScript(desired: DesiredNamespace, device: string): readonly string[] {

@@ -50,6 +50,7 @@ import type { OverlayState } from './overlay-state.ts'
 import { PeerProber } from './peer-prober.ts'
 import type { PeerReport } from './peer-table.ts'
 import { mtusOf, peerConditions } from './probed-peers.ts'
+import type { RunInside } from './run-inside.ts'
 import { subnetClashes } from './subnet-clash.ts'
 import { type News, waitForNetworks, waitForPorts } from './wait-for-news.ts'
 
@@ -67,6 +68,8 @@ export interface NodeNetworkOptions {
   readonly run: RunCommand
   /** For what is run for each container, where a fork of this process would cost too much. Default: run. */
   readonly runOften?: RunCommand
+  /** The same in the namespace of a container. Default: by runOften. */
+  readonly runInside?: RunInside
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -147,6 +150,7 @@ class RoutedNetwork implements NodeNetwork {
       hostNamespaceFile: options.hostNamespaceFile,
       run: options.run,
       runOften: options.runOften ?? options.run,
+      ...(options.runInside !== undefined && { runInside: options.runInside }),
       clock: options.clock,
     })
     this.#overlay = new OverlayKeeper({

@@ -1,6 +1,6 @@
 // crun (or runc) and conmon: the commands that make, start and take away a container. Knows nothing of images, networks
 // or records.
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { Clock } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
@@ -13,6 +13,7 @@ import { endCreation, rootfsVariable } from './creation-processes.ts'
 import { openGate } from './exec-fifo.ts'
 import { runtimeError } from './oci-errors.ts'
 import type { ContainerPaths, HostPaths } from './paths.ts'
+import { rootVariables, rootWrapper } from './root-wrapper.ts'
 import { usernsComplaint } from './shifted-mounts.ts'
 import type { UsernsCreation } from './user-namespace.ts'
 import { usernsVariables, writeUsernsWrapper } from './userns-wrapper.ts'
@@ -53,16 +54,6 @@ export interface CreateRequest extends MadeBy {
   readonly userns?: UsernsCreation
 }
 
-/**
- * What conmon runs as its runtime, in a mount namespace made for it: mounts the container's root there and only then
- * runs the runtime. So the host's mount table never grows, and the kernel unmounts when the container ends.
- */
-const wrapper = `#!/bin/sh
-cd "$TSSWARM_LAYERS" || exit 1
-mount -t overlay -o "$TSSWARM_OVERLAY" overlay "$${rootfsVariable}" || exit 1
-cd / && exec "$TSSWARM_RUNTIME" "$@"
-`
-
 export class OciRuntime {
   readonly #options: OciRuntimeOptions
 
@@ -98,8 +89,7 @@ export class OciRuntime {
   async open(): Promise<void> {
     const { wrapperPath, usernsWrapperPath, runtimeDir } = this.#options.host
     await mkdir(wrapperPath.slice(0, wrapperPath.lastIndexOf('/')), { recursive: true })
-    await writeFile(wrapperPath, wrapper)
-    await chmod(wrapperPath, 0o755)
+    await writeFile(wrapperPath, rootWrapper)
     await writeUsernsWrapper(usernsWrapperPath)
     await mkdir(runtimeDir, { recursive: true, mode: 0o700 })
   }
@@ -129,7 +119,7 @@ export class OciRuntime {
         // volatile: nothing of a container survives a crash of the host, so its writes need no sync.
         TSSWARM_OVERLAY: `lowerdir=${lower},upperdir=${paths.upperDir},workdir=${paths.workDir},volatile`,
         [rootfsVariable]: paths.rootfsDir,
-        ...(userns === undefined ? {} : usernsVariables(userns, paths.placeDir)),
+        ...(userns === undefined ? rootVariables : usernsVariables(userns, paths.placeDir)),
       },
     })
     reachFaultPoint('runtime.create.asked')
@@ -229,7 +219,7 @@ export class OciRuntime {
     const { conmonPath, host } = this.#options
     return [
       ...[conmonPath, '--api-version', '1', '-c', id, '-u', id, '-n', journalName ?? id],
-      ...['-r', '/usr/bin/unshare', ...runtimeArgs(host, userns), '-b', paths.bundleDir],
+      ...[...runtimeWords(host, userns), '-b', paths.bundleDir],
       ...['-p', `${paths.bundleDir}/pidfile`, '-P', `${paths.bundleDir}/conmon.pid`],
       ...['-l', keepsLog ? `k8s-file:${paths.logPath}` : 'none', '--exit-dir', host.exitsDir],
       ...(journalName === undefined ? [] : ['-l', 'journald:']),
@@ -246,14 +236,17 @@ export class OciRuntime {
   }
 }
 
-/** conmon puts them before its own `create …`. */
-function runtimeArgs(
+/** What conmon runs as its runtime: the program, and what goes before its own `create …`. */
+function runtimeWords(
   { wrapperPath, usernsWrapperPath, runtimeDir }: HostPaths,
   userns: UsernsCreation | undefined,
 ): readonly string[] {
-  const program = userns === undefined ? wrapperPath : usernsWrapperPath
-  const args = ['--mount', '--propagation', 'slave', program, '--root', runtimeDir]
-  return args.flatMap((arg) => ['--runtime-arg', arg])
+  const [program, ...args] =
+    userns === undefined
+      ? ['/usr/bin/perl', wrapperPath]
+      : ['/usr/bin/unshare', '--mount', '--propagation', 'slave', usernsWrapperPath]
+  const all = [...args, '--root', runtimeDir].flatMap((arg) => ['--runtime-arg', arg])
+  return ['-r', program, ...all]
 }
 
 function creationError(id: string, text: string): SwarmError {

@@ -54,8 +54,6 @@ export interface OpenExecutorOptions {
   readonly logLimits?: LogLimits
   /** Default: the first that the host has. */
   readonly initPath?: string
-  /** File of the spawn helper; default: beside its sources. */
-  readonly helperPath?: string
 }
 
 export interface OpenedExecutor {
@@ -103,7 +101,6 @@ export async function openExecutor(options: OpenExecutorOptions): Promise<Opened
   const helper = createSpawnHelper({
     readOnlyPrograms: crun === undefined ? [] : [crun],
     cgroupDirs: monitorCgroupDirs(dirs, version),
-    ...(options.helperPath === undefined ? {} : { mainPath: options.helperPath }),
   })
   try {
     const images = new Images({

@@ -7,7 +7,7 @@ import { type IdMapping, ownRange } from './id-mapping.ts'
 export const usernsComplaint = 'no user namespace: '
 
 /** Number of unshare(2), the one call that each processor has under another. Source: the kernel's tables of system calls. */
-const unshareCalls: Readonly<Partial<Record<NodeJS.Architecture, number>>> = {
+export const unshareCalls: Readonly<Partial<Record<NodeJS.Architecture, number>>> = {
   x64: 272,
   arm64: 97,
   arm: 337,

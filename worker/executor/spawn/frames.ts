@@ -1,74 +1,83 @@
-// Length-framed JSON between the daemon and its spawn helper: four bytes big-endian length, then
-// the text. Pure: bytes in, messages out. Not for the network.
-
-/** One program to run. */
-export interface SpawnRequest {
-  readonly kind: 'run'
-  readonly id: number
-  readonly argv: readonly string[]
-  readonly env: Readonly<Record<string, string>>
-  readonly cwd: string
-  readonly input: string
-  /** Then it is killed. */
-  readonly timeoutMs: number
-  /**
-   * Gives the program a pipe as descriptor 3; the first line it writes there is part of the answer.
-   */
-  readonly syncPipe: boolean
-  /** It has the priority of the daemon, which may be a better one than is usual. */
-  readonly isUrgent: boolean
-  /** Of each stream; what comes after is read and thrown away. */
-  readonly outputBytesMax: number
-}
-
-export type CutShort = 'timeout' | 'cancel'
-
-export interface SpawnAnswer {
-  readonly id: number
-  /** -1 when a signal ended it or it could not be started. */
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-  /** First line of descriptor 3; empty without a sync pipe. */
-  readonly sync: string
-  /** Why it was killed before its end; what it left in the background may live on. */
-  readonly cutShort?: CutShort
-}
-
+// What goes between the daemon and processes of its own: four bytes big-endian length, then JSON; or, to the spawn helper, fields with
+// their own length before each, which Perl takes apart with one `unpack`. Pure: bytes in, messages out. Not for the network.
 const headerBytes = 4
 const frameBytesMax = 128 * 1024 * 1024
 
 export function encodeFrame(message: object): Buffer {
-  const body = Buffer.from(JSON.stringify(message))
-  const frame = Buffer.allocUnsafe(headerBytes + body.length)
-  frame.writeUInt32BE(body.length, 0)
-  body.copy(frame, headerBytes)
+  return encodeFields([JSON.stringify(message)]).subarray(headerBytes)
+}
+
+export function encodeFields(fields: readonly string[]): Buffer {
+  const sizes = fields.map((field) => headerBytes + Buffer.byteLength(field))
+  const size = sizes.reduce((sum, one) => sum + one, 0)
+  const frame = Buffer.allocUnsafe(headerBytes + size)
+  let at = frame.writeUInt32BE(size, 0)
+  for (const field of fields) {
+    const bytes = frame.write(field, at + headerBytes, 'utf8')
+    frame.writeUInt32BE(bytes, at)
+    at += headerBytes + bytes
+  }
   return frame
 }
 
 /** Turns a stream of chunks into the JSON texts of its frames. */
 export class FrameReader {
-  readonly #bytesMax: number
-  #chunks: Buffer[] = []
-  #length = 0
+  readonly #bodies: BodyReader
 
   constructor(bytesMax: number = frameBytesMax) {
-    this.#bytesMax = bytesMax
+    this.#bodies = new BodyReader(bytesMax)
   }
 
   /** The texts that are complete now. Throws RangeError for an impossible length. */
   push(chunk: Buffer): readonly string[] {
+    return this.#bodies.push(chunk).map((body) => body.toString('utf8'))
+  }
+}
+
+/** Turns a stream of chunks into the fields of its frames. */
+export class FieldReader {
+  readonly #bodies = new BodyReader(frameBytesMax)
+
+  /** The frames that are complete now. Throws RangeError for an impossible length. */
+  push(chunk: Buffer): readonly (readonly string[])[] {
+    return this.#bodies.push(chunk).map(decodeFields)
+  }
+}
+
+/** Errors: RangeError when a field goes past the end. */
+function decodeFields(body: Buffer): readonly string[] {
+  const fields: string[] = []
+  let at = 0
+  while (at < body.length) {
+    const end = at + headerBytes + body.readUInt32BE(at)
+    if (end > body.length) throw new RangeError('a field goes past the end of its frame')
+    fields.push(body.toString('utf8', at + headerBytes, end))
+    at = end
+  }
+  return fields
+}
+
+class BodyReader {
+  readonly #bytesMax: number
+  #chunks: Buffer[] = []
+  #length = 0
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+
+  push(chunk: Buffer): readonly Buffer[] {
     this.#chunks.push(chunk)
     this.#length += chunk.length
-    const texts: string[] = []
+    const bodies: Buffer[] = []
     for (let size = this.#nextSize(); size !== undefined; size = this.#nextSize()) {
       if (this.#length < headerBytes + size) break
       const all = this.#joined()
-      texts.push(all.toString('utf8', headerBytes, headerBytes + size))
+      bodies.push(all.subarray(headerBytes, headerBytes + size))
       this.#chunks = [all.subarray(headerBytes + size)]
       this.#length = all.length - headerBytes - size
     }
-    return texts
+    return bodies
   }
 
   #nextSize(): number | undefined {

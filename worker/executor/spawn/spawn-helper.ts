@@ -1,18 +1,29 @@
 // Runs programs through a small helper process instead of forking the daemon itself: a fork of a
 // Node process blocks its event loop for 1 ms at 50 MB and 7 ms at 350 MB. Not for programs that
-// stay or that stream.
+// stay or that stream. What the helper is: helper-program.ts.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { Duplex } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { SwarmError } from '../../../proto/errors.ts'
 import type { RunCommand } from '../../../proto/lib/command.ts'
-import { encodeFrame, FrameReader, type SpawnAnswer, type SpawnRequest } from './frames.ts'
+import { encodeFields, FieldReader } from './frames.ts'
+import { helperArgv, helperProgram } from './helper-program.ts'
+import {
+  answerOf,
+  cancelFields,
+  requestFields,
+  type SpawnAnswer,
+  type SpawnRequest,
+} from './messages.ts'
 
 export interface SpawnOptions {
   /** Replaces the environment; default: a PATH of the system's folders. */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** File of a network namespace, as the helper sees it: it is run in there. */
+  readonly netns?: string
+  /** Kernel settings that are written first, in that namespace: absolute paths of files that are there. */
+  readonly settings?: ReadonlyMap<string, string>
   readonly input?: string
   /** Then it is killed; default 10,000. */
   readonly timeoutMs?: number
@@ -33,7 +44,7 @@ export interface SpawnOptions {
  */
 export type Lane = 'work' | 'network' | 'probe'
 
-export type SpawnResult = Omit<SpawnAnswer, 'id'>
+export type SpawnResult = SpawnAnswer
 
 export interface SpawnHelper {
   /**
@@ -47,8 +58,6 @@ export interface SpawnHelper {
 }
 
 export interface SpawnHelperOptions {
-  /** The helper's own file; default: helper-main beside this one. */
-  readonly mainPath?: string
   /** Of the lane `work`; default 8. */
   readonly runningMax?: number
   /** cgroup folders the helper, and so conmon, lives in: `/sys/fs/cgroup/…`; made when missing. */
@@ -83,7 +92,6 @@ const withReadOnly: readonly string[] = [
     'shift; exec "$@"',
   'spawn-helper',
 ]
-const nodeFlags: readonly string[] = ['--max-semi-space-size=1']
 
 interface LaneState {
   readonly max: number
@@ -130,15 +138,21 @@ class Runner {
   submit(argv: readonly string[], options: SpawnOptions): Promise<SpawnResult> {
     if (this.#closed) return Promise.resolve(failure('the spawn helper is closed'))
     if (options.signal?.aborted) return Promise.resolve(failure('aborted before its start'))
+    if (argv.length === 0) return Promise.resolve(failure('empty command'))
+    const words = [...argv, ...Object.entries(options.env ?? {}).flat(), options.cwd ?? '']
+    if (words.some((word) => word.includes('\0'))) {
+      return Promise.resolve(failure('a word of the command holds a zero byte'))
+    }
     const lane = this.#lanes[options.lane ?? 'work']
     if (lane.waiting.length >= queuedMax) return Promise.resolve(failure('too many wait'))
     const id = this.#nextId++
     const request: SpawnRequest = {
-      kind: 'run',
       id,
       argv,
       env: options.env ?? { PATH: systemPath },
       cwd: options.cwd ?? '/',
+      netns: options.netns ?? '',
+      settings: options.settings ?? new Map(),
       input: options.input ?? '',
       timeoutMs: options.timeoutMs ?? 10_000,
       syncPipe: options.syncPipe ?? false,
@@ -168,7 +182,7 @@ class Runner {
 
   #cancel(id: number, { waiting }: LaneState): void {
     if (this.#running.has(id)) {
-      this.#channel?.write(encodeFrame({ kind: 'cancel', id }))
+      this.#channel?.write(encodeFields(cancelFields(id)))
       return
     }
     const index = waiting.findIndex((job) => job.request.id === id)
@@ -188,36 +202,38 @@ class Runner {
       }
       this.#running.set(job.request.id, job)
       lane.running += 1
-      this.#channel.write(encodeFrame(job.request))
+      this.#channel.write(encodeFields(requestFields(job.request)))
     }
   }
 
   #startHelper(): Duplex {
-    const mainPath =
-      this.#options.mainPath ?? fileURLToPath(new URL('./helper-main.js', import.meta.url))
     const { readOnlyPrograms = [] } = this.#options
     const guard = readOnlyPrograms.length > 0 ? [...withReadOnly, ...readOnlyPrograms, '--'] : []
-    const argv = [...inPrivateMounts, ...guard, process.execPath, ...nodeFlags, mainPath]
+    const argv = [...inPrivateMounts, ...guard, ...helperArgv]
     const child = spawn('unshare', argv, {
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      stdio: ['pipe', 'ignore', 'inherit', 'pipe'],
       env: { PATH: systemPath },
       // A session of its own: that of a daemon may go before others.
       detached: true,
     })
     const channel = child.stdio[3]
     if (channel === undefined || channel === null || !('write' in channel)) {
-      throw new SwarmError('INTERNAL', `cannot start the spawn helper ${mainPath}: no channel`)
+      throw new SwarmError('INTERNAL', 'cannot start the spawn helper: no channel')
     }
     try {
       this.#joinCgroups(child)
     } catch (err) {
       child.kill('SIGKILL')
+      child.stdin?.destroy()
       channel.destroy()
       throw err
     }
-    const frames = new FrameReader()
+    // One that ends early is told of below.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(helperProgram)
+    const frames = new FieldReader()
     channel.on('data', (chunk: Buffer) => {
-      for (const text of frames.push(chunk)) this.#answered(JSON.parse(text))
+      for (const [id, ...fields] of frames.push(chunk)) this.#answered(Number(id), fields)
     })
     // The exit event tells; an error here only says the same earlier.
     channel.on('error', () => {})
@@ -244,12 +260,12 @@ class Runner {
     }
   }
 
-  #answered({ id, ...result }: SpawnAnswer): void {
+  #answered(id: number, fields: readonly string[]): void {
     const job = this.#running.get(id)
     if (job === undefined) return
     this.#running.delete(id)
     job.lane.running -= 1
-    job.resolve(result)
+    job.resolve(answerOf(fields, job.request.argv[0] ?? ''))
     this.#pump(job.lane)
   }
 

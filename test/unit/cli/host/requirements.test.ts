@@ -77,6 +77,7 @@ t.test('each missing program names its package', async (t) => {
     ['ip', 'iproute2'],
     ['nft', 'nftables'],
     ['conntrack', 'conntrack'],
+    ['perl', 'perl-base'],
     ['nsenter', 'util-linux'],
     ['unshare', 'util-linux'],
     ['setpriv', 'util-linux'],

@@ -1,24 +1,31 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import t from 'tap'
-import { encodeFrame, FrameReader } from '../../../../../worker/executor/spawn/frames.ts'
+import {
+  encodeFields,
+  encodeFrame,
+  FieldReader,
+  FrameReader,
+} from '../../../../../worker/executor/spawn/frames.ts'
 import { createSpawnHelper } from '../../../../../worker/executor/spawn/spawn-helper.ts'
 import { eventually } from '../../../../support/netns.ts'
 
 t.test('frames come out as they went in, however the stream is cut', async () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ text: fc.string({ unit: 'binary' }) }), { maxLength: 8 }),
+      fc.array(fc.array(fc.string({ unit: 'grapheme' })), { maxLength: 8 }),
       fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
       (messages, cuts) => {
-        const bytes = Buffer.concat(messages.map((message) => encodeFrame(message)))
-        const reader = new FrameReader()
-        const seen: unknown[] = []
+        const bytes = Buffer.concat(messages.map((message) => encodeFields(message)))
+        const reader = new FieldReader()
+        const seen: (readonly string[])[] = []
         for (let at = 0, i = 0; at < bytes.length; i++) {
           const size = cuts[i % cuts.length] ?? 1
-          for (const text of reader.push(bytes.subarray(at, at + size))) seen.push(JSON.parse(text))
+          seen.push(...reader.push(bytes.subarray(at, at + size)))
           at += size
         }
         return JSON.stringify(seen) === JSON.stringify(messages)
@@ -27,8 +34,16 @@ t.test('frames come out as they went in, however the stream is cut', async () =>
   )
 })
 
+t.test('a message in JSON is cut anywhere, too', async (t) => {
+  const bytes = encodeFrame({ text: 'ö€' })
+  const reader = new FrameReader()
+  t.same(reader.push(bytes.subarray(0, 9)), [])
+  t.same(reader.push(Buffer.concat([bytes.subarray(9), bytes])), Array(2).fill('{"text":"ö€"}'))
+})
+
 t.test('a length that cannot be is refused', async (t) => {
   t.throws(() => new FrameReader().push(Buffer.from([255, 255, 255, 255])), RangeError)
+  t.throws(() => new FieldReader().push(Buffer.from([0, 0, 0, 5, 0, 0, 0, 9, 1])), RangeError)
 })
 
 t.test('programs run through the helper', async (t) => {
@@ -73,7 +88,61 @@ t.test('programs run through the helper', async (t) => {
 
   await t.test('what cannot be started is told', async (t) => {
     t.match(await helper.spawn(['/no/such']), { code: -1, stderr: /ENOENT/ })
+    t.match(await helper.spawn(['/bin/true'], { cwd: '/no/such' }), {
+      code: -1,
+      stderr: /true ENOENT .chdir:.no.such/,
+    })
+    t.match(await helper.spawn(['/etc/passwd']), { code: -1, stderr: 'spawn /etc/passwd EACCES' })
     t.match(await helper.spawn([]), { code: -1, stderr: 'empty command' })
+    t.match(await helper.spawn(['/bin/echo', 'a\0b']), { code: -1, stderr: /zero byte/ })
+  })
+
+  await t.test('arguments, input and output are any text, and as long as may be', async (t) => {
+    const words = ['', ' ', '\'"$(id)\\', 'ö€😀', '-n', 'a\nb', '%s']
+    const { stdout } = await helper.spawn(['printf', '<%s>', ...words])
+    t.equal(stdout, words.map((word) => `<${word}>`).join(''))
+    const input = 'ö€😀\n'.repeat(200_000)
+    const results = await Promise.all(
+      ['one', 'two'].map((end) =>
+        helper.spawn(['sh', '-c', 'cat; printf "$1"', 'sh', end], { input }),
+      ),
+    )
+    t.ok(results.every(({ stdout: all }, at) => all === input + ['one', 'two'][at]))
+    t.match(await helper.spawn(['/bin/true'], { input }), { code: 0 }, 'which reads none of it')
+  })
+
+  await t.test('signals that the helper minds are as usual for what it runs', async (t) => {
+    const { stdout } = await helper.spawn(['grep', '-E', '^Sig(Ign|Blk)', '/proc/self/status'])
+    t.match(stdout, /SigBlk:\s0+\nSigIgn:\s0+\n/)
+    const { stderr } = await helper.spawn(['sh', '-c', 'kill -TERM $$'])
+    t.equal(stderr, 'ended by SIGTERM')
+  })
+
+  await t.test('they get no descriptors but their own', async (t) => {
+    const { stdout } = await helper.spawn(['ls', '/proc/self/fd'])
+    t.equal(stdout, '0\n1\n2\n3\n', 'the last one is the folder that ls reads')
+    const synced = await helper.spawn(['ls', '/proc/self/fd'], { syncPipe: true })
+    t.equal(synced.stdout, '0\n1\n2\n3\n4\n')
+  })
+
+  await t.test('they are run in another network, with its settings', async (t) => {
+    const keeper = spawn('unshare', ['--net', 'sh', '-c', 'echo; read end'])
+    t.teardown(() => keeper.kill('SIGKILL'))
+    await once(keeper.stdout, 'data')
+    const path = '/proc/sys/net/ipv4/ip_default_ttl'
+    const result = await helper.spawn(['cat', path], {
+      netns: `/proc/${keeper.pid}/ns/net`,
+      settings: new Map([
+        ['/proc/sys/net/ipv4/none', '1'],
+        [path, '77'],
+      ]),
+    })
+    t.match(result, { code: 0, stdout: '77\n', stderr: /ipv4\/none: No such file/ })
+    t.not((await helper.spawn(['cat', path])).stdout, '77\n')
+    t.match(await helper.spawn(['true'], { netns: '/no/net' }), {
+      code: -1,
+      stderr: 'spawn true ENOENT (open:/no/net)',
+    })
   })
 
   await t.test('they are killed after their time, and when nobody wants them', async (t) => {
