@@ -17,19 +17,20 @@ import {
 } from './network/worlds.ts'
 import { type BenchContext, interruptible, onCluster, throwIfAborted } from './side-by-side.ts'
 
-const defaultRounds = 9
+/** Single streams differ by a tenth. */
+const streamRounds = 30
+const connectionRounds = 18
 const trafficTries = 50
 const manyPeers = 1_000
 
 /** Errors: FAILED_PRECONDITION without cc, CANCELLED by a signal when what was made is removed. */
 export async function runNetworkBench(context: BenchContext): Promise<object> {
   const machine = { cpus: cpus().length, load: Number((loadavg()[0] ?? 0).toFixed(1)) }
-  const rounds = context.tries ?? defaultRounds
   const load = new ConnectionLoad()
   try {
     await load.build()
     return await interruptible(async (signal) => {
-      const planes = await measurePlanes(context, load, rounds, signal)
+      const planes = await measurePlanes(context, load, signal)
       throwIfAborted(signal)
       const changes = await measureChanges(signal)
       const traffic = await onCluster(
@@ -47,7 +48,6 @@ export async function runNetworkBench(context: BenchContext): Promise<object> {
 async function measurePlanes(
   context: BenchContext,
   load: ConnectionLoad,
-  rounds: number,
   signal: AbortSignal,
 ): Promise<object> {
   const made: StreamWorld[] = []
@@ -66,12 +66,12 @@ async function measurePlanes(
       jumbo: await make({ wireMtu: 9_000 }),
     }
     const withDocker = await besideDocker(context, signal, (docker) =>
-      measureThroughput({ ...worlds, docker }, rounds, signal),
+      measureThroughput({ ...worlds, docker }, context.tries ?? streamRounds, signal),
     )
     const connections = await measureConnections(
       { direct: await make(), byVip: ours },
       load,
-      2 * rounds,
+      context.tries === undefined ? connectionRounds : 2 * context.tries,
       signal,
     )
     return { ...withDocker, connections }

@@ -23,6 +23,8 @@ export interface Field {
   readonly services: readonly ChurnedService[]
   /** Addresses for tasks of these services on each network. */
   readonly perNetwork: number
+  /** Tasks of one of them. */
+  readonly replicasMax: number
   /** Tasks of all of them at once. */
   readonly aliveMax: number
 }
@@ -105,16 +107,14 @@ export class Changes {
   async run(perSecond: number, born: () => number, signal: AbortSignal): Promise<void> {
     const startMs = systemClock.monotonicMs()
     const before = born()
+    // What was asked for counts while it is on its way, but not for ever: some of it never comes.
     let asked = 0
+    const forgottenPerLook = (perSecond * idleMs) / 1000 / 2
     while (!signal.aborted) {
       const due = ((systemClock.monotonicMs() - startMs) * perSecond) / 1000
-      // What was asked for counts while it is on its way, but not for ever: some of it never comes.
-      if (born() - before < due && asked - (born() - before) < this.#field.aliveMax / 3) {
-        asked = Math.max(asked, born() - before) + (await this.#change())
-      } else {
-        asked = Math.max(born() - before, asked - 1)
-        await wait(systemClock, idleMs, signal)
-      }
+      asked = Math.max(born() - before, asked - forgottenPerLook)
+      if (asked < due) asked += await this.#change()
+      else await wait(systemClock, idleMs, signal)
     }
   }
 
@@ -185,7 +185,8 @@ export class Changes {
       (network) =>
         this.#field.perNetwork - sum(others.filter(({ networks }) => networks.includes(network))),
     )
-    return Math.max(0, Math.min(...free, this.#field.aliveMax - sum(others)))
+    const { replicasMax, aliveMax } = this.#field
+    return Math.max(0, Math.min(...free, replicasMax, aliveMax - sum(others)))
   }
 
   /** As the service should be, which an earlier change that failed may not have brought about. */

@@ -36,7 +36,7 @@ export interface Look {
 
 export interface Heal {
   readonly what: string
-  /** From the end of the fault to the last reading of the first look in which all kernels were right; undefined: never. */
+  /** From the end of the fault to the reading by which every kernel had been right, and stayed so; undefined: never. */
   readonly tookMs: number | undefined
   readonly looks: number
   /** Runnable threads for each processor of this machine meanwhile, at least 1. */
@@ -90,7 +90,10 @@ export async function look(
   }
 }
 
-/** Looks until all these kernels are right; at most for `withinMs`. `sinceMs`: when the fault ended, on the wall clock. */
+/**
+ * Looks until all these kernels are right; at most for `withinMs`. `sinceMs`: when the fault ended, on the wall clock. Those that
+ * were right are not looked at until the others are; then a last look must find all of them right.
+ */
 export async function untilEqual(
   cluster: ChurnCluster,
   watcher: Watcher,
@@ -110,15 +113,24 @@ export async function untilEqual(
 ): Promise<Heal> {
   const load = new LoadMeter()
   let last: readonly string[] = []
+  let wrong = hosts
+  let rightAtMs: number | undefined
   try {
     for (let looks = 1; ; looks++) {
       if (signal?.aborted === true) throw new Error('interrupted')
       const beganMs = systemClock.monotonicMs()
-      const { atMs, differences: found } = await look(cluster, watcher, hosts)
-      const tookMs = atMs - sinceMs
-      if (found.length === 0) return { what, tookMs, looks, load: load.mean, last }
+      const asked = wrong.length === 0 ? hosts : wrong
+      const { atMs, differences: found } = await look(cluster, watcher, asked)
+      const heal = { what, looks, load: load.mean }
+      wrong = asked.filter((host) => found.some((text) => text.startsWith(`${host}:`)))
+      if (found.length === 0) {
+        rightAtMs ??= atMs
+        if (asked.length === hosts.length) return { ...heal, tookMs: rightAtMs - sinceMs, last }
+        continue
+      }
+      rightAtMs = undefined
       last = found
-      if (tookMs > withinMs) return { what, tookMs: undefined, looks, load: load.mean, last }
+      if (atMs - sinceMs > withinMs) return { ...heal, tookMs: undefined, last }
       // As long as the look took: looking without a pause would take from the daemons the time in which they mend.
       await wait(systemClock, systemClock.monotonicMs() - beganMs)
     }

@@ -1,4 +1,4 @@
-// `npm run test:churn -- [--lives 2000] [--alive 300] [--partitions 20] [--rate 5] [--heartbeat 5s] [--seed S] [--keep]`. Exit code 0: every kernel healed in
+// `npm run test:churn -- [--lives 2000] [--alive 300] [--partitions 20] [--rate 1] [--probers 4] [--heartbeat 5s] [--seed S] [--keep]`. Exit code 0: every kernel healed in
 // time and no payload reached the wrong task; 1: not; 125: wrong arguments.
 import { randomInt } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { type RunOptions, runChurn } from './run.ts'
 
 const wrongArguments = 125
 const usage =
-  'usage: [--lives 2000] [--alive 300] [--partitions 20] [--rate LIVES_PER_SECOND] [--probers 8] [--heartbeat DURATION] [--seed S] [--quiet] [--keep]'
+  'usage: [--lives 2000] [--alive 300] [--partitions 20] [--rate 1] [--probers 4] [--heartbeat DURATION] [--seed S] [--quiet] [--keep]'
 
 interface Arguments {
   readonly options: RunOptions
@@ -40,8 +40,8 @@ function readArguments(args: readonly string[]): Arguments | undefined {
       lives: number(values.lives, 2_000),
       alive: number(values.alive, 300),
       partitions: number(values.partitions, 20),
-      livesPerSecond: number(values.rate, 5),
-      probers: number(values.probers, 8),
+      livesPerSecond: number(values.rate, 1),
+      probers: number(values.probers, 4),
       seed: number(values.seed, randomInt(2 ** 31)),
       probesPerSecond: 40,
       ...(values.heartbeat !== undefined && { heartbeat: values.heartbeat }),

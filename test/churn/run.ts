@@ -66,6 +66,8 @@ export interface RunResult {
   readonly swept: number
 }
 
+/** Tasks of a service: so many come and go at once. */
+const replicasMax = 8
 const managers = 3
 const workers = 5
 const cutMs = 5_000
@@ -166,8 +168,10 @@ class Run {
     await this.#cluster.lab.cli('m1', 'swarm', 'update', '--task-history-limit', '1', ...patience)
     const prefix = alive > 100 ? 26 : 28
     const churned = alive - probers
-    // Not for tasks: network, gateway and broadcast; three virtual addresses of services; those of probers.
-    const perNetwork = 2 ** (32 - prefix) - 3 - 4 - probers
+    // Not for tasks: network, gateway and broadcast; the virtual addresses of services; those of probers.
+    const size = 2 ** (32 - prefix)
+    const single = Math.max(2, Math.round(size / replicasMax))
+    const perNetwork = size - 3 - (single + 2) - probers
     const count = Math.ceil((churned * 1.2) / perNetwork)
     const names = Array.from({ length: count }, (_, at) => `n${at}`)
     for (const [at, name] of names.entries()) {
@@ -190,15 +194,20 @@ class Run {
     }
     const services = names.flatMap((name, at): ChurnedService[] => {
       const next = names[(at + 1) % names.length] ?? name
-      const share = Math.max(1, Math.floor(churned / count / 2) - 1)
-      const one = { id: '', replicas: share }
+      const share = Math.max(1, Math.floor(churned / count / single) - 1)
+      const replicas = Math.min(share, replicasMax)
+      const letters = Array.from({ length: single }, (_, nth) => String.fromCharCode(97 + nth))
       return [
-        { ...one, name: `a${at}`, networks: [name] },
-        { ...one, name: `b${at}`, networks: [name] },
-        { ...one, name: `c${at}`, replicas: 1, networks: [...new Set([name, next])] },
+        ...letters.map((letter) => ({
+          id: '',
+          name: `${letter}${at}`,
+          replicas,
+          networks: [name],
+        })),
+        { id: '', name: `z${at}`, replicas: 1, networks: [...new Set([name, next])] },
       ]
     })
-    const field = { services, perNetwork, aliveMax: churned }
+    const field = { services, perNetwork, replicasMax, aliveMax: churned }
     const changes = new Changes(this.#cluster, field, {
       random: seededRandom(seed + 1),
       strays: this.#strays,

@@ -4,7 +4,7 @@ import { type Arrival, Holders } from '../support/churn/holders.ts'
 import type { Picture } from '../support/churn/picture.ts'
 import type { ChurnCluster } from './cluster.ts'
 
-const pauseMs = 100
+const pauseMs = 200
 const keptMs = 60_000
 const arrivalsMax = 200_000
 

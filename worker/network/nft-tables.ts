@@ -271,7 +271,8 @@ function dataPlaneChains(transit: readonly string[]): string {
   // A task that calls its own service sees the virtual address as its client: its answer goes back by the interface of that
   // network, also where several are, and where an internal one leads nowhere else.
   // A connection that came in through another node bears that node's mark; answers take it to find their way (ip rule),
-  // and lose it once routed: VXLAN would route its own packet by it. IPv6 has no rp_filter: hence the first rule.
+  // and lose it once routed: VXLAN would route its own packet by it. IPv6 has no rp_filter: hence the first rule. What came in by
+  // another node bears a mark from its first packet on: connections without one have nothing to seek behind the second.
   // Invalid packets are dropped because they bypass NAT and would leave with a container's own address.
   // What the host led here and nobody takes would go back to it: a port without a task is refused. Of doors only the common one is
   // an address of this namespace, which refuses by itself.
@@ -281,6 +282,7 @@ function dataPlaneChains(transit: readonly string[]): string {
   chain mangle_prerouting {
     type filter hook prerouting priority mangle; policy accept;
     meta nfproto ipv6 iifname != "lo" iifname != "vx*" fib saddr . iif oif missing drop
+    meta l4proto tcp ct mark 0 ct state established accept
     ct mark and 0xffff != 0 iifname != "vx*" ct direction reply meta mark set ct mark and 0xffff
     iifname @ingress_links ct direction original jump entered
     iifname "${probeLink}" jump probes
