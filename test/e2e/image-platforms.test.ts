@@ -137,6 +137,8 @@ t.test('a program for another machine is told as such', async (t) => {
   const { exitCode, output } = await runToEnd(executor, config)
   t.match(output, /\/foreign\b.*exec format error/i, 'as the kernel says, in its log')
   t.not(exitCode, 0)
+  const { error } = await executor.wait('foreign', never)
+  t.equal(error, `the image is for linux/${other}, this node is linux/${own}`, 'for the task')
   await executor.remove('foreign')
 })
 

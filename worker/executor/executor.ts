@@ -159,6 +159,8 @@ export interface ResolvedImage {
   /** `sha256:…` of the manifest, where known. */
   readonly digest?: string
   readonly sizeBytes: number
+  /** `linux/arm64`, where this host is of another platform. */
+  readonly foreignPlatform?: string
 }
 
 export type { RegistryAuth } from '../../proto/codec/registry-login.ts'

@@ -10,12 +10,13 @@ import {
   type SpawnHelper,
   type SpawnResult,
 } from '../executor/spawn/spawn-helper.ts'
-import type { ImagePlatform } from './platform.ts'
+import { type ImagePlatform, platformText } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
 import { complaint } from './registry-manifest.ts'
 import {
   findImages,
   type ImageConfig,
+  isNative,
   layerChain,
   parseContainerIds,
   parseImageConfig,
@@ -126,6 +127,9 @@ export class ImageStore {
       reference: isId(text) ? text : familiar(text),
       id: `sha256:${image.id}`,
       ...(digest === undefined ? {} : { digest }),
+      ...(isNative(image) || image.platform === undefined
+        ? {}
+        : { foreignPlatform: platformText(image.platform) }),
       sizeBytes,
     }
   }

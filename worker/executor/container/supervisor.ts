@@ -4,6 +4,7 @@ import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import type { Clock, Timer } from '../../../proto/lib/clock.ts'
 import type { Logger } from '../../../proto/lib/log.ts'
+import { ownPlatform, platformText } from '../../image/platform.ts'
 import type { ExitStatus } from '../executor.ts'
 import type { Container } from './container.ts'
 import { type LogLimits, limitsOf, rotateLog } from './log-rotation.ts'
@@ -59,7 +60,13 @@ export class Supervisor {
       const [text, { mtimeMs }] = await Promise.all([readFile(exitPath, 'utf8'), stat(exitPath)])
       if (!/^-?[0-9]+\s*$/.test(text)) return undefined
       const oomKilled = existsSync(`${persistDir}/oom`)
-      return { exitCode: Number(text), oomKilled, finishedAtMs: Math.round(mtimeMs) }
+      const exitCode = Number(text)
+      const { foreignPlatform } = container.record.image
+      // The kernel tells the program's standard error only that it has a wrong format.
+      const isForeign = foreignPlatform !== undefined && exitCode !== 0 && !oomKilled
+      const error = `the image is for ${foreignPlatform}, this node is ${platformText(ownPlatform())}`
+      const finishedAtMs = Math.round(mtimeMs)
+      return { exitCode, oomKilled, finishedAtMs, ...(isForeign ? { error } : {}) }
     } catch {
       return undefined
     }
