@@ -149,9 +149,11 @@ t.test('rights of a container', async (t) => {
     }
   })
 
+  const capabilities = /CapEff:\s*(\w+)/.exec(await readFile('/proc/self/status', 'utf8'))?.[1]
+  const mayRaise = (BigInt(`0x${capabilities}`) & (1n << 24n)) !== 0n
+
   await t.test('the kernel knows how soon to end it for want of memory', async (t) => {
-    const capabilities = /CapEff:\s*(\w+)/.exec(await readFile('/proc/self/status', 'utf8'))?.[1]
-    const mayLower = (BigInt(`0x${capabilities}`) & (1n << 24n)) !== 0n
+    const mayLower = mayRaise
     const own = Number(await readFile('/proc/self/oom_score_adj', 'utf8'))
     for (const oomScoreAdj of [...(mayLower ? [-500] : []), Math.max(own, 1), 700]) {
       const id = `oom${oomScoreAdj}`
@@ -169,6 +171,22 @@ t.test('rights of a container', async (t) => {
       await t.rejects(executor.create(low, never), {
         code: 'UNSUPPORTED',
         message: /lacks CAP_SYS_RESOURCE here: choose a higher one/,
+      })
+    }
+  })
+
+  await t.test('what no runtime can give is refused with what to do', async (t) => {
+    for (const runtime of ['crun', 'runc'] as const) {
+      const nowhere = aContainer(`nowhere-${runtime}`, { runtime, workdir: '/etc/passwd' })
+      await t.rejects(executor.create(nowhere, never), {
+        code: 'INVALID_ARGUMENT',
+        message: /working directory \/etc\/passwd cannot be entered: not a directory/,
+      })
+      if (mayRaise) continue
+      const ulimits = [{ name: 'nofile', soft: 99_999_999, hard: 99_999_999 }]
+      await t.rejects(executor.create(aContainer(`many-${runtime}`, { runtime, ulimits }), never), {
+        code: 'UNSUPPORTED',
+        message: /a ulimit is above the hard limit of the daemon/,
       })
     }
   })

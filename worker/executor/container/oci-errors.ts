@@ -25,6 +25,34 @@ function sysctlError(what: string, reason: string): SwarmError | undefined {
   return new SwarmError('UNSUPPORTED', `${setting}: ${remedy}`)
 }
 
+/** crun: setrlimit `RLIMIT_NOFILE`; runc: error setting rlimit type 7. */
+const isUlimit = /\bset(?:ting )?\s?rlimits?\b.*(?:operation not permitted|permission denied)/is
+
+function limitError(what: string, reason: string): SwarmError | undefined {
+  if (!isUlimit.test(reason)) return undefined
+  const why = 'a ulimit is above the hard limit of the daemon, which lacks CAP_SYS_RESOURCE here'
+  const remedy =
+    'choose a lower one, or start the daemon with a higher one (LimitNOFILE= and the like in its unit)'
+  return new SwarmError('UNSUPPORTED', `${what} failed: ${why}: ${remedy} (${reason})`)
+}
+
+/** What a folder cannot be entered for: crun says chdir `/x`, runc chdir to cwd ("/x") or, where it had to make it, mkdir /x. */
+const isWorkdir: readonly RegExp[] = [
+  /^chdir `([^`]+)`: (.+)$/i,
+  /container init: chdir to cwd \("([^"]+)"\) set in config\.json failed: (.+)$/i,
+  /container init: mkdir (\/[^:]+): (.+)$/i,
+]
+
+function workdirError(what: string, reason: string): SwarmError | undefined {
+  const found = isWorkdir.map((form) => form.exec(reason)).find((match) => match !== null)
+  if (found === undefined || found === null) return undefined
+  const [, path = '', why = ''] = found
+  return new SwarmError(
+    'INVALID_ARGUMENT',
+    `${what} failed: its working directory ${path} cannot be entered: ${why.toLowerCase()}: name a folder of the image, or one that can be made`,
+  )
+}
+
 /** INVALID_ARGUMENT where the user can mend it, UNSUPPORTED where this node cannot do it, else INTERNAL. */
 export function runtimeError(what: string, text: string): SwarmError {
   const reason = plainText(text.trim())
@@ -37,6 +65,8 @@ export function runtimeError(what: string, text: string): SwarmError {
     const why = 'the OOM score is below that of the daemon, which lacks CAP_SYS_RESOURCE here'
     return new SwarmError('UNSUPPORTED', `${what} failed: ${why}: choose a higher one (${reason})`)
   }
+  const limit = limitError(what, reason) ?? workdirError(what, reason)
+  if (limit !== undefined) return limit
   return isCommand.test(reason)
     ? new SwarmError('INVALID_ARGUMENT', `starting container process caused: ${reason}`)
     : new SwarmError('INTERNAL', `${what} failed: ${reason}`)

@@ -18,6 +18,32 @@ t.test('the command, and what is unknown', async (t) => {
   t.match(said(' '), { code: 'INTERNAL', message: /gave no reason/ })
 })
 
+t.test('a limit and a working directory that cannot be are told with what to do', async (t) => {
+  for (const text of [
+    'setrlimit `RLIMIT_NOFILE`: Operation not permitted',
+    'level=error msg="container init: error setting rlimit type 7: operation not permitted"',
+  ]) {
+    t.match(said(text), {
+      code: 'UNSUPPORTED',
+      message: /^creation of container c failed: a ulimit is above the hard limit of the daemon/,
+    })
+  }
+  const init = 'unable to start container process: error during container init: '
+  for (const text of [
+    'chdir `/etc/passwd`: Not a directory',
+    `level=error msg="${init}mkdir /etc/passwd: not a directory"`,
+    `level=error msg="${init}chdir to cwd (\\"/etc/passwd\\") set in config.json failed: not a directory"`,
+  ]) {
+    t.match(said(text), {
+      code: 'INVALID_ARGUMENT',
+      message:
+        /: its working directory \/etc\/passwd cannot be entered: not a directory: name a folder/,
+    })
+  }
+  const mount = 'error mounting "/a" to rootfs at "/b": mkdir /r/b: not a directory'
+  t.match(said(`level=error msg="${init}${mount}"`), { code: 'INTERNAL' })
+})
+
 t.test('a kernel setting that a container cannot have is named, with what to do', async (t) => {
   const runc =
     'runc create failed: unable to start container process: error during container init: '
