@@ -15,6 +15,11 @@ const flags: Readonly<Record<string, string>> = {
   'mode.timeZone': 'time-zone',
   'mode.missedWindowMs': 'cron-missed-window',
   'mode.backoffMaxMs': 'cron-backoff-max',
+  'task.container.capAdd': 'cap-add',
+  'task.container.capDrop': 'cap-drop',
+  'task.container.env': 'env',
+  'task.container.groups': 'group',
+  'task.container.hosts': 'host',
   'task.container.hostname': 'hostname',
   'task.container.logDriver': 'log-driver',
   'task.container.stopGraceMs': 'stop-grace-period',
@@ -30,6 +35,9 @@ const flags: Readonly<Record<string, string>> = {
   'task.container.runtime': 'runtime',
   'task.container.sysctls': 'sysctl',
   'task.container.ulimits': 'ulimit',
+  'task.dns.nameservers': 'dns',
+  'task.dns.options': 'dns-option',
+  'task.dns.search': 'dns-search',
   'task.limits.memoryBytes': 'limit-memory',
   'task.limits.nanoCpus': 'limit-cpu',
   'task.limits.pids': 'limit-pids',
@@ -58,9 +66,13 @@ export async function namingFlags<T>(run: () => Promise<T>): Promise<T> {
   } catch (err) {
     if (!(err instanceof SwarmError) || err.code !== 'INVALID_ARGUMENT') throw err
     const field = String(err.details.field ?? '')
-    const flag = Object.hasOwn(flags, field) ? flags[field] : undefined
+    const flag = flagOf(field) ?? flagOf(field.replaceAll(/\[\d+\]/g, ''))
     if (flag === undefined) throw err
     const message = `${err.message} (flag --${flag})`
     throw new SwarmError(err.code, message, { details: err.details, cause: err })
   }
+}
+
+function flagOf(field: string): string | undefined {
+  return Object.hasOwn(flags, field) ? flags[field] : undefined
 }

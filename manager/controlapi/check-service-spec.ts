@@ -1,8 +1,10 @@
 // What a service spec must keep to beyond the schema: rules over several fields, and words with a grammar of their own.
 import { isIP } from 'node:net'
 import { SwarmError } from '../../proto/errors.ts'
+import { suggestion } from '../../proto/lib/suggest.ts'
 import { bindsMeet, canonicalBind } from '../../proto/objects/index.ts'
 import { whyNoEndpointOptions } from '../../proto/spec/endpoint-options.ts'
+import { capabilityNames } from '../../proto/spec/kernel-names.ts'
 import { withUnit } from '../../proto/spec/parse-spec.ts'
 import { predefinedOf } from '../../proto/spec/predefined-networks.ts'
 import type {
@@ -71,18 +73,29 @@ function checkContainer(container: ContainerSpec): readonly Problem[] {
       `("${container.stopSignal}") is no signal: write for example SIGTERM or 15`,
     )
   }
-  for (const name of [...container.capAdd, ...container.capDrop]) {
-    if (!isCapability(name)) {
-      refuse('capAdd/capDrop', `("${name}") is no capability: write for example NET_ADMIN, or ALL`)
+  for (const field of ['capAdd', 'capDrop'] as const) {
+    for (const name of container[field]) {
+      if (!isCapability(name)) refuse(field, noCapability(name))
     }
   }
   for (const host of container.hosts) {
     const at = host.indexOf(':')
     if (at < 1 || isIP(host.slice(at + 1)) === 0) {
-      refuse('hosts', `("${host}") must be HOST:IP`)
+      refuse('hosts', `("${host}") must be HOST:IP, such as db:192.0.2.7`)
     }
   }
+  if (container.workdir !== '' && !container.workdir.startsWith('/')) {
+    refuse('workdir', `("${container.workdir}") must be an absolute path, such as /srv`)
+  }
+  if (container.groups.includes('')) refuse('groups', '("") must be names or numbers of groups')
   return problems
+}
+
+function noCapability(name: string): string {
+  const near = suggestion(name.toUpperCase().replace(/^CAP_/, ''), capabilityNames)
+  const remedy =
+    near === undefined ? 'write for example NET_ADMIN, or ALL' : `did you mean ${near}?`
+  return `("${name}") is no capability: ${remedy}`
 }
 
 function checkResources(field: string, resources: ResourceSpec): readonly Problem[] {

@@ -19,10 +19,12 @@ export const ioLimit = z
   })
   .readonly()
 
+const numberMax = 65_535
+
 /** `0-2,5`. */
 const numbers = text.refine(
   (list) => numberRanges(list) !== undefined,
-  'must be numbers and ranges such as 0-2,5',
+  `must be numbers and ranges such as 0-2,5, none above ${numberMax}`,
 )
 
 export const tuningSpec = z
@@ -64,8 +66,6 @@ export interface NumberRange {
   readonly from: number
   readonly to: number
 }
-
-const numberMax = 65_535
 
 /** Of `0-2,5`; undefined when it is no such list. */
 export function numberRanges(list: string): readonly NumberRange[] | undefined {

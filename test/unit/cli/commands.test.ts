@@ -215,6 +215,16 @@ t.test('a refused field names its flag, whether refused here or by the daemon', 
   await refused('service create --limit-memory 1 x', /at least 4MiB \(flag --limit-memory\)\n$/)
   await refused('service update --limit-cpu 0.0001 web', /0\.001 CPUs \(flag --limit-cpu\)\n$/)
   await refused('service create --name a/b x', /letter or digit \(flag --name\)\n$/)
+  await refused(
+    'service create --cap-add NET_ADMN x',
+    /did you mean NET_ADMIN\? \(flag --cap-add\)/,
+  )
+  await refused('service create --cap-drop x y', /or ALL \(flag --cap-drop\)\n$/)
+  await refused('service create --dns 192.0.2.1 --dns x y', /must be an IP address \(flag --dns\)/)
+  await refused('service create --host db y', /such as db:192\.0\.2\.7 \(flag --host\)\n$/)
+  await refused('service create --workdir srv y', /absolute path, such as \/srv \(flag --workdir\)/)
+  await refused('service create --group= y', /names or numbers of groups \(flag --group\)\n$/)
+  await refused('service create --cpuset-cpus 0-99999 y', /none above \d+ \(flag --cpuset-cpus\)/)
   await refused('service create --constraint x y', /write KEY==VALUE or KEY!=VALUE\n$/)
 })
 
