@@ -79,10 +79,6 @@ t.test('usage errors end with 125 and a way to help', async (t) => {
       'unknown shell "tcsh": it is bash, zsh or fish\nSee \'tsswarm completion --help\'.\n',
     ],
     [
-      'image load -i /nonexistent/x',
-      "cannot read /nonexistent/x: ENOENT: no such file or directory, open '/nonexistent/x'\nSee 'tsswarm image load --help'.\n",
-    ],
-    [
       'service logs --tail x web',
       'invalid argument "x" for "-n, --tail" flag: must be a number or "all"\nSee \'tsswarm service logs --help\'.\n',
     ],
