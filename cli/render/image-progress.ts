@@ -5,6 +5,9 @@ import { decimalSize } from './human.ts'
 
 const barWidth = 40
 const barWidthMin = 6
+/** So many lines are drawn again and again; of more the first stay as they are once they are finished, or they would leave the terminal. */
+const drawnMax = 8
+const finished = new Set(['done', 'pushed'])
 
 /** Shows the steps and returns the images that messages carried, in their order. */
 export async function followImageProgress(
@@ -14,11 +17,14 @@ export async function followImageProgress(
 ): Promise<readonly ImageInfo[]> {
   const display = new StepDisplay(output)
   const images: ImageInfo[] = []
-  for await (const step of progress) {
-    if (step.image !== undefined) images.push(step.image)
-    if (!quiet && step.step !== '') display.show(step)
+  try {
+    for await (const step of progress) {
+      if (step.image !== undefined) images.push(step.image)
+      if (!quiet && step.step !== '') display.show(step)
+    }
+  } finally {
+    display.finish()
   }
-  display.finish()
   return images
 }
 
@@ -26,6 +32,8 @@ class StepDisplay {
   readonly #output: Output
   readonly #lines = new Map<string, string>()
   readonly #steps = new Map<string, string>()
+  /** What stands above, and is drawn no more. */
+  readonly #left = new Set<string>()
   /** Whole, as they are copied from there. */
   readonly #results: string[] = []
 
@@ -45,11 +53,20 @@ class StepDisplay {
   }
 
   #redraw(step: ImageProgress): void {
+    if (this.#left.has(step.subject)) return
     const most = Math.max(this.#output.columns - 1, 20)
     const up = this.#lines.size === 0 ? '' : `\x1b[${this.#lines.size}A`
     this.#lines.set(step.subject, lineOf(step, most))
     const body = [...this.#lines.values()].map((line) => `\r\x1b[2K${line.slice(0, most)}\n`)
     this.#output.write(up + body.join(''))
+    for (const subject of this.#lines.keys()) {
+      const isFinished = finished.has(
+        subject === step.subject ? step.step : (this.#steps.get(subject) ?? ''),
+      )
+      if (this.#lines.size <= drawnMax || !isFinished) return
+      this.#lines.delete(subject)
+      this.#left.add(subject)
+    }
   }
 }
 

@@ -146,7 +146,9 @@ export class Images {
       if (local !== undefined && this.#serves(local, parsed, platform)) {
         options.progress?.({ step: 'up to date', subject, doneBytes: 0, totalBytes: 0 })
         this.uses.note(local.id)
-        return this.store.resolved(reference, local)
+        const { digest } = parsed
+        const resolved = await this.store.resolved(reference, local)
+        return digest === undefined ? resolved : { ...resolved, digest }
       }
     }
     const { image, digest } = await this.#puller.pull({

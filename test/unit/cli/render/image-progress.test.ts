@@ -48,3 +48,34 @@ t.test('the digest of a push is whole, below what was drawn', async (t) => {
   t.equal(lines.at(-1), `1: ${result}`)
   t.equal(lines.filter((line) => line.includes('digest')).length, 1)
 })
+
+t.test('of many tags the first stay above, so that what is drawn fits a terminal', async (t) => {
+  const tags = Array.from({ length: 50 }, (_, at) => `r.lan/app:${at}`)
+  const output = new MemoryOutput(true, 80)
+  const all = (async function* () {
+    for (const subject of tags) {
+      for (const word of ['resolving', 'downloading', 'done']) yield step({ subject, step: word })
+    }
+    for (const subject of tags) yield step({ subject, step: 'done' })
+    yield step({ subject: '1', step: 'digest: sha256:ab' })
+    throw new Error('a tag failed')
+  })()
+  await t.rejects(followImageProgress(output, all, false), { message: 'a tag failed' })
+  const control = String.fromCharCode(27)
+  const moves = [...output.text.matchAll(new RegExp(`${control}\\[([0-9]+)A`, 'g'))]
+  t.ok(moves.length > 100)
+  t.equal(Math.max(...moves.map(([, up]) => Number(up))), 8)
+  t.match(output.text, /1: digest: sha256:ab\n$/, 'results are told also of what failed')
+  // As a terminal shows it.
+  const screen: string[] = []
+  let at = 0
+  for (const piece of output.text.split(new RegExp(`(${control}\\[[0-9]+A|\\n)`))) {
+    if (piece.endsWith('A')) at -= Number(piece.slice(2, -1))
+    else if (piece === '\n') at += 1
+    else if (piece !== '') screen[at] = piece.replace(`\r${control}[2K`, '')
+  }
+  t.same(
+    screen.filter((line) => line !== ''),
+    [...tags.map((tag) => `${tag}: done`), '1: digest: sha256:ab'],
+  )
+})
