@@ -117,13 +117,24 @@ export async function checkAll(
   return await Promise.all(
     wanted.map(async ({ name, check }) => {
       try {
-        return await check(probes)
+        return asFarAsSeen(await check(probes), probes)
       } catch (err) {
         const found = err instanceof Error ? err.message : String(err)
         return failed({ name, found, remedy: 'report this as an error of tsswarm', packages: [] })
       }
     }),
   )
+}
+
+/** What somebody else than root is not let try tells nothing of the host: no module is missing, nothing is to be installed. */
+const isKeptOut =
+  /not permitted|permission denied|must be root|EACCES|kernel refuses|does not tell its version|in use by another program/i
+
+function asFarAsSeen(result: CheckResult, { userId }: HostProbes): CheckResult {
+  const isGood = result.ok && result.remedy === ''
+  if (userId === 0 || isGood || !isKeptOut.test(result.found)) return result
+  const remedy = 'only root can tell: `sudo tsswarm doctor`'
+  return { ...result, remedy, packages: [] }
 }
 
 async function checkPlatform({ platform }: HostProbes): Promise<CheckResult> {

@@ -204,6 +204,19 @@ const forward = (policy: string) =>
     ],
   })
 
+t.test('who is not root is told that only root can tell, and installs nothing', async (t) => {
+  const commands = { '/usr/bin/buildah --version': refusal('cannot set up a user namespace') }
+  const disk = { trial: async () => goodDisk, folder: '/var/lib/tsswarm' }
+  const refused = { ...probesOf({ commands }), userId: 1000 }
+  const run: HostProbes['run'] = async (argv) =>
+    argv[0] === 'unshare' ? refusal('unshare failed: Operation not permitted') : refused.run(argv)
+  const found = await checkAdvice({ ...refused, run }, disk)
+  const of = (name: string) => found.find((one) => one.name === name)
+  const onlyRoot = { remedy: /^only root can tell/, packages: [] }
+  for (const name of ['buildah', 'overlay mounts', 'namespaces']) t.match(of(name), onlyRoot, name)
+  t.match(of('clock'), { remedy: '' }, 'what is as it should be stays so')
+})
+
 t.test('ports are not said to be free when nobody can tell', async (t) => {
   const commands = { 'ss -H': refusal('ss: command not found') }
   t.match(await troubles({ commands }), [
