@@ -1,5 +1,5 @@
 // The spawn helper: a small process that forks for the daemon, because a fork blocks and costs by memory size. In Perl, which is on
-// every Debian and Ubuntu: a fork of it takes a fifth of what one of a small Node process takes, and it can enter a namespace by
+// every Debian and Ubuntu: a fork of it takes half of what one of a small Node process takes, and it can enter a namespace by
 // itself. Requests come framed on descriptor 3 (frames.ts), answers leave there. It ends with the daemon, and so do the programs it
 // runs then; conmon, which has gone to the background by itself, lives on. Not a shell: lists of arguments only.
 
