@@ -127,6 +127,14 @@ t.test('a tag is of the platform that was pulled last', async (t) => {
   })
   await pull(`${name}@${digest}`, `linux/${other}`)
   t.equal((await images.list()).length, 2, 'by the digest of the list, too')
+  t.same(await engine.remove({ reference: `${name}@${digest}`, force: false }), {
+    ...{ untagged: [`${name}@${digest}`], deleted: [] },
+  })
+  t.match(
+    await images.get(`${name}:1`),
+    { names: [`${name}:1`], digests: [] },
+    'a digest goes, the tag and its image stay',
+  )
 })
 
 t.test('a program for another machine is told as such', async (t) => {

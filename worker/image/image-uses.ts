@@ -12,7 +12,7 @@ export interface ImageUse {
   readonly isPulled: boolean
   /** When each service used it last, by id. */
   readonly services: Readonly<Record<string, number>>
-  /** `sha256:…` by repository (`docker.io/library/nginx`), as it was pulled from there or pushed there last. */
+  /** `sha256:…` by repository (`docker.io/library/nginx`), as it was pulled from there or pushed there last; empty: it was taken away. */
   readonly digests: Readonly<Record<string, string>>
 }
 

@@ -388,6 +388,12 @@ export class Images {
   async #removeNow(text: string, force: boolean): Promise<RemovedImage> {
     const image = await this.store.get(text)
     const named = namesMeant(image, text)
+    const digested = named.length === 0 ? tryParse(text) : undefined
+    if (digested?.digest !== undefined && image.names.length > 0) {
+      // A digest beside names is one more name, as in Docker: they stay, and the image with them.
+      this.uses.noteDigest(image.id, { repository: fullName(digested), digest: '' })
+      return { untagged: [familiarReference({ ...digested, tag: undefined })], deleted: [] }
+    }
     const rest = image.names.filter((name) => !named.includes(name))
     if (named.length > 0 && rest.length > 0) {
       await this.store.storage(['set-names', ...rest.flatMap((name) => ['-n', name]), image.id])

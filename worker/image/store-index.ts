@@ -202,7 +202,7 @@ export function repositoryDigests(
   const other = known.size === 0 && isPulled ? image.digests.at(-1) : undefined
   return [...new Set(names.map(fullName))].flatMap((repository) => {
     const digest = known.get(repository) ?? other
-    return digest === undefined ? [] : [`${repository}@${digest}`]
+    return digest === undefined || digest === '' ? [] : [`${repository}@${digest}`]
   })
 }
 

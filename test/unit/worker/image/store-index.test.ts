@@ -114,6 +114,7 @@ t.test('digests are told by repository, as far as they are known', async (t) => 
   t.same(told(plain, {}, false), [], 'no registry gave it')
   const noted = { 'docker.io/lab/hello': digestOf('5'), 'r.lan/gone': digestOf('6') }
   t.same(told(plain, noted), [`docker.io/lab/hello@${digestOf('5')}`])
+  t.same(told(plain, { 'docker.io/lab/hello': '' }), [], 'it was taken away')
   t.same(told(image, { 'r.lan/x': digestOf('7') }), [`r.lan/x@${digestOf('7')}`])
 })
 
