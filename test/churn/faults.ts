@@ -41,14 +41,16 @@ export class Faults {
     this.#random = random
   }
 
-  /** Notes which daemons are no longer the ones that were there last. */
-  lookAfterDaemons(): void {
+  /** Notes which daemons are no longer the ones that were there last; answers with those that it had not noted before. */
+  lookAfterDaemons(): readonly string[] {
+    const before = new Set(this.fallen)
     for (const host of this.#cluster.hosts) {
       const pid = this.#cluster.lab.pid(host)
       const known = this.#pids.get(host)
       if (known !== undefined && pid !== known) this.fallen.add(host)
       if (pid !== undefined) this.#pids.set(host, pid)
     }
+    return [...this.fallen].filter((host) => !before.has(host))
   }
 
   pick<T>(list: readonly T[]): T {

@@ -245,7 +245,7 @@ class Run {
       ...(this.#options.signal && { signal: this.#options.signal }),
     })
     this.#heals.push(heal)
-    this.#faults.lookAfterDaemons()
+    for (const host of this.#faults.lookAfterDaemons()) this.#say(`the daemon of ${host} has ended`)
     const { tookMs, looks, load, last } = heal
     const took = tookMs === undefined ? 'NOT WHOLE' : `${tookMs} ms`
     const { latest, holders } = this.#watcher

@@ -56,6 +56,20 @@ t.test('a device that comes again under its name is another one', async (t) => {
   t.same(await ip(makes(1)), [], 'also after a comparison, whose lines nobody looks into')
 })
 
+t.test('it knows which chains of services it wrote to', async (t) => {
+  const { kernel } = await aWorld(t)
+  const hourMs = 3_600_000
+  const made = ['add table inet tsswarm', 'add chain inet tsswarm svc4_1_web']
+  const writing = kernel.nft('dataPlane', made)
+  t.ok(kernel.wroteChainWithin('svc4_1_web', 0), 'while it does')
+  t.same(await writing, [])
+  t.ok(kernel.wroteChainWithin('svc4_1_web', hourMs), 'and for a time')
+  t.notOk(kernel.wroteChainWithin('svc4_1_web', 0))
+  t.notOk(kernel.wroteChainWithin('svc4_1_db', hourMs), 'of another')
+  await kernel.nft('host', ['add table inet tsswarm', 'add chain inet tsswarm svc4_2_web'])
+  t.notOk(kernel.wroteChainWithin('svc4_2_web', hourMs), 'nor in the table of the host')
+})
+
 const flows = [
   { from: '10.0.0.1', to: '10.1.0.2', by: '10.1.0.5', protocol: 'udp' },
   { from: '10.0.0.2', to: '10.1.0.2', by: '10.1.0.6', protocol: 'udp' },

@@ -65,6 +65,10 @@ export class SimulatedKernel implements Kernel {
     return false
   }
 
+  wroteChainWithin(): boolean {
+    return false
+  }
+
   devicesCome(names: readonly string[]): void {
     for (const name of names) this.written.push(`device comes: ${name}`)
   }

@@ -1,6 +1,7 @@
 // Notices when somebody else changes the data plane: a route, a neighbour, a forwarding entry, a rule of nft that is taken
 // away or added by hand. Only rings; what is wrong is found by comparing. What this process writes itself is told apart by
-// the time: while it writes, and right after, the loss of what should be there is foreign for sure, and all else in doubt.
+// the time: while it writes, and right after, the loss of what should be there is foreign for sure, as is a change of a chain that
+// it did not write to, and all else in doubt.
 import { enterNamespace } from './data-plane.ts'
 import { type Concern, keepWatching, type MonitorOptions } from './host-watch.ts'
 import { dataPlaneLink } from './network-state.ts'
@@ -10,6 +11,8 @@ export interface DataPlaneWatchOptions extends Omit<MonitorOptions, 'prefix'> {
   readonly dataPlaneFile: string
   /** Whether this process wrote to the data plane just now. */
   readonly isWriting: () => boolean
+  /** Whether this process wrote to this chain of a service just now. */
+  readonly isWritten: (chain: string) => boolean
   /** Whether the overlay needs this item, as `route 10.1.0.5`. */
   readonly isNeeded: (item: string) => boolean
   /** Whether the container behind this device lives: with the others the kernel takes all away that hung on them. */
@@ -44,12 +47,15 @@ export function concernOfLine(
   line: string,
   {
     isWriting,
+    isWritten,
     isAlive,
     isNeeded,
-  }: Pick<DataPlaneWatchOptions, 'isWriting' | 'isAlive' | 'isNeeded'>,
+  }: Pick<DataPlaneWatchOptions, 'isWriting' | 'isWritten' | 'isAlive' | 'isNeeded'>,
 ): Concern {
   if (!isWriting()) return isForeignChange(line, isAlive) ? 'foreign' : 'none'
   if (isNeverOurs(line)) return 'foreign'
+  const chain = changedChain(line)
+  if (chain !== undefined && !isWritten(chain)) return 'foreign'
   const lost = lostItem(line)
   if (lost === wholeTable || (lost !== undefined && isNeeded(lost))) return 'foreign'
   return isForeignChange(line, isAlive) ? 'doubtful' : 'none'
@@ -60,6 +66,11 @@ const neighbourStates = / lladdr | (STALE|REACHABLE|DELAY|PROBE|FAILED|INCOMPLET
 /** Whether a line tells of a single address that is led nowhere: this process does so with whole subnets only. */
 export function isNeverOurs(line: string): boolean {
   return /^(?:unreachable|blackhole|prohibit|throw) [\da-f.:]+ /.test(line)
+}
+
+/** The chain of a service whose rules a line of a monitor tells a change of. */
+export function changedChain(line: string): string | undefined {
+  return /^(?:add|insert|replace|delete) (?:rule|chain) inet tsswarm (\S+)/.exec(line)?.[1]
 }
 
 /** Whether a line of a monitor tells of something the network rests on. */

@@ -40,6 +40,7 @@ import {
   parseTable,
 } from './parse-observed.ts'
 import type { ExpectedShapes, Step, WrittenTable } from './plan.ts'
+import { RecentWrites } from './recent-writes.ts'
 import { type RunInside, runInsideBy } from './run-inside.ts'
 
 /** A loaded host is slow, not broken; what hangs for good is ended. */
@@ -85,6 +86,8 @@ export interface Kernel {
   ): Promise<readonly string[]>
   /** Whether something is written there, or was within this time. */
   wroteWithin(namespace: NamespaceName, ms: number): boolean
+  /** The same of the rules of one chain of a service, in the data plane. */
+  wroteChainWithin(chain: string, ms: number): boolean
   /** One transaction. */
   nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]>
   /** Runs `ip` lines in any other namespace, all of them, and tells what failed. */
@@ -118,10 +121,7 @@ class NodeKernel implements Kernel {
   #dataPlane: Writers
   /** The data plane that was there last. */
   #held: HeldNamespace | undefined
-  readonly #writes = {
-    host: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
-    dataPlane: { running: 0, endedAtMs: Number.NEGATIVE_INFINITY },
-  }
+  readonly #writes: RecentWrites
   /** Devices that went since the running `ip` were started. */
   readonly #goneDevices = new Set<string>()
   readonly #leaving: LeavingDevices
@@ -136,6 +136,7 @@ class NodeKernel implements Kernel {
     this.#options = options
     this.#runInside = options.runInside ?? runInsideBy(options.runOften)
     this.#leaving = new LeavingDevices(options.clock)
+    this.#writes = new RecentWrites(options.clock)
     this.#host = this.#writers('host')
     this.#dataPlane = this.#writers('dataPlane')
   }
@@ -209,7 +210,7 @@ class NodeKernel implements Kernel {
     }
     const errors: string[] = []
     for (const step of steps) {
-      errors.push(...(await this.#noted(step.namespace, () => this.#tryStep(step))))
+      errors.push(...(await this.#writes.during(step.namespace, () => this.#tryStep(step))))
     }
     return errors
   }
@@ -218,31 +219,23 @@ class NodeKernel implements Kernel {
     namespace: NamespaceName,
     values: ReadonlyMap<string, string>,
   ): Promise<readonly string[]> {
-    return this.#noted(namespace, () => this.#writeSysctls(namespace, values))
+    return this.#writes.during(namespace, () => this.#writeSysctls(namespace, values))
+  }
+
+  wroteChainWithin(chain: string, ms: number): boolean {
+    return this.#writes.chainWithin(chain, ms)
   }
 
   wroteWithin(namespace: NamespaceName, ms: number): boolean {
-    const { running, endedAtMs } = this.#writes[namespace]
-    return running > 0 || this.#options.clock.monotonicMs() - endedAtMs < ms
+    return this.#writes.within(namespace, ms)
   }
 
   ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
-    return this.#noted(namespace, () => this.#ip(namespace, lines))
+    return this.#writes.during(namespace, () => this.#ip(namespace, lines))
   }
 
   nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]> {
-    return this.#noted(namespace, () => this.#nft(namespace, commands))
-  }
-
-  async #noted<T>(namespace: NamespaceName, write: () => Promise<T>): Promise<T> {
-    const writes = this.#writes[namespace]
-    writes.running += 1
-    try {
-      return await write()
-    } finally {
-      writes.running -= 1
-      writes.endedAtMs = this.#options.clock.monotonicMs()
-    }
+    return this.#writes.during(namespace, () => this.#nft(namespace, commands))
   }
 
   async #ip(namespace: NamespaceName, lines: readonly string[]): Promise<readonly LineError[]> {
@@ -259,6 +252,15 @@ class NodeKernel implements Kernel {
   async #nft(namespace: NamespaceName, commands: readonly string[]): Promise<readonly LineError[]> {
     if (commands.length === 0) return []
     const line = commands.join('; ')
+    const write = (): Promise<readonly LineError[]> => this.#nftLine(namespace, line, commands)
+    return namespace === 'host' ? await write() : await this.#writes.duringChains(line, write)
+  }
+
+  async #nftLine(
+    namespace: NamespaceName,
+    line: string,
+    commands: readonly string[],
+  ): Promise<readonly LineError[]> {
     if (line.length < lineMax) return await this.#writersOf(namespace).nft.run([line])
     const { code, stderr } = await this.run(namespace, nftFromInput, `${commands.join('\n')}\n`)
     return code === 0 ? [] : [{ line: `${line.slice(0, 100)} …`, text: stderr.trim() }]
@@ -293,7 +295,7 @@ class NodeKernel implements Kernel {
   ): Promise<string | undefined> {
     const input = `${lines.join('\n')}\n`
     const settings = insideSettings(lines)
-    const result = await this.#noted('dataPlane', () =>
+    const result = await this.#writes.during('dataPlane', () =>
       this.#runInside([...program, '-force', '-batch', '-'], { netns, settings, input, timeoutMs }),
     )
     return result.code === 0 ? undefined : describeInside(lines, result.stderr)

@@ -241,6 +241,7 @@ class RoutedNetwork implements NodeNetwork {
     const options = {
       dataPlaneFile: this.#dataPlaneFile,
       isWriting: () => this.#kernel.wroteWithin('dataPlane', echoMs),
+      isWritten: (chain: string) => this.#kernel.wroteChainWithin(chain, echoMs),
       isNeeded: (item: string) => this.#overlay.needs(item),
       isAlive: isAliveLink,
       onChange: this.#bell.onChange(innerSettleMs),

@@ -7,6 +7,7 @@ import { type ChainRules, tableFamily, tableName } from './kernel-state.ts'
 
 /** Names of chains that come and go begin with one of these. */
 export const serviceChainPrefix = /^(svc|pub)[46]_/
+export const serviceChainName = /\b(?:svc|pub)[46]_\w+/g
 
 /** Set on connections whose backend shall see this node instead of the client. */
 export const masqueradeMark = 0x10000

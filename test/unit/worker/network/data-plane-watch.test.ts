@@ -118,13 +118,20 @@ t.test('while this process writes, what it may have written itself is in doubt',
     ['10.1.0.13 via 100.127.0.2 dev vx100001 onlink', 'foreign', 'doubtful'],
     ['add element inet tsswarm same_network { 10.1.0.9 . 10.2.0.9 }', 'foreign', 'doubtful'],
     ['delete table inet tsswarm', 'foreign', 'foreign'],
+    // Of a chain that was written to just now, and of others.
+    ['delete rule inet tsswarm svc4_1_web handle 7', 'foreign', 'doubtful'],
+    ['delete rule inet tsswarm svc4_1_db handle 9', 'foreign', 'foreign'],
+    ['delete chain inet tsswarm svc4_1_db', 'foreign', 'foreign'],
+    ['add rule inet tsswarm forward drop', 'foreign', 'foreign'],
     ['blackhole 10.1.0.14 ', 'foreign', 'foreign'],
     ['# new generation 7', 'none', 'none'],
     ['Deleted 10.1.0.11 dev v000000000002 scope link', 'none', 'none'],
   ]
   const isNeeded = (item: string): boolean => item === 'route 10.1.0.0/24'
+  const isWritten = (chain: string): boolean => chain === 'svc4_1_web'
+  const known = { isAlive, isNeeded, isWritten }
   for (const [line, otherwise, whileWriting] of rows) {
-    t.equal(concernOfLine(line, { isAlive, isNeeded, isWriting: () => false }), otherwise, line)
-    t.equal(concernOfLine(line, { isAlive, isNeeded, isWriting: () => true }), whileWriting, line)
+    t.equal(concernOfLine(line, { ...known, isWriting: () => false }), otherwise, line)
+    t.equal(concernOfLine(line, { ...known, isWriting: () => true }), whileWriting, line)
   }
 })
