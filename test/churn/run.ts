@@ -15,7 +15,7 @@ import { isRunning, isServing, isWanted, type Picture } from '../support/churn/p
 import { buildAnswererImage } from './answerer.ts'
 import { answererSpec, Changes, type ChurnedService, createService } from './changes.ts'
 import { ChurnCluster } from './cluster.ts'
-import { Faults, type Struck, sideFaultKinds } from './faults.ts'
+import { Faults, type SideFaultKind, type Struck, sideFaultKinds } from './faults.ts'
 import { type Heal, untilEqual } from './kernels.ts'
 import { Probers, proberPrefix, readStrays, type Target, targetsOf } from './probers.ts'
 import { Watcher } from './watcher.ts'
@@ -227,16 +227,31 @@ class Run {
       await this.#until(`${Math.floor(due)} lives`, () => holders.lives >= due)
       const cut = this.#faults.pick(hosts)
       const kind = sideFaultKinds[round % sideFaultKinds.length] ?? 'rows'
-      const others = hosts.filter((host) => host !== cut)
       // A second manager less would leave none that leads.
       const side = kind === 'leader' && cut.startsWith('m') ? 'daemon' : kind
-      const struck = await this.#faults.partition(cut, cutMs, async () => {
-        await this.#heal(await this.#faults.strike('rows', others), others)
-        if (side !== 'rows') await this.#heal(await this.#faults.strike(side, others), others)
-      })
-      await this.#heal(struck, hosts)
+      await this.#round(cut, side)
     }
     await this.#until(`${lives} lives`, () => holders.lives >= lives)
+  }
+
+  /** Faults of others while a host is cut off. Who hears news by a manager that is cut off is not behind until that is over. */
+  async #round(cut: string, side: SideFaultKind): Promise<void> {
+    const { hosts } = this.#cluster
+    const others = hosts.filter((host) => host !== cut)
+    const kinds: readonly SideFaultKind[] = side === 'rows' ? ['rows'] : ['rows', side]
+    // With a daemon that has to start, rows would keep the host cut off for longer than it is to be.
+    const isLong = side === 'daemon' || side === 'leader'
+    const isManager = this.#cluster.managers.includes(cut)
+    const struck = await this.#faults.partition(cut, cutMs, async () => {
+      if (isManager) for (const kind of kinds) await this.#faults.strike(kind, others)
+      else for (const kind of isLong ? [side] : kinds) await this.#strike(kind, others)
+    })
+    await this.#heal(struck, hosts)
+    if (isLong && !isManager) await this.#strike('rows', hosts)
+  }
+
+  async #strike(kind: SideFaultKind, hosts: readonly string[]): Promise<void> {
+    await this.#heal(await this.#faults.strike(kind, hosts), hosts)
   }
 
   async #heal({ what, endedAtMs }: Struck, hosts: readonly string[]): Promise<void> {

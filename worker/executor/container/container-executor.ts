@@ -376,7 +376,7 @@ export class ContainerExecutor implements Executor {
 
   async #startNow(container: Container): Promise<void> {
     if (container.record.phase === 'started') return
-    // Before, so that it never lies after the end.
+    // Before, so that it does not lie after the end.
     const startedAtMs = this.#options.clock.wallMs()
     try {
       await this.#options.tools.runtime.start(container)
@@ -385,9 +385,10 @@ export class ContainerExecutor implements Executor {
       throw err
     }
     // A short one may have ended already.
-    const hasEnded = container.record.exit !== undefined
-    container.update({ startedAtMs, ...(hasEnded ? {} : { phase: 'started' }) })
-    await container.save(hasEnded ? 'disk' : 'memory')
+    const { exit } = container.record
+    const atMs = Math.min(startedAtMs, exit?.finishedAtMs ?? startedAtMs)
+    container.update({ startedAtMs: atMs, ...(exit === undefined ? { phase: 'started' } : {}) })
+    await container.save(exit === undefined ? 'memory' : 'disk')
   }
 
   #identify(container: Container, pid: number): void {
@@ -422,7 +423,9 @@ export class ContainerExecutor implements Executor {
 
   #exited(container: Container, exit: ExitStatus): void {
     const { log, tools } = this.#options
-    container.update({ phase: 'exited', exit })
+    // Times of files are those of the last tick of the kernel, up to 10 ms ago.
+    const finishedAtMs = Math.max(exit.finishedAtMs, container.record.startedAtMs ?? 0)
+    container.update({ phase: 'exited', exit: { ...exit, finishedAtMs } })
     log.debug({ containerId: container.id, ...exit }, 'container ended')
     container.released = releaseContainer(tools, container).catch((err: unknown) =>
       // Its removal does the same again.
